@@ -1,0 +1,6 @@
+//! Session-aware client middleware for the Sipher REST API.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;

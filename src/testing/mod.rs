@@ -1,0 +1,1 @@
+//! A Sipher to test against.
