@@ -1,1 +1,3 @@
 //! A Sipher to test against.
+
+pub use crate::clock::testing::TestClock;
