@@ -77,7 +77,9 @@ impl Clock for SystemClock {
     fn now(&self) -> Reading {
         Reading {
             monotonic: self.origin.elapsed(),
-            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
         }
     }
 }
@@ -122,7 +124,10 @@ pub(crate) mod testing {
         /// Starts at a fixed date, so that runs repeat.
         #[allow(clippy::disallowed_methods)]
         pub fn new() -> Self {
-            Self { origin: tokio::time::Instant::now(), turned: Arc::default() }
+            Self {
+                origin: tokio::time::Instant::now(),
+                turned: Arc::default(),
+            }
         }
 
         /// Lets the machine sleep: wall time passes, monotonic time does not.
@@ -149,7 +154,11 @@ pub(crate) mod testing {
             let turned = self.turned.load(Ordering::SeqCst);
             let wall = Duration::from_secs(START) + monotonic;
             let by = Duration::from_millis(turned.unsigned_abs());
-            let wall = if turned < 0 { wall.saturating_sub(by) } else { wall + by };
+            let wall = if turned < 0 {
+                wall.saturating_sub(by)
+            } else {
+                wall + by
+            };
             Reading { monotonic, wall }
         }
     }
@@ -164,14 +173,21 @@ mod tests {
     use super::*;
 
     const fn at(monotonic: u64, wall: u64) -> Reading {
-        Reading { monotonic: Duration::from_secs(monotonic), wall: Duration::from_secs(wall) }
+        Reading {
+            monotonic: Duration::from_secs(monotonic),
+            wall: Duration::from_secs(wall),
+        }
     }
 
     #[test]
     fn the_clock_that_says_older_wins() {
         let born = at(100, 1_000);
         assert_eq!(at(110, 1_010).since(born).as_secs(), 10, "both agree");
-        assert_eq!(at(110, 1_500).since(born).as_secs(), 500, "suspended, or set forward");
+        assert_eq!(
+            at(110, 1_500).since(born).as_secs(),
+            500,
+            "suspended, or set forward"
+        );
         assert_eq!(at(110, 500).since(born).as_secs(), 10, "set back");
         assert_eq!(at(90, 900).since(born).as_secs(), 0, "an earlier reading");
     }
