@@ -1,0 +1,167 @@
+//! The defaults that a session stores.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Backend, Chain, PrivacyLevel, RpcProvider};
+use crate::{error::Error, secret::ViewingKey};
+
+/// What the server fills in where a request is silent.
+///
+/// A key that is `None` is left to the server. On one request's extensions it means: send this one with a session that
+/// has exactly these defaults.
+///
+/// ```
+/// use sipher_session::{Chain, PrivacyLevel, SessionDefaults};
+///
+/// let defaults = SessionDefaults::new().chain(Chain::Near).privacy_level(PrivacyLevel::Shielded);
+/// let json = serde_json::to_string(&defaults)?;
+/// assert_eq!(json, r#"{"chain":"near","privacyLevel":"shielded"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SessionDefaults {
+    /// The blockchain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
+    /// How much of a payment is hidden.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy_level: Option<PrivacyLevel>,
+    /// Who gives access to the chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc_provider: Option<RpcProvider>,
+    /// What does the hiding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
+    /// The key that lets an auditor see payments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_viewing_key: Option<ViewingKey>,
+    /// Keys that a newer server knows and this version does not.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
+}
+
+impl SessionDefaults {
+    /// Returns no defaults at all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the blockchain.
+    #[must_use]
+    pub fn chain(mut self, chain: Chain) -> Self {
+        self.chain = Some(chain);
+        self
+    }
+
+    /// Sets how much of a payment is hidden.
+    #[must_use]
+    pub fn privacy_level(mut self, level: PrivacyLevel) -> Self {
+        self.privacy_level = Some(level);
+        self
+    }
+
+    /// Sets who gives access to the chain.
+    #[must_use]
+    pub fn rpc_provider(mut self, provider: RpcProvider) -> Self {
+        self.rpc_provider = Some(provider);
+        self
+    }
+
+    /// Sets what does the hiding.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// Sets the viewing key: `0x` and hexadecimal digits.
+    #[must_use]
+    pub fn default_viewing_key(mut self, key: impl Into<ViewingKey>) -> Self {
+        self.default_viewing_key = Some(key.into());
+        self
+    }
+
+    /// Sets a key that a newer server knows and this version does not.
+    #[must_use]
+    pub fn other(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.other.insert(key.into(), value.into());
+        self
+    }
+
+    /// Returns whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns these defaults with those of `patch` put over them, key by key, as the server's PATCH does.
+    #[must_use]
+    pub fn merged_with(mut self, patch: &SessionDefaults) -> Self {
+        fn put<T: Clone>(old: &mut Option<T>, new: &Option<T>) {
+            if new.is_some() {
+                old.clone_from(new);
+            }
+        }
+        put(&mut self.chain, &patch.chain);
+        put(&mut self.privacy_level, &patch.privacy_level);
+        put(&mut self.rpc_provider, &patch.rpc_provider);
+        put(&mut self.backend, &patch.backend);
+        put(&mut self.default_viewing_key, &patch.default_viewing_key);
+        self.other
+            .extend(patch.other.iter().map(|(k, v)| (k.clone(), v.clone())));
+        self
+    }
+
+    /// Finds what the server is certain to refuse.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the key.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        match &self.default_viewing_key {
+            Some(key) if !key.is_well_formed() => Err(Error::config(format!(
+                "defaults.default_viewing_key: is not `0x` followed by hexadecimal digits \
+                 (a secret of {} characters, not shown)",
+                key.expose().chars().count()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_of_a_newer_server_are_kept() {
+        let answer = json!({"chain": "near", "colour": "red"});
+        let defaults: SessionDefaults = serde_json::from_value(answer.clone()).unwrap();
+        assert_eq!(defaults.chain, Some(Chain::Near));
+        assert_eq!(defaults.other["colour"], "red");
+        assert_eq!(serde_json::to_value(&defaults).unwrap(), answer);
+    }
+
+    #[test]
+    fn a_patch_wins_where_it_speaks_and_only_there() {
+        let old = SessionDefaults::new()
+            .chain(Chain::Near)
+            .privacy_level(PrivacyLevel::Maximum);
+        let patched = old.merged_with(&SessionDefaults::new().chain(Chain::Sui));
+        assert_eq!(patched.chain, Some(Chain::Sui));
+        assert_eq!(patched.privacy_level, Some(PrivacyLevel::Maximum));
+    }
+
+    #[test]
+    fn the_viewing_key_is_not_in_debug() {
+        let defaults = SessionDefaults::new().default_viewing_key("0xfeedbeef");
+        assert!(!format!("{defaults:?}").contains("feed"));
+        assert!(defaults.validate().is_ok());
+    }
+}

@@ -1,0 +1,50 @@
+//! The four operations of the sessions API, typed.
+//!
+//! [`SessionsApi`] speaks for itself: it caches nothing, retries nothing and knows no life cycle. The
+//! [`SessionManager`](crate::SessionManager) is built on it, and hands one out for those who want to look.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use sipher_session::{
+//!     Chain, ErrorKind, SessionDefaults,
+//!     api::{CreateSession, SessionsApi, Transport},
+//!     testing::{FakeSipher, Tier},
+//! };
+//!
+//! let sipher = FakeSipher::new();
+//! let key = sipher.api_key(Tier::Pro);
+//! let api = SessionsApi::new(Transport::new(sipher), "https://sipher.sip-protocol.org", key)?;
+//!
+//! let request = CreateSession::new(SessionDefaults::new().chain(Chain::Near))
+//!     .ttl(Duration::from_secs(60));
+//! let session = api.create_session(&request).await?;
+//! assert_eq!(session.expires_at - session.created_at.unwrap(), 60_000);
+//!
+//! api.delete_session(&session.id).await?;
+//! let gone = api.get_session(&session.id).await.unwrap_err();
+//! assert_eq!(gone.kind(), ErrorKind::NotFound);
+//! # Ok(()) }
+//! ```
+
+mod answer;
+mod defaults;
+mod id;
+mod model;
+mod scrub;
+mod sessions;
+mod transport;
+mod values;
+
+pub use bytes::Bytes;
+
+pub(crate) use self::transport::NotSent;
+pub use self::{
+    defaults::SessionDefaults,
+    id::SessionId,
+    model::{CreateSession, SessionRecord},
+    sessions::SessionsApi,
+    transport::Transport,
+    values::{Backend, Chain, PrivacyLevel, RpcProvider},
+};

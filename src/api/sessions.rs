@@ -1,0 +1,229 @@
+//! The client of `/v1/sessions`.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, StatusCode, Uri,
+    header::{ACCEPT, CONTENT_TYPE, HeaderName},
+};
+use http_body_util::Full;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    CreateSession, NotSent, SessionDefaults, SessionId, SessionRecord, Transport, answer, scrub,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    manager::partition::Partition,
+    scope::BaseUrl,
+    secret::{ApiKey, ViewingKey},
+};
+
+/// How long a call may take unless told otherwise. The server itself promises 30 s for most.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The four operations on sessions, for one API key.
+///
+/// Every call may fail with the kinds that a failing server gives ([`Credentials`](ErrorKind::Credentials),
+/// [`RateLimited`](ErrorKind::RateLimited), [`Quota`](ErrorKind::Quota), [`Unavailable`](ErrorKind::Unavailable),
+/// [`Timeout`](ErrorKind::Timeout), [`WrongAddress`](ErrorKind::WrongAddress),
+/// [`WrongAnswer`](ErrorKind::WrongAnswer), [`Rejected`](ErrorKind::Rejected)).
+///
+/// # Cancel safety
+///
+/// A call that is dropped may or may not have been carried out: a create may leave a session that nobody knows, for
+/// the rest of its life.
+#[derive(Clone)]
+pub struct SessionsApi {
+    inner: Arc<Inner>,
+    timeout: Duration,
+}
+
+struct Inner {
+    transport: Transport,
+    base: BaseUrl,
+    /// Without one, every call fails before it is sent.
+    key: Option<(ApiKey, HeaderValue)>,
+    on_change: Option<OnChange>,
+}
+
+/// Told of an id before its session is changed or deleted.
+pub(crate) type OnChange = Box<dyn Fn(&SessionId) + Send + Sync>;
+
+impl SessionsApi {
+    /// Makes a client for the server at `base_url`, with an API key.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if `base_url` or the key cannot be one.
+    pub fn new(
+        transport: impl Into<Transport>,
+        base_url: &str,
+        api_key: impl Into<ApiKey>,
+    ) -> Result<Self, Error> {
+        Self::with_base(
+            transport.into(),
+            BaseUrl::parse(base_url)?,
+            api_key.into(),
+            None,
+        )
+    }
+
+    /// Sets how long one call may take, from its start to the end of the answer. Defaults to 30 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Creates a session.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL, and the kinds of [every call](Self).
+    pub async fn create_session(&self, request: &CreateSession) -> Result<SessionRecord, Error> {
+        let call = self.request(Method::POST, "/v1/sessions", Some(request))?;
+        self.send(call, StatusCode::CREATED, request.viewing_key()).await
+    }
+
+    /// Fetches a session. The server counts this as a use of it, and against the key's daily quota.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if there is none with this id and key, and the kinds of [every call](Self).
+    pub async fn get_session(&self, id: &SessionId) -> Result<SessionRecord, Error> {
+        let call = self.request::<()>(Method::GET, &path(id), None)?;
+        self.send(call, StatusCode::OK, None).await
+    }
+
+    /// Puts `defaults` over those of a session, key by key. A default cannot be taken away like this, and the session
+    /// does not live longer for it.
+    ///
+    /// When this fails, or several servers share the sessions, nobody knows for certain which defaults apply: a manager
+    /// that holds this session replaces it before the call is made.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if there is none with this id and key, [`ErrorKind::Rejected`] if the server does not
+    /// take the defaults, and the kinds of [every call](Self).
+    pub async fn update_session(
+        &self,
+        id: &SessionId,
+        defaults: &SessionDefaults,
+    ) -> Result<SessionRecord, Error> {
+        #[derive(Serialize)]
+        struct Update<'a> {
+            defaults: &'a SessionDefaults,
+        }
+        self.about_to_change(id);
+        let call = self.request(Method::PATCH, &path(id), Some(&Update { defaults }))?;
+        self.send(call, StatusCode::OK, defaults.default_viewing_key.as_ref()).await
+    }
+
+    /// Deletes a session. A manager that holds it stops using it before the call is made.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if there is none with this id and key, and the kinds of [every call](Self).
+    pub async fn delete_session(&self, id: &SessionId) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Deleted {}
+        self.about_to_change(id);
+        let call = self.request::<()>(Method::DELETE, &path(id), None)?;
+        self.send(call, StatusCode::OK, None).await.map(|Deleted {}| ())
+    }
+
+    pub(crate) fn with(
+        transport: Transport,
+        base: BaseUrl,
+        key: Option<(ApiKey, HeaderValue)>,
+        on_change: Option<OnChange>,
+    ) -> Self {
+        let inner = Inner { transport, base, key, on_change };
+        Self { inner: Arc::new(inner), timeout: TIMEOUT }
+    }
+
+    /// A client for the manager's own calls.
+    pub(crate) fn of_partition(transport: &Transport, base: &BaseUrl, partition: &Partition) -> Self {
+        let key = (partition.key.clone(), partition.key_header.clone());
+        Self::with(transport.clone(), base.clone(), Some(key), None)
+    }
+
+    fn about_to_change(&self, id: &SessionId) {
+        if let Some(on_change) = &self.inner.on_change {
+            on_change(id);
+        }
+    }
+
+    fn request<T: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&T>,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        let Some((_, key)) = &self.inner.key else {
+            return Err(Error::new(ErrorKind::NoApiKey, "no API key is configured"));
+        };
+        let uri: Uri = self.inner.base.join(path)?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(ACCEPT, "application/json")
+            .header(API_KEY, key);
+        let body = match body {
+            Some(body) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                serde_json::to_vec(body)
+                    .map_err(|_| Error::config("defaults: cannot be written as JSON"))?
+            }
+            None => Vec::new(),
+        };
+        request
+            .body(Full::from(body))
+            .map_err(|_| Error::config("base_url: cannot be put in a request"))
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: Request<Full<Bytes>>,
+        expected: StatusCode,
+        viewing_key: Option<&ViewingKey>,
+    ) -> Result<T, Error> {
+        let key = self.inner.key.as_ref().map(|(key, _)| key.expose());
+        let secrets: Vec<&str> = key.into_iter().chain(viewing_key.map(ViewingKey::expose)).collect();
+        let exchange = self.inner.transport.send(request);
+        match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(Ok(response)) => answer::parse(&response, expected, &secrets),
+            Ok(Err(error)) => {
+                let sent = !NotSent::is_cause_of(&*error);
+                let error = Error::new(ErrorKind::Unavailable, "could not reach the server")
+                    .with_source(scrub::Scrubbed::new(&*error, &secrets));
+                Err(if sent {
+                    error.with_unknown_outcome()
+                } else {
+                    error
+                })
+            }
+            Err(_) => {
+                let text = format!("the server did not answer within {:?}", self.timeout);
+                Err(Error::new(ErrorKind::Timeout, text).with_unknown_outcome())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SessionsApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionsApi")
+            .field("base_url", &self.inner.base)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+fn path(id: &SessionId) -> String {
+    format!("/v1/sessions/{}", id.as_str())
+}

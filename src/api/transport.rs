@@ -1,0 +1,143 @@
+//! How session calls reach the server.
+//!
+//! They have a way of their own: not through the wrapped client, whose readiness must pay for exactly one call, and
+//! never through the layer, which would wait for itself.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use sipher_session::api::{Bytes, Transport};
+//!
+//! // Any tower service for `http` requests will do, such as hyper-util's client.
+//! let service = tower::service_fn(|_: Request<Full<Bytes>>| async {
+//!     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::new())))
+//! });
+//! let transport = Transport::new(service);
+//! # let _ = transport;
+//! ```
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use tower_service::Service;
+
+use crate::error::BoxError;
+
+/// The longest answer that is read, in bytes. Real ones are below one kilobyte.
+const MAX_BODY: usize = 64 * 1024;
+
+type Exchange = Pin<Box<dyn Future<Output = Result<Response<Bytes>, BoxError>> + Send>>;
+
+/// A way to the server: a `reqwest::Client`, or any tower service for `http` requests.
+///
+/// It should follow no redirects, and drop pooled connections that were idle for the server's five seconds: a call on
+/// an older one may be lost with unknown outcome.
+#[derive(Clone)]
+pub struct Transport(Arc<dyn Fn(Request<Full<Bytes>>) -> Exchange + Send + Sync>);
+
+impl Transport {
+    /// Uses a tower service. It is cloned for each call, and driven to readiness before it.
+    pub fn new<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body + Send,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        // A mutex, because a service that is `Clone + Send` need not be `Sync`.
+        let service = Mutex::new(service);
+        Self(Arc::new(move |request| {
+            let mut service = service
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            Box::pin(async move {
+                poll_fn(|cx| service.poll_ready(cx))
+                    .await
+                    .map_err(|e| NotSent(e.into()))?;
+                let response = service.call(request).await.map_err(Into::into)?;
+                read(response).await
+            })
+        }))
+    }
+
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, BoxError> {
+        (self.0)(request).await
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+async fn read<B>(response: Response<B>) -> Result<Response<Bytes>, BoxError>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let (head, body) = response.into_parts();
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+        // What is longer is no answer of Sipher's; its head still says what it is.
+        Err(error) if error.is::<LengthLimitError>() => {
+            let mut response = Response::from_parts(head, Bytes::new());
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            Ok(response)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A failure from before anything of the request was sent.
+#[derive(Debug)]
+pub(crate) struct NotSent(pub(crate) BoxError);
+
+impl NotSent {
+    /// Returns whether the server certainly never saw the request that failed with this error.
+    pub(crate) fn is_cause_of(error: &(dyn StdError + 'static)) -> bool {
+        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if error.is::<Self>()
+                || matches!(
+                    io,
+                    Some(ConnectionRefused | HostUnreachable | NetworkUnreachable)
+                )
+            {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was not sent")
+    }
+}
+
+impl StdError for NotSent {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}

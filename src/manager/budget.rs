@@ -1,0 +1,177 @@
+//! The bound on session calls.
+//!
+//! Sipher counts session calls against the user's own limits, so they are scarce. Every call that a manager makes to
+//! `/v1/sessions` (creates, retries, checks, deletes) first takes a token here, and so in any span of time there are no
+//! more than
+//!
+//! ```text
+//! burst + per_minute · span / 60 s
+//! ```
+//!
+//! of them, whatever fails, and however many callers, API keys and defaults there are. [`CallBudget::bound`] is that
+//! formula.
+
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// How many session calls a manager may make: so many at once, and so many a minute on average.
+///
+/// ```
+/// use std::time::Duration;
+/// use sipher_session::CallBudget;
+///
+/// let budget = CallBudget::default(); // 60 a minute, 60 at once
+/// assert_eq!(budget.bound(Duration::from_secs(90)), 60 + 90);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallBudget {
+    per_minute: u32,
+    burst: u32,
+}
+
+impl CallBudget {
+    /// Allows `burst` calls at once and `per_minute` on average.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is zero.
+    pub(crate) fn new(per_minute: u32, burst: u32) -> Result<Self, Error> {
+        let check = |name: &str, value: u32| match value {
+            0 => Err(Error::config(format!("call_budget.{name}: is 0; expected 1 or more"))),
+            _ => Ok(()),
+        };
+        check("per_minute", per_minute)?;
+        check("burst", burst)?;
+        Ok(Self { per_minute, burst })
+    }
+
+    /// Returns the most session calls that a manager makes in any span of time this long.
+    pub fn bound(&self, span: Duration) -> u64 {
+        let refilled = span.as_nanos() / self.interval().as_nanos();
+        u64::from(self.burst).saturating_add(u64::try_from(refilled).unwrap_or(u64::MAX))
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(60) / self.per_minute
+    }
+}
+
+impl Default for CallBudget {
+    fn default() -> Self {
+        Self { per_minute: 60, burst: 60 }
+    }
+}
+
+/// What a call is for: the less urgent leave tokens for the more urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Somebody waits for it, or will soon.
+    Create,
+    /// The session would end by itself.
+    Delete,
+    /// The same at shutdown, when nothing more urgent can come.
+    LastDelete,
+}
+
+/// A token bucket, kept as the one moment at which it will be full again.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    budget: CallBudget,
+    full_at: Duration,
+}
+
+impl Bucket {
+    pub(crate) fn new(budget: CallBudget) -> Self {
+        Self { budget, full_at: Duration::ZERO }
+    }
+
+    /// Takes a token, or says how long it takes until there is one. `now` is monotonic time.
+    pub(crate) fn take(&mut self, purpose: Purpose, now: Duration) -> Result<(), Duration> {
+        let reserve = match purpose {
+            Purpose::Create | Purpose::LastDelete => 0,
+            Purpose::Delete => self.budget.burst / 4,
+        };
+        let interval = self.budget.interval();
+        let full_at = self.full_at.max(now) + interval;
+        // The bucket is this far from full when its last token that may be taken is gone.
+        let empty = interval * (self.budget.burst - reserve);
+        match (full_at - now).checked_sub(empty) {
+            None | Some(Duration::ZERO) => {
+                self.full_at = full_at;
+                Ok(())
+            }
+            Some(wait) => Err(wait),
+        }
+    }
+
+    /// How long it takes until so many more tokens could have been taken.
+    pub(crate) fn wait_for(&self, tokens: usize, now: Duration) -> Duration {
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        let interval = self.budget.interval();
+        let full_at = self.full_at.max(now) + interval.saturating_mul(tokens);
+        (full_at - now).saturating_sub(interval * self.budget.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes as often as it can at every step, and returns when.
+    fn greedy(budget: CallBudget, steps: impl Iterator<Item = u64>) -> Vec<Duration> {
+        let mut bucket = Bucket::new(budget);
+        let mut taken = Vec::new();
+        for now in steps.map(Duration::from_millis) {
+            while bucket.take(Purpose::Create, now).is_ok() {
+                taken.push(now);
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn no_span_of_time_holds_more_calls_than_the_formula_says() {
+        for (per_minute, burst) in [(60, 60), (7, 3), (1, 1), (6000, 10)] {
+            let budget = CallBudget::new(per_minute, burst).unwrap();
+            let taken = greedy(budget, (0..400_000).step_by(37));
+            assert!(taken.len() as u64 >= budget.bound(Duration::from_secs(399)), "nor many fewer");
+            for (i, start) in taken.iter().enumerate().step_by(13) {
+                for (j, end) in taken.iter().enumerate().skip(i).step_by(7) {
+                    let calls = (j - i + 1) as u64;
+                    assert!(calls <= budget.bound(*end - *start), "{calls} in {:?}", *end - *start);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_wait_that_is_named_is_exactly_enough() {
+        let mut bucket = Bucket::new(CallBudget::new(60, 2).unwrap());
+        let now = Duration::from_secs(100);
+        assert!(bucket.take(Purpose::Create, now).is_ok());
+        assert!(bucket.take(Purpose::Create, now).is_ok());
+        assert_eq!(bucket.wait_for(3, now), Duration::from_secs(3));
+        let wait = bucket.take(Purpose::Create, now).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(1));
+        assert!(bucket.take(Purpose::Create, now + wait - Duration::from_nanos(1)).is_err());
+        assert!(bucket.take(Purpose::Create, now + wait).is_ok());
+    }
+
+    #[test]
+    fn deletes_leave_a_quarter_for_creates_until_the_last_ones() {
+        let mut bucket = Bucket::new(CallBudget::new(60, 8).unwrap());
+        let deletes = (0..8).filter(|_| bucket.take(Purpose::Delete, Duration::ZERO).is_ok());
+        assert_eq!(deletes.count(), 6);
+        assert!(bucket.take(Purpose::Create, Duration::ZERO).is_ok());
+        assert!(bucket.take(Purpose::LastDelete, Duration::ZERO).is_ok());
+        assert!(bucket.take(Purpose::LastDelete, Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_budget_of_nothing_is_refused_by_name() {
+        let text = |budget: Result<CallBudget, Error>| budget.unwrap_err().to_string();
+        assert_eq!(text(CallBudget::new(0, 1)), "call_budget.per_minute: is 0; expected 1 or more");
+        assert_eq!(text(CallBudget::new(1, 0)), "call_budget.burst: is 0; expected 1 or more");
+    }
+}

@@ -1,0 +1,171 @@
+//! What happens to sessions, as it happens.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), sipher_session::Error> {
+//! use sipher_session::{Event, SessionManager, api::Transport, testing::{FakeSipher, Tier}};
+//!
+//! let sipher = FakeSipher::new();
+//! let sessions = SessionManager::builder()
+//!     .api_key(sipher.api_key(Tier::Pro))
+//!     .transport(Transport::new(sipher))
+//!     .build()?;
+//! let mut events = sessions.events();
+//! let session = sessions.session().await?;
+//! match events.recv().await {
+//!     Some(Event::Created { session: created, .. }) => {
+//!         assert_eq!(created.generation, session.generation());
+//!     }
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok(()) }
+//! ```
+
+use std::time::Duration;
+
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::session::SessionRef;
+use crate::error::Error;
+
+/// How many events a slow listener may fall behind before it misses some.
+pub(crate) const CAPACITY: usize = 1024;
+
+/// Something that happened to a session: once for each cause, never once for each request that noticed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A session was created, either the first or a successor.
+    #[non_exhaustive]
+    Created {
+        /// The session.
+        session: SessionRef,
+        /// The one that it takes the place of.
+        replaces: Option<SessionRef>,
+        /// How long it is going to be used.
+        usable_for: Duration,
+    },
+    /// A session could not be created, and whoever waited for it got the error.
+    #[non_exhaustive]
+    CreateFailed {
+        /// Why; its `retry_after` says when another try is due.
+        error: Error,
+    },
+    /// A successor could not be created. Requests go on with the current session.
+    #[non_exhaustive]
+    RenewalFailed {
+        /// The current session.
+        session: SessionRef,
+        /// How long it can still be used.
+        usable_for: Duration,
+        /// Why; its `retry_after` says when another try is due.
+        error: Error,
+    },
+    /// A call was sent and its answer never came: there may be a session that nobody knows, for one TTL.
+    #[non_exhaustive]
+    PossibleOrphan {
+        /// What happened to the call, if it ended at all.
+        error: Option<Error>,
+    },
+    /// The server stores a default that was not asked for, by a name that this version does not know.
+    #[non_exhaustive]
+    UnknownDefault {
+        /// The session.
+        session: SessionRef,
+        /// The default's name.
+        name: String,
+    },
+    /// A session is sent no more from here on.
+    #[non_exhaustive]
+    Retired {
+        /// The session.
+        session: SessionRef,
+        /// Why.
+        reason: RetireReason,
+    },
+    /// A session was deleted on the server.
+    #[non_exhaustive]
+    Deleted {
+        /// The session.
+        session: SessionRef,
+        /// Whether the server had lost it already.
+        already_gone: bool,
+    },
+    /// A session will not be deleted: it ends by itself.
+    #[non_exhaustive]
+    LeftToExpire {
+        /// The session.
+        session: SessionRef,
+        /// The life that it still has on the server.
+        left: Duration,
+        /// The failure that kept it from being deleted, if one did.
+        error: Option<Error>,
+    },
+    /// The last handle is gone without a shutdown, and these sessions go on living on the server.
+    #[non_exhaustive]
+    Abandoned {
+        /// Sessions that end by themselves.
+        left_to_expire: usize,
+        /// Sessions that may exist without anybody knowing them.
+        possible_orphans: u64,
+    },
+    /// This listener was too slow and missed some events.
+    #[non_exhaustive]
+    Missed {
+        /// How many.
+        events: u64,
+    },
+}
+
+/// Why a session is sent no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetireReason {
+    /// Others were used more recently, and there is no room for all.
+    Evicted,
+    /// It was made by a create that had been given up.
+    Fenced,
+    /// Somebody said so.
+    Invalidated,
+    /// A successor took its place.
+    Replaced,
+    /// The manager shuts down.
+    Shutdown,
+    /// The server made something else than was asked for.
+    WrongAnswer,
+}
+
+/// Receives [`Event`]s from the moment it was made.
+///
+/// A listener costs nothing while nobody listens, and holds no session alive.
+#[derive(Debug)]
+pub struct Events(Receiver<Event>);
+
+impl Events {
+    pub(crate) fn new(receiver: Receiver<Event>) -> Self {
+        Self(receiver)
+    }
+
+    /// Waits for the next event; `None` once the manager is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// No event is lost when this is dropped.
+    pub async fn recv(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(events)) => Some(Event::Missed { events }),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// Returns the next event if there is one already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        use tokio::sync::broadcast::error::TryRecvError;
+        match self.0.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Lagged(events)) => Some(Event::Missed { events }),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+        }
+    }
+}

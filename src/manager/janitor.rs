@@ -1,0 +1,113 @@
+//! The one background task that deletes sessions which are used no more. It exists while there is something to do.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{runtime::Handle, time::sleep};
+
+use super::{
+    budget::Purpose,
+    core::Core,
+    event::Event,
+    ledger::Clearance,
+    retire::{Next, Retirement},
+    session::LiveSession,
+};
+use crate::{
+    api::SessionsApi,
+    error::{Error, ErrorKind},
+};
+
+/// How long one delete may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait after a delete that failed.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Starts the task if it is needed and there is a runtime. Without one, the next caller who has one starts it.
+pub(crate) fn start(core: &Arc<Core>) {
+    let Ok(runtime) = Handle::try_current() else { return };
+    if core.retirement.attend() {
+        let attendant = Attendant(core.retirement.clone());
+        runtime.spawn(run(core.clone(), attendant));
+    }
+}
+
+/// However the task ends, also with its runtime, another may begin.
+struct Attendant(Arc<Retirement>);
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        self.0.unattended();
+    }
+}
+
+async fn run(core: Arc<Core>, _attendant: Attendant) {
+    tokio::select! {
+        biased;
+        // A shutdown takes over what is left; after the last handle nobody does.
+        _ = core.closed() => {}
+        () = attend(&core) => {}
+    }
+}
+
+async fn attend(core: &Arc<Core>) {
+    loop {
+        let wait = match core.retirement.next(core.now()) {
+            Next::Done => return,
+            Next::Wait(wait) => wait,
+            Next::Delete(session) => {
+                attempt(core, &session).await;
+                continue;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = core.retirement.changed() => {}
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+async fn attempt(core: &Core, session: &Arc<LiveSession>) {
+    let now = core.now();
+    let clearance = core.ledger().clear(&session.partition, Purpose::Delete, now);
+    match clearance {
+        Clearance::Wait(wait, _) => core.retirement.postpone(session, now.monotonic + wait, None),
+        Clearance::Granted => match delete(core, session).await {
+            Ok(_) => core.retirement.remove(session),
+            Err(error) => {
+                let until = core.now().monotonic + error.retry_after().unwrap_or(PAUSE);
+                core.retirement.postpone(session, until, Some(error));
+            }
+        },
+    }
+}
+
+/// Deletes a session on the server; one that is not there any more counts as deleted. The call has been counted.
+pub(crate) async fn delete(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
+    let partition = &session.partition;
+    let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+    core.counters.deletes.add(1);
+    let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
+        Ok(()) => false,
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => return Err(hold_back(core, session, error)),
+    };
+    core.emit(Event::Deleted { session: session.reference(), already_gone });
+    Ok(Deleted { already_gone })
+}
+
+/// What the server said to a delete holds for creates as well, where it is about pace, quota or the key.
+fn hold_back(core: &Core, session: &LiveSession, error: Error) -> Error {
+    use ErrorKind::{Credentials, Quota, RateLimited};
+    match error.kind() {
+        Credentials | Quota | RateLimited => core.ledger().failed(&session.partition, error, core.now()),
+        _ => error,
+    }
+}
+
+/// A session that is no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deleted {
+    /// The server had lost it before.
+    pub(crate) already_gone: bool,
+}

@@ -1,0 +1,198 @@
+//! What "in flight" means.
+//!
+//! A session must not be deleted while the server may still be reading a request that bears it: the server looks the
+//! id up only once the whole body has arrived. So everyone who sends the id holds a [`Lease`] on it from the moment
+//! the header is put in until the head of the response is there.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderMap;
+
+use super::{SessionManager, session::LiveSession};
+use crate::{Session, clock::Reading, layer::SESSION_ID};
+
+/// The bit of [`InFlight::state`] that says "hand this out no more".
+const RETIRED: usize = 1 << (usize::BITS - 1);
+
+/// Counts who is using a session, and ends that nobody starts to.
+///
+/// One word holds both the count and whether the session is retired, so that there is no moment between "is it still
+/// good?" and "I am using it" in which it could be deleted.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    state: AtomicUsize,
+    /// Until when requests count whose callers dropped them, in milliseconds of monotonic time.
+    linger_until: AtomicU64,
+}
+
+impl InFlight {
+    /// Counts one more in, unless the session is retired.
+    fn enter(&self) -> bool {
+        let one_more = |state| (state & RETIRED == 0).then_some(state + 1);
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
+    }
+
+    /// Counts one out; returns whether that was the last one of a retired session.
+    fn leave(&self) -> bool {
+        self.state.fetch_sub(1, Ordering::AcqRel) == RETIRED | 1
+    }
+
+    /// Hands the session out no more; returns whether it was handed out until now.
+    pub(crate) fn retire(&self) -> bool {
+        self.state.fetch_or(RETIRED, Ordering::AcqRel) & RETIRED == 0
+    }
+
+    /// Retires the session if nobody uses it.
+    pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
+        !self.lingers(now)
+            && self.state.compare_exchange(0, RETIRED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state.load(Ordering::Acquire) & RETIRED != 0
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.state.load(Ordering::Acquire) & !RETIRED
+    }
+
+    /// Nobody uses it, and nobody who dropped a request lately may have left it half-read.
+    pub(crate) fn is_drained(&self, now: Reading) -> bool {
+        // The count first: whoever leaves has set the time before.
+        self.count() == 0 && !self.lingers(now)
+    }
+
+    /// How long requests that were dropped still count.
+    pub(crate) fn lingers_for(&self, now: Reading) -> Duration {
+        let until = Duration::from_millis(self.linger_until.load(Ordering::Acquire));
+        until.saturating_sub(now.monotonic)
+    }
+
+    fn lingers(&self, now: Reading) -> bool {
+        !self.lingers_for(now).is_zero()
+    }
+
+    fn linger(&self, until: Duration) {
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.linger_until.fetch_max(until, Ordering::AcqRel);
+    }
+}
+
+/// One request's hold on a session: as long as it exists, the session is not deleted.
+///
+/// [`complete`](Self::complete) it when the head of the response is there. A lease that is merely dropped counts for
+/// another `linger`, because a request that was given up may still be on its way.
+#[must_use = "the session may be deleted as soon as its lease is gone"]
+pub struct Lease {
+    session: Arc<LiveSession>,
+    manager: SessionManager,
+    completed: bool,
+}
+
+impl Lease {
+    /// `None` if the session is not to be used any more.
+    pub(crate) fn on(session: &Arc<LiveSession>, manager: &SessionManager) -> Option<Self> {
+        session.in_flight.enter().then(|| Self {
+            session: session.clone(),
+            manager: manager.clone(),
+            completed: false,
+        })
+    }
+
+    /// Returns the session.
+    pub fn session(&self) -> Session {
+        Session::new(self.session.clone(), self.manager.core().clock())
+    }
+
+    /// Says that the head of the response is there.
+    pub fn complete(mut self) {
+        self.completed = true;
+    }
+
+    pub(crate) fn inject(&self, headers: &mut HeaderMap) {
+        headers.insert(SESSION_ID, self.session.header.clone());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let in_flight = &self.session.in_flight;
+        if !self.completed {
+            in_flight.linger(self.manager.core().linger_until());
+        }
+        if in_flight.leave() {
+            self.manager.core().wake_janitor();
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Reading = Reading { monotonic: Duration::from_secs(5), wall: Duration::ZERO };
+
+    #[test]
+    fn a_retired_session_lets_nobody_in_and_is_drained_when_the_last_one_leaves() {
+        let in_flight = InFlight::default();
+        assert!(in_flight.enter() && in_flight.enter());
+        assert!(in_flight.retire(), "for the first time");
+        assert!(!in_flight.retire(), "only once");
+        assert!(!in_flight.enter());
+        assert_eq!(in_flight.count(), 2);
+        assert!(!in_flight.leave());
+        assert!(!in_flight.is_drained(NOW));
+        assert!(in_flight.leave(), "the last one");
+        assert!(in_flight.is_drained(NOW));
+    }
+
+    #[test]
+    fn a_session_in_use_is_not_retired_as_idle() {
+        let in_flight = InFlight::default();
+        assert!(in_flight.enter());
+        assert!(!in_flight.retire_if_idle(NOW));
+        in_flight.linger(Duration::from_secs(6));
+        in_flight.leave();
+        assert!(!in_flight.retire_if_idle(NOW), "a dropped request still counts");
+        let later = Reading { monotonic: Duration::from_secs(6), ..NOW };
+        assert!(in_flight.retire_if_idle(later));
+        assert!(!in_flight.enter());
+    }
+
+    #[test]
+    fn threads_never_enter_after_the_retirement_was_seen() {
+        use std::thread;
+        for _ in 0..200 {
+            let in_flight = InFlight::default();
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        for _ in 0..50 {
+                            if in_flight.enter() {
+                                // Whoever is in keeps the session from being drained.
+                                assert!(!(in_flight.is_retired() && in_flight.is_drained(NOW)));
+                                in_flight.leave();
+                            }
+                        }
+                    });
+                }
+                in_flight.retire();
+            });
+            assert!(!in_flight.enter());
+            assert_eq!(in_flight.count(), 0);
+        }
+    }
+}

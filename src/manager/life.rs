@@ -1,0 +1,163 @@
+//! How long a session is used, and when it is replaced.
+//!
+//! With `T` the life that the server granted (never more than was asked for), before the end of it:
+//!
+//! ```text
+//! soft = min(clamp(0.20·T, 10 s, 15 min) · (1 + U[0, 0.25)), 0.5·T)   the next request starts a renewal
+//! hard = clamp(0.03·T, 5 s, 60 s)                                    the id is sent no more
+//! ```
+//!
+//! `U` is drawn once for each session and only ever moves the renewal to an earlier point, so that many processes that
+//! started together do not renew together. `T` is counted from just before the create was *sent*: whatever the way to
+//! the server took is taken from the session's life, never added to it.
+
+use std::time::Duration;
+
+use crate::clock::Reading;
+
+const SOFT_SHARE: f64 = 0.20;
+const SOFT_RANGE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15 * 60));
+const SOFT_JITTER: f64 = 0.25;
+const SOFT_MOST: f64 = 0.5;
+const HARD_SHARE: f64 = 0.03;
+const HARD_RANGE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// A predecessor with less of its life left than this, or this share of it, is not worth a call.
+const DELETE_LEFT: Duration = Duration::from_secs(30);
+const DELETE_SHARE: f64 = 0.10;
+
+/// The life of one session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    born: Reading,
+    total: Duration,
+    soft: Duration,
+    hard: Duration,
+}
+
+/// What a session is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Use it.
+    Fresh,
+    /// Use it, and make a successor meanwhile.
+    Aging,
+    /// Send it no more.
+    Over,
+}
+
+impl Life {
+    /// `born` is from before the create was sent; `jitter` is from `[0, 1)`.
+    pub(crate) fn new(born: Reading, total: Duration, jitter: f64) -> Self {
+        let (least, most) = SOFT_RANGE;
+        let soft = total.mul_f64(SOFT_SHARE).clamp(least, most).mul_f64(1.0 + SOFT_JITTER * jitter);
+        let (least, most) = HARD_RANGE;
+        Self {
+            born,
+            total,
+            soft: soft.min(total.mul_f64(SOFT_MOST)),
+            hard: total.mul_f64(HARD_SHARE).clamp(least, most),
+        }
+    }
+
+    pub(crate) fn phase(&self, now: Reading) -> Phase {
+        let left = self.left(now);
+        if left <= self.hard {
+            Phase::Over
+        } else if left <= self.soft {
+            Phase::Aging
+        } else {
+            Phase::Fresh
+        }
+    }
+
+    /// How much of the whole life is left.
+    pub(crate) fn left(&self, now: Reading) -> Duration {
+        self.total.saturating_sub(now.since(self.born))
+    }
+
+    /// How long the id may still be sent.
+    pub(crate) fn usable_for(&self, now: Reading) -> Duration {
+        self.left(now).saturating_sub(self.hard)
+    }
+
+    /// How long until a request would start a renewal.
+    pub(crate) fn renewal_in(&self, now: Reading) -> Duration {
+        self.left(now).saturating_sub(self.soft)
+    }
+
+    /// Whether so much life is left that it is worth a call to end it.
+    pub(crate) fn is_worth_deleting(&self, now: Reading) -> bool {
+        self.left(now) > DELETE_LEFT.max(self.total.mul_f64(DELETE_SHARE))
+    }
+
+    /// How long until it is not worth a call any more.
+    pub(crate) fn worth_deleting_for(&self, now: Reading) -> Duration {
+        self.left(now).saturating_sub(DELETE_LEFT.max(self.total.mul_f64(DELETE_SHARE)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BORN: Reading = Reading {
+        monotonic: Duration::from_secs(1_000),
+        wall: Duration::from_secs(1_000_000),
+    };
+
+    fn after(seconds: f64) -> Reading {
+        let age = Duration::from_secs_f64(seconds);
+        Reading { monotonic: BORN.monotonic + age, wall: BORN.wall + age }
+    }
+
+    fn life(total: u64, jitter: f64) -> Life {
+        Life::new(BORN, Duration::from_secs(total), jitter)
+    }
+
+    #[test]
+    fn the_formula_holds_at_every_legal_life() {
+        // T, jitter, renewal starts at this age, sent no more from this age
+        for (total, jitter, renewal, over) in [
+            (30, 0.0, 20.0, 25.0),
+            (60, 0.0, 48.0, 55.0),
+            (60, 0.999, 45.003, 55.0),
+            (3_600, 0.0, 2_880.0, 3_540.0),
+            (3_600, 0.5, 2_790.0, 3_540.0),
+            (86_400, 0.0, 85_500.0, 86_340.0),
+        ] {
+            let life = life(total, jitter);
+            let at = |seconds| life.phase(after(seconds));
+            assert_eq!(at(renewal - 0.01), Phase::Fresh, "T = {total}");
+            assert_eq!(at(renewal + 0.01), Phase::Aging, "T = {total}");
+            assert_eq!(at(over - 0.01), Phase::Aging, "T = {total}");
+            assert_eq!(at(over), Phase::Over, "T = {total}, with exactly `hard` left");
+        }
+    }
+
+    #[test]
+    fn jitter_only_ever_moves_the_renewal_earlier_and_never_past_half_of_the_life() {
+        for total in [30, 40, 60, 100, 3_600, 86_400] {
+            let at = |jitter| life(total, jitter).renewal_in(BORN);
+            assert!(at(0.999) <= at(0.5) && at(0.5) <= at(0.0), "T = {total}");
+            assert!(at(0.999) >= Duration::from_secs(total) / 2, "T = {total}");
+        }
+    }
+
+    #[test]
+    fn the_clock_that_says_older_ends_the_life() {
+        let life = life(60, 0.0);
+        let suspended = Reading { monotonic: BORN.monotonic, ..after(55.0) };
+        assert_eq!(life.phase(suspended), Phase::Over);
+        let set_back = Reading { wall: Duration::ZERO, ..after(55.0) };
+        assert_eq!(life.phase(set_back), Phase::Over);
+    }
+
+    #[test]
+    fn only_a_long_remaining_life_is_worth_a_call() {
+        assert!(life(60, 0.0).is_worth_deleting(after(29.0)));
+        assert!(!life(60, 0.0).is_worth_deleting(after(30.0)));
+        assert!(life(3_600, 0.0).is_worth_deleting(after(3_239.0)));
+        assert!(!life(3_600, 0.0).is_worth_deleting(after(3_240.0)));
+        assert_eq!(life(60, 0.0).worth_deleting_for(after(29.0)), Duration::from_secs(1));
+    }
+}

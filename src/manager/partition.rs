@@ -1,0 +1,96 @@
+//! Whose session, with which defaults.
+
+use std::{fmt, sync::Arc};
+
+use http::HeaderValue;
+
+use crate::{
+    api::SessionDefaults,
+    error::Error,
+    secret::{ApiKey, Fingerprint, keyed_hash},
+};
+
+/// Names a partition without holding its API key: keyed hashes of the key and of the defaults, folded into one.
+///
+/// At 128 bits, and with a key that nobody knows, no two partitions ever share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PartitionId(u128);
+
+/// Names an API key: what is known of it outlives every partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct KeyId(u128);
+
+impl KeyId {
+    pub(crate) fn of(key: &str) -> Self {
+        Self(keyed_hash("api key", key))
+    }
+}
+
+/// Defaults with their hash, so that it is worked out once.
+#[derive(Clone, Debug)]
+pub(crate) struct HashedDefaults {
+    pub(crate) defaults: Arc<SessionDefaults>,
+    hash: u128,
+}
+
+impl HashedDefaults {
+    pub(crate) fn new(defaults: SessionDefaults) -> Self {
+        let hash = keyed_hash("defaults", &defaults);
+        Self { defaults: Arc::new(defaults), hash }
+    }
+
+    pub(crate) fn with_key(&self, key: KeyId) -> PartitionId {
+        PartitionId(key.0 ^ self.hash)
+    }
+}
+
+/// One API key with one set of defaults: whoever has both shares a session.
+#[derive(Clone)]
+pub(crate) struct Partition {
+    pub(crate) id: PartitionId,
+    pub(crate) key_id: KeyId,
+    pub(crate) key: ApiKey,
+    pub(crate) key_header: HeaderValue,
+    pub(crate) defaults: Arc<SessionDefaults>,
+}
+
+impl Partition {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the defaults cannot be right.
+    pub(crate) fn new(key: ApiKey, defaults: &HashedDefaults) -> Result<Arc<Self>, Error> {
+        let key_header = key.to_header()?;
+        defaults.defaults.validate()?;
+        let key_id = KeyId::of(key.expose());
+        let id = defaults.with_key(key_id);
+        Ok(Arc::new(Self { id, key_id, key, key_header, defaults: defaults.defaults.clone() }))
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partition")
+            .field("key", &Fingerprint::of(self.key.expose()))
+            .field("defaults", &self.defaults)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Chain;
+
+    #[test]
+    fn another_key_or_other_defaults_are_another_partition() {
+        let near = HashedDefaults::new(SessionDefaults::new().chain(Chain::Near));
+        let sui = HashedDefaults::new(SessionDefaults::new().chain(Chain::Sui));
+        let (one, two) = (KeyId::of("k1"), KeyId::of("k2"));
+        let ids = [near.with_key(one), near.with_key(two), sui.with_key(one), sui.with_key(two)];
+        for (i, a) in ids.iter().enumerate() {
+            assert!(ids[i + 1..].iter().all(|b| a != b));
+        }
+        let again = HashedDefaults::new(SessionDefaults::new().chain(Chain::Near));
+        assert_eq!(again.with_key(KeyId::of("k1")), ids[0]);
+    }
+}

@@ -1,0 +1,214 @@
+//! Sessions that are handed out no more, and wait for their end on the server.
+//!
+//! Whatever leaves the cache comes here: replaced, evicted, invalidated. From here a session is deleted once nothing
+//! that bears it is in flight, or left to expire once that is not worth a call any more.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, broadcast};
+
+use super::{
+    event::{Event, RetireReason},
+    partition::PartitionId,
+    session::LiveSession,
+};
+use crate::{clock::Reading, error::Error};
+
+/// How often a delete is tried before its session is left to expire.
+const MAX_TRIES: u32 = 3;
+
+/// A session on its way out.
+#[derive(Clone, Debug)]
+pub(crate) struct Retired {
+    pub(crate) session: Arc<LiveSession>,
+    tries: u32,
+    /// In monotonic time.
+    not_before: Duration,
+    error: Option<Error>,
+}
+
+impl Retired {
+    pub(crate) fn new(session: Arc<LiveSession>) -> Self {
+        Self { session, tries: 0, not_before: Duration::ZERO, error: None }
+    }
+
+    pub(crate) fn left_to_expire(&self, now: Reading) -> Event {
+        let session = &self.session;
+        let left = session.life.left(now);
+        Event::LeftToExpire { session: session.reference(), left, error: self.error.clone() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    retired: Vec<Retired>,
+    /// Evicted while requests used them. They are still good, and whoever asks for one gets it back.
+    pinned: HashMap<PartitionId, Arc<LiveSession>>,
+    attended: bool,
+}
+
+/// What there is to do next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Delete this one, which stays here until it is done.
+    Delete(Arc<LiveSession>),
+    /// Look again after so much time, or when woken.
+    Wait(Duration),
+    /// Nothing is left.
+    Done,
+}
+
+/// Where sessions wait for their end.
+#[derive(Debug)]
+pub(crate) struct Retirement {
+    queue: Mutex<Queue>,
+    changed: Notify,
+    events: broadcast::Sender<Event>,
+}
+
+impl Retirement {
+    pub(crate) fn new(events: broadcast::Sender<Event>) -> Self {
+        Self { queue: Mutex::default(), changed: Notify::new(), events }
+    }
+
+    /// Takes a session in; one that is here already stays as it is.
+    pub(crate) fn retire(&self, session: &Arc<LiveSession>, reason: RetireReason) {
+        if session.in_flight.retire() {
+            self.admit(&mut self.queue(), session, reason);
+        }
+    }
+
+    /// The cache has no room for a session. One that is in use is kept until it is not.
+    pub(crate) fn evict(&self, session: Arc<LiveSession>, now: Reading) {
+        let mut queue = self.queue();
+        if session.in_flight.retire_if_idle(now) {
+            self.admit(&mut queue, &session, RetireReason::Evicted);
+        } else if !session.in_flight.is_retired() {
+            queue.pinned.insert(session.partition.id, session);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Gives back a session that was evicted while it was in use.
+    pub(crate) fn unpin(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
+        self.queue().pinned.remove(&id)
+    }
+
+    pub(crate) fn pinned(&self) -> Vec<Arc<LiveSession>> {
+        self.queue().pinned.values().cloned().collect()
+    }
+
+    /// Takes out everything, for the shutdown to deal with.
+    pub(crate) fn take_all(&self) -> Vec<Retired> {
+        mem::take(&mut self.queue().retired)
+    }
+
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Returns whether the caller is to attend to the queue: there is something in it, and nobody else does.
+    pub(crate) fn attend(&self) -> bool {
+        let mut queue = self.queue();
+        let needed = !queue.attended && !(queue.retired.is_empty() && queue.pinned.is_empty());
+        queue.attended |= needed;
+        needed
+    }
+
+    pub(crate) fn unattended(&self) {
+        self.queue().attended = false;
+    }
+
+    /// Decides what to do next. Sessions that are not worth a call any more are let go.
+    pub(crate) fn next(&self, now: Reading) -> Next {
+        let mut queue = self.queue();
+        self.settle_pinned(&mut queue, now);
+        queue.retired.retain(|retired| {
+            let keep = retired.session.life.is_worth_deleting(now) && retired.tries < MAX_TRIES;
+            if !keep {
+                let _ = self.events.send(retired.left_to_expire(now));
+            }
+            keep
+        });
+        let waits = queue.retired.iter().map(|retired| (wait_for(retired, now), &retired.session));
+        match waits.min_by_key(|(wait, _)| *wait) {
+            Some((Duration::ZERO, session)) => Next::Delete(session.clone()),
+            Some((wait, _)) => Next::Wait(wait),
+            None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
+            None => {
+                // Under the same lock as the look: whatever comes later starts its own attendant.
+                queue.attended = false;
+                Next::Done
+            }
+        }
+    }
+
+    /// A session has been deleted, or need not be.
+    pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
+        self.queue().retired.retain(|retired| !Arc::ptr_eq(&retired.session, session));
+    }
+
+    /// A session could not be deleted for now; `tried` says whether a call was made.
+    pub(crate) fn postpone(&self, session: &Arc<LiveSession>, until: Duration, tried: Option<Error>) {
+        let mut queue = self.queue();
+        let retired = queue.retired.iter_mut().find(|retired| Arc::ptr_eq(&retired.session, session));
+        if let Some(retired) = retired {
+            retired.not_before = until;
+            retired.tries += u32::from(tried.is_some());
+            retired.error = tried.or_else(|| retired.error.take());
+        }
+    }
+
+    fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
+        let _ = self.events.send(Event::Retired { session: session.reference(), reason });
+        queue.retired.push(Retired::new(session.clone()));
+        self.changed.notify_one();
+    }
+
+    /// What was evicted in use goes the way of all once it is idle.
+    fn settle_pinned(&self, queue: &mut Queue, now: Reading) {
+        let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| {
+            session.in_flight.is_retired() || session.in_flight.retire_if_idle(now)
+        };
+        let idle: Vec<_> = queue.pinned.extract_if(idle).map(|(_, session)| session).collect();
+        for session in idle {
+            self.admit(queue, &session, RetireReason::Evicted);
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long until something is to be done about a session.
+fn wait_for(retired: &Retired, now: Reading) -> Duration {
+    let session = &retired.session;
+    let worth_it = session.life.worth_deleting_for(now);
+    if session.in_flight.count() > 0 {
+        // The lease wakes us when it goes.
+        return worth_it;
+    }
+    let lingers = session.in_flight.lingers_for(now);
+    let postponed = retired.not_before.saturating_sub(now.monotonic);
+    lingers.max(postponed).min(worth_it)
+}
+
+fn pinned_wait(queue: &Queue, now: Reading) -> Duration {
+    let left = queue.pinned.values().map(|session| {
+        let lingers = session.in_flight.lingers_for(now);
+        let until = session.life.usable_for(now);
+        if lingers.is_zero() { until } else { lingers.min(until) }
+    });
+    // A lease on a session that is not retired yet does not wake anybody.
+    left.min().unwrap_or_default().clamp(Duration::from_millis(100), Duration::from_secs(1))
+}

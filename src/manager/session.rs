@@ -1,0 +1,150 @@
+//! One session, as the manager keeps it and as users see it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderValue;
+
+use super::{
+    lease::InFlight,
+    life::{Life, Phase},
+    partition::Partition,
+};
+use crate::{
+    api::{SessionDefaults, SessionId},
+    clock::{Clock, Reading},
+    secret::Fingerprint,
+};
+
+/// A session that the server has made for this process.
+pub(crate) struct LiveSession {
+    pub(crate) id: SessionId,
+    /// The id as it is sent, made once.
+    pub(crate) header: HeaderValue,
+    pub(crate) generation: u64,
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) life: Life,
+    pub(crate) in_flight: InFlight,
+    /// When the next request may start a renewal, in milliseconds of monotonic time.
+    renew_at: AtomicU64,
+}
+
+impl LiveSession {
+    pub(crate) fn new(id: SessionId, generation: u64, partition: Arc<Partition>, life: Life) -> Self {
+        let header = id.to_header();
+        Self {
+            id,
+            header,
+            generation,
+            partition,
+            life,
+            in_flight: InFlight::default(),
+            renew_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a request may be given this session. Only a [`Lease`](super::Lease) makes certain.
+    pub(crate) fn is_usable(&self, now: Reading) -> bool {
+        self.life.phase(now) != Phase::Over && !self.in_flight.is_retired()
+    }
+
+    /// Returns whether the caller is the one to start a renewal, which nobody else does before `again_at`.
+    pub(crate) fn begin_renewal(&self, now: Duration, again_at: Duration) -> bool {
+        let due = self.renew_at.load(Ordering::Acquire);
+        due <= millis(now)
+            && self
+                .renew_at
+                .compare_exchange(due, millis(again_at), Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+    }
+
+    /// Lets a request start another renewal from `due` on.
+    pub(crate) fn renew_again_at(&self, due: Duration) {
+        self.renew_at.store(millis(due), Ordering::Release);
+    }
+
+    pub(crate) fn reference(&self) -> SessionRef {
+        SessionRef { fingerprint: self.id.fingerprint(), generation: self.generation }
+    }
+}
+
+impl fmt::Debug for LiveSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("generation", &self.generation)
+            .field("defaults", &self.partition.defaults)
+            .field("in_flight", &self.in_flight.count())
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What stands for a session in events and reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SessionRef {
+    /// Stands for the id.
+    pub fingerprint: Fingerprint,
+    /// Counts up over all sessions of a manager.
+    pub generation: u64,
+}
+
+/// A session, to look at.
+///
+/// Holding one keeps nothing alive: an id that was taken out of it by hand may be dead a moment later, and the server
+/// would ignore it without a word. Let the layer put it on requests, or [`apply`](crate::SessionManager::apply).
+#[derive(Clone)]
+pub struct Session {
+    live: Arc<LiveSession>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Session {
+    pub(crate) fn new(live: Arc<LiveSession>, clock: Arc<dyn Clock>) -> Self {
+        Self { live, clock }
+    }
+
+    /// Returns the id.
+    pub fn id(&self) -> &SessionId {
+        &self.live.id
+    }
+
+    /// Returns the defaults that the server stores for it.
+    pub fn defaults(&self) -> &SessionDefaults {
+        &self.live.partition.defaults
+    }
+
+    /// Returns which of the manager's sessions it is; they count up.
+    pub fn generation(&self) -> u64 {
+        self.live.generation
+    }
+
+    /// Returns how long its id may still be sent, as of now.
+    pub fn usable_for(&self) -> Duration {
+        if self.live.in_flight.is_retired() {
+            return Duration::ZERO;
+        }
+        self.live.life.usable_for(self.clock.now())
+    }
+
+    /// Returns how long until a request would start its renewal, as of now.
+    pub fn renewal_in(&self) -> Duration {
+        self.live.life.renewal_in(self.clock.now())
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.live.fmt(f)
+    }
+}
