@@ -25,6 +25,8 @@ enum Manner {
     Whole,
     /// This many bytes more, then the connection is lost.
     Breaks(usize),
+    /// The next poll loses the connection.
+    Broken,
     /// One byte at a time, each after a pause.
     Slow(Duration, Pin<Box<Sleep>>),
 }
@@ -60,7 +62,13 @@ impl Body for FakeBody {
         }
         let next = match &mut this.manner {
             Manner::Whole => this.rest.len(),
-            Manner::Breaks(0) => return Poll::Ready(Some(Err(FakeError::Reset))),
+            Manner::Broken => return Poll::Ready(Some(Err(FakeError::Reset))),
+            Manner::Breaks(0) => {
+                // hyper sends what it has while it waits; at an error it would drop that.
+                this.manner = Manner::Broken;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Manner::Breaks(left) => std::mem::take(left),
             Manner::Slow(pause, timer) => {
                 ready!(timer.as_mut().poll(cx));

@@ -135,7 +135,7 @@ impl FakeSipher {
     }
 
     /// Runs this many replicas, each with its own memory, in front of a shared store; requests take turns. Defaults to
-    /// one, with nothing behind it.
+    /// one, with nothing behind it; a store once there stays.
     ///
     /// A replica reads the store for sessions that it does not know yet, and writes the whole record back at every use.
     /// So one that is behind the others undoes a PATCH and revives a deleted session.

@@ -99,7 +99,8 @@ impl Target {
 /// What goes wrong.
 ///
 /// "Not handled" means that the server does nothing: no session is made, changed, used or deleted, nothing is counted
-/// against a quota. The request is in the log all the same.
+/// against a quota. The request is in the log all the same. A status outside 100 to 999 and a malformed header are
+/// mistakes in a test, and panic when the fault happens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum What {
@@ -109,7 +110,7 @@ pub enum What {
     Html(u16),
     /// Not handled: exactly this answer.
     Answer {
-        /// The status; one outside 100 to 999 panics when it is used.
+        /// The status.
         status: u16,
         /// Headers; `content-type` is JSON unless named here.
         headers: Vec<(String, String)>,

@@ -1,6 +1,6 @@
 //! The request log, and what it says about the session of each request.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde_json::Value;
 
@@ -126,7 +126,7 @@ pub enum DeadReason {
 /// The requests so far.
 #[derive(Default)]
 pub(super) struct Log {
-    exchanges: VecDeque<Exchange>,
+    exchanges: Vec<Exchange>,
     numbers: u64,
 }
 
@@ -135,13 +135,13 @@ impl Log {
     pub(super) fn add(&mut self, mut exchange: Exchange) -> u64 {
         self.numbers += 1;
         exchange.number = self.numbers;
-        self.exchanges.push_back(exchange);
+        self.exchanges.push(exchange);
         self.numbers
     }
 
     /// The entry of a request, unless the log was cleared since.
     pub(super) fn entry(&mut self, number: u64) -> Option<&mut Exchange> {
-        let first = self.exchanges.front()?.number;
+        let first = self.exchanges.first()?.number;
         let index = usize::try_from(number.checked_sub(first)?).ok()?;
         self.exchanges.get_mut(index)
     }

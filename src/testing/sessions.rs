@@ -74,8 +74,9 @@ impl Sessions {
 
     /// The replica that serves the next request.
     pub(super) fn next_replica(&mut self) -> usize {
-        self.turn = (self.turn + 1) % self.memories.len();
-        self.pinned.unwrap_or(self.turn)
+        let turn = self.turn % self.memories.len();
+        self.turn = turn + 1;
+        self.pinned.unwrap_or(turn)
     }
 
     pub(super) fn restart(&mut self) {
@@ -116,7 +117,7 @@ impl Sessions {
         if let Some(store) = &mut self.store {
             store.remove(id);
         }
-        self.graves.insert(id.to_owned(), why);
+        self.graves.entry(id.to_owned()).or_insert(why);
     }
 
     /// Takes a session out of everywhere, as if it had been the least recently used.
