@@ -9,6 +9,7 @@
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use bytes::Bytes;
 //! use http::Request;
 //! use http_body_util::{BodyExt, Full};
 //! use sipher_session::testing::{FakeSipher, Tier};
@@ -19,7 +20,7 @@
 //!     Request::post(format!("{}{path}", FakeSipher::base_url()))
 //!         .header("x-api-key", "my own key")
 //!         .header("content-type", "application/json")
-//!         .body(Full::from(body))
+//!         .body(Full::<Bytes>::from(body))
 //! };
 //! sipher.accept_key("my own key", Tier::Pro);
 //!
