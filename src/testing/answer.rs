@@ -50,6 +50,14 @@ impl Answer {
         self
     }
 
+    /// Adds a header unless it is there already.
+    pub(super) fn default_header(self, name: &str, value: &str) -> Self {
+        if self.headers.iter().any(|(there, _)| there == name) {
+            return self;
+        }
+        self.header(name, value)
+    }
+
     pub(super) fn without_body(self) -> Self {
         let body = Bytes::new();
         Self { body, ..self }

@@ -181,12 +181,12 @@ impl FakeSipher {
         Some(Value::Object(record.defaults.clone()))
     }
 
-    /// Returns every request so far, in the order in which they came.
+    /// Returns every request since the start or the last [`clear_log`](Self::clear_log), in the order in which they came.
     pub fn log(&self) -> Vec<Exchange> {
         self.server().log.iter().cloned().collect()
     }
 
-    /// Forgets the log; the counts below start at 0 again.
+    /// Forgets the log, which grows until then; the counts of calls start at 0 again.
     pub fn clear_log(&self) {
         self.server().log.clear();
     }

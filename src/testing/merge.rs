@@ -89,3 +89,71 @@ fn decode(charset: &str, bytes: &[u8]) -> Option<String> {
     };
     Some(text.trim_start_matches('\u{feff}').to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
+    use http::Request;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The value, or the status of the refusal.
+    fn read_as(content_type: &str, encoding: &str, body: &[u8]) -> Result<Option<Value>, u16> {
+        let request = Request::post("/")
+            .header("content-type", content_type)
+            .header("content-encoding", encoding);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        read(&Call::new(head), body).map_err(|answer| answer.status.as_u16())
+    }
+
+    fn gzip(body: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(body).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn packed_bodies_are_read_up_to_the_limit() {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"[1]").unwrap();
+        let zlib = zlib.finish().unwrap();
+        assert_eq!(
+            read_as("application/json", "DEFLATE", &zlib),
+            Ok(Some(json!([1])))
+        );
+        let blank = " ".repeat(LIMIT - 2) + "{}";
+        let json = "application/json";
+        assert_eq!(
+            read_as(json, "gzip", &gzip(blank.as_bytes())),
+            Ok(Some(json!({})))
+        );
+        let longer = " ".to_owned() + &blank;
+        assert_eq!(read_as(json, "gzip", &gzip(longer.as_bytes())), Err(500));
+        assert_eq!(read_as(json, "gzip", b"no gzip"), Err(500));
+        assert_eq!(read_as(json, "zstd", b"{}"), Err(500));
+    }
+
+    #[test]
+    fn only_unicode_is_read() {
+        let json = |charset| format!("application/json; x=y; Charset=\"{charset}\"");
+        assert_eq!(read_as(&json("UTF-8"), "", b"{}"), Ok(Some(json!({}))));
+        assert_eq!(
+            read_as(&json("utf-16be"), "", b"\0{\0}"),
+            Ok(Some(json!({})))
+        );
+        assert_eq!(
+            read_as(&json("utf-16"), "", b"\xfe\xff\0{\0}"),
+            Ok(Some(json!({})))
+        );
+        assert_eq!(read_as(&json("latin1"), "", b"{}"), Err(500));
+        assert_eq!(
+            read_as("application/json", "", b" "),
+            Err(400),
+            "blank is not empty"
+        );
+        assert_eq!(read_as("application/jsonl", "", b"{oops"), Ok(None));
+    }
+}

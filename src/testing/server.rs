@@ -94,10 +94,12 @@ impl Server {
         }
         let date = httpdate::fmt_http_date(UNIX_EPOCH + self.clock.now().wall);
         let own_id = format!("00000000-0000-4000-8000-{:012x}", arrival.number);
-        let request_id = call.header("x-request-id").filter(|id| !id.is_empty());
+        let request_id = call
+            .header("x-request-id")
+            .filter(|id| !id.is_empty() && id.is_ascii());
         Ok(answer
-            .header("date", &date)
-            .header("x-request-id", &request_id.unwrap_or(own_id)))
+            .default_header("date", &date)
+            .default_header("x-request-id", &request_id.unwrap_or(own_id)))
     }
 
     /// Handles the same request once more, as when a proxy repeats it.

@@ -95,7 +95,7 @@ impl Sessions {
         if let Some(store) = &mut self.store {
             store.insert(record.id.clone(), record.clone());
         }
-        self.memories[replica].put(record.clone());
+        self.memory(replica).put(record.clone());
         self.make_room(replica);
     }
 
@@ -113,7 +113,7 @@ impl Sessions {
 
     /// Takes a session out of one replica and the store; other replicas do not hear of it.
     pub(super) fn remove(&mut self, replica: usize, id: &str, why: DeadReason) {
-        self.memories[replica].take(id);
+        self.memory(replica).take(id);
         if let Some(store) = &mut self.store {
             store.remove(id);
         }
@@ -166,13 +166,20 @@ impl Sessions {
     }
 
     fn peek(&self, replica: usize, id: &str) -> Option<&Record> {
-        let kept = self.memories[replica].records.get(id);
+        let kept = self.memories[replica % self.memories.len()].records.get(id);
         let stored = || self.store.as_ref()?.get(id);
         kept.map(|(_, record)| record).or_else(stored)
     }
 
+    /// A request may be under way to a replica that is no more.
+    fn memory(&mut self, replica: usize) -> &mut Memory {
+        let there = replica % self.memories.len();
+        &mut self.memories[there]
+    }
+
     fn make_room(&mut self, replica: usize) {
-        while let Some(id) = self.memories[replica].pop_over(self.capacity) {
+        let capacity = self.capacity;
+        while let Some(id) = self.memory(replica).pop_over(capacity) {
             if self.store.is_none() {
                 self.graves.insert(id, DeadReason::Evicted);
             }

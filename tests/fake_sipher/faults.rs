@@ -5,7 +5,9 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use serde_json::json;
 use sipher_session::clock::Clock;
-use sipher_session::testing::{FakeError, FakeSipher, Fault, Operation, Target, Tier, What};
+use sipher_session::testing::{
+    DeadReason, FakeError, FakeSipher, Fault, Operation, SessionUse, Target, Tier, What,
+};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
@@ -107,7 +109,10 @@ async fn answers_that_are_not_siphers() {
         (head.status.as_u16(), head.headers["location"].as_bytes()),
         (307, &b"https://elsewhere.example/"[..])
     );
-    let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+    let headers = [("content-type", "text/plain"), ("date", "long ago")];
+    let headers = headers
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     let (head, body) = answer(What::Answer {
         status: 299,
         headers,
@@ -116,6 +121,7 @@ async fn answers_that_are_not_siphers() {
     .await;
     assert_eq!((head.status.as_u16(), &body[..]), (299, &b"own"[..]));
     assert_eq!(head.headers["content-type"], "text/plain");
+    assert_eq!(head.headers["date"], "long ago");
     assert_eq!(head.headers.get_all("content-type").iter().count(), 1);
     let limited = |retry_after, in_body| {
         answer(What::RateLimited {
@@ -152,6 +158,26 @@ async fn a_caller_that_gives_up_early_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_outlives_its_log_entry_writes_into_no_other() {
+    let (sipher, key, id) = fake().await;
+    let slow = What::Delay(Duration::from_secs(1));
+    sipher.fault(Fault::new(slow).on(Target::Create));
+    let clear = async {
+        tokio::task::yield_now().await;
+        sipher.clear_log();
+        stealth(&sipher, &key, &id).await
+    };
+    let (created, _) = tokio::join!(create(&sipher, &key, NEAR), clear);
+    assert!(sipher.is_live(&created));
+    let statuses: Vec<_> = sipher
+        .log()
+        .iter()
+        .map(|exchange| exchange.status)
+        .collect();
+    assert_eq!(statuses, [200]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_late_undoes_nothing() {
     let (sipher, key, _) = fake().await;
     for what in [What::DelayAnswer(Duration::from_secs(10)), What::HangAnswer] {
@@ -173,6 +199,11 @@ async fn a_session_deleted_while_a_call_is_on_its_way_does_not_apply() {
     let start = sipher.clock().now();
     assert_eq!(tokio::join!(call, delete), ("solana".to_owned(), 200));
     assert_eq!(sipher.clock().now().since(start).as_secs(), 2);
+    let call = &sipher.log()[1];
+    let SessionUse::Dead { why, .. } = call.session else {
+        panic!("{call:?}");
+    };
+    assert_eq!(why, DeadReason::Deleted);
 }
 
 #[tokio::test]

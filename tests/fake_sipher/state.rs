@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde_json::json;
 use sipher_session::testing::{FakeSipher, SessionUse, TestClock, Tier};
+use tower::ServiceExt;
 
 use crate::{create, create_request, on, request, send, stealth, stealth_request};
 
@@ -155,6 +157,37 @@ async fn a_stale_replica_revives_a_deleted_session_which_stays_dead_to_the_check
         log.last().unwrap().session,
         SessionUse::Dead { .. }
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_on_its_way_to_a_replica_that_goes_is_served_by_another() {
+    let sipher = FakeSipher::new();
+    let key = sipher.api_key(Tier::Pro);
+    sipher.replicas(2);
+    let id = create(&sipher, &key, NEAR).await;
+    sipher.route_to(1);
+    sipher.set_latency(Duration::from_secs(1));
+    let shrink = async {
+        tokio::task::yield_now().await;
+        sipher.replicas(1);
+    };
+    let (chain, ()) = tokio::join!(stealth(&sipher, &key, &id), shrink);
+    assert_eq!(chain, "near");
+}
+
+#[tokio::test]
+async fn a_request_id_is_given_back_or_made() {
+    let sipher = FakeSipher::new();
+    let mut call = request("GET", "/v1/health", "", "", "");
+    let id =
+        async |call| sipher.clone().oneshot(call).await.unwrap().headers()["x-request-id"].clone();
+    assert_eq!(id(call.clone()).await.len(), 36);
+    call.headers_mut()
+        .insert("x-request-id", HeaderValue::from_static("mine"));
+    assert_eq!(id(call.clone()).await, "mine");
+    call.headers_mut()
+        .insert("x-request-id", HeaderValue::from_bytes(b"\xff").unwrap());
+    assert_eq!(id(call).await.len(), 36);
 }
 
 #[tokio::test]
