@@ -1,3 +1,87 @@
-//! A Sipher to test against.
+//! A Sipher to test against, and a clock that tests can turn.
+//!
+//! [`FakeSipher`] does what the session and stealth part of the real server does, odd corners included: it ignores a dead
+//! session id without a word, keeps a session for the key that made it, merges defaults into JSON objects only. Exchanges
+//! recorded from the real server are replayed against it in this crate's own tests. Unlike the real server it remembers
+//! what it ignored, so that a test can fail on it.
+//!
+//! It is a tower service, for tests in process and under a paused clock, and can be [served](FakeSipher::serve) over TCP.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::{BodyExt, Full};
+//! use sipher_session::testing::{FakeSipher, Tier};
+//! use tower::ServiceExt;
+//!
+//! let sipher = FakeSipher::new();
+//! let post = |path: &str, body: &'static str| {
+//!     Request::post(format!("{}{path}", FakeSipher::base_url()))
+//!         .header("x-api-key", "my own key")
+//!         .header("content-type", "application/json")
+//!         .body(Full::<Bytes>::from(body))
+//! };
+//! sipher.accept_key("my own key", Tier::Pro);
+//!
+//! let answer = sipher.clone().oneshot(post("/v1/sessions", r#"{"defaults":{"chain":"near"}}"#)?).await?;
+//! assert_eq!(answer.status(), 201);
+//! let answer: serde_json::Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
+//!
+//! let mut call = post("/v1/stealth/generate", "{}")?;
+//! let id = answer["data"]["sessionId"].as_str().unwrap_or_default();
+//! call.headers_mut().insert("x-session-id", id.parse()?);
+//! sipher.clone().oneshot(call).await?;
+//!
+//! assert_eq!(sipher.log()[1].chain.as_deref(), Some("near"));
+//! sipher.assert_every_call_had_a_session();
+//!
+//! sipher.restart();
+//! assert_eq!(sipher.live_sessions(), 0);
+//! # Ok(()) }
+//! ```
+//!
+//! # When a request counts
+//!
+//! A request is in the [log](FakeSipher::log) from the moment it comes. It is *handled* at one instant, after its whole
+//! body has arrived and any [delay](What::Delay) is over: then its session is looked up, and whatever it asks for is done.
+//! A caller that drops the call's future before that instant leaves nothing but the log entry behind; one that drops it
+//! later undoes nothing. Without delays, a request whose body is at hand is handled when its future is first polled. Over
+//! TCP, a client that closes the connection drops the future.
+//!
+//! # What it does not do
+//!
+//! Of the calls other than `/v1/sessions`, only `/v1/stealth/generate` and its `/batch`, `/v1/backends` and
+//! `/v1/billing/usage` are there; public paths answer 200, everything else 404. Stealth calls make no keys: they answer the
+//! `chain` they would have used and, under `applied`, every default that was in force. Brotli bodies are not read. There is
+//! no rate limit until [one is set](FakeSipher::set_rate_limit), and free keys have no daily quota.
 
+mod answer;
+mod body;
+mod call;
+mod canned;
+mod crud;
+mod error;
+mod fake;
+mod fault;
+mod keys;
+mod limits;
+mod log;
+mod merge;
+mod routes;
+mod serve;
+mod server;
+mod service;
+mod sessions;
+mod validate;
+
+pub use self::{
+    body::FakeBody,
+    error::FakeError,
+    fake::FakeSipher,
+    fault::{Fault, Target, What},
+    keys::Tier,
+    log::{DeadReason, Exchange, Operation, SessionUse},
+    serve::Served,
+};
 pub use crate::clock::testing::TestClock;

@@ -1,0 +1,131 @@
+//! A request as the server reads it: which operation, which key, which session.
+
+use http::{HeaderMap, Method, request::Parts};
+
+use super::log::Operation;
+
+/// Paths that are served without a key, and hence without a session.
+const PUBLIC: [&str; 9] = [
+    "/",
+    "/skill.md",
+    "/demo",
+    "/v1/health",
+    "/v1/ready",
+    "/v1/errors",
+    "/v1/openapi.json",
+    "/v1/billing/webhook",
+    "/v1/demo",
+];
+
+/// The head of a request, and what it means.
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// As sent, without the query.
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) route: Route,
+}
+
+/// What the path leads to; letter case and one slash at the end make no difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Public,
+    Sessions,
+    Session(String),
+    Generate,
+    GenerateBatch,
+    Backends,
+    Usage,
+    Nowhere,
+}
+
+/// The `X-Session-Id` of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SessionHeader {
+    None,
+    One(String),
+    /// Several lines, of which the server heeds none.
+    Doubled(String),
+}
+
+impl Call {
+    pub(super) fn new(head: Parts) -> Self {
+        let path = head.uri.path().to_owned();
+        Self {
+            route: Route::of(&path),
+            method: head.method,
+            headers: head.headers,
+            path,
+        }
+    }
+
+    pub(super) fn operation(&self) -> Operation {
+        match (&self.route, self.method.as_str()) {
+            (Route::Sessions, "POST") => Operation::Create,
+            (Route::Session(_), "GET" | "HEAD") => Operation::Get,
+            (Route::Session(_), "PATCH") => Operation::Update,
+            (Route::Session(_), "DELETE") => Operation::Delete,
+            _ => Operation::Other,
+        }
+    }
+
+    /// The first line of a header, without blanks around it.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(trimmed)
+    }
+
+    /// `X-API-Key` unless it is empty, else a bearer token.
+    pub(super) fn api_key(&self) -> Option<String> {
+        let lines: Vec<_> = self.headers.get_all("x-api-key").iter().collect();
+        let joined = lines.iter().map(|&line| trimmed(line)).collect::<Vec<_>>();
+        let key = joined.join(", ");
+        if !key.is_empty() {
+            return Some(key);
+        }
+        let token = self.header("authorization")?;
+        let token = token.strip_prefix("Bearer ")?;
+        (!token.is_empty()).then(|| token.to_owned())
+    }
+
+    pub(super) fn session(&self) -> SessionHeader {
+        let mut lines = self.headers.get_all("x-session-id").iter().map(trimmed);
+        match (lines.next(), lines.next()) {
+            (Some(id), Some(_)) => SessionHeader::Doubled(id),
+            (Some(id), None) if !id.is_empty() => SessionHeader::One(id),
+            _ => SessionHeader::None,
+        }
+    }
+}
+
+impl Route {
+    fn of(path: &str) -> Self {
+        if PUBLIC.contains(&path) || path.starts_with("/docs") {
+            return Self::Public;
+        }
+        let plain = path.strip_suffix('/').unwrap_or(path);
+        match plain.to_ascii_lowercase().as_str() {
+            "/v1/sessions" => Self::Sessions,
+            "/v1/stealth/generate" => Self::Generate,
+            "/v1/stealth/generate/batch" => Self::GenerateBatch,
+            "/v1/backends" => Self::Backends,
+            "/v1/billing/usage" => Self::Usage,
+            lower => match lower.strip_prefix("/v1/sessions/") {
+                Some(id) if !id.is_empty() && !id.contains('/') => {
+                    Self::Session(plain[plain.len() - id.len()..].to_owned())
+                }
+                _ => Self::Nowhere,
+            },
+        }
+    }
+}
+
+fn trimmed(value: &http::HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
+}
+
+/// Whether this is `sess_` and 64 lower-case hex digits.
+pub(super) fn well_formed(id: &str) -> bool {
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    id.strip_prefix("sess_")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
+}

@@ -1,0 +1,32 @@
+//! What a caller gets when there is no answer.
+
+use std::{error, fmt};
+
+/// A call that ended without a whole answer, as the network would end it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FakeError {
+    /// Nobody listened: the server saw nothing of the request.
+    Refused,
+    /// The connection was lost on the way; what the server did with the request is in the log.
+    Reset,
+    /// The request's own body failed before its end.
+    BrokenRequest,
+    /// [`FakeSipher::refuse_dead_ids`] is on, and the request bore an id that stands for no session.
+    ///
+    /// [`FakeSipher::refuse_dead_ids`]: super::FakeSipher::refuse_dead_ids
+    DeadId(String),
+}
+
+impl fmt::Display for FakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("connection refused by the fake Sipher"),
+            Self::Reset => f.write_str("connection reset by the fake Sipher"),
+            Self::BrokenRequest => f.write_str("the request body broke off"),
+            Self::DeadId(what) => write!(f, "the fake Sipher got a dead session id: {what}"),
+        }
+    }
+}
+
+impl error::Error for FakeError {}

@@ -1,0 +1,271 @@
+//! The handle.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    fault::Fault,
+    keys::Tier,
+    log::{Exchange, Operation, SessionUse},
+    server::Server,
+};
+use crate::clock::testing::TestClock;
+
+/// A Sipher of your own, in this process.
+///
+/// Clones are handles on one server. Every option can be changed at run time, also with requests under way.
+#[derive(Clone)]
+pub struct FakeSipher {
+    server: Arc<Mutex<Server>>,
+}
+
+impl FakeSipher {
+    /// Starts an empty server: no keys, no sessions, no rate limit, no faults.
+    pub fn new() -> Self {
+        Self::seeded(0)
+    }
+
+    /// Starts a server that mints other ids and keys than one of another seed. Seed 0 is [`new`](Self::new)'s.
+    pub fn seeded(seed: u64) -> Self {
+        Self::start(TestClock::new(), seed)
+    }
+
+    /// Starts a server with this clock.
+    pub fn with_clock(clock: TestClock) -> Self {
+        Self::start(clock, 0)
+    }
+
+    fn start(clock: TestClock, seed: u64) -> Self {
+        // Neighbouring seeds must not share a stretch of the sequence.
+        let server = Server::new(clock, seed.wrapping_mul(0xd134_2543_de82_ef95));
+        Self {
+            server: Arc::new(Mutex::new(server)),
+        }
+    }
+
+    /// Returns the base URL to give to a client; called in process, a fake takes requests for any host.
+    pub fn base_url() -> &'static str {
+        "https://sipher.sip-protocol.org"
+    }
+
+    /// Returns the server's own clock; turning it is turning the server's, not the client's.
+    pub fn clock(&self) -> TestClock {
+        self.server().clock.clone()
+    }
+
+    /// Mints an API key.
+    pub fn api_key(&self, tier: Tier) -> String {
+        let mut server = self.server();
+        let prefix = match tier {
+            Tier::Free => "free",
+            Tier::Pro => "pro",
+            Tier::Enterprise => "ent",
+        };
+        let key = format!("sk_{prefix}_{}", server.mint());
+        server.keys.accept(&key, tier);
+        key
+    }
+
+    /// Accepts a key of your own, also one that was revoked.
+    pub fn accept_key(&self, key: &str, tier: Tier) {
+        self.server().keys.accept(key, tier);
+    }
+
+    /// Refuses a key from now on; its sessions stay, out of reach.
+    pub fn revoke_key(&self, key: &str) {
+        self.server().keys.revoke(key);
+    }
+
+    /// Uses up session operations of a key's day.
+    pub fn burn(&self, key: &str, operations: u32) {
+        let mut server = self.server();
+        let now = crate::clock::Clock::now(&server.clock).wall;
+        server.quotas.add(key, "session", operations, now);
+    }
+
+    /// Limits all calls together to so many a minute, and tells so in `ratelimit-*` headers. Defaults to no limit,
+    /// where the real server has 100 for each address.
+    pub fn set_rate_limit(&self, per_minute: Option<u32>) {
+        self.server().rate.limit = per_minute;
+    }
+
+    /// Limits the sessions that one replica keeps, dropping the least recently used. Defaults to 10,000.
+    pub fn set_capacity(&self, sessions: usize) {
+        self.server().sessions.set_capacity(sessions);
+    }
+
+    /// Lets every request wait this long before it is handled. Defaults to not at all.
+    pub fn set_latency(&self, latency: Duration) {
+        self.server().latency = latency;
+    }
+
+    /// Fails a request with a dead session id instead of answering it: [`FakeError::DeadId`] in process, a closed
+    /// connection over TCP. Defaults to `false`, as the real server answers it.
+    ///
+    /// [`FakeError::DeadId`]: super::FakeError::DeadId
+    pub fn refuse_dead_ids(&self, refuse: bool) {
+        self.server().refuse_dead_ids = refuse;
+    }
+
+    /// Adds to the fault script.
+    pub fn fault(&self, fault: Fault) {
+        self.server().faults.add(fault);
+    }
+
+    /// Ends the fault script.
+    pub fn clear_faults(&self) {
+        self.server().faults.clear();
+    }
+
+    /// Forgets every session and starts a new rate-limit window; keys, the day's counts and the log stay.
+    pub fn restart(&self) {
+        let mut server = self.server();
+        server.sessions.restart();
+        server.rate.restart();
+    }
+
+    /// Drops one session, as if it had been the least recently used.
+    pub fn evict(&self, id: &str) {
+        self.server().sessions.evict(id);
+    }
+
+    /// Runs this many replicas, each with its own memory, in front of a shared store; requests take turns. Defaults to
+    /// one, with nothing behind it; a store once there stays.
+    ///
+    /// A replica reads the store for sessions that it does not know yet, and writes the whole record back at every use.
+    /// So one that is behind the others undoes a PATCH and revives a deleted session.
+    pub fn replicas(&self, replicas: usize) {
+        self.server().sessions.set_replicas(replicas);
+    }
+
+    /// Sends all requests to one replica, counted from 0.
+    pub fn route_to(&self, replica: usize) {
+        self.server().sessions.pin(Some(replica));
+    }
+
+    /// Lets requests take turns again.
+    pub fn round_robin(&self) {
+        self.server().sessions.pin(None);
+    }
+
+    /// Counts the sessions that a request could use now.
+    pub fn live_sessions(&self) -> usize {
+        let server = self.server();
+        server.sessions.live(server.now()).count()
+    }
+
+    /// Counts the sessions that a request with this key could use now.
+    pub fn live_sessions_of(&self, key: &str) -> usize {
+        let server = self.server();
+        let live = server.sessions.live(server.now());
+        live.filter(|record| record.owner == key).count()
+    }
+
+    /// Tells whether a request with the right key could use this session now, at any replica.
+    pub fn is_live(&self, id: &str) -> bool {
+        self.defaults_of(id).is_some()
+    }
+
+    /// Returns the defaults of a live session, as the store has them.
+    pub fn defaults_of(&self, id: &str) -> Option<Value> {
+        let server = self.server();
+        let record = server
+            .sessions
+            .live(server.now())
+            .find(|record| record.id == id)?;
+        Some(Value::Object(record.defaults.clone()))
+    }
+
+    /// Returns every request since the start or the last [`clear_log`](Self::clear_log), in the order in which they came.
+    pub fn log(&self) -> Vec<Exchange> {
+        self.server().log.iter().cloned().collect()
+    }
+
+    /// Forgets the log, which grows until then; the counts of calls start at 0 again.
+    pub fn clear_log(&self) {
+        self.server().log.clear();
+    }
+
+    /// Counts the calls to the four session operations, whatever became of them.
+    pub fn session_calls(&self) -> usize {
+        let server = self.server();
+        let exchanges = server.log.iter();
+        exchanges
+            .filter(|exchange| exchange.operation != Operation::Other)
+            .count()
+    }
+
+    /// Counts the calls of one kind, whatever became of them.
+    pub fn count(&self, operation: Operation) -> usize {
+        let server = self.server();
+        let exchanges = server.log.iter();
+        exchanges
+            .filter(|exchange| exchange.operation == operation)
+            .count()
+    }
+
+    /// Checks that no request bore an id that stood for no session.
+    ///
+    /// # Panics
+    ///
+    /// If one did, naming each.
+    #[track_caller]
+    pub fn assert_no_dead_id(&self) {
+        let dead = |exchange: &Exchange| matches!(exchange.session, SessionUse::Dead { .. });
+        self.assert_none(dead, "a dead session id reached Sipher");
+    }
+
+    /// Checks that every call that could have a session had a live one: all but session calls and public paths.
+    ///
+    /// # Panics
+    ///
+    /// If one had none, naming each.
+    #[track_caller]
+    pub fn assert_every_call_had_a_session(&self) {
+        let bare = |exchange: &Exchange| {
+            let calls = exchange.operation == Operation::Other && !exchange.public;
+            calls && !matches!(exchange.session, SessionUse::Live { .. })
+        };
+        self.assert_none(bare, "a call reached Sipher without a live session");
+    }
+
+    #[track_caller]
+    fn assert_none(&self, offends: impl Fn(&Exchange) -> bool, what: &str) {
+        let log = self.log();
+        let offenders = log.iter().filter(|exchange| offends(exchange));
+        let lines: Vec<_> = offenders.map(Exchange::to_string).collect();
+        assert!(
+            lines.is_empty(),
+            "{what}:
+  {}",
+            lines.join(
+                "
+  "
+            )
+        );
+    }
+
+    pub(super) fn server(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for FakeSipher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FakeSipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeSipher")
+            .field("live_sessions", &self.live_sessions())
+            .field("session_calls", &self.session_calls())
+            .finish_non_exhaustive()
+    }
+}

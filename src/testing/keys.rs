@@ -1,0 +1,67 @@
+//! API keys and their tiers.
+
+use std::{collections::HashMap, fmt};
+
+/// What a customer pays for, and hence may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums)] // Sipher's three
+pub enum Tier {
+    /// May call, but owns no session.
+    Free,
+    /// 2,000 session operations a day, 10,000 operations in all.
+    Pro,
+    /// 20,000 session operations a day.
+    Enterprise,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Free => "free",
+            Self::Pro => "pro",
+            Self::Enterprise => "enterprise",
+        })
+    }
+}
+
+/// Every key that was ever accepted.
+#[derive(Default)]
+pub(super) struct Keys {
+    by_secret: HashMap<String, Key>,
+}
+
+#[derive(Clone)]
+pub(super) struct Key {
+    /// Stands for the key in logs: `pro 1`.
+    pub(super) label: String,
+    pub(super) tier: Tier,
+    revoked: bool,
+}
+
+impl Keys {
+    pub(super) fn accept(&mut self, secret: &str, tier: Tier) {
+        let known = self.by_secret.values().filter(|key| key.tier == tier);
+        let label = format!("{tier} {}", known.count() + 1);
+        let key = self.by_secret.entry(secret.to_owned()).or_insert(Key {
+            label,
+            tier,
+            revoked: false,
+        });
+        key.revoked = false;
+    }
+
+    pub(super) fn revoke(&mut self, secret: &str) {
+        if let Some(key) = self.by_secret.get_mut(secret) {
+            key.revoked = true;
+        }
+    }
+
+    pub(super) fn valid(&self, secret: &str) -> Option<&Key> {
+        self.by_secret.get(secret).filter(|key| !key.revoked)
+    }
+
+    pub(super) fn label(&self, secret: &str) -> String {
+        let key = self.by_secret.get(secret);
+        key.map_or_else(|| "unknown".to_owned(), |key| key.label.clone())
+    }
+}

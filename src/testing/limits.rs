@@ -1,0 +1,206 @@
+//! What a customer may do: so many calls a minute for an address, so many operations a day for a key.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{answer::Answer, keys::Tier};
+
+const WINDOW: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Kinds of operation that are counted apart, in the order in which the server lists them.
+const CATEGORIES: [&str; 13] = [
+    "stealth",
+    "commitment",
+    "transfer",
+    "scan",
+    "viewing_key",
+    "proof",
+    "privacy",
+    "compute",
+    "swap",
+    "governance",
+    "compliance",
+    "session",
+    "jito",
+];
+
+/// Beginnings of the paths that are counted; unlike routes, these do depend on the letter case.
+const METERED: [(&str, &str); 13] = [
+    ("/v1/stealth/", "stealth"),
+    ("/v1/commitment/", "commitment"),
+    ("/v1/transfer/", "transfer"),
+    ("/v1/cspl/", "transfer"),
+    ("/v1/scan/", "scan"),
+    ("/v1/viewing-key/", "viewing_key"),
+    ("/v1/privacy/", "privacy"),
+    ("/v1/backends", "compute"),
+    ("/v1/swap/", "swap"),
+    ("/v1/governance/", "governance"),
+    ("/v1/compliance/", "compliance"),
+    ("/v1/sessions", "session"),
+    ("/v1/jito/", "jito"),
+];
+
+/// Names what a path is counted as.
+pub(super) fn category(path: &str) -> Option<&'static str> {
+    let metered = METERED.iter().find(|(start, _)| path.starts_with(start));
+    metered.map(|&(_, category)| category)
+}
+
+/// The window of the one address that calls a fake.
+#[derive(Default)]
+pub(super) struct RateLimit {
+    pub(super) limit: Option<u32>,
+    calls: u32,
+    ends: Duration,
+}
+
+impl RateLimit {
+    /// Counts a call made at `now`; returns the headers that its answer gets, and the answer itself if it is refused.
+    pub(super) fn count(&mut self, now: Duration) -> (Vec<(&'static str, String)>, Option<Answer>) {
+        let Some(limit) = self.limit else {
+            return (Vec::new(), None);
+        };
+        if now >= self.ends {
+            (self.calls, self.ends) = (0, now + WINDOW);
+        }
+        self.calls = self.calls.saturating_add(1);
+        let left = limit.saturating_sub(self.calls);
+        let reset = self.ends.saturating_sub(now).as_millis().div_ceil(1000);
+        let mut headers = vec![
+            (
+                "ratelimit-policy",
+                format!("{limit};w={}", WINDOW.as_secs()),
+            ),
+            ("ratelimit-limit", limit.to_string()),
+            ("ratelimit-remaining", left.to_string()),
+            ("ratelimit-reset", reset.to_string()),
+        ];
+        if self.calls <= limit {
+            return (headers, None);
+        }
+        headers.push(("retry-after", reset.to_string()));
+        let refusal = Answer::error_with(
+            429,
+            "RATE_LIMIT_EXCEEDED",
+            "Too many requests, please try again later",
+            &json!({ "retryAfter": WINDOW.as_secs(), "limit": limit }),
+        );
+        (headers, Some(refusal))
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.ends = Duration::ZERO;
+    }
+}
+
+/// Today's operations of every key.
+#[derive(Default)]
+pub(super) struct Quotas {
+    days: HashMap<String, Today>,
+}
+
+#[derive(Default)]
+struct Today {
+    day: u128,
+    counts: HashMap<&'static str, u32>,
+}
+
+/// For one category, and for all together; a free key is not counted out here.
+fn quotas(tier: Tier) -> (Option<u32>, Option<u32>) {
+    match tier {
+        Tier::Free => (None, None),
+        Tier::Pro => (Some(2_000), Some(10_000)),
+        Tier::Enterprise => (Some(20_000), Some(100_000)),
+    }
+}
+
+impl Quotas {
+    pub(super) fn add(&mut self, key: &str, category: &'static str, count: u32, now: Duration) {
+        let today = self.days.entry(key.to_owned()).or_default();
+        let day = day(now);
+        if today.day != day {
+            *today = Today {
+                day,
+                counts: HashMap::new(),
+            };
+        }
+        let so_far = today.counts.entry(category).or_default();
+        *so_far = so_far.saturating_add(count);
+    }
+
+    /// Refuses an operation past the quota of its category, or past the total.
+    pub(super) fn check(
+        &self,
+        key: &str,
+        tier: Tier,
+        category: &str,
+        now: Duration,
+    ) -> Result<(), Answer> {
+        let (each, all) = quotas(tier);
+        let (count, total) = (self.count(key, category, now), self.total(key, now));
+        let past = |count: u32, quota: Option<u32>| quota.filter(|&quota| count >= quota);
+        let (current, limit) = match (past(count, each), past(total, all)) {
+            (Some(limit), _) => (count, limit),
+            (None, Some(limit)) => (total, limit),
+            (None, None) => return Ok(()),
+        };
+        let midnight = DAY * u32::try_from(day(now) + 1).unwrap_or(u32::MAX);
+        let reset = humantime::format_rfc3339_millis(UNIX_EPOCH + midnight).to_string();
+        let message =
+            format!("Daily quota exceeded. Used {current}/{limit} operations. Resets at {reset}.");
+        let details = json!({
+            "category": category, "current": current, "limit": limit, "resetAt": reset, "tier": tier.to_string(),
+        });
+        Err(Answer::error_with(
+            429,
+            "DAILY_QUOTA_EXCEEDED",
+            &message,
+            &details,
+        ))
+    }
+
+    /// What `GET /v1/billing/usage` tells.
+    pub(super) fn usage(&self, key: &str, tier: Tier, now: Duration) -> Value {
+        let (each, all) = quotas(tier);
+        let count = |category| json!({ "count": self.count(key, category, now), "quota": each });
+        let categories: Map<_, _> = CATEGORIES
+            .map(|c| (c.to_owned(), count(c)))
+            .into_iter()
+            .collect();
+        let date = humantime::format_rfc3339(UNIX_EPOCH + now).to_string();
+        json!({
+            "date": date[..10], "tier": tier.to_string(), "total": self.total(key, now), "quotaTotal": all,
+            "categories": categories,
+        })
+    }
+
+    fn count(&self, key: &str, category: &str, now: Duration) -> u32 {
+        let count = self
+            .today(key, now)
+            .and_then(|today| today.counts.get(category));
+        count.copied().unwrap_or_default()
+    }
+
+    fn total(&self, key: &str, now: Duration) -> u32 {
+        let counts = self.today(key, now).map(|today| today.counts.values());
+        counts
+            .into_iter()
+            .flatten()
+            .fold(0, |sum, &count| sum.saturating_add(count))
+    }
+
+    fn today(&self, key: &str, now: Duration) -> Option<&Today> {
+        self.days.get(key).filter(|today| today.day == day(now))
+    }
+}
+
+/// Days since 1970, in UTC.
+fn day(now: Duration) -> u128 {
+    now.as_millis() / DAY.as_millis()
+}

@@ -1,0 +1,159 @@
+//! Request bodies as the server reads them, and the merge of a session's defaults into them.
+
+use std::io::Read;
+
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use serde_json::{Map, Value};
+
+use super::{answer::Answer, call::Call};
+
+/// The longest body that is read, after unpacking.
+const LIMIT: usize = 1024 * 1024;
+
+/// Reads a body as JSON; `None` is what the server calls `undefined`: a type that it does not read.
+///
+/// Defaults are merged into an object only, and only for `application/json`. The answer in the error case is the
+/// server's.
+pub(super) fn read(call: &Call, body: &[u8]) -> Result<Option<Value>, Answer> {
+    let content_type = call.header("content-type").unwrap_or_default();
+    let (media, parameters) = content_type.split_once(';').unwrap_or((&content_type, ""));
+    if !media.trim().eq_ignore_ascii_case("application/json") {
+        return Ok(None);
+    }
+    let unpacked = unpack(call, body).ok_or_else(failure)?;
+    if unpacked.len() > LIMIT {
+        return Err(failure());
+    }
+    let text = decode(&charset(parameters), &unpacked).ok_or_else(failure)?;
+    if text.is_empty() {
+        return Ok(Some(Value::Object(Map::new())));
+    }
+    match serde_json::from_str(&text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(Some(value)),
+        _ => Err(Answer::error(
+            400,
+            "INVALID_JSON",
+            "Request body is not valid JSON",
+        )),
+    }
+}
+
+/// Adds each default that the request does not name itself; `null` is a value like any other.
+pub(super) fn merge(body: &mut Value, defaults: &Map<String, Value>) {
+    let Value::Object(body) = body else { return };
+    for (name, value) in defaults {
+        body.entry(name).or_insert_with(|| value.clone());
+    }
+}
+
+/// Everything that is wrong with the bytes themselves is the server's own failure to it.
+fn failure() -> Answer {
+    Answer::error(500, "INTERNAL_SERVER_ERROR", "An unexpected error occurred")
+}
+
+fn unpack(call: &Call, body: &[u8]) -> Option<Vec<u8>> {
+    let encoding = call.header("content-encoding").unwrap_or_default();
+    let packed: Box<dyn Read + '_> = match encoding.to_ascii_lowercase().as_str() {
+        "" | "identity" => return Some(body.to_vec()),
+        "gzip" => Box::new(MultiGzDecoder::new(body)),
+        "deflate" => Box::new(ZlibDecoder::new(body)),
+        _ => return None,
+    };
+    let mut unpacked = Vec::new();
+    let most = LIMIT as u64 + 1;
+    packed.take(most).read_to_end(&mut unpacked).ok()?;
+    Some(unpacked)
+}
+
+fn charset(parameters: &str) -> String {
+    let charset = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then_some(value)
+    });
+    let charset = charset.unwrap_or("utf-8").trim().trim_matches('"');
+    charset.to_ascii_lowercase()
+}
+
+fn decode(charset: &str, bytes: &[u8]) -> Option<String> {
+    let units = |of: fn([u8; 2]) -> u16| {
+        let pairs = bytes.chunks_exact(2);
+        let units: Vec<_> = pairs.map(|pair| of([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let text = match charset {
+        "utf-8" => String::from_utf8_lossy(bytes).into_owned(),
+        "utf-16" if bytes.starts_with(&[0xfe, 0xff]) => units(u16::from_be_bytes),
+        "utf-16" | "utf-16le" => units(u16::from_le_bytes),
+        "utf-16be" => units(u16::from_be_bytes),
+        _ => return None,
+    };
+    Some(text.trim_start_matches('\u{feff}').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
+    use http::Request;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The value, or the status of the refusal.
+    fn read_as(content_type: &str, encoding: &str, body: &[u8]) -> Result<Option<Value>, u16> {
+        let request = Request::post("/")
+            .header("content-type", content_type)
+            .header("content-encoding", encoding);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        read(&Call::new(head), body).map_err(|answer| answer.status.as_u16())
+    }
+
+    fn gzip(body: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(body).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn packed_bodies_are_read_up_to_the_limit() {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"[1]").unwrap();
+        let zlib = zlib.finish().unwrap();
+        assert_eq!(
+            read_as("application/json", "DEFLATE", &zlib),
+            Ok(Some(json!([1])))
+        );
+        let blank = " ".repeat(LIMIT - 2) + "{}";
+        let json = "application/json";
+        assert_eq!(
+            read_as(json, "gzip", &gzip(blank.as_bytes())),
+            Ok(Some(json!({})))
+        );
+        let longer = " ".to_owned() + &blank;
+        assert_eq!(read_as(json, "gzip", &gzip(longer.as_bytes())), Err(500));
+        assert_eq!(read_as(json, "gzip", b"no gzip"), Err(500));
+        assert_eq!(read_as(json, "zstd", b"{}"), Err(500));
+    }
+
+    #[test]
+    fn only_unicode_is_read() {
+        let json = |charset| format!("application/json; x=y; Charset=\"{charset}\"");
+        assert_eq!(read_as(&json("UTF-8"), "", b"{}"), Ok(Some(json!({}))));
+        assert_eq!(
+            read_as(&json("utf-16be"), "", b"\0{\0}"),
+            Ok(Some(json!({})))
+        );
+        assert_eq!(
+            read_as(&json("utf-16"), "", b"\xfe\xff\0{\0}"),
+            Ok(Some(json!({})))
+        );
+        assert_eq!(read_as(&json("latin1"), "", b"{}"), Err(500));
+        assert_eq!(
+            read_as("application/json", "", b" "),
+            Err(400),
+            "blank is not empty"
+        );
+        assert_eq!(read_as("application/jsonl", "", b"{oops"), Ok(None));
+    }
+}

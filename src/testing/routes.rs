@@ -1,0 +1,129 @@
+//! The server's order of things: rate limit, key, body, quota, session, route.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{
+    answer::Answer,
+    call::{self, Call, Route, SessionHeader},
+    keys::Tier,
+    limits, merge,
+    server::{Arrival, Server},
+    validate::{self, DEFAULTS},
+};
+use crate::clock::Clock;
+
+/// A request that may be served.
+pub(super) struct Admitted<'a> {
+    pub(super) call: &'a Call,
+    pub(super) arrival: &'a Arrival,
+    pub(super) key: String,
+    pub(super) tier: Tier,
+    /// With the session's defaults in it.
+    pub(super) body: Option<Value>,
+}
+
+impl Server {
+    /// Answers as the server itself would.
+    pub(super) fn route(&mut self, arrival: &Arrival, body: &Bytes) -> Answer {
+        let (headers, refusal) = self.rate.count(self.clock.now().monotonic);
+        let answer = match refusal {
+            Some(refusal) => refusal,
+            None => self.admit(arrival, body).unwrap_or_else(|refusal| refusal),
+        };
+        headers
+            .iter()
+            .fold(answer, |answer, (name, value)| answer.header(name, value))
+    }
+
+    fn admit(&mut self, arrival: &Arrival, body: &Bytes) -> Result<Answer, Answer> {
+        let call = &arrival.call;
+        if call.route == Route::Public {
+            return Ok(Answer::data(200, &json!({ "status": "healthy" })));
+        }
+        let key = call.api_key().ok_or_else(no_key)?;
+        let tier = self.keys.valid(&key).ok_or_else(invalid_key)?.tier;
+        let mut body = merge::read(call, body)?;
+        let category = limits::category(&call.path);
+        let wall = self.clock.now().wall;
+        if let Some(category) = category {
+            self.quotas.check(&key, tier, category, wall)?;
+        }
+        if let (Some(defaults), Some(body)) = (self.session_defaults(arrival, &key), &mut body) {
+            merge::merge(body, &defaults);
+        }
+        let admitted = Admitted {
+            call,
+            arrival,
+            key: key.clone(),
+            tier,
+            body,
+        };
+        let answer = self.serve_route(&admitted)?;
+        if let Some(category) = category {
+            self.quotas.add(&key, category, 1, wall);
+        }
+        Ok(answer)
+    }
+
+    fn serve_route(&mut self, admitted: &Admitted<'_>) -> Result<Answer, Answer> {
+        let body = admitted.body.as_ref();
+        match (&admitted.call.route, admitted.call.method.as_str()) {
+            (Route::Sessions, "POST") => self.create(admitted),
+            (Route::Session(id), "GET" | "HEAD") => self.get(admitted, id),
+            (Route::Session(id), "PATCH") => self.update(admitted, id),
+            (Route::Session(id), "DELETE") => self.delete(admitted, id),
+            (Route::Generate, "POST") => stealth(body, false),
+            (Route::GenerateBatch, "POST") => stealth(body, true),
+            (Route::Backends, "GET" | "HEAD") => Ok(backends()),
+            (Route::Usage, "GET" | "HEAD") => {
+                let now = self.clock.now().wall;
+                let usage = self.quotas.usage(&admitted.key, admitted.tier, now);
+                Ok(Answer::data(200, &usage))
+            }
+            _ => Err(nowhere(admitted.call)),
+        }
+    }
+
+    /// Looks the request's session up, which counts as a use of it; says nothing about an id that stands for none.
+    fn session_defaults(&mut self, arrival: &Arrival, key: &str) -> Option<Map<String, Value>> {
+        let SessionHeader::One(id) = arrival.call.session() else {
+            return None;
+        };
+        if !call::well_formed(&id) {
+            return None;
+        }
+        let record = self.sessions.touch(arrival.replica, &id, self.now())?;
+        (record.owner == key).then_some(record.defaults)
+    }
+}
+
+/// `chain` is the server's own answer; `applied` is the fake's, so that tests can see all of the defaults.
+fn stealth(body: Option<&Value>, batch: bool) -> Result<Answer, Answer> {
+    let chain = validate::generate(body, batch)?;
+    let known = |name: &&str| Some(((*name).to_owned(), body?.get(name)?.clone()));
+    let mut applied: Map<_, _> = DEFAULTS.iter().filter_map(known).collect();
+    applied.insert("chain".to_owned(), json!(chain));
+    let mut answer = Answer::data(200, &json!({ "chain": chain, "applied": applied }));
+    answer.chain = Some(chain);
+    Ok(answer)
+}
+
+fn backends() -> Answer {
+    let backend = json!({ "name": "sip-native", "available": true });
+    Answer::data(200, &json!({ "backends": [backend] }))
+}
+
+fn no_key() -> Answer {
+    let message = "API key required. Provide via X-API-Key header or Authorization: Bearer <key>";
+    Answer::error(401, "UNAUTHORIZED", message)
+}
+
+fn invalid_key() -> Answer {
+    Answer::error(401, "INVALID_API_KEY", "Invalid API key")
+}
+
+fn nowhere(call: &Call) -> Answer {
+    let message = format!("Route {} {} not found", call.method, call.path);
+    Answer::error(404, "NOT_FOUND", &message)
+}

@@ -1,0 +1,78 @@
+//! [`FakeSipher`] as a tower service: how one request travels, and what a fault does to it on the way.
+
+use std::{
+    error::Error,
+    future::{self, Future},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::sleep;
+use tower_service::Service;
+
+use super::{FakeBody, FakeError, FakeSipher, call::Call, fault::What};
+
+impl<B> Service<Request<B>> for FakeSipher
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<FakeBody>;
+    type Error = FakeError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, FakeError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FakeError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Box::pin(travel(self.clone(), request))
+    }
+}
+
+/// Nothing is done for a caller that is gone before `handle`; nothing is undone for one that goes after it.
+async fn travel<B>(sipher: FakeSipher, request: Request<B>) -> Result<Response<FakeBody>, FakeError>
+where
+    B: Body,
+{
+    let (head, body) = request.into_parts();
+    let mut arrival = sipher.server().arrive(Call::new(head));
+    let what = arrival.what.clone();
+    match what {
+        Some(What::Refuse) => return Err(FakeError::Refused),
+        Some(What::LoseRequest) => return Err(FakeError::Reset),
+        Some(What::Hang) => future::pending().await,
+        _ => {}
+    }
+    if !arrival.latency.is_zero() {
+        sleep(arrival.latency).await;
+    }
+    if let Some(What::Delay(pause)) = what {
+        sleep(pause).await;
+    }
+    let body = body
+        .collect()
+        .await
+        .map_err(|_| FakeError::BrokenRequest)?
+        .to_bytes();
+
+    let mut answer = sipher.server().handle(&arrival, &body)?;
+    if let Some(What::DuplicateDelivery) = what {
+        answer = sipher.server().handle_again(&mut arrival, &body)?;
+    }
+    match what {
+        Some(What::LoseAnswer) => return Err(FakeError::Reset),
+        Some(What::HangAnswer) => future::pending().await,
+        Some(What::DelayAnswer(pause)) => sleep(pause).await,
+        _ => {}
+    }
+    Ok(answer.into_response(|body| match what {
+        Some(What::HalfBody) => FakeBody::half(body),
+        Some(What::SlowBody(pause)) => FakeBody::slow(body, pause),
+        _ => FakeBody::whole(body),
+    }))
+}

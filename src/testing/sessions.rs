@@ -1,0 +1,212 @@
+//! The sessions: one memory for each replica, and the store behind them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value};
+
+use super::log::DeadReason;
+
+/// One session as one replica, or the store, has it. Times are milliseconds since 1970.
+#[derive(Clone)]
+pub(super) struct Record {
+    pub(super) id: String,
+    /// The API key that made it.
+    pub(super) owner: String,
+    pub(super) defaults: Map<String, Value>,
+    pub(super) created: u64,
+    pub(super) expires: u64,
+    /// When it really goes: `expires`, unless a fault said otherwise.
+    pub(super) dies: u64,
+    pub(super) accessed: u64,
+}
+
+/// All sessions of all customers.
+pub(super) struct Sessions {
+    memories: Vec<Memory>,
+    /// What several replicas share; a single one has nothing behind its memory.
+    store: Option<HashMap<String, Record>>,
+    /// Why those that are gone went.
+    graves: HashMap<String, DeadReason>,
+    capacity: usize,
+    turn: usize,
+    pinned: Option<usize>,
+}
+
+/// What one replica keeps, least recently used first in `order`.
+#[derive(Default)]
+struct Memory {
+    records: HashMap<String, (u64, Record)>,
+    order: BTreeMap<u64, String>,
+    uses: u64,
+}
+
+impl Sessions {
+    pub(super) fn new() -> Self {
+        Self {
+            memories: vec![Memory::default()],
+            store: None,
+            graves: HashMap::new(),
+            capacity: 10_000,
+            turn: 0,
+            pinned: None,
+        }
+    }
+
+    pub(super) fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+        for replica in 0..self.memories.len() {
+            self.make_room(replica);
+        }
+    }
+
+    pub(super) fn set_replicas(&mut self, replicas: usize) {
+        self.memories.resize_with(replicas.max(1), Memory::default);
+        self.pinned = None;
+        if self.memories.len() > 1 && self.store.is_none() {
+            let first = self.memories[0].records.values();
+            self.store = Some(first.map(|(_, r)| (r.id.clone(), r.clone())).collect());
+        }
+    }
+
+    pub(super) fn pin(&mut self, replica: Option<usize>) {
+        self.pinned = replica.map(|replica| replica % self.memories.len());
+    }
+
+    /// The replica that serves the next request.
+    pub(super) fn next_replica(&mut self) -> usize {
+        let turn = self.turn % self.memories.len();
+        self.turn = turn + 1;
+        self.pinned.unwrap_or(turn)
+    }
+
+    pub(super) fn restart(&mut self) {
+        let ids: Vec<_> = self.all().map(|record| record.id.clone()).collect();
+        for id in ids {
+            self.graves.entry(id).or_insert(DeadReason::Forgotten);
+        }
+        self.memories.fill_with(Memory::default);
+        if let Some(store) = &mut self.store {
+            store.clear();
+        }
+    }
+
+    /// Writes the whole record, to the replica's memory and to the store.
+    pub(super) fn write(&mut self, replica: usize, record: &Record) {
+        if let Some(store) = &mut self.store {
+            store.insert(record.id.clone(), record.clone());
+        }
+        self.memory(replica).put(record.clone());
+        self.make_room(replica);
+    }
+
+    /// Finds a session whoever owns it, as any use of it does: the record is written back with a new `accessed`.
+    pub(super) fn touch(&mut self, replica: usize, id: &str, now: u64) -> Option<Record> {
+        let mut record = self.peek(replica, id)?.clone();
+        if now > record.dies {
+            self.remove(replica, id, DeadReason::Expired);
+            return None;
+        }
+        record.accessed = now;
+        self.write(replica, &record);
+        Some(record)
+    }
+
+    /// Takes a session out of one replica and the store; other replicas do not hear of it.
+    pub(super) fn remove(&mut self, replica: usize, id: &str, why: DeadReason) {
+        self.memory(replica).take(id);
+        if let Some(store) = &mut self.store {
+            store.remove(id);
+        }
+        self.graves.entry(id.to_owned()).or_insert(why);
+    }
+
+    /// Takes a session out of everywhere, as if it had been the least recently used.
+    pub(super) fn evict(&mut self, id: &str) {
+        for replica in 0..self.memories.len() {
+            if self.peek(replica, id).is_some() {
+                self.remove(replica, id, DeadReason::Evicted);
+            }
+        }
+    }
+
+    /// Tells why a well-formed id stands for nothing, or gives what the replica would apply.
+    ///
+    /// Stricter than the server: an id that was deleted stays dead even where a stale replica still knows it.
+    pub(super) fn judge(
+        &self,
+        replica: usize,
+        id: &str,
+        key: Option<&str>,
+        now: u64,
+    ) -> Result<&Record, DeadReason> {
+        if let Some(&why) = self.graves.get(id) {
+            return Err(why);
+        }
+        let record = self.peek(replica, id).ok_or(DeadReason::Unknown)?;
+        if now > record.dies {
+            Err(DeadReason::Expired)
+        } else if key != Some(&record.owner) {
+            Err(DeadReason::ForeignKey)
+        } else {
+            Ok(record)
+        }
+    }
+
+    /// Every live session once, as the store has it, or else the first replica that knows it.
+    pub(super) fn live(&self, now: u64) -> impl Iterator<Item = &Record> {
+        self.all().filter(move |record| now <= record.dies)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Record> {
+        let stored = self.store.iter().flat_map(HashMap::values);
+        let kept = self.memories.iter().flat_map(|m| m.records.values());
+        let mut seen = std::collections::HashSet::new();
+        let all = stored.chain(kept.map(|(_, record)| record));
+        all.filter(move |record| seen.insert(&record.id))
+    }
+
+    fn peek(&self, replica: usize, id: &str) -> Option<&Record> {
+        let kept = self.memories[replica % self.memories.len()].records.get(id);
+        let stored = || self.store.as_ref()?.get(id);
+        kept.map(|(_, record)| record).or_else(stored)
+    }
+
+    /// A request may be under way to a replica that is no more.
+    fn memory(&mut self, replica: usize) -> &mut Memory {
+        let there = replica % self.memories.len();
+        &mut self.memories[there]
+    }
+
+    fn make_room(&mut self, replica: usize) {
+        let capacity = self.capacity;
+        while let Some(id) = self.memory(replica).pop_over(capacity) {
+            if self.store.is_none() {
+                self.graves.insert(id, DeadReason::Evicted);
+            }
+        }
+    }
+}
+
+impl Memory {
+    fn put(&mut self, record: Record) {
+        self.take(&record.id);
+        self.uses += 1;
+        self.order.insert(self.uses, record.id.clone());
+        self.records.insert(record.id.clone(), (self.uses, record));
+    }
+
+    fn take(&mut self, id: &str) {
+        if let Some((used, _)) = self.records.remove(id) {
+            self.order.remove(&used);
+        }
+    }
+
+    fn pop_over(&mut self, capacity: usize) -> Option<String> {
+        if self.records.len() <= capacity {
+            return None;
+        }
+        let (_, id) = self.order.pop_first()?;
+        self.records.remove(&id);
+        Some(id)
+    }
+}

@@ -1,0 +1,228 @@
+//! Exchanges recorded from a real server, sent to a fake in the same state: the answers must be the same.
+
+use std::{collections::HashMap, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use serde::Deserialize;
+use serde_json::Value;
+use sipher_session::testing::{FakeSipher, Tier};
+use tower::ServiceExt;
+
+use crate::{create, stealth};
+
+/// One line of a recording. Keys and session ids are names in braces.
+#[derive(Deserialize)]
+struct Recorded {
+    name: String,
+    before: Option<String>,
+    send: String,
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    body_base64: Option<String>,
+    /// A JSON object of this length.
+    body_of_bytes: Option<usize>,
+    status: u16,
+    #[serde(default)]
+    answer_headers: HashMap<String, String>,
+    answer: Option<Value>,
+}
+
+/// A fake, and what the names in a recording stand for at it.
+struct Replay {
+    sipher: FakeSipher,
+    names: HashMap<String, String>,
+}
+
+impl Replay {
+    fn new() -> Self {
+        let sipher = FakeSipher::new();
+        sipher.accept_key("legacykey", Tier::Pro);
+        let tiers = [
+            ("pro", Tier::Pro),
+            ("free", Tier::Free),
+            ("enterprise", Tier::Enterprise),
+        ];
+        let keys = tiers.iter().flat_map(|&(name, tier)| {
+            let key = |number| (format!("{{{name} {number}}}"), sipher.api_key(tier));
+            [1, 2, 3].map(key)
+        });
+        let names = keys.collect();
+        Self { sipher, names }
+    }
+
+    fn real(&self, text: &str) -> String {
+        let replace = |text: String, (name, real): (&String, &String)| text.replace(name, real);
+        self.names.iter().fold(text.to_owned(), replace)
+    }
+
+    async fn prepare(&self, before: &str) {
+        match before {
+            "61 s pass" => tokio::time::advance(Duration::from_secs(61)).await,
+            "a window of 3" => self.sipher.set_rate_limit(Some(3)),
+            "2,000 operations of {pro 3}, no window" => {
+                self.sipher.set_rate_limit(None);
+                self.sipher.burn(&self.names["{pro 3}"], 2_000);
+            }
+            other => panic!("no way to bring about {other:?}"),
+        }
+    }
+
+    fn request(&self, recorded: &Recorded) -> Request<Full<Bytes>> {
+        let (method, path) = recorded.send.split_once(' ').unwrap();
+        let uri = format!("{}{}", FakeSipher::base_url(), self.real(path));
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in &recorded.headers {
+            request = request.header(name, self.real(value));
+        }
+        let body = match recorded {
+            Recorded {
+                body: Some(text), ..
+            } => text.clone().into_bytes(),
+            Recorded {
+                body_base64: Some(text),
+                ..
+            } => BASE64_STANDARD.decode(text).unwrap(),
+            Recorded {
+                body_of_bytes: Some(length),
+                ..
+            } => {
+                let frame = r#"{"label":""}"#.len();
+                format!(r#"{{"label":"{}"}}"#, "x".repeat(length - frame)).into_bytes()
+            }
+            _ => Vec::new(),
+        };
+        request.body(Full::from(body)).unwrap()
+    }
+
+    async fn play(&mut self, recorded: &Recorded) {
+        let name = &recorded.name;
+        if let Some(before) = &recorded.before {
+            self.prepare(before).await;
+        }
+        let request = self.request(recorded);
+        let answer = self.sipher.clone().oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert_eq!(head.status, recorded.status, "{name}: {text}");
+        assert_eq!(
+            head.headers["content-type"],
+            "application/json; charset=utf-8"
+        );
+        for (header, value) in &recorded.answer_headers {
+            assert_eq!(&head.headers[header], value, "{name}: {header}");
+        }
+        let limited = !recorded.answer_headers.is_empty();
+        assert_eq!(
+            head.headers.contains_key("ratelimit-limit"),
+            limited,
+            "{name}"
+        );
+        let retry_after = recorded.answer_headers.contains_key("retry-after");
+        assert_eq!(
+            head.headers.contains_key("retry-after"),
+            retry_after,
+            "{name}"
+        );
+
+        let Some(expected) = &recorded.answer else {
+            assert!(body.is_empty(), "{name}: {text}");
+            return;
+        };
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        self.learn_session_id(expected, &body);
+        let mut expected = serde_json::from_str(&self.real(&expected.to_string())).unwrap();
+        forget_times_of_day(&mut expected);
+        forget_times_of_day(&mut body);
+        if recorded.send.to_lowercase().contains("stealth") && expected["success"] == true {
+            // The recording is cut to the chain.
+            assert_eq!(body["data"]["chain"], expected["data"]["chain"], "{name}");
+        } else if expected["data"] == "(cut)" {
+            assert!(body["data"].is_object(), "{name}");
+        } else {
+            assert_eq!(body, expected, "{name}");
+        }
+    }
+
+    fn learn_session_id(&mut self, expected: &Value, body: &Value) {
+        if let Some(name) = expected["data"]["sessionId"].as_str()
+            && !self.names.contains_key(name)
+        {
+            let id = body["data"]["sessionId"].as_str().unwrap();
+            assert_eq!(id.len(), "sess_".len() + 64);
+            self.names.insert(name.to_owned(), id.to_owned());
+        }
+    }
+}
+
+/// Leaves how long a session lives, and that the other times are whole numbers.
+fn forget_times_of_day(body: &mut Value) {
+    let Some(data) = body["data"].as_object_mut() else {
+        return;
+    };
+    let created = data
+        .get("createdAt")
+        .map(|created| created.as_u64().unwrap());
+    for name in ["createdAt", "expiresAt", "lastAccessedAt"] {
+        if let Some(time) = data.get_mut(name) {
+            let millis = time.as_u64().unwrap();
+            assert!(millis > 1 << 40, "milliseconds, not seconds");
+            let lives = name == "expiresAt" && created.is_some();
+            *time = if lives { millis - created.unwrap() } else { 0 }.into();
+        }
+    }
+}
+
+fn recording(text: &str) -> impl Iterator<Item = Recorded> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn session_calls_are_answered_as_recorded() {
+    let mut replay = Replay::new();
+    let mut count = 0;
+    for recorded in recording(include_str!("../wire/sessions.jsonl")) {
+        replay.play(&recorded).await;
+        count += 1;
+    }
+    assert_eq!(count, 59);
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_requests_are_answered_as_recorded() {
+    let mut replay = Replay::new();
+    let key = replay.names["{pro 1}"].clone();
+    for chain in ["near", "sui"] {
+        let id = create(&replay.sipher, &key, &format!(r#"{{"chain":"{chain}"}}"#)).await;
+        replay.names.insert(format!("{{{chain}}}"), id);
+    }
+    let shouted = replay.names["{near}"]
+        .to_uppercase()
+        .replace("SESS_", "sess_");
+    replay.names.insert("{NEAR}".to_owned(), shouted);
+    let mut count = 0;
+    for recorded in recording(include_str!("../wire/edges.jsonl")) {
+        replay.play(&recorded).await;
+        count += 1;
+    }
+    assert_eq!(count, 36);
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_1_mb_is_read() {
+    let replay = Replay::new();
+    let mut recorded: Recorded = recording(include_str!("../wire/edges.jsonl"))
+        .find(|recorded| recorded.body_of_bytes.is_some())
+        .unwrap();
+    recorded.body_of_bytes = Some(1024 * 1024);
+    let request = replay.request(&recorded);
+    let answer = replay.sipher.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        stealth(&replay.sipher, &replay.names["{pro 1}"], "x").await,
+        "solana"
+    );
+}
