@@ -109,7 +109,7 @@ impl BaseUrl {
             return Err(wrong("has a query"));
         }
         let prefix = uri.path().trim_end_matches('/').to_owned();
-        if has_dots(&prefix) {
+        if has_dot_segment(&prefix) {
             return Err(wrong("has a path with `..` in it"));
         }
         let port = authority
@@ -153,7 +153,7 @@ impl BaseUrl {
         }
         let path = target.path.strip_prefix(&self.prefix)?;
         let on_a_border = path.is_empty() || path.starts_with('/');
-        (on_a_border && !has_dots(path)).then_some(path)
+        (on_a_border && !has_dot_segment(path)).then_some(path)
     }
 }
 
@@ -177,9 +177,9 @@ impl fmt::Debug for BaseUrl {
 fn classify(path: &str) -> Scope {
     let path = path.strip_suffix('/').unwrap_or(path);
     // A path that somebody on the way may rewrite is not certain to be public.
-    if !path.contains('%') && !has_dots(path) {
+    if !path.contains('%') && !has_dot_segment(path) {
         let public = |known: &&str| path.eq_ignore_ascii_case(known);
-        if path.is_empty() || PUBLIC.iter().any(|p| public(&p)) || is_below(path, PUBLIC_PREFIX) {
+        if path.is_empty() || PUBLIC.iter().any(public) || is_below(path, PUBLIC_PREFIX) {
             return Scope::Public;
         }
     }
@@ -197,8 +197,8 @@ fn is_below(path: &str, parent: &str) -> bool {
     start.eq_ignore_ascii_case(parent) && (rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether there is a `..` segment, however it is written.
-fn has_dots(path: &str) -> bool {
+/// Whether there is a `.` or `..` segment, however it is written.
+fn has_dot_segment(path: &str) -> bool {
     let dot = |segment: &str| {
         let plain = segment.replace("%2e", ".").replace("%2E", ".");
         plain == ".." || plain == "."

@@ -101,16 +101,19 @@ impl SessionDefaults {
     /// Returns these defaults with those of `patch` put over them, key by key, as the server's PATCH does.
     #[must_use]
     pub fn merged_with(mut self, patch: &SessionDefaults) -> Self {
-        fn put<T: Clone>(old: &mut Option<T>, new: &Option<T>) {
-            if new.is_some() {
-                old.clone_from(new);
+        fn put<T: Clone>(old: &mut Option<T>, new: Option<&T>) {
+            if let Some(new) = new {
+                *old = Some(new.clone());
             }
         }
-        put(&mut self.chain, &patch.chain);
-        put(&mut self.privacy_level, &patch.privacy_level);
-        put(&mut self.rpc_provider, &patch.rpc_provider);
-        put(&mut self.backend, &patch.backend);
-        put(&mut self.default_viewing_key, &patch.default_viewing_key);
+        put(&mut self.chain, patch.chain.as_ref());
+        put(&mut self.privacy_level, patch.privacy_level.as_ref());
+        put(&mut self.rpc_provider, patch.rpc_provider.as_ref());
+        put(&mut self.backend, patch.backend.as_ref());
+        put(
+            &mut self.default_viewing_key,
+            patch.default_viewing_key.as_ref(),
+        );
         self.other
             .extend(patch.other.iter().map(|(k, v)| (k.clone(), v.clone())));
         self

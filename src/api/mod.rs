@@ -39,7 +39,6 @@ mod values;
 
 pub use bytes::Bytes;
 
-pub(crate) use self::transport::NotSent;
 pub use self::{
     defaults::SessionDefaults,
     id::SessionId,
@@ -48,3 +47,4 @@ pub use self::{
     transport::Transport,
     values::{Backend, Chain, PrivacyLevel, RpcProvider},
 };
+pub(crate) use self::{model::check_ttl, sessions::OnChange, transport::NotSent};

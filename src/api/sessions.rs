@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, StatusCode, Uri,
-    header::{ACCEPT, CONTENT_TYPE, HeaderName},
+    header::{ACCEPT, CONTENT_TYPE},
 };
 use http_body_util::Full;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    headers::API_KEY,
     manager::partition::Partition,
     scope::BaseUrl,
     secret::{ApiKey, ViewingKey},
@@ -22,8 +23,6 @@ use crate::{
 
 /// How long a call may take unless told otherwise. The server itself promises 30 s for most.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The four operations on sessions, for one API key.
 ///
@@ -64,12 +63,14 @@ impl SessionsApi {
         base_url: &str,
         api_key: impl Into<ApiKey>,
     ) -> Result<Self, Error> {
-        Self::with_base(
+        let key = api_key.into();
+        let header = key.to_header()?;
+        Ok(Self::with(
             transport.into(),
             BaseUrl::parse(base_url)?,
-            api_key.into(),
+            Some((key, header)),
             None,
-        )
+        ))
     }
 
     /// Sets how long one call may take, from its start to the end of the answer. Defaults to 30 s.
@@ -86,7 +87,8 @@ impl SessionsApi {
     /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL, and the kinds of [every call](Self).
     pub async fn create_session(&self, request: &CreateSession) -> Result<SessionRecord, Error> {
         let call = self.request(Method::POST, "/v1/sessions", Some(request))?;
-        self.send(call, StatusCode::CREATED, request.viewing_key()).await
+        self.send(call, StatusCode::CREATED, request.viewing_key())
+            .await
     }
 
     /// Fetches a session. The server counts this as a use of it, and against the key's daily quota.
@@ -120,7 +122,8 @@ impl SessionsApi {
         }
         self.about_to_change(id);
         let call = self.request(Method::PATCH, &path(id), Some(&Update { defaults }))?;
-        self.send(call, StatusCode::OK, defaults.default_viewing_key.as_ref()).await
+        self.send(call, StatusCode::OK, defaults.default_viewing_key.as_ref())
+            .await
     }
 
     /// Deletes a session. A manager that holds it stops using it before the call is made.
@@ -133,7 +136,9 @@ impl SessionsApi {
         struct Deleted {}
         self.about_to_change(id);
         let call = self.request::<()>(Method::DELETE, &path(id), None)?;
-        self.send(call, StatusCode::OK, None).await.map(|Deleted {}| ())
+        self.send(call, StatusCode::OK, None)
+            .await
+            .map(|Deleted {}| ())
     }
 
     pub(crate) fn with(
@@ -142,12 +147,24 @@ impl SessionsApi {
         key: Option<(ApiKey, HeaderValue)>,
         on_change: Option<OnChange>,
     ) -> Self {
-        let inner = Inner { transport, base, key, on_change };
-        Self { inner: Arc::new(inner), timeout: TIMEOUT }
+        let inner = Inner {
+            transport,
+            base,
+            key,
+            on_change,
+        };
+        Self {
+            inner: Arc::new(inner),
+            timeout: TIMEOUT,
+        }
     }
 
     /// A client for the manager's own calls.
-    pub(crate) fn of_partition(transport: &Transport, base: &BaseUrl, partition: &Partition) -> Self {
+    pub(crate) fn of_partition(
+        transport: &Transport,
+        base: &BaseUrl,
+        partition: &Partition,
+    ) -> Self {
         let key = (partition.key.clone(), partition.key_header.clone());
         Self::with(transport.clone(), base.clone(), Some(key), None)
     }
@@ -193,7 +210,10 @@ impl SessionsApi {
         viewing_key: Option<&ViewingKey>,
     ) -> Result<T, Error> {
         let key = self.inner.key.as_ref().map(|(key, _)| key.expose());
-        let secrets: Vec<&str> = key.into_iter().chain(viewing_key.map(ViewingKey::expose)).collect();
+        let secrets: Vec<&str> = key
+            .into_iter()
+            .chain(viewing_key.map(ViewingKey::expose))
+            .collect();
         let exchange = self.inner.transport.send(request);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(response)) => answer::parse(&response, expected, &secrets),

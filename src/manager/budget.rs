@@ -26,8 +26,8 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallBudget {
-    per_minute: u32,
-    burst: u32,
+    pub(super) per_minute: u32,
+    pub(super) burst: u32,
 }
 
 impl CallBudget {
@@ -38,7 +38,9 @@ impl CallBudget {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is zero.
     pub(crate) fn new(per_minute: u32, burst: u32) -> Result<Self, Error> {
         let check = |name: &str, value: u32| match value {
-            0 => Err(Error::config(format!("call_budget.{name}: is 0; expected 1 or more"))),
+            0 => Err(Error::config(format!(
+                "call_budget.{name}: is 0; expected 1 or more"
+            ))),
             _ => Ok(()),
         };
         check("per_minute", per_minute)?;
@@ -52,14 +54,17 @@ impl CallBudget {
         u64::from(self.burst).saturating_add(u64::try_from(refilled).unwrap_or(u64::MAX))
     }
 
-    fn interval(&self) -> Duration {
+    fn interval(self) -> Duration {
         Duration::from_secs(60) / self.per_minute
     }
 }
 
 impl Default for CallBudget {
     fn default() -> Self {
-        Self { per_minute: 60, burst: 60 }
+        Self {
+            per_minute: 60,
+            burst: 60,
+        }
     }
 }
 
@@ -83,7 +88,10 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     pub(crate) fn new(budget: CallBudget) -> Self {
-        Self { budget, full_at: Duration::ZERO }
+        Self {
+            budget,
+            full_at: Duration::ZERO,
+        }
     }
 
     /// Takes a token, or says how long it takes until there is one. `now` is monotonic time.
@@ -96,7 +104,7 @@ impl Bucket {
         let full_at = self.full_at.max(now) + interval;
         // The bucket is this far from full when its last token that may be taken is gone.
         let empty = interval * (self.budget.burst - reserve);
-        match (full_at - now).checked_sub(empty) {
+        match full_at.saturating_sub(now).checked_sub(empty) {
             None | Some(Duration::ZERO) => {
                 self.full_at = full_at;
                 Ok(())
@@ -110,7 +118,9 @@ impl Bucket {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let interval = self.budget.interval();
         let full_at = self.full_at.max(now) + interval.saturating_mul(tokens);
-        (full_at - now).saturating_sub(interval * self.budget.burst)
+        full_at
+            .saturating_sub(now)
+            .saturating_sub(interval * self.budget.burst)
     }
 }
 
@@ -135,11 +145,18 @@ mod tests {
         for (per_minute, burst) in [(60, 60), (7, 3), (1, 1), (6000, 10)] {
             let budget = CallBudget::new(per_minute, burst).unwrap();
             let taken = greedy(budget, (0..400_000).step_by(37));
-            assert!(taken.len() as u64 >= budget.bound(Duration::from_secs(399)), "nor many fewer");
+            assert!(
+                taken.len() as u64 >= budget.bound(Duration::from_secs(399)),
+                "nor many fewer"
+            );
             for (i, start) in taken.iter().enumerate().step_by(13) {
                 for (j, end) in taken.iter().enumerate().skip(i).step_by(7) {
                     let calls = (j - i + 1) as u64;
-                    assert!(calls <= budget.bound(*end - *start), "{calls} in {:?}", *end - *start);
+                    assert!(
+                        calls <= budget.bound(*end - *start),
+                        "{calls} in {:?}",
+                        *end - *start
+                    );
                 }
             }
         }
@@ -154,7 +171,11 @@ mod tests {
         assert_eq!(bucket.wait_for(3, now), Duration::from_secs(3));
         let wait = bucket.take(Purpose::Create, now).unwrap_err();
         assert_eq!(wait, Duration::from_secs(1));
-        assert!(bucket.take(Purpose::Create, now + wait - Duration::from_nanos(1)).is_err());
+        assert!(
+            bucket
+                .take(Purpose::Create, now + wait - Duration::from_nanos(1))
+                .is_err()
+        );
         assert!(bucket.take(Purpose::Create, now + wait).is_ok());
     }
 
@@ -171,7 +192,13 @@ mod tests {
     #[test]
     fn a_budget_of_nothing_is_refused_by_name() {
         let text = |budget: Result<CallBudget, Error>| budget.unwrap_err().to_string();
-        assert_eq!(text(CallBudget::new(0, 1)), "call_budget.per_minute: is 0; expected 1 or more");
-        assert_eq!(text(CallBudget::new(1, 0)), "call_budget.burst: is 0; expected 1 or more");
+        assert_eq!(
+            text(CallBudget::new(0, 1)),
+            "call_budget.per_minute: is 0; expected 1 or more"
+        );
+        assert_eq!(
+            text(CallBudget::new(1, 0)),
+            "call_budget.burst: is 0; expected 1 or more"
+        );
     }
 }

@@ -22,11 +22,13 @@ use super::{
     budget::CallBudget,
     create::Create,
     event::{self, Event, RetireReason},
+    janitor,
     ledger::{Flight, Ledger, Outcome},
     life,
     partition::{Partition, PartitionId},
     retire::Retirement,
     session::LiveSession,
+    shutdown::{self, ShutdownReport},
     stats::Counters,
 };
 use crate::{
@@ -70,13 +72,18 @@ pub(crate) struct Core {
     ledger: Mutex<Ledger>,
     generations: AtomicU64,
     stage: watch::Sender<Stage>,
-    /// How many creates are under way, given up ones included.
-    creating: watch::Sender<usize>,
+    /// The shutdown under way or done.
+    ending: Mutex<Option<watch::Receiver<Option<ShutdownReport>>>>,
     events: broadcast::Sender<Event>,
 }
 
 impl Core {
-    pub(crate) fn new(settings: Settings, transport: Transport, clock: Arc<dyn Clock>, rng: Rng) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        transport: Transport,
+        clock: Arc<dyn Clock>,
+        rng: Rng,
+    ) -> Self {
         let events = broadcast::Sender::new(event::CAPACITY);
         let retirement = Arc::new(Retirement::new(events.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());
@@ -103,7 +110,7 @@ impl Core {
             live,
             generations: AtomicU64::new(0),
             stage: watch::Sender::new(Stage::Open),
-            creating: watch::Sender::new(0),
+            ending: Mutex::default(),
             events,
         }
     }
@@ -161,19 +168,6 @@ impl Core {
         let _ = stage.wait_for(|stage| *stage == Stage::Abandoned).await;
     }
 
-    pub(crate) fn create_begins(&self) {
-        self.creating.send_modify(|creates| *creates += 1);
-    }
-
-    pub(crate) fn create_ends(&self) {
-        self.creating.send_modify(|creates| *creates -= 1);
-    }
-
-    /// Waits until no create is under way.
-    pub(crate) async fn creates_have_ended(&self) {
-        let _ = self.creating.subscribe().wait_for(|creates| *creates == 0).await;
-    }
-
     pub(crate) fn linger_until(&self) -> Duration {
         self.now().monotonic + self.settings.linger
     }
@@ -182,11 +176,13 @@ impl Core {
         self.retirement.wake();
     }
 
-    /// Every session that may still be handed out.
+    /// Every session that is not retired, whether its id may still be sent or not.
     pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
-        let now = self.now();
         let cached = self.live.iter().map(|(_, session)| session);
-        cached.chain(self.retirement.pinned()).filter(|session| session.is_usable(now)).collect()
+        cached
+            .chain(self.retirement.pinned())
+            .filter(|session| !session.in_flight.is_retired())
+            .collect()
     }
 
     /// The current session of a partition, if a request may be given it.
@@ -195,7 +191,10 @@ impl Core {
     }
 
     /// Makes a session the current one of its partition, and retires the one it replaces.
-    pub(crate) fn install(self: &Arc<Self>, session: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
+    pub(crate) fn install(
+        self: &Arc<Self>,
+        session: &Arc<LiveSession>,
+    ) -> Option<Arc<LiveSession>> {
         let id = session.partition.id;
         let before = self.live.get(&id).or_else(|| self.retirement.unpin(id));
         self.live.insert(id, session.clone());
@@ -210,7 +209,11 @@ impl Core {
     /// Ends that a session is handed out.
     pub(crate) fn retire(&self, session: &Arc<LiveSession>, reason: RetireReason) {
         let id = session.partition.id;
-        if self.live.get(&id).is_some_and(|current| Arc::ptr_eq(&current, session)) {
+        if self
+            .live
+            .get(&id)
+            .is_some_and(|current| Arc::ptr_eq(&current, session))
+        {
             self.live.invalidate(&id);
         }
         self.retirement.unpin(id);
@@ -219,7 +222,11 @@ impl Core {
 
     /// Ends that the session of this generation is handed out, and that a create that has begun is used.
     pub(crate) fn invalidate(self: &Arc<Self>, is_meant: impl Fn(&LiveSession) -> bool) -> bool {
-        let Some(session) = self.sessions().into_iter().find(|session| is_meant(session)) else {
+        let Some(session) = self
+            .sessions()
+            .into_iter()
+            .find(|session| is_meant(session))
+        else {
             return false;
         };
         {
@@ -228,13 +235,61 @@ impl Core {
             ledger.fence(session.partition.id);
             self.retire(&session, RetireReason::Invalidated);
         }
-        self.tend();
+        janitor::start(self);
         true
     }
 
-    /// Starts whatever task the retired sessions need.
-    pub(crate) fn tend(self: &Arc<Self>) {
-        super::janitor::start(self);
+    /// Nobody is left to delete what there still is.
+    pub(crate) fn report_abandoned(&self) {
+        let now = self.now();
+        let retired = self
+            .retirement
+            .take_all()
+            .into_iter()
+            .map(|retired| retired.session);
+        let alive = self.sessions().into_iter().chain(retired);
+        let left_to_expire = alive
+            .filter(|session| !session.life.left(now).is_zero())
+            .count();
+        self.counters.orphans.add(self.ledger().give_up_all());
+        let possible_orphans = self.counters.orphans.get();
+        if left_to_expire > 0 || possible_orphans > 0 {
+            self.emit(Event::Abandoned {
+                left_to_expire,
+                possible_orphans,
+            });
+        }
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending
+            .as_ref()
+            .is_some_and(|report| report.borrow().is_some())
+    }
+
+    /// Joins the shutdown, or starts it on this runtime.
+    pub(crate) fn shut_down(
+        self: &Arc<Self>,
+        deadline: Duration,
+    ) -> watch::Receiver<Option<ShutdownReport>> {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        // A shutdown whose runtime went away before it was done is done again.
+        let is_running = |report: &watch::Receiver<_>| report.has_changed().is_ok();
+        if let Some(report) = ending
+            .as_ref()
+            .filter(|r| r.borrow().is_some() || is_running(r))
+        {
+            return report.clone();
+        }
+        {
+            // Under the lock, so that no create begins after this.
+            let _ledger = self.ledger();
+            self.close(Stage::ShuttingDown);
+        }
+        let (done, report) = watch::channel(None);
+        tokio::spawn(shutdown::run(self.clone(), deadline, done));
+        ending.insert(report).clone()
     }
 }
 
@@ -267,10 +322,12 @@ impl SessionManager {
     /// The miss: waits for a create, at most `max_wait`.
     pub(crate) async fn lease(self, partition: Arc<Partition>) -> Result<Lease, Error> {
         let max_wait = self.core().settings.max_wait;
-        timeout(max_wait, self.wait_for_lease(&partition)).await.unwrap_or_else(|_| {
-            let text = format!("no session within the `max_wait` of {max_wait:?}");
-            Err(Error::new(ErrorKind::Timeout, text))
-        })
+        timeout(max_wait, self.wait_for_lease(&partition))
+            .await
+            .unwrap_or_else(|_| {
+                let text = format!("no session within the `max_wait` of {max_wait:?}");
+                Err(Error::new(ErrorKind::Timeout, text))
+            })
     }
 
     async fn wait_for_lease(&self, partition: &Arc<Partition>) -> Result<Lease, Error> {
@@ -326,7 +383,11 @@ impl Core {
         if let Some(session) = self.current(partition.id, now) {
             return Ok(Joined::Session(session));
         }
-        if let Some(session) = self.retirement.unpin(partition.id).filter(|s| s.is_usable(now)) {
+        if let Some(session) = self
+            .retirement
+            .unpin(partition.id)
+            .filter(|s| s.is_usable(now))
+        {
             self.install(&session);
             return Ok(Joined::Session(session));
         }
@@ -335,7 +396,12 @@ impl Core {
             return Ok(Joined::Flight(flight.clone()));
         }
         ledger.check(partition, self.patience(), now)?;
-        Ok(Joined::Flight(self.start(&mut ledger, partition, &runtime, now)))
+        Ok(Joined::Flight(self.start(
+            &mut ledger,
+            partition,
+            &runtime,
+            now,
+        )))
     }
 
     /// Starts a renewal in the background, unless there is one or it was not long ago that one failed.
@@ -387,7 +453,9 @@ impl Core {
 
     fn overdue_in(&self, id: PartitionId) -> Duration {
         let ledger = self.ledger();
-        ledger.overdue_in(id, self.settings.create_timeout, self.now()).unwrap_or_default()
+        ledger
+            .overdue_in(id, self.settings.create_timeout, self.now())
+            .unwrap_or_default()
     }
 
     /// How long a create may wait for its first call.
@@ -402,6 +470,9 @@ impl Core {
 
 fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| {
-        Error::new(ErrorKind::NoRuntime, "a session call needs a tokio runtime, and there is none here")
+        Error::new(
+            ErrorKind::NoRuntime,
+            "a session call needs a tokio runtime, and there is none here",
+        )
     })
 }

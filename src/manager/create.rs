@@ -17,6 +17,7 @@ use super::{
     core::{Core, Stage},
     echo,
     event::{Event, RetireReason},
+    janitor,
     ledger::{Clearance, Flight, Ledger, Outcome},
     life::Life,
     partition::Partition,
@@ -57,9 +58,15 @@ impl Create {
         flight: &Flight,
         done: watch::Sender<Option<Outcome>>,
     ) -> Self {
-        core.create_begins();
         let (generation, given_up) = (flight.generation, flight.given_up.clone());
-        Self { core, partition, generation, given_up, done, progress: Progress::Queued }
+        Self {
+            core,
+            partition,
+            generation,
+            given_up,
+            done,
+            progress: Progress::Queued,
+        }
     }
 
     pub(crate) async fn run(mut self) {
@@ -71,6 +78,7 @@ impl Create {
             outcome = self.fly() => outcome,
         };
         self.land(outcome);
+        janitor::tend(&core).await;
     }
 
     async fn fly(&mut self) -> Outcome {
@@ -121,7 +129,11 @@ impl Create {
             if waited + wait >= self.core.settings.create_timeout || !self.nap(wait).await {
                 return false;
             }
-            if !self.core.ledger().is_flying(self.partition.id, self.generation) {
+            if !self
+                .core
+                .ledger()
+                .is_flying(self.partition.id, self.generation)
+            {
                 return false;
             }
             match self.clear(self.core.now()) {
@@ -151,7 +163,9 @@ impl Create {
     }
 
     fn hold_back(&self, error: Error) -> Error {
-        self.core.ledger().failed(&self.partition, error, self.core.now())
+        self.core
+            .ledger()
+            .failed(&self.partition, error, self.core.now())
     }
 
     /// One call, already counted in the budget.
@@ -159,7 +173,10 @@ impl Create {
         let (core, partition) = (&self.core, &self.partition);
         // From before the call: the way to the server is taken from the session's life.
         let born = core.now();
-        let time_left = core.settings.create_timeout.saturating_sub(born.since(begun));
+        let time_left = core
+            .settings
+            .create_timeout
+            .saturating_sub(born.since(begun));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.counters.creates.add(1);
@@ -168,7 +185,9 @@ impl Create {
             Err(error) => {
                 if error.is_unknown_outcome() {
                     core.counters.orphans.add(1);
-                    core.emit(Event::PossibleOrphan { error: Some(error.clone()) });
+                    core.emit(Event::PossibleOrphan {
+                        error: Some(error.clone()),
+                    });
                 }
                 Err(error)
             }
@@ -181,18 +200,27 @@ impl Create {
         let session = |life| {
             let life = Life::new(born, life, core.with_rng(fastrand::Rng::f64));
             let id = record.id.clone();
-            Arc::new(LiveSession::new(id, self.generation, partition.clone(), life))
+            Arc::new(LiveSession::new(
+                id,
+                self.generation,
+                partition.clone(),
+                life,
+            ))
         };
         match echo::check(record, &partition.defaults, ttl) {
             Ok(granted) => {
                 let session = session(granted.life);
                 for name in granted.unknown {
-                    core.emit(Event::UnknownDefault { session: session.reference(), name });
+                    core.emit(Event::UnknownDefault {
+                        session: session.reference(),
+                        name,
+                    });
                 }
                 Ok(session)
             }
             Err(error) => {
-                core.retirement.retire(&session(ttl), RetireReason::WrongAnswer);
+                core.retirement
+                    .retire(&session(ttl), RetireReason::WrongAnswer);
                 Err(error)
             }
         }
@@ -214,7 +242,6 @@ impl Create {
         };
         core.emit(event);
         self.done.send_replace(Some(outcome));
-        core.tend();
     }
 
     /// Strikes the create from the ledger; returns whether it was still the one for its partition.
@@ -242,7 +269,11 @@ impl Create {
         } else {
             replaces = core.install(session).map(|before| before.reference());
         }
-        Event::Created { session: session.reference(), replaces, usable_for }
+        Event::Created {
+            session: session.reference(),
+            replaces,
+            usable_for,
+        }
     }
 
     fn fail(&self, error: &Error) -> Event {
@@ -252,7 +283,11 @@ impl Create {
             Some(session) => {
                 session.renew_again_at(now.monotonic + error.retry_after().unwrap_or_default());
                 let usable_for = session.life.usable_for(now);
-                Event::RenewalFailed { session: session.reference(), usable_for, error }
+                Event::RenewalFailed {
+                    session: session.reference(),
+                    usable_for,
+                    error,
+                }
             }
             None => Event::CreateFailed { error },
         }
@@ -261,16 +296,16 @@ impl Create {
 
 impl Drop for Create {
     fn drop(&mut self) {
-        if self.progress != Progress::Landed {
-            // The task was ended half-way, by its runtime or by a panic in the transport.
-            let calling = self.progress == Progress::Calling;
-            let core = self.core.clone();
-            self.end(&mut core.ledger());
-            if calling && !self.given_up.load(Ordering::Acquire) {
-                core.counters.orphans.add(1);
-                core.emit(Event::PossibleOrphan { error: None });
-            }
+        if self.progress == Progress::Landed {
+            return;
         }
-        self.core.create_ends();
+        // The task was ended half-way, by its runtime or by a panic in the transport.
+        let calling = self.progress == Progress::Calling;
+        let core = self.core.clone();
+        self.end(&mut core.ledger());
+        if calling && !self.given_up.load(Ordering::Acquire) {
+            core.counters.orphans.add(1);
+            core.emit(Event::PossibleOrphan { error: None });
+        }
     }
 }

@@ -16,7 +16,13 @@ use crate::{
 const MIN_LIFE: Duration = Duration::from_secs(30);
 
 /// Keys that a session of today's server can store.
-const KNOWN: [&str; 5] = ["chain", "privacyLevel", "rpcProvider", "backend", "defaultViewingKey"];
+const KNOWN: [&str; 5] = [
+    "chain",
+    "privacyLevel",
+    "rpcProvider",
+    "backend",
+    "defaultViewingKey",
+];
 
 /// What the server granted.
 #[derive(Debug, PartialEq)]
@@ -41,22 +47,31 @@ pub(crate) fn check(
     };
     let life = Duration::from_millis(record.expires_at.saturating_sub(created_at)).min(ttl);
     if life < MIN_LIFE {
-        return wrong(format!("the session that was made lives for {life:?}; expected {MIN_LIFE:?} or more"));
+        return wrong(format!(
+            "the session that was made lives for {life:?}; expected {MIN_LIFE:?} or more"
+        ));
     }
     let (asked, stored) = (as_map(asked), as_map(&record.defaults));
     for (key, value) in &asked {
         match stored.get(key) {
             None => return wrong(format!("the session that was made does not store `{key}`")),
             Some(other) if other != value => {
-                return wrong(format!("the session that was made stores another `{key}` than was asked for"));
+                return wrong(format!(
+                    "the session that was made stores another `{key}` than was asked for"
+                ));
             }
             Some(_) => {}
         }
     }
-    let extra = stored.into_iter().map(|(key, _)| key).filter(|key| !asked.contains_key(key));
+    let extra = stored
+        .into_iter()
+        .map(|(key, _)| key)
+        .filter(|key| !asked.contains_key(key));
     let (known, unknown): (Vec<_>, Vec<_>) = extra.partition(|key| KNOWN.contains(&key.as_str()));
     match known.first() {
-        Some(key) => wrong(format!("the session that was made stores `{key}`, which was not asked for")),
+        Some(key) => wrong(format!(
+            "the session that was made stores `{key}`, which was not asked for"
+        )),
         None => Ok(Granted { life, unknown }),
     }
 }
@@ -81,7 +96,11 @@ mod tests {
             "defaults": stored, "createdAt": created_at, "expiresAt": expires_at,
         });
         let record = serde_json::from_value(record).unwrap();
-        check(&record, &SessionDefaults::new().chain(Chain::Near), Duration::from_secs(3600))
+        check(
+            &record,
+            &SessionDefaults::new().chain(Chain::Near),
+            Duration::from_secs(3600),
+        )
     }
 
     #[test]
@@ -89,7 +108,10 @@ mod tests {
         let fails = |stored: Value| check_with(&stored, 0, 3_600_000).unwrap_err().to_string();
         let start = "the session that was made";
         assert_eq!(fails(json!({})), format!("{start} does not store `chain`"));
-        assert_eq!(fails(json!({"chain": "sui"})), format!("{start} stores another `chain` than was asked for"));
+        assert_eq!(
+            fails(json!({"chain": "sui"})),
+            format!("{start} stores another `chain` than was asked for")
+        );
         assert_eq!(
             fails(json!({"chain": "near", "backend": "sip-native"})),
             format!("{start} stores `backend`, which was not asked for")
@@ -105,7 +127,8 @@ mod tests {
     #[test]
     fn the_life_is_the_servers_difference_and_never_more_than_was_asked_for() {
         let near = json!({"chain": "near"});
-        let life = |created, expires| check_with(&near, created, expires).map(|g| g.life.as_millis());
+        let life =
+            |created, expires| check_with(&near, created, expires).map(|g| g.life.as_millis());
         let skewed = 9_000_000_000_000;
         assert_eq!(life(skewed, skewed + 60_000).unwrap(), 60_000);
         assert_eq!(life(0, 7_200_000).unwrap(), 3_600_000);

@@ -6,7 +6,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     budget::Purpose,
-    core::Core,
+    core::{Core, Stage},
     event::Event,
     ledger::Clearance,
     retire::{Next, Retirement},
@@ -22,10 +22,29 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after a delete that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Sees to it that retired sessions find their end.
+pub(crate) async fn tend(core: &Arc<Core>) {
+    start(core);
+    core.wake_janitor();
+    if core.is_shut_down() {
+        // It came too late for the shutdown, which has reported it as a possible orphan.
+        for retired in core.retirement.take_all() {
+            let cleared =
+                core.ledger()
+                    .clear(&retired.session.partition, Purpose::LastDelete, core.now());
+            if matches!(cleared, Clearance::Granted) {
+                let _ = delete(core, &retired.session).await;
+            }
+        }
+    }
+}
+
 /// Starts the task if it is needed and there is a runtime. Without one, the next caller who has one starts it.
 pub(crate) fn start(core: &Arc<Core>) {
-    let Ok(runtime) = Handle::try_current() else { return };
-    if core.retirement.attend() {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    if core.stage() == Stage::Open && core.retirement.attend() {
         let attendant = Attendant(core.retirement.clone());
         runtime.spawn(run(core.clone(), attendant));
     }
@@ -69,9 +88,13 @@ async fn attend(core: &Arc<Core>) {
 
 async fn attempt(core: &Core, session: &Arc<LiveSession>) {
     let now = core.now();
-    let clearance = core.ledger().clear(&session.partition, Purpose::Delete, now);
+    let clearance = core
+        .ledger()
+        .clear(&session.partition, Purpose::Delete, now);
     match clearance {
-        Clearance::Wait(wait, _) => core.retirement.postpone(session, now.monotonic + wait, None),
+        Clearance::Wait(wait, _) => core
+            .retirement
+            .postpone(session, now.monotonic + wait, None),
         Clearance::Granted => match delete(core, session).await {
             Ok(_) => core.retirement.remove(session),
             Err(error) => {
@@ -92,7 +115,10 @@ pub(crate) async fn delete(core: &Core, session: &LiveSession) -> Result<Deleted
         Err(error) if error.kind() == ErrorKind::NotFound => true,
         Err(error) => return Err(hold_back(core, session, error)),
     };
-    core.emit(Event::Deleted { session: session.reference(), already_gone });
+    core.emit(Event::Deleted {
+        session: session.reference(),
+        already_gone,
+    });
     Ok(Deleted { already_gone })
 }
 
@@ -100,7 +126,9 @@ pub(crate) async fn delete(core: &Core, session: &LiveSession) -> Result<Deleted
 fn hold_back(core: &Core, session: &LiveSession, error: Error) -> Error {
     use ErrorKind::{Credentials, Quota, RateLimited};
     match error.kind() {
-        Credentials | Quota | RateLimited => core.ledger().failed(&session.partition, error, core.now()),
+        Credentials | Quota | RateLimited => {
+            core.ledger().failed(&session.partition, error, core.now())
+        }
         _ => error,
     }
 }

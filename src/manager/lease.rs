@@ -16,7 +16,7 @@ use std::{
 use http::HeaderMap;
 
 use super::{SessionManager, session::LiveSession};
-use crate::{Session, clock::Reading, layer::SESSION_ID};
+use crate::{Session, clock::Reading, headers::SESSION_ID};
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
 const RETIRED: usize = 1 << (usize::BITS - 1);
@@ -36,7 +36,9 @@ impl InFlight {
     /// Counts one more in, unless the session is retired.
     fn enter(&self) -> bool {
         let one_more = |state| (state & RETIRED == 0).then_some(state + 1);
-        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
+        self.state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
+            .is_ok()
     }
 
     /// Counts one out; returns whether that was the last one of a retired session.
@@ -52,7 +54,10 @@ impl InFlight {
     /// Retires the session if nobody uses it.
     pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
         !self.lingers(now)
-            && self.state.compare_exchange(0, RETIRED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            && self
+                .state
+                .compare_exchange(0, RETIRED, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
     }
 
     pub(crate) fn is_retired(&self) -> bool {
@@ -135,7 +140,9 @@ impl Drop for Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,7 +150,10 @@ impl fmt::Debug for Lease {
 mod tests {
     use super::*;
 
-    const NOW: Reading = Reading { monotonic: Duration::from_secs(5), wall: Duration::ZERO };
+    const NOW: Reading = Reading {
+        monotonic: Duration::from_secs(5),
+        wall: Duration::ZERO,
+    };
 
     #[test]
     fn a_retired_session_lets_nobody_in_and_is_drained_when_the_last_one_leaves() {
@@ -166,8 +176,14 @@ mod tests {
         assert!(!in_flight.retire_if_idle(NOW));
         in_flight.linger(Duration::from_secs(6));
         in_flight.leave();
-        assert!(!in_flight.retire_if_idle(NOW), "a dropped request still counts");
-        let later = Reading { monotonic: Duration::from_secs(6), ..NOW };
+        assert!(
+            !in_flight.retire_if_idle(NOW),
+            "a dropped request still counts"
+        );
+        let later = Reading {
+            monotonic: Duration::from_secs(6),
+            ..NOW
+        };
         assert!(in_flight.retire_if_idle(later));
         assert!(!in_flight.enter());
     }

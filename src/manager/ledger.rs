@@ -90,6 +90,8 @@ pub(crate) struct Ledger {
     bucket: Bucket,
     /// Creates that wait for their first call.
     queued: usize,
+    /// Every create that has not ended, also those that nobody waits for any more, by generation.
+    under_way: HashMap<u64, Arc<AtomicBool>>,
     /// When to tidy up next: at so many entries.
     tidy_at: usize,
 }
@@ -102,6 +104,7 @@ impl Ledger {
             origin: None,
             bucket: Bucket::new(budget),
             queued: 0,
+            under_way: HashMap::new(),
             tidy_at: 64,
         }
     }
@@ -111,11 +114,17 @@ impl Ledger {
     }
 
     pub(crate) fn is_flying(&self, id: PartitionId, generation: u64) -> bool {
-        self.flight(id).is_some_and(|flight| flight.generation == generation)
+        self.flight(id)
+            .is_some_and(|flight| flight.generation == generation)
     }
 
     /// How long until the create under way counts as lost.
-    pub(crate) fn overdue_in(&self, id: PartitionId, timeout: Duration, now: Reading) -> Option<Duration> {
+    pub(crate) fn overdue_in(
+        &self,
+        id: PartitionId,
+        timeout: Duration,
+        now: Reading,
+    ) -> Option<Duration> {
         Some(timeout.saturating_sub(now.since(self.flight(id)?.begun)))
     }
 
@@ -124,18 +133,38 @@ impl Ledger {
     /// # Errors
     ///
     /// What holds it back.
-    pub(crate) fn check(&self, partition: &Partition, patience: Duration, now: Reading) -> Result<(), Error> {
-        let own = self.partitions.get(&partition.id).and_then(|entry| entry.hold.as_ref());
+    pub(crate) fn check(
+        &self,
+        partition: &Partition,
+        patience: Duration,
+        now: Reading,
+    ) -> Result<(), Error> {
+        let own = self
+            .partitions
+            .get(&partition.id)
+            .and_then(|entry| entry.hold.as_ref());
         let key = self.keys.get(&partition.key_id);
         // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
-        if let Some(hold) = [own, key].into_iter().flatten().find(|hold| !hold.left(now).is_zero()) {
+        if let Some(hold) = [own, key]
+            .into_iter()
+            .flatten()
+            .find(|hold| !hold.left(now).is_zero())
+        {
             return Err(hold.error(now));
         }
-        if let Some(hold) = self.origin.as_ref().filter(|hold| hold.left(now) > patience) {
+        if let Some(hold) = self
+            .origin
+            .as_ref()
+            .filter(|hold| hold.left(now) > patience)
+        {
             return Err(hold.error(now));
         }
         let wait = self.bucket.wait_for(self.queued + 1, now.monotonic);
-        if wait > patience { Err(over_budget(wait)) } else { Ok(()) }
+        if wait > patience {
+            Err(over_budget(wait))
+        } else {
+            Ok(())
+        }
     }
 
     /// Enters a create that is about to start.
@@ -148,7 +177,13 @@ impl Ledger {
     ) -> Flight {
         self.tidy(now);
         self.queued += 1;
-        let flight = Flight { generation, begun: now, outcome, given_up: Arc::default() };
+        let flight = Flight {
+            generation,
+            begun: now,
+            outcome,
+            given_up: Arc::default(),
+        };
+        self.under_way.insert(generation, flight.given_up.clone());
         self.partitions.entry(id).or_default().flight = Some(flight.clone());
         flight
     }
@@ -156,7 +191,10 @@ impl Ledger {
     /// The create's first call is about to go out, or never will.
     pub(crate) fn leave_queue(&mut self, id: PartitionId, generation: u64, now: Reading) {
         self.queued -= 1;
-        let flight = self.partitions.get_mut(&id).and_then(|entry| entry.flight.as_mut());
+        let flight = self
+            .partitions
+            .get_mut(&id)
+            .and_then(|entry| entry.flight.as_mut());
         if let Some(flight) = flight.filter(|flight| flight.generation == generation) {
             flight.begun = now;
         }
@@ -164,6 +202,7 @@ impl Ledger {
 
     /// Takes the create out, if it is still the one; from then on, another may start.
     pub(crate) fn end(&mut self, id: PartitionId, generation: u64) -> bool {
+        self.under_way.remove(&generation);
         let flying = self.is_flying(id, generation);
         if let Some(entry) = self.partitions.get_mut(&id).filter(|_| flying) {
             entry.flight = None;
@@ -183,10 +222,31 @@ impl Ledger {
         }
     }
 
+    pub(crate) fn is_creating(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Gives up whatever is under way; returns how many creates that were.
+    pub(crate) fn give_up_all(&mut self) -> u64 {
+        let given_up = self
+            .under_way
+            .values()
+            .filter(|given_up| !given_up.swap(true, Ordering::AcqRel));
+        given_up.count() as u64
+    }
+
     /// Counts a call that is made right now, or says what is in its way.
-    pub(crate) fn clear(&mut self, partition: &Partition, purpose: Purpose, now: Reading) -> Clearance {
+    pub(crate) fn clear(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> Clearance {
         let holds = [self.origin.as_ref(), self.keys.get(&partition.key_id)];
-        let longest = holds.into_iter().flatten().max_by_key(|hold| hold.left(now));
+        let longest = holds
+            .into_iter()
+            .flatten()
+            .max_by_key(|hold| hold.left(now));
         if let Some(hold) = longest.filter(|hold| !hold.left(now).is_zero()) {
             return Clearance::Wait(hold.left(now), hold.error(now));
         }
@@ -252,12 +312,22 @@ impl Ledger {
 }
 
 fn next_hold(before: Option<&Hold>, error: Error, now: Reading) -> Hold {
-    let in_a_row = before.filter(|hold| hold.error.kind() == error.kind() && !hold.is_forgotten(now));
+    let in_a_row =
+        before.filter(|hold| hold.error.kind() == error.kind() && !hold.is_forgotten(now));
     let failures = in_a_row.map_or(1, |hold| hold.failures.saturating_add(1));
     let pause = policy::consequence(&error, failures).pause;
-    Hold { since: now, pause, error, failures }
+    Hold {
+        since: now,
+        pause,
+        error,
+        failures,
+    }
 }
 
 fn over_budget(wait: Duration) -> Error {
-    Error::new(ErrorKind::Budget, "the budget of session calls is used up for now").with_retry_after(wait)
+    Error::new(
+        ErrorKind::Budget,
+        "the budget of session calls is used up for now",
+    )
+    .with_retry_after(wait)
 }

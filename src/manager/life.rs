@@ -49,7 +49,10 @@ impl Life {
     /// `born` is from before the create was sent; `jitter` is from `[0, 1)`.
     pub(crate) fn new(born: Reading, total: Duration, jitter: f64) -> Self {
         let (least, most) = SOFT_RANGE;
-        let soft = total.mul_f64(SOFT_SHARE).clamp(least, most).mul_f64(1.0 + SOFT_JITTER * jitter);
+        let soft = total
+            .mul_f64(SOFT_SHARE)
+            .clamp(least, most)
+            .mul_f64(1.0 + SOFT_JITTER * jitter);
         let (least, most) = HARD_RANGE;
         Self {
             born,
@@ -92,7 +95,8 @@ impl Life {
 
     /// How long until it is not worth a call any more.
     pub(crate) fn worth_deleting_for(&self, now: Reading) -> Duration {
-        self.left(now).saturating_sub(DELETE_LEFT.max(self.total.mul_f64(DELETE_SHARE)))
+        self.left(now)
+            .saturating_sub(DELETE_LEFT.max(self.total.mul_f64(DELETE_SHARE)))
     }
 }
 
@@ -107,7 +111,10 @@ mod tests {
 
     fn after(seconds: f64) -> Reading {
         let age = Duration::from_secs_f64(seconds);
-        Reading { monotonic: BORN.monotonic + age, wall: BORN.wall + age }
+        Reading {
+            monotonic: BORN.monotonic + age,
+            wall: BORN.wall + age,
+        }
     }
 
     fn life(total: u64, jitter: f64) -> Life {
@@ -130,7 +137,11 @@ mod tests {
             assert_eq!(at(renewal - 0.01), Phase::Fresh, "T = {total}");
             assert_eq!(at(renewal + 0.01), Phase::Aging, "T = {total}");
             assert_eq!(at(over - 0.01), Phase::Aging, "T = {total}");
-            assert_eq!(at(over), Phase::Over, "T = {total}, with exactly `hard` left");
+            assert_eq!(
+                at(over),
+                Phase::Over,
+                "T = {total}, with exactly `hard` left"
+            );
         }
     }
 
@@ -146,9 +157,15 @@ mod tests {
     #[test]
     fn the_clock_that_says_older_ends_the_life() {
         let life = life(60, 0.0);
-        let suspended = Reading { monotonic: BORN.monotonic, ..after(55.0) };
+        let suspended = Reading {
+            monotonic: BORN.monotonic,
+            ..after(55.0)
+        };
         assert_eq!(life.phase(suspended), Phase::Over);
-        let set_back = Reading { wall: Duration::ZERO, ..after(55.0) };
+        let set_back = Reading {
+            wall: Duration::ZERO,
+            ..after(55.0)
+        };
         assert_eq!(life.phase(set_back), Phase::Over);
     }
 
@@ -158,6 +175,9 @@ mod tests {
         assert!(!life(60, 0.0).is_worth_deleting(after(30.0)));
         assert!(life(3_600, 0.0).is_worth_deleting(after(3_239.0)));
         assert!(!life(3_600, 0.0).is_worth_deleting(after(3_240.0)));
-        assert_eq!(life(60, 0.0).worth_deleting_for(after(29.0)), Duration::from_secs(1));
+        assert_eq!(
+            life(60, 0.0).worth_deleting_for(after(29.0)),
+            Duration::from_secs(1)
+        );
     }
 }

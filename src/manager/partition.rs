@@ -36,7 +36,10 @@ pub(crate) struct HashedDefaults {
 impl HashedDefaults {
     pub(crate) fn new(defaults: SessionDefaults) -> Self {
         let hash = keyed_hash("defaults", &defaults);
-        Self { defaults: Arc::new(defaults), hash }
+        Self {
+            defaults: Arc::new(defaults),
+            hash,
+        }
     }
 
     pub(crate) fn with_key(&self, key: KeyId) -> PartitionId {
@@ -63,7 +66,13 @@ impl Partition {
         defaults.defaults.validate()?;
         let key_id = KeyId::of(key.expose());
         let id = defaults.with_key(key_id);
-        Ok(Arc::new(Self { id, key_id, key, key_header, defaults: defaults.defaults.clone() }))
+        Ok(Arc::new(Self {
+            id,
+            key_id,
+            key,
+            key_header,
+            defaults: defaults.defaults.clone(),
+        }))
     }
 }
 
@@ -86,7 +95,12 @@ mod tests {
         let near = HashedDefaults::new(SessionDefaults::new().chain(Chain::Near));
         let sui = HashedDefaults::new(SessionDefaults::new().chain(Chain::Sui));
         let (one, two) = (KeyId::of("k1"), KeyId::of("k2"));
-        let ids = [near.with_key(one), near.with_key(two), sui.with_key(one), sui.with_key(two)];
+        let ids = [
+            near.with_key(one),
+            near.with_key(two),
+            sui.with_key(one),
+            sui.with_key(two),
+        ];
         for (i, a) in ids.iter().enumerate() {
             assert!(ids[i + 1..].iter().all(|b| a != b));
         }

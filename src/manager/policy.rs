@@ -49,9 +49,10 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
         ErrorKind::Credentials => (Reach::Key, doubled(CREDENTIALS, failures)),
         ErrorKind::Quota => (Reach::Key, hint.unwrap_or(QUOTA_PROBE).min(QUOTA_PROBE)),
         ErrorKind::RateLimited => (Reach::Origin, hint.unwrap_or(PACE)),
-        ErrorKind::Unavailable | ErrorKind::Timeout => {
-            (Reach::Partition, doubled(OUTAGE, failures).max(hint.unwrap_or_default()))
-        }
+        ErrorKind::Unavailable | ErrorKind::Timeout => (
+            Reach::Partition,
+            doubled(OUTAGE, failures).max(hint.unwrap_or_default()),
+        ),
         _ => (Reach::Partition, SETTLED),
     };
     Consequence { reach, pause }
@@ -73,7 +74,9 @@ pub(crate) fn retry(error: &Error, tries: u32, rng: &mut Rng) -> Option<Duration
 }
 
 fn doubled((least, most): (Duration, Duration), times: u32) -> Duration {
-    let factor = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
+    let factor = 1_u32
+        .checked_shl(times.saturating_sub(1))
+        .unwrap_or(u32::MAX);
     least.saturating_mul(factor).min(most)
 }
 
@@ -90,7 +93,8 @@ mod tests {
     #[test]
     fn the_table_holds() {
         use ErrorKind::{
-            Credentials, Quota, RateLimited, Rejected, Timeout, Unavailable, WrongAddress, WrongAnswer,
+            Credentials, Quota, RateLimited, Rejected, Timeout, Unavailable, WrongAddress,
+            WrongAnswer,
         };
         use Reach::{Key, Origin, Partition};
         for (kind, hint, failures, expected) in [
@@ -111,7 +115,11 @@ mod tests {
             (Unavailable, Some(45), 1, (Partition, 45)),
             (Timeout, None, 2, (Partition, 2)),
         ] {
-            assert_eq!(after(kind, hint, failures), expected, "{kind:?} {hint:?} {failures}");
+            assert_eq!(
+                after(kind, hint, failures),
+                expected,
+                "{kind:?} {hint:?} {failures}"
+            );
         }
     }
 
@@ -119,15 +127,25 @@ mod tests {
     fn only_outages_and_pace_are_tried_again_while_callers_wait_and_never_below_the_floor() {
         let mut rng = Rng::with_seed(7);
         let outage = Error::new(ErrorKind::Unavailable, "");
-        let waits: Vec<_> = (1..200).map(|tries| retry(&outage, tries, &mut rng).unwrap()).collect();
+        let waits: Vec<_> = (1..200)
+            .map(|tries| retry(&outage, tries, &mut rng).unwrap())
+            .collect();
         assert!(waits.iter().all(|wait| (FLOOR..=RETRY.1).contains(wait)));
         assert!(waits.iter().any(|wait| *wait > RETRY.1 / 2), "it grows");
-        for kind in [ErrorKind::Credentials, ErrorKind::Quota, ErrorKind::Rejected, ErrorKind::Timeout] {
+        for kind in [
+            ErrorKind::Credentials,
+            ErrorKind::Quota,
+            ErrorKind::Rejected,
+            ErrorKind::Timeout,
+        ] {
             assert_eq!(retry(&Error::new(kind, ""), 1, &mut rng), None, "{kind:?}");
         }
         for kind in [ErrorKind::Unavailable, ErrorKind::RateLimited] {
             let told = Error::new(kind, "").with_retry_after(Duration::from_secs(20));
-            assert!(retry(&told, 1, &mut rng).unwrap() >= Duration::from_secs(20), "{kind:?}");
+            assert!(
+                retry(&told, 1, &mut rng).unwrap() >= Duration::from_secs(20),
+                "{kind:?}"
+            );
         }
     }
 }

@@ -34,19 +34,30 @@ pub(crate) struct Retired {
 
 impl Retired {
     pub(crate) fn new(session: Arc<LiveSession>) -> Self {
-        Self { session, tries: 0, not_before: Duration::ZERO, error: None }
+        Self {
+            session,
+            tries: 0,
+            not_before: Duration::ZERO,
+            error: None,
+        }
     }
 
     pub(crate) fn left_to_expire(&self, now: Reading) -> Event {
         let session = &self.session;
         let left = session.life.left(now);
-        Event::LeftToExpire { session: session.reference(), left, error: self.error.clone() }
+        Event::LeftToExpire {
+            session: session.reference(),
+            left,
+            error: self.error.clone(),
+        }
     }
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     retired: Vec<Retired>,
+    /// Not worth a call while there is anything else to do; a shutdown deletes them all the same.
+    expiring: Vec<Arc<LiveSession>>,
     /// Evicted while requests used them. They are still good, and whoever asks for one gets it back.
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
     attended: bool,
@@ -73,7 +84,11 @@ pub(crate) struct Retirement {
 
 impl Retirement {
     pub(crate) fn new(events: broadcast::Sender<Event>) -> Self {
-        Self { queue: Mutex::default(), changed: Notify::new(), events }
+        Self {
+            queue: Mutex::default(),
+            changed: Notify::new(),
+            events,
+        }
     }
 
     /// Takes a session in; one that is here already stays as it is.
@@ -105,7 +120,15 @@ impl Retirement {
 
     /// Takes out everything, for the shutdown to deal with.
     pub(crate) fn take_all(&self) -> Vec<Retired> {
-        mem::take(&mut self.queue().retired)
+        let mut queue = self.queue();
+        let mut all = mem::take(&mut queue.retired);
+        all.extend(mem::take(&mut queue.expiring).into_iter().map(Retired::new));
+        all
+    }
+
+    /// Puts back what was taken out and not dealt with.
+    pub(crate) fn put_back(&self, sessions: impl Iterator<Item = Arc<LiveSession>>) {
+        self.queue().retired.extend(sessions.map(Retired::new));
     }
 
     pub(crate) fn wake(&self) {
@@ -119,7 +142,8 @@ impl Retirement {
     /// Returns whether the caller is to attend to the queue: there is something in it, and nobody else does.
     pub(crate) fn attend(&self) -> bool {
         let mut queue = self.queue();
-        let needed = !queue.attended && !(queue.retired.is_empty() && queue.pinned.is_empty());
+        let is_empty = queue.retired.is_empty() && queue.pinned.is_empty();
+        let needed = !queue.attended && !is_empty;
         queue.attended |= needed;
         needed
     }
@@ -132,14 +156,11 @@ impl Retirement {
     pub(crate) fn next(&self, now: Reading) -> Next {
         let mut queue = self.queue();
         self.settle_pinned(&mut queue, now);
-        queue.retired.retain(|retired| {
-            let keep = retired.session.life.is_worth_deleting(now) && retired.tries < MAX_TRIES;
-            if !keep {
-                let _ = self.events.send(retired.left_to_expire(now));
-            }
-            keep
-        });
-        let waits = queue.retired.iter().map(|retired| (wait_for(retired, now), &retired.session));
+        self.let_expire(&mut queue, now);
+        let waits = queue
+            .retired
+            .iter()
+            .map(|retired| (wait_for(retired, now), &retired.session));
         match waits.min_by_key(|(wait, _)| *wait) {
             Some((Duration::ZERO, session)) => Next::Delete(session.clone()),
             Some((wait, _)) => Next::Wait(wait),
@@ -154,13 +175,23 @@ impl Retirement {
 
     /// A session has been deleted, or need not be.
     pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
-        self.queue().retired.retain(|retired| !Arc::ptr_eq(&retired.session, session));
+        self.queue()
+            .retired
+            .retain(|retired| !Arc::ptr_eq(&retired.session, session));
     }
 
     /// A session could not be deleted for now; `tried` says whether a call was made.
-    pub(crate) fn postpone(&self, session: &Arc<LiveSession>, until: Duration, tried: Option<Error>) {
+    pub(crate) fn postpone(
+        &self,
+        session: &Arc<LiveSession>,
+        until: Duration,
+        tried: Option<Error>,
+    ) {
         let mut queue = self.queue();
-        let retired = queue.retired.iter_mut().find(|retired| Arc::ptr_eq(&retired.session, session));
+        let retired = queue
+            .retired
+            .iter_mut()
+            .find(|retired| Arc::ptr_eq(&retired.session, session));
         if let Some(retired) = retired {
             retired.not_before = until;
             retired.tries += u32::from(tried.is_some());
@@ -169,9 +200,26 @@ impl Retirement {
     }
 
     fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
-        let _ = self.events.send(Event::Retired { session: session.reference(), reason });
+        let _ = self.events.send(Event::Retired {
+            session: session.reference(),
+            reason,
+        });
         queue.retired.push(Retired::new(session.clone()));
         self.changed.notify_one();
+    }
+
+    fn let_expire(&self, queue: &mut Queue, now: Reading) {
+        let Queue {
+            retired, expiring, ..
+        } = queue;
+        expiring.retain(|session| !session.life.left(now).is_zero());
+        let not_worth_it = |retired: &mut Retired| {
+            !retired.session.life.is_worth_deleting(now) || retired.tries >= MAX_TRIES
+        };
+        for retired in retired.extract_if(.., not_worth_it) {
+            let _ = self.events.send(retired.left_to_expire(now));
+            expiring.push(retired.session);
+        }
     }
 
     /// What was evicted in use goes the way of all once it is idle.
@@ -179,7 +227,11 @@ impl Retirement {
         let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| {
             session.in_flight.is_retired() || session.in_flight.retire_if_idle(now)
         };
-        let idle: Vec<_> = queue.pinned.extract_if(idle).map(|(_, session)| session).collect();
+        let idle: Vec<_> = queue
+            .pinned
+            .extract_if(idle)
+            .map(|(_, session)| session)
+            .collect();
         for session in idle {
             self.admit(queue, &session, RetireReason::Evicted);
         }
@@ -207,8 +259,14 @@ fn pinned_wait(queue: &Queue, now: Reading) -> Duration {
     let left = queue.pinned.values().map(|session| {
         let lingers = session.in_flight.lingers_for(now);
         let until = session.life.usable_for(now);
-        if lingers.is_zero() { until } else { lingers.min(until) }
+        if lingers.is_zero() {
+            until
+        } else {
+            lingers.min(until)
+        }
     });
     // A lease on a session that is not retired yet does not wake anybody.
-    left.min().unwrap_or_default().clamp(Duration::from_millis(100), Duration::from_secs(1))
+    left.min()
+        .unwrap_or_default()
+        .clamp(Duration::from_millis(100), Duration::from_secs(1))
 }

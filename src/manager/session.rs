@@ -36,7 +36,12 @@ pub(crate) struct LiveSession {
 }
 
 impl LiveSession {
-    pub(crate) fn new(id: SessionId, generation: u64, partition: Arc<Partition>, life: Life) -> Self {
+    pub(crate) fn new(
+        id: SessionId,
+        generation: u64,
+        partition: Arc<Partition>,
+        life: Life,
+    ) -> Self {
         let header = id.to_header();
         Self {
             id,
@@ -70,7 +75,10 @@ impl LiveSession {
     }
 
     pub(crate) fn reference(&self) -> SessionRef {
-        SessionRef { fingerprint: self.id.fingerprint(), generation: self.generation }
+        SessionRef {
+            fingerprint: self.id.fingerprint(),
+            generation: self.generation,
+        }
     }
 }
 

@@ -1,0 +1,165 @@
+//! The headers that matter to Sipher, read as the server reads them.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+
+use crate::{
+    api::SessionId,
+    error::{Error, ErrorKind},
+};
+
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+
+/// The API key that a request bears, in the order in which the server looks for it: `X-API-Key` unless it is empty,
+/// then `Authorization: Bearer`.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidRequest`] where the server would take something else for the key than the caller meant.
+pub(crate) fn api_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    match single(headers, &API_KEY)? {
+        Some("") | None => bearer(headers),
+        key => Ok(key),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let Some(credentials) = single(headers, &AUTHORIZATION)? else {
+        return Ok(None);
+    };
+    let (scheme, key) = credentials.split_once(' ').unwrap_or((credentials, ""));
+    if scheme == "Bearer" {
+        return Ok(Some(key.trim()).filter(|key| !key.is_empty()));
+    }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Err(invalid(
+            "authorization: is not read by the server; expected `Bearer`, with a capital B",
+        ));
+    }
+    Ok(None)
+}
+
+/// Whether a request bears a session id of its own.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidRequest`] if it bears one that the server would ignore.
+pub(crate) fn bears_session_id(headers: &HeaderMap) -> Result<bool, Error> {
+    match single(headers, &SESSION_ID)? {
+        None => Ok(false),
+        Some(id) if SessionId::parse(id).is_some() => Ok(true),
+        Some(_) => Err(invalid(
+            "x-session-id: is malformed, and the server would ignore it; \
+             expected `sess_` and 64 lower-case hexadecimal digits, or no such header",
+        )),
+    }
+}
+
+/// The one value of a header, without blanks around it.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(invalid(format!(
+            "{name}: is there more than once; expected it once at most"
+        )));
+    }
+    let text = |value: &'a HeaderValue| value.to_str().map(str::trim);
+    text(value)
+        .map(Some)
+        .map_err(|_| invalid(format!("{name}: is not visible ASCII")))
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            )
+        };
+        let mut headers = HeaderMap::new();
+        pairs
+            .iter()
+            .map(pair)
+            .for_each(|(name, value)| drop(headers.append(name, value)));
+        headers
+    }
+
+    #[test]
+    fn the_key_is_found_where_the_server_finds_it() {
+        for (pairs, key) in [
+            (&[][..], None),
+            (&[("x-api-key", "k1")], Some("k1")),
+            (&[("x-api-key", " k1 ")], Some("k1")),
+            (&[("authorization", "Bearer k2")], Some("k2")),
+            (
+                &[("x-api-key", "k1"), ("authorization", "Bearer k2")],
+                Some("k1"),
+            ),
+            (
+                &[("x-api-key", "k1"), ("authorization", "bearer k2")],
+                Some("k1"),
+            ),
+            (
+                &[("x-api-key", ""), ("authorization", "Bearer k2")],
+                Some("k2"),
+            ),
+            (&[("x-api-key", "")], None),
+            (&[("authorization", "Bearer ")], None),
+            (&[("authorization", "Basic dXNlcg==")], None),
+        ] {
+            assert_eq!(api_key(&headers(pairs)).unwrap(), key, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_server_would_misread_is_refused() {
+        for (pairs, message) in [
+            (
+                &[("x-api-key", "k1"), ("x-api-key", "k1")][..],
+                "x-api-key: is there more than once; expected it once at most",
+            ),
+            (
+                &[
+                    ("authorization", "Bearer k1"),
+                    ("authorization", "Bearer k2"),
+                ],
+                "authorization: is there more than once; expected it once at most",
+            ),
+            (
+                &[("authorization", "bearer k2")],
+                "authorization: is not read by the server; expected `Bearer`, with a capital B",
+            ),
+            (&[("x-api-key", "ké")], "x-api-key: is not visible ASCII"),
+        ] {
+            let error = api_key(&headers(pairs)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_session_id_of_the_requests_own_is_right_or_refused() {
+        const GOOD: &str = "sess_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        assert!(!bears_session_id(&headers(&[])).unwrap());
+        assert!(bears_session_id(&headers(&[("x-session-id", GOOD)])).unwrap());
+        for bad in [
+            &[("x-session-id", "")][..],
+            &[("x-session-id", "sess_1")],
+            &[("x-session-id", GOOD); 2],
+        ] {
+            let error = bears_session_id(&headers(bad)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is the same for every service that the layer wraps.
+
+use tower_layer::Layer;
+
+use super::SessionService;
+use crate::{
+    api::SessionDefaults,
+    error::Error,
+    manager::{
+        SessionManager,
+        admit::{Admission, Outgoing},
+        partition::HashedDefaults,
+    },
+};
+
+/// Puts sessions on requests: a [`tower_layer::Layer`], and with the feature `reqwest-middleware` also a
+/// `reqwest_middleware::Middleware`.
+///
+/// A request fails with an [`Error`] and is not sent when it cannot be given a live session:
+///
+/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if it bears a session id or API key that the server would not
+///   read as it was meant,
+/// * [`NoApiKey`](crate::ErrorKind::NoApiKey) if it bears none and none is configured,
+/// * [`Shutdown`](crate::ErrorKind::Shutdown) once the manager shuts down,
+/// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`,
+/// * and whatever kept the session from being created.
+///
+/// See the [module](self) for an example.
+#[derive(Clone, Debug)]
+pub struct SessionLayer {
+    manager: SessionManager,
+    defaults: Option<HashedDefaults>,
+}
+
+impl SessionLayer {
+    /// Makes a layer that uses the manager's defaults.
+    pub fn new(sessions: SessionManager) -> Self {
+        Self {
+            manager: sessions,
+            defaults: None,
+        }
+    }
+
+    /// Makes it a layer for exactly these defaults instead of the manager's.
+    ///
+    /// This is also the way for `reqwest::Request` as a tower request, whose extensions nobody else can see.
+    #[must_use]
+    pub fn defaults(mut self, defaults: SessionDefaults) -> Self {
+        self.defaults = Some(HashedDefaults::new(defaults));
+        self
+    }
+
+    pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
+        self.manager.admit(request, self.defaults.as_ref())
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::with(inner, self.clone())
+    }
+}

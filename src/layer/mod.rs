@@ -1,0 +1,56 @@
+//! The tower layer: puts a live session on every request to Sipher, or does not send it.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), sipher_session::BoxError> {
+//! use http::Request;
+//! use http_body_util::Full;
+//! use sipher_session::{
+//!     Chain, SessionDefaults, SessionLayer, SessionManager,
+//!     api::{Bytes, Transport},
+//!     testing::{FakeSipher, Tier},
+//! };
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! let sipher = FakeSipher::new(); // takes the place of hyper-util's client, say
+//! let sessions = SessionManager::builder()
+//!     .api_key(sipher.api_key(Tier::Pro))
+//!     .defaults(SessionDefaults::new().chain(Chain::Near))
+//!     .transport(Transport::new(sipher.clone()))
+//!     .build()?;
+//! let mut service = ServiceBuilder::new()
+//!     .layer(SessionLayer::new(sessions))
+//!     .service(sipher.clone());
+//!
+//! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//!     .header("content-type", "application/json")
+//!     .body(Full::<Bytes>::from("{}"))?;
+//! service.ready().await?.call(request).await?;
+//! assert_eq!(sipher.log().last().unwrap().chain.as_deref(), Some("near"));
+//! # Ok(()) }
+//! ```
+//!
+//! # What is put in, and what is left alone
+//!
+//! Requests to other origins, and to Sipher's public paths, pass untouched. Session calls (`/v1/sessions…`) get the
+//! configured API key, if they bear none, and no session. A request that bears one well-formed `X-Session-Id` keeps it.
+//! All others get the session of the API key that they bear, or else of the configured one. One request may speak for
+//! itself through its extensions: [`SessionDefaults`](crate::SessionDefaults) for a session with exactly these defaults,
+//! [`NoSession`](crate::NoSession) for none.
+//!
+//! # Readiness and backpressure are the inner service's
+//!
+//! The service that was ready is the one that is called, also when the request had to wait for a session first; a clone
+//! takes its place. A request that waits holds its place in a `ConcurrencyLimit` below, and is let go after `max_wait`.
+//!
+//! # Where it belongs in a stack
+//!
+//! Inside of whatever sends a request more than once (retries, `FollowRedirect`), so that each time is looked at anew.
+//! Put it outside of a `FollowRedirect`, and the session id goes wherever the redirect points.
+
+mod future;
+#[allow(clippy::module_inception)] // the file that tower's own middleware has
+mod layer;
+mod service;
+
+pub use self::{future::ResponseFuture, layer::SessionLayer, service::SessionService};

@@ -1,0 +1,244 @@
+//! The settings of a manager, checked once.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use fastrand::Rng;
+
+use super::{
+    SessionManager,
+    budget::CallBudget,
+    core::{Core, Settings},
+    partition::HashedDefaults,
+};
+use crate::{
+    api::{self, SessionDefaults, Transport},
+    clock::{Clock, SystemClock},
+    error::Error,
+    scope::{BaseUrl, DEFAULT_BASE_URL},
+    secret::ApiKey,
+};
+
+const TTL: Duration = Duration::from_secs(60 * 60);
+const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
+const LINGER: Duration = Duration::from_secs(10);
+const MAX_SESSIONS: u64 = 1_000;
+
+/// Builds a [`SessionManager`].
+///
+/// # Default
+///
+/// No API key, the production server, no defaults, a TTL of one hour, a `create_timeout` and `max_wait` of 30 s each, a
+/// `linger` of 10 s, at most 1,000 sessions, and at most 60 session calls a minute with bursts of 60. Defaults of
+/// numbers may change in a minor release.
+///
+/// ```
+/// use std::time::Duration;
+/// use sipher_session::{Chain, SessionDefaults, SessionManager};
+///
+/// let sessions = SessionManager::builder()
+///     .api_key("sk_pro_1234")
+///     .defaults(SessionDefaults::new().chain(Chain::Near))
+///     .ttl(Duration::from_secs(3600))
+///     .build()?;
+/// # let _ = sessions;
+/// # Ok::<(), sipher_session::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct SessionManagerBuilder {
+    api_key: Option<ApiKey>,
+    base_url: String,
+    defaults: SessionDefaults,
+    ttl: Duration,
+    create_timeout: Duration,
+    max_wait: Duration,
+    linger: Duration,
+    max_sessions: u64,
+    call_budget: (u32, u32),
+    transport: Option<Transport>,
+    clock: Arc<dyn Clock>,
+    rng: Rng,
+}
+
+impl SessionManagerBuilder {
+    pub(crate) fn new() -> Self {
+        let CallBudget { per_minute, burst } = CallBudget::default();
+        Self {
+            api_key: None,
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            defaults: SessionDefaults::new(),
+            ttl: TTL,
+            create_timeout: CREATE_TIMEOUT,
+            max_wait: MAX_WAIT,
+            linger: LINGER,
+            max_sessions: MAX_SESSIONS,
+            call_budget: (per_minute, burst),
+            transport: None,
+            clock: Arc::new(SystemClock::new()),
+            rng: Rng::new(),
+        }
+    }
+
+    /// Sets the API key for requests that bear none. Defaults to none: then only the keys on requests count.
+    pub fn api_key(mut self, key: impl Into<ApiKey>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Sets where Sipher is: a scheme, a host, and if need be a port and a path. Defaults to
+    /// `https://sipher.sip-protocol.org`.
+    ///
+    /// Only requests below this URL are given a session.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = url.into();
+        self
+    }
+
+    /// Sets what the server fills in where a request is silent. Defaults to nothing.
+    pub fn defaults(mut self, defaults: SessionDefaults) -> Self {
+        self.defaults = defaults;
+        self
+    }
+
+    /// Sets how long a session lives on the server: whole seconds, from 60 to 86,400. Defaults to one hour, as the
+    /// server's own.
+    ///
+    /// A session is replaced well before its end, so a longer one costs fewer calls; but one that is lost sight of, as
+    /// when a process is killed, stays on the server for as long.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Sets how long one create may take, retries included. Defaults to 30 s.
+    pub fn create_timeout(mut self, timeout: Duration) -> Self {
+        self.create_timeout = timeout;
+        self
+    }
+
+    /// Sets how long one request waits for a session before it fails. Defaults to 30 s.
+    ///
+    /// The create goes on without it, so that a later request may find it done.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
+        self
+    }
+
+    /// Sets how long a request that its caller dropped still counts as using its session. Defaults to 10 s.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// Sets how many sessions are held at once; past it, the one that was used the longest ago is deleted. Defaults
+    /// to 1,000.
+    pub fn max_sessions(mut self, sessions: u64) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// Sets how many session calls may be made: so many a minute on average, and `burst` at once. Defaults to 60 and
+    /// 60. The server allows 100 calls of any kind a minute.
+    pub fn call_budget(mut self, per_minute: u32, burst: u32) -> Self {
+        self.call_budget = (per_minute, burst);
+        self
+    }
+
+    /// Sets the client for the session calls. Defaults to one of its own that follows no redirects and keeps no idle
+    /// connection longer than the server does.
+    #[cfg(feature = "reqwest")]
+    pub fn http_client(self, client: ::reqwest::Client) -> Self {
+        self.transport(client)
+    }
+
+    /// Sets another way for the session calls, such as hyper-util's client: see [`Transport::new`].
+    pub fn transport(mut self, transport: impl Into<Transport>) -> Self {
+        self.transport = Some(transport.into());
+        self
+    }
+
+    /// Sets the clock that sessions are judged by. Defaults to the system's.
+    #[cfg(feature = "testing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets where random numbers start, so that a run repeats. Defaults to somewhere new each time.
+    #[cfg(feature = "testing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.rng = Rng::with_seed(seed);
+        self
+    }
+
+    /// Builds the manager. Opens no connection, spawns nothing and needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the setting, what is wrong with it and what would be
+    /// right.
+    pub fn build(self) -> Result<SessionManager, Error> {
+        let base = BaseUrl::parse(&self.base_url)?;
+        api::check_ttl(self.ttl)?;
+        self.defaults.validate()?;
+        let key_header = self.api_key.as_ref().map(ApiKey::to_header).transpose()?;
+        for (name, value) in [
+            ("create_timeout", self.create_timeout),
+            ("max_wait", self.max_wait),
+        ] {
+            if value.is_zero() {
+                return Err(Error::config(format!(
+                    "{name}: is 0; expected a time such as 30 s"
+                )));
+            }
+        }
+        if self.max_sessions == 0 {
+            return Err(Error::config("max_sessions: is 0; expected 1 or more"));
+        }
+        let (per_minute, burst) = self.call_budget;
+        let settings = Settings {
+            base,
+            ttl: self.ttl,
+            create_timeout: self.create_timeout,
+            max_wait: self.max_wait,
+            linger: self.linger,
+            max_sessions: self.max_sessions,
+            budget: CallBudget::new(per_minute, burst)?,
+        };
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => default_transport()?,
+        };
+        let core = Core::new(settings, transport, self.clock, self.rng);
+        let key = self.api_key.zip(key_header);
+        Ok(SessionManager::new(
+            core,
+            key,
+            HashedDefaults::new(self.defaults),
+        ))
+    }
+}
+
+#[cfg(feature = "reqwest")]
+fn default_transport() -> Result<Transport, Error> {
+    crate::reqwest::default_transport()
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn default_transport() -> Result<Transport, Error> {
+    Err(Error::config(
+        "transport: is not set; expected one, as the feature `reqwest` is off",
+    ))
+}
+
+impl fmt::Debug for SessionManagerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManagerBuilder")
+            .field("api_key", &self.api_key)
+            .field("defaults", &self.defaults)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}

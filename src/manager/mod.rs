@@ -1,0 +1,245 @@
+//! The life of a session, from its first use to the shutdown.
+//!
+//! ```text
+//!            first use                 soft                hard        end
+//!   ─────────────┬──────────────────────┬────────────────────┬──────────┬──▶
+//!     create     │ every request bears  │ … while a successor│ sent no  │
+//!     (one, for  │ the id               │ is being made      │ more     │
+//!     all who    │                      │                    │          │
+//!     wait)      │                      └─ successor in place: deleted when nothing is in flight
+//! ```
+//!
+//! | room | concept |
+//! | --- | --- |
+//! | `admit` | what one request needs before it may be sent |
+//! | `core` | from a partition to a lease on its session |
+//! | `create`, `echo`, `policy` | one create; is it what was asked for; what follows if not |
+//! | `ledger`, `budget` | what is under way and held back; the bound on calls |
+//! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
+//! | `retire`, `janitor`, `shutdown` | how sessions end |
+
+pub(crate) mod admit;
+mod budget;
+mod builder;
+mod core;
+mod create;
+mod echo;
+mod event;
+mod identity;
+mod janitor;
+mod lease;
+mod ledger;
+mod life;
+pub(crate) mod partition;
+mod policy;
+mod retire;
+mod session;
+mod shutdown;
+mod stats;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue};
+
+use self::{
+    admit::Admission,
+    core::{Core, Stage},
+    identity::Identity,
+    partition::{HashedDefaults, Partition},
+};
+pub use self::{
+    admit::NoSession,
+    budget::CallBudget,
+    builder::SessionManagerBuilder,
+    event::{Event, Events, RetireReason},
+    lease::Lease,
+    session::{Session, SessionRef},
+    shutdown::{Fate, SessionEnd, ShutdownReport},
+};
+use crate::{api::SessionsApi, error::Error, scope::Scope, secret::ApiKey};
+
+/// Holds the sessions of a process: configured once at start-up, then cloned to wherever requests are made.
+///
+/// Clones are cheap and share everything. When the last one is gone, together with every layer, service and request in
+/// flight, background work ends; the sessions then stay on the server until they expire, unless
+/// [`shutdown`](Self::shutdown) was called.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), sipher_session::Error> {
+/// use std::time::Duration;
+/// use sipher_session::{Chain, SessionDefaults, SessionManager, api::Transport, testing::{FakeSipher, Tier}};
+///
+/// let sipher = FakeSipher::new();
+/// let sessions = SessionManager::builder()
+///     .api_key(sipher.api_key(Tier::Pro))
+///     .defaults(SessionDefaults::new().chain(Chain::Near))
+///     .transport(Transport::new(sipher.clone()))
+///     .build()?;
+/// assert_eq!(sipher.session_calls(), 0, "nothing happens before it is needed");
+///
+/// assert_eq!(sessions.session().await?.defaults().chain, Some(Chain::Near));
+/// assert_eq!(sipher.live_sessions(), 1);
+///
+/// let report = sessions.shutdown(Duration::from_secs(5)).await;
+/// assert_eq!(report.deleted, 1);
+/// assert_eq!(sipher.live_sessions(), 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SessionManager(Arc<Handle>);
+
+/// What lives as long as anybody can make requests. Background tasks hold the core alone.
+struct Handle {
+    core: Arc<Core>,
+    identity: Identity,
+}
+
+impl SessionManager {
+    /// Starts to configure a manager.
+    pub fn builder() -> SessionManagerBuilder {
+        SessionManagerBuilder::new()
+    }
+
+    fn new(core: Core, key: Option<(ApiKey, HeaderValue)>, defaults: HashedDefaults) -> Self {
+        let identity = Identity::new(key, defaults);
+        Self(Arc::new(Handle {
+            core: Arc::new(core),
+            identity,
+        }))
+    }
+
+    /// Returns the session of the configured API key and defaults, and creates it if need be. Good for warming up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoApiKey`](crate::ErrorKind::NoApiKey) if none is configured;
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after `max_wait`; and whatever kept the session from being
+    /// created, which everybody who waited for it gets.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the create goes on in its own task.
+    pub async fn session(&self) -> Result<Session, Error> {
+        let key = self
+            .identity()
+            .key()
+            .cloned()
+            .ok_or_else(admit::no_api_key)?;
+        let partition = Partition::new(key, self.identity().defaults())?;
+        let lease = self.clone().lease(partition).await?;
+        let session = lease.session();
+        lease.complete();
+        Ok(session)
+    }
+
+    /// Puts the session id into the headers of a request to Sipher, and the API key if there is none.
+    ///
+    /// This is for clients that cannot be wrapped. The caller sees to it that the request goes to Sipher and nowhere
+    /// else, sends it at once, and keeps the lease until the head of the response is there; then
+    /// [completes](Lease::complete) it. There is no lease for headers that bear a session id of their own.
+    ///
+    /// # Errors
+    ///
+    /// Those of a request through the layer, see [`SessionLayer`](crate::SessionLayer). The headers are then not to be
+    /// sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: a create goes on in its own task.
+    pub async fn apply(&self, headers: &mut HeaderMap) -> Result<Option<Lease>, Error> {
+        match self.admit_in(Scope::Sipher, headers, None)? {
+            Admission::Pass => Ok(None),
+            Admission::Leased(lease) => Ok(Some(lease)),
+            Admission::Wait(lease) => {
+                let lease = lease.await?;
+                lease.inject(headers);
+                Ok(Some(lease))
+            }
+        }
+    }
+
+    /// Ends that the session of this generation is used: requests from here on wait for a successor.
+    ///
+    /// A newer session stays. A create that had begun is not used either, since whatever spoke against the session may
+    /// speak against it. Returns whether there was such a session.
+    pub fn invalidate(&self, generation: u64) -> bool {
+        self.core()
+            .invalidate(|session| session.generation == generation)
+    }
+
+    /// Returns the four operations of the sessions API, for the configured API key and on the manager's own transport.
+    ///
+    /// Calls made with it are not counted in the manager's budget. What it updates or deletes, the manager stops using
+    /// first.
+    pub fn api(&self) -> SessionsApi {
+        let core = self.core();
+        let key = self
+            .identity()
+            .key()
+            .cloned()
+            .zip(self.identity().key_header());
+        let weak = Arc::downgrade(core);
+        let on_change: crate::api::OnChange = Box::new(move |id| {
+            if let Some(core) = weak.upgrade() {
+                core.forget(id);
+            }
+        });
+        SessionsApi::with(
+            core.transport.clone(),
+            core.settings.base.clone(),
+            key,
+            Some(on_change),
+        )
+    }
+
+    /// Listens to what happens to sessions from here on.
+    pub fn events(&self) -> Events {
+        Events::new(self.core().subscribe())
+    }
+
+    /// Ends the manager: no new sessions, and those that there are deleted on the server.
+    ///
+    /// From the start of it, requests that need a session fail with [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown),
+    /// also those that wait for one. Requests in flight may end, for at most half of `deadline`; a create under way is
+    /// awaited, so that its session can be deleted; sessions are deleted side by side, within the call budget, the
+    /// longest life first. Whatever is not done by the deadline is left to expire, and the report says so.
+    ///
+    /// It can be called again, and from several tasks: all get the report of the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// A shutdown that was begun goes on in its own task when this is dropped.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        loop {
+            let mut report = self.core().shut_down(deadline);
+            // Without a report its runtime is gone: once more, on this one.
+            if let Ok(report) = report.wait_for(Option::is_some).await {
+                return report.clone().unwrap_or_default();
+            }
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0.core
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+}
+
+impl fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core().fmt(f)
+    }
+}
+
+impl Drop for Handle {
+    /// The last handle is gone: every task ends at its next poll.
+    fn drop(&mut self) {
+        if self.core.close(Stage::Abandoned) {
+            self.core.report_abandoned();
+        }
+    }
+}

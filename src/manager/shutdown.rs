@@ -1,0 +1,276 @@
+//! The end: no session is left behind that could be deleted in time.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    budget::Purpose,
+    core::Core,
+    event::{Event, RetireReason},
+    janitor::{self, Deleted},
+    ledger::Clearance,
+    session::{LiveSession, SessionRef},
+};
+use crate::{clock::Reading, error::Error};
+
+/// How many deletes are under way at once.
+const SIDE_BY_SIDE: usize = 16;
+/// How many sessions the report describes one by one.
+const DETAILS: usize = 1_000;
+
+/// What became of the sessions that a manager still held when it was shut down.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Deleted on the server.
+    pub deleted: usize,
+    /// Lost by the server before, which is as good.
+    pub already_gone: usize,
+    /// Alive on the server until they expire: still used by a request, nearly over, or out of time or budget.
+    pub left_to_expire: usize,
+    /// Could not be deleted, and so are left to expire as well.
+    pub failed: usize,
+    /// Creates whose outcome is not known, over the whole life of the manager: each may have left a session.
+    pub possible_orphans: u64,
+    /// The first 1,000 sessions, one by one.
+    pub sessions: Vec<SessionEnd>,
+}
+
+impl ShutdownReport {
+    /// Returns whether the server certainly holds no session of this manager any more.
+    pub fn is_clean(&self) -> bool {
+        self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
+    }
+
+    fn add(&mut self, session: &LiveSession, fate: Fate) {
+        match &fate {
+            Fate::Deleted => self.deleted += 1,
+            Fate::AlreadyGone => self.already_gone += 1,
+            Fate::LeftToExpire { .. } => self.left_to_expire += 1,
+            Fate::Failed { .. } => self.failed += 1,
+        }
+        if self.sessions.len() < DETAILS {
+            self.sessions.push(SessionEnd {
+                session: session.reference(),
+                fate,
+            });
+        }
+    }
+}
+
+/// How one session ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionEnd {
+    /// The session.
+    pub session: SessionRef,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a session at shutdown.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fate {
+    /// Deleted on the server.
+    Deleted,
+    /// The server had lost it before.
+    AlreadyGone,
+    /// It ends by itself.
+    #[non_exhaustive]
+    LeftToExpire {
+        /// The life that it still had.
+        left: Duration,
+        /// Requests that still used it.
+        in_flight: usize,
+    },
+    /// It could not be deleted, and ends by itself.
+    #[non_exhaustive]
+    Failed {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Runs in a task of its own; whoever waits for it may give up.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    deadline: Duration,
+    done: watch::Sender<Option<ShutdownReport>>,
+) {
+    // Nothing is handed out from here on: `Stage` stops new creates, this ends the sessions there are.
+    for session in core.sessions() {
+        core.retire(&session, RetireReason::Shutdown);
+    }
+    let mut report = Ending::new(core.clone(), deadline).run().await;
+    report.possible_orphans = core.counters.orphans.get();
+    done.send_replace(Some(report));
+}
+
+struct Ending {
+    core: Arc<Core>,
+    start: Reading,
+    deadline: Duration,
+    /// The longest life last, so that it is taken first.
+    waiting: Vec<Arc<LiveSession>>,
+    deleting: Vec<Arc<LiveSession>>,
+    report: ShutdownReport,
+}
+
+impl Ending {
+    fn new(core: Arc<Core>, deadline: Duration) -> Self {
+        let start = core.now();
+        let report = ShutdownReport::default();
+        Self {
+            core,
+            start,
+            deadline,
+            waiting: Vec::new(),
+            deleting: Vec::new(),
+            report,
+        }
+    }
+
+    async fn run(mut self) -> ShutdownReport {
+        let core = self.core.clone();
+        let mut deletes = JoinSet::new();
+        let mut drain_until = self.deadline / 2;
+        loop {
+            self.admit();
+            if self.elapsed() >= drain_until {
+                self.let_go(|session, now| !session.in_flight.is_drained(now));
+                drain_until = Duration::MAX;
+            }
+            if self.left().is_zero() {
+                self.let_go(|_, _| true);
+                core.counters.orphans.add(core.ledger().give_up_all());
+            }
+            while deletes.len() < SIDE_BY_SIDE
+                && let Some(session) = self.take_drained()
+            {
+                deletes.spawn(delete(core.clone(), session, self.left()));
+            }
+            let creating = core.ledger().is_creating() && !self.left().is_zero();
+            if self.waiting.is_empty() && deletes.is_empty() && !creating {
+                return mem::take(&mut self.report);
+            }
+            let look_again = self.look_again(drain_until);
+            tokio::select! {
+                biased;
+                Some(ended) = deletes.join_next() => {
+                    if let Ok((session, fate)) = ended {
+                        self.deleting.retain(|deleting| !Arc::ptr_eq(deleting, &session));
+                        self.report.add(&session, fate);
+                    }
+                }
+                // A request in flight or a create has ended.
+                () = core.retirement.changed() => {}
+                () = sleep(look_again) => {}
+            }
+        }
+    }
+
+    /// Takes over what has been retired, also by creates that landed meanwhile.
+    fn admit(&mut self) {
+        let retired = self.core.retirement.take_all();
+        if !retired.is_empty() {
+            let now = self.core.now();
+            self.waiting
+                .extend(retired.into_iter().map(|retired| retired.session));
+            self.waiting.sort_by_key(|session| session.life.left(now));
+        }
+    }
+
+    fn take_drained(&mut self) -> Option<Arc<LiveSession>> {
+        let now = self.core.now();
+        let at = self
+            .waiting
+            .iter()
+            .rposition(|session| session.in_flight.is_drained(now))?;
+        let session = self.waiting.remove(at);
+        self.deleting.push(session.clone());
+        Some(session)
+    }
+
+    fn let_go(&mut self, which: impl Fn(&LiveSession, Reading) -> bool) {
+        let now = self.core.now();
+        for session in self.waiting.extract_if(.., |session| which(session, now)) {
+            let (left, in_flight) = (session.life.left(now), session.in_flight.count());
+            self.core.emit(Event::LeftToExpire {
+                session: session.reference(),
+                left,
+                error: None,
+            });
+            self.report
+                .add(&session, Fate::LeftToExpire { left, in_flight });
+        }
+    }
+
+    /// When something may have changed that nobody tells us of.
+    fn look_again(&self, drain_until: Duration) -> Duration {
+        let now = self.core.now();
+        let lingers = self
+            .waiting
+            .iter()
+            .map(|session| session.in_flight.lingers_for(now));
+        let until_drained = drain_until.saturating_sub(self.elapsed());
+        let next = [until_drained, self.left()].into_iter().chain(lingers);
+        next.filter(|wait| !wait.is_zero())
+            .min()
+            .unwrap_or(Duration::from_millis(1))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.core.now().since(self.start)
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_sub(self.elapsed())
+    }
+}
+
+impl Drop for Ending {
+    /// Its runtime may end before it does; another shutdown then finds what is left.
+    fn drop(&mut self) {
+        let unfinished = self.waiting.drain(..).chain(self.deleting.drain(..));
+        self.core.retirement.put_back(unfinished);
+    }
+}
+
+/// Deletes one session, as soon as the budget allows and within the time that is left.
+async fn delete(
+    core: Arc<Core>,
+    session: Arc<LiveSession>,
+    time: Duration,
+) -> (Arc<LiveSession>, Fate) {
+    let cleared_and_deleted = async {
+        loop {
+            let now = core.now();
+            let clearance = core
+                .ledger()
+                .clear(&session.partition, Purpose::LastDelete, now);
+            match clearance {
+                Clearance::Granted => return janitor::delete(&core, &session).await.map_err(Some),
+                Clearance::Wait(wait, _) if wait < time => sleep(wait).await,
+                Clearance::Wait(..) => return Err(None),
+            }
+        }
+    };
+    let fate = match timeout(time, cleared_and_deleted).await {
+        Ok(Ok(Deleted {
+            already_gone: false,
+        })) => Fate::Deleted,
+        Ok(Ok(Deleted { already_gone: true })) => Fate::AlreadyGone,
+        Ok(Err(Some(error))) => Fate::Failed { error },
+        Ok(Err(None)) | Err(_) => Fate::LeftToExpire {
+            left: session.life.left(core.now()),
+            in_flight: 0,
+        },
+    };
+    (session, fate)
+}

@@ -1,0 +1,32 @@
+//! For users of `reqwest`: the middleware, the client as a tower service, and the client for the session calls.
+//!
+//! ```no_run
+//! # #[cfg(feature = "reqwest-middleware")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use sipher_session::{SessionLayer, SessionManager};
+//!
+//! let sessions = SessionManager::builder().api_key("sk_pro_1234").build()?;
+//! let http = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
+//!     .with(SessionLayer::new(sessions.clone()))
+//!     .build();
+//!
+//! http.post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//!     .header("content-type", "application/json")
+//!     .body("{}")
+//!     .send()
+//!     .await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What is below the layer is out of its sight
+//!
+//! `reqwest` merges a client's `default_headers` into a request *below* the layer, and only where the request has none.
+//! An API key there is not seen, and one session's id there would be sent for good: neither belongs in them. And
+//! `reqwest` follows redirects below the layer, with the session id.
+
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
+mod service;
+mod transport;
+
+pub(crate) use self::transport::default_transport;

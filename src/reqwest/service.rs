@@ -1,0 +1,58 @@
+//! `reqwest::Client` as a tower service below the layer.
+
+use std::task::{Context, Poll};
+
+use ::reqwest::{Request, Response};
+use http::{Extensions, HeaderMap};
+use tower_service::Service;
+
+use crate::{
+    error::BoxError,
+    layer::{ResponseFuture, SessionService},
+    manager::admit::Outgoing,
+    scope::Target,
+};
+
+impl<S> Service<Request> for SessionService<S>
+where
+    S: Service<Request, Response = Response> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, Request>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.get_mut().poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.respond(request)
+    }
+}
+
+impl Outgoing for Request {
+    fn target(&self) -> Option<Target<'_>> {
+        let url = self.url();
+        let host = url.host_str()?;
+        Some(Target {
+            scheme: url.scheme(),
+            host,
+            port: url.port(),
+            path: url.path(),
+        })
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    /// `reqwest` keeps them to itself.
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+}
