@@ -10,7 +10,7 @@
 //!     api::{Bytes, Transport},
 //!     testing::{FakeSipher, Tier},
 //! };
-//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower::{ServiceBuilder, ServiceExt};
 //!
 //! let sipher = FakeSipher::new(); // takes the place of hyper-util's client, say
 //! let sessions = SessionManager::builder()
@@ -18,14 +18,14 @@
 //!     .defaults(SessionDefaults::new().chain(Chain::Near))
 //!     .transport(Transport::new(sipher.clone()))
 //!     .build()?;
-//! let mut service = ServiceBuilder::new()
+//! let service = ServiceBuilder::new()
 //!     .layer(SessionLayer::new(sessions))
 //!     .service(sipher.clone());
 //!
 //! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
 //!     .header("content-type", "application/json")
 //!     .body(Full::<Bytes>::from("{}"))?;
-//! service.ready().await?.call(request).await?;
+//! service.oneshot(request).await?;
 //! assert_eq!(sipher.log().last().unwrap().chain.as_deref(), Some("near"));
 //! # Ok(()) }
 //! ```

@@ -68,13 +68,14 @@ use crate::{api::SessionsApi, error::Error, scope::Scope, secret::ApiKey};
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), sipher_session::Error> {
 /// use std::time::Duration;
-/// use sipher_session::{Chain, SessionDefaults, SessionManager, api::Transport, testing::{FakeSipher, Tier}};
+/// use sipher_session::{Chain, SessionDefaults, SessionManager, api::Transport, testing::{FakeSipher, TestClock, Tier}};
 ///
 /// let sipher = FakeSipher::new();
 /// let sessions = SessionManager::builder()
 ///     .api_key(sipher.api_key(Tier::Pro))
 ///     .defaults(SessionDefaults::new().chain(Chain::Near))
 ///     .transport(Transport::new(sipher.clone()))
+///     .clock(TestClock::new()) // follows tokio's paused time
 ///     .build()?;
 /// assert_eq!(sipher.session_calls(), 0, "nothing happens before it is needed");
 ///

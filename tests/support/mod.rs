@@ -1,0 +1,99 @@
+//! What the tests share: a manager against a fake Sipher, in virtual time.
+#![allow(dead_code)] // no test uses all of it
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use sipher_session::{
+    BoxError, Chain, Error, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder,
+    SessionService,
+    api::Transport,
+    testing::{Exchange, FakeBody, FakeSipher, Operation, SessionUse, TestClock, Tier},
+};
+use tower::{Layer, ServiceExt};
+
+pub type Call = Request<Full<Bytes>>;
+
+/// A fake server, a key of it, and a clock that the manager goes by.
+pub struct Setup {
+    pub sipher: FakeSipher,
+    pub key: String,
+    pub clock: TestClock,
+}
+
+impl Setup {
+    pub fn new() -> Self {
+        let sipher = FakeSipher::new();
+        let key = sipher.api_key(Tier::Pro);
+        Self { sipher, key, clock: TestClock::new() }
+    }
+
+    /// A manager whose default is the chain `near`, which the server never chooses by itself.
+    pub fn builder(&self) -> SessionManagerBuilder {
+        SessionManager::builder()
+            .api_key(self.key.as_str())
+            .defaults(SessionDefaults::new().chain(Chain::Near))
+            .transport(Transport::new(self.sipher.clone()))
+            .clock(self.clock.clone())
+            .seed(1)
+    }
+
+    pub fn manager(&self) -> SessionManager {
+        self.builder().build().unwrap()
+    }
+
+    pub fn service(&self, manager: &SessionManager) -> SessionService<FakeSipher> {
+        SessionLayer::new(manager.clone()).layer(self.sipher.clone())
+    }
+
+    /// Sends one request through the layer.
+    pub async fn call(&self, manager: &SessionManager) -> Result<Response<FakeBody>, BoxError> {
+        self.service(manager).oneshot(generate()).await
+    }
+
+    /// The calls that were not about sessions.
+    pub fn uses(&self) -> Vec<Exchange> {
+        let log = self.sipher.log().into_iter();
+        log.filter(|exchange| exchange.operation == Operation::Other).collect()
+    }
+
+    pub fn creates(&self) -> usize {
+        self.sipher.count(Operation::Create)
+    }
+
+    pub fn deletes(&self) -> usize {
+        self.sipher.count(Operation::Delete)
+    }
+
+    /// The chain that the last call got.
+    pub fn last_chain(&self) -> Option<String> {
+        self.uses().last()?.chain.clone()
+    }
+
+    pub fn last_id(&self) -> Option<String> {
+        match &self.uses().last()?.session {
+            SessionUse::Live { id, .. } => Some(id.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A call that is silent about the chain.
+pub fn generate() -> Call {
+    Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+        .header("content-type", "application/json")
+        .body(Full::from("{}"))
+        .unwrap()
+}
+
+pub fn ours(error: &BoxError) -> &Error {
+    error.downcast_ref().expect("an error of this crate")
+}
+
+pub async fn pass(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+pub const SECOND: Duration = Duration::from_secs(1);
