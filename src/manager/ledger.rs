@@ -31,6 +31,9 @@ pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
 /// How long a lapsed hold is remembered, so that the next failure still counts as one more in a row.
 const REMEMBER: Duration = Duration::from_secs(10 * 60);
 
+/// How much later than its own deadline a create counts as lost.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A create under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
@@ -118,14 +121,19 @@ impl Ledger {
             .is_some_and(|flight| flight.generation == generation)
     }
 
-    /// How long until the create under way counts as lost.
+    /// How long until the create under way counts as lost. A moment later than its own deadline, at which one whose
+    /// runtime is well ends by itself.
     pub(crate) fn overdue_in(
         &self,
         id: PartitionId,
         timeout: Duration,
         now: Reading,
     ) -> Option<Duration> {
-        Some(timeout.saturating_sub(now.since(self.flight(id)?.begun)))
+        Some(
+            timeout
+                .saturating_add(GRACE)
+                .saturating_sub(now.since(self.flight(id)?.begun)),
+        )
     }
 
     /// Decides whether a create would have a chance to be called within `patience`, without counting it.

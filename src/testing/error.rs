@@ -1,6 +1,6 @@
 //! What a caller gets when there is no answer.
 
-use std::{error, fmt};
+use std::{error, fmt, io, sync::LazyLock};
 
 /// A call that ended without a whole answer, as the network would end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,4 +29,14 @@ impl fmt::Display for FakeError {
     }
 }
 
-impl error::Error for FakeError {}
+impl error::Error for FakeError {
+    /// What a real client's error has at the bottom when nobody listens.
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        static REFUSED: LazyLock<io::Error> =
+            LazyLock::new(|| io::ErrorKind::ConnectionRefused.into());
+        match self {
+            Self::Refused => Some(&*REFUSED),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The bound on session calls, under floods.
+
+use std::time::Duration;
+
+use sipher_session::{
+    CallBudget, ErrorKind,
+    testing::{Fault, Operation, Target, What},
+};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use crate::support::{SECOND, Setup, generate, ours, pass};
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_wrong_keys_makes_no_more_calls_than_the_budget_and_evicts_nobody() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(2).build().unwrap();
+    setup.call(&manager).await.unwrap();
+    let mut random = fastrand::Rng::with_seed(5);
+    let start = tokio::time::Instant::now();
+    for _ in 0..100 {
+        let mut callers = JoinSet::new();
+        for _ in 0..100 {
+            let mut request = generate();
+            let key = format!("sk_pro_{:032x}", random.u128(..));
+            request
+                .headers_mut()
+                .insert("x-api-key", key.parse().unwrap());
+            callers.spawn(setup.service(&manager).oneshot(request));
+        }
+        for answer in callers.join_all().await {
+            let error = answer.unwrap_err();
+            let kind = ours(&error).kind();
+            assert!(
+                matches!(
+                    kind,
+                    ErrorKind::Credentials | ErrorKind::Budget | ErrorKind::Timeout
+                ),
+                "{kind:?}"
+            );
+        }
+    }
+    let bound = CallBudget::default().bound(start.elapsed());
+    assert!(setup.sipher.session_calls() as u64 <= bound, "{bound}");
+    setup.call(&manager).await.unwrap();
+    assert_eq!(
+        setup.creates(),
+        setup.sipher.session_calls(),
+        "nothing was deleted to make room"
+    );
+    let firsts = setup.uses();
+    assert_eq!(firsts.len(), 2, "wrong keys' requests were not sent");
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_span_of_time_keeps_the_bound_whatever_fails() {
+    for seed in 0..10 {
+        let setup = Setup::new();
+        let manager = setup
+            .builder()
+            .seed(seed)
+            .call_budget(30, 5)
+            .ttl(60 * SECOND)
+            .build()
+            .unwrap();
+        let budget = |span| 5 + span as u64 / 2;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let keys: Vec<_> = (0..8)
+            .map(|_| setup.sipher.api_key(sipher_session::testing::Tier::Pro))
+            .collect();
+        for _ in 0..600 {
+            if random.u8(..) < 60 {
+                let what = match random.u8(0..6) {
+                    0 => What::Status(500),
+                    1 => What::LoseAnswer,
+                    2 => What::Html(502),
+                    3 => What::EchoWrong,
+                    4 => What::Delay(Duration::from_secs(random.u64(0..20))),
+                    _ => What::Refuse,
+                };
+                setup
+                    .sipher
+                    .fault(Fault::new(what).on(Target::SessionCalls));
+            }
+            let mut request = generate();
+            let key = random.choice(&keys).unwrap();
+            request
+                .headers_mut()
+                .insert("x-api-key", key.parse().unwrap());
+            let call = setup.service(&manager).oneshot(request);
+            drop(tokio::time::timeout(Duration::from_millis(random.u64(0..3_000)), call).await);
+            pass(random.f64()).await;
+            if random.u8(..) < 30 {
+                manager.invalidate(random.u64(0..100));
+            }
+        }
+        manager.shutdown(20 * SECOND).await;
+        let log = setup.sipher.log();
+        let at: Vec<_> = log
+            .iter()
+            .filter(|e| e.operation != Operation::Other)
+            .map(|e| e.at)
+            .collect();
+        assert!(at.len() > 50, "seed {seed}: {}", at.len());
+        for (i, start) in at.iter().enumerate() {
+            for (j, end) in at.iter().enumerate().skip(i) {
+                let (calls, span) = (j - i + 1, (*end - *start).as_secs());
+                assert!(
+                    calls as u64 <= budget(span),
+                    "seed {seed}: {calls} calls in {span} s"
+                );
+            }
+        }
+        setup.sipher.assert_no_dead_id();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_the_budget_used_up_is_told_when_there_is_more() {
+    let setup = Setup::new();
+    let manager = setup.builder().call_budget(1, 1).build().unwrap();
+    setup.call(&manager).await.unwrap();
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", "another".parse().unwrap());
+    let error = setup.service(&manager).oneshot(request).await.unwrap_err();
+    let error = ours(&error);
+    assert_eq!(error.kind(), ErrorKind::Budget);
+    assert_eq!(error.retry_after(), Some(60 * SECOND));
+    assert!(error.is_transient());
+    pass(1.0).await;
+    setup.call(&manager).await.unwrap();
+}

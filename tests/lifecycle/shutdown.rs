@@ -1,0 +1,214 @@
+//! The end.
+
+use std::time::Duration;
+
+use sipher_session::{
+    ErrorKind, Fate,
+    testing::{Fault, Target, Tier, What},
+};
+use tower::ServiceExt;
+
+use crate::support::{SECOND, Setup, generate, ours, pass};
+
+#[tokio::test(start_paused = true)]
+async fn every_session_is_deleted_and_requests_fail_from_then_on() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    for _ in 0..20 {
+        let mut request = generate();
+        let key = setup.sipher.api_key(Tier::Pro);
+        request
+            .headers_mut()
+            .insert("x-api-key", key.parse().unwrap());
+        setup.service(&manager).oneshot(request).await.unwrap();
+    }
+    assert_eq!(setup.sipher.live_sessions(), 20);
+    let report = manager.shutdown(5 * SECOND).await;
+    assert_eq!(report.deleted, 20);
+    assert!(report.is_clean());
+    assert_eq!(report.sessions.len(), 20);
+    assert_eq!(setup.sipher.live_sessions(), 0);
+
+    let sent = setup.uses().len();
+    let error = setup.call(&manager).await.unwrap_err();
+    assert_eq!(ours(&error).kind(), ErrorKind::Shutdown);
+    assert_eq!(
+        manager.session().await.unwrap_err().kind(),
+        ErrorKind::Shutdown
+    );
+    assert_eq!(setup.uses().len(), sent);
+    assert_eq!(
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks(),
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_in_flight_may_end_and_keep_their_session_until_then() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Delay(4 * SECOND)).on(Target::Others));
+    let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
+    pass(1.0).await;
+    let start = tokio::time::Instant::now();
+    let report = manager.shutdown(10 * SECOND).await;
+    assert_eq!(report.deleted, 1);
+    assert!(start.elapsed() < 4 * SECOND, "no longer than it takes");
+    slow.await.unwrap().unwrap();
+    setup.sipher.assert_every_call_had_a_session();
+    assert_eq!(setup.sipher.live_sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_does_not_end_leaves_its_session_to_expire() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Delay(100 * SECOND)).on(Target::Others));
+    let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
+    pass(1.0).await;
+    let start = tokio::time::Instant::now();
+    let report = manager.shutdown(10 * SECOND).await;
+    assert_eq!(
+        start.elapsed(),
+        5 * SECOND,
+        "half of the deadline is for them"
+    );
+    assert_eq!((report.deleted, report.left_to_expire), (0, 1));
+    assert!(matches!(
+        report.sessions[0].fate,
+        Fate::LeftToExpire { in_flight: 1, .. }
+    ));
+    slow.await.unwrap().unwrap();
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_under_way_is_awaited_and_its_session_deleted() {
+    let setup = Setup::new();
+    setup.sipher.set_latency(2 * SECOND);
+    let manager = setup.manager();
+    let waiting = tokio::spawn(setup.service(&manager).oneshot(generate()));
+    pass(1.0).await;
+    let report = manager.shutdown(10 * SECOND).await;
+    assert_eq!((report.deleted, report.possible_orphans), (1, 0));
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(ours(&error).kind(), ErrorKind::Shutdown);
+    assert_eq!(setup.sipher.live_sessions(), 0);
+    assert!(setup.uses().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_does_not_end_is_reported_and_deleted_if_it_still_answers() {
+    let setup = Setup::new();
+    setup
+        .sipher
+        .fault(Fault::new(What::DelayAnswer(8 * SECOND)).on(Target::Create));
+    let manager = setup.manager();
+    let waiting = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.session().await.map(drop) }
+    });
+    pass(1.0).await;
+    let report = manager.shutdown(2 * SECOND).await;
+    assert_eq!((report.deleted, report.possible_orphans), (0, 1));
+    assert_eq!(
+        waiting.await.unwrap().unwrap_err().kind(),
+        ErrorKind::Shutdown
+    );
+    assert_eq!(setup.sipher.live_sessions(), 1);
+    pass(10.0).await;
+    assert_eq!(setup.sipher.live_sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_can_be_called_twice_and_from_several_tasks() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup.sipher.set_latency(SECOND);
+    let (one, two) = tokio::join!(manager.shutdown(5 * SECOND), manager.shutdown(9 * SECOND));
+    let three = manager.shutdown(Duration::ZERO).await;
+    assert_eq!([one.deleted, two.deleted, three.deleted], [1, 1, 1]);
+    assert_eq!(setup.deletes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_is_dropped_goes_on() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup.sipher.set_latency(2 * SECOND);
+    let dropped = tokio::time::timeout(SECOND, manager.shutdown(5 * SECOND)).await;
+    assert!(dropped.is_err());
+    pass(3.0).await;
+    assert_eq!(setup.sipher.live_sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_the_server_lost_counts_as_gone() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup.sipher.restart();
+    let report = manager.shutdown(5 * SECOND).await;
+    assert_eq!((report.deleted, report.already_gone), (0, 1));
+    assert!(report.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_does_not_hold_the_shutdown_up() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Hang).on(Target::Delete).always());
+    let start = tokio::time::Instant::now();
+    let report = manager.shutdown(3 * SECOND).await;
+    assert_eq!(start.elapsed(), 3 * SECOND);
+    assert_eq!((report.deleted, report.left_to_expire), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_that_fail_are_reported_with_why() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(500)).on(Target::Delete).always());
+    let report = manager.shutdown(3 * SECOND).await;
+    assert_eq!((report.deleted, report.failed), (0, 1));
+    let Fate::Failed { error, .. } = &report.sessions[0].fate else {
+        panic!("{report:?}")
+    };
+    assert_eq!(error.status().unwrap(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_life_is_deleted_first_when_the_budget_does_not_do_for_all() {
+    let setup = Setup::new();
+    let manager = setup.builder().call_budget(1, 6).build().unwrap();
+    let mut last = String::new();
+    for _ in 0..4 {
+        let mut request = generate();
+        let key = setup.sipher.api_key(Tier::Pro);
+        request
+            .headers_mut()
+            .insert("x-api-key", key.parse().unwrap());
+        setup.service(&manager).oneshot(request).await.unwrap();
+        last = setup.last_id().unwrap();
+        pass(1.0).await;
+    }
+    let report = manager.shutdown(2 * SECOND).await;
+    assert_eq!((report.deleted, report.left_to_expire), (2, 2));
+    assert!(!setup.sipher.is_live(&last), "the youngest is among them");
+}
