@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::{SessionManager, session::LiveSession};
 use crate::{Session, clock::Reading, headers::SESSION_ID};
@@ -122,8 +122,13 @@ impl Lease {
     }
 
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {
-        headers.insert(SESSION_ID, self.session.header.clone());
+        put_session(headers, &self.session.header);
     }
+}
+
+/// In place of any other: the server ignores two session ids, even equal ones.
+fn put_session(headers: &mut HeaderMap, id: &HeaderValue) {
+    headers.insert(SESSION_ID, id.clone());
 }
 
 impl Drop for Lease {
@@ -186,6 +191,14 @@ mod tests {
         };
         assert!(in_flight.retire_if_idle(later));
         assert!(!in_flight.enter());
+    }
+
+    #[test]
+    fn a_session_id_takes_the_place_of_any_other() {
+        let mut headers = HeaderMap::new();
+        put_session(&mut headers, &HeaderValue::from_static("one"));
+        put_session(&mut headers, &HeaderValue::from_static("two"));
+        assert!(headers.get_all(SESSION_ID).iter().eq(["two"]));
     }
 
     #[test]

@@ -197,6 +197,26 @@ async fn a_server_clock_that_is_days_off_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn headers_are_put_in_place_of_others_never_beside_them() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut headers = http::HeaderMap::new();
+    // An empty key counts as none, two keys as a wrong one.
+    headers.insert("x-api-key", http::HeaderValue::from_static(""));
+    let lease = manager.apply(&mut headers).await.unwrap().unwrap();
+    let keys: Vec<_> = headers.get_all("x-api-key").iter().collect();
+    assert_eq!(keys, [setup.key.as_str()]);
+    let ids: Vec<_> = headers.get_all("x-session-id").iter().collect();
+    assert_eq!(ids, [lease.session().id().as_str()]);
+    assert!(ids[0].is_sensitive() && keys[0].is_sensitive());
+    lease.complete();
+    assert!(
+        manager.apply(&mut headers).await.unwrap().is_none(),
+        "an id that is there is left alone"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn keys_and_defaults_have_sessions_of_their_own() {
     let setup = Setup::new();
     let other_key = setup.sipher.api_key(sipher_session::testing::Tier::Pro);

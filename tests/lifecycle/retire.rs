@@ -46,6 +46,7 @@ async fn a_create_that_began_before_an_invalidation_is_not_used_after_it() {
     assert_eq!(manager.session().await.unwrap().generation(), 3);
     pass(10.0).await; // the first one's life is over as well
     assert_eq!(setup.creates(), 3);
+    assert_eq!(manager.session().await.unwrap().generation(), 3, "still");
     assert_eq!(setup.sipher.live_sessions(), 1, "the fenced one is deleted");
 }
 

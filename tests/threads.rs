@@ -1,0 +1,143 @@
+//! One manager on several runtimes and threads, in real time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use http::HeaderMap;
+use sipher_session::{
+    SessionManager, SessionManagerBuilder,
+    api::Transport,
+    testing::{FakeSipher, Fault, Operation, Target, Tier, What},
+};
+use tokio::runtime::{Builder, Runtime};
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn setup() -> (FakeSipher, SessionManagerBuilder) {
+    // The fake's clock starts in a runtime.
+    let sipher = runtime().block_on(async { FakeSipher::new() });
+    let builder = SessionManager::builder()
+        .api_key(sipher.api_key(Tier::Pro))
+        .transport(Transport::new(sipher.clone()));
+    (sipher, builder)
+}
+
+/// Waits for something that happens soon, or never.
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if happened() {
+            return;
+        }
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    panic!("never: {what}");
+}
+
+#[test]
+fn a_runtime_that_ends_with_its_create_under_way_holds_nobody_up() {
+    let (sipher, builder) = setup();
+    let manager = builder.build().unwrap();
+    sipher.fault(Fault::new(What::DelayAnswer(Duration::from_secs(60))).on(Target::Create));
+    let (first, second) = (runtime(), runtime());
+    let session = |manager: SessionManager| async move { manager.session().await.map(drop) };
+    let started = first.spawn(session(manager.clone()));
+    until("the first create", || sipher.count(Operation::Create) == 1);
+    let waiting = second.spawn(session(manager.clone()));
+    first.shutdown_background();
+    second.block_on(waiting).unwrap().unwrap();
+    assert!(
+        second.block_on(started).is_err(),
+        "it went with its runtime"
+    );
+    assert_eq!(sipher.count(Operation::Create), 2);
+    let report = second.block_on(manager.shutdown(Duration::from_secs(5)));
+    assert_eq!((report.deleted, report.possible_orphans), (1, 1));
+}
+
+#[test]
+fn a_runtime_that_stalls_holds_nobody_up_and_its_late_session_is_deleted() {
+    let (sipher, builder) = setup();
+    let manager = builder
+        .create_timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    sipher.fault(Fault::new(What::DelayAnswer(Duration::from_millis(100))).on(Target::Create));
+    let (stall, stalled) = mpsc::channel::<()>();
+    let thread = thread::spawn({
+        let manager = manager.clone();
+        move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let create = tokio::spawn(async move { manager.session().await.map(drop) });
+                // The create is sent, and then nothing on this runtime moves.
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                stalled.recv().unwrap();
+                drop(create.await);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            });
+        }
+    });
+    until("the first create", || sipher.count(Operation::Create) == 1);
+    let other = runtime();
+    other.block_on(manager.session()).unwrap();
+    assert_eq!(sipher.count(Operation::Create), 2);
+    assert_eq!(sipher.live_sessions(), 2);
+    stall.send(()).unwrap();
+    until("the late session deleted", || sipher.live_sessions() == 1);
+    assert_eq!(other.block_on(manager.session()).unwrap().generation(), 2);
+    let report = other.block_on(manager.shutdown(Duration::from_secs(5)));
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(sipher.live_sessions(), 0);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_request_that_starts_after_an_invalidation_never_bears_the_older_session() {
+    let (sipher, builder) = setup();
+    let manager = builder.call_budget(6_000, 1_000).build().unwrap();
+    let invalidated = Arc::new(AtomicU64::new(0));
+    let runtime = runtime();
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let (manager, invalidated) = (manager.clone(), invalidated.clone());
+            runtime.spawn(async move {
+                let mut calls = 0_u64;
+                while invalidated.load(Ordering::SeqCst) < 12 {
+                    let older = invalidated.load(Ordering::SeqCst);
+                    let manager = manager.clone();
+                    let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
+                    assert!(lease.session().generation() > older);
+                    lease.complete();
+                    calls += 1;
+                }
+                calls
+            })
+        })
+        .collect();
+    while invalidated.load(Ordering::SeqCst) < 12 {
+        let generation = runtime.block_on(manager.session()).unwrap().generation();
+        assert!(manager.invalidate(generation));
+        invalidated.store(generation, Ordering::SeqCst);
+    }
+    for worker in workers {
+        assert!(runtime.block_on(worker).unwrap() > 0);
+    }
+    let report = runtime.block_on(manager.shutdown(Duration::from_secs(5)));
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(sipher.live_sessions(), 0);
+}
