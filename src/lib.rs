@@ -22,8 +22,8 @@ pub use self::{
     error::{BoxError, Error, ErrorKind},
     layer::{SessionLayer, SessionService},
     manager::{
-        CallBudget, Event, Events, Fate, Lease, NoSession, RetireReason, Session, SessionEnd,
-        SessionManager, SessionManagerBuilder, SessionRef, ShutdownReport,
+        CallBudget, Event, Events, Fate, Lease, NoSession, OnNoSession, RetireReason, Session,
+        SessionEnd, SessionManager, SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
     },
     secret::{ApiKey, Fingerprint, ViewingKey},
 };

@@ -109,10 +109,12 @@ where
                         ..
                     } = *waiting.take().expect("it was there just now");
                     let lease = lease?;
-                    lease.inject(request.headers_mut());
+                    if let Some(lease) = &lease {
+                        lease.inject(request.headers_mut());
+                    }
                     State::Calling {
                         future: ready.call(request),
-                        lease: Some(lease),
+                        lease,
                     }
                 }
                 StateProj::Failed { error } => {

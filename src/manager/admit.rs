@@ -31,6 +31,20 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoSession;
 
+/// What happens to a request for which no session can be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnNoSession {
+    /// It is not sent, and fails with the error that says why.
+    #[default]
+    Fail,
+    /// It is sent without a session, so that **the server's own defaults apply**: another chain, and less privacy than
+    /// was asked for. [`Stats::sent_without`](crate::Stats) counts these requests, and
+    /// [`Event::SendingWithout`](crate::Event) tells of each cause. A manager that shuts down, and a request that is
+    /// wrong in itself, fail all the same.
+    SendWithout,
+}
+
 /// A request of any client's, as far as this crate looks at it.
 pub(crate) trait Outgoing {
     /// Where it goes, if it says so.
@@ -47,12 +61,12 @@ pub(crate) enum Admission {
     Pass,
     /// With the session that has been put in.
     Leased(Lease),
-    /// Once this has brought a lease; the caller then puts it in.
+    /// Once this has brought a lease, which the caller then puts in; without one it goes as it is.
     Wait(LeaseFuture),
 }
 
 /// Holds no borrow of the request or of the service.
-pub(crate) type LeaseFuture = Pin<Box<dyn Future<Output = Result<Lease, Error>> + Send>>;
+pub(crate) type LeaseFuture = Pin<Box<dyn Future<Output = Result<Option<Lease>, Error>> + Send>>;
 
 /// What is to be put into a request's headers.
 enum Need {
@@ -82,7 +96,7 @@ impl SessionManager {
         layer: Option<&HashedDefaults>,
     ) -> Result<Admission, Error> {
         let identity = self.identity();
-        let (id, key) = match need(identity, scope, request, layer)? {
+        let (id, key) = match need(&identity, scope, request, layer)? {
             Need::Nothing => return Ok(Admission::Pass),
             Need::Key(key) => {
                 put_key(request, key);
@@ -95,9 +109,11 @@ impl SessionManager {
             lease.inject(request.headers_mut());
             return Ok(Admission::Leased(lease));
         }
-        let partition = partition(identity, request, layer)?;
+        let partition = partition(&identity, request, layer)?;
         put_key(request, key);
-        Ok(Admission::Wait(Box::pin(self.clone().lease(partition))))
+        Ok(Admission::Wait(Box::pin(
+            self.clone().lease_or_without(partition),
+        )))
     }
 }
 

@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use super::{
     SessionManager,
+    admit::OnNoSession,
     budget::CallBudget,
     core::{Core, Settings},
     partition::HashedDefaults,
@@ -53,6 +54,7 @@ pub struct SessionManagerBuilder {
     create_timeout: Duration,
     max_wait: Duration,
     linger: Duration,
+    on_no_session: OnNoSession,
     max_sessions: u64,
     call_budget: (u32, u32),
     transport: Option<Transport>,
@@ -71,6 +73,7 @@ impl SessionManagerBuilder {
             create_timeout: CREATE_TIMEOUT,
             max_wait: MAX_WAIT,
             linger: LINGER,
+            on_no_session: OnNoSession::Fail,
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
             transport: None,
@@ -127,6 +130,14 @@ impl SessionManagerBuilder {
     /// Sets how long a request that its caller dropped still counts as using its session. Defaults to 10 s.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
+        self
+    }
+
+    /// Sets what happens to a request for which no session can be had. Defaults to [`OnNoSession::Fail`].
+    ///
+    /// **Anything else sends requests under the server's own defaults**, which is what this crate is there to prevent.
+    pub fn on_no_session(mut self, policy: OnNoSession) -> Self {
+        self.on_no_session = policy;
         self
     }
 
@@ -204,6 +215,7 @@ impl SessionManagerBuilder {
             create_timeout: self.create_timeout,
             max_wait: self.max_wait,
             linger: self.linger,
+            on_no_session: self.on_no_session,
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?,
         };

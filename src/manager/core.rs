@@ -19,17 +19,18 @@ use tokio::{
 
 use super::{
     Lease, SessionManager,
+    admit::OnNoSession,
     budget::CallBudget,
     create::Create,
-    event::{self, Event, RetireReason},
+    event::{Event, RetireReason},
     janitor,
     ledger::{Flight, Ledger, Outcome},
     life,
+    observe::{Observer, Stats},
     partition::{Partition, PartitionId},
     retire::Retirement,
     session::LiveSession,
     shutdown::{self, ShutdownReport},
-    stats::Counters,
 };
 use crate::{
     api::{SessionId, Transport},
@@ -55,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) create_timeout: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) linger: Duration,
+    pub(crate) on_no_session: OnNoSession,
     pub(crate) max_sessions: u64,
     pub(crate) budget: CallBudget,
 }
@@ -63,7 +65,7 @@ pub(crate) struct Settings {
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) transport: Transport,
-    pub(crate) counters: Counters,
+    pub(crate) observer: Arc<Observer>,
     pub(crate) retirement: Arc<Retirement>,
     clock: Arc<dyn Clock>,
     rng: Mutex<Rng>,
@@ -74,7 +76,6 @@ pub(crate) struct Core {
     stage: watch::Sender<Stage>,
     /// The shutdown under way or done.
     ending: Mutex<Option<watch::Receiver<Option<ShutdownReport>>>>,
-    events: broadcast::Sender<Event>,
 }
 
 impl Core {
@@ -84,8 +85,8 @@ impl Core {
         clock: Arc<dyn Clock>,
         rng: Rng,
     ) -> Self {
-        let events = broadcast::Sender::new(event::CAPACITY);
-        let retirement = Arc::new(Retirement::new(events.clone()));
+        let observer = Arc::new(Observer::new());
+        let retirement = Arc::new(Retirement::new(observer.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
             .max_capacity(settings.max_sessions)
@@ -103,7 +104,7 @@ impl Core {
             ledger: Mutex::new(Ledger::new(settings.budget)),
             settings,
             transport,
-            counters: Counters::default(),
+            observer,
             retirement,
             clock,
             rng: Mutex::new(rng),
@@ -111,7 +112,6 @@ impl Core {
             generations: AtomicU64::new(0),
             stage: watch::Sender::new(Stage::Open),
             ending: Mutex::default(),
-            events,
         }
     }
 
@@ -132,12 +132,11 @@ impl Core {
     }
 
     pub(crate) fn emit(&self, event: Event) {
-        // Nobody listening is fine.
-        let _ = self.events.send(event);
+        self.observer.emit(event);
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.observer.subscribe()
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -220,6 +219,22 @@ impl Core {
         self.retirement.retire(session, reason);
     }
 
+    /// The same for all that are meant.
+    pub(crate) fn retire_all(
+        self: &Arc<Self>,
+        reason: RetireReason,
+        is_meant: impl Fn(&LiveSession) -> bool,
+    ) {
+        for session in self
+            .sessions()
+            .into_iter()
+            .filter(|session| is_meant(session))
+        {
+            self.retire(&session, reason);
+        }
+        janitor::start(self);
+    }
+
     /// Ends that the session of this generation is handed out, and that a create that has begun is used.
     pub(crate) fn invalidate(self: &Arc<Self>, is_meant: impl Fn(&LiveSession) -> bool) -> bool {
         let Some(session) = self
@@ -239,6 +254,21 @@ impl Core {
         true
     }
 
+    pub(crate) fn stats(&self) -> Stats {
+        let now = self.now();
+        let sessions = self.sessions();
+        let in_flight = sessions.iter().map(|session| session.in_flight.count());
+        let in_flight = in_flight.sum::<usize>() + self.retirement.in_flight();
+        Stats {
+            live_sessions: sessions
+                .iter()
+                .filter(|session| session.is_usable(now))
+                .count() as u64,
+            in_flight: in_flight as u64,
+            ..self.observer.stats()
+        }
+    }
+
     /// Nobody is left to delete what there still is.
     pub(crate) fn report_abandoned(&self) {
         let now = self.now();
@@ -251,8 +281,8 @@ impl Core {
         let left_to_expire = alive
             .filter(|session| !session.life.left(now).is_zero())
             .count();
-        self.counters.orphans.add(self.ledger().give_up_all());
-        let possible_orphans = self.counters.orphans.get();
+        self.observer.add_orphans(self.ledger().give_up_all());
+        let possible_orphans = self.observer.possible_orphans();
         if left_to_expire > 0 || possible_orphans > 0 {
             self.emit(Event::Abandoned {
                 left_to_expire,
@@ -328,6 +358,25 @@ impl SessionManager {
                 let text = format!("no session within the `max_wait` of {max_wait:?}");
                 Err(Error::new(ErrorKind::Timeout, text))
             })
+    }
+
+    /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
+    pub(crate) async fn lease_or_without(
+        self,
+        partition: Arc<Partition>,
+    ) -> Result<Option<Lease>, Error> {
+        let core = self.core().clone();
+        match self.lease(partition).await {
+            Ok(lease) => Ok(Some(lease)),
+            Err(error) if error.kind() == ErrorKind::Shutdown => Err(error),
+            Err(error) => match core.settings.on_no_session {
+                OnNoSession::Fail => Err(error),
+                OnNoSession::SendWithout => {
+                    core.observer.sent_without(&error);
+                    Ok(None)
+                }
+            },
+        }
     }
 
     async fn wait_for_lease(&self, partition: &Arc<Partition>) -> Result<Lease, Error> {
@@ -446,7 +495,6 @@ impl Core {
     fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) {
         if ledger.overdue_in(id, self.settings.create_timeout, now) == Some(Duration::ZERO) {
             ledger.give_up(id);
-            self.counters.orphans.add(1);
             self.emit(Event::PossibleOrphan { error: None });
         }
     }

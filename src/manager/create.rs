@@ -179,12 +179,11 @@ impl Create {
             .saturating_sub(born.since(begun));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
-        core.counters.creates.add(1);
+        core.observer.session_call();
         match api.timeout(time_left).create_session(&request).await {
             Ok(record) => self.accept(&record, born),
             Err(error) => {
                 if error.is_unknown_outcome() {
-                    core.counters.orphans.add(1);
                     core.emit(Event::PossibleOrphan {
                         error: Some(error.clone()),
                     });
@@ -251,7 +250,7 @@ impl Create {
         }
         if self.progress != Progress::Calling && self.given_up.load(Ordering::Acquire) {
             // It ended after all, and what came of it is known or counted.
-            self.core.counters.orphans.take_back(1);
+            self.core.observer.take_back_orphan();
         }
         self.progress = Progress::Landed;
         ledger.end(self.partition.id, self.generation)
@@ -278,7 +277,6 @@ impl Create {
 
     fn fail(&self, error: &Error) -> Event {
         let (core, error, now) = (&self.core, error.clone(), self.core.now());
-        core.counters.create_failures.add(1);
         match core.current(self.partition.id, now) {
             Some(session) => {
                 session.renew_again_at(now.monotonic + error.retry_after().unwrap_or_default());
@@ -304,7 +302,6 @@ impl Drop for Create {
         let core = self.core.clone();
         self.end(&mut core.ledger());
         if calling && !self.given_up.load(Ordering::Acquire) {
-            core.counters.orphans.add(1);
             core.emit(Event::PossibleOrphan { error: None });
         }
     }

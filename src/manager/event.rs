@@ -67,6 +67,14 @@ pub enum Event {
         /// What happened to the call, if it ended at all.
         error: Option<Error>,
     },
+    /// Requests are being sent without a session, because [`OnNoSession::SendWithout`](crate::OnNoSession) says so.
+    ///
+    /// This is told once for each cause; [`Stats::sent_without`](crate::Stats) counts the requests.
+    #[non_exhaustive]
+    SendingWithout {
+        /// Why there is none.
+        error: Error,
+    },
     /// The server stores a default that was not asked for, by a name that this version does not know.
     #[non_exhaustive]
     UnknownDefault {
@@ -121,6 +129,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetireReason {
+    /// The manager's API key or defaults were changed.
+    Changed,
     /// Others were used more recently, and there is no room for all.
     Evicted,
     /// It was made by a create that had been given up.

@@ -1,17 +1,19 @@
 //! Who the manager speaks for when a request does not say: an API key, and defaults.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 
-use super::partition::{HashedDefaults, KeyId};
-use crate::secret::ApiKey;
+use super::partition::{HashedDefaults, KeyId, Partition};
+use crate::{api::SessionDefaults, error::Error, secret::ApiKey};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     key: Option<Key>,
     defaults: HashedDefaults,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Key {
     secret: ApiKey,
     header: HeaderValue,
@@ -43,5 +45,25 @@ impl Identity {
 
     pub(crate) fn defaults(&self) -> &HashedDefaults {
         &self.defaults
+    }
+
+    /// The partition of requests that say nothing, if there is a key for them.
+    pub(crate) fn partition(&self) -> Result<Option<Arc<Partition>>, Error> {
+        let key = self.key().cloned();
+        key.map(|key| Partition::new(key, &self.defaults))
+            .transpose()
+    }
+
+    pub(crate) fn with_key(&self, key: ApiKey) -> Result<Self, Error> {
+        let header = key.to_header()?;
+        Ok(Self::new(Some((key, header)), self.defaults.clone()))
+    }
+
+    pub(crate) fn with_defaults(&self, defaults: SessionDefaults) -> Result<Self, Error> {
+        defaults.validate()?;
+        Ok(Self {
+            key: self.key.clone(),
+            defaults: HashedDefaults::new(defaults),
+        })
     }
 }

@@ -109,7 +109,7 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) {
 pub(crate) async fn delete(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
     let partition = &session.partition;
     let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
-    core.counters.deletes.add(1);
+    core.observer.session_call();
     let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => true,

@@ -21,6 +21,7 @@
 pub(crate) mod admit;
 mod budget;
 mod builder;
+mod change;
 mod core;
 mod create;
 mod echo;
@@ -30,14 +31,18 @@ mod janitor;
 mod lease;
 mod ledger;
 mod life;
+mod observe;
 pub(crate) mod partition;
 mod policy;
 mod retire;
 mod session;
 mod shutdown;
-mod stats;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -45,14 +50,15 @@ use self::{
     admit::Admission,
     core::{Core, Stage},
     identity::Identity,
-    partition::{HashedDefaults, Partition},
+    partition::HashedDefaults,
 };
 pub use self::{
-    admit::NoSession,
+    admit::{NoSession, OnNoSession},
     budget::CallBudget,
     builder::SessionManagerBuilder,
     event::{Event, Events, RetireReason},
     lease::Lease,
+    observe::Stats,
     session::{Session, SessionRef},
     shutdown::{Fate, SessionEnd, ShutdownReport},
 };
@@ -93,7 +99,9 @@ pub struct SessionManager(Arc<Handle>);
 /// What lives as long as anybody can make requests. Background tasks hold the core alone.
 struct Handle {
     core: Arc<Core>,
-    identity: Identity,
+    identity: RwLock<Arc<Identity>>,
+    /// Held over a change of the identity, so that one is built on the other.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl SessionManager {
@@ -103,10 +111,12 @@ impl SessionManager {
     }
 
     fn new(core: Core, key: Option<(ApiKey, HeaderValue)>, defaults: HashedDefaults) -> Self {
-        let identity = Identity::new(key, defaults);
+        let identity = RwLock::new(Arc::new(Identity::new(key, defaults)));
+        let changing = tokio::sync::Mutex::new(());
         Self(Arc::new(Handle {
             core: Arc::new(core),
             identity,
+            changing,
         }))
     }
 
@@ -122,12 +132,7 @@ impl SessionManager {
     ///
     /// Dropping the future loses nothing: the create goes on in its own task.
     pub async fn session(&self) -> Result<Session, Error> {
-        let key = self
-            .identity()
-            .key()
-            .cloned()
-            .ok_or_else(admit::no_api_key)?;
-        let partition = Partition::new(key, self.identity().defaults())?;
+        let partition = self.identity().partition()?.ok_or_else(admit::no_api_key)?;
         let lease = self.clone().lease(partition).await?;
         let session = lease.session();
         lease.complete();
@@ -138,7 +143,8 @@ impl SessionManager {
     ///
     /// This is for clients that cannot be wrapped. The caller sees to it that the request goes to Sipher and nowhere
     /// else, sends it at once, and keeps the lease until the head of the response is there; then
-    /// [completes](Lease::complete) it. There is no lease for headers that bear a session id of their own.
+    /// [completes](Lease::complete) it. There is no lease for headers that bear a session id of their own, nor where
+    /// [`OnNoSession::SendWithout`] lets a request go without a session.
     ///
     /// # Errors
     ///
@@ -154,8 +160,10 @@ impl SessionManager {
             Admission::Leased(lease) => Ok(Some(lease)),
             Admission::Wait(lease) => {
                 let lease = lease.await?;
-                lease.inject(headers);
-                Ok(Some(lease))
+                if let Some(lease) = &lease {
+                    lease.inject(headers);
+                }
+                Ok(lease)
             }
         }
     }
@@ -175,11 +183,8 @@ impl SessionManager {
     /// first.
     pub fn api(&self) -> SessionsApi {
         let core = self.core();
-        let key = self
-            .identity()
-            .key()
-            .cloned()
-            .zip(self.identity().key_header());
+        let identity = self.identity();
+        let key = identity.key().cloned().zip(identity.key_header());
         let weak = Arc::downgrade(core);
         let on_change: crate::api::OnChange = Box::new(move |id| {
             if let Some(core) = weak.upgrade() {
@@ -192,6 +197,11 @@ impl SessionManager {
             key,
             Some(on_change),
         )
+    }
+
+    /// Returns what the manager has done so far.
+    pub fn stats(&self) -> Stats {
+        self.core().stats()
     }
 
     /// Listens to what happens to sessions from here on.
@@ -225,8 +235,12 @@ impl SessionManager {
         &self.0.core
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.0.identity
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.0
+            .identity
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

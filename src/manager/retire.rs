@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
 use super::{
     event::{Event, RetireReason},
+    observe::Observer,
     partition::PartitionId,
     session::LiveSession,
 };
@@ -79,15 +80,15 @@ pub(crate) enum Next {
 pub(crate) struct Retirement {
     queue: Mutex<Queue>,
     changed: Notify,
-    events: broadcast::Sender<Event>,
+    observer: Arc<Observer>,
 }
 
 impl Retirement {
-    pub(crate) fn new(events: broadcast::Sender<Event>) -> Self {
+    pub(crate) fn new(observer: Arc<Observer>) -> Self {
         Self {
             queue: Mutex::default(),
             changed: Notify::new(),
-            events,
+            observer,
         }
     }
 
@@ -116,6 +117,16 @@ impl Retirement {
 
     pub(crate) fn pinned(&self) -> Vec<Arc<LiveSession>> {
         self.queue().pinned.values().cloned().collect()
+    }
+
+    /// How many requests still use a session that is on its way out.
+    pub(crate) fn in_flight(&self) -> usize {
+        let queue = self.queue();
+        let retired = queue.retired.iter().map(|retired| &retired.session);
+        retired
+            .chain(&queue.expiring)
+            .map(|session| session.in_flight.count())
+            .sum()
     }
 
     /// Takes out everything, for the shutdown to deal with.
@@ -200,7 +211,7 @@ impl Retirement {
     }
 
     fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
-        let _ = self.events.send(Event::Retired {
+        self.observer.emit(Event::Retired {
             session: session.reference(),
             reason,
         });
@@ -217,7 +228,7 @@ impl Retirement {
             !retired.session.life.is_worth_deleting(now) || retired.tries >= MAX_TRIES
         };
         for retired in retired.extract_if(.., not_worth_it) {
-            let _ = self.events.send(retired.left_to_expire(now));
+            self.observer.emit(retired.left_to_expire(now));
             expiring.push(retired.session);
         }
     }

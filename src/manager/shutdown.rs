@@ -108,7 +108,7 @@ pub(crate) async fn run(
         core.retire(&session, RetireReason::Shutdown);
     }
     let mut report = Ending::new(core.clone(), deadline).run().await;
-    report.possible_orphans = core.counters.orphans.get();
+    report.possible_orphans = core.observer.possible_orphans();
     done.send_replace(Some(report));
 }
 
@@ -148,7 +148,7 @@ impl Ending {
             }
             if self.left().is_zero() {
                 self.let_go(|_, _| true);
-                core.counters.orphans.add(core.ledger().give_up_all());
+                core.observer.add_orphans(core.ledger().give_up_all());
             }
             while deletes.len() < SIDE_BY_SIDE
                 && let Some(session) = self.take_drained()

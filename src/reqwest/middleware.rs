@@ -24,16 +24,20 @@ impl Middleware for SessionLayer {
             extensions,
         });
         let lease = match admission.map_err(Error::middleware)? {
-            Admission::Pass => return next.run(request, extensions).await,
-            Admission::Leased(lease) => lease,
+            Admission::Pass => None,
+            Admission::Leased(lease) => Some(lease),
             Admission::Wait(lease) => {
                 let lease = lease.await.map_err(Error::middleware)?;
-                lease.inject(request.headers_mut());
+                if let Some(lease) = &lease {
+                    lease.inject(request.headers_mut());
+                }
                 lease
             }
         };
         let response = next.run(request, extensions).await?;
-        lease.complete();
+        if let Some(lease) = lease {
+            lease.complete();
+        }
         Ok(response)
     }
 }

@@ -1,0 +1,124 @@
+//! Changing who the manager speaks for, while requests go on.
+//!
+//! A session is never changed in place: a PATCH that is lost, or that not every server has seen, leaves defaults that
+//! nobody knows. A successor with the new defaults is made first, then everybody is switched over at once, and the older
+//! sessions are retired.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), sipher_session::Error> {
+//! # use sipher_session::{api::Transport, testing::{FakeSipher, TestClock, Tier}};
+//! use sipher_session::{Chain, PrivacyLevel, SessionDefaults, SessionManager};
+//!
+//! # let sipher = FakeSipher::new();
+//! let sessions = SessionManager::builder()
+//!     .defaults(SessionDefaults::new().chain(Chain::Near))
+//! #   .api_key(sipher.api_key(Tier::Pro)).transport(Transport::new(sipher)).clock(TestClock::new())
+//!     .build()?;
+//! sessions.update_defaults(SessionDefaults::new().privacy_level(PrivacyLevel::Maximum)).await?;
+//! let session = sessions.session().await?;
+//! assert_eq!(session.defaults().chain, Some(Chain::Near));
+//! assert_eq!(session.defaults().privacy_level, Some(PrivacyLevel::Maximum));
+//! # Ok(()) }
+//! ```
+
+use std::sync::{Arc, PoisonError};
+
+use super::{
+    SessionManager, event::RetireReason, identity::Identity, partition::KeyId, session::LiveSession,
+};
+use crate::{api::SessionDefaults, error::Error, secret::ApiKey};
+
+impl SessionManager {
+    /// Puts `patch` over the manager's defaults, key by key.
+    ///
+    /// Once this has returned, no request whose call starts later, on whatever clone or thread, bears a session with the
+    /// older defaults. Until then all go on with the older ones; nobody waits. When it fails, nothing has changed.
+    /// Layers and requests with defaults of their own are not concerned.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right, and those of
+    /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has returned, it has changed nothing; the successor may have been made, and is then kept until
+    /// it is used or evicted.
+    pub async fn update_defaults(&self, patch: SessionDefaults) -> Result<(), Error> {
+        let merged = |older: &Identity| {
+            let defaults = (*older.defaults().defaults).clone();
+            older.with_defaults(defaults.merged_with(&patch))
+        };
+        self.change(merged).await
+    }
+
+    /// Makes `defaults` the manager's defaults, exactly: this is how to take one away.
+    ///
+    /// Apart from that it does what [`update_defaults`](Self::update_defaults) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`update_defaults`](Self::update_defaults).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`update_defaults`](Self::update_defaults).
+    pub async fn replace_defaults(&self, defaults: SessionDefaults) -> Result<(), Error> {
+        self.change(|older| older.with_defaults(defaults)).await
+    }
+
+    /// Changes the configured API key, as for its rotation: a successor is made with the new key, then all are switched
+    /// over, and the sessions of the older key are deleted with the older key.
+    ///
+    /// Once this has returned, no request that bears no key of its own gets the older one. When it fails, because the
+    /// new key is not accepted for instance, nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a key, and those of [`session`](Self::session).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`update_defaults`](Self::update_defaults).
+    pub async fn set_api_key(&self, key: impl Into<ApiKey>) -> Result<(), Error> {
+        let key = key.into();
+        self.change(|older| older.with_key(key)).await
+    }
+
+    async fn change(
+        &self,
+        change: impl FnOnce(&Identity) -> Result<Identity, Error>,
+    ) -> Result<(), Error> {
+        let _one_at_a_time = self.0.changing.lock().await;
+        let older = self.identity();
+        let newer = change(&older)?;
+        // Held until everybody is switched over, so that it is not evicted before its first use.
+        let lease = match newer.partition()? {
+            Some(partition) => Some(self.clone().lease(partition).await?),
+            None => None,
+        };
+        let is_older = older_sessions(&older, &newer);
+        *self
+            .0
+            .identity
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+        self.core().retire_all(RetireReason::Changed, is_older);
+        if let Some(lease) = lease {
+            lease.complete();
+        }
+        Ok(())
+    }
+}
+
+/// Which sessions nobody asks for any more: those of the key, or with the defaults, that were changed.
+fn older_sessions(older: &Identity, newer: &Identity) -> impl Fn(&LiveSession) -> bool + use<> {
+    let key: Option<KeyId> = older.key_id().filter(|key| newer.key_id() != Some(*key));
+    let changed = older.defaults().defaults != newer.defaults().defaults;
+    let defaults = changed.then(|| older.defaults().defaults.clone());
+    move |session| {
+        let partition = &session.partition;
+        key == Some(partition.key_id) || defaults.as_ref() == Some(&partition.defaults)
+    }
+}

@@ -1,0 +1,141 @@
+//! Where everything that happens comes by once: it is counted, logged, measured, and told to who listens.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::broadcast;
+
+use super::event::{CAPACITY, Event, RetireReason};
+use crate::error::Error;
+
+/// What a manager has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Sessions that may be put on requests now.
+    pub live_sessions: u64,
+    /// Requests that bear a session and have no response yet.
+    pub in_flight: u64,
+    /// Session calls that were made, of all kinds: what the [`CallBudget`](crate::CallBudget) bounds.
+    pub session_calls: u64,
+    /// Sessions that were created, successors included.
+    pub created: u64,
+    /// Creates that failed, renewals included.
+    pub create_failures: u64,
+    /// Sessions that had to make room for others.
+    pub evicted: u64,
+    /// Sessions that were deleted on the server.
+    pub deleted: u64,
+    /// Sessions that were left to expire on the server.
+    pub left_to_expire: u64,
+    /// Creates whose outcome is not known: each may have left a session on the server, for one TTL.
+    pub possible_orphans: u64,
+    /// Requests that were sent without a session, because [`OnNoSession`](crate::OnNoSession) says so.
+    pub sent_without: u64,
+}
+
+/// The one way out for events.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    events: broadcast::Sender<Event>,
+    session_calls: AtomicU64,
+    created: AtomicU64,
+    create_failures: AtomicU64,
+    evicted: AtomicU64,
+    deleted: AtomicU64,
+    left_to_expire: AtomicU64,
+    possible_orphans: AtomicU64,
+    sent_without: AtomicU64,
+    /// Whether the present cause for sending without a session has been told of.
+    told: AtomicBool,
+}
+
+impl Observer {
+    pub(crate) fn new() -> Self {
+        Self {
+            events: broadcast::Sender::new(CAPACITY),
+            session_calls: AtomicU64::new(0),
+            created: AtomicU64::new(0),
+            create_failures: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            deleted: AtomicU64::new(0),
+            left_to_expire: AtomicU64::new(0),
+            possible_orphans: AtomicU64::new(0),
+            sent_without: AtomicU64::new(0),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        self.count(&event);
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// A call to `/v1/sessions` is about to go out.
+    pub(crate) fn session_call(&self) {
+        self.session_calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request goes out without a session. The event comes once for each cause, the count for each request.
+    pub(crate) fn sent_without(&self, error: &Error) {
+        self.sent_without.fetch_add(1, Ordering::Relaxed);
+        if !self.told.swap(true, Ordering::AcqRel) {
+            self.emit(Event::SendingWithout {
+                error: error.clone(),
+            });
+        }
+    }
+
+    pub(crate) fn possible_orphans(&self) -> u64 {
+        self.possible_orphans.load(Ordering::Relaxed)
+    }
+
+    /// Counts creates that are given up, without an event for each.
+    pub(crate) fn add_orphans(&self, orphans: u64) {
+        self.possible_orphans.fetch_add(orphans, Ordering::Relaxed);
+    }
+
+    /// A create that was given up ended after all.
+    pub(crate) fn take_back_orphan(&self) {
+        self.possible_orphans.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What is counted here; the rest is left at zero.
+    pub(crate) fn stats(&self) -> Stats {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Stats {
+            session_calls: get(&self.session_calls),
+            created: get(&self.created),
+            create_failures: get(&self.create_failures),
+            evicted: get(&self.evicted),
+            deleted: get(&self.deleted),
+            left_to_expire: get(&self.left_to_expire),
+            possible_orphans: get(&self.possible_orphans),
+            sent_without: get(&self.sent_without),
+            ..Stats::default()
+        }
+    }
+
+    fn count(&self, event: &Event) {
+        let counter = match event {
+            Event::Created { .. } => {
+                self.told.store(false, Ordering::Release);
+                &self.created
+            }
+            Event::CreateFailed { .. } | Event::RenewalFailed { .. } => &self.create_failures,
+            Event::Retired {
+                reason: RetireReason::Evicted,
+                ..
+            } => &self.evicted,
+            Event::Deleted { .. } => &self.deleted,
+            Event::LeftToExpire { .. } => &self.left_to_expire,
+            Event::PossibleOrphan { .. } => &self.possible_orphans,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
