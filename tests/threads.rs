@@ -12,7 +12,7 @@ use std::{
 
 use http::HeaderMap;
 use sipher_session::{
-    SessionManager, SessionManagerBuilder,
+    Chain, SessionDefaults, SessionManager, SessionManagerBuilder,
     api::Transport,
     testing::{FakeSipher, Fault, Operation, Target, Tier, What},
 };
@@ -133,6 +133,55 @@ fn a_request_that_starts_after_an_invalidation_never_bears_the_older_session() {
         let generation = runtime.block_on(manager.session()).unwrap().generation();
         assert!(manager.invalidate(generation));
         invalidated.store(generation, Ordering::SeqCst);
+    }
+    for worker in workers {
+        assert!(runtime.block_on(worker).unwrap() > 0);
+    }
+    let report = runtime.block_on(manager.shutdown(Duration::from_secs(5)));
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(sipher.live_sessions(), 0);
+}
+
+#[test]
+fn a_request_that_starts_after_a_change_never_bears_the_older_defaults() {
+    let (sipher, builder) = setup();
+    let manager = builder.call_budget(60_000, 10_000).build().unwrap();
+    let version = |n: usize| SessionDefaults::new().chain(Chain::KNOWN[n].clone());
+    let changed = Arc::new(AtomicU64::new(0));
+    let runtime = runtime();
+    runtime
+        .block_on(manager.replace_defaults(version(0)))
+        .unwrap();
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let (manager, changed) = (manager.clone(), changed.clone());
+            runtime.spawn(async move {
+                let mut calls = 0_u64;
+                while changed.load(Ordering::SeqCst) < 16 {
+                    let at_least = changed.load(Ordering::SeqCst);
+                    let manager = manager.clone();
+                    let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
+                    let chain = lease.session().defaults().chain.clone().unwrap();
+                    let got = Chain::KNOWN
+                        .iter()
+                        .position(|known| *known == chain)
+                        .unwrap();
+                    assert!(got as u64 >= at_least, "{got} after {at_least}");
+                    lease.complete();
+                    calls += 1;
+                    if calls % 64 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                calls
+            })
+        })
+        .collect();
+    for n in 1..=16 {
+        runtime
+            .block_on(manager.replace_defaults(version(n)))
+            .unwrap();
+        changed.store(n as u64, Ordering::SeqCst);
     }
     for worker in workers {
         assert!(runtime.block_on(worker).unwrap() > 0);

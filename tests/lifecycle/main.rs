@@ -4,6 +4,7 @@
 mod support;
 
 mod budget;
+mod change;
 mod create;
 mod failures;
 mod renewal;
