@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod config;
 mod error;
 mod headers;
 pub mod layer;
@@ -19,6 +20,7 @@ pub mod testing;
 
 pub use self::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults, SessionId, SessionsApi},
+    config::SessionConfig,
     error::{BoxError, Error, ErrorKind},
     layer::{SessionLayer, SessionService},
     manager::{

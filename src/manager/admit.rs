@@ -3,6 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use http::{Extensions, HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Lease, SessionManager,
@@ -32,7 +33,8 @@ use crate::{
 pub struct NoSession;
 
 /// What happens to a request for which no session can be had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnNoSession {
     /// It is not sent, and fails with the error that says why.

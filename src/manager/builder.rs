@@ -184,6 +184,10 @@ impl SessionManagerBuilder {
         self
     }
 
+    pub(crate) fn call_budget_so_far(&self) -> (u32, u32) {
+        self.call_budget
+    }
+
     /// Builds the manager. Opens no connection, spawns nothing and needs no runtime.
     ///
     /// # Errors

@@ -1,0 +1,127 @@
+//! Settings from environment variables.
+
+use std::{env, ffi::OsString};
+
+use serde_json::{Value, json};
+
+use super::SessionConfig;
+use crate::error::Error;
+
+/// Where a variable's value goes, and whether it is a number there.
+enum Field {
+    Text(&'static [&'static str]),
+    Number(&'static [&'static str]),
+}
+use Field::{Number, Text};
+
+const VARIABLES: [(&str, Field); 17] = [
+    ("SIPHER_API_KEY", Text(&["api_key"])),
+    ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
+    ("SIPHER_BASE_URL", Text(&["base_url"])),
+    ("SIPHER_CHAIN", Text(&["defaults", "chain"])),
+    ("SIPHER_PRIVACY_LEVEL", Text(&["defaults", "privacy_level"])),
+    ("SIPHER_RPC_PROVIDER", Text(&["defaults", "rpc_provider"])),
+    ("SIPHER_BACKEND", Text(&["defaults", "backend"])),
+    (
+        "SIPHER_VIEWING_KEY",
+        Text(&["defaults", "default_viewing_key"]),
+    ),
+    (
+        "SIPHER_VIEWING_KEY_FILE",
+        Text(&["defaults", "default_viewing_key_file"]),
+    ),
+    ("SIPHER_TTL", Text(&["ttl"])),
+    ("SIPHER_CREATE_TIMEOUT", Text(&["create_timeout"])),
+    ("SIPHER_MAX_WAIT", Text(&["max_wait"])),
+    ("SIPHER_LINGER", Text(&["linger"])),
+    ("SIPHER_ON_NO_SESSION", Text(&["on_no_session"])),
+    ("SIPHER_MAX_SESSIONS", Number(&["max_sessions"])),
+    (
+        "SIPHER_CALLS_PER_MINUTE",
+        Number(&["call_budget", "per_minute"]),
+    ),
+    ("SIPHER_CALL_BURST", Number(&["call_budget", "burst"])),
+];
+
+impl SessionConfig {
+    /// Reads the settings that the environment has.
+    ///
+    /// | variable | setting |
+    /// | --- | --- |
+    /// | `SIPHER_API_KEY`, `SIPHER_API_KEY_FILE` | the API key, or a file with it |
+    /// | `SIPHER_BASE_URL` | where Sipher is |
+    /// | `SIPHER_CHAIN`, `SIPHER_PRIVACY_LEVEL`, `SIPHER_RPC_PROVIDER`, `SIPHER_BACKEND` | defaults |
+    /// | `SIPHER_VIEWING_KEY`, `SIPHER_VIEWING_KEY_FILE` | the default viewing key, or a file with it |
+    /// | `SIPHER_TTL`, `SIPHER_CREATE_TIMEOUT`, `SIPHER_MAX_WAIT`, `SIPHER_LINGER` | durations such as `1h` |
+    /// | `SIPHER_ON_NO_SESSION` | `fail` or `send_without` |
+    /// | `SIPHER_MAX_SESSIONS`, `SIPHER_CALLS_PER_MINUTE`, `SIPHER_CALL_BURST` | numbers |
+    ///
+    /// A variable that is set to nothing is an error: a default that is meant but empty must not become the server's.
+    /// Other variables, whatever they begin with, are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the variable.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| env::var_os(name))
+    }
+
+    /// The same for variables from elsewhere: `lookup` returns a variable's value, if it is set.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_env`](Self::from_env).
+    ///
+    /// ```
+    /// use sipher_session::{Chain, SessionConfig};
+    ///
+    /// let config = SessionConfig::from_variables(|name| match name {
+    ///     "SIPHER_CHAIN" => Some("near".into()),
+    ///     _ => None,
+    /// })?;
+    /// assert_eq!(config.defaults.chain, Some(Chain::Near));
+    /// # Ok::<(), sipher_session::Error>(())
+    /// ```
+    pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        let mut config = Self::default();
+        for (name, field) in &VARIABLES {
+            if let Some(value) = lookup(name) {
+                config = config.or(read(name, field, value)?);
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// One setting on its own, so that an error in it is known to be its.
+fn read(name: &str, field: &Field, value: OsString) -> Result<SessionConfig, Error> {
+    let text = value
+        .into_string()
+        .map_err(|_| Error::config(format!("{name}: is not Unicode")))?;
+    if text.is_empty() {
+        return Err(Error::config(format!(
+            "{name}: is empty; expected a value, or no such variable"
+        )));
+    }
+    let (path, value) = match field {
+        Text(path) => (path, Value::from(text)),
+        Number(path) => {
+            let number: u64 = text.parse().map_err(|_| {
+                Error::config(format!("{name}: is `{text}`; expected a whole number"))
+            })?;
+            (path, Value::from(number))
+        }
+    };
+    let config = path
+        .iter()
+        .rev()
+        .fold(value, |value, key| json!({ *key: value }));
+    serde_json::from_value(config).map_err(|error| {
+        let message = error.to_string();
+        // The field's own name is the variable's here.
+        let complaint = message
+            .strip_prefix(&format!("{}: ", path.join(".")))
+            .unwrap_or(&message);
+        Error::config(format!("{name}: {complaint}"))
+    })
+}

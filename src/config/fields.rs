@@ -1,0 +1,120 @@
+//! How single settings are read, with errors that name them.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserializer, Serializer, de};
+
+use crate::{
+    api::{Backend, Chain, PrivacyLevel, RpcProvider},
+    manager::OnNoSession,
+};
+
+/// A module for serde's `with` that reads and writes an optional duration.
+macro_rules! duration {
+    ($($name:ident),+) => {$(
+        pub(super) mod $name {
+            use super::*;
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+                d.deserialize_any(Humane(stringify!($name))).map(Some)
+            }
+
+            #[allow(clippy::ref_option)] // the form that serde asks for
+            pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(&humantime::format_duration(value.unwrap_or_default()))
+            }
+        }
+    )+};
+}
+
+duration!(ttl, create_timeout, max_wait, linger);
+
+/// The same for one of the values that a session stores; unlike the server's answers, settings must be known.
+macro_rules! known {
+    ($($name:ident: $type:ident),+) => {$(
+        pub(super) mod $name {
+            use super::*;
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
+                let text = <String as de::Deserialize>::deserialize(d)?;
+                match $type::from(text.as_str()) {
+                    $type::Other(text) => {
+                        let known: Vec<_> = $type::KNOWN.iter().map(|known| format!("`{known}`")).collect();
+                        let (name, known) = (stringify!($name), known.join(", "));
+                        Err(de::Error::custom(format!("defaults.{name}: is `{text}`; expected one of {known}")))
+                    }
+                    known => Ok(Some(known)),
+                }
+            }
+
+            #[allow(clippy::ref_option)] // the form that serde asks for
+            pub(crate) fn serialize<S: Serializer>(value: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
+                serde::Serialize::serialize(value, s)
+            }
+        }
+    )+};
+}
+
+known!(chain: Chain, privacy_level: PrivacyLevel, rpc_provider: RpcProvider, backend: Backend);
+
+/// The same for what serde can read by itself, but not name.
+macro_rules! named {
+    ($($name:ident: $type:ty = $path:literal),+) => {$(
+        pub(super) mod $name {
+            use super::*;
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
+                let value = <Option<$type> as de::Deserialize>::deserialize(d);
+                value.map_err(|error| de::Error::custom(format!("{}: {error}", $path)))
+            }
+
+            #[allow(clippy::ref_option)] // the form that serde asks for
+            pub(crate) fn serialize<S: Serializer>(value: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
+                serde::Serialize::serialize(value, s)
+            }
+        }
+    )+};
+}
+
+named!(
+    base_url: String = "base_url",
+    on_no_session: OnNoSession = "on_no_session",
+    max_sessions: u64 = "max_sessions",
+    per_minute: u32 = "call_budget.per_minute",
+    burst: u32 = "call_budget.burst"
+);
+
+struct Humane(&'static str);
+
+impl Humane {
+    fn wrong<E: de::Error>(&self, value: impl fmt::Display) -> E {
+        let name = self.0;
+        E::custom(format!(
+            "{name}: is {value}; expected a duration with its unit, such as \"1h\" or \"90s\""
+        ))
+    }
+}
+
+impl de::Visitor<'_> for Humane {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: a duration with its unit, such as \"1h\" or \"90s\"",
+            self.0
+        )
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+        humantime::parse_duration(text).map_err(|_| self.wrong(format_args!("`{text}`")))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Duration, E> {
+        Err(self.wrong(format_args!("the number {number}")))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Duration, E> {
+        Err(self.wrong(format_args!("the number {number}")))
+    }
+}

@@ -1,0 +1,76 @@
+//! Secrets in settings: read from a file or as they stand, and never written.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::PathBuf,
+};
+
+use crate::error::Error;
+
+/// What is written in the place of a secret.
+const REDACTED: &str = "[redacted]";
+/// No key is longer than this many bytes, with the line end that editors add.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// A module for serde's `with` that reads an optional secret, and writes that there is one.
+macro_rules! secret {
+    ($($name:ident: $type:ident = $path:literal),+) => {$(
+        pub(super) mod $name {
+            use serde::{Deserialize, Deserializer, Serializer, de};
+
+            use crate::secret::$type;
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
+                let secret = String::deserialize(d)?;
+                if secret == super::REDACTED {
+                    return Err(de::Error::custom(concat!(
+                        $path,
+                        ": is what was written in its place; expected the secret itself, or a file with it"
+                    )));
+                }
+                Ok(Some(secret.into()))
+            }
+
+            #[allow(clippy::ref_option)] // the form that serde asks for
+            pub(crate) fn serialize<S: Serializer>(_: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(super::REDACTED)
+            }
+        }
+    )+};
+}
+
+secret!(api_key: ApiKey = "api_key", viewing_key: ViewingKey = "defaults.default_viewing_key");
+
+/// Returns a secret from wherever it is.
+pub(super) fn read<T: From<String>>(
+    name: &str,
+    secret: Option<T>,
+    file: Option<PathBuf>,
+) -> Result<Option<T>, Error> {
+    let Some(file) = file else { return Ok(secret) };
+    if secret.is_some() {
+        return Err(Error::config(format!(
+            "{name}: is set together with {name}_file; expected one of them"
+        )));
+    }
+    let path = file.display();
+    let unreadable = |error| {
+        let text =
+            format!("{name}_file: `{path}` cannot be read; expected a text file with the secret");
+        Error::config(text).with_source(error)
+    };
+    let mut text = String::new();
+    // Some files have no end.
+    let start = File::open(&file).map_err(unreadable)?.take(MAX_FILE + 1);
+    let length = BufReader::new(start)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    if length as u64 > MAX_FILE {
+        return Err(Error::config(format!(
+            "{name}_file: `{path}` is longer than {MAX_FILE} bytes; \
+             expected a text file with the secret and nothing else"
+        )));
+    }
+    Ok(Some(T::from(text.trim().to_owned())))
+}

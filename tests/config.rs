@@ -1,0 +1,255 @@
+//! Settings from files and the environment, good and bad.
+
+use std::{env, fs, time::Duration};
+
+use serde_json::json;
+use sipher_session::{Chain, ErrorKind, OnNoSession, PrivacyLevel, SessionConfig, SessionManager};
+
+const WHOLE: &str = r#"
+api_key = "sk_pro_1234"
+base_url = "http://127.0.0.1:5006"
+ttl = "1h"
+create_timeout = "20s"
+max_wait = "1m 30s"
+linger = "500ms"
+on_no_session = "send_without"
+max_sessions = 50
+
+[defaults]
+chain = "near"
+privacy_level = "shielded"
+rpc_provider = "helius"
+backend = "sip-native"
+default_viewing_key = "0xabcd1234"
+
+[call_budget]
+per_minute = 30
+burst = 10
+"#;
+
+#[test]
+fn every_setting_is_read_and_written_again_except_secrets() {
+    let config: SessionConfig = toml::from_str(WHOLE).unwrap();
+    assert_eq!(config.ttl, Some(Duration::from_secs(3600)));
+    assert_eq!(config.max_wait, Some(Duration::from_secs(90)));
+    assert_eq!(config.linger, Some(Duration::from_millis(500)));
+    assert_eq!(config.on_no_session, Some(OnNoSession::SendWithout));
+    assert_eq!(config.defaults.privacy_level, Some(PrivacyLevel::Shielded));
+    assert_eq!(config.call_budget.burst, Some(10));
+    let written = toml::to_string(&config).unwrap();
+    let expected = WHOLE
+        .replace("sk_pro_1234", "[redacted]")
+        .replace("0xabcd1234", "[redacted]");
+    assert_eq!(written.trim(), expected.trim());
+    assert!(SessionManager::from_config(config).is_ok());
+}
+
+#[test]
+fn nothing_is_as_good_as_the_builders_defaults() {
+    let config: SessionConfig = toml::from_str("").unwrap();
+    assert_eq!(config, SessionConfig::default());
+    assert_eq!(
+        toml::to_string(&config).unwrap().trim(),
+        "[defaults]\n\n[call_budget]"
+    );
+    assert!(SessionManager::from_config(config).is_ok());
+}
+
+#[test]
+fn bad_settings_are_named() {
+    for (config, message) in [
+        (
+            json!({"defaults": {"chian": "near"}}),
+            "unknown field `chian`, expected one of `chain`, `privacy_level`, `rpc_provider`, `backend`, \
+             `default_viewing_key`, `default_viewing_key_file`",
+        ),
+        (
+            json!({"call_budget": {"per_hour": 5}}),
+            "unknown field `per_hour`, expected `per_minute` or `burst`",
+        ),
+        (
+            json!({"defaults": {"privacy_level": "max"}}),
+            "defaults.privacy_level: is `max`; expected one of `standard`, `shielded`, `maximum`",
+        ),
+        (
+            json!({"defaults": {"backend": "SIP-native"}}),
+            "defaults.backend: is `SIP-native`; expected one of `sip-native`",
+        ),
+        (
+            json!({"ttl": 3600}),
+            "ttl: is the number 3600; expected a duration with its unit, such as \"1h\" or \"90s\"",
+        ),
+        (
+            json!({"max_wait": "soon"}),
+            "max_wait: is `soon`; expected a duration with its unit, such as \"1h\" or \"90s\"",
+        ),
+        (
+            json!({"on_no_session": "ignore"}),
+            "on_no_session: unknown variant `ignore`, expected `fail` or `send_without`",
+        ),
+        (
+            json!({"max_sessions": -1}),
+            "max_sessions: invalid value: integer `-1`, expected u64",
+        ),
+        (
+            json!({"api_key": "[redacted]"}),
+            "api_key: is what was written in its place; expected the secret itself, or a file with it",
+        ),
+    ] {
+        let error = serde_json::from_value::<SessionConfig>(config.clone()).unwrap_err();
+        assert_eq!(error.to_string(), message, "{config}");
+    }
+}
+
+#[test]
+fn settings_that_can_be_read_are_checked_when_the_manager_is_built() {
+    for (config, message) in [
+        (
+            json!({"ttl": "59s"}),
+            "ttl: is 59 s; expected 60 to 86400 s",
+        ),
+        (
+            json!({"call_budget": {"burst": 0}}),
+            "call_budget.burst: is 0; expected 1 or more",
+        ),
+        (
+            json!({"max_sessions": 0}),
+            "max_sessions: is 0; expected 1 or more",
+        ),
+        (
+            json!({"api_key": "k", "api_key_file": "/k"}),
+            "api_key: is set together with api_key_file; expected one of them",
+        ),
+        (
+            json!({"api_key_file": "/no/such/file"}),
+            "api_key_file: `/no/such/file` cannot be read; expected a text file with the secret",
+        ),
+        (
+            json!({"defaults": {"default_viewing_key": "abcd"}}),
+            "defaults.default_viewing_key: is not `0x` followed by hexadecimal digits \
+             (a secret of 4 characters, not shown)",
+        ),
+    ] {
+        let read: SessionConfig = serde_json::from_value(config.clone()).unwrap();
+        let error = SessionManager::from_config(read).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(error.to_string(), message, "{config}");
+    }
+}
+
+#[test]
+fn secrets_are_read_from_files_without_the_line_end() {
+    let directory = env::temp_dir().join(format!("sipher-session-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let (key, viewing_key) = (directory.join("key"), directory.join("viewing"));
+    fs::write(&key, "sk_pro_1234\n").unwrap();
+    fs::write(&viewing_key, "0xabcd\r\n").unwrap();
+    let files = json!({"api_key_file": key, "defaults": {"default_viewing_key_file": viewing_key}});
+    let config: SessionConfig = serde_json::from_value(files).unwrap();
+    assert!(SessionManager::from_config(config.clone()).is_ok());
+    fs::write(&key, "x".repeat(70_000)).unwrap();
+    let error = SessionManager::from_config(config).unwrap_err();
+    assert!(
+        error.to_string().contains("is longer than 65536 bytes"),
+        "{error}"
+    );
+    fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn every_variable_is_read() {
+    let variables = [
+        ("SIPHER_API_KEY", "sk_pro_1234"),
+        ("SIPHER_BASE_URL", "http://127.0.0.1:5006"),
+        ("SIPHER_TTL", "1h"),
+        ("SIPHER_CREATE_TIMEOUT", "20s"),
+        ("SIPHER_MAX_WAIT", "90s"),
+        ("SIPHER_LINGER", "500ms"),
+        ("SIPHER_ON_NO_SESSION", "send_without"),
+        ("SIPHER_MAX_SESSIONS", "50"),
+        ("SIPHER_CHAIN", "near"),
+        ("SIPHER_PRIVACY_LEVEL", "shielded"),
+        ("SIPHER_RPC_PROVIDER", "helius"),
+        ("SIPHER_BACKEND", "sip-native"),
+        ("SIPHER_VIEWING_KEY", "0xabcd1234"),
+        ("SIPHER_CALLS_PER_MINUTE", "30"),
+        ("SIPHER_CALL_BURST", "10"),
+    ];
+    let config = SessionConfig::from_variables(|name| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).into())
+    });
+    let same: SessionConfig = toml::from_str(WHOLE).unwrap();
+    assert_eq!(config.unwrap(), same);
+
+    let files = SessionConfig::from_variables(|name| match name {
+        "SIPHER_API_KEY_FILE" => Some("/run/key".into()),
+        "SIPHER_VIEWING_KEY_FILE" => Some("/run/viewing".into()),
+        _ => None,
+    });
+    let files = files.unwrap();
+    assert_eq!(files.api_key_file.unwrap().to_str(), Some("/run/key"));
+    assert_eq!(
+        files.defaults.default_viewing_key_file.unwrap().to_str(),
+        Some("/run/viewing")
+    );
+}
+
+#[test]
+fn bad_variables_are_named() {
+    for (name, value, message) in [
+        (
+            "SIPHER_CHAIN",
+            "",
+            "SIPHER_CHAIN: is empty; expected a value, or no such variable",
+        ),
+        (
+            "SIPHER_PRIVACY_LEVEL",
+            "max",
+            "SIPHER_PRIVACY_LEVEL: is `max`; expected one of `standard`, `shielded`, `maximum`",
+        ),
+        (
+            "SIPHER_TTL",
+            "3600",
+            "SIPHER_TTL: is `3600`; expected a duration with its unit, such as \"1h\" or \"90s\"",
+        ),
+        (
+            "SIPHER_MAX_SESSIONS",
+            "many",
+            "SIPHER_MAX_SESSIONS: is `many`; expected a whole number",
+        ),
+        (
+            "SIPHER_CALL_BURST",
+            "5000000000",
+            "SIPHER_CALL_BURST: invalid value: integer `5000000000`, expected u32",
+        ),
+        (
+            "SIPHER_ON_NO_SESSION",
+            "ignore",
+            "SIPHER_ON_NO_SESSION: unknown variant `ignore`, expected `fail` or `send_without`",
+        ),
+    ] {
+        let lookup = |asked: &str| (asked == name).then(|| value.into());
+        let error = SessionConfig::from_variables(lookup).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn what_is_said_first_wins_setting_by_setting() {
+    let first: SessionConfig =
+        toml::from_str("api_key_file = '/k'\n[defaults]\nchain = 'sui'").unwrap();
+    let both = first.or(toml::from_str(WHOLE).unwrap());
+    assert_eq!(both.api_key, None, "the file is the key");
+    assert_eq!(both.defaults.chain, Some(Chain::Sui));
+    assert_eq!(both.defaults.privacy_level, Some(PrivacyLevel::Shielded));
+    assert_eq!(both.ttl, Some(Duration::from_secs(3600)));
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let config: SessionConfig = toml::from_str(WHOLE).unwrap();
+    let shown = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
+    assert!(!shown.contains("1234"), "{shown}");
+}
