@@ -101,7 +101,8 @@ impl Error {
 
     /// Returns how long to wait before another try can succeed, if that is known.
     ///
-    /// Until then, requests that need the same session fail at once with this error.
+    /// Until then, requests that need the same session fail at once with this error; only a server that wants fewer
+    /// calls is waited for, where `max_wait` allows.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

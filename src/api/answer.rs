@@ -63,7 +63,7 @@ pub(super) fn parse<T: DeserializeOwned>(
         )
         .with_answer(Answer {
             status: expected,
-            request_id: request_id(response),
+            request_id: request_id(response, secrets),
             ..Answer::default()
         })
         .with_source(scrub::Scrubbed::new(&error, secrets))
@@ -85,15 +85,16 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
         _ => None,
     };
     let message = describe(response, kind, body.as_ref(), secrets);
-    // A gateway may answer for a server that carried the call out; Sipher itself says so in its own form.
-    let unknown = body.is_none() && kind == ErrorKind::Unavailable;
+    // A gateway may answer for a server that carried the call out, and what a success means that is none is anybody's
+    // guess; Sipher itself says in its own form that it failed.
+    let unknown = (body.is_none() && kind == ErrorKind::Unavailable) || status.is_success();
     let answer = Answer {
         status,
         code: body.as_ref().map(|body| scrub::text(&body.code, secrets)),
         details: body
             .and_then(|body| body.details)
             .map(|details| scrub::json(details, secrets)),
-        request_id: request_id(response),
+        request_id: request_id(response, secrets),
     };
     let error = Error::new(kind, message).with_answer(answer);
     let error = if unknown {
@@ -199,12 +200,12 @@ fn is_json(response: &Response<Bytes>) -> bool {
     })
 }
 
-fn request_id(response: &Response<Bytes>) -> Option<String> {
+fn request_id(response: &Response<Bytes>, secrets: &[&str]) -> Option<String> {
     let id = header_text(
         response.headers(),
         header::HeaderName::from_static("x-request-id"),
     )?;
-    Some(scrub::text(id, &[]))
+    Some(scrub::text(id, secrets))
 }
 
 fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
@@ -262,7 +263,7 @@ mod tests {
             assert_eq!(error.kind(), kind, "{status} {code}");
             assert_eq!(error.code(), Some(code));
             assert_eq!(error.status().unwrap().as_u16(), status);
-            assert!(!error.is_unknown_outcome(), "{status} {code}");
+            assert_eq!(error.is_unknown_outcome(), status == 202, "{status} {code}");
         }
         for (status, kind) in [
             (200, WrongAddress),
@@ -279,7 +280,7 @@ mod tests {
             assert_eq!(error.code(), None);
             assert_eq!(
                 error.is_unknown_outcome(),
-                kind == Unavailable,
+                kind == Unavailable || status == 200,
                 "{status} in HTML"
             );
         }

@@ -32,7 +32,7 @@ mod answer;
 mod defaults;
 mod id;
 mod model;
-mod scrub;
+pub(crate) mod scrub;
 mod sessions;
 mod transport;
 mod values;
@@ -47,4 +47,8 @@ pub use self::{
     transport::Transport,
     values::{Backend, Chain, PrivacyLevel, RpcProvider},
 };
-pub(crate) use self::{model::check_ttl, sessions::OnChange, transport::NotSent};
+pub(crate) use self::{
+    model::check_ttl,
+    sessions::{Change, OnChange},
+    transport::NotSent,
+};

@@ -125,6 +125,7 @@ impl Bucket {
 }
 
 #[cfg(test)]
+#[allow(clippy::unchecked_time_subtraction)]
 mod tests {
     use super::*;
 

@@ -20,7 +20,8 @@ use crate::{
 };
 
 const TTL: Duration = Duration::from_secs(60 * 60);
-const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+// Less than `MAX_WAIT`, so that whoever waits is told why there is no session.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
@@ -29,7 +30,7 @@ const MAX_SESSIONS: u64 = 1_000;
 ///
 /// # Default
 ///
-/// No API key, the production server, no defaults, a TTL of one hour, a `create_timeout` and `max_wait` of 30 s each, a
+/// No API key, the production server, no defaults, a TTL of one hour, a `create_timeout` of 20 s and a `max_wait` of 30 s, a
 /// `linger` of 10 s, at most 1,000 sessions, and at most 60 session calls a minute with bursts of 60. Defaults of
 /// numbers may change in a minor release.
 ///
@@ -113,7 +114,9 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets how long one create may take, retries included. Defaults to 30 s.
+    /// Sets how long one create may take, retries included. Defaults to 20 s.
+    ///
+    /// With less than `max_wait`, a request that waits in vain is told why there is no session.
     pub fn create_timeout(mut self, timeout: Duration) -> Self {
         self.create_timeout = timeout;
         self

@@ -3,10 +3,7 @@
 //! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -18,14 +15,14 @@ use super::{
     echo,
     event::{Event, RetireReason},
     janitor,
-    ledger::{Clearance, Flight, Ledger, Outcome},
+    ledger::{Clearance, Flight, Ledger, Outcome, Status},
     life::Life,
     partition::Partition,
     policy,
     session::LiveSession,
 };
 use crate::{
-    api::{CreateSession, SessionRecord, SessionsApi},
+    api::{CreateSession, SessionRecord, SessionsApi, scrub},
     clock::Reading,
     error::{Error, ErrorKind},
 };
@@ -35,7 +32,7 @@ pub(crate) struct Create {
     core: Arc<Core>,
     partition: Arc<Partition>,
     generation: u64,
-    given_up: Arc<AtomicBool>,
+    status: Arc<Status>,
     done: watch::Sender<Option<Outcome>>,
     progress: Progress,
 }
@@ -58,12 +55,12 @@ impl Create {
         flight: &Flight,
         done: watch::Sender<Option<Outcome>>,
     ) -> Self {
-        let (generation, given_up) = (flight.generation, flight.given_up.clone());
+        let (generation, status) = (flight.generation, flight.status.clone());
         Self {
             core,
             partition,
             generation,
-            given_up,
+            status,
             done,
             progress: Progress::Queued,
         }
@@ -77,67 +74,72 @@ impl Create {
             () = core.abandoned() => return,
             outcome = self.fly() => outcome,
         };
-        self.land(outcome);
-        janitor::tend(&core).await;
+        if let Some(outcome) = outcome {
+            self.land(outcome);
+            janitor::tend(&core).await;
+        }
     }
 
-    async fn fly(&mut self) -> Outcome {
-        self.queue().await?;
+    /// `None` once nobody wants it any more; whoever waits then looks again.
+    async fn fly(&mut self) -> Option<Outcome> {
+        if let Err(error) = self.queue().await? {
+            return Some(Err(error));
+        }
         let begun = self.core.now();
         let mut tries = 0;
         loop {
             tries += 1;
-            self.progress = Progress::Calling;
+            self.calling(true);
             let outcome = self.call(begun).await;
-            self.progress = Progress::Pausing;
-            let Err(error) = outcome else { return outcome };
+            self.calling(false);
+            let Err(error) = outcome else {
+                return Some(outcome);
+            };
             // The pace concerns everybody at once, other failures only those who wait for this create.
             let paced = error.kind() == ErrorKind::RateLimited;
             let error = if paced { self.hold_back(error) } else { error };
-            match self.core.with_rng(|rng| policy::retry(&error, tries, rng)) {
-                Some(pause) if self.pause(pause, begun).await => {}
-                _ => return Err(if paced { error } else { self.hold_back(error) }),
+            let pause = self.core.with_rng(|rng| policy::retry(&error, tries, rng));
+            let again = match pause {
+                Some(pause) => self.pause(pause, begun).await?,
+                None => false,
+            };
+            if !again {
+                return Some(Err(if paced { error } else { self.hold_back(error) }));
             }
         }
     }
 
     /// Waits until the first call may be made, as long as callers would.
-    async fn queue(&mut self) -> Result<(), Error> {
+    async fn queue(&mut self) -> Option<Result<(), Error>> {
         let patience = self.core.patience();
         let since = self.core.now();
         loop {
             let now = self.core.now();
-            match self.clear(now) {
-                Clearance::Granted => return Ok(()),
-                Clearance::Wait(wait, error) => {
-                    if now.since(since) + wait > patience {
-                        return Err(error);
-                    }
-                    if !self.nap(wait).await {
-                        return Err(Error::shutdown());
-                    }
-                }
+            let (wait, error) = match self.clear(now)? {
+                Clearance::Granted => return Some(Ok(())),
+                Clearance::Wait(wait, error) => (wait, error),
+            };
+            let worth_it = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
+            if !worth_it || now.since(since) + wait > patience {
+                return Some(Err(error));
+            }
+            if !self.nap(wait).await {
+                return Some(Err(Error::shutdown()));
             }
         }
     }
 
-    /// Waits for the next call; `false` if there is no time for one, or nobody to make it for.
-    async fn pause(&mut self, pause: Duration, begun: Reading) -> bool {
+    /// Waits for the next call; `false` if there is no time for one.
+    async fn pause(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
         let mut wait = pause;
         loop {
             let waited = self.core.now().since(begun);
-            if waited + wait >= self.core.settings.create_timeout || !self.nap(wait).await {
-                return false;
+            let timeout = self.core.settings.create_timeout;
+            if waited.saturating_add(wait) >= timeout || !self.nap(wait).await {
+                return Some(false);
             }
-            if !self
-                .core
-                .ledger()
-                .is_flying(self.partition.id, self.generation)
-            {
-                return false;
-            }
-            match self.clear(self.core.now()) {
-                Clearance::Granted => return true,
+            match self.clear(self.core.now())? {
+                Clearance::Granted => return Some(true),
                 Clearance::Wait(more, _) => wait = more,
             }
         }
@@ -152,14 +154,27 @@ impl Create {
         }
     }
 
-    fn clear(&mut self, now: Reading) -> Clearance {
+    /// Asks for the next call. `None` if another create has taken the place of this one.
+    fn clear(&mut self, now: Reading) -> Option<Clearance> {
         let mut ledger = self.core.ledger();
+        if !ledger.is_flying(self.partition.id, self.generation) {
+            return None;
+        }
         let clearance = ledger.clear(&self.partition, Purpose::Create, now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;
         }
-        clearance
+        Some(clearance)
+    }
+
+    fn calling(&mut self, calling: bool) {
+        self.progress = if calling {
+            Progress::Calling
+        } else {
+            Progress::Pausing
+        };
+        self.status.calling.store(calling, Ordering::Release);
     }
 
     fn hold_back(&self, error: Error) -> Error {
@@ -204,12 +219,14 @@ impl Create {
                 self.generation,
                 partition.clone(),
                 life,
+                core.now(),
             ))
         };
         match echo::check(record, &partition.defaults, ttl) {
             Ok(granted) => {
                 let session = session(granted.life);
                 for name in granted.unknown {
+                    let name = scrub::text(&name, &[]);
                     core.emit(Event::UnknownDefault {
                         session: session.reference(),
                         name,
@@ -233,7 +250,7 @@ impl Create {
             let current = self.end(&mut ledger);
             match &outcome {
                 Ok(session) => {
-                    ledger.succeeded(&self.partition);
+                    ledger.succeeded(&self.partition, session.life.born());
                     self.succeed(session, current)
                 }
                 Err(error) => self.fail(error),
@@ -248,7 +265,7 @@ impl Create {
         if self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, self.core.now());
         }
-        if self.progress != Progress::Calling && self.given_up.load(Ordering::Acquire) {
+        if self.progress != Progress::Calling && self.status.given_up.load(Ordering::Acquire) {
             // It ended after all, and what came of it is known or counted.
             self.core.observer.take_back_orphan();
         }
@@ -277,9 +294,13 @@ impl Create {
 
     fn fail(&self, error: &Error) -> Event {
         let (core, error, now) = (&self.core, error.clone(), self.core.now());
-        match core.current(self.partition.id, now) {
+        let current = core
+            .cached(self.partition.id)
+            .filter(|session| session.is_usable(now));
+        match current {
             Some(session) => {
-                session.renew_again_at(now.monotonic + error.retry_after().unwrap_or_default());
+                let pause = error.retry_after().unwrap_or_default();
+                session.renew_again_at(now.monotonic.saturating_add(pause));
                 let usable_for = session.life.usable_for(now);
                 Event::RenewalFailed {
                     session: session.reference(),
@@ -297,12 +318,16 @@ impl Drop for Create {
         if self.progress == Progress::Landed {
             return;
         }
-        // The task was ended half-way, by its runtime or by a panic in the transport.
+        // The task was ended half-way: by its runtime, by a panic in the transport, or because nobody wants it.
         let calling = self.progress == Progress::Calling;
         let core = self.core.clone();
         self.end(&mut core.ledger());
-        if calling && !self.given_up.load(Ordering::Acquire) {
+        if let Some(session) = core.cached(self.partition.id) {
+            session.renew_again_at(Duration::ZERO);
+        }
+        if calling && !self.status.given_up.load(Ordering::Acquire) {
             core.emit(Event::PossibleOrphan { error: None });
         }
+        core.wake_janitor();
     }
 }

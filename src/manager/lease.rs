@@ -84,7 +84,8 @@ impl InFlight {
         !self.lingers_for(now).is_zero()
     }
 
-    fn linger(&self, until: Duration) {
+    /// Counts as used until then, in monotonic time.
+    pub(crate) fn linger(&self, until: Duration) {
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
         self.linger_until.fetch_max(until, Ordering::AcqRel);
     }

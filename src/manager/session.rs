@@ -22,6 +22,9 @@ use crate::{
     secret::Fingerprint,
 };
 
+/// How long a new session counts as used by those who waited for it.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// A session that the server has made for this process.
 pub(crate) struct LiveSession {
     pub(crate) id: SessionId,
@@ -31,6 +34,7 @@ pub(crate) struct LiveSession {
     pub(crate) partition: Arc<Partition>,
     pub(crate) life: Life,
     pub(crate) in_flight: InFlight,
+    made_at: Reading,
     /// When the next request may start a renewal, in milliseconds of monotonic time.
     renew_at: AtomicU64,
 }
@@ -41,6 +45,7 @@ impl LiveSession {
         generation: u64,
         partition: Arc<Partition>,
         life: Life,
+        made_at: Reading,
     ) -> Self {
         let header = id.to_header();
         Self {
@@ -50,6 +55,7 @@ impl LiveSession {
             partition,
             life,
             in_flight: InFlight::default(),
+            made_at,
             renew_at: AtomicU64::new(0),
         }
     }
@@ -57,6 +63,11 @@ impl LiveSession {
     /// Whether a request may be given this session. Only a [`Lease`](super::Lease) makes certain.
     pub(crate) fn is_usable(&self, now: Reading) -> bool {
         self.life.phase(now) != Phase::Over && !self.in_flight.is_retired()
+    }
+
+    /// Retires the session if nobody uses it, and those who waited for it have had time to.
+    pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
+        now.since(self.made_at) >= SETTLE && self.in_flight.retire_if_idle(now)
     }
 
     /// Returns whether the caller is the one to start a renewal, which nobody else does before `again_at`.

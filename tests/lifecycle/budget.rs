@@ -117,6 +117,36 @@ async fn every_span_of_time_keeps_the_bound_whatever_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_create_that_is_fenced_while_it_waits_for_its_call_makes_none() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .ttl(60 * SECOND)
+        .call_budget(6, 1)
+        .build()
+        .unwrap();
+    let first = manager.session().await.unwrap();
+    pass(46.0).await;
+    // Another key has the token that the renewal needs.
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", "wrong".parse().unwrap());
+    drop(setup.service(&manager).oneshot(request).await);
+    pass(3.0).await;
+    setup.call(&manager).await.unwrap();
+    manager.invalidate(first.generation());
+    setup.call(&manager).await.unwrap();
+    pass(30.0).await;
+    assert_eq!(
+        setup.creates(),
+        3,
+        "the first, the wrong key's and the last"
+    );
+    assert_eq!(setup.sipher.live_sessions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_finds_the_budget_used_up_is_told_when_there_is_more() {
     let setup = Setup::new();
     let manager = setup.builder().call_budget(1, 1).build().unwrap();

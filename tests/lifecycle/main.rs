@@ -1,5 +1,8 @@
 //! The life of a session, in virtual time.
 
+// Helpers outside of tests, and a look at how long things took.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
