@@ -27,7 +27,11 @@ impl Setup {
     pub fn new() -> Self {
         let sipher = FakeSipher::new();
         let key = sipher.api_key(Tier::Pro);
-        Self { sipher, key, clock: TestClock::new() }
+        Self {
+            sipher,
+            key,
+            clock: TestClock::new(),
+        }
     }
 
     /// A manager whose default is the chain `near`, which the server never chooses by itself.
@@ -56,7 +60,8 @@ impl Setup {
     /// The calls that were not about sessions.
     pub fn uses(&self) -> Vec<Exchange> {
         let log = self.sipher.log().into_iter();
-        log.filter(|exchange| exchange.operation == Operation::Other).collect()
+        log.filter(|exchange| exchange.operation == Operation::Other)
+            .collect()
     }
 
     pub fn creates(&self) -> usize {
