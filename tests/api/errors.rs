@@ -107,7 +107,7 @@ async fn a_used_up_day_says_when_it_ends(world: World) {
     let error = create(&world).await;
     assert_is(&error, ErrorKind::Quota, 429, "DAILY_QUOTA_EXCEEDED");
     assert!(error.details().unwrap()["resetAt"].is_string());
-    // The fake's day starts at 18:00; a real clock may have moved on by the time of this call.
+    // The fake's clock starts at 18:00, six hours before the day ends.
     let wait = error.retry_after().unwrap();
     assert!(wait <= Duration::from_secs(6 * 3600) && wait > Duration::from_secs(5 * 3600));
 }

@@ -1,6 +1,7 @@
 //! The four typed operations, over every kind of transport.
 #![allow(clippy::unwrap_used)] // helpers are tests too
 
+mod bounds;
 mod errors;
 mod faults;
 mod operations;

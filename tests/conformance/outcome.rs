@@ -11,6 +11,11 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    pub(crate) async fn read(response: reqwest::Response) -> Result<Self, BoxError> {
+        let status = response.status().as_u16();
+        Ok(Self::answered(status, &response.bytes().await?))
+    }
+
     pub(crate) fn failed(error: &BoxError) -> Self {
         Self::Failed(ours(error))
     }

@@ -1,7 +1,7 @@
 //! A request that every world can send.
 
 use bytes::Bytes;
-use http::Request;
+use http::{Extensions, Request};
 use http_body_util::Full;
 use sipher_session::{NoSession, SessionDefaults};
 
@@ -88,4 +88,12 @@ impl Spec {
         let request = request.header("content-type", "application/json");
         request.body(Full::from(self.body)).unwrap()
     }
+}
+
+/// The same call, and the extensions that travel beside it.
+pub(crate) fn for_reqwest(call: Call) -> (reqwest::Request, Extensions) {
+    let (mut head, body) = call.into_parts();
+    let extensions = std::mem::take(&mut head.extensions);
+    let call = Request::from_parts(head, reqwest::Body::wrap(body));
+    (call.try_into().unwrap(), extensions)
 }

@@ -1,15 +1,14 @@
 //! The four ways through the layer, behind one door.
 
-use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Extensions, Response};
+use http::Response;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client as HyperClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use reqwest::Request as ReqwestRequest;
 use sipher_session::{
     BoxError, Chain, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder,
     api::Transport,
@@ -21,7 +20,7 @@ use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use crate::{
     outcome::Outcome,
-    spec::{Call, Spec},
+    spec::{Call, Spec, for_reqwest},
 };
 
 /// Two servers, of which only the first is Sipher to the manager, and a client to both.
@@ -150,16 +149,16 @@ impl World {
             }
             Client::ReqwestService(client) => {
                 assert!(!spec.has_extensions(), "reqwest keeps them to itself");
-                let (request, _) = for_reqwest(call).await;
-                read(layer.layer(client.clone()).oneshot(request).await?).await
+                let (request, _) = for_reqwest(call);
+                Outcome::read(layer.layer(client.clone()).oneshot(request).await?).await
             }
             Client::ReqwestMiddleware(client) => {
-                let (request, mut extensions) = for_reqwest(call).await;
+                let (request, mut extensions) = for_reqwest(call);
                 let client = reqwest_middleware::ClientBuilder::new(client.clone())
                     .with(layer.clone())
                     .build();
                 let response = client.execute_with_extensions(request, &mut extensions);
-                read(response.await?).await
+                Outcome::read(response.await?).await
             }
         }
     }
@@ -175,6 +174,15 @@ impl World {
         self.sipher.count(Operation::Create)
     }
 
+    /// Lets the server see what was begun before: by a call that comes after it, and in virtual time by a pause.
+    pub(crate) async fn settle(&self, layer: &SessionLayer) {
+        if let Client::InProcess(_) = self.client {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let health = self.send(layer, Spec::get("/v1/health")).await;
+        assert_eq!(health.status(), 200);
+    }
+
     /// The id of the last call's session.
     #[track_caller]
     pub(crate) fn last_id(&self) -> String {
@@ -183,17 +191,4 @@ impl World {
             other => panic!("expected a live session, got {other:?}"),
         }
     }
-}
-
-async fn for_reqwest(call: Call) -> (ReqwestRequest, Extensions) {
-    let (mut head, body) = call.into_parts();
-    let extensions = std::mem::take(&mut head.extensions);
-    let body: Result<_, Infallible> = body.collect().await;
-    let call = http::Request::from_parts(head, body.unwrap().to_bytes());
-    (call.try_into().unwrap(), extensions)
-}
-
-async fn read(response: reqwest::Response) -> Result<Outcome, BoxError> {
-    let status = response.status().as_u16();
-    Ok(Outcome::answered(status, &response.bytes().await?))
 }
