@@ -91,6 +91,7 @@ async fn a_request_to_another_origin_is_handed_on_as_it_is() {
     for uri in [
         "https://other.example/v1/stealth/generate",
         "http://sipher.sip-protocol.org/v1/stealth/generate",
+        "http://sipher.sip-protocol.org:443/v1/stealth/generate",
         "https://sipher.sip-protocol.org:8443/v1/stealth/generate",
         "https://sipher.sip-protocol.org@other.example/v1/stealth/generate",
         "/v1/stealth/generate",
