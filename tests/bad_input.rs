@@ -55,9 +55,9 @@ fn an_api_key_that_no_header_can_carry_is_refused_without_being_shown() {
 #[test]
 fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
     for (url, what) in [
-        ("", "is not a URL"),
-        ("https://", "is not a URL"),
-        ("https:///v1", "is not a URL"),
+        ("", "is empty"),
+        ("https://", "has no host"),
+        ("https:///v1", "has no host"),
         ("https://:443", "has no host"),
         ("sipher.example", "has no scheme"),
         ("sipher.example:443", "has no scheme"),
@@ -66,16 +66,24 @@ fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
             "ftp://sipher.example",
             "has a scheme other than http and https",
         ),
-        ("https://sipher.example?x=1", "has a query"),
         ("https://sipher.example/v1?", "has a query"),
         ("https://sipher.example#top", "has a fragment"),
-        ("https://sipher.example:http", "has a port that is none"),
-        ("https://sipher.example:65536", "has a port that is none"),
-        ("https://sipher.example:", "has a port that is none"),
+        (
+            "https://sipher.example:http",
+            "has a port that is not a number from 1 to 65535",
+        ),
+        (
+            "https://sipher.example:65536",
+            "has a port that is not a number from 1 to 65535",
+        ),
+        (
+            "https://sipher.example:",
+            "has a port that is not a number from 1 to 65535",
+        ),
         ("https://sipher .example", "is not a URL"),
         (
             "https://sipher.example/a/../b",
-            "has a path with `..` in it",
+            "has a path with `.` or `..` segments",
         ),
     ] {
         assert_refused(
@@ -85,6 +93,15 @@ fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
             ),
         );
     }
+}
+
+#[test]
+fn a_query_in_a_base_url_is_refused_without_being_shown() {
+    assert_refused(
+        SessionManager::builder().base_url("https://sipher.example?api_key=hunter2"),
+        "base_url: `https://sipher.example?…` has a query; \
+         expected a URL such as `https://sipher.sip-protocol.org`",
+    );
 }
 
 #[test]
@@ -147,8 +164,8 @@ fn a_viewing_key_that_is_none_is_refused_without_being_shown() {
     for (key, characters) in [("", 0), ("0x", 2), ("feedbeef", 8), ("0xfeedbeef ", 11)] {
         let defaults = SessionDefaults::new().default_viewing_key(key);
         let message = format!(
-            "defaults.default_viewing_key: is not `0x` followed by hexadecimal digits \
-             (a secret of {characters} characters, not shown)"
+            "defaults.default_viewing_key: is a secret of {characters} characters that is not shown; \
+             expected `0x` followed by hexadecimal digits"
         );
         assert_refused(SessionManager::builder().defaults(defaults), &message);
     }

@@ -126,8 +126,8 @@ fn settings_that_can_be_read_are_checked_when_the_manager_is_built() {
         ),
         (
             json!({"defaults": {"default_viewing_key": "abcd"}}),
-            "defaults.default_viewing_key: is not `0x` followed by hexadecimal digits \
-             (a secret of 4 characters, not shown)",
+            "defaults.default_viewing_key: is a secret of 4 characters that is not shown; \
+             expected `0x` followed by hexadecimal digits",
         ),
     ] {
         let read: SessionConfig = serde_json::from_value(config.clone()).unwrap();

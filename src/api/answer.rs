@@ -164,7 +164,9 @@ fn describe_details(text: &mut String, details: Option<&Value>) {
 fn redirected_to(response: &Response<Bytes>) -> Option<String> {
     let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
     let location: http::Uri = location.parse().ok()?;
-    Some(format!("{}://{}", location.scheme_str()?, location.host()?))
+    let port = location.port_u16().map(|port| format!(":{port}"));
+    let (scheme, host) = (location.scheme_str()?, location.host()?);
+    Some(format!("{scheme}://{host}{}", port.unwrap_or_default()))
 }
 
 fn retry_after(response: &Response<Bytes>, body: Option<&FailureBody>) -> Option<Duration> {

@@ -1,7 +1,6 @@
 //! The layer as a tower service: what it owes to the service below it, and to whoever calls it.
 #![allow(clippy::unwrap_used)] // helpers are tests too
 
-#[allow(unreachable_pub)]
 #[path = "../support/mod.rs"]
 mod support;
 

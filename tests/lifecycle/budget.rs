@@ -64,7 +64,7 @@ async fn every_span_of_time_keeps_the_bound_whatever_fails() {
             .ttl(60 * SECOND)
             .build()
             .unwrap();
-        let budget = |span| 5 + span as u64 / 2;
+        let budget = |span: u64| 5 + span / 2;
         let mut random = fastrand::Rng::with_seed(seed);
         let keys: Vec<_> = (0..8)
             .map(|_| setup.sipher.api_key(sipher_session::testing::Tier::Pro))

@@ -1,7 +1,11 @@
 //! The life of a session, in virtual time.
 
 // Helpers outside of tests, and a look at how long things took.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::unchecked_time_subtraction
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
