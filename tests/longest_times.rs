@@ -1,7 +1,6 @@
 //! What `build` lets through must not panic later: times without end, as "never give up" is often written.
 #![allow(clippy::unwrap_used)] // helpers are tests too
 
-#[allow(unreachable_pub)]
 mod support;
 
 use std::time::Duration;
