@@ -77,7 +77,7 @@ async fn attend(core: &Arc<Core>, attendant: u64) {
         let wait = match core.retirement.next(attendant, core.now()) {
             Next::Done => return,
             Next::Wait(wait) => wait,
-            Next::Delete(session) => match attempt(core, &session).await {
+            Next::Delete(sessions) => match attempt_all(core, &sessions).await {
                 Some(wait) => wait,
                 None => continue,
             },
@@ -91,6 +91,16 @@ async fn attend(core: &Arc<Core>, attendant: u64) {
 }
 
 /// Returns how long nothing can be deleted, if that is so.
+async fn attempt_all(core: &Core, sessions: &[Arc<LiveSession>]) -> Option<Duration> {
+    for session in sessions {
+        if let Some(wait) = attempt(core, session).await {
+            return Some(wait);
+        }
+    }
+    None
+}
+
+/// The same for one.
 async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
     let clearance = core

@@ -20,6 +20,8 @@ use super::{
 };
 use crate::{api::SessionId, clock::Reading, error::Error};
 
+/// How many are handed out to be deleted before the queue is looked at again.
+const AT_ONCE: usize = 64;
 /// An attendant looks at the queue at least this often, so that one on a stalled runtime is noticed.
 const LOOK: Duration = Duration::from_secs(15);
 /// An attendant that was not seen for so long is replaced.
@@ -79,8 +81,8 @@ struct Attendance {
 /// What there is to do next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Delete this one, which stays here until it is done.
-    Delete(Arc<LiveSession>),
+    /// Delete these, which stay here until it is done.
+    Delete(Vec<Arc<LiveSession>>),
     /// Look again after so much time, or when woken.
     Wait(Duration),
     /// Nothing is left.
@@ -212,13 +214,24 @@ impl Retirement {
         });
         self.settle_pinned(&mut queue, now);
         self.let_expire(&mut queue, now);
-        let waits = queue
+        let ready = queue
             .retired
             .iter()
-            .map(|retired| (wait_for(retired, now), &retired.session));
-        match waits.min_by_key(|(wait, _)| *wait) {
-            Some((Duration::ZERO, session)) => Next::Delete(session.clone()),
-            Some((wait, _)) => Next::Wait(wait.min(LOOK)),
+            .filter(|retired| wait_for(retired, now).is_zero());
+        let ready: Vec<_> = ready
+            .take(AT_ONCE)
+            .map(|retired| retired.session.clone())
+            .collect();
+        if !ready.is_empty() {
+            return Next::Delete(ready);
+        }
+        match queue
+            .retired
+            .iter()
+            .map(|retired| wait_for(retired, now))
+            .min()
+        {
+            Some(wait) => Next::Wait(wait.min(LOOK)),
             None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
             None => {
                 // Under the same lock as the look: whatever comes later starts its own attendant.
