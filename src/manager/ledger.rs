@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::{
     budget::{Bucket, CallBudget, Purpose},
+    hold::{Hold, hold},
     partition::{KeyId, Partition, PartitionId},
     policy::{self, FLOOR, Reach},
     session::LiveSession,
@@ -28,11 +29,6 @@ use crate::{
 /// How a create ended, for everybody who waited for it.
 pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
 
-/// How long a lapsed hold is remembered, so that the next failure still counts as one more in a row.
-const REMEMBER: Duration = Duration::from_secs(10 * 60);
-
-/// How long others wait for who tries whether a hold is over.
-const PROBE: Duration = Duration::from_secs(30);
 /// How much later than its own deadline a create counts as lost.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -60,71 +56,6 @@ impl Status {
     fn give_up(&self) -> bool {
         self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
     }
-}
-
-/// A failure that holds others back.
-#[derive(Debug)]
-struct Hold {
-    since: Reading,
-    pause: Duration,
-    error: Error,
-    failures: u32,
-    /// Since when somebody tries whether it is over. The others wait for what comes of it.
-    probed: Option<Reading>,
-}
-
-impl Hold {
-    fn new(error: Error, failures: u32, now: Reading) -> Self {
-        let pause = policy::consequence(&error, failures).pause;
-        Self {
-            since: now,
-            pause,
-            error,
-            failures,
-            probed: None,
-        }
-    }
-
-    fn left(&self, now: Reading) -> Duration {
-        let probe = self.probed.map_or(Duration::ZERO, |since| {
-            PROBE.saturating_sub(now.since(since))
-        });
-        self.pause.saturating_sub(now.since(self.since)).max(probe)
-    }
-
-    fn is_active(&self, now: Reading) -> bool {
-        !self.left(now).is_zero()
-    }
-
-    fn error(&self, now: Reading) -> Error {
-        self.error.clone().with_retry_after(self.left(now))
-    }
-
-    fn is_forgotten(&self, now: Reading) -> bool {
-        now.since(self.since) > self.pause.saturating_add(REMEMBER)
-    }
-}
-
-/// Puts a failure into a place that may hold an earlier one.
-fn hold(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
-    let failures = match place.as_ref().filter(|before| !before.is_forgotten(now)) {
-        // Failures that come while one holds already are of the same moment, not one more in a row.
-        Some(before) if before.error.kind() == error.kind() => {
-            let lapsed = before.pause <= now.since(before.since);
-            before.failures.saturating_add(u32::from(lapsed))
-        }
-        _ => 1,
-    };
-    let after = Hold::new(error, failures, now);
-    let error = after.error(now);
-    // A milder failure does not end what a harder one began.
-    let harder = place
-        .as_ref()
-        .is_some_and(|before| before.probed.is_none() && before.left(now) > after.pause);
-    if !harder {
-        *place = Some(after);
-    }
-    error
 }
 
 #[derive(Debug, Default)]
@@ -328,7 +259,7 @@ impl Ledger {
         self.partitions.entry(partition.id).or_default().last_call = Some(now);
         if let (Purpose::Create, Some(Some(hold))) = (purpose, self.keys.get_mut(&partition.key_id))
         {
-            hold.probed = Some(now);
+            hold.probe(now);
         }
         Clearance::Granted
     }
@@ -336,7 +267,7 @@ impl Ledger {
     /// A create that was sent at `sent` succeeded: what held it back until then is forgotten.
     pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
         if let Some(hold) = self.keys.get_mut(&partition.key_id) {
-            hold.take_if(|hold| hold.since.monotonic <= sent.monotonic);
+            hold.take_if(|hold| hold.began_before(sent));
         }
         if let Some(entry) = self.partitions.get_mut(&partition.id) {
             entry.hold = None;

@@ -12,9 +12,10 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `admit` | what one request needs before it may be sent |
-//! | `core` | from a partition to a lease on its session |
+//! | `acquire`, `core` | from a partition to a lease on its session; what all handles share |
+//! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
 //! | `create`, `echo`, `policy` | one create; is it what was asked for; what follows if not |
-//! | `ledger`, `budget` | what is under way and held back; the bound on calls |
+//! | `ledger`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 
@@ -27,6 +28,7 @@ mod core;
 mod create;
 mod echo;
 mod event;
+mod hold;
 mod identity;
 mod janitor;
 mod lease;
