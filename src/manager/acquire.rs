@@ -36,10 +36,16 @@ impl SessionManager {
         let core = self.core();
         let now = core.now();
         let session = core.cached(id)?;
+        if session.is_suspect(core.suspicion.signs()) {
+            return None;
+        }
         match session.life.phase(now) {
             Phase::Over => return None,
+            Phase::Fresh if core.is_to_be_verified(&session, now) => {
+                core.follow_up(&session, Some(&session), now);
+            }
             Phase::Fresh => {}
-            Phase::Aging => core.renew(&session, now),
+            Phase::Aging => core.follow_up(&session, None, now),
         }
         Lease::on(&session, self)
     }
@@ -93,7 +99,7 @@ impl SessionManager {
                 biased;
                 _ = core.closed() => return Err(Error::shutdown()),
                 outcome = flight.outcome.wait_for(Option::is_some) => match outcome.as_deref() {
-                    Ok(Some(Ok(session))) if session.is_usable(core.now()) => {
+                    Ok(Some(Ok(session))) if core.is_good(session, core.now()) => {
                         if let Some(lease) = Lease::on(session, self) {
                             return Ok(lease);
                         }
@@ -123,7 +129,8 @@ impl Core {
             return Err(Error::shutdown());
         }
         let now = self.now();
-        if let Some(session) = self.find(partition.id, now) {
+        let found = self.find(partition.id, now);
+        if let Some(session) = found.clone().filter(|session| self.is_good(session, now)) {
             drop(ledger);
             janitor::start(self);
             return Ok(Joined::Session(session));
@@ -136,7 +143,9 @@ impl Core {
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
         ledger.check(partition, self.patience(), now)?;
-        let (flight, create) = self.begin(&mut ledger, partition, now);
+        // One that needs a successor soon gets it at once, one that does not is asked about first.
+        let suspect = found.filter(|session| session.life.phase(now) == Phase::Fresh);
+        let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
         drop(ledger);
         runtime.spawn(create.run());
@@ -160,8 +169,20 @@ impl Core {
         Some(pinned)
     }
 
-    /// Starts a renewal in the background, unless there is one or it was not long ago that one failed.
-    fn renew(self: &Arc<Self>, session: &Arc<LiveSession>, now: Reading) {
+    fn is_to_be_verified(&self, session: &LiveSession, now: Reading) -> bool {
+        self.settings
+            .verify_every
+            .is_some_and(|every| now.since(*session.alive_at()) >= every)
+    }
+
+    /// Starts a renewal, or a check of `suspect`, in the background; unless there is one under way, or it was not long
+    /// ago that one failed.
+    fn follow_up(
+        self: &Arc<Self>,
+        session: &Arc<LiveSession>,
+        suspect: Option<&Arc<LiveSession>>,
+        now: Reading,
+    ) {
         let Ok(runtime) = runtime() else { return };
         // A renewal that does not end is given up by then, and another begun.
         let again_at = now.monotonic.saturating_add(self.settings.create_timeout);
@@ -176,7 +197,7 @@ impl Core {
         }
         match ledger.check(partition, self.patience(), now) {
             Ok(()) => {
-                let (_, create) = self.begin(&mut ledger, partition, now);
+                let (_, create) = self.begin(&mut ledger, partition, suspect.cloned(), now);
                 drop(ledger);
                 runtime.spawn(create.run());
             }
@@ -191,12 +212,13 @@ impl Core {
         self: &Arc<Self>,
         ledger: &mut Ledger,
         partition: &Arc<Partition>,
+        suspect: Option<Arc<LiveSession>>,
         now: Reading,
     ) -> (Flight, Create) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let (done, outcome) = watch::channel::<Option<Outcome>>(None);
         let flight = ledger.begin(partition.id, generation, outcome, now);
-        let create = Create::new(self.clone(), partition.clone(), &flight, done);
+        let create = Create::new(self.clone(), partition.clone(), suspect, &flight, done);
         (flight, create)
     }
 

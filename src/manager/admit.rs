@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -55,6 +55,17 @@ pub(crate) trait Outgoing {
     fn headers_mut(&mut self) -> &mut HeaderMap;
     /// What its sender says about it, where the client has room for that.
     fn extensions(&self) -> Option<&Extensions>;
+}
+
+/// A response of any client's, as far as this crate looks at it.
+pub(crate) trait Incoming {
+    fn status(&self) -> StatusCode;
+}
+
+impl<B> Incoming for http::Response<B> {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
 }
 
 /// A request that may go out, now or as soon as there is a session for it.

@@ -55,6 +55,7 @@ pub struct SessionManagerBuilder {
     create_timeout: Duration,
     max_wait: Duration,
     linger: Duration,
+    verify_every: Option<Duration>,
     on_no_session: OnNoSession,
     max_sessions: u64,
     call_budget: (u32, u32),
@@ -74,6 +75,7 @@ impl SessionManagerBuilder {
             create_timeout: CREATE_TIMEOUT,
             max_wait: MAX_WAIT,
             linger: LINGER,
+            verify_every: None,
             on_no_session: OnNoSession::Fail,
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
@@ -133,6 +135,16 @@ impl SessionManagerBuilder {
     /// Sets how long a request that its caller dropped still counts as using its session. Defaults to 10 s.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
+        self
+    }
+
+    /// Has the server asked whether it still knows a session that is in use, each time that so much time has passed.
+    /// Defaults to never.
+    ///
+    /// A server that restarts forgets its sessions. Most restarts are noticed, because a call meets them; this finds the
+    /// others, at the price of one session call each time. Requests do not wait for it.
+    pub fn verify_every(mut self, interval: Duration) -> Self {
+        self.verify_every = Some(interval);
         self
     }
 
@@ -222,6 +234,7 @@ impl SessionManagerBuilder {
             create_timeout: self.create_timeout,
             max_wait: self.max_wait,
             linger: self.linger,
+            verify_every: self.verify_every,
             on_no_session: self.on_no_session,
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?,

@@ -24,6 +24,7 @@ use super::{
     retire::Retirement,
     session::LiveSession,
     shutdown::{self, ShutdownReport},
+    suspicion::Suspicion,
 };
 use crate::{
     api::Transport,
@@ -48,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) create_timeout: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) linger: Duration,
+    pub(crate) verify_every: Option<Duration>,
     pub(crate) on_no_session: OnNoSession,
     pub(crate) max_sessions: u64,
     pub(crate) budget: CallBudget,
@@ -65,6 +67,7 @@ pub(crate) struct Core {
     /// Taken before the lock inside `retirement`, never after it.
     ledger: Mutex<Ledger>,
     pub(crate) generations: AtomicU64,
+    pub(crate) suspicion: Suspicion,
     stage: watch::Sender<Stage>,
     /// The shutdown under way or done.
     ending: Mutex<Option<watch::Receiver<Option<ShutdownReport>>>>,
@@ -102,6 +105,7 @@ impl Core {
             rng: Mutex::new(rng),
             live,
             generations: AtomicU64::new(0),
+            suspicion: Suspicion::default(),
             stage: watch::Sender::new(Stage::Open),
             ending: Mutex::default(),
         }
@@ -157,6 +161,21 @@ impl Core {
     pub(crate) async fn abandoned(&self) {
         let mut stage = self.stage.subscribe();
         let _ = stage.wait_for(|stage| *stage == Stage::Abandoned).await;
+    }
+
+    /// There is a sign that the server may have lost its sessions: none is given to a request before it is known to be
+    /// alive.
+    pub(crate) fn suspect(&self) {
+        if self.suspicion.raise() {
+            self.emit(Event::Suspected {
+                live_sessions: self.live.entry_count(),
+            });
+        }
+    }
+
+    /// Whether a request may be given this session as it is.
+    pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
+        session.is_usable(now) && !session.is_suspect(self.suspicion.signs())
     }
 
     pub(crate) fn linger_until(&self) -> Duration {
@@ -242,7 +261,7 @@ impl Core {
         Stats {
             live_sessions: sessions
                 .iter()
-                .filter(|session| session.is_usable(now))
+                .filter(|session| self.is_good(session, now))
                 .count() as u64,
             in_flight: in_flight as u64,
             ..self.observer.stats()

@@ -3,6 +3,7 @@
 //! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
 
 use std::{
+    ptr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -20,6 +21,7 @@ use super::{
     partition::Partition,
     policy,
     session::LiveSession,
+    suspicion,
 };
 use crate::{
     api::{CreateSession, SessionRecord, SessionsApi, scrub},
@@ -31,6 +33,8 @@ use crate::{
 pub(crate) struct Create {
     core: Arc<Core>,
     partition: Arc<Partition>,
+    /// The session that may do, if the server still knows it.
+    suspect: Option<Arc<LiveSession>>,
     generation: u64,
     status: Arc<Status>,
     done: watch::Sender<Option<Outcome>>,
@@ -52,6 +56,7 @@ impl Create {
     pub(crate) fn new(
         core: Arc<Core>,
         partition: Arc<Partition>,
+        suspect: Option<Arc<LiveSession>>,
         flight: &Flight,
         done: watch::Sender<Option<Outcome>>,
     ) -> Self {
@@ -59,6 +64,7 @@ impl Create {
         Self {
             core,
             partition,
+            suspect,
             generation,
             status,
             done,
@@ -89,9 +95,16 @@ impl Create {
         let mut tries = 0;
         loop {
             tries += 1;
-            self.calling(true);
-            let outcome = self.call(begun).await;
-            self.calling(false);
+            let outcome = self.try_once(begun).await;
+            if let (Err(error), Some(suspect)) = (&outcome, self.suspect.clone())
+                && let Some(reason) = no_use_for(error)
+            {
+                self.give_up_suspect(&suspect, reason);
+                // The same create goes on to make a successor.
+                if self.pause(policy::FLOOR, begun).await? {
+                    continue;
+                }
+            }
             let Err(error) = outcome else {
                 return Some(outcome);
             };
@@ -160,7 +173,12 @@ impl Create {
         if !ledger.is_flying(self.partition.id, self.generation) {
             return None;
         }
-        let clearance = ledger.clear(&self.partition, Purpose::Create, now);
+        let purpose = if self.suspect.is_some() {
+            Purpose::Check
+        } else {
+            Purpose::Create
+        };
+        let clearance = ledger.clear(&self.partition, purpose, now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;
@@ -183,11 +201,58 @@ impl Create {
             .failed(&self.partition, error, self.core.now())
     }
 
+    async fn try_once(&mut self, begun: Reading) -> Outcome {
+        if let Some(suspect) = self.suspect.clone() {
+            return self.check(&suspect, begun).await.map(|()| suspect);
+        }
+        self.calling(true);
+        let outcome = self.call(begun).await;
+        self.calling(false);
+        outcome
+    }
+
+    /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
+    async fn check(&self, suspect: &LiveSession, begun: Reading) -> Result<(), Error> {
+        let (core, partition) = (&self.core, &self.partition);
+        let (signs, now) = (core.suspicion.signs(), core.now());
+        let time_left = core
+            .settings
+            .create_timeout
+            .saturating_sub(now.since(begun));
+        let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+        core.observer.session_call();
+        let answer = api.timeout(time_left).get_session(&suspect.id).await;
+        let record = answer.inspect_err(|error| self.look_at(error))?;
+        echo::check(&record, &partition.defaults, core.settings.ttl)?;
+        suspect.is_alive(signs, now);
+        core.suspicion.calm();
+        Ok(())
+    }
+
+    /// Requests that bore it went without their defaults.
+    fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
+        let (core, now) = (&self.core, self.core.now());
+        let unknown_for = now.since(*suspect.alive_at());
+        core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
+        core.emit(Event::Lost {
+            session: suspect.reference(),
+            unknown_for,
+            requests: suspect.uses(),
+        });
+        self.suspect = None;
+    }
+
+    fn look_at(&self, error: &Error) {
+        if suspicion::in_session_call(error) {
+            self.core.suspect();
+        }
+    }
+
     /// One call, already counted in the budget.
     async fn call(&self, begun: Reading) -> Outcome {
         let (core, partition) = (&self.core, &self.partition);
         // From before the call: the way to the server is taken from the session's life.
-        let born = core.now();
+        let (born, signs) = (core.now(), core.suspicion.signs());
         let time_left = core
             .settings
             .create_timeout
@@ -196,8 +261,9 @@ impl Create {
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.observer.session_call();
         match api.timeout(time_left).create_session(&request).await {
-            Ok(record) => self.accept(&record, born),
+            Ok(record) => self.accept(&record, born, signs),
             Err(error) => {
+                self.look_at(&error);
                 if error.is_unknown_outcome() {
                     core.emit(Event::PossibleOrphan {
                         error: Some(error.clone()),
@@ -208,7 +274,7 @@ impl Create {
         }
     }
 
-    fn accept(&self, record: &SessionRecord, born: Reading) -> Outcome {
+    fn accept(&self, record: &SessionRecord, born: Reading, signs: u64) -> Outcome {
         let (core, partition) = (&self.core, &self.partition);
         let ttl = core.settings.ttl;
         let session = |life| {
@@ -219,7 +285,7 @@ impl Create {
                 self.generation,
                 partition.clone(),
                 life,
-                core.now(),
+                (core.now(), signs),
             ))
         };
         match echo::check(record, &partition.defaults, ttl) {
@@ -276,6 +342,13 @@ impl Create {
     /// `current` says whether this create was still the one to bring a session for its partition.
     fn succeed(&self, session: &Arc<LiveSession>, current: bool) -> Event {
         let core = &self.core;
+        if self.suspect.is_some() {
+            // If it is fenced, whoever did that has retired it.
+            return Event::Verified {
+                session: session.reference(),
+            };
+        }
+        core.suspicion.calm();
         let usable_for = session.life.usable_for(core.now());
         let mut replaces = None;
         if !current {
@@ -298,6 +371,14 @@ impl Create {
             .cached(self.partition.id)
             .filter(|session| session.is_usable(now));
         match current {
+            Some(session) if self.suspect.is_some() => {
+                let pause = error.retry_after().unwrap_or_default();
+                session.renew_again_at(now.monotonic.saturating_add(pause));
+                Event::CheckFailed {
+                    session: session.reference(),
+                    error,
+                }
+            }
             Some(session) => {
                 let pause = error.retry_after().unwrap_or_default();
                 session.renew_again_at(now.monotonic.saturating_add(pause));
@@ -329,5 +410,14 @@ impl Drop for Create {
             core.emit(Event::PossibleOrphan { error: None });
         }
         core.wake_janitor();
+    }
+}
+
+/// Whether the answer to a check says that the session is of no use.
+fn no_use_for(error: &Error) -> Option<RetireReason> {
+    match error.kind() {
+        ErrorKind::NotFound => Some(RetireReason::Lost),
+        ErrorKind::WrongAnswer => Some(RetireReason::WrongAnswer),
+        _ => None,
     }
 }

@@ -12,6 +12,7 @@ use super::{
     policy::FLOOR,
     retire::{Next, Retirement},
     session::LiveSession,
+    suspicion,
 };
 use crate::{
     api::SessionsApi,
@@ -134,7 +135,12 @@ pub(crate) async fn delete(core: &Core, session: &LiveSession) -> Result<Deleted
     let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => true,
-        Err(error) => return Err(hold_back(core, session, error)),
+        Err(error) => {
+            if suspicion::in_session_call(&error) {
+                core.suspect();
+            }
+            return Err(hold_back(core, session, error));
+        }
     };
     core.emit(Event::Deleted {
         session: session.reference(),

@@ -257,7 +257,8 @@ impl Ledger {
             return Clearance::Wait(wait, over_budget(wait));
         }
         self.partitions.entry(partition.id).or_default().last_call = Some(now);
-        if let (Purpose::Create, Some(Some(hold))) = (purpose, self.keys.get_mut(&partition.key_id))
+        if let (Purpose::Create | Purpose::Check, Some(Some(hold))) =
+            (purpose, self.keys.get_mut(&partition.key_id))
         {
             hold.probe(now);
         }

@@ -40,6 +40,7 @@ mod policy;
 mod retire;
 mod session;
 mod shutdown;
+mod suspicion;
 
 use std::{
     fmt,

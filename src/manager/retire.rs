@@ -108,9 +108,18 @@ impl Retirement {
 
     /// Takes a session in; one that is here already stays as it is.
     pub(crate) fn retire(&self, session: &Arc<LiveSession>, reason: RetireReason) {
-        if session.in_flight.retire() {
-            self.admit(&mut self.queue(), session, reason);
+        if !session.in_flight.retire() {
+            return;
         }
+        if reason == RetireReason::Lost {
+            // There is nothing to be deleted.
+            self.observer.emit(Event::Retired {
+                session: session.reference(),
+                reason,
+            });
+            return;
+        }
+        self.admit(&mut self.queue(), session, reason);
     }
 
     /// The cache has no room for a session. One that is in use is kept until it is not.

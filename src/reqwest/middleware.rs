@@ -34,11 +34,13 @@ impl Middleware for SessionLayer {
                 lease
             }
         };
-        let response = next.run(request, extensions).await?;
-        if let Some(lease) = lease {
-            lease.complete();
+        let response = next.run(request, extensions).await;
+        match (lease, &response) {
+            (Some(lease), Ok(response)) => lease.complete_with(response.status()),
+            (Some(lease), Err(error)) => lease.fail(error),
+            (None, _) => {}
         }
-        Ok(response)
+        response
     }
 }
 

@@ -17,3 +17,4 @@ mod failures;
 mod renewal;
 mod retire;
 mod shutdown;
+mod suspicion;
