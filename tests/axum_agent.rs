@@ -46,7 +46,7 @@ impl Agent {
         };
         let first = agent.lines.recv_timeout(PATIENCE).expect("a first line");
         let address = first.strip_prefix("listening on ").expect(&first);
-        agent.address = address.to_owned();
+        address.clone_into(&mut agent.address);
         agent
     }
 
