@@ -113,7 +113,11 @@ async fn visit(agent: SocketAddr) -> Result<(), Box<dyn Error>> {
     let client = reqwest::Client::new();
     for chain in ["near", "ethereum", "near"] {
         let request = client.post(format!("http://{agent}/{chain}/address"));
-        let answer: Value = request.send().await?.error_for_status()?.json().await?;
+        let response = request.send().await?;
+        if !response.status().is_success() {
+            return Err(response.text().await?.into()); // the reason
+        }
+        let answer: Value = response.json().await?;
         println!("asked for {chain}, used {}", answer["data"]["chain"]);
         if answer["data"]["chain"] != chain {
             return Err(format!("not {chain}: {answer}").into());
