@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example axum_agent` calls itself a few times and ends; with `-- --serve` it stays until SIGTERM or
 //! Ctrl-C. `AXUM_AGENT_ADDR` is where it listens, by default on a free port of 127.0.0.1. Settings come from `SIPHER_…`
-//! variables; without an API key among them it talks to a Sipher of its own. Of the defaults, it takes the privacy level
-//! from there; each route has its own chain.
+//! variables; without an API key among them it talks to a Sipher of its own. The defaults are taken from there, but each
+//! route has its own chain.
 
 use std::{env, error::Error, future::Future, io, net::SocketAddr, time::Duration};
 
@@ -11,7 +11,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use serde_json::{Value, json};
 use sipher_session::{
-    Chain, PrivacyLevel, SessionConfig, SessionDefaults, SessionLayer, SessionManagerBuilder,
+    Chain, PrivacyLevel, SessionConfig, SessionLayer, SessionManager,
     testing::{FakeSipher, Served, Tier},
 };
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
@@ -30,22 +30,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     } else {
         None
     };
-    let base = config.base_url.as_deref();
-    let base = base.unwrap_or("https://sipher.sip-protocol.org");
-    let url = format!("{}/v1/stealth/generate", base.trim_end_matches('/'));
-    let level = config.defaults.privacy_level.clone();
-    let level = level.unwrap_or(PrivacyLevel::Shielded);
-    let sessions = SessionManagerBuilder::from_config(config)?.build()?;
+    config
+        .defaults
+        .privacy_level
+        .get_or_insert(PrivacyLevel::Shielded);
+    let sessions = SessionManager::from_config(config)?;
+    let url = format!("{}/v1/stealth/generate", sessions.base_url());
 
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(10))
         .build()?;
     let address_on = |chain| {
-        // A layer's defaults are exact, nothing is merged in: so the level is said here too.
-        let defaults = SessionDefaults::new()
-            .chain(chain)
-            .privacy_level(level.clone());
+        // A layer's defaults are exact, nothing is merged in: so they start from the manager's.
+        let defaults = sessions.defaults().chain(chain);
         let layer = SessionLayer::new(sessions.clone()).defaults(defaults);
         let http = ClientBuilder::new(client.clone()).with(layer).build();
         post(address).with_state((http, url.clone()))
@@ -76,7 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if timeout(FOR_CALLERS, server).await.is_err() {
         println!("some callers were still there");
     }
-    println!("{:#?}", sessions.shutdown(FOR_SESSIONS).await);
+    println!("{}", sessions.shutdown(FOR_SESSIONS).await);
 
     if let Some((sipher, _)) = own_sipher {
         println!("sessions still alive: {}", sipher.live_sessions());

@@ -90,6 +90,26 @@ impl Error {
         self.inner.kind
     }
 
+    /// Finds an error of this crate in the causes of another, as clients wrap it.
+    ///
+    /// ```
+    /// # fn run(error: reqwest_middleware::Error) {
+    /// if let Some(error) = sipher_session::Error::find(&error) {
+    ///     eprintln!("no session: {:?}", error.kind());
+    /// }
+    /// # }
+    /// ```
+    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
+    }
+
     /// Returns whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{Budget, Quota, RateLimited, Timeout, Unavailable};

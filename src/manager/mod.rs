@@ -65,7 +65,7 @@ pub use self::{
     shutdown::{Fate, SessionEnd, ShutdownReport},
 };
 use crate::{
-    api::{Change, SessionId, SessionsApi},
+    api::{Change, SessionDefaults, SessionId, SessionsApi},
     error::Error,
     scope::Scope,
     secret::ApiKey,
@@ -208,6 +208,17 @@ impl SessionManager {
             key,
             Some(on_change),
         )
+    }
+
+    /// Returns the defaults of requests that do not say otherwise: where to start from for a layer or a request that
+    /// differs in one of them.
+    pub fn defaults(&self) -> SessionDefaults {
+        (*self.identity().defaults().defaults).clone()
+    }
+
+    /// Returns the base URL, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        self.core().settings.base.to_string()
     }
 
     /// Returns what the manager has done so far.

@@ -1,6 +1,6 @@
 //! The end: no session is left behind that could be deleted in time.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -64,6 +64,25 @@ impl ShutdownReport {
                 fate,
             });
         }
+    }
+}
+
+/// One line for a log.
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            deleted,
+            already_gone,
+            left_to_expire,
+            failed,
+            possible_orphans,
+            ..
+        } = self;
+        write!(
+            f,
+            "{deleted} deleted, {already_gone} already gone, {left_to_expire} left to expire, {failed} failed, \
+             {possible_orphans} possible orphans"
+        )
     }
 }
 

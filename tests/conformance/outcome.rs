@@ -67,16 +67,8 @@ impl Outcome {
 /// This crate's error, wherever the client wraps it; anything else is not what a rule is about.
 #[track_caller]
 fn ours(error: &BoxError) -> Error {
-    let middleware = error.downcast_ref::<reqwest_middleware::Error>();
-    if let Some(reqwest_middleware::Error::Middleware(error)) = middleware {
-        return error.downcast_ref::<Error>().unwrap().clone();
-    }
-    let mut next = Some(&**error as &(dyn std::error::Error + 'static));
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<Error>() {
-            return error.clone();
-        }
-        next = error.source();
+    if let Some(error) = Error::find(&**error) {
+        return error.clone();
     }
     panic!("not an error of this crate: {error:?}")
 }
