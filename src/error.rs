@@ -93,6 +93,7 @@ impl Error {
     /// Finds an error of this crate in the causes of another, as clients wrap it.
     ///
     /// ```
+    /// # #[cfg(feature = "reqwest-middleware")]
     /// # fn run(error: reqwest_middleware::Error) {
     /// if let Some(error) = sipher_session::Error::find(&error) {
     ///     eprintln!("no session: {:?}", error.kind());
@@ -102,7 +103,7 @@ impl Error {
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
         while let Some(error) = next {
-            if let Some(found) = error.downcast_ref() {
+            if let Some(found) = error.downcast_ref().or_else(|| in_middleware(error)) {
                 return Some(found);
             }
             next = error.source();
@@ -200,6 +201,20 @@ impl Error {
         change(Arc::get_mut(&mut self.inner).expect("an error under construction is not shared"));
         self
     }
+}
+
+/// `reqwest_middleware` leaves the error itself out of the chain of its causes.
+#[cfg(feature = "reqwest-middleware")]
+fn in_middleware<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    match error.downcast_ref()? {
+        reqwest_middleware::Error::Middleware(error) => error.downcast_ref(),
+        reqwest_middleware::Error::Reqwest(_) => None,
+    }
+}
+
+#[cfg(not(feature = "reqwest-middleware"))]
+fn in_middleware<'a>(_: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    None
 }
 
 impl fmt::Display for Error {
