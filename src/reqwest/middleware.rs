@@ -37,7 +37,8 @@ impl Middleware for SessionLayer {
         let response = next.run(request, extensions).await;
         match (lease, &response) {
             (Some(lease), Ok(response)) => lease.complete_with(response.status()),
-            (Some(lease), Err(error)) => lease.fail(error),
+            (Some(lease), Err(Error::Reqwest(error))) => lease.fail(error),
+            (Some(lease), Err(Error::Middleware(error))) => lease.fail(&**error),
             (None, _) => {}
         }
         response
