@@ -19,9 +19,10 @@
 //!
 //! It judges a session when a request leaves the layer. What holds a request up below it, for longer than the margin
 //! that every session keeps, is out of its sight; so are redirects that a wrapped `reqwest::Client` follows, and
-//! the client's `default_headers`. A server that forgets a session before its time (a restart, say) does not say so, and
-//! is not found out yet: whoever learns of it calls [`SessionManager::invalidate`]. Blocking clients and wasm are not
-//! supported.
+//! the client's `default_headers`. A server that restarts forgets its sessions and does not say so:
+//! a call that meets the restart is understood as a sign of it, and no later request bears a session that has not been
+//! asked about; a restart that no call meets is found by [`verify_every`](SessionManagerBuilder::verify_every) alone.
+//! Blocking clients and wasm are not supported.
 //!
 //! # Quick start
 //!

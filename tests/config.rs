@@ -12,6 +12,7 @@ ttl = "1h"
 create_timeout = "20s"
 max_wait = "1m 30s"
 linger = "500ms"
+verify_every = "5m"
 on_no_session = "send_without"
 max_sessions = 50
 
@@ -165,6 +166,7 @@ fn every_variable_is_read() {
         ("SIPHER_CREATE_TIMEOUT", "20s"),
         ("SIPHER_MAX_WAIT", "90s"),
         ("SIPHER_LINGER", "500ms"),
+        ("SIPHER_VERIFY_EVERY", "5m"),
         ("SIPHER_ON_NO_SESSION", "send_without"),
         ("SIPHER_MAX_SESSIONS", "50"),
         ("SIPHER_CHAIN", "near"),

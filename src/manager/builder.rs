@@ -217,6 +217,7 @@ impl SessionManagerBuilder {
         for (name, value) in [
             ("create_timeout", self.create_timeout),
             ("max_wait", self.max_wait),
+            ("verify_every", self.verify_every.unwrap_or(Duration::MAX)),
         ] {
             if value.is_zero() {
                 return Err(Error::config(format!(
