@@ -231,7 +231,7 @@ fn default_port(scheme: &str) -> u16 {
 }
 
 /// For messages: what stands before an `@` may be a password, and what follows a `?` a key.
-fn presentable(url: &str) -> String {
+pub(crate) fn presentable(url: &str) -> String {
     let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
     let scheme = ["https://", "http://"]
         .into_iter()

@@ -93,6 +93,10 @@ fn bad_settings_are_named() {
             "max_sessions: invalid value: integer `-1`, expected u64",
         ),
         (
+            json!({"api_key": 12_345_678}),
+            "api_key: is not text; expected it in quotes",
+        ),
+        (
             json!({"api_key": "[redacted]"}),
             "api_key: is what was written in its place; expected the secret itself, or a file with it",
         ),
@@ -239,6 +243,18 @@ fn bad_variables_are_named() {
 }
 
 #[test]
+fn a_secret_and_its_file_are_not_both_set() {
+    let both = |name: &str| {
+        name.starts_with("SIPHER_VIEWING_KEY")
+            .then(|| "0xab".into())
+    };
+    let error = SessionConfig::from_variables(both).unwrap_err();
+    let message =
+        "SIPHER_VIEWING_KEY: is set together with SIPHER_VIEWING_KEY_FILE; expected one of them";
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
 fn what_is_said_first_wins_setting_by_setting() {
     let first: SessionConfig =
         toml::from_str("api_key_file = '/k'\n[defaults]\nchain = 'sui'").unwrap();
@@ -254,4 +270,6 @@ fn secrets_are_not_shown() {
     let config: SessionConfig = toml::from_str(WHOLE).unwrap();
     let shown = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
     assert!(!shown.contains("1234"), "{shown}");
+    let url: SessionConfig = toml::from_str("base_url = 'https://user:hunter2@host'").unwrap();
+    assert!(!format!("{url:?}").contains("hunter2"));
 }

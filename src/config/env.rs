@@ -85,6 +85,14 @@ impl SessionConfig {
     /// ```
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let mut config = Self::default();
+        for secret in ["SIPHER_API_KEY", "SIPHER_VIEWING_KEY"] {
+            let file = format!("{secret}_FILE");
+            if lookup(secret).is_some() && lookup(&file).is_some() {
+                return Err(Error::config(format!(
+                    "{secret}: is set together with {file}; expected one of them"
+                )));
+            }
+        }
         for (name, field) in &VARIABLES {
             if let Some(value) = lookup(name) {
                 config = config.or(read(name, field, value)?);

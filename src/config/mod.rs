@@ -41,7 +41,7 @@ mod env;
 mod fields;
 mod secrets;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,7 @@ use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults},
     error::Error,
     manager::{OnNoSession, SessionManager, SessionManagerBuilder},
+    scope,
     secret::{ApiKey, ViewingKey},
 };
 
@@ -56,7 +57,7 @@ use crate::{
 ///
 /// Secrets are better read from files (`api_key_file`) or from the environment. When this is serialized, a secret in it
 /// is written as `[redacted]`, which is refused when it is read back.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SessionConfig {
@@ -175,6 +176,29 @@ impl SessionConfig {
                 burst: self.call_budget.burst.or(fallback.call_budget.burst),
             },
         }
+    }
+}
+
+impl fmt::Debug for SessionConfig {
+    /// A base URL that is going to be refused may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionConfig")
+            .field("api_key", &self.api_key)
+            .field("api_key_file", &self.api_key_file)
+            .field(
+                "base_url",
+                &self.base_url.as_deref().map(scope::presentable),
+            )
+            .field("defaults", &self.defaults)
+            .field("ttl", &self.ttl)
+            .field("create_timeout", &self.create_timeout)
+            .field("max_wait", &self.max_wait)
+            .field("linger", &self.linger)
+            .field("verify_every", &self.verify_every)
+            .field("on_no_session", &self.on_no_session)
+            .field("max_sessions", &self.max_sessions)
+            .field("call_budget", &self.call_budget)
+            .finish()
     }
 }
 

@@ -22,7 +22,9 @@ macro_rules! secret {
             use crate::secret::$type;
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
-                let secret = String::deserialize(d)?;
+                // What is no text may be the secret all the same: it is not repeated.
+                let secret = String::deserialize(d)
+                    .map_err(|_| de::Error::custom(concat!($path, ": is not text; expected it in quotes")))?;
                 if secret == super::REDACTED {
                     return Err(de::Error::custom(concat!(
                         $path,

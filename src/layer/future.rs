@@ -12,16 +12,13 @@ use tower_service::Service;
 
 use crate::{
     error::{BoxError, Error},
-    manager::{
-        Lease,
-        admit::{Incoming, LeaseFuture, Outgoing},
-    },
+    manager::admit::{AdmissionFuture, InFlightRequest, Incoming, Outgoing},
 };
 
 pin_project! {
     /// The response of a [`SessionService`](super::SessionService).
     ///
-    /// With a session at hand it is the inner service's future and a lease on the session; only a request that has to
+    /// With a session at hand it is the inner service's future and a hold on the session; only a request that has to
     /// wait for a session is boxed.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, R>
@@ -39,7 +36,7 @@ pin_project! {
     where
         S: Service<R>,
     {
-        Calling { #[pin] future: S::Future, lease: Option<Lease> },
+        Calling { #[pin] future: S::Future, in_flight: Option<InFlightRequest> },
         Waiting { waiting: Option<Box<Waiting<S, R>>> },
         Failed { error: Option<Error> },
     }
@@ -48,22 +45,22 @@ pin_project! {
 struct Waiting<S, R> {
     ready: S,
     request: R,
-    lease: LeaseFuture,
+    admission: AdmissionFuture,
 }
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
-    pub(super) fn calling(future: S::Future, lease: Option<Lease>) -> Self {
+    pub(super) fn calling(future: S::Future, in_flight: Option<InFlightRequest>) -> Self {
         Self {
-            state: State::Calling { future, lease },
+            state: State::Calling { future, in_flight },
         }
     }
 
     #[cold]
-    pub(super) fn waiting(ready: S, request: R, lease: LeaseFuture) -> Self {
+    pub(super) fn waiting(ready: S, request: R, admission: AdmissionFuture) -> Self {
         let waiting = Box::new(Waiting {
             ready,
             request,
-            lease,
+            admission,
         });
         Self {
             state: State::Waiting {
@@ -93,31 +90,28 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProj::Calling { future, lease } => {
-                    let response = ready!(future.poll(cx));
-                    let response = response.map_err(Into::into);
-                    match (lease.take(), &response) {
-                        (Some(lease), Ok(response)) => lease.complete_with(response.status()),
-                        (Some(lease), Err(error)) => lease.fail(&**error),
+                StateProj::Calling { future, in_flight } => {
+                    let response = ready!(future.poll(cx)).map_err(Into::into);
+                    match (in_flight.take(), &response) {
+                        (Some(request), Ok(response)) => request.complete(response.status()),
+                        (Some(request), Err(error)) => request.fail(&**error),
                         (None, _) => {}
                     }
                     return Poll::Ready(response);
                 }
                 StateProj::Waiting { waiting } => {
                     let current = waiting.as_mut().expect("not polled after it was ready");
-                    let lease = ready!(current.lease.as_mut().poll(cx));
+                    let in_flight = ready!(current.admission.as_mut().poll(cx));
                     let Waiting {
                         mut ready,
                         mut request,
                         ..
                     } = *waiting.take().expect("it was there just now");
-                    let lease = lease?;
-                    if let Some(lease) = &lease {
-                        lease.inject(request.headers_mut());
-                    }
+                    let in_flight = in_flight?;
+                    in_flight.inject(request.headers_mut());
                     State::Calling {
                         future: ready.call(request),
-                        lease,
+                        in_flight: Some(in_flight),
                     }
                 }
                 StateProj::Failed { error } => {

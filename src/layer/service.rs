@@ -56,14 +56,14 @@ impl<S> SessionService<S> {
     {
         match self.layer.admit(&mut request) {
             Ok(Admission::Pass) => ResponseFuture::calling(self.inner.call(request), None),
-            Ok(Admission::Leased(lease)) => {
-                ResponseFuture::calling(self.inner.call(request), Some(lease))
+            Ok(Admission::Send(in_flight)) => {
+                ResponseFuture::calling(self.inner.call(request), Some(in_flight))
             }
-            Ok(Admission::Wait(lease)) => {
+            Ok(Admission::Wait(admission)) => {
                 // The service that was polled ready must be the one that is called: it may hold a permit.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(ready, request, lease)
+                ResponseFuture::waiting(ready, request, admission)
             }
             Err(error) => {
                 // Not called, the ready service would keep its permit until somebody does.

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     Lease, SessionManager,
-    admit::OnNoSession,
+    admit::{InFlightRequest, OnNoSession},
     core::{Core, Stage},
     create::Create,
     event::{Event, RetireReason},
@@ -67,18 +67,18 @@ impl SessionManager {
     pub(crate) async fn lease_or_without(
         self,
         partition: Arc<Partition>,
-    ) -> Result<Option<Lease>, Error> {
-        let core = self.core().clone();
-        match self.lease(partition).await {
-            Ok(lease) => Ok(Some(lease)),
-            Err(error) if error.kind() == ErrorKind::Shutdown => Err(error),
-            Err(error) => match core.settings.on_no_session {
-                OnNoSession::Fail => Err(error),
-                OnNoSession::SendWithout => {
-                    core.observer.sent_without(&error);
-                    Ok(None)
-                }
-            },
+    ) -> Result<InFlightRequest, Error> {
+        let error = match self.clone().lease(partition).await {
+            Ok(lease) => return Ok(InFlightRequest::Leased(lease)),
+            Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
+            Err(error) => error,
+        };
+        match self.core().settings.on_no_session {
+            OnNoSession::Fail => Err(error),
+            OnNoSession::SendWithout => {
+                self.core().observer.sent_without(&error);
+                Ok(InFlightRequest::Bare(self))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What one request needs before it may be sent. Every rule is here once, for all kinds of clients.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
 
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::{
     Lease, SessionManager,
     identity::Identity,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
+    suspicion,
 };
 use crate::{
     api::SessionDefaults,
@@ -57,6 +58,60 @@ pub(crate) trait Outgoing {
     fn extensions(&self) -> Option<&Extensions>;
 }
 
+/// A request on its way to Sipher, until what comes of it is known.
+pub(crate) enum InFlightRequest {
+    /// It bears a session.
+    Leased(Lease),
+    /// It bears none of ours; what comes of it still tells how the server is.
+    Bare(SessionManager),
+}
+
+impl InFlightRequest {
+    /// Puts the session in, if there is one.
+    pub(crate) fn inject(&self, headers: &mut HeaderMap) {
+        if let Self::Leased(lease) = self {
+            lease.inject(headers);
+        }
+    }
+
+    pub(crate) fn into_lease(self) -> Option<Lease> {
+        match self {
+            Self::Leased(lease) => Some(lease),
+            Self::Bare(_) => None,
+        }
+    }
+
+    /// The head of the response is there.
+    pub(crate) fn complete(self, status: StatusCode) {
+        match self {
+            Self::Leased(lease) => lease.complete_with(status),
+            Self::Bare(manager) => manager.saw_status(status),
+        }
+    }
+
+    /// It failed without a response.
+    pub(crate) fn fail(self, error: &(dyn StdError + 'static)) {
+        match self {
+            Self::Leased(lease) => lease.fail(error),
+            Self::Bare(manager) => manager.saw_error(error),
+        }
+    }
+}
+
+impl SessionManager {
+    pub(crate) fn saw_status(&self, status: StatusCode) {
+        if suspicion::in_status(status) {
+            self.core().suspect();
+        }
+    }
+
+    pub(crate) fn saw_error(&self, error: &(dyn StdError + 'static)) {
+        if suspicion::in_error(error) {
+            self.core().suspect();
+        }
+    }
+}
+
 /// A response of any client's, as far as this crate looks at it.
 pub(crate) trait Incoming {
     fn status(&self) -> StatusCode;
@@ -70,16 +125,17 @@ impl<B> Incoming for http::Response<B> {
 
 /// A request that may go out, now or as soon as there is a session for it.
 pub(crate) enum Admission {
-    /// As it is.
+    /// As it is, and nothing is to be learnt from what comes of it.
     Pass,
-    /// With the session that has been put in.
-    Leased(Lease),
-    /// Once this has brought a lease, which the caller then puts in; without one it goes as it is.
-    Wait(LeaseFuture),
+    /// As it is now.
+    Send(InFlightRequest),
+    /// Once this is ready, which is then put in.
+    Wait(AdmissionFuture),
 }
 
 /// Holds no borrow of the request or of the service.
-pub(crate) type LeaseFuture = Pin<Box<dyn Future<Output = Result<Option<Lease>, Error>> + Send>>;
+pub(crate) type AdmissionFuture =
+    Pin<Box<dyn Future<Output = Result<InFlightRequest, Error>> + Send>>;
 
 /// What is to be put into a request's headers.
 enum Need {
@@ -113,14 +169,14 @@ impl SessionManager {
             Need::Nothing => return Ok(Admission::Pass),
             Need::Key(key) => {
                 put_key(request, key);
-                return Ok(Admission::Pass);
+                return Ok(Admission::Send(InFlightRequest::Bare(self.clone())));
             }
             Need::Session { id, key } => (id, key),
         };
         if let Some(lease) = self.try_lease(id) {
             put_key(request, key);
             lease.inject(request.headers_mut());
-            return Ok(Admission::Leased(lease));
+            return Ok(Admission::Send(InFlightRequest::Leased(lease)));
         }
         let partition = partition(&identity, request, layer)?;
         put_key(request, key);

@@ -321,6 +321,8 @@ impl Core {
             let _ledger = self.ledger();
             self.close(Stage::ShuttingDown);
         }
+        // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.
+        self.retire_all(RetireReason::Shutdown, |_| true);
         let (done, report) = watch::channel(None);
         let report = ending.insert(report).clone();
         drop(ending);

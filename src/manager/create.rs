@@ -104,6 +104,8 @@ impl Create {
                 if self.pause(policy::FLOOR, begun).await? {
                     continue;
                 }
+                let text = "the server has lost the session, and there was no time to make another";
+                return Some(Err(Error::new(ErrorKind::Timeout, text)));
             }
             let Err(error) = outcome else {
                 return Some(outcome);
@@ -128,14 +130,18 @@ impl Create {
         let since = self.core.now();
         loop {
             let now = self.core.now();
-            let (wait, error) = match self.clear(now)? {
+            let wait = match self.clear(now)? {
                 Clearance::Granted => return Some(Ok(())),
-                Clearance::Wait(wait, error) => (wait, error),
+                Clearance::Soon => policy::FLOOR,
+                Clearance::Wait(wait, error) => {
+                    // What concerns only these callers is theirs at once.
+                    let all = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
+                    if !all || now.since(since).saturating_add(wait) > patience {
+                        return Some(Err(error));
+                    }
+                    wait
+                }
             };
-            let worth_it = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
-            if !worth_it || now.since(since) + wait > patience {
-                return Some(Err(error));
-            }
             if !self.nap(wait).await {
                 return Some(Err(Error::shutdown()));
             }
@@ -153,6 +159,7 @@ impl Create {
             }
             match self.clear(self.core.now())? {
                 Clearance::Granted => return Some(true),
+                Clearance::Soon => wait = policy::FLOOR,
                 Clearance::Wait(more, _) => wait = more,
             }
         }
@@ -178,7 +185,7 @@ impl Create {
         } else {
             Purpose::Create
         };
-        let clearance = ledger.clear(&self.partition, purpose, now);
+        let clearance = ledger.clear(&self.partition, purpose, Some(self.generation), now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;
@@ -207,14 +214,17 @@ impl Create {
         }
         self.calling(true);
         let outcome = self.call(begun).await;
-        self.calling(false);
+        if outcome.is_err() {
+            self.calling(false);
+        }
+        // A session is known to nobody else until it has landed.
         outcome
     }
 
     /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
     async fn check(&self, suspect: &LiveSession, begun: Reading) -> Result<(), Error> {
         let (core, partition) = (&self.core, &self.partition);
-        let (signs, now) = (core.suspicion.signs(), core.now());
+        let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
         let time_left = core
             .settings
             .create_timeout
@@ -223,9 +233,14 @@ impl Create {
         core.observer.session_call();
         let answer = api.timeout(time_left).get_session(&suspect.id).await;
         let record = answer.inspect_err(|error| self.look_at(error))?;
+        if record.id != suspect.id {
+            return Err(Error::new(
+                ErrorKind::WrongAnswer,
+                "the server answered for another session",
+            ));
+        }
         echo::check(&record, &partition.defaults, core.settings.ttl)?;
-        suspect.is_alive(signs, now);
-        core.suspicion.calm();
+        suspect.known_alive(signs, now, uses);
         Ok(())
     }
 
@@ -233,12 +248,15 @@ impl Create {
     fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
         let (core, now) = (&self.core, self.core.now());
         let unknown_for = now.since(*suspect.alive_at());
-        core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
-        core.emit(Event::Lost {
-            session: suspect.reference(),
-            unknown_for,
-            requests: suspect.uses(),
-        });
+        let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
+        if !retired.is_empty() {
+            let (session, requests) = (suspect.reference(), suspect.uses());
+            core.emit(Event::Lost {
+                session,
+                unknown_for,
+                requests,
+            });
+        }
         self.suspect = None;
     }
 
@@ -313,13 +331,14 @@ impl Create {
         let event = {
             // One lock over all of it: whoever asks next finds either this create or its session.
             let mut ledger = core.ledger();
+            self.calling(false);
             let current = self.end(&mut ledger);
             match &outcome {
                 Ok(session) => {
-                    ledger.succeeded(&self.partition, session.life.born());
+                    ledger.succeeded(&self.partition, *session.alive_at());
                     self.succeed(session, current)
                 }
-                Err(error) => self.fail(error),
+                Err(error) => self.fail(error, current),
             }
         };
         core.emit(event);
@@ -344,6 +363,8 @@ impl Create {
         let core = &self.core;
         if self.suspect.is_some() {
             // If it is fenced, whoever did that has retired it.
+            core.suspicion.calm();
+            session.renew_again_at(Duration::ZERO);
             return Event::Verified {
                 session: session.reference(),
             };
@@ -365,12 +386,10 @@ impl Create {
         }
     }
 
-    fn fail(&self, error: &Error) -> Event {
+    fn fail(&self, error: &Error, current: bool) -> Event {
         let (core, error, now) = (&self.core, error.clone(), self.core.now());
-        let current = core
-            .cached(self.partition.id)
-            .filter(|session| session.is_usable(now));
-        match current {
+        let session = core.cached(self.partition.id);
+        match session.filter(|session| current && session.is_usable(now)) {
             Some(session) if self.suspect.is_some() => {
                 let pause = error.retry_after().unwrap_or_default();
                 session.renew_again_at(now.monotonic.saturating_add(pause));

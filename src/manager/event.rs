@@ -98,7 +98,7 @@ pub enum Event {
         /// Why; its `retry_after` says when another try is due.
         error: Error,
     },
-    /// The server has lost a session before its end. **Requests that bore it since may have been answered under the
+    /// The server has lost a session before its end, or stores other defaults for it than it did. **Requests that bore it since may have been answered under the
     /// server's own defaults.**
     #[non_exhaustive]
     Lost {

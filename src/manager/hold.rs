@@ -17,8 +17,8 @@ pub(crate) struct Hold {
     pause: Duration,
     error: Error,
     failures: u32,
-    /// Since when somebody tries whether it is over. The others wait for what comes of it.
-    probed: Option<Reading>,
+    /// Which create tries whether it is over, and since when. The others wait for what comes of it.
+    probe: Option<(u64, Reading)>,
 }
 
 impl Hold {
@@ -26,9 +26,20 @@ impl Hold {
         self.since.monotonic <= sent.monotonic
     }
 
-    /// Somebody tries whether it is over.
-    pub(crate) fn probe(&mut self, now: Reading) {
-        self.probed = Some(now);
+    /// This create tries whether it is over.
+    pub(crate) fn begin_probe(&mut self, generation: u64, now: Reading) {
+        self.probe = Some((generation, now));
+    }
+
+    /// Nothing came of it.
+    pub(crate) fn end_probe(&mut self) {
+        self.probe = None;
+    }
+
+    /// Whether another create is finding out.
+    pub(crate) fn is_probed_by_another(&self, generation: Option<u64>, now: Reading) -> bool {
+        let other = self.probe.filter(|(prober, _)| Some(*prober) != generation);
+        other.is_some_and(|(_, since)| now.since(since) < PROBE)
     }
 
     fn new(error: Error, failures: u32, now: Reading) -> Self {
@@ -38,16 +49,13 @@ impl Hold {
             pause,
             error,
             failures,
-            probed: None,
+            probe: None,
         }
     }
 
     /// How much longer it holds.
     pub(crate) fn left(&self, now: Reading) -> Duration {
-        let probe = self.probed.map_or(Duration::ZERO, |since| {
-            PROBE.saturating_sub(now.since(since))
-        });
-        self.pause.saturating_sub(now.since(self.since)).max(probe)
+        self.pause.saturating_sub(now.since(self.since))
     }
 
     pub(crate) fn is_active(&self, now: Reading) -> bool {
@@ -68,10 +76,9 @@ impl Hold {
 pub(crate) fn hold(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
     let failures = match place.as_ref().filter(|before| !before.is_forgotten(now)) {
         // Failures that come while one holds already are of the same moment, not one more in a row.
-        Some(before) if before.error.kind() == error.kind() => {
-            let lapsed = before.pause <= now.since(before.since);
-            before.failures.saturating_add(u32::from(lapsed))
-        }
+        Some(before) if before.error.kind() == error.kind() => before
+            .failures
+            .saturating_add(u32::from(!before.is_active(now))),
         _ => 1,
     };
     let after = Hold::new(error, failures, now);
@@ -79,7 +86,7 @@ pub(crate) fn hold(place: &mut Option<Hold>, error: Error, now: Reading) -> Erro
     // A milder failure does not end what a harder one began.
     let harder = place
         .as_ref()
-        .is_some_and(|before| before.probed.is_none() && before.left(now) > after.pause);
+        .is_some_and(|before| before.left(now) > after.pause);
     if !harder {
         *place = Some(after);
     }

@@ -10,7 +10,7 @@ use super::{
     event::Event,
     ledger::Clearance,
     policy::FLOOR,
-    retire::{Next, Retirement},
+    retire::{LOOK, Next, Retirement},
     session::LiveSession,
     suspicion,
 };
@@ -31,9 +31,12 @@ pub(crate) async fn tend(core: &Arc<Core>) {
     if core.is_shut_down() {
         // It came too late for the shutdown, which has reported it as a possible orphan.
         for retired in core.retirement.take_all() {
-            let cleared =
-                core.ledger()
-                    .clear(&retired.session.partition, Purpose::LastDelete, core.now());
+            let cleared = core.ledger().clear(
+                &retired.session.partition,
+                Purpose::LastDelete,
+                None,
+                core.now(),
+            );
             if matches!(cleared, Clearance::Granted) {
                 let _ = delete(core, &retired.session).await;
             }
@@ -60,7 +63,7 @@ struct Attendant(Arc<Retirement>, u64);
 
 impl Drop for Attendant {
     fn drop(&mut self) {
-        self.0.left(self.1);
+        self.0.dismiss(self.1);
     }
 }
 
@@ -78,8 +81,8 @@ async fn attend(core: &Arc<Core>, attendant: u64) {
         let wait = match core.retirement.next(attendant, core.now()) {
             Next::Done => return,
             Next::Wait(wait) => wait,
-            Next::Delete(sessions) => match attempt_all(core, &sessions).await {
-                Some(wait) => wait,
+            Next::Delete(sessions) => match attempt_all(core, attendant, &sessions).await {
+                Some(wait) => wait.min(LOOK),
                 None => continue,
             },
         };
@@ -92,8 +95,15 @@ async fn attend(core: &Arc<Core>, attendant: u64) {
 }
 
 /// Returns how long nothing can be deleted, if that is so.
-async fn attempt_all(core: &Core, sessions: &[Arc<LiveSession>]) -> Option<Duration> {
+async fn attempt_all(
+    core: &Core,
+    attendant: u64,
+    sessions: &[Arc<LiveSession>],
+) -> Option<Duration> {
     for session in sessions {
+        if !core.retirement.is_attended_by(attendant, core.now()) {
+            break;
+        }
         if let Some(wait) = attempt(core, session).await {
             return Some(wait);
         }
@@ -106,7 +116,7 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
     let clearance = core
         .ledger()
-        .clear(&session.partition, Purpose::Delete, now);
+        .clear(&session.partition, Purpose::Delete, None, now);
     match clearance {
         Clearance::Wait(wait, error) => {
             let until = now.monotonic.saturating_add(wait);
@@ -115,6 +125,9 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
             let all = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
             return (all && wait > FLOOR).then_some(wait);
         }
+        Clearance::Soon => core
+            .retirement
+            .postpone(session, now.monotonic + FLOOR, None),
         Clearance::Granted => match delete(core, session).await {
             Ok(_) => core.retirement.remove(session),
             Err(error) => {

@@ -16,7 +16,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{SessionManager, session::LiveSession, suspicion};
+use super::{SessionManager, session::LiveSession};
 use crate::{Session, clock::Reading, headers::SESSION_ID};
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
@@ -131,9 +131,7 @@ impl Lease {
 
     /// Says that the head of the response is there, with this status.
     pub fn complete_with(self, status: StatusCode) {
-        if suspicion::in_status(status) {
-            self.manager.core().suspect();
-        }
+        self.manager.saw_status(status);
         self.complete();
     }
 
@@ -142,9 +140,7 @@ impl Lease {
     /// A connection that could not be made, or broke, makes every session suspect. As nobody knows whether the server is
     /// still reading, the request counts for another `linger`.
     pub fn fail(self, error: &(dyn StdError + 'static)) {
-        if suspicion::in_error(error) {
-            self.manager.core().suspect();
-        }
+        self.manager.saw_error(error);
     }
 
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {

@@ -72,6 +72,8 @@ pub(crate) enum Clearance {
     Granted,
     /// Not before so much time has passed; the error is for those who cannot wait.
     Wait(Duration, Error),
+    /// Another create is finding out; ask again a moment later.
+    Soon,
 }
 
 /// The state of everything that is not a live session.
@@ -231,15 +233,24 @@ impl Ledger {
     }
 
     /// Counts a call that is made right now, or says what is in its way.
+    ///
+    /// `create` is the generation of the create that asks, if it is one.
     pub(crate) fn clear(
         &mut self,
         partition: &Partition,
         purpose: Purpose,
+        create: Option<u64>,
         now: Reading,
     ) -> Clearance {
         let holds = [self.key_hold(partition), self.origin.as_ref()];
         if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
             return Clearance::Wait(hold.left(now), hold.error(now));
+        }
+        if self
+            .key_hold(partition)
+            .is_some_and(|hold| hold.is_probed_by_another(create, now))
+        {
+            return Clearance::Soon;
         }
         let last_call = self
             .partitions
@@ -257,10 +268,8 @@ impl Ledger {
             return Clearance::Wait(wait, over_budget(wait));
         }
         self.partitions.entry(partition.id).or_default().last_call = Some(now);
-        if let (Purpose::Create | Purpose::Check, Some(Some(hold))) =
-            (purpose, self.keys.get_mut(&partition.key_id))
-        {
-            hold.probe(now);
+        if let (Some(create), Some(Some(hold))) = (create, self.keys.get_mut(&partition.key_id)) {
+            hold.begin_probe(create, now);
         }
         Clearance::Granted
     }
@@ -277,7 +286,13 @@ impl Ledger {
 
     /// A call failed: holds back whom it concerns, and returns the error with when another try is due.
     pub(crate) fn failed(&mut self, partition: &Partition, error: Error, now: Reading) -> Error {
-        match policy::consequence(&error, 1).reach {
+        let reach = policy::consequence(&error, 1).reach;
+        if let (false, Some(Some(hold))) =
+            (reach == Reach::Key, self.keys.get_mut(&partition.key_id))
+        {
+            hold.end_probe();
+        }
+        match reach {
             Reach::Partition => hold(
                 &mut self.partitions.entry(partition.id).or_default().hold,
                 error,
@@ -395,16 +410,25 @@ mod tests {
         let (one, two) = (partition("k", "near"), partition("k", "sui"));
         ledger.failed(&one, error(ErrorKind::Quota, 900), at(0));
         assert!(matches!(
-            ledger.clear(&one, Purpose::Create, at(900)),
+            ledger.clear(&one, Purpose::Create, Some(1), at(900)),
             Clearance::Granted
         ));
         assert!(matches!(
-            ledger.clear(&two, Purpose::Create, at(901)),
-            Clearance::Wait(..)
+            ledger.clear(&two, Purpose::Create, Some(2), at(901)),
+            Clearance::Soon
         ));
+        assert!(
+            ledger.check(&two, Duration::ZERO, at(901)).is_ok(),
+            "it may wait"
+        );
+        let again = ledger.clear(&one, Purpose::Create, Some(1), at(901));
+        assert!(
+            matches!(again, Clearance::Granted),
+            "its own try does not hold it back"
+        );
         ledger.succeeded(&one, at(900));
         assert!(matches!(
-            ledger.clear(&two, Purpose::Create, at(902)),
+            ledger.clear(&two, Purpose::Create, Some(2), at(902)),
             Clearance::Granted
         ));
     }

@@ -165,13 +165,11 @@ impl SessionManager {
     pub async fn apply(&self, headers: &mut HeaderMap) -> Result<Option<Lease>, Error> {
         match self.admit_in(Scope::Sipher, headers, None)? {
             Admission::Pass => Ok(None),
-            Admission::Leased(lease) => Ok(Some(lease)),
-            Admission::Wait(lease) => {
-                let lease = lease.await?;
-                if let Some(lease) = &lease {
-                    lease.inject(headers);
-                }
-                Ok(lease)
+            Admission::Send(request) => Ok(request.into_lease()),
+            Admission::Wait(request) => {
+                let request = request.await?;
+                request.inject(headers);
+                Ok(request.into_lease())
             }
         }
     }

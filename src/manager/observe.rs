@@ -126,6 +126,10 @@ impl Observer {
                 self.told.store(false, Ordering::Release);
                 &self.created
             }
+            Event::Verified { .. } => {
+                self.told.store(false, Ordering::Release);
+                return;
+            }
             Event::CreateFailed { .. } | Event::RenewalFailed { .. } => &self.create_failures,
             Event::Retired {
                 reason: RetireReason::Evicted,

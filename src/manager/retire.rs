@@ -23,7 +23,7 @@ use crate::{api::SessionId, clock::Reading, error::Error};
 /// How many are handed out to be deleted before the queue is looked at again.
 const AT_ONCE: usize = 64;
 /// An attendant looks at the queue at least this often, so that one on a stalled runtime is noticed.
-const LOOK: Duration = Duration::from_secs(15);
+pub(crate) const LOOK: Duration = Duration::from_secs(15);
 /// An attendant that was not seen for so long is replaced.
 const ABSENT: Duration = Duration::from_secs(60);
 /// How often a delete is tried before its session is left to expire.
@@ -201,26 +201,23 @@ impl Retirement {
     }
 
     /// The attendant is gone, however that came.
-    pub(crate) fn left(&self, attendant: u64) {
+    pub(crate) fn dismiss(&self, attendant: u64) {
         self.queue()
             .attended
             .take_if(|present| present.attendant == attendant);
     }
 
+    /// Whether nobody has taken over from an attendant, who is seen to be there by asking.
+    pub(crate) fn is_attended_by(&self, attendant: u64, now: Reading) -> bool {
+        see(&mut self.queue(), attendant, now)
+    }
+
     /// Decides what to do next. Sessions that are not worth a call any more are let go.
     pub(crate) fn next(&self, attendant: u64, now: Reading) -> Next {
         let mut queue = self.queue();
-        if queue
-            .attended
-            .is_none_or(|present| present.attendant != attendant)
-        {
-            // Somebody else has taken over.
+        if !see(&mut queue, attendant, now) {
             return Next::Done;
         }
-        queue.attended = Some(Attendance {
-            attendant,
-            seen: now,
-        });
         self.settle_pinned(&mut queue, now);
         self.let_expire(&mut queue, now);
         let ready = queue
@@ -328,6 +325,15 @@ impl Retirement {
     }
 }
 
+/// Notes that an attendant is there; `false` if another has taken over.
+fn see(queue: &mut Queue, attendant: u64, now: Reading) -> bool {
+    let present = queue
+        .attended
+        .as_mut()
+        .filter(|present| present.attendant == attendant);
+    present.map(|present| present.seen = now).is_some()
+}
+
 /// How long until something is to be done about a session.
 fn wait_for(retired: &Retired, now: Reading) -> Duration {
     let session = &retired.session;
@@ -345,8 +351,8 @@ fn pinned_wait(queue: &Queue, now: Reading) -> Duration {
     let left = queue.pinned.values().map(|session| {
         let lingers = session.in_flight.lingers_for(now);
         let until = session.life.usable_for(now);
-        if lingers.is_zero() {
-            until
+        if lingers.is_zero() || session.in_flight.count() > 0 {
+            Duration::MAX
         } else {
             lingers.min(until)
         }

@@ -80,10 +80,11 @@ impl LiveSession {
     }
 
     /// The server knew it when asked at `now`, after so many signs.
-    pub(crate) fn is_alive(&self, signs: u64, now: Reading) {
+    /// `uses` are those from before it was asked.
+    pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
         *self.alive_at() = now;
-        self.uses.store(0, Ordering::Relaxed);
+        self.uses.fetch_sub(uses, Ordering::Relaxed);
     }
 
     /// When the server last knew it.

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     budget::Purpose,
     core::Core,
-    event::{Event, RetireReason},
+    event::Event,
     janitor::{self, Deleted},
     ledger::Clearance,
     policy::FLOOR,
@@ -126,8 +126,6 @@ pub(crate) async fn run(
     deadline: Duration,
     done: watch::Sender<Option<ShutdownReport>>,
 ) {
-    // Nothing is handed out from here on: `Stage` stops new creates, this ends the sessions there are.
-    core.retire_all(RetireReason::Shutdown, |_| true);
     let mut report = Ending::new(core.clone(), deadline).run().await;
     report.possible_orphans = core.observer.possible_orphans();
     done.send_replace(Some(report));
@@ -247,11 +245,11 @@ impl Ending {
             if !session.in_flight.is_drained(now) {
                 continue;
             }
-            match self
-                .core
-                .ledger()
-                .clear(&session.partition, Purpose::LastDelete, now)
-            {
+            let mut ledger = self.core.ledger();
+            let clearance = ledger.clear(&session.partition, Purpose::LastDelete, None, now);
+            drop(ledger);
+            match clearance {
+                Clearance::Soon => soonest = soonest.min(FLOOR),
                 Clearance::Granted => {
                     let session = self.waiting.remove(at);
                     self.deleting.push(session.clone());
@@ -304,6 +302,7 @@ impl Ending {
         next.filter(|wait| !wait.is_zero())
             .min()
             .unwrap_or(Duration::from_millis(1))
+            .min(Duration::from_secs(1))
     }
 
     fn elapsed(&self) -> Duration {
@@ -334,7 +333,15 @@ async fn delete(
             already_gone: false,
         })) => Fate::Deleted,
         Ok(Ok(Deleted { already_gone: true })) => Fate::AlreadyGone,
-        Ok(Err(error)) => Fate::Failed { error },
+        Ok(Err(error)) => {
+            let (session, left) = (session.reference(), session.life.left(core.now()));
+            core.emit(Event::LeftToExpire {
+                session,
+                left,
+                error: Some(error.clone()),
+            });
+            Fate::Failed { error }
+        }
         Err(_) => left_to_expire(&session, core.now()),
     };
     (session, fate)

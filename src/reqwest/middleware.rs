@@ -23,23 +23,20 @@ impl Middleware for SessionLayer {
             request: &mut request,
             extensions,
         });
-        let lease = match admission.map_err(Error::middleware)? {
-            Admission::Pass => None,
-            Admission::Leased(lease) => Some(lease),
-            Admission::Wait(lease) => {
-                let lease = lease.await.map_err(Error::middleware)?;
-                if let Some(lease) = &lease {
-                    lease.inject(request.headers_mut());
-                }
-                lease
+        let in_flight = match admission.map_err(Error::middleware)? {
+            Admission::Pass => return next.run(request, extensions).await,
+            Admission::Send(in_flight) => in_flight,
+            Admission::Wait(admission) => {
+                let in_flight = admission.await.map_err(Error::middleware)?;
+                in_flight.inject(request.headers_mut());
+                in_flight
             }
         };
         let response = next.run(request, extensions).await;
-        match (lease, &response) {
-            (Some(lease), Ok(response)) => lease.complete_with(response.status()),
-            (Some(lease), Err(Error::Reqwest(error))) => lease.fail(error),
-            (Some(lease), Err(Error::Middleware(error))) => lease.fail(&**error),
-            (None, _) => {}
+        match &response {
+            Ok(response) => in_flight.complete(response.status()),
+            Err(Error::Reqwest(error)) => in_flight.fail(error),
+            Err(Error::Middleware(error)) => in_flight.fail(&**error),
         }
         response
     }

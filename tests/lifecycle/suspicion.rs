@@ -225,6 +225,43 @@ async fn a_restart_that_no_call_met_is_found_by_the_periodic_check() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn periodic_checks_and_renewals_do_not_keep_each_other_or_any_request() {
+    let setup = Setup::new();
+    setup.sipher.set_latency(Duration::from_millis(300));
+    let manager = setup
+        .builder()
+        .ttl(60 * SECOND)
+        .verify_every(10 * SECOND)
+        .build()
+        .unwrap();
+    manager.session().await.unwrap();
+    for _ in 0..1_000 {
+        let start = tokio::time::Instant::now();
+        setup.call(&manager).await.unwrap();
+        assert_eq!(start.elapsed().as_millis(), 300, "nobody waits");
+        pass(0.7).await;
+    }
+    assert!((75..=100).contains(&gets(&setup)), "{}", gets(&setup));
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_session_of_ours_may_meet_the_restart_as_well() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    setup.call(&manager).await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::Others));
+    let mut request = generate();
+    request.extensions_mut().insert(sipher_session::NoSession);
+    setup.service(&manager).oneshot(request).await.unwrap_err();
+    setup.sipher.restart();
+    setup.call(&manager).await.unwrap();
+    setup.sipher.assert_no_dead_id();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_is_in_trouble_all_the_time_is_asked_within_the_budget() {
     let setup = Setup::new();
     let manager = setup.builder().call_budget(30, 10).build().unwrap();
