@@ -63,7 +63,7 @@ pub(super) fn parse<T: DeserializeOwned>(
         )
         .with_answer(Answer {
             status: expected,
-            request_id: request_id(response),
+            request_id: request_id(response, secrets),
             ..Answer::default()
         })
         .with_source(scrub::Scrubbed::new(&error, secrets))
@@ -93,7 +93,7 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
         details: body
             .and_then(|body| body.details)
             .map(|details| scrub::json(details, secrets)),
-        request_id: request_id(response),
+        request_id: request_id(response, secrets),
     };
     let error = Error::new(kind, message).with_answer(answer);
     let error = if unknown {
@@ -199,12 +199,12 @@ fn is_json(response: &Response<Bytes>) -> bool {
     })
 }
 
-fn request_id(response: &Response<Bytes>) -> Option<String> {
+fn request_id(response: &Response<Bytes>, secrets: &[&str]) -> Option<String> {
     let id = header_text(
         response.headers(),
         header::HeaderName::from_static("x-request-id"),
     )?;
-    Some(scrub::text(id, &[]))
+    Some(scrub::text(id, secrets))
 }
 
 fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {

@@ -32,7 +32,7 @@ mod answer;
 mod defaults;
 mod id;
 mod model;
-mod scrub;
+pub(crate) mod scrub;
 mod sessions;
 mod transport;
 mod values;

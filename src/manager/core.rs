@@ -25,7 +25,7 @@ use super::{
     event::{Event, RetireReason},
     janitor,
     ledger::{Flight, Ledger, Outcome},
-    life,
+    life, log,
     observe::{Observer, Stats},
     partition::{Partition, PartitionId},
     retire::Retirement,
@@ -85,7 +85,7 @@ impl Core {
         clock: Arc<dyn Clock>,
         rng: Rng,
     ) -> Self {
-        let observer = Arc::new(Observer::new());
+        let observer = Arc::new(Observer::new(clock.clone()));
         let retirement = Arc::new(Retirement::new(observer.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
@@ -318,7 +318,10 @@ impl Core {
             self.close(Stage::ShuttingDown);
         }
         let (done, report) = watch::channel(None);
-        tokio::spawn(shutdown::run(self.clone(), deadline, done));
+        tokio::spawn(log::shutdown(
+            deadline,
+            shutdown::run(self.clone(), deadline, done),
+        ));
         ending.insert(report).clone()
     }
 }
@@ -487,7 +490,7 @@ impl Core {
         let (done, outcome) = watch::channel::<Option<Outcome>>(None);
         let flight = ledger.begin(partition.id, generation, outcome, now);
         let create = Create::new(self.clone(), partition.clone(), &flight, done);
-        runtime.spawn(create.run());
+        runtime.spawn(log::create(generation, partition, create.run()));
         flight
     }
 

@@ -20,6 +20,8 @@ use super::{
     janitor,
     ledger::{Clearance, Flight, Ledger, Outcome},
     life::Life,
+    log,
+    observe::Call,
     partition::Partition,
     policy,
     session::LiveSession,
@@ -38,6 +40,7 @@ pub(crate) struct Create {
     given_up: Arc<AtomicBool>,
     done: watch::Sender<Option<Outcome>>,
     progress: Progress,
+    begun: Reading,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,7 @@ impl Create {
     ) -> Self {
         let (generation, given_up) = (flight.generation, flight.given_up.clone());
         Self {
+            begun: core.now(),
             core,
             partition,
             generation,
@@ -87,6 +91,7 @@ impl Create {
         let mut tries = 0;
         loop {
             tries += 1;
+            log::tries(tries);
             self.progress = Progress::Calling;
             let outcome = self.call(begun).await;
             self.progress = Progress::Pausing;
@@ -179,7 +184,7 @@ impl Create {
             .saturating_sub(born.since(begun));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
-        core.observer.session_call();
+        core.observer.session_call(Call::Create);
         match api.timeout(time_left).create_session(&request).await {
             Ok(record) => self.accept(&record, born),
             Err(error) => {
@@ -239,6 +244,7 @@ impl Create {
                 Err(error) => self.fail(error),
             }
         };
+        core.observer.create_took(core.now().since(self.begun));
         core.emit(event);
         self.done.send_replace(Some(outcome));
     }

@@ -17,6 +17,7 @@
 //! | `ledger`, `budget` | what is under way and held back; the bound on calls |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
+//! | `observe`, `event`, `log`, `meter` | what happens is counted, told, logged and measured |
 
 pub(crate) mod admit;
 mod budget;
@@ -28,9 +29,13 @@ mod echo;
 mod event;
 mod identity;
 mod janitor;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod label;
 mod lease;
 mod ledger;
 mod life;
+mod log;
+mod meter;
 mod observe;
 pub(crate) mod partition;
 mod policy;

@@ -14,6 +14,7 @@ use super::{
     event::{Event, RetireReason},
     janitor::{self, Deleted},
     ledger::Clearance,
+    log,
     session::{LiveSession, SessionRef},
 };
 use crate::{clock::Reading, error::Error};
@@ -109,6 +110,7 @@ pub(crate) async fn run(
     }
     let mut report = Ending::new(core.clone(), deadline).run().await;
     report.possible_orphans = core.observer.possible_orphans();
+    log::report(&report);
     done.send_replace(Some(report));
 }
 
@@ -153,7 +155,7 @@ impl Ending {
             while deletes.len() < SIDE_BY_SIDE
                 && let Some(session) = self.take_drained()
             {
-                deletes.spawn(delete(core.clone(), session, self.left()));
+                deletes.spawn(log::within(delete(core.clone(), session, self.left())));
             }
             let creating = core.ledger().is_creating() && !self.left().is_zero();
             if self.waiting.is_empty() && deletes.is_empty() && !creating {

@@ -1,0 +1,1 @@
+//! What the crate tells `tracing` and `metrics`; this module holds documentation, no items.
