@@ -101,7 +101,7 @@ mod on {
                 }
                 Event::Retired { session, reason } => {
                     counter!(RETIRED, "reason" => label::reason(*reason)).increment(1);
-                    // What was not asked for never was a session to use.
+                    // What was not asked for was never counted, and never will be.
                     if *reason != RetireReason::WrongAnswer {
                         self.retired(session.generation);
                     }

@@ -15,7 +15,7 @@ use tracing::{
 use tracing_subscriber::{
     Registry,
     layer::{Context, Layer, SubscriberExt},
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 /// An event, or a span with what was recorded in it later.
@@ -125,7 +125,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let scope = context.event_scope(event);
-        let spans = scope.into_iter().flat_map(|scope| scope.from_root());
+        let spans = scope.into_iter().flat_map(Scope::from_root);
         let logged = Logged {
             level: *meta.level(),
             target: meta.target().into(),
