@@ -47,6 +47,8 @@ struct Inner {
     /// Without one, every call fails before it is sent.
     key: Option<(ApiKey, HeaderValue)>,
     on_change: Option<OnChange>,
+    /// That of the session a manager deletes, lest the answer repeat it.
+    viewing_key: Option<ViewingKey>,
 }
 
 /// Told of an id before its session is changed or deleted.
@@ -152,6 +154,7 @@ impl SessionsApi {
             base,
             key,
             on_change,
+            viewing_key: None,
         };
         Self {
             inner: Arc::new(inner),
@@ -166,7 +169,17 @@ impl SessionsApi {
         partition: &Partition,
     ) -> Self {
         let key = (partition.key.clone(), partition.key_header.clone());
-        Self::with(transport.clone(), base.clone(), Some(key), None)
+        let inner = Inner {
+            transport: transport.clone(),
+            base: base.clone(),
+            key: Some(key),
+            on_change: None,
+            viewing_key: partition.defaults.default_viewing_key.clone(),
+        };
+        Self {
+            inner: Arc::new(inner),
+            timeout: TIMEOUT,
+        }
     }
 
     fn about_to_change(&self, id: &SessionId) {
@@ -213,6 +226,7 @@ impl SessionsApi {
         let secrets: Vec<&str> = key
             .into_iter()
             .chain(viewing_key.map(ViewingKey::expose))
+            .chain(self.inner.viewing_key.as_ref().map(ViewingKey::expose))
             .collect();
         let exchange = self.inner.transport.send(request);
         match tokio::time::timeout(self.timeout, exchange).await {
