@@ -90,6 +90,27 @@ impl Error {
         self.inner.kind
     }
 
+    /// Finds an error of this crate in the causes of another, as clients wrap it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "reqwest-middleware")]
+    /// # fn run(error: reqwest_middleware::Error) {
+    /// if let Some(error) = sipher_session::Error::find(&error) {
+    ///     eprintln!("no session: {:?}", error.kind());
+    /// }
+    /// # }
+    /// ```
+    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref().or_else(|| in_middleware(error)) {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
+    }
+
     /// Returns whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{Budget, Quota, RateLimited, Timeout, Unavailable};
@@ -101,7 +122,8 @@ impl Error {
 
     /// Returns how long to wait before another try can succeed, if that is known.
     ///
-    /// Until then, requests that need the same session fail at once with this error.
+    /// Until then, requests that need the same session fail at once with this error; only a server that wants fewer
+    /// calls is waited for, where `max_wait` allows.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -179,6 +201,20 @@ impl Error {
         change(Arc::get_mut(&mut self.inner).expect("an error under construction is not shared"));
         self
     }
+}
+
+/// `reqwest_middleware` leaves the error itself out of the chain of its causes.
+#[cfg(feature = "reqwest-middleware")]
+fn in_middleware<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    match error.downcast_ref()? {
+        reqwest_middleware::Error::Middleware(error) => error.downcast_ref(),
+        reqwest_middleware::Error::Reqwest(_) => None,
+    }
+}
+
+#[cfg(not(feature = "reqwest-middleware"))]
+fn in_middleware<'a>(_: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    None
 }
 
 impl fmt::Display for Error {

@@ -88,10 +88,9 @@ mod tests {
             )
         };
         let mut headers = HeaderMap::new();
-        pairs
-            .iter()
-            .map(pair)
-            .for_each(|(name, value)| drop(headers.append(name, value)));
+        pairs.iter().map(pair).for_each(|(name, value)| {
+            headers.append(name, value);
+        });
         headers
     }
 

@@ -1,4 +1,144 @@
-//! Session-aware client middleware for the Sipher REST API.
+//! Client middleware that keeps a live session on every request to the Sipher REST API, for tower and reqwest.
+//!
+//! A Sipher session stores defaults on the server (the chain, the privacy level, …), and a request that names it in
+//! `X-Session-Id` may leave them out. An id whose session has expired, was deleted or never existed is no error to the
+//! server: it answers 200 and goes by its own defaults. What was meant for NEAR happens on Solana, with less privacy than
+//! was asked for, and the caller has no way to tell.
+//!
+//! # What you get
+//!
+//! * An id that is dead, or about to be, is not put on a request. No live session means that the request is not sent and
+//!   fails with a typed [`Error`].
+//! * A session is created when the first request needs it: by one call, however many requests wait.
+//! * Its successor is made in the background before it expires, while requests go on.
+//! * Calls to `/v1/sessions` stay within a [bound](CallBudget::bound), whatever goes wrong.
+//! * Session id and API key go to Sipher's own origin only, and are in no error, event or `Debug` output of this crate.
+//! * [`SessionManager::shutdown`] deletes what there is, and reports what it could not.
+//!
+//! # What it will not do
+//!
+//! It judges a session when a request leaves the layer. What holds a request up below it, for longer than the margin
+//! that every session keeps, is out of its sight; so are redirects that a wrapped `reqwest::Client` follows, and
+//! the client's `default_headers`. A server that restarts forgets its sessions and does not say so:
+//! a call that meets the restart is understood as a sign of it, and no later request bears a session that has not been
+//! asked about; a restart that no call meets is found by [`verify_every`](SessionManagerBuilder::verify_every) alone.
+//! Blocking clients and wasm are not supported.
+//!
+//! # Quick start
+//!
+//! This runs without a network: a [`FakeSipher`](testing::FakeSipher) (feature `testing`) stands in for the server, and
+//! for the client that is wrapped.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), sipher_session::BoxError> {
+//! use std::time::Duration;
+//! use http::Request;
+//! use http_body_util::Full;
+//! use sipher_session::{
+//!     Chain, SessionDefaults, SessionLayer, SessionManager,
+//!     api::{Bytes, Transport},
+//!     testing::{FakeSipher, Tier},
+//! };
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! let sipher = FakeSipher::new();
+//!
+//! // Once, at start-up: opens no connection, spawns nothing.
+//! let sessions = SessionManager::builder()
+//!     .api_key(sipher.api_key(Tier::Pro))
+//!     .defaults(SessionDefaults::new().chain(Chain::Near))
+//!     .transport(Transport::new(sipher.clone())) // without this: a `reqwest::Client` of its own
+//!     .build()?;
+//! let http = ServiceBuilder::new()
+//!     .layer(SessionLayer::new(sessions.clone()))
+//!     .service(sipher.clone());
+//!
+//! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//!     .header("content-type", "application/json")
+//!     .body(Full::<Bytes>::from("{}"))?; // says nothing of a chain
+//! http.oneshot(request).await?;
+//! assert_eq!(sipher.log().last().unwrap().chain.as_deref(), Some("near"));
+//!
+//! // Once, at the end.
+//! let report = sessions.shutdown(Duration::from_secs(5)).await;
+//! assert!(report.is_clean());
+//! assert_eq!(sipher.live_sessions(), 0);
+//! # Ok(()) }
+//! ```
+//!
+//! # Around a `reqwest::Client`
+//!
+//! With the feature `reqwest-middleware`, which is on by default:
+//!
+//! ```no_run
+//! # #[cfg(feature = "reqwest-middleware")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use sipher_session::{SessionLayer, SessionManager};
+//!
+//! let sessions = SessionManager::builder().api_key("sk_pro_1234").build()?;
+//! let client = reqwest::Client::builder()
+//!     .redirect(reqwest::redirect::Policy::none()) // they would be followed below the layer
+//!     .build()?;
+//! let http = reqwest_middleware::ClientBuilder::new(client)
+//!     .with(SessionLayer::new(sessions.clone()))
+//!     .build();
+//! http.get("https://sipher.sip-protocol.org/v1/backends").send().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! `SessionLayer` is also a tower layer over `reqwest::Client` itself. For clients that cannot be wrapped there is
+//! [`SessionManager::apply`].
+//!
+//! # How it works
+//!
+//! One [`SessionManager`] serves a process; it is cloned to wherever requests are made. For each API key and set of
+//! defaults it holds one session. A request gets the session of the key that it bears, or else of the configured one; its
+//! [extensions](layer#what-is-put-in-and-what-is-left-alone) can ask for other defaults, or for none.
+//!
+//! With `T` the life that the server grants, a request that comes when less than `soft` of it is left starts a renewal,
+//! and with `hard` left or less the id is sent no more:
+//!
+//! ```text
+//! soft = min(clamp(0.20·T, 10 s, 15 min) · (1 + U[0, 0.25)), 0.5·T)     T = 1 h: 12 to 15 min
+//! hard = clamp(0.03·T, 5 s, 60 s)                                       T = 1 h: 60 s
+//! ```
+//!
+//! `U` is drawn anew for each session. An idle session is not renewed. A renewal that fails is an [`Event`], and an error
+//! only once `hard` is reached. The predecessor is deleted when no request that bears it is under way, or left to
+//! expire if that is near. A failed create holds further ones back, and [`Error::retry_after`] says for how long. Time is
+//! taken from the monotonic and the wall clock, and the one that says "older" counts.
+//!
+//! # Cancel safety
+//!
+//! Every future of this crate may be dropped at any point, save those of [`SessionsApi`]. A create runs in a task of its
+//! own, so a caller that gives up takes it from nobody. A request that is dropped while it is under way still counts as
+//! using its session for `linger`, since the server may be reading it. A [`shutdown`](SessionManager::shutdown) that was
+//! begun goes on.
+//!
+//! # Shutting down
+//!
+//! Dropping the last handle ends all background work, but deletes nothing: the sessions live on until they expire.
+//! [`SessionManager::shutdown`] lets requests under way end, deletes every session within its deadline, and returns a
+//! [`ShutdownReport`]. Requests that need a session fail with [`ErrorKind::Shutdown`] from its start.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! | --- | --- | --- |
+//! | `reqwest` | yes | session calls over a `reqwest::Client`; the layer over one as a tower service |
+//! | `reqwest-middleware` | yes | the layer as a `reqwest_middleware::Middleware` |
+//! | `rustls` | yes | https for the session calls, with rustls |
+//! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can turn |
+//!
+//! Features only add. Without `reqwest`, give the builder a [`transport`](SessionManagerBuilder::transport).
+//!
+//! # Stability
+//!
+//! The least Rust is 1.88; raising it takes a minor release. Not part of the interface: the wording of errors, the types
+//! of their sources, the numbers that settings default to, the choice and order of events, `Debug` output. `reqwest`
+//! (0.13) and `reqwest-middleware` (0.5) are in the interface under their features, and a new version of either is a
+//! breaking release here.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -30,3 +170,18 @@ pub use self::{
     },
     secret::{ApiKey, Fingerprint, ViewingKey},
 };
+
+/// What can be cloned and sent to other threads, for good.
+const _: fn() = || {
+    fn ok<T: Send + Sync + Clone>() {}
+    ok::<SessionManager>();
+    ok::<SessionLayer>();
+    ok::<SessionsApi>();
+    ok::<Session>();
+    ok::<Event>();
+    ok::<Error>();
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -22,6 +22,10 @@
 //! | `create failed` | warn | those of the error |
 //! | `renewal failed` | warn | `session`, `generation`, `usable_for` (of the session that is still used); those of the error |
 //! | `possible orphan` | warn | those of the error, if the call ended |
+//! | `sessions suspected` | warn, or debug if there are none | `live_sessions` |
+//! | `session verified` | debug | `session`, `generation` |
+//! | `check failed` | warn | `session`, `generation`; those of the error |
+//! | `session lost` | warn | `session`, `generation`, `unknown_for`, `requests` (that may have gone without their defaults) |
 //! | `sending without a session` | warn | those of the error |
 //! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
 //! | `shut down` | info | `deleted`, `already_gone`, `left_to_expire`, `failed`, `possible_orphans` |
@@ -30,7 +34,7 @@
 //! | --- | --- |
 //! | `session` | the fingerprint of its id |
 //! | `generation` | which of the manager's sessions it is; they count up |
-//! | `usable_for`, `left`, `retry_after`, `deadline` | seconds, with a fraction |
+//! | `usable_for`, `unknown_for`, `left`, `retry_after`, `deadline` | seconds, with a fraction |
 //! | `kind` | of the error, as in [`ErrorKind`](crate::ErrorKind) |
 //! | `code`, `status`, `request_id` | what the server said, if it did |
 //! | `retry_after` | when another try is due, if that is known |
@@ -42,7 +46,7 @@
 //!
 //! | span | around | fields |
 //! | --- | --- | --- |
-//! | `sipher_session::create` | one create with all its tries, and the deletes of what it replaces, if nobody else is at it | `generation`, `key` (fingerprint of the API key), `tries` |
+//! | `sipher_session::create` | one create with all its tries, or one check of a session under suspicion, and the deletes of what it replaces, if nobody else is at it | `generation`, `key` (fingerprint of the API key), `tries` |
 //! | `sipher_session::delete` | one call that deletes a session | `session`, `generation` |
 //! | `sipher_session::shutdown` | a shutdown with its deletes | `deadline` |
 //!
@@ -71,8 +75,8 @@
 //!
 //! # Reasons
 //!
-//! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `replaced`,
-//! `shutdown`, `wrong_answer`.
+//! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `lost`,
+//! `replaced`, `shutdown`, `wrong_answer`.
 //!
 //! # Subscribers and recorders must not call into the manager
 //!

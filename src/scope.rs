@@ -82,9 +82,18 @@ impl BaseUrl {
         let wrong = |what: &str| {
             Error::config(format!(
                 "base_url: `{}` {what}; expected a URL such as `{DEFAULT_BASE_URL}`",
-                without_user_info(url)
+                presentable(url)
             ))
         };
+        if url.is_empty() {
+            return Err(wrong("is empty"));
+        }
+        if url
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('/'))
+        {
+            return Err(wrong("has no host"));
+        }
         if url.contains('#') {
             return Err(wrong("has a fragment"));
         }
@@ -102,15 +111,17 @@ impl BaseUrl {
         if host.is_empty() {
             return Err(wrong("has no host"));
         }
-        if authority.as_str().len() > authority.host().len() && authority.port_u16().is_none() {
-            return Err(wrong("has a port that is none"));
+        if authority.as_str().len() > authority.host().len()
+            && authority.port_u16().is_none_or(|port| port == 0)
+        {
+            return Err(wrong("has a port that is not a number from 1 to 65535"));
         }
         if uri.query().is_some() {
             return Err(wrong("has a query"));
         }
         let prefix = uri.path().trim_end_matches('/').to_owned();
         if has_dot_segment(&prefix) {
-            return Err(wrong("has a path with `..` in it"));
+            return Err(wrong("has a path with `.` or `..` segments"));
         }
         let port = authority
             .port_u16()
@@ -219,13 +230,27 @@ fn default_port(scheme: &str) -> u16 {
     }
 }
 
-/// For messages: what stands before an `@` may be a password.
-fn without_user_info(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(start), Some(at)) if start < at => format!("{}…{}", &url[..start + 3], &url[at..]),
-        (None, Some(at)) => format!("…{}", &url[at..]),
-        _ => url.to_owned(),
+/// For messages: what stands before an `@` may be a password, and what follows a `?` a key.
+fn presentable(url: &str) -> String {
+    let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let scheme = ["https://", "http://"]
+        .into_iter()
+        .find(|scheme| url.starts_with(scheme));
+    let mut shown = match url.rfind('@') {
+        Some(at) => format!("{}…{}", scheme.unwrap_or_default(), &url[at..]),
+        None => url.to_owned(),
+    };
+    if query.len() > 1 {
+        // An `@` in there would mean that it was no query after all.
+        shown = if query.contains('@') {
+            "…".to_owned()
+        } else {
+            shown + "?…"
+        };
+    } else {
+        shown.push_str(query);
     }
+    shown.escape_debug().to_string()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ ttl = "1h"
 create_timeout = "20s"
 max_wait = "1m 30s"
 linger = "500ms"
+verify_every = "5m"
 on_no_session = "send_without"
 max_sessions = 50
 
@@ -126,8 +127,8 @@ fn settings_that_can_be_read_are_checked_when_the_manager_is_built() {
         ),
         (
             json!({"defaults": {"default_viewing_key": "abcd"}}),
-            "defaults.default_viewing_key: is not `0x` followed by hexadecimal digits \
-             (a secret of 4 characters, not shown)",
+            "defaults.default_viewing_key: is a secret of 4 characters that is not shown; \
+             expected `0x` followed by hexadecimal digits",
         ),
     ] {
         let read: SessionConfig = serde_json::from_value(config.clone()).unwrap();
@@ -165,6 +166,7 @@ fn every_variable_is_read() {
         ("SIPHER_CREATE_TIMEOUT", "20s"),
         ("SIPHER_MAX_WAIT", "90s"),
         ("SIPHER_LINGER", "500ms"),
+        ("SIPHER_VERIFY_EVERY", "5m"),
         ("SIPHER_ON_NO_SESSION", "send_without"),
         ("SIPHER_MAX_SESSIONS", "50"),
         ("SIPHER_CHAIN", "near"),

@@ -1,22 +1,76 @@
 //! One manager on several runtimes and threads, in real time.
 
+#![allow(clippy::unwrap_used)] // helpers outside of tests
+
 use std::{
+    future::Future,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
 
 use http::HeaderMap;
 use sipher_session::{
-    Chain, SessionDefaults, SessionManager, SessionManagerBuilder,
+    Chain, ErrorKind, SessionDefaults, SessionManager, SessionManagerBuilder,
     api::Transport,
     testing::{FakeSipher, Fault, Operation, Target, Tier, What},
 };
 use tokio::runtime::{Builder, Runtime};
+
+/// Polls a future once, with no executor of anybody's.
+fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    let mut future = pin!(future);
+    future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let (sipher, builder) = setup();
+    let manager = builder.build().unwrap();
+    for _ in 0..2 {
+        let Poll::Ready(Err(error)) = poll_once(manager.session()) else {
+            panic!("it waits")
+        };
+        assert_eq!(error.kind(), ErrorKind::NoRuntime);
+    }
+    let id = format!("sess_{}", "0".repeat(64));
+    let id = sipher_session::SessionId::parse(&id).unwrap();
+    let Poll::Ready(Err(error)) = poll_once(manager.api().get_session(&id)) else {
+        panic!("it waits")
+    };
+    assert_eq!(error.kind(), ErrorKind::NoRuntime);
+    assert_eq!(sipher.session_calls(), 0);
+}
+
+#[test]
+fn a_runtime_that_has_ended_gives_an_error_and_no_deadlock() {
+    let (_sipher, builder) = setup();
+    let manager = builder.build().unwrap();
+    let ended = runtime();
+    let handle = ended.handle().clone();
+    drop(ended);
+    let entered = handle.enter();
+    let Poll::Ready(Err(error)) = poll_once(manager.session()) else {
+        panic!("it waits")
+    };
+    assert_eq!(error.kind(), ErrorKind::NoRuntime);
+    drop(entered);
+    runtime().block_on(manager.session()).unwrap();
+    let entered = handle.enter();
+    let Poll::Ready(report) = poll_once(manager.shutdown(Duration::from_secs(5))) else {
+        panic!("it waits")
+    };
+    assert_eq!((report.deleted, report.left_to_expire), (0, 1));
+    drop(entered);
+}
 
 fn runtime() -> Runtime {
     Builder::new_multi_thread()
@@ -169,7 +223,7 @@ fn a_request_that_starts_after_a_change_never_bears_the_older_defaults() {
                     assert!(got as u64 >= at_least, "{got} after {at_least}");
                     lease.complete();
                     calls += 1;
-                    if calls % 64 == 0 {
+                    if calls.is_multiple_of(64) {
                         tokio::task::yield_now().await;
                     }
                 }

@@ -85,8 +85,9 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
         _ => None,
     };
     let message = describe(response, kind, body.as_ref(), secrets);
-    // A gateway may answer for a server that carried the call out; Sipher itself says so in its own form.
-    let unknown = body.is_none() && kind == ErrorKind::Unavailable;
+    // A gateway may answer for a server that carried the call out, and what a success means that is none is anybody's
+    // guess; Sipher itself says in its own form that it failed.
+    let unknown = (body.is_none() && kind == ErrorKind::Unavailable) || status.is_success();
     let answer = Answer {
         status,
         code: body.as_ref().map(|body| scrub::text(&body.code, secrets)),
@@ -163,7 +164,9 @@ fn describe_details(text: &mut String, details: Option<&Value>) {
 fn redirected_to(response: &Response<Bytes>) -> Option<String> {
     let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
     let location: http::Uri = location.parse().ok()?;
-    Some(format!("{}://{}", location.scheme_str()?, location.host()?))
+    let port = location.port_u16().map(|port| format!(":{port}"));
+    let (scheme, host) = (location.scheme_str()?, location.host()?);
+    Some(format!("{scheme}://{host}{}", port.unwrap_or_default()))
 }
 
 fn retry_after(response: &Response<Bytes>, body: Option<&FailureBody>) -> Option<Duration> {
@@ -262,7 +265,7 @@ mod tests {
             assert_eq!(error.kind(), kind, "{status} {code}");
             assert_eq!(error.code(), Some(code));
             assert_eq!(error.status().unwrap().as_u16(), status);
-            assert!(!error.is_unknown_outcome(), "{status} {code}");
+            assert_eq!(error.is_unknown_outcome(), status == 202, "{status} {code}");
         }
         for (status, kind) in [
             (200, WrongAddress),
@@ -279,7 +282,7 @@ mod tests {
             assert_eq!(error.code(), None);
             assert_eq!(
                 error.is_unknown_outcome(),
-                kind == Unavailable,
+                kind == Unavailable || status == 200,
                 "{status} in HTML"
             );
         }

@@ -127,8 +127,8 @@ impl SessionDefaults {
     pub(crate) fn validate(&self) -> Result<(), Error> {
         match &self.default_viewing_key {
             Some(key) if !key.is_well_formed() => Err(Error::config(format!(
-                "defaults.default_viewing_key: is not `0x` followed by hexadecimal digits \
-                 (a secret of {} characters, not shown)",
+                "defaults.default_viewing_key: is a secret of {} characters that is not shown; \
+                 expected `0x` followed by hexadecimal digits",
                 key.expose().chars().count()
             ))),
             _ => Ok(()),

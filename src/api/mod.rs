@@ -47,4 +47,8 @@ pub use self::{
     transport::Transport,
     values::{Backend, Chain, PrivacyLevel, RpcProvider},
 };
-pub(crate) use self::{model::check_ttl, sessions::OnChange, transport::NotSent};
+pub(crate) use self::{
+    model::check_ttl,
+    sessions::{Change, OnChange},
+    transport::NotSent,
+};

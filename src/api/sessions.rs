@@ -9,6 +9,7 @@ use http::{
 };
 use http_body_util::Full;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::runtime::Handle;
 
 use super::{
     CreateSession, NotSent, SessionDefaults, SessionId, SessionRecord, Transport, answer, scrub,
@@ -51,8 +52,17 @@ struct Inner {
     viewing_key: Option<ViewingKey>,
 }
 
-/// Told of an id before its session is changed or deleted.
-pub(crate) type OnChange = Box<dyn Fn(&SessionId) + Send + Sync>;
+/// Told of what is done to a session by hand.
+pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) + Send + Sync>;
+
+/// What is done to a session by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A call that changes or deletes it goes out, and is over after so much time.
+    Begins(Duration),
+    /// It is deleted.
+    Deleted,
+}
 
 impl SessionsApi {
     /// Makes a client for the server at `base_url`, with an API key.
@@ -122,8 +132,8 @@ impl SessionsApi {
         struct Update<'a> {
             defaults: &'a SessionDefaults,
         }
-        self.about_to_change(id);
         let call = self.request(Method::PATCH, &path(id), Some(&Update { defaults }))?;
+        self.tell(id, Change::Begins(self.timeout));
         self.send(call, StatusCode::OK, defaults.default_viewing_key.as_ref())
             .await
     }
@@ -136,11 +146,11 @@ impl SessionsApi {
     pub async fn delete_session(&self, id: &SessionId) -> Result<(), Error> {
         #[derive(Deserialize)]
         struct Deleted {}
-        self.about_to_change(id);
         let call = self.request::<()>(Method::DELETE, &path(id), None)?;
-        self.send(call, StatusCode::OK, None)
-            .await
-            .map(|Deleted {}| ())
+        self.tell(id, Change::Begins(self.timeout));
+        let Deleted {} = self.send(call, StatusCode::OK, None).await?;
+        self.tell(id, Change::Deleted);
+        Ok(())
     }
 
     pub(crate) fn with(
@@ -182,9 +192,9 @@ impl SessionsApi {
         }
     }
 
-    fn about_to_change(&self, id: &SessionId) {
+    fn tell(&self, id: &SessionId, change: Change) {
         if let Some(on_change) = &self.inner.on_change {
-            on_change(id);
+            on_change(id, change);
         }
     }
 
@@ -223,6 +233,10 @@ impl SessionsApi {
         viewing_key: Option<&ViewingKey>,
     ) -> Result<T, Error> {
         let key = self.inner.key.as_ref().map(|(key, _)| key.expose());
+        if Handle::try_current().is_err() {
+            let text = "a session call needs a tokio runtime, and there is none here";
+            return Err(Error::new(ErrorKind::NoRuntime, text));
+        }
         let secrets: Vec<&str> = key
             .into_iter()
             .chain(viewing_key.map(ViewingKey::expose))

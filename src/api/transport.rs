@@ -112,16 +112,10 @@ pub(crate) struct NotSent(pub(crate) BoxError);
 impl NotSent {
     /// Returns whether the server certainly never saw the request that failed with this error.
     pub(crate) fn is_cause_of(error: &(dyn StdError + 'static)) -> bool {
-        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
         let mut next = Some(error);
         while let Some(error) = next {
             let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            if error.is::<Self>()
-                || matches!(
-                    io,
-                    Some(ConnectionRefused | HostUnreachable | NetworkUnreachable)
-                )
-            {
+            if error.is::<Self>() || io == Some(io::ErrorKind::ConnectionRefused) {
                 return true;
             }
             next = error.source();

@@ -14,7 +14,7 @@ enum Field {
 }
 use Field::{Number, Text};
 
-const VARIABLES: [(&str, Field); 17] = [
+const VARIABLES: [(&str, Field); 18] = [
     ("SIPHER_API_KEY", Text(&["api_key"])),
     ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
     ("SIPHER_BASE_URL", Text(&["base_url"])),
@@ -34,6 +34,7 @@ const VARIABLES: [(&str, Field); 17] = [
     ("SIPHER_CREATE_TIMEOUT", Text(&["create_timeout"])),
     ("SIPHER_MAX_WAIT", Text(&["max_wait"])),
     ("SIPHER_LINGER", Text(&["linger"])),
+    ("SIPHER_VERIFY_EVERY", Text(&["verify_every"])),
     ("SIPHER_ON_NO_SESSION", Text(&["on_no_session"])),
     ("SIPHER_MAX_SESSIONS", Number(&["max_sessions"])),
     (
@@ -52,7 +53,7 @@ impl SessionConfig {
     /// | `SIPHER_BASE_URL` | where Sipher is |
     /// | `SIPHER_CHAIN`, `SIPHER_PRIVACY_LEVEL`, `SIPHER_RPC_PROVIDER`, `SIPHER_BACKEND` | defaults |
     /// | `SIPHER_VIEWING_KEY`, `SIPHER_VIEWING_KEY_FILE` | the default viewing key, or a file with it |
-    /// | `SIPHER_TTL`, `SIPHER_CREATE_TIMEOUT`, `SIPHER_MAX_WAIT`, `SIPHER_LINGER` | durations such as `1h` |
+    /// | `SIPHER_TTL`, `SIPHER_CREATE_TIMEOUT`, `SIPHER_MAX_WAIT`, `SIPHER_LINGER`, `SIPHER_VERIFY_EVERY` | durations such as `1h` |
     /// | `SIPHER_ON_NO_SESSION` | `fail` or `send_without` |
     /// | `SIPHER_MAX_SESSIONS`, `SIPHER_CALLS_PER_MINUTE`, `SIPHER_CALL_BURST` | numbers |
     ///

@@ -27,7 +27,7 @@ macro_rules! duration {
     )+};
 }
 
-duration!(ttl, create_timeout, max_wait, linger);
+duration!(ttl, create_timeout, max_wait, linger, verify_every);
 
 /// The same for one of the values that a session stores; unlike the server's answers, settings must be known.
 macro_rules! known {

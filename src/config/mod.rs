@@ -86,6 +86,9 @@ pub struct SessionConfig {
     /// How long a dropped request still counts as using its session.
     #[serde(with = "fields::linger", skip_serializing_if = "Option::is_none")]
     pub linger: Option<Duration>,
+    /// How often the server is asked whether it still knows a session in use.
+    #[serde(with = "fields::verify_every", skip_serializing_if = "Option::is_none")]
+    pub verify_every: Option<Duration>,
     /// What happens to a request without a session: `"fail"` or `"send_without"`.
     #[serde(
         with = "fields::on_no_session",
@@ -161,6 +164,7 @@ impl SessionConfig {
             create_timeout: self.create_timeout.or(fallback.create_timeout),
             max_wait: self.max_wait.or(fallback.max_wait),
             linger: self.linger.or(fallback.linger),
+            verify_every: self.verify_every.or(fallback.verify_every),
             on_no_session: self.on_no_session.or(fallback.on_no_session),
             max_sessions: self.max_sessions.or(fallback.max_sessions),
             call_budget: CallBudgetConfig {
@@ -254,6 +258,7 @@ impl SessionManagerBuilder {
         builder = with(builder, config.create_timeout, Self::create_timeout);
         builder = with(builder, config.max_wait, Self::max_wait);
         builder = with(builder, config.linger, Self::linger);
+        builder = with(builder, config.verify_every, Self::verify_every);
         builder = with(builder, config.on_no_session, Self::on_no_session);
         builder = with(builder, config.max_sessions, Self::max_sessions);
         let (per_minute, burst) = builder.call_budget_so_far();

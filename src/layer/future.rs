@@ -14,7 +14,7 @@ use crate::{
     error::{BoxError, Error},
     manager::{
         Lease,
-        admit::{LeaseFuture, Outgoing},
+        admit::{Incoming, LeaseFuture, Outgoing},
     },
 };
 
@@ -83,6 +83,7 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
 impl<S, R> Future for ResponseFuture<S, R>
 where
     S: Service<R>,
+    S::Response: Incoming,
     S::Error: Into<BoxError>,
     R: Outgoing,
 {
@@ -94,11 +95,13 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Calling { future, lease } => {
                     let response = ready!(future.poll(cx));
-                    // After an error nobody knows whether the server is still reading: that lease is merely dropped.
-                    if let (Some(lease), true) = (lease.take(), response.is_ok()) {
-                        lease.complete();
+                    let response = response.map_err(Into::into);
+                    match (lease.take(), &response) {
+                        (Some(lease), Ok(response)) => lease.complete_with(response.status()),
+                        (Some(lease), Err(error)) => lease.fail(&**error),
+                        (None, _) => {}
                     }
-                    return Poll::Ready(response.map_err(Into::into));
+                    return Poll::Ready(response);
                 }
                 StateProj::Waiting { waiting } => {
                     let current = waiting.as_mut().expect("not polled after it was ready");

@@ -25,7 +25,7 @@ use crate::{
 /// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`,
 /// * and whatever kept the session from being created.
 ///
-/// See the [module](self) for an example.
+/// See the [module](crate::layer) for an example.
 #[derive(Clone, Debug)]
 pub struct SessionLayer {
     manager: SessionManager,

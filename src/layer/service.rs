@@ -65,7 +65,11 @@ impl<S> SessionService<S> {
                 let ready = mem::replace(&mut self.inner, clone);
                 ResponseFuture::waiting(ready, request, lease)
             }
-            Err(error) => ResponseFuture::failed(error),
+            Err(error) => {
+                // Not called, the ready service would keep its permit until somebody does.
+                self.inner = self.inner.clone();
+                ResponseFuture::failed(error)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -55,6 +55,17 @@ pub(crate) trait Outgoing {
     fn headers_mut(&mut self) -> &mut HeaderMap;
     /// What its sender says about it, where the client has room for that.
     fn extensions(&self) -> Option<&Extensions>;
+}
+
+/// A response of any client's, as far as this crate looks at it.
+pub(crate) trait Incoming {
+    fn status(&self) -> StatusCode;
+}
+
+impl<B> Incoming for http::Response<B> {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
 }
 
 /// A request that may go out, now or as soon as there is a session for it.
@@ -133,7 +144,7 @@ fn need<R: Outgoing>(
     let opted_out = request
         .extensions()
         .is_some_and(|e| e.get::<NoSession>().is_some());
-    if scope == Scope::SessionCall || opted_out || headers::bears_session_id(request.headers())? {
+    if scope == Scope::SessionCall || headers::bears_session_id(request.headers())? || opted_out {
         let key = identity.key_header().filter(|_| own_key.is_none());
         return Ok(Need::Key(key));
     }
@@ -143,7 +154,7 @@ fn need<R: Outgoing>(
     };
     let key = identity.key_header().filter(|_| own_key.is_none());
     let id = match own_defaults(request) {
-        Some(defaults) => HashedDefaults::new(defaults.clone()).with_key(key_id),
+        Some(defaults) => HashedDefaults::partition_of(key_id, defaults),
         None => layer.unwrap_or(identity.defaults()).with_key(key_id),
     };
     Ok(Need::Session { id, key })
@@ -161,7 +172,7 @@ fn partition<R: Outgoing>(
     };
     let own = own_defaults(request).map(|defaults| HashedDefaults::new(defaults.clone()));
     let defaults = own.as_ref().or(layer).unwrap_or(identity.defaults());
-    // What was configured has been checked; what is wrong now is wrong with this request.
+    // The manager's own settings have been checked: what is wrong is the request's, or its layer's.
     Partition::new(key, defaults)
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
 }

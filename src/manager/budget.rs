@@ -73,6 +73,8 @@ impl Default for CallBudget {
 pub(crate) enum Purpose {
     /// Somebody waits for it, or will soon.
     Create,
+    /// Somebody may wait for it; a create would do as well.
+    Check,
     /// The session would end by itself.
     Delete,
     /// The same at shutdown, when nothing more urgent can come.
@@ -98,6 +100,7 @@ impl Bucket {
     pub(crate) fn take(&mut self, purpose: Purpose, now: Duration) -> Result<(), Duration> {
         let reserve = match purpose {
             Purpose::Create | Purpose::LastDelete => 0,
+            Purpose::Check => self.budget.burst / 8,
             Purpose::Delete => self.budget.burst / 4,
         };
         let interval = self.budget.interval();
@@ -125,6 +128,7 @@ impl Bucket {
 }
 
 #[cfg(test)]
+#[allow(clippy::unchecked_time_subtraction)]
 mod tests {
     use super::*;
 

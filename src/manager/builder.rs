@@ -20,7 +20,8 @@ use crate::{
 };
 
 const TTL: Duration = Duration::from_secs(60 * 60);
-const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+// Less than `MAX_WAIT`, so that whoever waits is told why there is no session.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
@@ -29,7 +30,7 @@ const MAX_SESSIONS: u64 = 1_000;
 ///
 /// # Default
 ///
-/// No API key, the production server, no defaults, a TTL of one hour, a `create_timeout` and `max_wait` of 30 s each, a
+/// No API key, the production server, no defaults, a TTL of one hour, a `create_timeout` of 20 s and a `max_wait` of 30 s, a
 /// `linger` of 10 s, at most 1,000 sessions, and at most 60 session calls a minute with bursts of 60. Defaults of
 /// numbers may change in a minor release.
 ///
@@ -54,6 +55,7 @@ pub struct SessionManagerBuilder {
     create_timeout: Duration,
     max_wait: Duration,
     linger: Duration,
+    verify_every: Option<Duration>,
     on_no_session: OnNoSession,
     max_sessions: u64,
     call_budget: (u32, u32),
@@ -73,6 +75,7 @@ impl SessionManagerBuilder {
             create_timeout: CREATE_TIMEOUT,
             max_wait: MAX_WAIT,
             linger: LINGER,
+            verify_every: None,
             on_no_session: OnNoSession::Fail,
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
@@ -113,7 +116,9 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets how long one create may take, retries included. Defaults to 30 s.
+    /// Sets how long one create may take, retries included. Defaults to 20 s.
+    ///
+    /// With less than `max_wait`, a request that waits in vain is told why there is no session.
     pub fn create_timeout(mut self, timeout: Duration) -> Self {
         self.create_timeout = timeout;
         self
@@ -130,6 +135,16 @@ impl SessionManagerBuilder {
     /// Sets how long a request that its caller dropped still counts as using its session. Defaults to 10 s.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
+        self
+    }
+
+    /// Has the server asked whether it still knows a session that is in use, each time that so much time has passed.
+    /// Defaults to never.
+    ///
+    /// A server that restarts forgets its sessions. Most restarts are noticed, because a call meets them; this finds the
+    /// others, at the price of one session call each time. Requests do not wait for it.
+    pub fn verify_every(mut self, interval: Duration) -> Self {
+        self.verify_every = Some(interval);
         self
     }
 
@@ -202,6 +217,7 @@ impl SessionManagerBuilder {
         for (name, value) in [
             ("create_timeout", self.create_timeout),
             ("max_wait", self.max_wait),
+            ("verify_every", self.verify_every.unwrap_or(Duration::MAX)),
         ] {
             if value.is_zero() {
                 return Err(Error::config(format!(
@@ -219,6 +235,7 @@ impl SessionManagerBuilder {
             create_timeout: self.create_timeout,
             max_wait: self.max_wait,
             linger: self.linger,
+            verify_every: self.verify_every,
             on_no_session: self.on_no_session,
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?,

@@ -1,11 +1,8 @@
-//! What all handles of one manager share, and the way from "this partition" to a lease on its session.
+//! What all handles of one manager share.
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -14,28 +11,25 @@ use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
 use tokio::{
     runtime::Handle,
     sync::{broadcast, watch},
-    time::timeout,
 };
 
 use super::{
-    Lease, SessionManager,
     admit::OnNoSession,
     budget::CallBudget,
-    create::Create,
     event::{Event, RetireReason},
     janitor,
-    ledger::{Flight, Ledger, Outcome},
-    life, log,
+    ledger::Ledger,
+    log,
     observe::{Observer, Stats},
-    partition::{Partition, PartitionId},
+    partition::PartitionId,
     retire::Retirement,
     session::LiveSession,
     shutdown::{self, ShutdownReport},
+    suspicion::Suspicion,
 };
 use crate::{
-    api::{SessionId, Transport},
+    api::Transport,
     clock::{Clock, Reading},
-    error::{Error, ErrorKind},
     scope::BaseUrl,
 };
 
@@ -56,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) create_timeout: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) linger: Duration,
+    pub(crate) verify_every: Option<Duration>,
     pub(crate) on_no_session: OnNoSession,
     pub(crate) max_sessions: u64,
     pub(crate) budget: CallBudget,
@@ -72,7 +67,8 @@ pub(crate) struct Core {
     live: Cache<PartitionId, Arc<LiveSession>>,
     /// Taken before the lock inside `retirement`, never after it.
     ledger: Mutex<Ledger>,
-    generations: AtomicU64,
+    pub(crate) generations: AtomicU64,
+    pub(crate) suspicion: Suspicion,
     stage: watch::Sender<Stage>,
     /// The shutdown under way or done.
     ending: Mutex<Option<watch::Receiver<Option<ShutdownReport>>>>,
@@ -110,6 +106,7 @@ impl Core {
             rng: Mutex::new(rng),
             live,
             generations: AtomicU64::new(0),
+            suspicion: Suspicion::default(),
             stage: watch::Sender::new(Stage::Open),
             ending: Mutex::default(),
         }
@@ -167,8 +164,23 @@ impl Core {
         let _ = stage.wait_for(|stage| *stage == Stage::Abandoned).await;
     }
 
+    /// There is a sign that the server may have lost its sessions: none is given to a request before it is known to be
+    /// alive.
+    pub(crate) fn suspect(&self) {
+        if self.suspicion.raise() {
+            self.emit(Event::Suspected {
+                live_sessions: self.live.entry_count(),
+            });
+        }
+    }
+
+    /// Whether a request may be given this session as it is.
+    pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
+        session.is_usable(now) && !session.is_suspect(self.suspicion.signs())
+    }
+
     pub(crate) fn linger_until(&self) -> Duration {
-        self.now().monotonic + self.settings.linger
+        self.now().monotonic.saturating_add(self.settings.linger)
     }
 
     pub(crate) fn wake_janitor(&self) {
@@ -176,82 +188,70 @@ impl Core {
     }
 
     /// Every session that is not retired, whether its id may still be sent or not.
+    ///
+    /// Exact only for who holds the ledger: under it, sessions come, go and move between the cache and the pins.
     pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
         let cached = self.live.iter().map(|(_, session)| session);
-        cached
-            .chain(self.retirement.pinned())
-            .filter(|session| !session.in_flight.is_retired())
+        let all = cached.chain(self.retirement.pinned());
+        all.filter(|session| !session.in_flight.is_retired())
             .collect()
     }
 
-    /// The current session of a partition, if a request may be given it.
-    pub(crate) fn current(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
-        self.live.get(&id).filter(|session| session.is_usable(now))
+    /// The session that the cache has for a partition, whatever its state.
+    pub(crate) fn cached(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
+        self.live.get(&id)
     }
 
-    /// Makes a session the current one of its partition, and retires the one it replaces.
-    pub(crate) fn install(
-        self: &Arc<Self>,
-        session: &Arc<LiveSession>,
-    ) -> Option<Arc<LiveSession>> {
+    /// Makes a session the current one of its partition, and retires the one it replaces. The caller holds the ledger.
+    pub(crate) fn install(&self, session: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
         let id = session.partition.id;
-        let before = self.live.get(&id).or_else(|| self.retirement.unpin(id));
+        let older = [self.live.get(&id), self.retirement.unpin(id)];
         self.live.insert(id, session.clone());
-        if let Some(before) = &before {
-            self.retirement.retire(before, RetireReason::Replaced);
-        }
-        // Evictions happen now, not at some later use.
+        let older = older
+            .into_iter()
+            .flatten()
+            .filter(|older| !Arc::ptr_eq(older, session));
+        let older = older
+            .inspect(|older| self.retirement.retire(older, RetireReason::Replaced))
+            .last();
+        // Evictions happen now, before anybody else looks for what is evicted.
         self.live.run_pending_tasks();
-        before
+        older
     }
 
-    /// Ends that a session is handed out.
-    pub(crate) fn retire(&self, session: &Arc<LiveSession>, reason: RetireReason) {
-        let id = session.partition.id;
-        if self
-            .live
-            .get(&id)
-            .is_some_and(|current| Arc::ptr_eq(&current, session))
-        {
-            self.live.invalidate(&id);
-        }
-        self.retirement.unpin(id);
-        self.retirement.retire(session, reason);
-    }
-
-    /// The same for all that are meant.
+    /// Ends that the sessions that are meant are handed out; returns them.
     pub(crate) fn retire_all(
         self: &Arc<Self>,
         reason: RetireReason,
         is_meant: impl Fn(&LiveSession) -> bool,
-    ) {
-        for session in self
-            .sessions()
-            .into_iter()
-            .filter(|session| is_meant(session))
-        {
-            self.retire(&session, reason);
-        }
-        janitor::start(self);
-    }
-
-    /// Ends that the session of this generation is handed out, and that a create that has begun is used.
-    pub(crate) fn invalidate(self: &Arc<Self>, is_meant: impl Fn(&LiveSession) -> bool) -> bool {
-        let Some(session) = self
-            .sessions()
-            .into_iter()
-            .find(|session| is_meant(session))
-        else {
-            return false;
-        };
-        {
-            // Under the lock, so that a create which lands meanwhile is either before this or fenced.
+    ) -> Vec<Arc<LiveSession>> {
+        let meant: Vec<_> = {
             let mut ledger = self.ledger();
-            ledger.fence(session.partition.id);
-            self.retire(&session, RetireReason::Invalidated);
-        }
+            let meant = self
+                .sessions()
+                .into_iter()
+                .filter(|session| is_meant(session));
+            let meant: Vec<_> = meant.collect();
+            for session in &meant {
+                let id = session.partition.id;
+                if reason == RetireReason::Invalidated {
+                    // Whatever speaks against the session may speak against one that is on its way.
+                    ledger.fence(id);
+                }
+                if self
+                    .live
+                    .get(&id)
+                    .is_some_and(|cached| Arc::ptr_eq(&cached, session))
+                {
+                    self.live.invalidate(&id);
+                }
+                self.retirement.unpin_this(session);
+                self.retirement.retire(session, reason);
+            }
+            meant
+        };
         janitor::start(self);
-        true
+        meant
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -262,15 +262,20 @@ impl Core {
         Stats {
             live_sessions: sessions
                 .iter()
-                .filter(|session| session.is_usable(now))
+                .filter(|session| self.is_good(session, now))
                 .count() as u64,
             in_flight: in_flight as u64,
             ..self.observer.stats()
         }
     }
 
-    /// Nobody is left to delete what there still is.
-    pub(crate) fn report_abandoned(&self) {
+    /// The last handle is gone: every task ends at its next poll, and nobody is left to delete what there still is.
+    pub(crate) fn abandon(&self) {
+        // Under the lock, so that a create which lands meanwhile is either counted or finds nobody.
+        let mut ledger = self.ledger();
+        if !self.close(Stage::Abandoned) {
+            return;
+        }
         let now = self.now();
         let retired = self
             .retirement
@@ -281,7 +286,7 @@ impl Core {
         let left_to_expire = alive
             .filter(|session| !session.life.left(now).is_zero())
             .count();
-        self.observer.add_orphans(self.ledger().give_up_all());
+        self.observer.add_orphans(ledger.give_up_all());
         let possible_orphans = self.observer.possible_orphans();
         if left_to_expire > 0 || possible_orphans > 0 {
             self.emit(Event::Abandoned {
@@ -303,13 +308,13 @@ impl Core {
         self: &Arc<Self>,
         deadline: Duration,
     ) -> watch::Receiver<Option<ShutdownReport>> {
+        let runtime = Handle::current();
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         // A shutdown whose runtime went away before it was done is done again.
-        let is_running = |report: &watch::Receiver<_>| report.has_changed().is_ok();
-        if let Some(report) = ending
-            .as_ref()
-            .filter(|r| r.borrow().is_some() || is_running(r))
-        {
+        let goes_on = |report: &&watch::Receiver<Option<_>>| {
+            report.borrow().is_some() || report.has_changed().is_ok()
+        };
+        if let Some(report) = ending.as_ref().filter(goes_on) {
             return report.clone();
         }
         {
@@ -318,11 +323,11 @@ impl Core {
             self.close(Stage::ShuttingDown);
         }
         let (done, report) = watch::channel(None);
-        tokio::spawn(log::shutdown(
-            deadline,
-            shutdown::run(self.clone(), deadline, done),
-        ));
-        ending.insert(report).clone()
+        let report = ending.insert(report).clone();
+        drop(ending);
+        let shutdown = shutdown::run(self.clone(), deadline, done);
+        runtime.spawn(log::shutdown(deadline, shutdown));
+        report
     }
 }
 
@@ -334,196 +339,4 @@ impl fmt::Debug for Core {
             .field("sessions", &self.live.entry_count())
             .finish_non_exhaustive()
     }
-}
-
-impl SessionManager {
-    /// The hit: a lease on the partition's current session, without waiting.
-    ///
-    /// A session that is due for renewal is still handed out, and its renewal started.
-    pub(crate) fn try_lease(&self, id: PartitionId) -> Option<Lease> {
-        let core = self.core();
-        let now = core.now();
-        let session = core.live.get(&id)?;
-        match session.life.phase(now) {
-            life::Phase::Over => return None,
-            life::Phase::Fresh => {}
-            life::Phase::Aging => core.renew(&session, now),
-        }
-        Lease::on(&session, self)
-    }
-
-    /// The miss: waits for a create, at most `max_wait`.
-    pub(crate) async fn lease(self, partition: Arc<Partition>) -> Result<Lease, Error> {
-        let max_wait = self.core().settings.max_wait;
-        timeout(max_wait, self.wait_for_lease(&partition))
-            .await
-            .unwrap_or_else(|_| {
-                let text = format!("no session within the `max_wait` of {max_wait:?}");
-                Err(Error::new(ErrorKind::Timeout, text))
-            })
-    }
-
-    /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
-    pub(crate) async fn lease_or_without(
-        self,
-        partition: Arc<Partition>,
-    ) -> Result<Option<Lease>, Error> {
-        let core = self.core().clone();
-        match self.lease(partition).await {
-            Ok(lease) => Ok(Some(lease)),
-            Err(error) if error.kind() == ErrorKind::Shutdown => Err(error),
-            Err(error) => match core.settings.on_no_session {
-                OnNoSession::Fail => Err(error),
-                OnNoSession::SendWithout => {
-                    core.observer.sent_without(&error);
-                    Ok(None)
-                }
-            },
-        }
-    }
-
-    async fn wait_for_lease(&self, partition: &Arc<Partition>) -> Result<Lease, Error> {
-        let core = self.core();
-        loop {
-            if let Some(lease) = self.try_lease(partition.id) {
-                return Ok(lease);
-            }
-            let mut flight = match core.join(partition)? {
-                Joined::Session(session) => match Lease::on(&session, self) {
-                    Some(lease) => return Ok(lease),
-                    None => continue,
-                },
-                Joined::Flight(flight) => flight,
-            };
-            let overdue_in = core.overdue_in(partition.id);
-            tokio::select! {
-                biased;
-                stage = core.closed() => {
-                    debug_assert_ne!(stage, Stage::Open);
-                    return Err(Error::shutdown());
-                }
-                outcome = flight.outcome.wait_for(Option::is_some) => match outcome.as_deref() {
-                    Ok(Some(Ok(session))) if session.is_usable(core.now()) => {
-                        if let Some(lease) = Lease::on(session, self) {
-                            return Ok(lease);
-                        }
-                    }
-                    Ok(Some(Err(error))) => return Err(error.clone()),
-                    // It was retired as soon as it was there, or its task is gone: once more.
-                    Ok(_) | Err(_) => {}
-                },
-                () = tokio::time::sleep(overdue_in) => {}
-            }
-        }
-    }
-}
-
-enum Joined {
-    Session(Arc<LiveSession>),
-    Flight(Flight),
-}
-
-impl Core {
-    /// Finds the create under way for a partition, or starts it.
-    fn join(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<Joined, Error> {
-        let runtime = runtime()?;
-        let mut ledger = self.ledger();
-        if self.stage() != Stage::Open {
-            return Err(Error::shutdown());
-        }
-        let now = self.now();
-        if let Some(session) = self.current(partition.id, now) {
-            return Ok(Joined::Session(session));
-        }
-        if let Some(session) = self
-            .retirement
-            .unpin(partition.id)
-            .filter(|s| s.is_usable(now))
-        {
-            self.install(&session);
-            return Ok(Joined::Session(session));
-        }
-        self.give_up_overdue(&mut ledger, partition.id, now);
-        if let Some(flight) = ledger.flight(partition.id) {
-            return Ok(Joined::Flight(flight.clone()));
-        }
-        ledger.check(partition, self.patience(), now)?;
-        Ok(Joined::Flight(self.start(
-            &mut ledger,
-            partition,
-            &runtime,
-            now,
-        )))
-    }
-
-    /// Starts a renewal in the background, unless there is one or it was not long ago that one failed.
-    fn renew(self: &Arc<Self>, session: &Arc<LiveSession>, now: Reading) {
-        // A renewal that does not end is given up by then, and another begun.
-        let again_at = now.monotonic + self.settings.create_timeout;
-        if !session.begin_renewal(now.monotonic, again_at) {
-            return;
-        }
-        let partition = &session.partition;
-        let Ok(runtime) = runtime() else { return };
-        let mut ledger = self.ledger();
-        self.give_up_overdue(&mut ledger, partition.id, now);
-        if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
-            return;
-        }
-        match ledger.check(partition, self.patience(), now) {
-            Ok(()) => drop(self.start(&mut ledger, partition, &runtime, now)),
-            Err(error) => {
-                let due = now.monotonic + error.retry_after().unwrap_or_default();
-                session.renew_again_at(due);
-            }
-        }
-    }
-
-    fn start(
-        self: &Arc<Self>,
-        ledger: &mut Ledger,
-        partition: &Arc<Partition>,
-        runtime: &Handle,
-        now: Reading,
-    ) -> Flight {
-        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        let (done, outcome) = watch::channel::<Option<Outcome>>(None);
-        let flight = ledger.begin(partition.id, generation, outcome, now);
-        let create = Create::new(self.clone(), partition.clone(), &flight, done);
-        runtime.spawn(log::create(generation, partition, create.run()));
-        flight
-    }
-
-    /// A create that does not end, because its runtime is stalled or gone, makes room for another.
-    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) {
-        if ledger.overdue_in(id, self.settings.create_timeout, now) == Some(Duration::ZERO) {
-            ledger.give_up(id);
-            self.emit(Event::PossibleOrphan { error: None });
-        }
-    }
-
-    fn overdue_in(&self, id: PartitionId) -> Duration {
-        let ledger = self.ledger();
-        ledger
-            .overdue_in(id, self.settings.create_timeout, self.now())
-            .unwrap_or_default()
-    }
-
-    /// How long a create may wait for its first call.
-    pub(crate) fn patience(&self) -> Duration {
-        self.settings.max_wait.min(self.settings.create_timeout)
-    }
-
-    pub(crate) fn forget(self: &Arc<Self>, id: &SessionId) {
-        self.invalidate(|session| session.id == *id);
-    }
-}
-
-fn runtime() -> Result<Handle, Error> {
-    Handle::try_current().map_err(|_| {
-        Error::new(
-            ErrorKind::NoRuntime,
-            "a session call needs a tokio runtime, and there is none here",
-        )
-    })
 }

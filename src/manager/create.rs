@@ -3,10 +3,8 @@
 //! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    ptr,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -18,16 +16,17 @@ use super::{
     echo,
     event::{Event, RetireReason},
     janitor,
-    ledger::{Clearance, Flight, Ledger, Outcome},
+    ledger::{Clearance, Flight, Ledger, Outcome, Status},
     life::Life,
     log,
     observe::Call,
     partition::Partition,
     policy,
     session::LiveSession,
+    suspicion,
 };
 use crate::{
-    api::{CreateSession, SessionRecord, SessionsApi},
+    api::{CreateSession, SessionRecord, SessionsApi, scrub},
     clock::Reading,
     error::{Error, ErrorKind},
 };
@@ -36,8 +35,10 @@ use crate::{
 pub(crate) struct Create {
     core: Arc<Core>,
     partition: Arc<Partition>,
+    /// The session that may do, if the server still knows it.
+    suspect: Option<Arc<LiveSession>>,
     generation: u64,
-    given_up: Arc<AtomicBool>,
+    status: Arc<Status>,
     done: watch::Sender<Option<Outcome>>,
     progress: Progress,
     begun: Reading,
@@ -58,22 +59,30 @@ impl Create {
     pub(crate) fn new(
         core: Arc<Core>,
         partition: Arc<Partition>,
+        suspect: Option<Arc<LiveSession>>,
         flight: &Flight,
         done: watch::Sender<Option<Outcome>>,
     ) -> Self {
-        let (generation, given_up) = (flight.generation, flight.given_up.clone());
+        let (generation, status) = (flight.generation, flight.status.clone());
         Self {
             begun: core.now(),
             core,
             partition,
+            suspect,
             generation,
-            given_up,
+            status,
             done,
             progress: Progress::Queued,
         }
     }
 
-    pub(crate) async fn run(mut self) {
+    /// Its task.
+    pub(crate) fn run(self) -> impl Future<Output = ()> + Send + 'static {
+        let partition = self.partition.clone();
+        log::create(self.generation, &partition, self.fly_and_land())
+    }
+
+    async fn fly_and_land(mut self) {
         let core = self.core.clone();
         let outcome = tokio::select! {
             biased;
@@ -81,68 +90,80 @@ impl Create {
             () = core.abandoned() => return,
             outcome = self.fly() => outcome,
         };
-        self.land(outcome);
-        janitor::tend(&core).await;
+        if let Some(outcome) = outcome {
+            self.land(outcome);
+            janitor::tend(&core).await;
+        }
     }
 
-    async fn fly(&mut self) -> Outcome {
-        self.queue().await?;
+    /// `None` once nobody wants it any more; whoever waits then looks again.
+    async fn fly(&mut self) -> Option<Outcome> {
+        if let Err(error) = self.queue().await? {
+            return Some(Err(error));
+        }
         let begun = self.core.now();
         let mut tries = 0;
         loop {
             tries += 1;
             log::tries(tries);
-            self.progress = Progress::Calling;
-            let outcome = self.call(begun).await;
-            self.progress = Progress::Pausing;
-            let Err(error) = outcome else { return outcome };
+            let outcome = self.try_once(begun).await;
+            if let (Err(error), Some(suspect)) = (&outcome, self.suspect.clone())
+                && let Some(reason) = no_use_for(error)
+            {
+                self.give_up_suspect(&suspect, reason);
+                // The same create goes on to make a successor.
+                if self.pause(policy::FLOOR, begun).await? {
+                    continue;
+                }
+            }
+            let Err(error) = outcome else {
+                return Some(outcome);
+            };
             // The pace concerns everybody at once, other failures only those who wait for this create.
             let paced = error.kind() == ErrorKind::RateLimited;
             let error = if paced { self.hold_back(error) } else { error };
-            match self.core.with_rng(|rng| policy::retry(&error, tries, rng)) {
-                Some(pause) if self.pause(pause, begun).await => {}
-                _ => return Err(if paced { error } else { self.hold_back(error) }),
+            let pause = self.core.with_rng(|rng| policy::retry(&error, tries, rng));
+            let again = match pause {
+                Some(pause) => self.pause(pause, begun).await?,
+                None => false,
+            };
+            if !again {
+                return Some(Err(if paced { error } else { self.hold_back(error) }));
             }
         }
     }
 
     /// Waits until the first call may be made, as long as callers would.
-    async fn queue(&mut self) -> Result<(), Error> {
+    async fn queue(&mut self) -> Option<Result<(), Error>> {
         let patience = self.core.patience();
         let since = self.core.now();
         loop {
             let now = self.core.now();
-            match self.clear(now) {
-                Clearance::Granted => return Ok(()),
-                Clearance::Wait(wait, error) => {
-                    if now.since(since) + wait > patience {
-                        return Err(error);
-                    }
-                    if !self.nap(wait).await {
-                        return Err(Error::shutdown());
-                    }
-                }
+            let (wait, error) = match self.clear(now)? {
+                Clearance::Granted => return Some(Ok(())),
+                Clearance::Wait(wait, error) => (wait, error),
+            };
+            let worth_it = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
+            if !worth_it || now.since(since) + wait > patience {
+                return Some(Err(error));
+            }
+            if !self.nap(wait).await {
+                return Some(Err(Error::shutdown()));
             }
         }
     }
 
-    /// Waits for the next call; `false` if there is no time for one, or nobody to make it for.
-    async fn pause(&mut self, pause: Duration, begun: Reading) -> bool {
+    /// Waits for the next call; `false` if there is no time for one.
+    async fn pause(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
         let mut wait = pause;
         loop {
             let waited = self.core.now().since(begun);
-            if waited + wait >= self.core.settings.create_timeout || !self.nap(wait).await {
-                return false;
+            let timeout = self.core.settings.create_timeout;
+            if waited.saturating_add(wait) >= timeout || !self.nap(wait).await {
+                return Some(false);
             }
-            if !self
-                .core
-                .ledger()
-                .is_flying(self.partition.id, self.generation)
-            {
-                return false;
-            }
-            match self.clear(self.core.now()) {
-                Clearance::Granted => return true,
+            match self.clear(self.core.now())? {
+                Clearance::Granted => return Some(true),
                 Clearance::Wait(more, _) => wait = more,
             }
         }
@@ -157,14 +178,32 @@ impl Create {
         }
     }
 
-    fn clear(&mut self, now: Reading) -> Clearance {
+    /// Asks for the next call. `None` if another create has taken the place of this one.
+    fn clear(&mut self, now: Reading) -> Option<Clearance> {
         let mut ledger = self.core.ledger();
-        let clearance = ledger.clear(&self.partition, Purpose::Create, now);
+        if !ledger.is_flying(self.partition.id, self.generation) {
+            return None;
+        }
+        let purpose = if self.suspect.is_some() {
+            Purpose::Check
+        } else {
+            Purpose::Create
+        };
+        let clearance = ledger.clear(&self.partition, purpose, now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;
         }
-        clearance
+        Some(clearance)
+    }
+
+    fn calling(&mut self, calling: bool) {
+        self.progress = if calling {
+            Progress::Calling
+        } else {
+            Progress::Pausing
+        };
+        self.status.calling.store(calling, Ordering::Release);
     }
 
     fn hold_back(&self, error: Error) -> Error {
@@ -173,11 +212,58 @@ impl Create {
             .failed(&self.partition, error, self.core.now())
     }
 
+    async fn try_once(&mut self, begun: Reading) -> Outcome {
+        if let Some(suspect) = self.suspect.clone() {
+            return self.check(&suspect, begun).await.map(|()| suspect);
+        }
+        self.calling(true);
+        let outcome = self.call(begun).await;
+        self.calling(false);
+        outcome
+    }
+
+    /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
+    async fn check(&self, suspect: &LiveSession, begun: Reading) -> Result<(), Error> {
+        let (core, partition) = (&self.core, &self.partition);
+        let (signs, now) = (core.suspicion.signs(), core.now());
+        let time_left = core
+            .settings
+            .create_timeout
+            .saturating_sub(now.since(begun));
+        let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+        core.observer.session_call(Call::Get);
+        let answer = api.timeout(time_left).get_session(&suspect.id).await;
+        let record = answer.inspect_err(|error| self.look_at(error))?;
+        echo::check(&record, &partition.defaults, core.settings.ttl)?;
+        suspect.is_alive(signs, now);
+        core.suspicion.calm();
+        Ok(())
+    }
+
+    /// Requests that bore it went without their defaults.
+    fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
+        let (core, now) = (&self.core, self.core.now());
+        let unknown_for = now.since(*suspect.alive_at());
+        core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
+        core.emit(Event::Lost {
+            session: suspect.reference(),
+            unknown_for,
+            requests: suspect.uses(),
+        });
+        self.suspect = None;
+    }
+
+    fn look_at(&self, error: &Error) {
+        if suspicion::in_session_call(error) {
+            self.core.suspect();
+        }
+    }
+
     /// One call, already counted in the budget.
     async fn call(&self, begun: Reading) -> Outcome {
         let (core, partition) = (&self.core, &self.partition);
         // From before the call: the way to the server is taken from the session's life.
-        let born = core.now();
+        let (born, signs) = (core.now(), core.suspicion.signs());
         let time_left = core
             .settings
             .create_timeout
@@ -186,8 +272,9 @@ impl Create {
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.observer.session_call(Call::Create);
         match api.timeout(time_left).create_session(&request).await {
-            Ok(record) => self.accept(&record, born),
+            Ok(record) => self.accept(&record, born, signs),
             Err(error) => {
+                self.look_at(&error);
                 if error.is_unknown_outcome() {
                     core.emit(Event::PossibleOrphan {
                         error: Some(error.clone()),
@@ -198,7 +285,7 @@ impl Create {
         }
     }
 
-    fn accept(&self, record: &SessionRecord, born: Reading) -> Outcome {
+    fn accept(&self, record: &SessionRecord, born: Reading, signs: u64) -> Outcome {
         let (core, partition) = (&self.core, &self.partition);
         let ttl = core.settings.ttl;
         let session = |life| {
@@ -209,12 +296,14 @@ impl Create {
                 self.generation,
                 partition.clone(),
                 life,
+                (core.now(), signs),
             ))
         };
         match echo::check(record, &partition.defaults, ttl) {
             Ok(granted) => {
                 let session = session(granted.life);
                 for name in granted.unknown {
+                    let name = scrub::text(&name, &[]);
                     core.emit(Event::UnknownDefault {
                         session: session.reference(),
                         name,
@@ -238,14 +327,13 @@ impl Create {
             let current = self.end(&mut ledger);
             match &outcome {
                 Ok(session) => {
-                    ledger.succeeded(&self.partition);
+                    ledger.succeeded(&self.partition, session.life.born());
                     self.succeed(session, current)
                 }
                 Err(error) => self.fail(error),
             }
         };
-        core.observer.create_took(core.now().since(self.begun));
-        core.emit(event);
+        core.observer.landed(event, core.now().since(self.begun));
         self.done.send_replace(Some(outcome));
     }
 
@@ -254,7 +342,7 @@ impl Create {
         if self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, self.core.now());
         }
-        if self.progress != Progress::Calling && self.given_up.load(Ordering::Acquire) {
+        if self.progress != Progress::Calling && self.status.given_up.load(Ordering::Acquire) {
             // It ended after all, and what came of it is known or counted.
             self.core.observer.take_back_orphan();
         }
@@ -265,6 +353,13 @@ impl Create {
     /// `current` says whether this create was still the one to bring a session for its partition.
     fn succeed(&self, session: &Arc<LiveSession>, current: bool) -> Event {
         let core = &self.core;
+        if self.suspect.is_some() {
+            // If it is fenced, whoever did that has retired it.
+            return Event::Verified {
+                session: session.reference(),
+            };
+        }
+        core.suspicion.calm();
         let usable_for = session.life.usable_for(core.now());
         let mut replaces = None;
         if !current {
@@ -283,9 +378,21 @@ impl Create {
 
     fn fail(&self, error: &Error) -> Event {
         let (core, error, now) = (&self.core, error.clone(), self.core.now());
-        match core.current(self.partition.id, now) {
+        let current = core
+            .cached(self.partition.id)
+            .filter(|session| session.is_usable(now));
+        match current {
+            Some(session) if self.suspect.is_some() => {
+                let pause = error.retry_after().unwrap_or_default();
+                session.renew_again_at(now.monotonic.saturating_add(pause));
+                Event::CheckFailed {
+                    session: session.reference(),
+                    error,
+                }
+            }
             Some(session) => {
-                session.renew_again_at(now.monotonic + error.retry_after().unwrap_or_default());
+                let pause = error.retry_after().unwrap_or_default();
+                session.renew_again_at(now.monotonic.saturating_add(pause));
                 let usable_for = session.life.usable_for(now);
                 Event::RenewalFailed {
                     session: session.reference(),
@@ -303,12 +410,25 @@ impl Drop for Create {
         if self.progress == Progress::Landed {
             return;
         }
-        // The task was ended half-way, by its runtime or by a panic in the transport.
+        // The task was ended half-way: by its runtime, by a panic in the transport, or because nobody wants it.
         let calling = self.progress == Progress::Calling;
         let core = self.core.clone();
         self.end(&mut core.ledger());
-        if calling && !self.given_up.load(Ordering::Acquire) {
+        if let Some(session) = core.cached(self.partition.id) {
+            session.renew_again_at(Duration::ZERO);
+        }
+        if calling && !self.status.given_up.load(Ordering::Acquire) {
             core.emit(Event::PossibleOrphan { error: None });
         }
+        core.wake_janitor();
+    }
+}
+
+/// Whether the answer to a check says that the session is of no use.
+fn no_use_for(error: &Error) -> Option<RetireReason> {
+    match error.kind() {
+        ErrorKind::NotFound => Some(RetireReason::Lost),
+        ErrorKind::WrongAnswer => Some(RetireReason::WrongAnswer),
+        _ => None,
     }
 }

@@ -75,6 +75,40 @@ pub enum Event {
         /// Why there is none.
         error: Error,
     },
+    /// There is a sign that the server may have lost its sessions, such as a restart. No request that starts after it is
+    /// given one before the server has said that it is alive, or a successor has been made.
+    ///
+    /// This is told once, until a session has been proved alive.
+    #[non_exhaustive]
+    Suspected {
+        /// How many sessions it concerns.
+        live_sessions: u64,
+    },
+    /// The server still knows a session that it was asked about.
+    #[non_exhaustive]
+    Verified {
+        /// The session.
+        session: SessionRef,
+    },
+    /// The server could not be asked whether it still knows a session.
+    #[non_exhaustive]
+    CheckFailed {
+        /// The session.
+        session: SessionRef,
+        /// Why; its `retry_after` says when another try is due.
+        error: Error,
+    },
+    /// The server has lost a session before its end. **Requests that bore it since may have been answered under the
+    /// server's own defaults.**
+    #[non_exhaustive]
+    Lost {
+        /// The session.
+        session: SessionRef,
+        /// How long ago the server was last known to have it.
+        unknown_for: Duration,
+        /// How many requests were given it since then.
+        requests: u64,
+    },
     /// The server stores a default that was not asked for, by a name that this version does not know.
     #[non_exhaustive]
     UnknownDefault {
@@ -137,6 +171,8 @@ pub enum RetireReason {
     Fenced,
     /// Somebody said so.
     Invalidated,
+    /// The server does not know it any more.
+    Lost,
     /// A successor took its place.
     Replaced,
     /// The manager shuts down.

@@ -11,8 +11,10 @@ use super::{
     ledger::Clearance,
     log,
     observe::Call,
+    policy::FLOOR,
     retire::{Next, Retirement},
     session::LiveSession,
+    suspicion,
 };
 use crate::{
     api::SessionsApi,
@@ -46,39 +48,42 @@ pub(crate) fn start(core: &Arc<Core>) {
     let Ok(runtime) = Handle::try_current() else {
         return;
     };
-    if core.stage() == Stage::Open && core.retirement.attend() {
-        let attendant = Attendant(core.retirement.clone());
+    if core.stage() != Stage::Open {
+        return;
+    }
+    if let Some(attendant) = core.retirement.attend(core.now()) {
+        let attendant = Attendant(core.retirement.clone(), attendant);
         runtime.spawn(run(core.clone(), attendant));
     }
 }
 
 /// However the task ends, also with its runtime, another may begin.
-struct Attendant(Arc<Retirement>);
+struct Attendant(Arc<Retirement>, u64);
 
 impl Drop for Attendant {
     fn drop(&mut self) {
-        self.0.unattended();
+        self.0.left(self.1);
     }
 }
 
-async fn run(core: Arc<Core>, _attendant: Attendant) {
+async fn run(core: Arc<Core>, attendant: Attendant) {
     tokio::select! {
         biased;
         // A shutdown takes over what is left; after the last handle nobody does.
         _ = core.closed() => {}
-        () = attend(&core) => {}
+        () = attend(&core, attendant.1) => {}
     }
 }
 
-async fn attend(core: &Arc<Core>) {
+async fn attend(core: &Arc<Core>, attendant: u64) {
     loop {
-        let wait = match core.retirement.next(core.now()) {
+        let wait = match core.retirement.next(attendant, core.now()) {
             Next::Done => return,
             Next::Wait(wait) => wait,
-            Next::Delete(session) => {
-                attempt(core, &session).await;
-                continue;
-            }
+            Next::Delete(sessions) => match attempt_all(core, &sessions).await {
+                Some(wait) => wait,
+                None => continue,
+            },
         };
         tokio::select! {
             biased;
@@ -88,23 +93,40 @@ async fn attend(core: &Arc<Core>) {
     }
 }
 
-async fn attempt(core: &Core, session: &Arc<LiveSession>) {
+/// Returns how long nothing can be deleted, if that is so.
+async fn attempt_all(core: &Core, sessions: &[Arc<LiveSession>]) -> Option<Duration> {
+    for session in sessions {
+        if let Some(wait) = attempt(core, session).await {
+            return Some(wait);
+        }
+    }
+    None
+}
+
+/// The same for one.
+async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
     let clearance = core
         .ledger()
         .clear(&session.partition, Purpose::Delete, now);
     match clearance {
-        Clearance::Wait(wait, _) => core
-            .retirement
-            .postpone(session, now.monotonic + wait, None),
+        Clearance::Wait(wait, error) => {
+            let until = now.monotonic.saturating_add(wait);
+            core.retirement.postpone(session, until, None);
+            // The pace and the budget concern all the others as well.
+            let all = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
+            return (all && wait > FLOOR).then_some(wait);
+        }
         Clearance::Granted => match delete(core, session).await {
             Ok(_) => core.retirement.remove(session),
             Err(error) => {
-                let until = core.now().monotonic + error.retry_after().unwrap_or(PAUSE);
+                let pause = error.retry_after().unwrap_or(PAUSE);
+                let until = core.now().monotonic.saturating_add(pause);
                 core.retirement.postpone(session, until, Some(error));
             }
         },
     }
+    None
 }
 
 /// Deletes a session on the server; one that is not there any more counts as deleted. The call has been counted.
@@ -119,7 +141,12 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
     let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => true,
-        Err(error) => return Err(hold_back(core, session, error)),
+        Err(error) => {
+            if suspicion::in_session_call(&error) {
+                core.suspect();
+            }
+            return Err(hold_back(core, session, error));
+        }
     };
     core.emit(Event::Deleted {
         session: session.reference(),

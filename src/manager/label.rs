@@ -4,11 +4,12 @@ use super::event::RetireReason;
 
 /// Every reason there is.
 #[cfg(feature = "metrics")]
-pub(crate) const REASONS: [RetireReason; 7] = [
+pub(crate) const REASONS: [RetireReason; 8] = [
     RetireReason::Changed,
     RetireReason::Evicted,
     RetireReason::Fenced,
     RetireReason::Invalidated,
+    RetireReason::Lost,
     RetireReason::Replaced,
     RetireReason::Shutdown,
     RetireReason::WrongAnswer,
@@ -20,6 +21,7 @@ pub(crate) fn reason(reason: RetireReason) -> &'static str {
         RetireReason::Evicted => "evicted",
         RetireReason::Fenced => "fenced",
         RetireReason::Invalidated => "invalidated",
+        RetireReason::Lost => "lost",
         RetireReason::Replaced => "replaced",
         RetireReason::Shutdown => "shutdown",
         RetireReason::WrongAnswer => "wrong_answer",

@@ -5,6 +5,7 @@
 //! the header is put in until the head of the response is there.
 
 use std::{
+    error::Error as StdError,
     fmt,
     sync::{
         Arc,
@@ -13,9 +14,9 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{SessionManager, session::LiveSession};
+use super::{SessionManager, session::LiveSession, suspicion};
 use crate::{Session, clock::Reading, headers::SESSION_ID};
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
@@ -84,7 +85,8 @@ impl InFlight {
         !self.lingers_for(now).is_zero()
     }
 
-    fn linger(&self, until: Duration) {
+    /// Counts as used until then, in monotonic time.
+    pub(crate) fn linger(&self, until: Duration) {
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
         self.linger_until.fetch_max(until, Ordering::AcqRel);
     }
@@ -104,10 +106,13 @@ pub struct Lease {
 impl Lease {
     /// `None` if the session is not to be used any more.
     pub(crate) fn on(session: &Arc<LiveSession>, manager: &SessionManager) -> Option<Self> {
-        session.in_flight.enter().then(|| Self {
-            session: session.clone(),
-            manager: manager.clone(),
-            completed: false,
+        session.in_flight.enter().then(|| {
+            session.used();
+            Self {
+                session: session.clone(),
+                manager: manager.clone(),
+                completed: false,
+            }
         })
     }
 
@@ -117,8 +122,29 @@ impl Lease {
     }
 
     /// Says that the head of the response is there.
+    ///
+    /// A status that tells of a server in trouble (410, 502, 503, 504) makes every session suspect:
+    /// [`complete_with`](Self::complete_with) looks at it.
     pub fn complete(mut self) {
         self.completed = true;
+    }
+
+    /// Says that the head of the response is there, with this status.
+    pub fn complete_with(self, status: StatusCode) {
+        if suspicion::in_status(status) {
+            self.manager.core().suspect();
+        }
+        self.complete();
+    }
+
+    /// Says that the request failed without a response.
+    ///
+    /// A connection that could not be made, or broke, makes every session suspect. As nobody knows whether the server is
+    /// still reading, the request counts for another `linger`.
+    pub fn fail(self, error: &(dyn StdError + 'static)) {
+        if suspicion::in_error(error) {
+            self.manager.core().suspect();
+        }
     }
 
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::{
     budget::{Bucket, CallBudget, Purpose},
+    hold::{Hold, hold},
     partition::{KeyId, Partition, PartitionId},
     policy::{self, FLOOR, Reach},
     session::LiveSession,
@@ -28,9 +29,6 @@ use crate::{
 /// How a create ended, for everybody who waited for it.
 pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
 
-/// How long a lapsed hold is remembered, so that the next failure still counts as one more in a row.
-const REMEMBER: Duration = Duration::from_secs(10 * 60);
-
 /// How much later than its own deadline a create counts as lost.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -41,30 +39,22 @@ pub(crate) struct Flight {
     /// When its first call went out, or when it began to wait for that.
     begun: Reading,
     pub(crate) outcome: watch::Receiver<Option<Outcome>>,
+    pub(crate) status: Arc<Status>,
+}
+
+/// What is known of a create from outside of its task.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    /// Whether a call is on its way, and what becomes of it is not known.
+    pub(crate) calling: AtomicBool,
     /// Whether it was counted as a possible orphan, because it did not end in time.
-    pub(crate) given_up: Arc<AtomicBool>,
+    pub(crate) given_up: AtomicBool,
 }
 
-/// A failure that holds others back.
-#[derive(Debug)]
-struct Hold {
-    since: Reading,
-    pause: Duration,
-    error: Error,
-    failures: u32,
-}
-
-impl Hold {
-    fn left(&self, now: Reading) -> Duration {
-        self.pause.saturating_sub(now.since(self.since))
-    }
-
-    fn error(&self, now: Reading) -> Error {
-        self.error.clone().with_retry_after(self.left(now))
-    }
-
-    fn is_forgotten(&self, now: Reading) -> bool {
-        now.since(self.since) > self.pause + REMEMBER
+impl Status {
+    /// Gives the create up; returns whether that leaves a possible orphan.
+    fn give_up(&self) -> bool {
+        self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -88,13 +78,13 @@ pub(crate) enum Clearance {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     partitions: HashMap<PartitionId, Entry>,
-    keys: HashMap<KeyId, Hold>,
+    keys: HashMap<KeyId, Option<Hold>>,
     origin: Option<Hold>,
     bucket: Bucket,
     /// Creates that wait for their first call.
     queued: usize,
     /// Every create that has not ended, also those that nobody waits for any more, by generation.
-    under_way: HashMap<u64, Arc<AtomicBool>>,
+    under_way: HashMap<u64, Arc<Status>>,
     /// When to tidy up next: at so many entries.
     tidy_at: usize,
 }
@@ -151,13 +141,9 @@ impl Ledger {
             .partitions
             .get(&partition.id)
             .and_then(|entry| entry.hold.as_ref());
-        let key = self.keys.get(&partition.key_id);
+        let holds = [own, self.key_hold(partition)];
         // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
-        if let Some(hold) = [own, key]
-            .into_iter()
-            .flatten()
-            .find(|hold| !hold.left(now).is_zero())
-        {
+        if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
             return Err(hold.error(now));
         }
         if let Some(hold) = self
@@ -175,6 +161,10 @@ impl Ledger {
         }
     }
 
+    fn key_hold(&self, partition: &Partition) -> Option<&Hold> {
+        self.keys.get(&partition.key_id)?.as_ref()
+    }
+
     /// Enters a create that is about to start.
     pub(crate) fn begin(
         &mut self,
@@ -189,9 +179,9 @@ impl Ledger {
             generation,
             begun: now,
             outcome,
-            given_up: Arc::default(),
+            status: Arc::default(),
         };
-        self.under_way.insert(generation, flight.given_up.clone());
+        self.under_way.insert(generation, flight.status.clone());
         self.partitions.entry(id).or_default().flight = Some(flight.clone());
         flight
     }
@@ -223,24 +213,21 @@ impl Ledger {
         self.partitions.get_mut(&id)?.flight.take()
     }
 
-    /// The same for one that did not end in time.
-    pub(crate) fn give_up(&mut self, id: PartitionId) {
-        if let Some(flight) = self.fence(id) {
-            flight.given_up.store(true, Ordering::Release);
-        }
+    /// The same for one that did not end in time; returns whether that leaves a possible orphan.
+    pub(crate) fn give_up(&mut self, id: PartitionId) -> bool {
+        self.fence(id).is_some_and(|flight| flight.status.give_up())
     }
 
     pub(crate) fn is_creating(&self) -> bool {
         !self.under_way.is_empty()
     }
 
-    /// Gives up whatever is under way; returns how many creates that were.
+    /// Gives up whatever is under way; returns how many possible orphans that leaves.
     pub(crate) fn give_up_all(&mut self) -> u64 {
-        let given_up = self
-            .under_way
+        self.under_way
             .values()
-            .filter(|given_up| !given_up.swap(true, Ordering::AcqRel));
-        given_up.count() as u64
+            .filter(|status| status.give_up())
+            .count() as u64
     }
 
     /// Counts a call that is made right now, or says what is in its way.
@@ -250,18 +237,15 @@ impl Ledger {
         purpose: Purpose,
         now: Reading,
     ) -> Clearance {
-        let holds = [self.origin.as_ref(), self.keys.get(&partition.key_id)];
-        let longest = holds
-            .into_iter()
-            .flatten()
-            .max_by_key(|hold| hold.left(now));
-        if let Some(hold) = longest.filter(|hold| !hold.left(now).is_zero()) {
+        let holds = [self.key_hold(partition), self.origin.as_ref()];
+        if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
             return Clearance::Wait(hold.left(now), hold.error(now));
         }
-        let entry = self.partitions.get(&partition.id);
-        let floor = entry
-            .and_then(|entry| entry.last_call)
-            .map_or(Duration::ZERO, |last| FLOOR.saturating_sub(now.since(last)));
+        let last_call = self
+            .partitions
+            .get(&partition.id)
+            .and_then(|entry| entry.last_call);
+        let floor = last_call.map_or(Duration::ZERO, |last| FLOOR.saturating_sub(now.since(last)));
         if !floor.is_zero() {
             return Clearance::Wait(floor, over_budget(floor));
         }
@@ -269,18 +253,23 @@ impl Ledger {
             let wait = self.bucket.wait_for(self.queued, now.monotonic).max(FLOOR);
             return Clearance::Wait(wait, over_budget(wait));
         }
-        match self.bucket.take(purpose, now.monotonic) {
-            Ok(()) => {
-                self.partitions.entry(partition.id).or_default().last_call = Some(now);
-                Clearance::Granted
-            }
-            Err(wait) => Clearance::Wait(wait, over_budget(wait)),
+        if let Err(wait) = self.bucket.take(purpose, now.monotonic) {
+            return Clearance::Wait(wait, over_budget(wait));
         }
+        self.partitions.entry(partition.id).or_default().last_call = Some(now);
+        if let (Purpose::Create | Purpose::Check, Some(Some(hold))) =
+            (purpose, self.keys.get_mut(&partition.key_id))
+        {
+            hold.probe(now);
+        }
+        Clearance::Granted
     }
 
-    /// A create succeeded: what held it back is forgotten.
-    pub(crate) fn succeeded(&mut self, partition: &Partition) {
-        self.keys.remove(&partition.key_id);
+    /// A create that was sent at `sent` succeeded: what held it back until then is forgotten.
+    pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
+        if let Some(hold) = self.keys.get_mut(&partition.key_id) {
+            hold.take_if(|hold| hold.began_before(sent));
+        }
         if let Some(entry) = self.partitions.get_mut(&partition.id) {
             entry.hold = None;
         }
@@ -288,20 +277,15 @@ impl Ledger {
 
     /// A call failed: holds back whom it concerns, and returns the error with when another try is due.
     pub(crate) fn failed(&mut self, partition: &Partition, error: Error, now: Reading) -> Error {
-        let reach = policy::consequence(&error, 1).reach;
-        let slot = match reach {
-            Reach::Partition => &mut self.partitions.entry(partition.id).or_default().hold,
-            Reach::Origin => &mut self.origin,
-            Reach::Key => {
-                let before = self.keys.remove(&partition.key_id);
-                let hold = next_hold(before.as_ref(), error, now);
-                let error = hold.error(now);
-                self.keys.insert(partition.key_id, hold);
-                return error;
-            }
-        };
-        let hold = next_hold(slot.as_ref(), error, now);
-        slot.insert(hold).error(now)
+        match policy::consequence(&error, 1).reach {
+            Reach::Partition => hold(
+                &mut self.partitions.entry(partition.id).or_default().hold,
+                error,
+                now,
+            ),
+            Reach::Key => hold(self.keys.entry(partition.key_id).or_default(), error, now),
+            Reach::Origin => hold(&mut self.origin, error, now),
+        }
     }
 
     /// Forgets what no longer matters. The cost is paid for by the entries that were added since.
@@ -309,7 +293,8 @@ impl Ledger {
         if self.partitions.len() + self.keys.len() < self.tidy_at {
             return;
         }
-        self.keys.retain(|_, hold| !hold.is_forgotten(now));
+        self.keys
+            .retain(|_, hold| hold.as_ref().is_some_and(|hold| !hold.is_forgotten(now)));
         self.partitions.retain(|_, entry| {
             entry.hold.take_if(|hold| hold.is_forgotten(now));
             entry.last_call.take_if(|last| now.since(*last) >= FLOOR);
@@ -319,23 +304,126 @@ impl Ledger {
     }
 }
 
-fn next_hold(before: Option<&Hold>, error: Error, now: Reading) -> Hold {
-    let in_a_row =
-        before.filter(|hold| hold.error.kind() == error.kind() && !hold.is_forgotten(now));
-    let failures = in_a_row.map_or(1, |hold| hold.failures.saturating_add(1));
-    let pause = policy::consequence(&error, failures).pause;
-    Hold {
-        since: now,
-        pause,
-        error,
-        failures,
-    }
-}
-
 fn over_budget(wait: Duration) -> Error {
     Error::new(
         ErrorKind::Budget,
         "the budget of session calls is used up for now",
     )
     .with_retry_after(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::SessionDefaults, manager::partition::HashedDefaults, secret::ApiKey};
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    fn partition(key: &str, chain: &str) -> Arc<Partition> {
+        let defaults = SessionDefaults::new().chain(chain.into());
+        Partition::new(ApiKey::from(key), &HashedDefaults::new(defaults)).unwrap()
+    }
+
+    fn error(kind: ErrorKind, hint: u64) -> Error {
+        Error::new(kind, "").with_retry_after(Duration::from_secs(hint))
+    }
+
+    fn held(ledger: &Ledger, partition: &Partition, now: u64) -> u64 {
+        let checked = ledger.check(partition, Duration::ZERO, at(now));
+        checked
+            .err()
+            .and_then(|error| error.retry_after())
+            .unwrap_or_default()
+            .as_secs()
+    }
+
+    #[test]
+    fn failures_of_one_moment_count_once() {
+        let mut ledger = Ledger::new(CallBudget::default());
+        for chain in ["near", "sui", "base", "sei"] {
+            ledger.failed(
+                &partition("k", chain),
+                error(ErrorKind::Credentials, 0),
+                at(100),
+            );
+        }
+        assert_eq!(held(&ledger, &partition("k", "near"), 100), 30);
+        ledger.failed(
+            &partition("k", "near"),
+            error(ErrorKind::Credentials, 0),
+            at(131),
+        );
+        assert_eq!(
+            held(&ledger, &partition("k", "near"), 131),
+            60,
+            "and one more in a row"
+        );
+    }
+
+    #[test]
+    fn a_milder_failure_does_not_end_what_a_harder_one_began() {
+        let mut ledger = Ledger::new(CallBudget::default());
+        let (one, two) = (partition("k1", "near"), partition("k2", "near"));
+        ledger.failed(&one, error(ErrorKind::RateLimited, 60), at(100));
+        ledger.failed(&two, error(ErrorKind::RateLimited, 1), at(101));
+        assert_eq!(held(&ledger, &two, 101), 59);
+        ledger.failed(&one, error(ErrorKind::Quota, 900), at(200));
+        ledger.failed(&one, error(ErrorKind::Credentials, 0), at(201));
+        assert_eq!(held(&ledger, &one, 201), 899);
+    }
+
+    #[test]
+    fn a_success_ends_only_what_began_before_it_was_sent() {
+        let mut ledger = Ledger::new(CallBudget::default());
+        let partition = partition("k", "near");
+        ledger.failed(&partition, error(ErrorKind::Quota, 900), at(100));
+        ledger.succeeded(&partition, at(99));
+        assert_eq!(held(&ledger, &partition, 100), 900);
+        ledger.succeeded(&partition, at(101));
+        assert_eq!(held(&ledger, &partition, 101), 0);
+    }
+
+    #[test]
+    fn one_create_tries_whether_a_keys_hold_is_over_and_the_others_wait_for_it() {
+        let mut ledger = Ledger::new(CallBudget::default());
+        let (one, two) = (partition("k", "near"), partition("k", "sui"));
+        ledger.failed(&one, error(ErrorKind::Quota, 900), at(0));
+        assert!(matches!(
+            ledger.clear(&one, Purpose::Create, at(900)),
+            Clearance::Granted
+        ));
+        assert!(matches!(
+            ledger.clear(&two, Purpose::Create, at(901)),
+            Clearance::Wait(..)
+        ));
+        ledger.succeeded(&one, at(900));
+        assert!(matches!(
+            ledger.clear(&two, Purpose::Create, at(902)),
+            Clearance::Granted
+        ));
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_and_what_holds_is_not() {
+        let mut ledger = Ledger::new(CallBudget::default());
+        let (_, outcome) = watch::channel(None);
+        for n in 0..1_000 {
+            let partition = partition(&format!("k{n}"), "near");
+            ledger.failed(&partition, error(ErrorKind::Credentials, 0), at(0));
+        }
+        ledger.failed(
+            &partition("held", "near"),
+            error(ErrorKind::Rejected, 0),
+            at(2_000),
+        );
+        ledger.begin(partition("last", "near").id, 1, outcome, at(2_001));
+        assert!(ledger.keys.is_empty());
+        assert_eq!(ledger.partitions.len(), 2);
+    }
 }

@@ -62,6 +62,10 @@ impl Life {
         }
     }
 
+    pub(crate) fn born(&self) -> Reading {
+        self.born
+    }
+
     pub(crate) fn phase(&self, now: Reading) -> Phase {
         let left = self.left(now);
         if left <= self.hard {

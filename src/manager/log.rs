@@ -86,6 +86,38 @@ mod on {
             Event::SendingWithout { error } => {
                 log_error!(WARN, "sending without a session", Some(error));
             }
+            // Before there is any, the failure itself says it all.
+            Event::Suspected { live_sessions: 0 } => {
+                log!(DEBUG, "sessions suspected", live_sessions = 0);
+            }
+            Event::Suspected { live_sessions } => {
+                log!(WARN, "sessions suspected", live_sessions);
+            }
+            Event::Verified { session } => log!(
+                DEBUG,
+                "session verified",
+                session = %session.fingerprint,
+                generation = session.generation
+            ),
+            Event::CheckFailed { session, error } => log_error!(
+                WARN,
+                "check failed",
+                Some(error),
+                session = %session.fingerprint,
+                generation = session.generation
+            ),
+            Event::Lost {
+                session,
+                unknown_for,
+                requests,
+            } => log!(
+                WARN,
+                "session lost",
+                session = %session.fingerprint,
+                generation = session.generation,
+                unknown_for = unknown_for.as_secs_f64(),
+                requests
+            ),
             Event::UnknownDefault { session, name } => log!(
                 DEBUG,
                 "unknown default",

@@ -101,10 +101,9 @@ mod on {
                 }
                 Event::Retired { session, reason } => {
                     counter!(RETIRED, "reason" => label::reason(*reason)).increment(1);
-                    // What was not asked for was never counted, and never will be.
-                    if *reason != RetireReason::WrongAnswer {
-                        self.retired(session.generation);
-                    }
+                    // What was not asked for as it was made is never told to have been created.
+                    let may_come = *reason != RetireReason::WrongAnswer;
+                    self.retired(session.generation, may_come);
                 }
                 Event::Deleted { already_gone, .. } => {
                     let outcome = if *already_gone {
@@ -119,6 +118,10 @@ mod on {
                 // Counted for each request, or by the others.
                 Event::SendingWithout { .. }
                 | Event::UnknownDefault { .. }
+                | Event::Suspected { .. }
+                | Event::Verified { .. }
+                | Event::CheckFailed { .. }
+                | Event::Lost { .. }
                 | Event::Abandoned { .. }
                 | Event::Missed { .. } => {}
             }
@@ -157,10 +160,10 @@ mod on {
             });
         }
 
-        fn retired(&self, generation: u64) {
+        fn retired(&self, generation: u64, may_come: bool) {
             let now = self.clock.now();
             self.change(|live| {
-                if live.counted.remove(&generation).is_none() {
+                if live.counted.remove(&generation).is_none() && may_come {
                     live.early.insert(generation, now);
                 }
             });

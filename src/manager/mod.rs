@@ -12,13 +12,15 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `admit` | what one request needs before it may be sent |
-//! | `core` | from a partition to a lease on its session |
+//! | `acquire`, `core` | from a partition to a lease on its session; what all handles share |
+//! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
 //! | `create`, `echo`, `policy` | one create; is it what was asked for; what follows if not |
-//! | `ledger`, `budget` | what is under way and held back; the bound on calls |
+//! | `ledger`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `observe`, `event`, `log`, `meter` | what happens is counted, told, logged and measured |
 
+mod acquire;
 pub(crate) mod admit;
 mod budget;
 mod builder;
@@ -27,6 +29,7 @@ mod core;
 mod create;
 mod echo;
 mod event;
+mod hold;
 mod identity;
 mod janitor;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
@@ -42,6 +45,7 @@ mod policy;
 mod retire;
 mod session;
 mod shutdown;
+mod suspicion;
 
 use std::{
     fmt,
@@ -52,10 +56,8 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 
 use self::{
-    admit::Admission,
-    core::{Core, Stage},
-    identity::Identity,
-    partition::HashedDefaults,
+    admit::Admission, core::Core, identity::Identity, partition::HashedDefaults,
+    session::LiveSession,
 };
 pub use self::{
     admit::{NoSession, OnNoSession},
@@ -67,7 +69,12 @@ pub use self::{
     session::{Session, SessionRef},
     shutdown::{Fate, SessionEnd, ShutdownReport},
 };
-use crate::{api::SessionsApi, error::Error, scope::Scope, secret::ApiKey};
+use crate::{
+    api::{Change, SessionDefaults, SessionId, SessionsApi},
+    error::Error,
+    scope::Scope,
+    secret::ApiKey,
+};
 
 /// Holds the sessions of a process: configured once at start-up, then cloned to wherever requests are made.
 ///
@@ -148,7 +155,8 @@ impl SessionManager {
     ///
     /// This is for clients that cannot be wrapped. The caller sees to it that the request goes to Sipher and nowhere
     /// else, sends it at once, and keeps the lease until the head of the response is there; then
-    /// [completes](Lease::complete) it. There is no lease for headers that bear a session id of their own, nor where
+    /// [completes](Lease::complete) it. Headers that bear a session id already are left alone, also one that was put in
+    /// here before: take it out to use them again. There is no lease for headers that bear a session id of their own, nor where
     /// [`OnNoSession::SendWithout`] lets a request go without a session.
     ///
     /// # Errors
@@ -178,8 +186,11 @@ impl SessionManager {
     /// A newer session stays. A create that had begun is not used either, since whatever spoke against the session may
     /// speak against it. Returns whether there was such a session.
     pub fn invalidate(&self, generation: u64) -> bool {
-        self.core()
-            .invalidate(|session| session.generation == generation)
+        let is_meant = |session: &LiveSession| session.generation == generation;
+        !self
+            .core()
+            .retire_all(RetireReason::Invalidated, is_meant)
+            .is_empty()
     }
 
     /// Returns the four operations of the sessions API, for the configured API key and on the manager's own transport.
@@ -191,9 +202,9 @@ impl SessionManager {
         let identity = self.identity();
         let key = identity.key().cloned().zip(identity.key_header());
         let weak = Arc::downgrade(core);
-        let on_change: crate::api::OnChange = Box::new(move |id| {
+        let on_change: crate::api::OnChange = Box::new(move |id, change| {
             if let Some(core) = weak.upgrade() {
-                core.forget(id);
+                by_hand(&core, id, change);
             }
         });
         SessionsApi::with(
@@ -202,6 +213,17 @@ impl SessionManager {
             key,
             Some(on_change),
         )
+    }
+
+    /// Returns the defaults of requests that do not say otherwise: where to start from for a layer or a request that
+    /// differs in one of them.
+    pub fn defaults(&self) -> SessionDefaults {
+        (*self.identity().defaults().defaults).clone()
+    }
+
+    /// Returns the base URL, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        self.core().settings.base.to_string()
     }
 
     /// Returns what the manager has done so far.
@@ -226,14 +248,19 @@ impl SessionManager {
     /// # Cancel safety
     ///
     /// A shutdown that was begun goes on in its own task when this is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        loop {
+        // Without a report its runtime is gone: once more, on this one.
+        for _ in 0..2 {
             let mut report = self.core().shut_down(deadline);
-            // Without a report its runtime is gone: once more, on this one.
             if let Ok(report) = report.wait_for(Option::is_some).await {
                 return report.clone().unwrap_or_default();
             }
         }
+        shutdown::give_up(self.core())
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -258,8 +285,24 @@ impl fmt::Debug for SessionManager {
 impl Drop for Handle {
     /// The last handle is gone: every task ends at its next poll.
     fn drop(&mut self) {
-        if self.core.close(Stage::Abandoned) {
-            self.core.report_abandoned();
+        self.core.abandon();
+    }
+}
+
+/// What is changed or deleted by hand is not used from before the call on. The manager's own delete comes after it.
+fn by_hand(core: &Arc<Core>, id: &SessionId, change: Change) {
+    match change {
+        Change::Deleted => core.retirement.remove_id(id),
+        Change::Begins(timeout) => {
+            core.retire_all(RetireReason::Invalidated, |session| {
+                let is_meant = session.id == *id;
+                if is_meant {
+                    session
+                        .in_flight
+                        .linger(core.now().monotonic.saturating_add(timeout));
+                }
+                is_meant
+            });
         }
     }
 }

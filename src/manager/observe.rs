@@ -48,7 +48,6 @@ pub struct Stats {
 pub(crate) enum Call {
     Create,
     Delete,
-    #[allow(dead_code)] // for the checks of suspected sessions, which are still to come
     Get,
 }
 
@@ -104,9 +103,12 @@ impl Observer {
         self.session_calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A create came to its outcome, so long after it began.
-    pub(crate) fn create_took(&self, time: Duration) {
-        self.meter.create_took(time);
+    /// A create came to its outcome, so long after it began. One that found a session alive made none.
+    pub(crate) fn landed(&self, event: Event, time: Duration) {
+        if !matches!(event, Event::Verified { .. } | Event::CheckFailed { .. }) {
+            self.meter.create_took(time);
+        }
+        self.emit(event);
     }
 
     /// A request goes out without a session. The event comes once for each cause, the count for each request.

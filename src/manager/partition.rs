@@ -42,6 +42,11 @@ impl HashedDefaults {
         }
     }
 
+    /// The partition of an API key with defaults that are looked at once only.
+    pub(crate) fn partition_of(key: KeyId, defaults: &SessionDefaults) -> PartitionId {
+        PartitionId(key.0 ^ keyed_hash("defaults", defaults))
+    }
+
     pub(crate) fn with_key(&self, key: KeyId) -> PartitionId {
         PartitionId(key.0 ^ self.hash)
     }

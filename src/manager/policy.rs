@@ -19,6 +19,8 @@ const CREDENTIALS: (Duration, Duration) = (Duration::from_secs(30), Duration::fr
 const PACE: Duration = Duration::from_secs(60);
 const QUOTA_PROBE: Duration = Duration::from_secs(15 * 60);
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// A server that says "now" does not mean it.
+const LEAST: Duration = Duration::from_secs(1);
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// The least time between two session calls of one partition, whatever came of the first.
@@ -47,8 +49,11 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
     let hint = error.retry_after();
     let (reach, pause) = match error.kind() {
         ErrorKind::Credentials => (Reach::Key, doubled(CREDENTIALS, failures)),
-        ErrorKind::Quota => (Reach::Key, hint.unwrap_or(QUOTA_PROBE).min(QUOTA_PROBE)),
-        ErrorKind::RateLimited => (Reach::Origin, hint.unwrap_or(PACE)),
+        ErrorKind::Quota => (
+            Reach::Key,
+            hint.unwrap_or(QUOTA_PROBE).clamp(LEAST, QUOTA_PROBE),
+        ),
+        ErrorKind::RateLimited => (Reach::Origin, hint.unwrap_or(PACE).max(LEAST)),
         ErrorKind::Unavailable | ErrorKind::Timeout => (
             Reach::Partition,
             doubled(OUTAGE, failures).max(hint.unwrap_or_default()),
@@ -64,7 +69,7 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
 pub(crate) fn retry(error: &Error, tries: u32, rng: &mut Rng) -> Option<Duration> {
     let hint = error.retry_after();
     match error.kind() {
-        ErrorKind::RateLimited => Some(hint.unwrap_or(PACE)),
+        ErrorKind::RateLimited => Some(hint.unwrap_or(PACE).max(LEAST)),
         ErrorKind::Unavailable => {
             let drawn = doubled(RETRY, tries).mul_f64(rng.f64());
             Some(drawn.max(FLOOR).max(hint.unwrap_or_default()))
@@ -109,6 +114,8 @@ mod tests {
             (Quota, None, 1, (Key, 900)),
             (RateLimited, Some(17), 1, (Origin, 17)),
             (RateLimited, None, 1, (Origin, 60)),
+            (RateLimited, Some(0), 1, (Origin, 1)),
+            (Quota, Some(0), 1, (Key, 1)),
             (Unavailable, None, 1, (Partition, 1)),
             (Unavailable, None, 5, (Partition, 16)),
             (Unavailable, None, 60, (Partition, 30)),

@@ -18,8 +18,14 @@ use super::{
     partition::PartitionId,
     session::LiveSession,
 };
-use crate::{clock::Reading, error::Error};
+use crate::{api::SessionId, clock::Reading, error::Error};
 
+/// How many are handed out to be deleted before the queue is looked at again.
+const AT_ONCE: usize = 64;
+/// An attendant looks at the queue at least this often, so that one on a stalled runtime is noticed.
+const LOOK: Duration = Duration::from_secs(15);
+/// An attendant that was not seen for so long is replaced.
+const ABSENT: Duration = Duration::from_secs(60);
 /// How often a delete is tried before its session is left to expire.
 const MAX_TRIES: u32 = 3;
 
@@ -61,14 +67,22 @@ struct Queue {
     expiring: Vec<Arc<LiveSession>>,
     /// Evicted while requests used them. They are still good, and whoever asks for one gets it back.
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
-    attended: bool,
+    attended: Option<Attendance>,
+    attendants: u64,
+}
+
+/// Who attends to the queue, and when that was last seen to be so.
+#[derive(Clone, Copy, Debug)]
+struct Attendance {
+    attendant: u64,
+    seen: Reading,
 }
 
 /// What there is to do next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Delete this one, which stays here until it is done.
-    Delete(Arc<LiveSession>),
+    /// Delete these, which stay here until it is done.
+    Delete(Vec<Arc<LiveSession>>),
     /// Look again after so much time, or when woken.
     Wait(Duration),
     /// Nothing is left.
@@ -94,18 +108,30 @@ impl Retirement {
 
     /// Takes a session in; one that is here already stays as it is.
     pub(crate) fn retire(&self, session: &Arc<LiveSession>, reason: RetireReason) {
-        if session.in_flight.retire() {
-            self.admit(&mut self.queue(), session, reason);
+        if !session.in_flight.retire() {
+            return;
         }
+        if reason == RetireReason::Lost {
+            // There is nothing to be deleted.
+            self.observer.emit(Event::Retired {
+                session: session.reference(),
+                reason,
+            });
+            return;
+        }
+        self.admit(&mut self.queue(), session, reason);
     }
 
     /// The cache has no room for a session. One that is in use is kept until it is not.
     pub(crate) fn evict(&self, session: Arc<LiveSession>, now: Reading) {
         let mut queue = self.queue();
-        if session.in_flight.retire_if_idle(now) {
+        if session.retire_if_idle(now) {
             self.admit(&mut queue, &session, RetireReason::Evicted);
         } else if !session.in_flight.is_retired() {
-            queue.pinned.insert(session.partition.id, session);
+            let displaced = queue.pinned.insert(session.partition.id, session);
+            if let Some(displaced) = displaced.filter(|displaced| displaced.in_flight.retire()) {
+                self.admit(&mut queue, &displaced, RetireReason::Replaced);
+            }
         }
         self.changed.notify_one();
     }
@@ -113,6 +139,11 @@ impl Retirement {
     /// Gives back a session that was evicted while it was in use.
     pub(crate) fn unpin(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
         self.queue().pinned.remove(&id)
+    }
+
+    pub(crate) fn unpin_this(&self, session: &Arc<LiveSession>) {
+        let is_this = |_: &PartitionId, pinned: &mut Arc<LiveSession>| Arc::ptr_eq(pinned, session);
+        self.queue().pinned.extract_if(is_this).for_each(drop);
     }
 
     pub(crate) fn pinned(&self) -> Vec<Arc<LiveSession>> {
@@ -150,35 +181,70 @@ impl Retirement {
         self.changed.notified().await;
     }
 
-    /// Returns whether the caller is to attend to the queue: there is something in it, and nobody else does.
-    pub(crate) fn attend(&self) -> bool {
+    /// Makes the caller attend to the queue, if there is something in it and nobody does.
+    pub(crate) fn attend(&self, now: Reading) -> Option<u64> {
         let mut queue = self.queue();
         let is_empty = queue.retired.is_empty() && queue.pinned.is_empty();
-        let needed = !queue.attended && !is_empty;
-        queue.attended |= needed;
-        needed
+        let attended = queue
+            .attended
+            .is_some_and(|last| now.since(last.seen) < ABSENT);
+        if is_empty || attended {
+            return None;
+        }
+        queue.attendants += 1;
+        let attendant = queue.attendants;
+        queue.attended = Some(Attendance {
+            attendant,
+            seen: now,
+        });
+        Some(attendant)
     }
 
-    pub(crate) fn unattended(&self) {
-        self.queue().attended = false;
+    /// The attendant is gone, however that came.
+    pub(crate) fn left(&self, attendant: u64) {
+        self.queue()
+            .attended
+            .take_if(|present| present.attendant == attendant);
     }
 
     /// Decides what to do next. Sessions that are not worth a call any more are let go.
-    pub(crate) fn next(&self, now: Reading) -> Next {
+    pub(crate) fn next(&self, attendant: u64, now: Reading) -> Next {
         let mut queue = self.queue();
+        if queue
+            .attended
+            .is_none_or(|present| present.attendant != attendant)
+        {
+            // Somebody else has taken over.
+            return Next::Done;
+        }
+        queue.attended = Some(Attendance {
+            attendant,
+            seen: now,
+        });
         self.settle_pinned(&mut queue, now);
         self.let_expire(&mut queue, now);
-        let waits = queue
+        let ready = queue
             .retired
             .iter()
-            .map(|retired| (wait_for(retired, now), &retired.session));
-        match waits.min_by_key(|(wait, _)| *wait) {
-            Some((Duration::ZERO, session)) => Next::Delete(session.clone()),
-            Some((wait, _)) => Next::Wait(wait),
+            .filter(|retired| wait_for(retired, now).is_zero());
+        let ready: Vec<_> = ready
+            .take(AT_ONCE)
+            .map(|retired| retired.session.clone())
+            .collect();
+        if !ready.is_empty() {
+            return Next::Delete(ready);
+        }
+        match queue
+            .retired
+            .iter()
+            .map(|retired| wait_for(retired, now))
+            .min()
+        {
+            Some(wait) => Next::Wait(wait.min(LOOK)),
             None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
             None => {
                 // Under the same lock as the look: whatever comes later starts its own attendant.
-                queue.attended = false;
+                queue.attended = None;
                 Next::Done
             }
         }
@@ -189,6 +255,13 @@ impl Retirement {
         self.queue()
             .retired
             .retain(|retired| !Arc::ptr_eq(&retired.session, session));
+    }
+
+    /// A session has been deleted by hand.
+    pub(crate) fn remove_id(&self, id: &SessionId) {
+        self.queue()
+            .retired
+            .retain(|retired| retired.session.id != *id);
     }
 
     /// A session could not be deleted for now; `tried` says whether a call was made.
@@ -235,9 +308,11 @@ impl Retirement {
 
     /// What was evicted in use goes the way of all once it is idle.
     fn settle_pinned(&self, queue: &mut Queue, now: Reading) {
-        let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| {
-            session.in_flight.is_retired() || session.in_flight.retire_if_idle(now)
-        };
+        // Whoever retired one of them by name has taken it in.
+        queue
+            .pinned
+            .retain(|_, session| !session.in_flight.is_retired());
+        let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| session.retire_if_idle(now);
         let idle: Vec<_> = queue
             .pinned
             .extract_if(idle)

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -22,6 +22,9 @@ use crate::{
     secret::Fingerprint,
 };
 
+/// How long a new session counts as used by those who waited for it.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// A session that the server has made for this process.
 pub(crate) struct LiveSession {
     pub(crate) id: SessionId,
@@ -31,8 +34,15 @@ pub(crate) struct LiveSession {
     pub(crate) partition: Arc<Partition>,
     pub(crate) life: Life,
     pub(crate) in_flight: InFlight,
-    /// When the next request may start a renewal, in milliseconds of monotonic time.
+    made_at: Reading,
+    /// When the next request may start a renewal or a check, in milliseconds of monotonic time.
     renew_at: AtomicU64,
+    /// How many signs of trouble there had been when it was last known to be alive.
+    alive_as_of: AtomicU64,
+    /// When that was.
+    alive_at: Mutex<Reading>,
+    /// Requests that it was given to since.
+    uses: AtomicU64,
 }
 
 impl LiveSession {
@@ -41,6 +51,7 @@ impl LiveSession {
         generation: u64,
         partition: Arc<Partition>,
         life: Life,
+        (made_at, signs): (Reading, u64),
     ) -> Self {
         let header = id.to_header();
         Self {
@@ -50,13 +61,48 @@ impl LiveSession {
             partition,
             life,
             in_flight: InFlight::default(),
+            made_at,
             renew_at: AtomicU64::new(0),
+            alive_as_of: AtomicU64::new(signs),
+            alive_at: Mutex::new(life.born()),
+            uses: AtomicU64::new(0),
         }
     }
 
     /// Whether a request may be given this session. Only a [`Lease`](super::Lease) makes certain.
     pub(crate) fn is_usable(&self, now: Reading) -> bool {
         self.life.phase(now) != Phase::Over && !self.in_flight.is_retired()
+    }
+
+    /// Whether the server may have lost it, after so many signs.
+    pub(crate) fn is_suspect(&self, signs: u64) -> bool {
+        self.alive_as_of.load(Ordering::SeqCst) < signs
+    }
+
+    /// The server knew it when asked at `now`, after so many signs.
+    pub(crate) fn is_alive(&self, signs: u64, now: Reading) {
+        self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
+        *self.alive_at() = now;
+        self.uses.store(0, Ordering::Relaxed);
+    }
+
+    /// When the server last knew it.
+    pub(crate) fn alive_at(&self) -> MutexGuard<'_, Reading> {
+        self.alive_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn used(&self) {
+        self.uses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests it was given to since the server last knew it.
+    pub(crate) fn uses(&self) -> u64 {
+        self.uses.load(Ordering::Relaxed)
+    }
+
+    /// Retires the session if nobody uses it, and those who waited for it have had time to.
+    pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
+        now.since(self.made_at) >= SETTLE && self.in_flight.retire_if_idle(now)
     }
 
     /// Returns whether the caller is the one to start a renewal, which nobody else does before `again_at`.

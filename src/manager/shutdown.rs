@@ -1,6 +1,6 @@
 //! The end: no session is left behind that could be deleted in time.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -15,9 +15,13 @@ use super::{
     janitor::{self, Deleted},
     ledger::Clearance,
     log,
+    policy::FLOOR,
     session::{LiveSession, SessionRef},
 };
-use crate::{clock::Reading, error::Error};
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+};
 
 /// How many deletes are under way at once.
 const SIDE_BY_SIDE: usize = 16;
@@ -64,6 +68,25 @@ impl ShutdownReport {
     }
 }
 
+/// One line for a log.
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            deleted,
+            already_gone,
+            left_to_expire,
+            failed,
+            possible_orphans,
+            ..
+        } = self;
+        write!(
+            f,
+            "{deleted} deleted, {already_gone} already gone, {left_to_expire} left to expire, {failed} failed, \
+             {possible_orphans} possible orphans"
+        )
+    }
+}
+
 /// How one session ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -105,13 +128,37 @@ pub(crate) async fn run(
     done: watch::Sender<Option<ShutdownReport>>,
 ) {
     // Nothing is handed out from here on: `Stage` stops new creates, this ends the sessions there are.
-    for session in core.sessions() {
-        core.retire(&session, RetireReason::Shutdown);
-    }
+    core.retire_all(RetireReason::Shutdown, |_| true);
     let mut report = Ending::new(core.clone(), deadline).run().await;
     report.possible_orphans = core.observer.possible_orphans();
     log::report(&report);
     done.send_replace(Some(report));
+    // A create may have landed between the last look and the report.
+    janitor::tend(&core).await;
+}
+
+/// What is left when no runtime lives long enough for a shutdown.
+pub(crate) fn give_up(core: &Core) -> ShutdownReport {
+    let mut report = ShutdownReport::default();
+    let retired = core
+        .retirement
+        .take_all()
+        .into_iter()
+        .map(|retired| retired.session);
+    let now = core.now();
+    for session in core.sessions().into_iter().chain(retired) {
+        report.add(&session, left_to_expire(&session, now));
+    }
+    core.observer.add_orphans(core.ledger().give_up_all());
+    report.possible_orphans = core.observer.possible_orphans();
+    report
+}
+
+fn left_to_expire(session: &LiveSession, now: Reading) -> Fate {
+    Fate::LeftToExpire {
+        left: session.life.left(now),
+        in_flight: session.in_flight.count(),
+    }
 }
 
 struct Ending {
@@ -152,16 +199,22 @@ impl Ending {
                 self.let_go(|_, _| true);
                 core.observer.add_orphans(core.ledger().give_up_all());
             }
-            while deletes.len() < SIDE_BY_SIDE
-                && let Some(session) = self.take_drained()
-            {
-                deletes.spawn(log::within(delete(core.clone(), session, self.left())));
+            let mut look_again = self.look_again(drain_until);
+            while deletes.len() < SIDE_BY_SIDE {
+                match self.clear_next() {
+                    Ok(session) => {
+                        deletes.spawn(log::within(delete(core.clone(), session, self.left())))
+                    }
+                    Err(wait) => {
+                        look_again = look_again.min(wait);
+                        break;
+                    }
+                };
             }
             let creating = core.ledger().is_creating() && !self.left().is_zero();
             if self.waiting.is_empty() && deletes.is_empty() && !creating {
-                return mem::take(&mut self.report);
+                return self.finish();
             }
-            let look_again = self.look_again(drain_until);
             tokio::select! {
                 biased;
                 Some(ended) = deletes.join_next() => {
@@ -182,34 +235,64 @@ impl Ending {
         let retired = self.core.retirement.take_all();
         if !retired.is_empty() {
             let now = self.core.now();
+            let retired = retired.into_iter().map(|retired| retired.session);
             self.waiting
-                .extend(retired.into_iter().map(|retired| retired.session));
+                .extend(retired.filter(|session| !session.life.left(now).is_zero()));
             self.waiting.sort_by_key(|session| session.life.left(now));
         }
     }
 
-    fn take_drained(&mut self) -> Option<Arc<LiveSession>> {
+    /// The next session that may be deleted now, its call counted; or how long there is none.
+    fn clear_next(&mut self) -> Result<Arc<LiveSession>, Duration> {
         let now = self.core.now();
-        let at = self
-            .waiting
-            .iter()
-            .rposition(|session| session.in_flight.is_drained(now))?;
-        let session = self.waiting.remove(at);
-        self.deleting.push(session.clone());
-        Some(session)
+        let mut soonest = Duration::MAX;
+        for at in (0..self.waiting.len()).rev() {
+            let session = &self.waiting[at];
+            if !session.in_flight.is_drained(now) {
+                continue;
+            }
+            match self
+                .core
+                .ledger()
+                .clear(&session.partition, Purpose::LastDelete, now)
+            {
+                Clearance::Granted => {
+                    let session = self.waiting.remove(at);
+                    self.deleting.push(session.clone());
+                    return Ok(session);
+                }
+                Clearance::Wait(wait, error) => {
+                    soonest = soonest.min(wait);
+                    // The pace and the budget concern all the others as well.
+                    let all = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
+                    if all && wait > FLOOR {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(soonest)
+    }
+
+    fn finish(mut self) -> ShutdownReport {
+        // Only what panicked is still here.
+        for session in mem::take(&mut self.deleting) {
+            let error = Error::new(ErrorKind::Unavailable, "the delete broke off");
+            self.report.add(&session, Fate::Failed { error });
+        }
+        mem::take(&mut self.report)
     }
 
     fn let_go(&mut self, which: impl Fn(&LiveSession, Reading) -> bool) {
         let now = self.core.now();
         for session in self.waiting.extract_if(.., |session| which(session, now)) {
-            let (left, in_flight) = (session.life.left(now), session.in_flight.count());
+            let left = session.life.left(now);
             self.core.emit(Event::LeftToExpire {
                 session: session.reference(),
                 left,
                 error: None,
             });
-            self.report
-                .add(&session, Fate::LeftToExpire { left, in_flight });
+            self.report.add(&session, left_to_expire(&session, now));
         }
     }
 
@@ -244,35 +327,19 @@ impl Drop for Ending {
     }
 }
 
-/// Deletes one session, as soon as the budget allows and within the time that is left.
+/// Deletes one session within the time that is left.
 async fn delete(
     core: Arc<Core>,
     session: Arc<LiveSession>,
     time: Duration,
 ) -> (Arc<LiveSession>, Fate) {
-    let cleared_and_deleted = async {
-        loop {
-            let now = core.now();
-            let clearance = core
-                .ledger()
-                .clear(&session.partition, Purpose::LastDelete, now);
-            match clearance {
-                Clearance::Granted => return janitor::delete(&core, &session).await.map_err(Some),
-                Clearance::Wait(wait, _) if wait < time => sleep(wait).await,
-                Clearance::Wait(..) => return Err(None),
-            }
-        }
-    };
-    let fate = match timeout(time, cleared_and_deleted).await {
+    let fate = match timeout(time, janitor::delete(&core, &session)).await {
         Ok(Ok(Deleted {
             already_gone: false,
         })) => Fate::Deleted,
         Ok(Ok(Deleted { already_gone: true })) => Fate::AlreadyGone,
-        Ok(Err(Some(error))) => Fate::Failed { error },
-        Ok(Err(None)) | Err(_) => Fate::LeftToExpire {
-            left: session.life.left(core.now()),
-            in_flight: 0,
-        },
+        Ok(Err(error)) => Fate::Failed { error },
+        Err(_) => left_to_expire(&session, core.now()),
     };
     (session, fate)
 }

@@ -34,11 +34,14 @@ impl Middleware for SessionLayer {
                 lease
             }
         };
-        let response = next.run(request, extensions).await?;
-        if let Some(lease) = lease {
-            lease.complete();
+        let response = next.run(request, extensions).await;
+        match (lease, &response) {
+            (Some(lease), Ok(response)) => lease.complete_with(response.status()),
+            (Some(lease), Err(Error::Reqwest(error))) => lease.fail(error),
+            (Some(lease), Err(Error::Middleware(error))) => lease.fail(&**error),
+            (None, _) => {}
         }
-        Ok(response)
+        response
     }
 }
 

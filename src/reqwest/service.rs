@@ -3,13 +3,13 @@
 use std::task::{Context, Poll};
 
 use ::reqwest::{Request, Response};
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, StatusCode};
 use tower_service::Service;
 
 use crate::{
     error::BoxError,
     layer::{ResponseFuture, SessionService},
-    manager::admit::Outgoing,
+    manager::admit::{Incoming, Outgoing},
     scope::Target,
 };
 
@@ -28,6 +28,12 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         self.respond(request)
+    }
+}
+
+impl Incoming for Response {
+    fn status(&self) -> StatusCode {
+        self.status()
     }
 }
 

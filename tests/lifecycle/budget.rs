@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sipher_session::{
     CallBudget, ErrorKind,
-    testing::{Fault, Operation, Target, What},
+    testing::{Fault, Operation, Target, Tier, What},
 };
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -20,7 +20,7 @@ async fn a_flood_of_wrong_keys_makes_no_more_calls_than_the_budget_and_evicts_no
     let start = tokio::time::Instant::now();
     for _ in 0..100 {
         let mut callers = JoinSet::new();
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             let mut request = generate();
             let key = format!("sk_pro_{:032x}", random.u128(..));
             request
@@ -64,11 +64,9 @@ async fn every_span_of_time_keeps_the_bound_whatever_fails() {
             .ttl(60 * SECOND)
             .build()
             .unwrap();
-        let budget = |span| 5 + span as u64 / 2;
+        let budget = |span: u64| 5 + span / 2;
         let mut random = fastrand::Rng::with_seed(seed);
-        let keys: Vec<_> = (0..8)
-            .map(|_| setup.sipher.api_key(sipher_session::testing::Tier::Pro))
-            .collect();
+        let keys: Vec<_> = (0..8).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
         for _ in 0..600 {
             if random.u8(..) < 60 {
                 let what = match random.u8(0..6) {
@@ -114,6 +112,73 @@ async fn every_span_of_time_keeps_the_bound_whatever_fails() {
         }
         setup.sipher.assert_no_dead_id();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_is_fenced_while_it_waits_for_its_call_makes_none() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .ttl(60 * SECOND)
+        .call_budget(6, 1)
+        .build()
+        .unwrap();
+    let first = manager.session().await.unwrap();
+    pass(46.0).await;
+    // Another key has the token that the renewal needs.
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", "wrong".parse().unwrap());
+    drop(setup.service(&manager).oneshot(request).await);
+    pass(3.0).await;
+    setup.call(&manager).await.unwrap();
+    manager.invalidate(first.generation());
+    setup.call(&manager).await.unwrap();
+    pass(30.0).await;
+    assert_eq!(
+        setup.creates(),
+        3,
+        "the first, the wrong key's and the last"
+    );
+    assert_eq!(setup.sipher.live_sessions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_tenants_pass_through_a_thousand_places_and_leave_nothing_behind() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .max_sessions(1_000)
+        .call_budget(6_000_000, 100_000)
+        .build()
+        .unwrap();
+    for _ in 0..100 {
+        let mut callers = JoinSet::new();
+        for _ in 0..100 {
+            let mut request = generate();
+            let key = setup.sipher.api_key(Tier::Pro);
+            request
+                .headers_mut()
+                .insert("x-api-key", key.parse().unwrap());
+            callers.spawn(setup.service(&manager).oneshot(request));
+        }
+        for answer in callers.join_all().await {
+            answer.unwrap();
+        }
+        pass(0.3).await;
+    }
+    pass(3.0).await;
+    assert_eq!(manager.stats().live_sessions, 1_000);
+    assert_eq!(
+        setup.sipher.live_sessions(),
+        1_000,
+        "who has no place is deleted"
+    );
+    let report = manager.shutdown(5 * SECOND).await;
+    assert_eq!((report.deleted, report.left_to_expire), (1_000, 0));
+    assert_eq!(setup.sipher.live_sessions(), 0);
+    setup.sipher.assert_every_call_had_a_session();
 }
 
 #[tokio::test(start_paused = true)]

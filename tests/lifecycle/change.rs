@@ -101,7 +101,7 @@ async fn a_change_that_is_dropped_changes_nothing_and_loses_nothing() {
     let update = manager.update_defaults(chain(Chain::Sui));
     assert!(tokio::time::timeout(SECOND, update).await.is_err());
     pass(3.0).await;
-    setup.sipher.set_latency(0 * SECOND);
+    setup.sipher.set_latency(std::time::Duration::ZERO);
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
     let report = manager.shutdown(5 * SECOND).await;
@@ -255,5 +255,5 @@ async fn the_counters_say_what_happened() {
     pass(1.0).await;
     let stats = manager.stats();
     assert_eq!((stats.in_flight, stats.created, stats.deleted), (0, 2, 1));
-    assert_eq!(stats.session_calls as usize, setup.sipher.session_calls());
+    assert_eq!(stats.session_calls, setup.sipher.session_calls() as u64);
 }

@@ -208,7 +208,7 @@ async fn a_short_rate_limit_is_waited_for_and_by_everybody() {
     setup.sipher.fault(Fault::new(limited).on(Target::Create));
     let manager = setup.manager();
     let other = setup.sipher.api_key(Tier::Pro);
-    let start = tokio::time::Instant::now();
+
     let mut request = crate::support::generate();
     request
         .headers_mut()

@@ -1,5 +1,12 @@
 //! The life of a session, in virtual time.
 
+// Helpers outside of tests, and a look at how long things took.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::unchecked_time_subtraction
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -10,3 +17,4 @@ mod failures;
 mod renewal;
 mod retire;
 mod shutdown;
+mod suspicion;

@@ -123,7 +123,7 @@ async fn what_has_no_room_is_deleted_the_longest_unused_first() {
     call(&keys[1]).await;
     call(&keys[0]).await;
     call(&keys[2]).await;
-    pass(1.0).await;
+    pass(3.0).await;
     let live = keys.iter().map(|key| setup.sipher.live_sessions_of(key));
     assert_eq!(live.collect::<Vec<_>>(), [1, 0, 1]);
     let evicted = std::iter::from_fn(|| events.try_recv()).filter(|event| {
@@ -176,6 +176,8 @@ async fn what_is_changed_by_hand_is_not_used_again() {
     let first = manager.session().await.unwrap();
     manager.api().delete_session(first.id()).await.unwrap();
     setup.call(&manager).await.unwrap();
+    pass(60.0).await;
+    assert_eq!(setup.deletes(), 1, "once is enough");
     let second = manager.session().await.unwrap();
     let other = SessionDefaults::new().chain(sipher_session::Chain::Base);
     manager
@@ -185,6 +187,11 @@ async fn what_is_changed_by_hand_is_not_used_again() {
         .unwrap();
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
+    pass(60.0).await;
+    assert!(
+        !setup.sipher.is_live(second.id().as_str()),
+        "it is deleted when its update is over"
+    );
     setup.sipher.assert_every_call_had_a_session();
 }
 

@@ -1,5 +1,6 @@
 //! What the tests share: a manager against a fake Sipher, in virtual time.
-#![allow(dead_code)] // no test uses all of it
+// No test uses all of it, and it is no crate of its own.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::time::Duration;
 

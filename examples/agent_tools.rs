@@ -1,0 +1,86 @@
+//! One agent with several tools: most use the manager's defaults, one brings its own for each request, one wants no
+//! session; and the defaults are changed while requests are under way.
+//!
+//! Run it with `cargo run --example agent_tools`. It talks to a Sipher of its own on a loopback port.
+
+use std::{error::Error, time::Duration};
+
+use reqwest_middleware::{ClientBuilder, RequestBuilder};
+use serde_json::{Value, json};
+use sipher_session::{
+    Chain, NoSession, PrivacyLevel, SessionDefaults, SessionLayer, SessionManager,
+    testing::{FakeSipher, SessionUse, Tier},
+};
+use tokio::task::JoinSet;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sipher = FakeSipher::new();
+    sipher.set_latency(Duration::from_millis(20));
+    let server = sipher.serve().await?;
+    let sessions = SessionManager::builder()
+        .api_key(sipher.api_key(Tier::Pro))
+        .base_url(server.base_url())
+        .defaults(
+            SessionDefaults::new()
+                .chain(Chain::Near)
+                .privacy_level(PrivacyLevel::Shielded),
+        )
+        .build()?;
+    let http = ClientBuilder::new(reqwest::Client::new())
+        .with(SessionLayer::new(sessions.clone()))
+        .build();
+    let address = || http.post(format!("{}/v1/stealth/generate", server.base_url()));
+
+    // Each chain is a session of its own, made when it is first needed. The manager's defaults are not merged in.
+    let maximum = SessionDefaults::new().privacy_level(PrivacyLevel::Maximum);
+    for chain in [Chain::Ethereum, Chain::Bitcoin, Chain::Ethereum] {
+        let defaults = maximum.clone().chain(chain.clone());
+        let used = applied(address().with_extension(defaults)).await?;
+        println!("asked for {chain}, used {used}");
+        assert_eq!(used, in_force(chain.as_str(), "maximum"));
+    }
+    assert_eq!(sessions.stats().created, 2);
+
+    // With the API key and nothing else.
+    let backends = http.get(format!("{}/v1/backends", server.base_url()));
+    let answer = backends.with_extension(NoSession).send().await?;
+    let session = sipher.log().pop().map(|exchange| exchange.session);
+    println!("asked for the backends: {}, {session:?}", answer.status());
+    assert_eq!(session, Some(SessionUse::None));
+
+    let used = applied(address()).await?;
+    println!("asked for nothing, used {used}");
+    assert_eq!(used, in_force("near", "shielded"));
+
+    // What starts meanwhile goes with the older defaults. Nobody waits, nothing fails.
+    let mut meanwhile = JoinSet::new();
+    for _ in 0..4 {
+        meanwhile.spawn(applied(address()));
+    }
+    sessions.update_defaults(maximum).await?;
+    let used = applied(address()).await?;
+    println!("after the update, used {used}");
+    assert_eq!(used, in_force("near", "maximum"));
+    while let Some(used) = meanwhile.join_next().await {
+        assert_eq!(used??, in_force("near", "shielded"));
+    }
+
+    let report = sessions.shutdown(Duration::from_secs(5)).await;
+    println!("shut down: {} deleted", report.deleted);
+    assert!(report.is_clean());
+    assert_eq!(sipher.live_sessions(), 0);
+    sipher.assert_no_dead_id();
+    Ok(())
+}
+
+/// Sends it, and tells what was in force: the fake repeats that in its answer.
+async fn applied(request: RequestBuilder) -> Result<Value, reqwest_middleware::Error> {
+    let response = request.json(&json!({})).send().await?;
+    let mut answer: Value = response.error_for_status()?.json().await?;
+    Ok(answer["data"]["applied"].take())
+}
+
+fn in_force(chain: &str, level: &str) -> Value {
+    json!({ "chain": chain, "privacyLevel": level })
+}

@@ -1,0 +1,100 @@
+//! Several API keys through one client, as in a proxy: each key gets sessions of its own, and the ones that were used
+//! the longest ago make room.
+//!
+//! Run it with `cargo run --example multi_tenant`. It talks to a Sipher of its own on a loopback port.
+
+use std::{error::Error, time::Duration};
+
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use serde_json::{Value, json};
+use sipher_session::{
+    Chain, ErrorKind, Event, Events, SessionDefaults, SessionLayer, SessionManager, SessionRef,
+    testing::{FakeSipher, Tier},
+};
+use tokio::time::timeout;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sipher = FakeSipher::new();
+    let server = sipher.serve().await?;
+    let url = format!("{}/v1/stealth/generate", server.base_url());
+
+    // No key here: only those that come with the requests count.
+    let sessions = SessionManager::builder()
+        .base_url(server.base_url())
+        .defaults(SessionDefaults::new().chain(Chain::Sui))
+        .max_sessions(2)
+        .build()?;
+    let mut events = sessions.events();
+    let http = ClientBuilder::new(reqwest::Client::new())
+        .with(SessionLayer::new(sessions.clone()))
+        .build();
+
+    let [anna, ben, carl] = [Tier::Pro, Tier::Pro, Tier::Enterprise].map(|t| sipher.api_key(t));
+    for key in [&anna, &ben, &anna] {
+        assert_eq!(forward(&http, &url, Some(key)).await?["chain"], "sui");
+    }
+    println!("two tenants, three requests: {:?}", sessions.stats());
+    assert_eq!(sessions.stats().created, 2);
+    assert_eq!(sipher.live_sessions_of(&anna), 1);
+    assert_eq!(sipher.live_sessions_of(&ben), 1);
+
+    // A third tenant. There is room for two, and Ben's session was used the longest ago.
+    forward(&http, &url, Some(&carl)).await?;
+    let session = timeout(Duration::from_secs(10), deleted(&mut events)).await??;
+    println!("evicted and deleted: {session:?}");
+    assert_eq!(sipher.live_sessions_of(&ben), 0);
+    assert_eq!(sipher.live_sessions_of(&anna), 1);
+    assert_eq!(sipher.live_sessions_of(&carl), 1);
+    assert_eq!(sessions.stats().evicted, 1);
+
+    // Ben comes back and notices nothing.
+    assert_eq!(forward(&http, &url, Some(&ben)).await?["chain"], "sui");
+
+    // A request without a key is not sent.
+    let sent = sipher.log().len();
+    let error = match forward(&http, &url, None).await {
+        Err(reqwest_middleware::Error::Middleware(error)) => {
+            error.downcast::<sipher_session::Error>()?
+        }
+        other => return Err(format!("expected an error of the layer: {other:?}").into()),
+    };
+    println!("without a key: {error}");
+    assert_eq!(error.kind(), ErrorKind::NoApiKey);
+    assert_eq!(sipher.log().len(), sent);
+
+    let report = sessions.shutdown(Duration::from_secs(5)).await;
+    println!(
+        "shut down, {} deleted: {:?}",
+        report.deleted,
+        sessions.stats()
+    );
+    assert!(report.is_clean());
+    assert_eq!(sipher.live_sessions(), 0);
+    sipher.assert_every_call_had_a_session();
+    Ok(())
+}
+
+/// Hands a tenant's request on, with the tenant's own key.
+async fn forward(
+    http: &ClientWithMiddleware,
+    url: &str,
+    key: Option<&str>,
+) -> Result<Value, reqwest_middleware::Error> {
+    let mut request = http.post(url).json(&json!({}));
+    if let Some(key) = key {
+        request = request.header("x-api-key", key);
+    }
+    let mut answer: Value = request.send().await?.error_for_status()?.json().await?;
+    Ok(answer["data"].take())
+}
+
+async fn deleted(events: &mut Events) -> Result<SessionRef, &'static str> {
+    loop {
+        match events.recv().await {
+            Some(Event::Deleted { session, .. }) => return Ok(session),
+            Some(_) => {}
+            None => return Err("the manager is gone"),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! An existing `reqwest` client, wrapped: its requests to Sipher bear a live session, all others pass untouched.
+//!
+//! Run it with `cargo run --example reqwest_client`. It talks to a Sipher of its own on a loopback port.
+
+use std::{error::Error, time::Duration};
+
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use serde_json::{Value, json};
+use sipher_session::{
+    Chain, PrivacyLevel, SessionDefaults, SessionLayer, SessionManager,
+    testing::{FakeSipher, Tier},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sipher = FakeSipher::new();
+    let server = sipher.serve().await?;
+    println!("a Sipher for this example listens on {}", server.base_url());
+
+    // Once, at start-up. Nothing is sent yet.
+    let sessions = SessionManager::builder()
+        .api_key(sipher.api_key(Tier::Pro))
+        .base_url(server.base_url())
+        .defaults(
+            SessionDefaults::new()
+                .chain(Chain::Near)
+                .privacy_level(PrivacyLevel::Maximum),
+        )
+        .build()?;
+    assert_eq!(sipher.session_calls(), 0);
+
+    // The client that a program has anyway. A redirect would be followed below the layer, so there are none.
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(10))
+        .build()?;
+    let http = ClientBuilder::new(client)
+        .with(SessionLayer::new(sessions.clone()))
+        .build();
+
+    // No request says a chain or a level. The first one waits for the session, the others find it there.
+    let url = format!("{}/v1/stealth/generate", server.base_url());
+    for _ in 0..3 {
+        let data = generate(&http, &url).await?;
+        println!("used {} and {}", data["chain"], data["applied"]);
+        assert_eq!(data["chain"], "near");
+        assert_eq!(data["applied"]["privacyLevel"], "maximum");
+    }
+    assert_eq!(sipher.session_calls(), 1, "one create for all three");
+    sipher.assert_every_call_had_a_session();
+
+    let report = sessions.shutdown(Duration::from_secs(5)).await;
+    println!(
+        "shut down: {} deleted, {} left to expire, {} failed",
+        report.deleted, report.left_to_expire, report.failed
+    );
+    assert!(report.is_clean());
+    assert_eq!(sipher.live_sessions(), 0);
+
+    // From now on nothing is sent: without a session it would go out under the server's own defaults.
+    let Err(error) = generate(&http, &url).await else {
+        return Err("a request was sent after the shutdown".into());
+    };
+    println!("after the shutdown: {error}");
+    sipher.assert_every_call_had_a_session();
+    Ok(())
+}
+
+async fn generate(
+    http: &ClientWithMiddleware,
+    url: &str,
+) -> Result<Value, reqwest_middleware::Error> {
+    let response = http.post(url).json(&json!({})).send().await?;
+    let mut answer: Value = response.error_for_status()?.json().await?;
+    Ok(answer["data"].take())
+}

@@ -1,0 +1,247 @@
+//! From "this partition" to a lease on its session.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Lease, SessionManager,
+    admit::OnNoSession,
+    core::{Core, Stage},
+    create::Create,
+    event::{Event, RetireReason},
+    janitor,
+    ledger::{Flight, Ledger, Outcome},
+    life::Phase,
+    partition::{Partition, PartitionId},
+    session::LiveSession,
+};
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+};
+
+impl SessionManager {
+    /// The hit: a lease on the partition's current session, without waiting.
+    ///
+    /// A session that is due for renewal is still handed out, and its renewal started.
+    pub(crate) fn try_lease(&self, id: PartitionId) -> Option<Lease> {
+        let core = self.core();
+        let now = core.now();
+        let session = core.cached(id)?;
+        if session.is_suspect(core.suspicion.signs()) {
+            return None;
+        }
+        match session.life.phase(now) {
+            Phase::Over => return None,
+            Phase::Fresh if core.is_to_be_verified(&session, now) => {
+                core.follow_up(&session, Some(&session), now);
+            }
+            Phase::Fresh => {}
+            Phase::Aging => core.follow_up(&session, None, now),
+        }
+        Lease::on(&session, self)
+    }
+
+    /// The miss: waits for a create, at most `max_wait`.
+    pub(crate) async fn lease(self, partition: Arc<Partition>) -> Result<Lease, Error> {
+        // Before the timer, which would panic.
+        runtime()?;
+        let max_wait = self.core().settings.max_wait;
+        timeout(max_wait, self.wait_for_lease(&partition))
+            .await
+            .unwrap_or_else(|_| {
+                let text = format!("no session within the `max_wait` of {max_wait:?}");
+                Err(Error::new(ErrorKind::Timeout, text))
+            })
+    }
+
+    /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
+    pub(crate) async fn lease_or_without(
+        self,
+        partition: Arc<Partition>,
+    ) -> Result<Option<Lease>, Error> {
+        let core = self.core().clone();
+        match self.lease(partition).await {
+            Ok(lease) => Ok(Some(lease)),
+            Err(error) if error.kind() == ErrorKind::Shutdown => Err(error),
+            Err(error) => match core.settings.on_no_session {
+                OnNoSession::Fail => Err(error),
+                OnNoSession::SendWithout => {
+                    core.observer.sent_without(&error);
+                    Ok(None)
+                }
+            },
+        }
+    }
+
+    async fn wait_for_lease(&self, partition: &Arc<Partition>) -> Result<Lease, Error> {
+        let core = self.core();
+        loop {
+            if let Some(lease) = self.try_lease(partition.id) {
+                return Ok(lease);
+            }
+            let (mut flight, overdue_in) = match core.join(partition)? {
+                Joined::Flight(flight, overdue_in) => (flight, overdue_in),
+                Joined::Session(session) => match Lease::on(&session, self) {
+                    Some(lease) => return Ok(lease),
+                    None => continue,
+                },
+            };
+            tokio::select! {
+                biased;
+                _ = core.closed() => return Err(Error::shutdown()),
+                outcome = flight.outcome.wait_for(Option::is_some) => match outcome.as_deref() {
+                    Ok(Some(Ok(session))) if core.is_good(session, core.now()) => {
+                        if let Some(lease) = Lease::on(session, self) {
+                            return Ok(lease);
+                        }
+                    }
+                    Ok(Some(Err(error))) => return Err(error.clone()),
+                    // It was retired as soon as it was there, or its task is gone: once more.
+                    Ok(_) | Err(_) => {}
+                },
+                () = sleep(overdue_in) => {}
+            }
+        }
+    }
+}
+
+enum Joined {
+    Session(Arc<LiveSession>),
+    /// With how long until it counts as lost.
+    Flight(Flight, Duration),
+}
+
+impl Core {
+    /// Finds the create under way for a partition, or starts it.
+    fn join(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<Joined, Error> {
+        let runtime = runtime()?;
+        let mut ledger = self.ledger();
+        if self.stage() != Stage::Open {
+            return Err(Error::shutdown());
+        }
+        let now = self.now();
+        let found = self.find(partition.id, now);
+        if let Some(session) = found.clone().filter(|session| self.is_good(session, now)) {
+            drop(ledger);
+            janitor::start(self);
+            return Ok(Joined::Session(session));
+        }
+        self.give_up_overdue(&mut ledger, partition.id, now);
+        let timeout = self.settings.create_timeout;
+        if let Some(overdue_in) = ledger.overdue_in(partition.id, timeout, now)
+            && let Some(flight) = ledger.flight(partition.id)
+        {
+            return Ok(Joined::Flight(flight.clone(), overdue_in));
+        }
+        ledger.check(partition, self.patience(), now)?;
+        // One that needs a successor soon gets it at once, one that does not is asked about first.
+        let suspect = found.filter(|session| session.life.phase(now) == Phase::Fresh);
+        let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
+        // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
+        drop(ledger);
+        runtime.spawn(create.run());
+        if flight.outcome.borrow().is_none() && flight.outcome.has_changed().is_err() {
+            return Err(no_runtime());
+        }
+        Ok(Joined::Flight(flight, timeout))
+    }
+
+    /// The current session of a partition, also if it was evicted while requests used it.
+    fn find(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
+        if let Some(session) = self.cached(id).filter(|session| session.is_usable(now)) {
+            return Some(session);
+        }
+        let pinned = self.retirement.unpin(id)?;
+        if !pinned.is_usable(now) {
+            self.retirement.retire(&pinned, RetireReason::Replaced);
+            return None;
+        }
+        self.install(&pinned);
+        Some(pinned)
+    }
+
+    fn is_to_be_verified(&self, session: &LiveSession, now: Reading) -> bool {
+        self.settings
+            .verify_every
+            .is_some_and(|every| now.since(*session.alive_at()) >= every)
+    }
+
+    /// Starts a renewal, or a check of `suspect`, in the background; unless there is one under way, or it was not long
+    /// ago that one failed.
+    fn follow_up(
+        self: &Arc<Self>,
+        session: &Arc<LiveSession>,
+        suspect: Option<&Arc<LiveSession>>,
+        now: Reading,
+    ) {
+        let Ok(runtime) = runtime() else { return };
+        // A renewal that does not end is given up by then, and another begun.
+        let again_at = now.monotonic.saturating_add(self.settings.create_timeout);
+        if !session.begin_renewal(now.monotonic, again_at) {
+            return;
+        }
+        let partition = &session.partition;
+        let mut ledger = self.ledger();
+        self.give_up_overdue(&mut ledger, partition.id, now);
+        if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
+            return;
+        }
+        match ledger.check(partition, self.patience(), now) {
+            Ok(()) => {
+                let (_, create) = self.begin(&mut ledger, partition, suspect.cloned(), now);
+                drop(ledger);
+                runtime.spawn(create.run());
+            }
+            Err(error) => {
+                let pause = error.retry_after().unwrap_or_default();
+                session.renew_again_at(now.monotonic.saturating_add(pause));
+            }
+        }
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        ledger: &mut Ledger,
+        partition: &Arc<Partition>,
+        suspect: Option<Arc<LiveSession>>,
+        now: Reading,
+    ) -> (Flight, Create) {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let (done, outcome) = watch::channel::<Option<Outcome>>(None);
+        let flight = ledger.begin(partition.id, generation, outcome, now);
+        let create = Create::new(self.clone(), partition.clone(), suspect, &flight, done);
+        (flight, create)
+    }
+
+    /// A create that does not end, because its runtime is stalled or gone, makes room for another.
+    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) {
+        let overdue =
+            ledger.overdue_in(id, self.settings.create_timeout, now) == Some(Duration::ZERO);
+        if overdue && ledger.give_up(id) {
+            self.emit(Event::PossibleOrphan { error: None });
+        }
+    }
+
+    /// How long a create may wait for its first call.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.max_wait.min(self.settings.create_timeout)
+    }
+}
+
+fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| no_runtime())
+}
+
+fn no_runtime() -> Error {
+    let text = "a session call needs a tokio runtime, and there is none here";
+    Error::new(ErrorKind::NoRuntime, text)
+}

@@ -1,0 +1,132 @@
+//! Answers that are none, and answers that get lost.
+
+use std::error::Error as StdError;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use sipher_session::{
+    Chain, Error, ErrorKind, SessionDefaults, SessionId, SessionManager, SessionsApi,
+    api::{CreateSession, Transport},
+    testing::{FakeSipher, Fault, What},
+};
+use tower::service_fn;
+
+use crate::{World, over_every_transport};
+
+over_every_transport!(
+    what_is_not_sipher_is_told_from_a_sipher_that_cannot_be_read,
+    what_is_lost_on_the_way_is_an_error_whether_or_not_it_was_done,
+    no_error_shows_the_id_or_the_key_at_any_depth
+);
+
+pub(crate) async fn create(api: &SessionsApi) -> Error {
+    let request = CreateSession::new(SessionDefaults::new().chain(Chain::Near));
+    api.create_session(&request).await.unwrap_err()
+}
+
+async fn what_is_not_sipher_is_told_from_a_sipher_that_cannot_be_read(world: World) {
+    for (what, kind) in [
+        (What::Malformed, ErrorKind::WrongAnswer),
+        (What::Html(201), ErrorKind::WrongAddress),
+        (What::Html(200), ErrorKind::WrongAddress),
+        (What::Html(404), ErrorKind::WrongAddress),
+        (What::Html(502), ErrorKind::Unavailable),
+        (What::Huge(10 * 1024 * 1024), ErrorKind::WrongAddress),
+    ] {
+        world.sipher.fault(Fault::new(what.clone()));
+        let error = create(&world.api).await;
+        assert_eq!(error.kind(), kind, "{what:?}");
+        assert_eq!(error.code(), None);
+        assert!(error.status().is_some(), "{what:?}");
+    }
+}
+
+async fn what_is_lost_on_the_way_is_an_error_whether_or_not_it_was_done(world: World) {
+    for (live, what) in [
+        (0, What::Refuse),
+        (0, What::LoseRequest),
+        (1, What::LoseAnswer),
+        (2, What::HalfBody),
+    ] {
+        world.sipher.fault(Fault::new(what));
+        let error = create(&world.api).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.to_string(), "could not reach the server");
+        assert!(error.is_transient() && error.source().is_some() && error.status().is_none());
+        assert_eq!(world.sipher.live_sessions(), live);
+    }
+}
+
+async fn no_error_shows_the_id_or_the_key_at_any_depth(world: World) {
+    let id = world.create(SessionDefaults::new()).await.id;
+    for what in [
+        What::Refuse,
+        What::LoseAnswer,
+        What::Status(500),
+        What::Malformed,
+    ] {
+        world.sipher.fault(Fault::new(what));
+        let error = world.api.get_session(&id).await.unwrap_err();
+        let mut shown = format!("{error:?}");
+        let mut next = Some(&error as &dyn StdError);
+        while let Some(error) = next {
+            shown = format!("{shown} {error} {error:?}");
+            next = error.source();
+        }
+        assert!(!shown.contains(&id.as_str()[5..]), "{shown}");
+        assert!(!shown.contains(&*world.key), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_managers_own_client_follows_no_redirect() {
+    let world = World::reqwest().await;
+    let elsewhere = FakeSipher::seeded(1);
+    let served = elsewhere.serve().await.unwrap();
+    let target = format!("{}/v1/sessions?key=hunter2", served.base_url());
+    let manager = SessionManager::builder()
+        .api_key(&*world.key)
+        .base_url(&world.base_url);
+    let api = manager.build().unwrap().api();
+    for status in [302, 303, 307] {
+        world.sipher.fault(Fault::new(What::Answer {
+            status,
+            headers: vec![("location".to_owned(), target.clone())],
+            body: String::new(),
+        }));
+        let error = create(&api).await;
+        assert_eq!(error.kind(), ErrorKind::WrongAddress);
+        let message = error.to_string();
+        let start = format!(
+            "no Sipher at the base URL: it answered {status} and points to http://127.0.0.1"
+        );
+        assert!(message.starts_with(&start), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    assert!(elsewhere.log().is_empty());
+}
+
+/// As `reqwest` does with the URL, and a proxy may with anything.
+#[tokio::test(start_paused = true)]
+async fn what_a_transport_says_is_shown_without_the_id_and_the_key() {
+    let service = service_fn(async |call: Request<Full<Bytes>>| {
+        let text = format!(
+            "{} {:?} failed",
+            call.uri(),
+            call.headers()["x-api-key"].to_str()
+        );
+        Err::<Response<Full<Bytes>>, _>(std::io::Error::other(text))
+    });
+    let transport = Transport::new(service);
+    let api = SessionsApi::new(transport, FakeSipher::base_url(), "sk_pro_hunter2").unwrap();
+    let digits = "0123456789abcdef".repeat(4);
+    let id = SessionId::parse(&format!("sess_{digits}")).unwrap();
+    let error = api.get_session(&id).await.unwrap_err();
+    let shown = error.source().unwrap().to_string();
+    assert_eq!(
+        shown,
+        "https://sipher.sip-protocol.org/v1/sessions/sess_[redacted] Ok(\"[redacted]\") failed"
+    );
+    assert!(!format!("{error:?}").contains("hunter2"));
+}

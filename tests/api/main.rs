@@ -1,0 +1,105 @@
+//! The four typed operations, over every kind of transport.
+#![allow(clippy::unwrap_used)] // helpers are tests too
+
+mod bounds;
+mod errors;
+mod faults;
+mod operations;
+mod values;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use sipher_session::{
+    SessionDefaults, SessionsApi,
+    api::{CreateSession, SessionRecord, Transport},
+    testing::{FakeSipher, Served, Tier},
+};
+
+/// A server, and a client of its first key.
+pub(crate) struct World {
+    sipher: FakeSipher,
+    key: String,
+    base_url: String,
+    transport: Transport,
+    api: SessionsApi,
+    _served: Option<Served>,
+}
+
+impl World {
+    fn in_process() -> Self {
+        let sipher = FakeSipher::new();
+        let transport = Transport::new(sipher.clone());
+        Self::of(sipher, FakeSipher::base_url().to_owned(), transport, None)
+    }
+
+    async fn reqwest() -> Self {
+        Self::served(reqwest::Client::new().into()).await
+    }
+
+    async fn hyper() -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        Self::served(Transport::new(client)).await
+    }
+
+    async fn served(transport: Transport) -> Self {
+        let sipher = FakeSipher::new();
+        let served = sipher.serve().await.unwrap();
+        Self::of(sipher, served.base_url(), transport, Some(served))
+    }
+
+    fn of(
+        sipher: FakeSipher,
+        base_url: String,
+        transport: Transport,
+        served: Option<Served>,
+    ) -> Self {
+        let key = sipher.api_key(Tier::Pro);
+        let api = SessionsApi::new(transport.clone(), &base_url, &*key).unwrap();
+        Self {
+            sipher,
+            key,
+            base_url,
+            transport,
+            api,
+            _served: served,
+        }
+    }
+
+    /// A client of another key.
+    fn with_key(&self, key: &str) -> SessionsApi {
+        SessionsApi::new(self.transport.clone(), &self.base_url, key).unwrap()
+    }
+
+    async fn create(&self, defaults: SessionDefaults) -> SessionRecord {
+        let request = CreateSession::new(defaults);
+        self.api.create_session(&request).await.unwrap()
+    }
+}
+
+/// Makes each rule a test of its own over each transport.
+macro_rules! over_every_transport {
+    ($($rule:ident),*) => {
+        mod in_process {
+            $(#[tokio::test(start_paused = true)]
+            async fn $rule() {
+                super::$rule(crate::World::in_process()).await;
+            })*
+        }
+
+        mod hyper_client {
+            $(#[tokio::test]
+            async fn $rule() {
+                super::$rule(crate::World::hyper().await).await;
+            })*
+        }
+
+        mod reqwest_client {
+            $(#[tokio::test]
+            async fn $rule() {
+                super::$rule(crate::World::reqwest().await).await;
+            })*
+        }
+    };
+}
+use over_every_transport;

@@ -1,0 +1,201 @@
+//! What a wrong setting is told: its name, the value unless it is secret, and what would be right.
+#![allow(clippy::unwrap_used)] // helpers are tests too
+
+use std::time::Duration;
+
+use sipher_session::{
+    Error, ErrorKind, SessionDefaults, SessionManager, SessionManagerBuilder, SessionsApi,
+    api::Transport, testing::FakeSipher,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[track_caller]
+fn refusal(builder: SessionManagerBuilder) -> Error {
+    let error = builder.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(!error.is_transient());
+    error
+}
+
+#[track_caller]
+fn assert_refused(builder: SessionManagerBuilder, message: &str) {
+    assert_eq!(refusal(builder).to_string(), message);
+}
+
+#[test]
+fn an_api_key_that_no_header_can_carry_is_refused_without_being_shown() {
+    let not_visible = |position| {
+        format!(
+            "api_key: character {position} is not visible ASCII; expected a Sipher API key such as `sk_pro_…`"
+        )
+    };
+    let empty = "api_key: is empty; expected a Sipher API key such as `sk_pro_…`";
+    let too_long = "k".repeat(1025);
+    for (key, message) in [
+        ("", empty.to_owned()),
+        ("sk_pro_hunter2é", not_visible(15)),
+        ("sk_pro hunter2", not_visible(7)),
+        ("sk_pro_hunter2\n", not_visible(15)),
+        (" sk_pro_hunter2", not_visible(1)),
+        (
+            too_long.as_str(),
+            "api_key: is 1025 bytes long; expected at most 1024".to_owned(),
+        ),
+    ] {
+        assert_refused(SessionManager::builder().api_key(key), &message);
+        let transport = Transport::new(FakeSipher::new());
+        let api = SessionsApi::new(transport, FakeSipher::base_url(), key);
+        assert_eq!(api.unwrap_err().to_string(), message);
+    }
+    let longest = SessionManager::builder().api_key("k".repeat(1024));
+    longest.build().unwrap();
+}
+
+#[test]
+fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
+    for (url, what) in [
+        ("", "is empty"),
+        ("https://", "has no host"),
+        ("https:///v1", "has no host"),
+        ("https://:443", "has no host"),
+        ("sipher.example", "has no scheme"),
+        ("sipher.example:443", "has no scheme"),
+        ("/v1", "has no scheme"),
+        (
+            "ftp://sipher.example",
+            "has a scheme other than http and https",
+        ),
+        ("https://sipher.example/v1?", "has a query"),
+        ("https://sipher.example#top", "has a fragment"),
+        (
+            "https://sipher.example:http",
+            "has a port that is not a number from 1 to 65535",
+        ),
+        (
+            "https://sipher.example:65536",
+            "has a port that is not a number from 1 to 65535",
+        ),
+        (
+            "https://sipher.example:",
+            "has a port that is not a number from 1 to 65535",
+        ),
+        ("https://sipher .example", "is not a URL"),
+        (
+            "https://sipher.example/a/../b",
+            "has a path with `.` or `..` segments",
+        ),
+    ] {
+        assert_refused(
+            SessionManager::builder().base_url(url),
+            &format!(
+                "base_url: `{url}` {what}; expected a URL such as `https://sipher.sip-protocol.org`"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_query_in_a_base_url_is_refused_without_being_shown() {
+    assert_refused(
+        SessionManager::builder().base_url("https://sipher.example?api_key=hunter2"),
+        "base_url: `https://sipher.example?…` has a query; \
+         expected a URL such as `https://sipher.sip-protocol.org`",
+    );
+}
+
+#[test]
+fn user_info_in_a_base_url_is_refused_without_being_shown() {
+    let message = "base_url: `https://…@sipher.example` has user info; \
+                   expected a URL such as `https://sipher.sip-protocol.org`";
+    for url in [
+        "https://user:hunter2@sipher.example",
+        "https://hunter2@sipher.example",
+        "https://user:hun@ter2@sipher.example",
+    ] {
+        assert_refused(SessionManager::builder().base_url(url), message);
+    }
+    // However the URL is wrong otherwise.
+    for url in [
+        "https://user:hunter2#@sipher.example",
+        "https://user:hunter2/@sipher.example",
+        "https://user:hunter2?@sipher.example",
+        "https://user:hunter2@",
+        "ftp://user:hunter2@sipher.example",
+        "user:hunter2@sipher.example",
+        "//user:hunter2@sipher.example",
+    ] {
+        assert_hidden(url);
+    }
+}
+
+#[test]
+fn user_info_on_the_wrong_side_of_the_scheme_is_not_shown_either() {
+    assert_hidden("user:hunter2@https://sipher.example");
+}
+
+#[track_caller]
+fn assert_hidden(url: &str) {
+    let error = refusal(SessionManager::builder().base_url(url));
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_ttl_that_the_server_would_not_grant_is_refused() {
+    for (ttl, message) in [
+        (Duration::ZERO, "ttl: is 0 s; expected 60 to 86400 s"),
+        (59 * SECOND, "ttl: is 59 s; expected 60 to 86400 s"),
+        (86_401 * SECOND, "ttl: is 86401 s; expected 60 to 86400 s"),
+        (
+            Duration::from_millis(60_500),
+            "ttl: is 60.5s; expected whole seconds, from 60 to 86400",
+        ),
+    ] {
+        assert_refused(SessionManager::builder().ttl(ttl), message);
+    }
+    for ttl in [60, 86_400] {
+        let builder = SessionManager::builder().ttl(ttl * SECOND);
+        builder.build().unwrap();
+    }
+}
+
+#[test]
+fn a_viewing_key_that_is_none_is_refused_without_being_shown() {
+    for (key, characters) in [("", 0), ("0x", 2), ("feedbeef", 8), ("0xfeedbeef ", 11)] {
+        let defaults = SessionDefaults::new().default_viewing_key(key);
+        let message = format!(
+            "defaults.default_viewing_key: is a secret of {characters} characters that is not shown; \
+             expected `0x` followed by hexadecimal digits"
+        );
+        assert_refused(SessionManager::builder().defaults(defaults), &message);
+    }
+}
+
+#[test]
+fn a_setting_that_would_stop_everything_is_refused() {
+    let builder = SessionManager::builder;
+    for (builder, message) in [
+        (
+            builder().max_sessions(0),
+            "max_sessions: is 0; expected 1 or more",
+        ),
+        (
+            builder().call_budget(0, 1),
+            "call_budget.per_minute: is 0; expected 1 or more",
+        ),
+        (
+            builder().call_budget(1, 0),
+            "call_budget.burst: is 0; expected 1 or more",
+        ),
+        (
+            builder().create_timeout(Duration::ZERO),
+            "create_timeout: is 0; expected a time such as 30 s",
+        ),
+        (
+            builder().max_wait(Duration::ZERO),
+            "max_wait: is 0; expected a time such as 30 s",
+        ),
+    ] {
+        assert_refused(builder, message);
+    }
+}

@@ -1,0 +1,39 @@
+//! The layer as a tower service: what it owes to the service below it, and to whoever calls it.
+#![allow(clippy::unwrap_used)] // helpers are tests too
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod errors;
+mod not_send;
+mod readiness;
+mod request;
+mod shape;
+mod stack;
+
+use std::fmt::Debug;
+
+use sipher_session::{SessionLayer, SessionManager};
+use tower::{Service, ServiceExt};
+
+use support::{Call, Setup};
+
+/// A manager that has its session already, so that the next request is a hit.
+async fn warm(setup: &Setup) -> SessionManager {
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    manager
+}
+
+/// One layer whose next request has to wait for a session, and one whose next request finds it there.
+async fn miss_and_hit(setup: &Setup) -> [SessionLayer; 2] {
+    [setup.manager(), warm(setup).await].map(SessionLayer::new)
+}
+
+/// Waits until the service is ready, and calls that very one.
+async fn begin<S>(service: &mut S, call: Call) -> S::Future
+where
+    S: Service<Call, Error: Debug>,
+{
+    service.ready().await.unwrap().call(call)
+}

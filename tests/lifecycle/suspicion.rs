@@ -1,0 +1,269 @@
+//! Sessions that the server may have lost.
+
+use std::time::Duration;
+
+use sipher_session::{
+    ErrorKind, Event, OnNoSession,
+    testing::{Fault, Operation, SessionUse, Target, Tier, What},
+};
+use tower::ServiceExt;
+
+use crate::support::{SECOND, Setup, generate, ours, pass};
+
+fn gets(setup: &Setup) -> usize {
+    setup.sipher.count(Operation::Get)
+}
+
+fn lost(events: &mut sipher_session::Events) -> Option<(Duration, u64)> {
+    std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
+        Event::Lost {
+            unknown_for,
+            requests,
+            ..
+        } => Some((unknown_for, requests)),
+        _ => None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sign_of_trouble_a_live_session_is_used_again_once_the_server_says_so() {
+    for sign in [
+        What::Status(502),
+        What::Status(503),
+        What::Status(504),
+        What::Html(502),
+        What::Status(410),
+        What::Refuse,
+    ] {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        setup.call(&manager).await.unwrap();
+        let name = format!("{sign:?}");
+        setup.sipher.fault(Fault::new(sign).on(Target::Others));
+        drop(setup.call(&manager).await);
+        assert_eq!(gets(&setup), 0);
+        setup.call(&manager).await.unwrap();
+        setup.call(&manager).await.unwrap();
+        assert_eq!(
+            (gets(&setup), setup.creates()),
+            (1, 1),
+            "{name}: asked once, before the next request"
+        );
+        let log: Vec<_> = setup
+            .sipher
+            .log()
+            .iter()
+            .map(|exchange| exchange.operation)
+            .collect();
+        let tail = [Operation::Get, Operation::Other, Operation::Other];
+        assert_eq!(log[log.len() - 3..], tail, "{name}");
+        setup.sipher.assert_no_dead_id();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_a_request_met_costs_no_request_after_it_its_defaults() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut events = manager.events();
+    for _ in 0..5 {
+        setup.call(&manager).await.unwrap();
+    }
+    pass(7.0).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    drop(setup.call(&manager).await);
+    setup.sipher.restart();
+    pass(3.0).await;
+    for _ in 0..5 {
+        setup.call(&manager).await.unwrap();
+        assert_eq!(setup.last_chain().as_deref(), Some("near"));
+    }
+    setup.sipher.assert_no_dead_id();
+    assert_eq!((gets(&setup), setup.creates(), setup.deletes()), (1, 2, 0));
+    let (unknown_for, requests) = lost(&mut events).unwrap();
+    assert_eq!(
+        (unknown_for.as_secs(), requests),
+        (10, 6),
+        "all since it was last known to be there"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_start_after_the_sign_wait_and_those_for_other_keys_as_well() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_wait(4 * SECOND).build().unwrap();
+    let other = setup.sipher.api_key(Tier::Pro);
+    let call_other = async || {
+        let mut request = generate();
+        request
+            .headers_mut()
+            .insert("x-api-key", other.parse().unwrap());
+        setup.service(&manager).oneshot(request).await
+    };
+    setup.call(&manager).await.unwrap();
+    call_other().await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::Others));
+    drop(setup.call(&manager).await);
+    let sent = setup.uses().len();
+    setup
+        .sipher
+        .fault(Fault::new(What::Delay(6 * SECOND)).on(Target::Get).times(2));
+    let (own, others) = tokio::join!(setup.call(&manager), call_other());
+    for answer in [own, others] {
+        assert_eq!(ours(&answer.unwrap_err()).kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(setup.uses().len(), sent, "nothing was sent meanwhile");
+    pass(3.0).await;
+    setup.call(&manager).await.unwrap();
+    call_other().await.unwrap();
+    assert_eq!(gets(&setup), 2, "one for each session");
+    setup.sipher.assert_no_dead_id();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_call_that_fails_is_a_sign_too() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    setup.call(&manager).await.unwrap();
+    let other = setup.sipher.api_key(Tier::Pro);
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::Create));
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", other.parse().unwrap());
+    setup.service(&manager).oneshot(request).await.unwrap();
+    setup.sipher.restart();
+    setup.call(&manager).await.unwrap();
+    assert_eq!(setup.last_chain().as_deref(), Some("near"));
+    setup.sipher.assert_no_dead_id();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_cannot_be_checked_is_not_used() {
+    let setup = Setup::new();
+    let manager = setup.builder().create_timeout(2 * SECOND).build().unwrap();
+    setup.call(&manager).await.unwrap();
+    let mut events = manager.events();
+    setup.sipher.fault(Fault::new(What::Refuse).always());
+    drop(setup.call(&manager).await);
+    let sent = setup.uses().len();
+    let error = setup.call(&manager).await.unwrap_err();
+    assert_eq!(ours(&error).kind(), ErrorKind::Unavailable);
+    assert_eq!(setup.uses().len(), sent);
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).collect();
+    assert!(
+        matches!(
+            told[0],
+            Event::Suspected {
+                live_sessions: 1,
+                ..
+            }
+        ),
+        "{told:?}"
+    );
+    assert!(matches!(told[1], Event::CheckFailed { .. }), "{told:?}");
+    assert_eq!(told.len(), 2, "once for each cause");
+
+    setup.sipher.clear_faults();
+    pass(5.0).await;
+    setup.call(&manager).await.unwrap();
+    assert_eq!(setup.creates(), 1, "it was there all the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let first = manager.session().await.unwrap();
+    // Somebody else with the same key and a client of his own.
+    let api = sipher_session::SessionsApi::new(
+        sipher_session::api::Transport::new(setup.sipher.clone()),
+        sipher_session::testing::FakeSipher::base_url(),
+        setup.key.as_str(),
+    );
+    let other = sipher_session::SessionDefaults::new().chain(sipher_session::Chain::Base);
+    api.unwrap()
+        .update_session(first.id(), &other)
+        .await
+        .unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    drop(setup.call(&manager).await);
+    setup.call(&manager).await.unwrap();
+    assert_eq!(setup.last_chain().as_deref(), Some("near"));
+    pass(30.0).await;
+    assert!(!setup.sipher.is_live(first.id().as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_no_call_met_is_found_by_the_periodic_check() {
+    let setup = Setup::new();
+    let manager = setup.builder().verify_every(60 * SECOND).build().unwrap();
+    let mut events = manager.events();
+    let mut downgraded = 0;
+    for second in 0..300 {
+        if second == 100 {
+            setup.sipher.restart();
+        }
+        setup.call(&manager).await.unwrap();
+        downgraded += u64::from(setup.last_chain().as_deref() != Some("near"));
+        pass(1.0).await;
+    }
+    assert!((10..=60).contains(&downgraded), "{downgraded}");
+    let (unknown_for, requests) = lost(&mut events).unwrap();
+    assert!(requests >= downgraded, "the event counts them: {requests}");
+    assert_eq!(unknown_for.as_secs(), 60);
+    assert_eq!(setup.creates(), 2);
+    assert!(gets(&setup) <= 5, "{}", gets(&setup));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_in_trouble_all_the_time_is_asked_within_the_budget() {
+    let setup = Setup::new();
+    let manager = setup.builder().call_budget(30, 10).build().unwrap();
+    setup.call(&manager).await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others).always());
+    let start = tokio::time::Instant::now();
+    for _ in 0..600 {
+        drop(setup.call(&manager).await);
+        pass(0.5).await;
+    }
+    let bound = 10 + start.elapsed().as_secs() / 2;
+    assert!(setup.sipher.session_calls() as u64 <= bound, "{bound}");
+    setup.sipher.assert_no_dead_id();
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_suspicion_the_policy_for_requests_without_a_session_applies() {
+    let setup = Setup::new();
+    let policy = OnNoSession::SendWithout;
+    let manager = setup
+        .builder()
+        .on_no_session(policy)
+        .create_timeout(SECOND)
+        .build()
+        .unwrap();
+    setup.call(&manager).await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::SessionCalls).always());
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    drop(setup.call(&manager).await);
+    setup.call(&manager).await.unwrap();
+    assert!(matches!(
+        setup.uses().last().unwrap().session,
+        SessionUse::None
+    ));
+    assert_eq!(manager.stats().sent_without, 1);
+}
