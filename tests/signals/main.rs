@@ -538,20 +538,33 @@ async fn a_session_that_the_server_lost_is_told_once_and_leaves_the_gauge() {
     setup
         .sipher
         .fault(Fault::new(What::Status(503)).on(Target::Others));
+    let _ = setup.call(&manager).await;
+    setup.call(&manager).await.unwrap();
+    let told = capture.logged().pop().unwrap();
+    assert_eq!(
+        (told.level, told.message.as_str()),
+        (Level::DEBUG, "session verified")
+    );
+    assert_metrics(&recorder, &[("create_duration_seconds_count", 1)]);
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
     setup.sipher.restart();
+    pass(5.0).await;
     let _ = setup.call(&manager).await;
     for _ in 0..10 {
         setup.call(&manager).await.unwrap();
     }
     pass(1.0).await;
     let told: Vec<_> = capture.warnings().into_iter().map(|l| l.message).collect();
-    assert_eq!(told, ["sessions suspected", "session lost"]);
-    let lost = &capture.warnings()[1];
+    let each = ["sessions suspected", "sessions suspected", "session lost"];
+    assert_eq!(told, each, "the first time it was still there");
+    let lost = &capture.warnings()[2];
     lost.has_exactly(&["generation", "requests", "session", "unknown_for"]);
     assert_metrics(
         &recorder,
         &[
-            (r#"session_calls_total{operation="get"}"#, 1),
+            (r#"session_calls_total{operation="get"}"#, 2),
             (r#"retired_total{reason="lost"}"#, 1),
             ("live_sessions", 1),
             ("create_duration_seconds_count", 2),
