@@ -3,11 +3,11 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use tracing::{
-    Event, Level, Subscriber,
+    Dispatch, Event, Level, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
     subscriber::DefaultGuard,
@@ -57,6 +57,11 @@ pub struct Capture {
 impl Capture {
     /// Keeps what is logged on this thread for as long as the guard lives.
     pub fn start() -> (Self, DefaultGuard) {
+        // While there is one subscriber alone, `tracing` asks that of the thread which comes by a callsite first, and
+        // if that has none, the callsite is off for all: tests side by side would miss events.
+        static ANOTHER: LazyLock<[Dispatch; 2]> =
+            LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Registry::default())));
+        LazyLock::force(&ANOTHER);
         let capture = Self::default();
         let subscriber = Registry::default().with(capture.clone());
         (capture, tracing::subscriber::set_default(subscriber))

@@ -360,7 +360,11 @@ async fn what_cannot_be_deleted_is_a_warning_and_what_need_not_be_is_none() {
         .iter()
         .rfind(|l| l.message == "session left to expire")
         .unwrap();
-    assert_eq!(quiet.level, Level::DEBUG);
+    let told: Vec<_> = left
+        .iter()
+        .map(|l| (l.level, &l.message, l.get("reason")))
+        .collect();
+    assert_eq!(quiet.level, Level::DEBUG, "{told:?}");
     quiet.has_exactly(&["generation", "left", "session"]);
 }
 
