@@ -149,6 +149,7 @@ mod error;
 mod headers;
 pub mod layer;
 mod manager;
+pub mod observability;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 pub mod reqwest;

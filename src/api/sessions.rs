@@ -48,6 +48,8 @@ struct Inner {
     /// Without one, every call fails before it is sent.
     key: Option<(ApiKey, HeaderValue)>,
     on_change: Option<OnChange>,
+    /// That of the session a manager deletes, lest the answer repeat it.
+    viewing_key: Option<ViewingKey>,
 }
 
 /// Told of what is done to a session by hand.
@@ -162,6 +164,7 @@ impl SessionsApi {
             base,
             key,
             on_change,
+            viewing_key: None,
         };
         Self {
             inner: Arc::new(inner),
@@ -176,7 +179,17 @@ impl SessionsApi {
         partition: &Partition,
     ) -> Self {
         let key = (partition.key.clone(), partition.key_header.clone());
-        Self::with(transport.clone(), base.clone(), Some(key), None)
+        let inner = Inner {
+            transport: transport.clone(),
+            base: base.clone(),
+            key: Some(key),
+            on_change: None,
+            viewing_key: partition.defaults.default_viewing_key.clone(),
+        };
+        Self {
+            inner: Arc::new(inner),
+            timeout: TIMEOUT,
+        }
     }
 
     fn tell(&self, id: &SessionId, change: Change) {
@@ -227,6 +240,7 @@ impl SessionsApi {
         let secrets: Vec<&str> = key
             .into_iter()
             .chain(viewing_key.map(ViewingKey::expose))
+            .chain(self.inner.viewing_key.as_ref().map(ViewingKey::expose))
             .collect();
         let exchange = self.inner.transport.send(request);
         match tokio::time::timeout(self.timeout, exchange).await {

@@ -19,6 +19,7 @@ use super::{
     event::{Event, RetireReason},
     janitor,
     ledger::Ledger,
+    log,
     observe::{Observer, Stats},
     partition::PartitionId,
     retire::Retirement,
@@ -80,7 +81,7 @@ impl Core {
         clock: Arc<dyn Clock>,
         rng: Rng,
     ) -> Self {
-        let observer = Arc::new(Observer::new());
+        let observer = Arc::new(Observer::new(clock.clone()));
         let retirement = Arc::new(Retirement::new(observer.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
@@ -326,7 +327,8 @@ impl Core {
         let (done, report) = watch::channel(None);
         let report = ending.insert(report).clone();
         drop(ending);
-        runtime.spawn(shutdown::run(self.clone(), deadline, done));
+        let shutdown = shutdown::run(self.clone(), deadline, done);
+        runtime.spawn(log::shutdown(deadline, shutdown));
         report
     }
 }

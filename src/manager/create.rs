@@ -18,6 +18,8 @@ use super::{
     janitor,
     ledger::{Clearance, Flight, Ledger, Outcome, Status},
     life::Life,
+    log,
+    observe::Call,
     partition::Partition,
     policy,
     session::LiveSession,
@@ -39,6 +41,7 @@ pub(crate) struct Create {
     status: Arc<Status>,
     done: watch::Sender<Option<Outcome>>,
     progress: Progress,
+    begun: Reading,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,7 @@ impl Create {
     ) -> Self {
         let (generation, status) = (flight.generation, flight.status.clone());
         Self {
+            begun: core.now(),
             core,
             partition,
             suspect,
@@ -72,7 +76,13 @@ impl Create {
         }
     }
 
-    pub(crate) async fn run(mut self) {
+    /// Its task.
+    pub(crate) fn run(self) -> impl Future<Output = ()> + Send + 'static {
+        let partition = self.partition.clone();
+        log::create(self.generation, &partition, self.fly_and_land())
+    }
+
+    async fn fly_and_land(mut self) {
         let core = self.core.clone();
         let outcome = tokio::select! {
             biased;
@@ -95,6 +105,7 @@ impl Create {
         let mut tries = 0;
         loop {
             tries += 1;
+            log::tries(tries);
             let outcome = self.try_once(begun).await;
             if let (Err(error), Some(suspect)) = (&outcome, self.suspect.clone())
                 && let Some(reason) = no_use_for(error)
@@ -230,7 +241,7 @@ impl Create {
             .create_timeout
             .saturating_sub(now.since(begun));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
-        core.observer.session_call();
+        core.observer.session_call(Call::Get);
         let answer = api.timeout(time_left).get_session(&suspect.id).await;
         let record = answer.inspect_err(|error| self.look_at(error))?;
         if record.id != suspect.id {
@@ -277,7 +288,7 @@ impl Create {
             .saturating_sub(born.since(begun));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
-        core.observer.session_call();
+        core.observer.session_call(Call::Create);
         match api.timeout(time_left).create_session(&request).await {
             Ok(record) => self.accept(&record, born, signs),
             Err(error) => {
@@ -341,7 +352,7 @@ impl Create {
                 Err(error) => self.fail(error, current),
             }
         };
-        core.emit(event);
+        core.observer.landed(event, core.now().since(self.begun));
         self.done.send_replace(Some(outcome));
     }
 

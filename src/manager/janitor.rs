@@ -9,6 +9,8 @@ use super::{
     core::{Core, Stage},
     event::Event,
     ledger::Clearance,
+    log,
+    observe::Call,
     policy::FLOOR,
     retire::{LOOK, Next, Retirement},
     session::LiveSession,
@@ -142,9 +144,13 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
 
 /// Deletes a session on the server; one that is not there any more counts as deleted. The call has been counted.
 pub(crate) async fn delete(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
+    log::delete(&session.reference(), call(core, session)).await
+}
+
+async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
     let partition = &session.partition;
     let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
-    core.observer.session_call();
+    core.observer.session_call(Call::Delete);
     let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => true,

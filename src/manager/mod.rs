@@ -18,6 +18,7 @@
 //! | `ledger`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
+//! | `observe`, `event`, `log`, `meter` | what happens is counted, told, logged and measured |
 
 mod acquire;
 pub(crate) mod admit;
@@ -31,9 +32,13 @@ mod event;
 mod hold;
 mod identity;
 mod janitor;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod label;
 mod lease;
 mod ledger;
 mod life;
+mod log;
+mod meter;
 mod observe;
 pub(crate) mod partition;
 mod policy;

@@ -1,11 +1,21 @@
 //! Where everything that happens comes by once: it is counted, logged, measured, and told to who listens.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::broadcast;
 
-use super::event::{CAPACITY, Event, RetireReason};
-use crate::error::Error;
+use super::{
+    event::{CAPACITY, Event, RetireReason},
+    log,
+    meter::Meter,
+};
+use crate::{clock::Clock, error::Error};
 
 /// What a manager has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +43,14 @@ pub struct Stats {
     pub sent_without: u64,
 }
 
+/// What a call to `/v1/sessions` is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Create,
+    Delete,
+    Get,
+}
+
 /// The one way out for events.
 #[derive(Debug)]
 pub(crate) struct Observer {
@@ -47,10 +65,11 @@ pub(crate) struct Observer {
     sent_without: AtomicU64,
     /// Whether the present cause for sending without a session has been told of.
     told: AtomicBool,
+    meter: Meter,
 }
 
 impl Observer {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             events: broadcast::Sender::new(CAPACITY),
             session_calls: AtomicU64::new(0),
@@ -62,11 +81,14 @@ impl Observer {
             possible_orphans: AtomicU64::new(0),
             sent_without: AtomicU64::new(0),
             told: AtomicBool::new(false),
+            meter: Meter::new(clock),
         }
     }
 
     pub(crate) fn emit(&self, event: Event) {
         self.count(&event);
+        self.meter.event(&event);
+        log::event(&event);
         // Nobody listening is fine.
         let _ = self.events.send(event);
     }
@@ -76,13 +98,23 @@ impl Observer {
     }
 
     /// A call to `/v1/sessions` is about to go out.
-    pub(crate) fn session_call(&self) {
+    pub(crate) fn session_call(&self, call: Call) {
+        self.meter.session_call(call);
         self.session_calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A create came to its outcome, so long after it began. One that found a session alive made none.
+    pub(crate) fn landed(&self, event: Event, time: Duration) {
+        if !matches!(event, Event::Verified { .. } | Event::CheckFailed { .. }) {
+            self.meter.create_took(time);
+        }
+        self.emit(event);
     }
 
     /// A request goes out without a session. The event comes once for each cause, the count for each request.
     pub(crate) fn sent_without(&self, error: &Error) {
         self.sent_without.fetch_add(1, Ordering::Relaxed);
+        self.meter.sent_without();
         if !self.told.swap(true, Ordering::AcqRel) {
             self.emit(Event::SendingWithout {
                 error: error.clone(),
@@ -97,6 +129,7 @@ impl Observer {
     /// Counts creates that are given up, without an event for each.
     pub(crate) fn add_orphans(&self, orphans: u64) {
         self.possible_orphans.fetch_add(orphans, Ordering::Relaxed);
+        self.meter.orphans(orphans);
     }
 
     /// A create that was given up ended after all.

@@ -14,6 +14,7 @@ use super::{
     event::Event,
     janitor::{self, Deleted},
     ledger::Clearance,
+    log,
     policy::FLOOR,
     session::{LiveSession, SessionRef},
 };
@@ -128,6 +129,7 @@ pub(crate) async fn run(
 ) {
     let mut report = Ending::new(core.clone(), deadline).run().await;
     report.possible_orphans = core.observer.possible_orphans();
+    log::report(&report);
     done.send_replace(Some(report));
     // A create may have landed between the last look and the report.
     janitor::tend(&core).await;
@@ -198,7 +200,9 @@ impl Ending {
             let mut look_again = self.look_again(drain_until);
             while deletes.len() < SIDE_BY_SIDE {
                 match self.clear_next() {
-                    Ok(session) => deletes.spawn(delete(core.clone(), session, self.left())),
+                    Ok(session) => {
+                        deletes.spawn(log::within(delete(core.clone(), session, self.left())))
+                    }
                     Err(wait) => {
                         look_again = look_again.min(wait);
                         break;

@@ -1,0 +1,29 @@
+//! The words that logs and metrics share. They are stable: dashboards and alerts are built on them.
+
+use super::event::RetireReason;
+
+/// Every reason there is.
+#[cfg(feature = "metrics")]
+pub(crate) const REASONS: [RetireReason; 8] = [
+    RetireReason::Changed,
+    RetireReason::Evicted,
+    RetireReason::Fenced,
+    RetireReason::Invalidated,
+    RetireReason::Lost,
+    RetireReason::Replaced,
+    RetireReason::Shutdown,
+    RetireReason::WrongAnswer,
+];
+
+pub(crate) fn reason(reason: RetireReason) -> &'static str {
+    match reason {
+        RetireReason::Changed => "changed",
+        RetireReason::Evicted => "evicted",
+        RetireReason::Fenced => "fenced",
+        RetireReason::Invalidated => "invalidated",
+        RetireReason::Lost => "lost",
+        RetireReason::Replaced => "replaced",
+        RetireReason::Shutdown => "shutdown",
+        RetireReason::WrongAnswer => "wrong_answer",
+    }
+}

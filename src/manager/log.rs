@@ -1,0 +1,282 @@
+//! What happens, for `tracing`. Names, fields and levels are documented in [`crate::observability`] and stable.
+//!
+//! Without the feature everything in here does nothing, so that no call site has to ask.
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use self::off::{create, delete, event, report, shutdown, tries, within};
+#[cfg(feature = "tracing")]
+pub(crate) use self::on::{create, delete, event, report, shutdown, tries, within};
+
+#[cfg(feature = "tracing")]
+mod on {
+    use std::{error::Error as _, fmt::Write, time::Duration};
+
+    use tracing::{
+        Instrument, Level, Span,
+        field::{self, Empty},
+        info_span,
+    };
+
+    use crate::{
+        api::scrub,
+        error::Error,
+        manager::{
+            event::Event, label, partition::Partition, session::SessionRef,
+            shutdown::ShutdownReport,
+        },
+        secret::Fingerprint,
+    };
+
+    /// Not the module path, so that filters outlive a move of the code.
+    const TARGET: &str = "sipher_session";
+
+    macro_rules! log {
+        ($level:ident, $message:literal $(, $($fields:tt)*)?) => {
+            tracing::event!(target: TARGET, Level::$level, $($($fields)*,)? $message)
+        };
+    }
+
+    /// The same with what there is to know about an error.
+    macro_rules! log_error {
+        ($level:ident, $message:literal, $error:expr $(, $($fields:tt)*)?) => {
+            log!(
+                $level,
+                $message,
+                $($($fields)*,)?
+                kind = $error.map(|error| field::debug(error.kind())),
+                code = $error.and_then(Error::code),
+                status = $error.and_then(Error::status).map(|status| status.as_u16()),
+                request_id = $error.and_then(Error::request_id),
+                retry_after = $error.and_then(Error::retry_after).map(|after| after.as_secs_f64()),
+                error = $error.map(text)
+            )
+        };
+    }
+
+    pub(crate) fn event(event: &Event) {
+        match event {
+            Event::Created {
+                session,
+                replaces,
+                usable_for,
+            } => log!(
+                DEBUG,
+                "session created",
+                session = %session.fingerprint,
+                generation = session.generation,
+                replaces = replaces.map(|before| field::display(before.fingerprint)),
+                usable_for = usable_for.as_secs_f64()
+            ),
+            Event::CreateFailed { error } => log_error!(WARN, "create failed", Some(error)),
+            Event::RenewalFailed {
+                session,
+                usable_for,
+                error,
+            } => log_error!(
+                WARN,
+                "renewal failed",
+                Some(error),
+                session = %session.fingerprint,
+                generation = session.generation,
+                usable_for = usable_for.as_secs_f64()
+            ),
+            Event::PossibleOrphan { error } => {
+                log_error!(WARN, "possible orphan", error.as_ref());
+            }
+            Event::SendingWithout { error } => {
+                log_error!(WARN, "sending without a session", Some(error));
+            }
+            // Before there is any, the failure itself says it all.
+            Event::Suspected { live_sessions: 0 } => {
+                log!(DEBUG, "sessions suspected", live_sessions = 0);
+            }
+            Event::Suspected { live_sessions } => {
+                log!(WARN, "sessions suspected", live_sessions);
+            }
+            Event::Verified { session } => log!(
+                DEBUG,
+                "session verified",
+                session = %session.fingerprint,
+                generation = session.generation
+            ),
+            Event::CheckFailed { session, error } => log_error!(
+                WARN,
+                "check failed",
+                Some(error),
+                session = %session.fingerprint,
+                generation = session.generation
+            ),
+            Event::Lost {
+                session,
+                unknown_for,
+                requests,
+            } => log!(
+                WARN,
+                "session lost",
+                session = %session.fingerprint,
+                generation = session.generation,
+                unknown_for = unknown_for.as_secs_f64(),
+                requests
+            ),
+            Event::UnknownDefault { session, name } => log!(
+                DEBUG,
+                "unknown default",
+                session = %session.fingerprint,
+                generation = session.generation,
+                default = scrub::text(name, &[])
+            ),
+            Event::Retired { session, reason } => log!(
+                DEBUG,
+                "session retired",
+                session = %session.fingerprint,
+                generation = session.generation,
+                reason = label::reason(*reason)
+            ),
+            Event::Deleted {
+                session,
+                already_gone,
+            } => log!(
+                DEBUG,
+                "session deleted",
+                session = %session.fingerprint,
+                generation = session.generation,
+                already_gone
+            ),
+            Event::LeftToExpire {
+                session,
+                left,
+                error,
+            } => left_to_expire(session, *left, error.as_ref()),
+            Event::Abandoned {
+                left_to_expire,
+                possible_orphans,
+            } => log!(WARN, "abandoned", left_to_expire, possible_orphans),
+            // Only a listener that is too slow knows of it.
+            Event::Missed { .. } => {}
+        }
+    }
+
+    fn left_to_expire(session: &SessionRef, left: Duration, error: Option<&Error>) {
+        match error {
+            None => log!(
+                DEBUG,
+                "session left to expire",
+                session = %session.fingerprint,
+                generation = session.generation,
+                left = left.as_secs_f64()
+            ),
+            error => log_error!(
+                WARN,
+                "session left to expire",
+                error,
+                session = %session.fingerprint,
+                generation = session.generation,
+                left = left.as_secs_f64()
+            ),
+        }
+    }
+
+    pub(crate) fn report(report: &ShutdownReport) {
+        log!(
+            INFO,
+            "shut down",
+            deleted = report.deleted,
+            already_gone = report.already_gone,
+            left_to_expire = report.left_to_expire,
+            failed = report.failed,
+            possible_orphans = report.possible_orphans
+        );
+    }
+
+    /// The task of a create: not a part of whatever request began it, which may be over long before.
+    pub(crate) fn create<F: Future>(
+        generation: u64,
+        partition: &Partition,
+        task: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        let span = info_span!(
+            target: TARGET,
+            parent: None,
+            "sipher_session::create",
+            generation,
+            key = %Fingerprint::of(partition.key.expose()),
+            tries = Empty
+        );
+        span.follows_from(Span::current());
+        task.instrument(span)
+    }
+
+    /// The create under way makes its next call.
+    pub(crate) fn tries(tries: u32) {
+        Span::current().record("tries", tries);
+    }
+
+    pub(crate) fn delete<F: Future>(
+        session: &SessionRef,
+        call: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        call.instrument(info_span!(
+            target: TARGET,
+            "sipher_session::delete",
+            session = %session.fingerprint,
+            generation = session.generation
+        ))
+    }
+
+    pub(crate) fn shutdown<F: Future>(
+        deadline: Duration,
+        task: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        let deadline = deadline.as_secs_f64();
+        let span = info_span!(target: TARGET, parent: None, "sipher_session::shutdown", deadline);
+        span.follows_from(Span::current());
+        task.instrument(span)
+    }
+
+    /// A task that is a part of the one that starts it.
+    pub(crate) fn within<F: Future>(task: F) -> impl Future<Output = F::Output> + use<F> {
+        task.in_current_span()
+    }
+
+    /// The error with its causes. The texts of others were scrubbed where they came in.
+    fn text(error: &Error) -> String {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod off {
+    use std::time::Duration;
+
+    use crate::manager::{
+        event::Event, partition::Partition, session::SessionRef, shutdown::ShutdownReport,
+    };
+
+    pub(crate) fn event(_: &Event) {}
+
+    pub(crate) fn report(_: &ShutdownReport) {}
+
+    pub(crate) fn tries(_: u32) {}
+
+    pub(crate) fn create<F: Future>(_: u64, _: &Partition, task: F) -> F {
+        task
+    }
+
+    pub(crate) fn delete<F: Future>(_: &SessionRef, call: F) -> F {
+        call
+    }
+
+    pub(crate) fn shutdown<F: Future>(_: Duration, task: F) -> F {
+        task
+    }
+
+    pub(crate) fn within<F: Future>(task: F) -> F {
+        task
+    }
+}

@@ -1,0 +1,269 @@
+//! What happens, in numbers, for the `metrics` facade. Names and labels are documented in [`crate::observability`] and
+//! stable.
+//!
+//! Without the feature everything in here does nothing, so that no call site has to ask.
+
+#[cfg(not(feature = "metrics"))]
+pub(crate) use self::off::Meter;
+#[cfg(feature = "metrics")]
+pub(crate) use self::on::Meter;
+
+#[cfg(feature = "metrics")]
+mod on {
+    use std::{
+        collections::HashMap,
+        sync::{Arc, Mutex, PoisonError},
+        time::Duration,
+    };
+
+    use metrics::{
+        Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    };
+
+    use crate::{
+        clock::{Clock, Reading},
+        manager::{
+            event::{Event, RetireReason},
+            label,
+            observe::Call,
+        },
+    };
+
+    const CREATES: &str = "sipher_session_creates_total";
+    const CREATE_DURATION: &str = "sipher_session_create_duration_seconds";
+    const DELETED: &str = "sipher_session_deleted_total";
+    const LEFT_TO_EXPIRE: &str = "sipher_session_left_to_expire_total";
+    const LIVE: &str = "sipher_session_live_sessions";
+    const ORPHANS: &str = "sipher_session_possible_orphans_total";
+    const RETIRED: &str = "sipher_session_retired_total";
+    const SENT_WITHOUT: &str = "sipher_session_sent_without_total";
+    const SESSION_CALLS: &str = "sipher_session_session_calls_total";
+
+    /// How much later than its retirement a session may be told to have been created.
+    const OUT_OF_ORDER: Duration = Duration::from_secs(60);
+
+    /// The metrics of one manager, which add to those of the others in the process.
+    #[derive(Debug)]
+    pub(crate) struct Meter {
+        clock: Arc<dyn Clock>,
+        live: Mutex<Live>,
+    }
+
+    /// The sessions in the gauge, by generation. A session that ends by itself is retired by nobody, so that adding
+    /// one for each created and taking one for each retired would count ever more.
+    #[derive(Debug, Default)]
+    struct Live {
+        /// Since when, and how long each is used.
+        counted: HashMap<u64, (Reading, Duration)>,
+        /// Retired before it was told that they were created.
+        early: HashMap<u64, Reading>,
+    }
+
+    impl Meter {
+        /// Describes the metrics, and brings every series there can be into being: a counter that appears with its
+        /// first increment hides that increment from `rate()`.
+        pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+            describe();
+            for outcome in ["created", "failed"] {
+                counter!(CREATES, "outcome" => outcome).increment(0);
+            }
+            for outcome in ["deleted", "already_gone"] {
+                counter!(DELETED, "outcome" => outcome).increment(0);
+            }
+            for call in [Call::Create, Call::Delete, Call::Get] {
+                counter!(SESSION_CALLS, "operation" => operation(call)).increment(0);
+            }
+            for reason in label::REASONS {
+                counter!(RETIRED, "reason" => label::reason(reason)).increment(0);
+            }
+            for name in [LEFT_TO_EXPIRE, ORPHANS, SENT_WITHOUT] {
+                counter!(name).increment(0);
+            }
+            gauge!(LIVE).increment(0.0);
+            Self {
+                clock,
+                live: Mutex::default(),
+            }
+        }
+
+        pub(crate) fn event(&self, event: &Event) {
+            match event {
+                Event::Created {
+                    session,
+                    usable_for,
+                    ..
+                } => {
+                    counter!(CREATES, "outcome" => "created").increment(1);
+                    self.created(session.generation, *usable_for);
+                }
+                Event::CreateFailed { .. } | Event::RenewalFailed { .. } => {
+                    counter!(CREATES, "outcome" => "failed").increment(1);
+                }
+                Event::Retired { session, reason } => {
+                    counter!(RETIRED, "reason" => label::reason(*reason)).increment(1);
+                    // What was not asked for as it was made is never told to have been created.
+                    let may_come = *reason != RetireReason::WrongAnswer;
+                    self.retired(session.generation, may_come);
+                }
+                Event::Deleted { already_gone, .. } => {
+                    let outcome = if *already_gone {
+                        "already_gone"
+                    } else {
+                        "deleted"
+                    };
+                    counter!(DELETED, "outcome" => outcome).increment(1);
+                }
+                Event::LeftToExpire { .. } => counter!(LEFT_TO_EXPIRE).increment(1),
+                Event::PossibleOrphan { .. } => self.orphans(1),
+                // Counted for each request, or by the others.
+                Event::SendingWithout { .. }
+                | Event::UnknownDefault { .. }
+                | Event::Suspected { .. }
+                | Event::Verified { .. }
+                | Event::CheckFailed { .. }
+                | Event::Lost { .. }
+                | Event::Abandoned { .. }
+                | Event::Missed { .. } => {}
+            }
+        }
+
+        #[allow(clippy::unused_self)] // so that they stand beside the others
+        pub(crate) fn session_call(&self, call: Call) {
+            counter!(SESSION_CALLS, "operation" => operation(call)).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn sent_without(&self) {
+            counter!(SENT_WITHOUT).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn orphans(&self, orphans: u64) {
+            counter!(ORPHANS).increment(orphans);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn create_took(&self, time: Duration) {
+            histogram!(CREATE_DURATION).record(time);
+        }
+
+        fn created(&self, generation: u64, usable_for: Duration) {
+            let now = self.clock.now();
+            self.change(|live| {
+                live.counted
+                    .retain(|_, (since, life)| now.since(*since) < *life);
+                live.early
+                    .retain(|_, since| now.since(*since) < OUT_OF_ORDER);
+                if live.early.remove(&generation).is_none() {
+                    live.counted.insert(generation, (now, usable_for));
+                }
+            });
+        }
+
+        fn retired(&self, generation: u64, may_come: bool) {
+            let now = self.clock.now();
+            self.change(|live| {
+                if live.counted.remove(&generation).is_none() && may_come {
+                    live.early.insert(generation, now);
+                }
+            });
+        }
+
+        /// Moves the gauge by as much as the sessions in it have become more or fewer.
+        #[allow(clippy::cast_precision_loss)] // never so many
+        fn change(&self, change: impl FnOnce(&mut Live)) {
+            let by = {
+                let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = live.counted.len() as f64;
+                change(&mut live);
+                live.counted.len() as f64 - before
+            };
+            // Out of the lock: what a recorder does is not ours.
+            gauge!(LIVE).increment(by);
+        }
+    }
+
+    impl Drop for Meter {
+        /// With the manager go its sessions.
+        fn drop(&mut self) {
+            self.change(|live| live.counted.clear());
+        }
+    }
+
+    fn operation(call: Call) -> &'static str {
+        match call {
+            Call::Create => "create",
+            Call::Delete => "delete",
+            Call::Get => "get",
+        }
+    }
+
+    fn describe() {
+        let count = |name, text| describe_counter!(name, Unit::Count, text);
+        count(
+            CREATES,
+            "Creates that came to an outcome, renewals included.",
+        );
+        count(
+            DELETED,
+            "Sessions that are no more on the server, by whether it had lost them before.",
+        );
+        count(
+            LEFT_TO_EXPIRE,
+            "Sessions that were left to expire on the server.",
+        );
+        count(
+            ORPHANS,
+            "Creates whose outcome was not known in time; each may have left a session.",
+        );
+        count(RETIRED, "Sessions that are sent no more, by why.");
+        count(
+            SENT_WITHOUT,
+            "Requests that were sent without a session, as configured.",
+        );
+        count(
+            SESSION_CALLS,
+            "Calls to /v1/sessions that the manager made.",
+        );
+        describe_gauge!(
+            LIVE,
+            Unit::Count,
+            "Sessions that the manager puts on requests."
+        );
+        describe_histogram!(
+            CREATE_DURATION,
+            Unit::Seconds,
+            "Time from the start of a create to its outcome, with all its waits and tries."
+        );
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod off {
+    use std::{sync::Arc, time::Duration};
+
+    use crate::{
+        clock::Clock,
+        manager::{event::Event, observe::Call},
+    };
+
+    #[derive(Debug)]
+    pub(crate) struct Meter;
+
+    #[allow(clippy::unused_self)] // as the one that does something
+    impl Meter {
+        pub(crate) fn new(_: Arc<dyn Clock>) -> Self {
+            Self
+        }
+
+        pub(crate) fn event(&self, _: &Event) {}
+
+        pub(crate) fn session_call(&self, _: Call) {}
+
+        pub(crate) fn sent_without(&self) {}
+
+        pub(crate) fn orphans(&self, _: u64) {}
+
+        pub(crate) fn create_took(&self, _: Duration) {}
+    }
+}

@@ -1,0 +1,113 @@
+//! What the crate tells `tracing` and `metrics`. This module has no items.
+//!
+//! Whatever happens to a session is told once for each cause, however many requests wait for it or notice it. The same
+//! things come as values from [`SessionManager::events`](crate::SessionManager::events) and as sums from
+//! [`SessionManager::stats`](crate::SessionManager::stats), which need no feature. Names, fields, levels and labels are
+//! part of the API: what goes away or changes its meaning is a breaking change, new ones are not.
+//!
+//! No API key, viewing key or session id is in any of it. A [`Fingerprint`](crate::Fingerprint) stands for them: the
+//! same in all logs of one process, another in the next.
+//!
+//! # Logs
+//!
+//! With the feature `tracing`, and the target `sipher_session`:
+//!
+//! | message | level | fields |
+//! | --- | --- | --- |
+//! | `session created` | debug | `session`, `generation`, `usable_for`; `replaces` (the predecessor's fingerprint) if it has one |
+//! | `session retired` | debug | `session`, `generation`, `reason` (see [below](#reasons)) |
+//! | `session deleted` | debug | `session`, `generation`, `already_gone` |
+//! | `session left to expire` | debug, or warn with the error that kept it from being deleted | `session`, `generation`, `left`; those of the error |
+//! | `unknown default` | debug | `session`, `generation`, `default` (its name) |
+//! | `create failed` | warn | those of the error |
+//! | `renewal failed` | warn | `session`, `generation`, `usable_for` (of the session that is still used); those of the error |
+//! | `possible orphan` | warn | those of the error, if the call ended |
+//! | `sessions suspected` | warn, or debug if there are none | `live_sessions` |
+//! | `session verified` | debug | `session`, `generation` |
+//! | `check failed` | warn | `session`, `generation`; those of the error |
+//! | `session lost` | warn | `session`, `generation`, `unknown_for`, `requests` (that may have gone without their defaults) |
+//! | `sending without a session` | warn | those of the error |
+//! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
+//! | `shut down` | info | `deleted`, `already_gone`, `left_to_expire`, `failed`, `possible_orphans` |
+//!
+//! | field | what it is |
+//! | --- | --- |
+//! | `session` | the fingerprint of its id |
+//! | `generation` | which of the manager's sessions it is; they count up |
+//! | `usable_for`, `unknown_for`, `left`, `retry_after`, `deadline` | seconds, with a fraction |
+//! | `kind` | of the error, as in [`ErrorKind`](crate::ErrorKind) |
+//! | `code`, `status`, `request_id` | what the server said, if it did |
+//! | `retry_after` | when another try is due, if that is known |
+//! | `error` | the error with its causes, for people: the wording may change |
+//!
+//! # Spans
+//!
+//! All are at level info, so that warnings come with them where only debug is off.
+//!
+//! | span | around | fields |
+//! | --- | --- | --- |
+//! | `sipher_session::create` | one create with all its tries, or one check of a session under suspicion, and the deletes of what it replaces, if nobody else is at it | `generation`, `key` (fingerprint of the API key), `tries` |
+//! | `sipher_session::delete` | one call that deletes a session | `session`, `generation` |
+//! | `sipher_session::shutdown` | a shutdown with its deletes | `deadline` |
+//!
+//! Creates and shutdowns go on when whoever began them is dropped. They are roots, and *follow from* the span they
+//! were begun in.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`. All managers of a process add to the same series. Install the recorder before the first
+//! manager is built: building one describes the metrics, and brings every series into being at zero.
+//!
+//! | metric | type | labels | counts |
+//! | --- | --- | --- | --- |
+//! | `sipher_session_creates_total` | counter | `outcome`: `created`, `failed` | creates that came to an outcome, renewals included |
+//! | `sipher_session_session_calls_total` | counter | `operation`: `create`, `delete`, `get` | the manager's calls to `/v1/sessions`; what the [`CallBudget`](crate::CallBudget) bounds |
+//! | `sipher_session_retired_total` | counter | `reason`: see [below](#reasons) | sessions that are sent no more |
+//! | `sipher_session_deleted_total` | counter | `outcome`: `deleted`, `already_gone` | sessions that are no more on the server |
+//! | `sipher_session_left_to_expire_total` | counter | | sessions that were not worth a delete, or could not be deleted |
+//! | `sipher_session_possible_orphans_total` | counter | | creates whose outcome was not known in time; one that ends after all is not taken back |
+//! | `sipher_session_sent_without_total` | counter | | requests, because of [`OnNoSession::SendWithout`](crate::OnNoSession) |
+//! | `sipher_session_live_sessions` | gauge | | sessions that are put on requests |
+//! | `sipher_session_create_duration_seconds` | histogram | | from the start of a create to its outcome, with all its waits and tries |
+//!
+//! A session that ends by itself, because no request needs it any more, leaves the gauge when the same manager creates
+//! its next one, or goes: nothing runs while nothing happens. [`Stats::live_sessions`](crate::Stats) is exact.
+//!
+//! # Reasons
+//!
+//! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `lost`,
+//! `replaced`, `shutdown`, `wrong_answer`.
+//!
+//! # Subscribers and recorders must not call into the manager
+//!
+//! Some of it is told from under the manager's locks. Whoever hears of it should note it and return; to act on what
+//! happens to sessions, listen to [`SessionManager::events`](crate::SessionManager::events).
+//!
+//! # Example
+//!
+#![cfg_attr(all(feature = "metrics", feature = "testing"), doc = "```")]
+#![cfg_attr(not(all(feature = "metrics", feature = "testing")), doc = "```text")]
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), sipher_session::BoxError> {
+//! use metrics_exporter_prometheus::PrometheusBuilder;
+//! use sipher_session::{SessionManager, api::Transport, testing::{FakeSipher, Tier}};
+//!
+//! // For the logs: `tracing_subscriber::fmt().with_env_filter("sipher_session=debug").init();`
+//! let metrics = PrometheusBuilder::new().install_recorder()?; // first
+//! let sipher = FakeSipher::new();
+//! let sessions = SessionManager::builder()
+//!     .api_key(sipher.api_key(Tier::Pro))
+//!     .transport(Transport::new(sipher))
+//!     .build()?;
+//! sessions.session().await?;
+//! assert!(metrics.render().contains("sipher_session_live_sessions 1"));
+//! # Ok(()) }
+//! ```
+//!
+//! `examples/metrics.rs` serves it over http. A dashboard starts with these:
+//!
+//! ```text
+//! rate(sipher_session_creates_total{outcome="failed"}[5m]) > 0        sessions cannot be created
+//! increase(sipher_session_sent_without_total[5m]) > 0                 requests go by the server's defaults
+//! increase(sipher_session_possible_orphans_total[1h])                 sessions that nobody may know of
+//! ```
