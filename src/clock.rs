@@ -44,7 +44,7 @@ impl Reading {
 
 /// A source of time.
 ///
-/// [`SystemClock`] is the default; tests pass in [`TestClock`](crate::testing::TestClock), which follows tokio's
+/// [`SystemClock`] is the default; tests pass in `testing::TestClock`, which follows tokio's
 /// paused time. A feature never switches clocks by itself.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Reads both clocks.

@@ -3,7 +3,6 @@
 //! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
 
 use std::{
-    ptr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -12,6 +11,7 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{
     budget::Purpose,
+    check::no_use_for,
     core::{Core, Stage},
     echo,
     event::{Event, RetireReason},
@@ -23,7 +23,6 @@ use super::{
     partition::Partition,
     policy,
     session::LiveSession,
-    suspicion,
 };
 use crate::{
     api::{CreateSession, SessionRecord, SessionsApi, scrub},
@@ -33,10 +32,10 @@ use crate::{
 
 /// A create under way. Dropped before it has ended, it lets somebody else begin another.
 pub(crate) struct Create {
-    core: Arc<Core>,
-    partition: Arc<Partition>,
+    pub(super) core: Arc<Core>,
+    pub(super) partition: Arc<Partition>,
     /// The session that may do, if the server still knows it.
-    suspect: Option<Arc<LiveSession>>,
+    pub(super) suspect: Option<Arc<LiveSession>>,
     generation: u64,
     status: Arc<Status>,
     done: watch::Sender<Option<Outcome>>,
@@ -232,51 +231,6 @@ impl Create {
         outcome
     }
 
-    /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
-    async fn check(&self, suspect: &LiveSession, begun: Reading) -> Result<(), Error> {
-        let (core, partition) = (&self.core, &self.partition);
-        let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
-        let time_left = core
-            .settings
-            .create_timeout
-            .saturating_sub(now.since(begun));
-        let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
-        core.observer.session_call(Call::Get);
-        let answer = api.timeout(time_left).get_session(&suspect.id).await;
-        let record = answer.inspect_err(|error| self.look_at(error))?;
-        if record.id != suspect.id {
-            return Err(Error::new(
-                ErrorKind::WrongAnswer,
-                "the server answered for another session",
-            ));
-        }
-        echo::check(&record, &partition.defaults, core.settings.ttl)?;
-        suspect.known_alive(signs, now, uses);
-        Ok(())
-    }
-
-    /// Requests that bore it went without their defaults.
-    fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
-        let (core, now) = (&self.core, self.core.now());
-        let unknown_for = now.since(*suspect.alive_at());
-        let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
-        if !retired.is_empty() {
-            let (session, requests) = (suspect.reference(), suspect.uses());
-            core.emit(Event::Lost {
-                session,
-                unknown_for,
-                requests,
-            });
-        }
-        self.suspect = None;
-    }
-
-    fn look_at(&self, error: &Error) {
-        if suspicion::in_session_call(error) {
-            self.core.suspect();
-        }
-    }
-
     /// One call, already counted in the budget.
     async fn call(&self, begun: Reading) -> Outcome {
         let (core, partition) = (&self.core, &self.partition);
@@ -440,14 +394,5 @@ impl Drop for Create {
             core.emit(Event::PossibleOrphan { error: None });
         }
         core.wake_janitor();
-    }
-}
-
-/// Whether the answer to a check says that the session is of no use.
-fn no_use_for(error: &Error) -> Option<RetireReason> {
-    match error.kind() {
-        ErrorKind::NotFound => Some(RetireReason::Lost),
-        ErrorKind::WrongAnswer => Some(RetireReason::WrongAnswer),
-        _ => None,
     }
 }

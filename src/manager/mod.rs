@@ -15,6 +15,7 @@
 //! | `acquire`, `core` | from a partition to a lease on its session; what all handles share |
 //! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
 //! | `create`, `echo`, `policy` | one create; is it what was asked for; what follows if not |
+//! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
 //! | `ledger`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
@@ -25,6 +26,7 @@ pub(crate) mod admit;
 mod budget;
 mod builder;
 mod change;
+mod check;
 mod core;
 mod create;
 mod echo;

@@ -1,0 +1,73 @@
+//! Whether the server still knows a session. A create begins with this question where there is a session that may do.
+
+use std::{ptr, sync::Arc};
+
+use super::{
+    create::Create,
+    echo,
+    event::{Event, RetireReason},
+    observe::Call,
+    session::LiveSession,
+    suspicion,
+};
+use crate::{
+    api::SessionsApi,
+    clock::Reading,
+    error::{Error, ErrorKind},
+};
+
+impl Create {
+    /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
+    pub(super) async fn check(&self, suspect: &LiveSession, begun: Reading) -> Result<(), Error> {
+        let (core, partition) = (&self.core, &self.partition);
+        let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
+        let time_left = core
+            .settings
+            .create_timeout
+            .saturating_sub(now.since(begun));
+        let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+        core.observer.session_call(Call::Get);
+        let answer = api.timeout(time_left).get_session(&suspect.id).await;
+        let record = answer.inspect_err(|error| self.look_at(error))?;
+        if record.id != suspect.id {
+            return Err(Error::new(
+                ErrorKind::WrongAnswer,
+                "the server answered for another session",
+            ));
+        }
+        echo::check(&record, &partition.defaults, core.settings.ttl)?;
+        suspect.known_alive(signs, now, uses);
+        Ok(())
+    }
+
+    /// Requests that bore it went without their defaults.
+    pub(super) fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
+        let (core, now) = (&self.core, self.core.now());
+        let unknown_for = now.since(*suspect.alive_at());
+        let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
+        if !retired.is_empty() {
+            let (session, requests) = (suspect.reference(), suspect.uses());
+            core.emit(Event::Lost {
+                session,
+                unknown_for,
+                requests,
+            });
+        }
+        self.suspect = None;
+    }
+
+    pub(super) fn look_at(&self, error: &Error) {
+        if suspicion::in_session_call(error) {
+            self.core.suspect();
+        }
+    }
+}
+
+/// Whether the answer to a check says that the session is of no use.
+pub(super) fn no_use_for(error: &Error) -> Option<RetireReason> {
+    match error.kind() {
+        ErrorKind::NotFound => Some(RetireReason::Lost),
+        ErrorKind::WrongAnswer => Some(RetireReason::WrongAnswer),
+        _ => None,
+    }
+}
