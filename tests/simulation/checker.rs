@@ -396,6 +396,8 @@ impl Checker<'_> {
                     out_of_use: None,
                     by_hand: false,
                 };
+                // From here on this is the one that is used, if it is.
+                self.last.retain(|(of, _)| *of != known.partition);
                 self.known.insert(record.id.clone(), known);
             }
             (Operation::Get, 200) => {

@@ -34,7 +34,7 @@ pub(crate) struct Run {
     pub(crate) elsewhere: Vec<Exchange>,
     /// The labels that the server's log has for the keys.
     pub(crate) labels: Vec<String>,
-    pub(crate) faults: BTreeMap<String, u64>,
+    pub(crate) weather: BTreeMap<String, u64>,
 }
 
 /// What the handle stands for at present, and what it is just being changed to.
@@ -89,10 +89,10 @@ async fn live(script: &Script) -> Run {
     };
     let manager = world.manager(script);
     let mut events = manager.events();
-    let mut faults = BTreeMap::new();
+    let mut weather = BTreeMap::new();
     let mut callers = JoinSet::new();
     world
-        .play(script, &manager, &mut events, &mut faults, &mut callers)
+        .play(script, &manager, &mut events, &mut weather, &mut callers)
         .await;
     world.end(script, manager, &mut events, &mut callers).await;
     let labels = ["pro 1", "pro 2", "enterprise 1", "free 1", "unknown"];
@@ -101,7 +101,7 @@ async fn live(script: &Script) -> Run {
         log: world.wire.sipher.log(),
         elsewhere: world.wire.elsewhere.log(),
         labels: labels.map(str::to_owned).into(),
-        faults,
+        weather,
     }
 }
 
@@ -162,7 +162,7 @@ impl World {
         script: &Script,
         manager: &SessionManager,
         events: &mut Events,
-        faults: &mut BTreeMap<String, u64>,
+        tally: &mut BTreeMap<String, u64>,
         callers: &mut JoinSet<()>,
     ) {
         let start = now();
@@ -176,7 +176,7 @@ impl World {
             let call_at = calls.peek().map_or(Duration::MAX, |(at, _)| *at);
             if let Some((at, what)) = weather.next_if(|(at, _)| *at <= call_at) {
                 sleep_until(start + *at).await;
-                *faults.entry(self.befall(what)).or_default() += 1;
+                *tally.entry(self.befall(what)).or_default() += 1;
             } else if let Some((at, call)) = calls.next() {
                 sleep_until(start + *at).await;
                 self.told(events);
