@@ -72,7 +72,10 @@ struct Flying {
     sent: Sent,
     at: Reading,
     signs: Signs,
+    /// Its partition's session has been invalidated since: another may begin.
     fenced: bool,
+    /// And what it brings is not to be used.
+    barred: bool,
 }
 
 pub(crate) struct Checker<'a> {
@@ -166,8 +169,8 @@ impl Checker<'_> {
                 self.sign(flying.as_ref());
             }
             Entry::Dropped { wire } => {
-                // Given up, or broken off in the middle of the answer.
-                self.lands(*wire, index);
+                // Given up, and then the server may still be at it; or broken off in the middle of the answer.
+                self.flying.remove(wire);
                 self.signs.possible += 1;
             }
             Entry::Whole {
@@ -193,8 +196,8 @@ impl Checker<'_> {
                     }
                 }
             }
-            Entry::Invalidated { id } => self.out_of_use(id, "I11: invalidated", false),
-            Entry::DeletedByHand { id } => self.out_of_use(id, "I11: deleted by hand", true),
+            Entry::Invalidated { id, held } => self.out_of_use(id, *held, false),
+            Entry::DeletedByHand { id } => self.out_of_use(id, false, true),
             Entry::Weather(weather) if weather.starts_with("Suspend") => {
                 self.suspensions.push(index);
             }
@@ -228,17 +231,18 @@ impl Checker<'_> {
         self.signs.possible += 1;
     }
 
-    fn out_of_use(&mut self, id: &str, why: &'static str, by_hand: bool) {
+    fn out_of_use(&mut self, id: &str, held: bool, by_hand: bool) {
         let Some(known) = self.known.get_mut(id) else {
             return;
         };
-        known.out_of_use.get_or_insert(why);
+        known.out_of_use.get_or_insert("I11: invalidated");
         known.by_hand |= by_hand;
         let partition = known.partition.clone();
         for flying in self.flying.values_mut() {
             let same = flying.sent.key == Some(partition.key)
                 && flying.sent.defaults.as_ref() == Some(&partition.defaults);
             flying.fenced |= same;
+            flying.barred |= same && held;
         }
     }
 
@@ -263,6 +267,7 @@ impl Checker<'_> {
             at,
             signs: self.signs,
             fenced: false,
+            barred: false,
         };
         self.flying.insert(sent.wire, flying);
     }
@@ -393,7 +398,7 @@ impl Checker<'_> {
                     life: record.life.min(self.settings.ttl),
                     proved: flying.signs,
                     doubted: false,
-                    out_of_use: None,
+                    out_of_use: flying.barred.then_some("I11: begun before an invalidation"),
                     by_hand: false,
                 };
                 // From here on this is the one that is used, if it is.

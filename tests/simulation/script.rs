@@ -128,11 +128,18 @@ impl Script {
             .map(|_| (at(rng, until), call(rng, keys)))
             .collect();
         bursts(rng, until, keys, &mut plan);
-        plan.sort_by_key(|(at, _)| *at);
         let mut weather = weather(rng, until);
-        weather.sort_by_key(|(at, _)| *at);
         let deeds = rng.usize(0..8);
         let mut hand: Vec<_> = (0..deeds).map(|_| (at(rng, until), deed(rng))).collect();
+        // What is done to the manager is done to it with requests on their way.
+        let moments = hand.iter().map(|(at, _)| *at);
+        for moment in moments.chain(abrupt.then_some(until)) {
+            if rng.bool() {
+                crowd(rng, moment, keys, &mut plan, &mut weather);
+            }
+        }
+        plan.sort_by_key(|(at, _)| *at);
+        weather.sort_by_key(|(at, _)| *at);
         hand.sort_by_key(|(at, _)| *at);
         let deadline = millis(rng, 0..20_000);
         Self {
@@ -241,6 +248,24 @@ fn bursts(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration,
         });
         let burst: Vec<_> = burst.collect();
         plan.extend(burst);
+    }
+}
+
+/// Slow requests that are under way at a moment.
+fn crowd(
+    rng: &mut Rng,
+    moment: Duration,
+    keys: usize,
+    plan: &mut Vec<(Duration, Call)>,
+    weather: &mut Vec<(Duration, Weather)>,
+) {
+    let start = moment.saturating_sub(Duration::from_secs(2));
+    for _ in 0..rng.usize(1..6) {
+        let what = What::Delay(millis(rng, 0..ON_THE_WAY));
+        let (on, times) = (Target::Others, 1);
+        weather.push((start, Weather::Fault { what, on, times }));
+        let later = millis(rng, 0..2_000);
+        plan.push((start + later, call(rng, keys)));
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) enum Entry {
     },
     Invalidated {
         id: String,
+        /// Whether it was still held.
+        held: bool,
     },
     DeletedByHand {
         id: String,
@@ -231,7 +233,7 @@ impl fmt::Display for Line {
                 f,
                 "report: {deleted} deleted, {remaining} remain, {orphans} orphans"
             ),
-            Entry::Invalidated { id } => write!(f, "invalidated {}", short(id)),
+            Entry::Invalidated { id, held } => write!(f, "invalidated {} held={held}", short(id)),
             Entry::DeletedByHand { id } => write!(f, "deleted by hand {}", short(id)),
             other => write!(f, "{other:?}"),
         }

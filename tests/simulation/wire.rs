@@ -19,6 +19,7 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use serde_json::Value;
 use sipher_session::testing::{FakeBody, FakeError, FakeSipher, Operation};
+use tokio::{sync::oneshot, time::sleep};
 use tower::Service;
 
 use crate::trace::{Entry, Record, Sent, Trace};
@@ -36,6 +37,8 @@ pub(crate) struct Wire {
     pub(crate) trace: Trace,
     pub(crate) calls: Arc<AtomicU64>,
     pub(crate) sent: Arc<Mutex<HashSet<u64>>>,
+    /// How long a request goes on whose caller is gone.
+    pub(crate) linger: Duration,
 }
 
 impl Wire {
@@ -131,8 +134,15 @@ impl Service<Request<Full<Bytes>>> for Wire {
             });
             (self.elsewhere.clone(), Operation::Other)
         };
+        let linger = self.linger;
+        let answer = server.call(request);
         Box::pin(async move {
-            match server.call(request).await {
+            let answer = if operation == Operation::Other {
+                under_way(answer, linger).await
+            } else {
+                answer.await
+            };
+            match answer {
                 Ok(response) => {
                     let status = response.status().as_u16();
                     ticket.trace.add(Entry::Head { wire, status });
@@ -157,6 +167,24 @@ impl Service<Request<Full<Bytes>>> for Wire {
             }
         })
     }
+}
+
+/// A request that was sent goes on when its caller drops it, as long as the manager has been told that it may.
+async fn under_way<T: Send + 'static>(
+    answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
+    linger: Duration,
+) -> Result<T, FakeError> {
+    let (caller, called) = oneshot::channel::<()>();
+    let under_way = tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = async { drop(called.await); sleep(linger).await; } => Err(FakeError::Reset),
+        }
+    });
+    let answer = under_way.await;
+    drop(caller);
+    answer.unwrap_or(Err(FakeError::Reset))
 }
 
 /// One call, until its outcome is known.

@@ -75,6 +75,8 @@ async fn live(script: &Script) -> Run {
         trace: trace.clone(),
         calls: Arc::default(),
         sent: Arc::default(),
+        // At its very end the session may be gone.
+        linger: script.settings.linger.mul_f64(0.9),
     };
     let desk = Desk {
         key: 0,
@@ -352,9 +354,9 @@ impl World {
             Deed::Invalidate(later) => {
                 let session = manager.session().await?;
                 sleep(*later).await;
-                manager.invalidate(session.generation());
+                let held = manager.invalidate(session.generation());
                 let id = session.id().as_str().to_owned();
-                self.trace().add(Entry::Invalidated { id });
+                self.trace().add(Entry::Invalidated { id, held });
             }
             Deed::Delete => {
                 let session = manager.session().await?;
