@@ -210,8 +210,11 @@ impl Checker<'_> {
             | Entry::Abandoned { remaining, orphans } => {
                 self.accounted = Some(*remaining as u64 + *orphans);
             }
-            Entry::Alive { .. } | Entry::Event(_) | Entry::Hand(_) | Entry::Weather(_) => {}
-            Entry::Tasks(0) => {}
+            Entry::Alive { .. }
+            | Entry::Event(_)
+            | Entry::Hand(_)
+            | Entry::Weather(_)
+            | Entry::Tasks(0) => {}
             Entry::Tasks(tasks) => self.fails(format!("I10: {tasks} tasks at the end")),
         }
     }
@@ -348,7 +351,7 @@ impl Checker<'_> {
         }
         let interval = Duration::from_secs(60) / self.settings.per_minute;
         self.full_at = self.full_at.max(at.monotonic) + interval;
-        if self.full_at - at.monotonic > interval * self.settings.burst {
+        if self.full_at.saturating_sub(at.monotonic) > interval * self.settings.burst {
             self.fails(format!("I8: call {} is over the budget", sent.wire));
         }
     }

@@ -89,6 +89,8 @@ pub(crate) enum Deed {
     SetKey(usize),
     /// Looks at the current session, and ends its use so much later.
     Invalidate(Duration),
+    /// Waits until it is renewed, makes that take longer than so long, and ends its use then.
+    InvalidateInRenewal(Duration),
     Delete,
     Warm,
 }
@@ -348,7 +350,7 @@ fn one(rng: &mut Rng, kind: u8) -> Weather {
 }
 
 fn deed(rng: &mut Rng) -> Hand {
-    let deed = match rng.u8(0..8) {
+    let deed = match rng.u8(0..9) {
         0 => Deed::Update(rng.usize(..)),
         1 => Deed::Replace(rng.usize(..)),
         2 => Deed::SetKey(if rng.u8(..) < 200 {
@@ -358,12 +360,13 @@ fn deed(rng: &mut Rng) -> Hand {
         }),
         3..5 => Deed::Invalidate(millis(rng, 0..5_000)),
         5..7 => Deed::Delete,
+        7 => Deed::InvalidateInRenewal(millis(rng, 1..4_000)),
         _ => Deed::Warm,
     };
-    let gives_up_after = if rng.bool() {
-        Duration::from_secs(90)
-    } else {
-        millis(rng, 0..3_000)
+    let gives_up_after = match deed {
+        Deed::InvalidateInRenewal(_) => Duration::from_secs(3_600),
+        _ if rng.bool() => Duration::from_secs(90),
+        _ => millis(rng, 0..3_000),
     };
     Hand {
         deed,

@@ -174,12 +174,12 @@ async fn under_way<T: Send + 'static>(
     answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
     linger: Duration,
 ) -> Result<T, FakeError> {
-    let (caller, called) = oneshot::channel::<()>();
+    let (caller, gone) = oneshot::channel::<()>();
     let under_way = tokio::spawn(async move {
         tokio::select! {
             biased;
             answer = answer => answer,
-            () = async { drop(called.await); sleep(linger).await; } => Err(FakeError::Reset),
+            () = async { drop(gone.await); sleep(linger).await; } => Err(FakeError::Reset),
         }
     });
     let answer = under_way.await;

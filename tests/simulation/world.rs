@@ -13,7 +13,7 @@ use serde_json::Value;
 use sipher_session::{
     Error, Event, Events, NoSession, OnNoSession, SessionDefaults, SessionLayer, SessionManager,
     api::Transport,
-    testing::{Exchange, FakeSipher, Fault, TestClock, Tier},
+    testing::{Exchange, FakeSipher, Fault, Target, TestClock, Tier, What},
 };
 use tokio::{
     task::JoinSet,
@@ -245,9 +245,10 @@ impl World {
 
     async fn call(self, manager: SessionManager, call: Call, n: u64) {
         let trace = self.trace().clone();
-        let base = match call.elsewhere {
-            true => "https://elsewhere.example",
-            false => FakeSipher::base_url(),
+        let base = if call.elsewhere {
+            "https://elsewhere.example"
+        } else {
+            FakeSipher::base_url()
         };
         let mut request = Request::post(format!("{base}/v1/sim/{n}"))
             .header("content-type", "application/json")
@@ -353,6 +354,18 @@ impl World {
             }
             Deed::Invalidate(later) => {
                 let session = manager.session().await?;
+                sleep(*later).await;
+                let held = manager.invalidate(session.generation());
+                let id = session.id().as_str().to_owned();
+                self.trace().add(Entry::Invalidated { id, held });
+            }
+            Deed::InvalidateInRenewal(later) => {
+                let session = manager.session().await?;
+                sleep(session.renewal_in() + Duration::from_millis(1)).await;
+                let slow = Fault::new(What::DelayAnswer(*later * 2)).on(Target::Create);
+                self.wire.sipher.fault(slow);
+                // Starts the renewal, and does not wait for it.
+                manager.session().await?;
                 sleep(*later).await;
                 let held = manager.invalidate(session.generation());
                 let id = session.id().as_str().to_owned();
