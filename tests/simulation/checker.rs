@@ -36,6 +36,8 @@ struct Known {
     doubted: bool,
     out_of_use: Option<&'static str>,
     by_hand: bool,
+    /// By the host's clock at some time, even if that was set back later.
+    over: bool,
 }
 
 impl Known {
@@ -200,6 +202,12 @@ impl Checker<'_> {
             Entry::DeletedByHand { id } => self.out_of_use(id, false, true),
             Entry::Weather(weather) if weather.starts_with("Suspend") => {
                 self.suspensions.push(index);
+            }
+            // Written down just before it is turned.
+            Entry::Weather(weather) if weather.starts_with("WallBack") => {
+                for known in self.known.values_mut() {
+                    known.over |= known.left(at).is_zero();
+                }
             }
             Entry::ShutdownBegins => self.shutdown = true,
             Entry::Calm { n } => self.calm = Some(*n),
@@ -403,6 +411,7 @@ impl Checker<'_> {
                     doubted: false,
                     out_of_use: flying.barred.then_some("I11: begun before an invalidation"),
                     by_hand: false,
+                    over: false,
                 };
                 // From here on this is the one that is used, if it is.
                 self.last.retain(|(of, _)| *of != known.partition);
@@ -532,7 +541,7 @@ impl Checker<'_> {
             .filter(|id| {
                 self.known
                     .get(*id)
-                    .is_some_and(|known| known.left(at).is_zero())
+                    .is_some_and(|known| known.over || known.left(at).is_zero())
             })
             .collect();
         // A network that delivers twice makes sessions that no client can know.
