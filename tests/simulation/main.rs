@@ -31,7 +31,7 @@ use script::Script;
 use trace::Entry;
 
 /// So many lives are run when nobody says otherwise.
-const SEEDS: u64 = 700;
+const SEEDS: u64 = 1_500;
 
 /// What came of many lives.
 #[derive(Default)]
