@@ -92,6 +92,8 @@ pub(crate) struct Checker<'a> {
     /// When the bucket of the published bound would be full again.
     full_at: Duration,
     shutdown: bool,
+    /// The shutdown takes the sessions in a task of its own, after those who were to run already at that moment.
+    shutdown_at: Duration,
     calm: Option<u64>,
     creates: usize,
     accounted: Option<u64>,
@@ -112,6 +114,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         signs: Signs::default(),
         full_at: Duration::ZERO,
         shutdown: false,
+        shutdown_at: Duration::MAX,
         calm: None,
         creates: 0,
         accounted: None,
@@ -209,7 +212,10 @@ impl Checker<'_> {
                     known.over |= known.left(at).is_zero();
                 }
             }
-            Entry::ShutdownBegins => self.shutdown = true,
+            Entry::ShutdownBegins => {
+                self.shutdown = true;
+                self.shutdown_at = at.monotonic;
+            }
             Entry::Calm { n } => self.calm = Some(*n),
             Entry::Got { n, outcome } => self.got(*n, *outcome),
             Entry::Report {
@@ -321,7 +327,7 @@ impl Checker<'_> {
                 }
             },
         }
-        if self.shutdown && sent.id.is_some() {
+        if at.monotonic > self.shutdown_at && sent.id.is_some() {
             wrong.push("I11: sent after the shutdown".to_owned());
         }
         for wrong in wrong {
