@@ -1,0 +1,154 @@
+//! Whole lives of a manager, drawn from one number each: many callers, a bad network, a worse server, clocks that are
+//! turned and an owner who changes his mind; and a checker that knows what must hold through all of it.
+//!
+//! ```text
+//! cargo test --test simulation                          as many lives as are quick
+//! SIM_SEEDS=10000 SIM_FROM=500 cargo test --test simulation -- --nocapture
+//! SIM_SEED=42 cargo test --test simulation -- --nocapture     one, with its trace
+//! ```
+//!
+//! A seed gives the same life again, but for two orders that are drawn elsewhere: in which the runtime wakes those who
+//! wait for the same create, and in which sessions end that end at the same moment.
+
+// Virtual time is read here, and a run that cannot be set up is a failure.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+mod checker;
+mod script;
+mod trace;
+mod wire;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    env,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use script::Script;
+use trace::Entry;
+
+/// So many lives are run when nobody says otherwise.
+const SEEDS: u64 = 1_500;
+
+/// What came of many lives.
+#[derive(Default)]
+struct Tally {
+    time: Duration,
+    counts: BTreeMap<&'static str, u64>,
+    weather: BTreeMap<String, u64>,
+    /// By seed, with the trace.
+    failed: BTreeMap<u64, (String, String)>,
+}
+
+impl Tally {
+    fn add(&mut self, seed: u64) {
+        let script = Script::of(seed);
+        let run = world::run(&script);
+        let failures = checker::check(&script, &run);
+        if !failures.is_empty() {
+            let told = (failures.join("\n    "), trace::text(&run.lines));
+            self.failed.insert(seed, told);
+        }
+        for (name, times) in run.weather {
+            *self.weather.entry(name).or_default() += times;
+        }
+        self.time += run
+            .lines
+            .last()
+            .map_or(Duration::ZERO, |line| line.at.monotonic);
+        for line in &run.lines {
+            let what = match &line.what {
+                Entry::Call { .. } => "requests",
+                Entry::Sent(sent) if sent.n.is_none() => "session calls",
+                Entry::Sent(sent) if sent.id.is_some() => "with a session",
+                _ => continue,
+            };
+            *self.counts.entry(what).or_default() += 1;
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.time += other.time;
+        self.failed.extend(other.failed);
+        for (name, times) in other.counts {
+            *self.counts.entry(name).or_default() += times;
+        }
+        for (name, times) in other.weather {
+            *self.weather.entry(name).or_default() += times;
+        }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().expect("a whole number"))
+}
+
+#[test]
+fn whatever_happens_the_invariants_hold() {
+    if let Some(seed) = number("SIM_SEED") {
+        return replay(seed);
+    }
+    let from = number("SIM_FROM").unwrap_or(0);
+    let until = from + number("SIM_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(from);
+    let some = || {
+        let mut tally = Tally::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= until {
+                return tally;
+            }
+            tally.add(seed);
+        }
+    };
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    let mut all = Tally::default();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        for worker in workers {
+            all.merge(worker.join().unwrap());
+        }
+    });
+    let (lives, hours) = (until - from, all.time.as_secs() / 3_600);
+    println!("{lives} lives from {from} on, {hours} virtual hours");
+    println!("{:?}\n{:?}", all.counts, all.weather);
+    let Some((seed, (_, trace))) = all.failed.first_key_value() else {
+        return;
+    };
+    println!("{trace}\nthat was seed {seed}");
+    let failed = all
+        .failed
+        .iter()
+        .map(|(seed, (why, _))| format!("seed {seed}: {why}"));
+    let failed: Vec<_> = failed.collect();
+    panic!(
+        "{} of {lives} lives failed; SIM_SEED=<seed> shows one:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+fn replay(seed: u64) {
+    let script = Script::of(seed);
+    let run = world::run(&script);
+    println!("{script:#?}\n{}", trace::text(&run.lines));
+    let failures = checker::check(&script, &run);
+    assert!(failures.is_empty(), "seed {seed}:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn a_seed_gives_the_same_trace_each_time() {
+    for seed in 0..20 {
+        let script = Script::of(seed).one_by_one();
+        let [one, two] = [0; 2].map(|_| trace::text(&world::run(&script).lines));
+        let parted = one.lines().zip(two.lines()).find(|(one, two)| one != two);
+        assert_eq!(parted, None, "seed {seed}");
+        assert_eq!(one, two, "seed {seed}");
+    }
+}

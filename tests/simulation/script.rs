@@ -1,0 +1,387 @@
+//! What happens in one run: everything that is left to chance is drawn here, from one number.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use sipher_session::{
+    Chain, PrivacyLevel, SessionDefaults,
+    testing::{Target, What},
+};
+
+/// API keys by their place: the manager starts with the first; the last two cannot have sessions.
+pub(crate) const KEYS: usize = 5;
+pub(crate) const FREE: usize = 3;
+pub(crate) const WRONG: usize = 4;
+
+/// How long a request may be under way below the layer. Shorter than the least `hard`, so that no session ends meanwhile.
+const ON_THE_WAY: u64 = 4_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) seed: u64,
+    pub(crate) settings: Settings,
+    pub(crate) replicas: usize,
+    /// How far the server's clock is ahead of the host's from the start on, in seconds.
+    pub(crate) skew: i64,
+    pub(crate) calls: Vec<(Duration, Call)>,
+    pub(crate) weather: Vec<(Duration, Weather)>,
+    pub(crate) hand: Vec<(Duration, Hand)>,
+    /// When the manager ends if it ends in the middle of everything, else when the callers have had enough.
+    pub(crate) until: Duration,
+    pub(crate) abrupt: bool,
+    pub(crate) end: End,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) ttl: Duration,
+    pub(crate) create_timeout: Duration,
+    pub(crate) max_wait: Duration,
+    pub(crate) linger: Duration,
+    pub(crate) max_sessions: u64,
+    pub(crate) verify_every: Option<Duration>,
+    pub(crate) per_minute: u32,
+    pub(crate) burst: u32,
+    pub(crate) send_without: bool,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) key: Option<usize>,
+    pub(crate) defaults: Option<usize>,
+    pub(crate) no_session: bool,
+    pub(crate) elsewhere: bool,
+    pub(crate) gives_up_after: Duration,
+}
+
+/// What befalls the network, the server and the clocks.
+#[derive(Clone, Debug)]
+pub(crate) enum Weather {
+    Fault {
+        what: What,
+        on: Target,
+        times: usize,
+    },
+    Clear,
+    Restart,
+    Evict(usize),
+    Capacity(usize),
+    Latency(Duration),
+    RateLimit(Option<u32>),
+    Burn(usize),
+    Suspend(Duration),
+    WallForward(Duration),
+    WallBack(Duration),
+}
+
+/// What the owner of the handle does.
+#[derive(Clone, Debug)]
+pub(crate) struct Hand {
+    pub(crate) deed: Deed,
+    pub(crate) gives_up_after: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    Update(usize),
+    Replace(usize),
+    SetKey(usize),
+    /// Looks at the current session, and ends its use so much later.
+    Invalidate(Duration),
+    /// Waits until it is renewed, makes that take longer than so long, and ends its use then.
+    InvalidateInRenewal(Duration),
+    Delete,
+    Warm,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    Shutdown(Duration),
+    Twice(Duration),
+    /// Begun, dropped, and asked for again.
+    DroppedShutdown(Duration),
+    HandleDropped,
+}
+
+/// The defaults that callers and the handle choose from.
+pub(crate) fn defaults(which: usize) -> SessionDefaults {
+    let none = SessionDefaults::new();
+    match which % 5 {
+        0 => none.chain(Chain::Near),
+        1 => none.chain(Chain::Sui).privacy_level(PrivacyLevel::Shielded),
+        2 => none.privacy_level(PrivacyLevel::Maximum),
+        3 => none
+            .chain(Chain::Base)
+            .privacy_level(PrivacyLevel::Standard),
+        _ => none,
+    }
+}
+
+impl Script {
+    pub(crate) fn of(seed: u64) -> Self {
+        let rng = &mut Rng::with_seed(seed);
+        let until = secs(rng, 120..3_600);
+        let settings = settings(rng);
+        let abrupt = rng.u8(..) < 100;
+        let keys = rng.usize(1..=4);
+        let calls = rng.usize(10..90);
+        let mut plan: Vec<_> = (0..calls)
+            .map(|_| (at(rng, until), call(rng, keys)))
+            .collect();
+        bursts(rng, until, keys, &mut plan);
+        let mut weather = weather(rng, until);
+        let deeds = rng.usize(0..8);
+        let mut hand: Vec<_> = (0..deeds).map(|_| (at(rng, until), deed(rng))).collect();
+        // What is done to the manager is done to it with requests on their way.
+        let moments = hand.iter().map(|(at, _)| *at);
+        for moment in moments.chain(abrupt.then_some(until)) {
+            if rng.bool() {
+                crowd(rng, moment, keys, &mut plan, &mut weather);
+            }
+        }
+        plan.sort_by_key(|(at, _)| *at);
+        weather.sort_by_key(|(at, _)| *at);
+        hand.sort_by_key(|(at, _)| *at);
+        let deadline = millis(rng, 0..20_000);
+        Self {
+            seed,
+            settings,
+            replicas: if rng.u8(..) < 25 { rng.usize(2..4) } else { 1 },
+            skew: if rng.bool() {
+                rng.i64(-400_000..400_000)
+            } else {
+                0
+            },
+            calls: plan,
+            weather,
+            hand,
+            until,
+            abrupt,
+            end: match rng.u8(0..8) {
+                0..3 => End::Shutdown(deadline),
+                3 => End::Twice(deadline),
+                4 => End::DroppedShutdown(deadline),
+                _ => End::HandleDropped,
+            },
+        }
+    }
+
+    /// The same with nobody waiting beside another and one session at a time. The runtime wakes those who wait for one
+    /// thing in an order of its own, and sessions that end at one moment end in no order.
+    pub(crate) fn one_by_one(mut self) -> Self {
+        let mut free_at = Duration::ZERO;
+        let mut is_free = |at: &Duration| {
+            let free = *at >= free_at;
+            if free {
+                free_at = *at + Duration::from_secs(100);
+            }
+            free
+        };
+        self.calls.retain(|(at, _)| is_free(at));
+        for (_, call) in &mut self.calls {
+            (call.key, call.defaults) = (None, None);
+        }
+        let calls = &self.calls;
+        self.hand.retain(|(at, _)| {
+            let apart = |(call, _): &(Duration, Call)| at.abs_diff(*call) > Duration::from_secs(45);
+            calls.iter().all(apart)
+        });
+        self
+    }
+
+    pub(crate) fn has(&self, is_meant: impl Fn(&Weather) -> bool) -> bool {
+        self.weather.iter().any(|(_, weather)| is_meant(weather))
+    }
+}
+
+fn settings(rng: &mut Rng) -> Settings {
+    Settings {
+        ttl: if rng.bool() {
+            secs(rng, 60..300)
+        } else {
+            secs(rng, 300..3_600)
+        },
+        create_timeout: millis(rng, 1_000..30_000),
+        max_wait: millis(rng, 500..40_000),
+        linger: millis(rng, 0..15_000),
+        max_sessions: if rng.u8(..) < 80 {
+            rng.u64(1..4)
+        } else {
+            1_000
+        },
+        verify_every: (rng.u8(..) < 60).then(|| secs(rng, 20..300)),
+        per_minute: rng.u32(4..120),
+        burst: rng.u32(1..60),
+        send_without: rng.u8(..) < 30,
+    }
+}
+
+fn call(rng: &mut Rng, keys: usize) -> Call {
+    let key = rng.bool().then(|| {
+        let wrong = rng.u8(..) < 20;
+        if wrong {
+            rng.usize(FREE..KEYS)
+        } else {
+            rng.usize(0..keys.min(FREE))
+        }
+    });
+    Call {
+        key,
+        defaults: (rng.u8(..) < 80).then(|| rng.usize(..)),
+        no_session: rng.u8(..) < 10,
+        elsewhere: rng.u8(..) < 10,
+        gives_up_after: if rng.bool() {
+            Duration::from_secs(90)
+        } else {
+            millis(rng, 0..8_000)
+        },
+    }
+}
+
+/// Many requests at once, and some a little apart.
+fn bursts(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration, Call)>) {
+    for _ in 0..rng.usize(0..5) {
+        let start = at(rng, until);
+        let apart = *rng.choice(&[0, 0, 300, 2_000]).unwrap_or(&0);
+        let burst = (0..rng.usize(2..12)).map(|_| {
+            let later = Duration::from_millis(rng.u64(0..=apart));
+            (start + later, call(rng, keys))
+        });
+        let burst: Vec<_> = burst.collect();
+        plan.extend(burst);
+    }
+}
+
+/// Slow requests that are under way at a moment.
+fn crowd(
+    rng: &mut Rng,
+    moment: Duration,
+    keys: usize,
+    plan: &mut Vec<(Duration, Call)>,
+    weather: &mut Vec<(Duration, Weather)>,
+) {
+    let start = moment.saturating_sub(Duration::from_secs(2));
+    for _ in 0..rng.usize(1..6) {
+        let what = What::Delay(millis(rng, 0..ON_THE_WAY));
+        let (on, times) = (Target::Others, 1);
+        weather.push((start, Weather::Fault { what, on, times }));
+        let later = millis(rng, 0..2_000);
+        plan.push((start + later, call(rng, keys)));
+    }
+}
+
+/// A run has only some kinds of trouble, so that each kind also meets long quiet stretches.
+fn weather(rng: &mut Rng, until: Duration) -> Vec<(Duration, Weather)> {
+    let kinds: Vec<u8> = (0..rng.usize(0..10)).map(|_| rng.u8(0..34)).collect();
+    let mut all = Vec::new();
+    for kind in kinds {
+        for _ in 0..rng.usize(1..6) {
+            let weather = one(rng, kind);
+            let start = at(rng, until);
+            all.push((start, weather));
+        }
+    }
+    if rng.bool() {
+        all.push((at(rng, until), Weather::Clear));
+    }
+    all
+}
+
+fn one(rng: &mut Rng, kind: u8) -> Weather {
+    use Target::{Any, Create, Delete, Get, Others, SessionCalls};
+    let calls = [Create, Get, Delete, SessionCalls, SessionCalls];
+    let on = *rng.choice(&calls).unwrap_or(&Create);
+    let any = *rng.choice(&[Others, Any, on]).unwrap_or(&Any);
+    let on_the_way = millis(rng, 0..ON_THE_WAY);
+    let (what, on) = match kind {
+        0 => (What::Delay(on_the_way), Others),
+        1 => (What::Delay(millis(rng, 0..40_000)), on),
+        2 => (What::DelayAnswer(millis(rng, 0..40_000)), on),
+        3 => (What::DelayAnswer(millis(rng, 0..40_000)), Others),
+        4 => (What::Hang, any),
+        5 => (What::HangAnswer, any),
+        6 => (What::Refuse, any),
+        7 => (What::LoseRequest, any),
+        8 => (What::LoseAnswer, any),
+        9 => (What::HalfBody, on),
+        10 => (What::SlowBody(millis(rng, 1..200)), on),
+        11 => (What::DuplicateDelivery, any),
+        12 => (What::Status(500), any),
+        13 => (What::Status(502), any),
+        14 => (What::Status(503), any),
+        15 => (What::Status(504), any),
+        16 => (What::Status(410), Others),
+        17 => (What::Html(502), any),
+        18 => (What::Html(200), on),
+        19 => (What::Malformed, on),
+        20 => (What::Huge(100_000), on),
+        21 => {
+            let (retry_after, in_body) = (rng.bool().then(|| rng.u64(0..90)), rng.bool());
+            let what = What::RateLimited {
+                retry_after,
+                in_body,
+            };
+            (what, any)
+        }
+        22 => (What::EchoWrong, Create),
+        23 => (What::DropDefault("chain".into()), Create),
+        24 => (What::ShortLife(secs(rng, 1..90)), Create),
+        25 => (What::ExpireEarly(secs(rng, 1..60)), Create),
+        26 => (What::RedirectTo("https://elsewhere.example/".into()), on),
+        27 => return Weather::Restart,
+        28 => return Weather::Evict(rng.usize(..)),
+        29 => return Weather::Capacity(rng.usize(1..6)),
+        30 => return Weather::Latency(Duration::from_millis(rng.u64(0..300))),
+        31 => {
+            return match rng.u8(0..3) {
+                0 => Weather::RateLimit(Some(rng.u32(1..20))),
+                1 => Weather::RateLimit(None),
+                // Only the first key's day: its sessions are what most ask for.
+                _ => Weather::Burn(0),
+            };
+        }
+        32 => return Weather::Suspend(secs(rng, 1..4_000)),
+        _ if rng.bool() => return Weather::WallForward(secs(rng, 1..4_000)),
+        _ => return Weather::WallBack(secs(rng, 1..400_000)),
+    };
+    let times = if rng.u8(..) < 200 { 1 } else { rng.usize(2..8) };
+    Weather::Fault { what, on, times }
+}
+
+fn deed(rng: &mut Rng) -> Hand {
+    let deed = match rng.u8(0..9) {
+        0 => Deed::Update(rng.usize(..)),
+        1 => Deed::Replace(rng.usize(..)),
+        2 => Deed::SetKey(if rng.u8(..) < 200 {
+            rng.usize(0..FREE)
+        } else {
+            rng.usize(FREE..KEYS)
+        }),
+        3..5 => Deed::Invalidate(millis(rng, 0..5_000)),
+        5..7 => Deed::Delete,
+        7 => Deed::InvalidateInRenewal(millis(rng, 1..4_000)),
+        _ => Deed::Warm,
+    };
+    let gives_up_after = match deed {
+        Deed::InvalidateInRenewal(_) => Duration::from_secs(3_600),
+        _ if rng.bool() => Duration::from_secs(90),
+        _ => millis(rng, 0..3_000),
+    };
+    Hand {
+        deed,
+        gives_up_after,
+    }
+}
+
+fn at(rng: &mut Rng, until: Duration) -> Duration {
+    until.mul_f64(rng.f64())
+}
+
+fn secs(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_secs(rng.u64(range))
+}
+
+fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(rng.u64(range))
+}

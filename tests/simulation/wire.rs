@@ -1,0 +1,257 @@
+//! The client's end of the network: passes everything on to the servers, and writes down what the client sends and sees.
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::Full;
+use serde_json::Value;
+use sipher_session::testing::{FakeBody, FakeError, FakeSipher, Operation};
+use tokio::{sync::oneshot, time::sleep};
+use tower::Service;
+
+use crate::trace::{Entry, Record, Sent, Trace};
+
+tokio::task_local! {
+    /// Set while somebody makes session calls by hand.
+    pub(crate) static BY_HAND: ();
+}
+
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(crate) sipher: FakeSipher,
+    pub(crate) elsewhere: FakeSipher,
+    pub(crate) keys: Arc<Vec<String>>,
+    pub(crate) trace: Trace,
+    pub(crate) calls: Arc<AtomicU64>,
+    pub(crate) sent: Arc<Mutex<HashSet<u64>>>,
+    /// How long a request goes on whose caller is gone.
+    pub(crate) linger: Duration,
+}
+
+impl Wire {
+    pub(crate) fn has_sent(&self, n: u64) -> bool {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.contains(&n)
+    }
+
+    fn key(&self, headers: &HeaderMap) -> Option<usize> {
+        let key = headers.get("x-api-key")?.to_str().ok()?;
+        self.keys.iter().position(|known| known == key)
+    }
+
+    fn note(&self, request: &Request<Full<Bytes>>, wire: u64) -> Operation {
+        let path = request.uri().path();
+        let header = request.headers().get("x-session-id");
+        let header = header.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+        let (operation, id) = match path.strip_prefix("/v1/sessions") {
+            None => (Operation::Other, header),
+            Some("") => (Operation::Create, None),
+            Some(rest) => {
+                let operation = match request.method().as_str() {
+                    "DELETE" => Operation::Delete,
+                    "PATCH" => Operation::Update,
+                    _ => Operation::Get,
+                };
+                (operation, Some(rest.trim_start_matches('/').to_owned()))
+            }
+        };
+        let n = number(path);
+        if let Some(n) = n {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            sent.insert(n);
+        }
+        let defaults = (operation == Operation::Create).then(|| asked(request.body()));
+        self.trace.add(Entry::Sent(Sent {
+            wire,
+            operation,
+            n,
+            key: self.key(request.headers()),
+            id,
+            defaults,
+            by_hand: BY_HAND.try_with(|()| ()).is_ok(),
+        }));
+        operation
+    }
+}
+
+/// The number of a caller's request.
+pub(crate) fn number(path: &str) -> Option<u64> {
+    path.strip_prefix("/v1/sim/")?.parse().ok()
+}
+
+fn asked(body: &Full<Bytes>) -> Value {
+    let mut body = body.clone();
+    let frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Some(Ok(frame))) = frame else {
+        return Value::Null;
+    };
+    let bytes = frame.into_data().unwrap_or_default();
+    let asked: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    asked.get("defaults").cloned().unwrap_or(Value::Null)
+}
+
+impl Service<Request<Full<Bytes>>> for Wire {
+    type Response = Response<Seen>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Response<Seen>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        let trace = self.trace.clone();
+        let wire = self.calls.fetch_add(1, Ordering::Relaxed);
+        let here = FakeSipher::base_url();
+        let is_here = request.uri().authority().map(http::uri::Authority::as_str)
+            == here.strip_prefix("https://");
+        let mut ticket = Ticket {
+            trace,
+            wire,
+            status: 0,
+            open: true,
+        };
+        let (mut server, operation) = if is_here {
+            (self.sipher.clone(), self.note(&request, wire))
+        } else {
+            self.trace.add(Entry::SentElsewhere {
+                session: request.headers().contains_key("x-session-id"),
+                key: self.key(request.headers()),
+                path: request.uri().path().to_owned(),
+            });
+            (self.elsewhere.clone(), Operation::Other)
+        };
+        let linger = self.linger;
+        let answer = server.call(request);
+        Box::pin(async move {
+            let answer = if operation == Operation::Other {
+                under_way(answer, linger).await
+            } else {
+                answer.await
+            };
+            match answer {
+                Ok(response) => {
+                    let status = response.status().as_u16();
+                    ticket.trace.add(Entry::Head { wire, status });
+                    ticket.status = status;
+                    // Callers leave the bodies of their answers unread.
+                    ticket.open = operation != Operation::Other;
+                    Ok(response.map(|body| Seen {
+                        body,
+                        bytes: Vec::new(),
+                        ticket,
+                    }))
+                }
+                Err(error) => {
+                    ticket.open = false;
+                    ticket.trace.add(Entry::Broke { wire });
+                    let kind = match error {
+                        FakeError::Refused => io::ErrorKind::ConnectionRefused,
+                        _ => io::ErrorKind::ConnectionReset,
+                    };
+                    Err(io::Error::new(kind, error))
+                }
+            }
+        })
+    }
+}
+
+/// A request that was sent goes on when its caller drops it, as long as the manager has been told that it may.
+async fn under_way<T: Send + 'static>(
+    answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
+    linger: Duration,
+) -> Result<T, FakeError> {
+    let (caller, gone) = oneshot::channel::<()>();
+    let under_way = tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = async { drop(gone.await); sleep(linger).await; } => Err(FakeError::Reset),
+        }
+    });
+    let answer = under_way.await;
+    drop(caller);
+    answer.unwrap_or(Err(FakeError::Reset))
+}
+
+/// One call, until its outcome is known.
+struct Ticket {
+    trace: Trace,
+    wire: u64,
+    status: u16,
+    open: bool,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.open {
+            self.trace.add(Entry::Dropped { wire: self.wire });
+        }
+    }
+}
+
+/// The body of an answer, read along.
+pub(crate) struct Seen {
+    body: FakeBody,
+    bytes: Vec<u8>,
+    ticket: Ticket,
+}
+
+impl Seen {
+    fn whole(&mut self) {
+        if std::mem::take(&mut self.ticket.open) {
+            self.ticket.trace.add(Entry::Whole {
+                wire: self.ticket.wire,
+                status: self.ticket.status,
+                record: record(&self.bytes),
+            });
+        }
+    }
+}
+
+fn record(bytes: &[u8]) -> Option<Record> {
+    let answer: Value = serde_json::from_slice(bytes).ok()?;
+    let data = answer.get("data")?;
+    let millis = |name: &str| data.get(name)?.as_u64();
+    let life = millis("expiresAt")?.saturating_sub(millis("createdAt")?);
+    Some(Record {
+        id: data.get("sessionId")?.as_str()?.to_owned(),
+        life: Duration::from_millis(life),
+        defaults: data.get("defaults")?.clone(),
+    })
+}
+
+impl Body for Seen {
+    type Data = Bytes;
+    type Error = FakeError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, FakeError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.bytes.extend_from_slice(data);
+        }
+        let broke = matches!(frame, Some(Err(_)));
+        if !broke && self.body.is_end_stream() {
+            self.whole();
+        }
+        Poll::Ready(frame)
+    }
+}
