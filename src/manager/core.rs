@@ -231,7 +231,9 @@ impl Core {
                 .sessions()
                 .into_iter()
                 .filter(|session| is_meant(session));
-            let meant: Vec<_> = meant.collect();
+            let mut meant: Vec<_> = meant.collect();
+            // The cache has no order of its own.
+            meant.sort_by_key(|session| session.generation);
             for session in &meant {
                 let id = session.partition.id;
                 if reason == RetireReason::Invalidated {
