@@ -241,10 +241,8 @@ impl Checker<'_> {
 
     fn sign(&mut self, flying: Option<&Flying>) {
         let Some(flying) = flying else { return };
-        // What a request without a session meets is not heeded, though a sign it is.
-        let sent = &flying.sent;
-        let heeded = sent.operation != Operation::Other || sent.id.is_some();
-        self.signs.certain += u64::from(heeded && !sent.by_hand);
+        // What a caller meets with a client of his own is not seen, though a sign it is.
+        self.signs.certain += u64::from(!flying.sent.by_hand);
         self.signs.possible += 1;
     }
 
