@@ -18,10 +18,6 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -86,66 +82,6 @@ impl Clock for SystemClock {
                 .unwrap_or_default(),
         }
     }
-}
-
-/// A clock that forgets no suspension: what the wall clock once gained on the monotonic one is not lost again when it is
-/// set back.
-///
-/// Without this, a wall clock that was set back by an hour would hide the next hour of sleep from every session that was
-/// born before.
-#[derive(Debug)]
-pub(crate) struct Timekeeper {
-    clock: Arc<dyn Clock>,
-    /// How far the wall clock was ahead of the monotonic one when last looked at, in milliseconds.
-    ahead: AtomicI64,
-    /// What it has gained in all, in milliseconds.
-    gained: AtomicU64,
-}
-
-/// What the clocks may drift apart before it counts, in milliseconds. Far inside of every margin.
-const DRIFT: u64 = 1_000;
-
-impl Timekeeper {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let ahead = AtomicI64::new(ahead(clock.now()));
-        Self {
-            clock,
-            ahead,
-            gained: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Clock for Timekeeper {
-    /// The wall clock here is the monotonic one and what was gained on it.
-    fn now(&self) -> Reading {
-        let reading = self.clock.now();
-        let (ahead, before) = (ahead(reading), self.ahead.load(Ordering::SeqCst));
-        let gained = ahead.saturating_sub(before);
-        if gained.unsigned_abs() >= DRIFT {
-            // Counted before it is noted as seen: whoever looks meanwhile sees too much time, never too little.
-            let more = u64::try_from(gained).unwrap_or_default();
-            self.gained.fetch_add(more, Ordering::SeqCst);
-            let seen =
-                self.ahead
-                    .compare_exchange(before, ahead, Ordering::SeqCst, Ordering::SeqCst);
-            if seen.is_err() {
-                // Somebody else has seen it as well.
-                self.gained.fetch_sub(more, Ordering::SeqCst);
-            }
-        }
-        let gained = Duration::from_millis(self.gained.load(Ordering::SeqCst));
-        let monotonic = reading.monotonic;
-        Reading {
-            monotonic,
-            wall: monotonic.saturating_add(gained),
-        }
-    }
-}
-
-fn ahead(reading: Reading) -> i64 {
-    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    millis(reading.wall).saturating_sub(millis(reading.monotonic))
 }
 
 #[cfg(feature = "testing")]
@@ -241,38 +177,6 @@ mod tests {
             monotonic: Duration::from_secs(monotonic),
             wall: Duration::from_secs(wall),
         }
-    }
-
-    /// A clock that says what it is told to.
-    #[derive(Debug)]
-    struct Told(std::sync::Mutex<Reading>);
-
-    impl Clock for Told {
-        fn now(&self) -> Reading {
-            *self.0.lock().unwrap()
-        }
-    }
-
-    #[test]
-    fn sleep_is_not_hidden_by_a_wall_clock_that_was_set_back() {
-        let told = Arc::new(Told(std::sync::Mutex::new(at(100, 100_000))));
-        let clock = Timekeeper::new(told.clone());
-        let look = |monotonic, wall| {
-            *told.0.lock().unwrap() = at(monotonic, wall);
-            clock.now()
-        };
-        let born = look(100, 100_000);
-        let age = |reading: Reading| reading.since(born).as_secs();
-        assert_eq!(age(look(110, 100_010)), 10, "both go on");
-        assert_eq!(age(look(110, 40_010)), 10, "set back");
-        assert_eq!(age(look(110, 43_610)), 3_610, "asleep for an hour");
-        assert_eq!(age(look(120, 43_620)), 3_620, "both go on");
-        assert_eq!(
-            age(look(120, 99_999)),
-            59_999,
-            "set right again, which may as well have been sleep"
-        );
-        assert_eq!(age(look(121, 99_999)), 60_000, "drift is no sleep");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     api::Transport,
-    clock::{Clock, Reading, Timekeeper},
+    clock::{Clock, Reading},
     scope::BaseUrl,
 };
 
@@ -81,7 +81,6 @@ impl Core {
         clock: Arc<dyn Clock>,
         rng: Rng,
     ) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(Timekeeper::new(clock));
         let observer = Arc::new(Observer::new(clock.clone()));
         let retirement = Arc::new(Retirement::new(observer.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());

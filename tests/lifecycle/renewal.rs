@@ -113,21 +113,6 @@ async fn a_wall_clock_that_is_set_back_prolongs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sleep_is_not_hidden_by_a_wall_clock_that_was_set_back() {
-    let setup = Setup::new();
-    let manager = setup.builder().ttl(600 * SECOND).build().unwrap();
-    setup.call(&manager).await.unwrap();
-    setup.clock.set_back(Duration::from_secs(86_400));
-    setup.call(&manager).await.unwrap();
-    let asleep = Duration::from_secs(3_600);
-    setup.clock.suspend(asleep);
-    setup.sipher.clock().suspend(asleep);
-    setup.call(&manager).await.unwrap();
-    assert_eq!(setup.creates(), 2);
-    setup.sipher.assert_every_call_had_a_session();
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_renewal_that_fails_is_an_event_until_the_session_is_over_and_an_error_then() {
     let setup = Setup::new();
     let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
