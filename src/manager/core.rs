@@ -285,9 +285,7 @@ impl Core {
             .into_iter()
             .map(|retired| retired.session);
         let alive = self.sessions().into_iter().chain(retired);
-        let left_to_expire = alive
-            .filter(|session| !session.life.left(now).is_zero())
-            .count();
+        let left_to_expire = alive.filter(|session| session.life.may_go_on(now)).count();
         self.observer.add_orphans(ledger.give_up_all());
         let possible_orphans = self.observer.possible_orphans();
         if left_to_expire > 0 || possible_orphans > 0 {

@@ -82,6 +82,11 @@ impl Life {
         self.total.saturating_sub(now.since(self.born))
     }
 
+    /// Whether the server may still have it. The wall clock is not asked: set forward, it says too much.
+    pub(crate) fn may_go_on(&self, now: Reading) -> bool {
+        now.monotonic.saturating_sub(self.born.monotonic) < self.total
+    }
+
     /// How long the id may still be sent.
     pub(crate) fn usable_for(&self, now: Reading) -> Duration {
         self.left(now).saturating_sub(self.hard)
@@ -171,6 +176,18 @@ mod tests {
             ..after(55.0)
         };
         assert_eq!(life.phase(set_back), Phase::Over);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_forward_ends_nothing_on_the_server() {
+        let life = life(60, 0.0);
+        let set_forward = Reading {
+            monotonic: BORN.monotonic,
+            ..after(86_400.0)
+        };
+        assert_eq!(life.phase(set_forward), Phase::Over);
+        assert!(life.may_go_on(set_forward));
+        assert!(!life.may_go_on(after(60.0)));
     }
 
     #[test]

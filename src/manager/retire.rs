@@ -293,7 +293,7 @@ impl Retirement {
         let Queue {
             retired, expiring, ..
         } = queue;
-        expiring.retain(|session| !session.life.left(now).is_zero());
+        expiring.retain(|session| session.life.may_go_on(now));
         let not_worth_it = |retired: &mut Retired| {
             !retired.session.life.is_worth_deleting(now) || retired.tries >= MAX_TRIES
         };

@@ -235,7 +235,7 @@ impl Ending {
             let now = self.core.now();
             let retired = retired.into_iter().map(|retired| retired.session);
             self.waiting
-                .extend(retired.filter(|session| !session.life.left(now).is_zero()));
+                .extend(retired.filter(|session| session.life.may_go_on(now)));
             self.waiting.sort_by_key(|session| session.life.left(now));
         }
     }

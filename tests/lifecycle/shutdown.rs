@@ -164,6 +164,17 @@ async fn a_session_that_the_server_lost_counts_as_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_only_a_wall_clock_set_forward_has_ended_is_deleted_too() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup.clock.suspend(Duration::from_secs(86_400)); // but the server's clock goes on as before
+    let report = manager.shutdown(5 * SECOND).await;
+    assert_eq!(report.deleted, 1);
+    assert_eq!(setup.sipher.live_sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_does_not_hold_the_shutdown_up() {
     let setup = Setup::new();
     let manager = setup.manager();
