@@ -145,8 +145,9 @@ impl Create {
                 Clearance::Soon => policy::FLOOR,
                 Clearance::Wait(wait, error) => {
                     // What concerns only these callers is theirs at once.
-                    let all = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
-                    if !all || now.since(since).saturating_add(wait) > patience {
+                    if !policy::concerns_all(&error)
+                        || now.since(since).saturating_add(wait) > patience
+                    {
                         return Some(Err(error));
                     }
                     wait
@@ -326,16 +327,13 @@ impl Create {
     /// `current` says whether this create was still the one to bring a session for its partition.
     fn succeed(&self, session: &Arc<LiveSession>, current: bool) -> Event {
         let core = &self.core;
+        core.suspicion.calm();
+        let reference = session.reference();
         if self.suspect.is_some() {
             // If it is fenced, whoever did that has retired it.
-            core.suspicion.calm();
             session.renew_again_at(Duration::ZERO);
-            return Event::Verified {
-                session: session.reference(),
-            };
+            return Event::Verified { session: reference };
         }
-        core.suspicion.calm();
-        let usable_for = session.life.usable_for(core.now());
         let mut replaces = None;
         if !current {
             core.retirement.retire(session, RetireReason::Fenced);
@@ -344,8 +342,9 @@ impl Create {
         } else {
             replaces = core.install(session).map(|before| before.reference());
         }
+        let usable_for = session.life.usable_for(core.now());
         Event::Created {
-            session: session.reference(),
+            session: reference,
             replaces,
             usable_for,
         }
@@ -354,26 +353,23 @@ impl Create {
     fn fail(&self, error: &Error, current: bool) -> Event {
         let (core, error, now) = (&self.core, error.clone(), self.core.now());
         let session = core.cached(self.partition.id);
-        match session.filter(|session| current && session.is_usable(now)) {
-            Some(session) if self.suspect.is_some() => {
-                let pause = error.retry_after().unwrap_or_default();
-                session.renew_again_at(now.monotonic.saturating_add(pause));
-                Event::CheckFailed {
-                    session: session.reference(),
-                    error,
-                }
-            }
-            Some(session) => {
-                let pause = error.retry_after().unwrap_or_default();
-                session.renew_again_at(now.monotonic.saturating_add(pause));
-                let usable_for = session.life.usable_for(now);
-                Event::RenewalFailed {
-                    session: session.reference(),
-                    usable_for,
-                    error,
-                }
-            }
-            None => Event::CreateFailed { error },
+        let Some(session) = session.filter(|session| current && session.is_usable(now)) else {
+            return Event::CreateFailed { error };
+        };
+        let pause = error.retry_after().unwrap_or_default();
+        session.renew_again_at(now.monotonic.saturating_add(pause));
+        let reference = session.reference();
+        if self.suspect.is_some() {
+            return Event::CheckFailed {
+                session: reference,
+                error,
+            };
+        }
+        let usable_for = session.life.usable_for(now);
+        Event::RenewalFailed {
+            session: reference,
+            usable_for,
+            error,
         }
     }
 }

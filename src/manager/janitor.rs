@@ -11,7 +11,7 @@ use super::{
     ledger::Clearance,
     log,
     observe::Call,
-    policy::FLOOR,
+    policy::{self, FLOOR},
     retire::{LOOK, Next, Retirement},
     session::LiveSession,
     suspicion,
@@ -124,8 +124,7 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
             let until = now.monotonic.saturating_add(wait);
             core.retirement.postpone(session, until, None);
             // The pace and the budget concern all the others as well.
-            let all = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
-            return (all && wait > FLOOR).then_some(wait);
+            return (policy::concerns_all(&error) && wait > FLOOR).then_some(wait);
         }
         Clearance::Soon => core
             .retirement

@@ -63,6 +63,11 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
     Consequence { reach, pause }
 }
 
+/// Whether what is in the way of one call is in the way of all: the budget, and the server's pace.
+pub(crate) fn concerns_all(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited)
+}
+
 /// After how long the same create may be tried again while its callers wait, if at all.
 ///
 /// Outages get full jitter, so that the tries of many processes that failed together spread out.

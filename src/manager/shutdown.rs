@@ -15,7 +15,7 @@ use super::{
     janitor::{self, Deleted},
     ledger::Clearance,
     log,
-    policy::FLOOR,
+    policy::{self, FLOOR},
     session::{LiveSession, SessionRef},
 };
 use crate::{
@@ -262,8 +262,7 @@ impl Ending {
                 Clearance::Wait(wait, error) => {
                     soonest = soonest.min(wait);
                     // The pace and the budget concern all the others as well.
-                    let all = matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited);
-                    if all && wait > FLOOR {
+                    if policy::concerns_all(&error) && wait > FLOOR {
                         break;
                     }
                 }
