@@ -21,6 +21,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+/// More than a wall clock that is kept in step is ever moved at once.
+const JUMP: Duration = Duration::from_secs(30);
+
 /// Both clocks, read at one moment.
 #[allow(clippy::exhaustive_structs)] // two clocks, and there is no third
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,15 @@ impl Reading {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
         let wall = self.wall.saturating_sub(earlier.wall);
         monotonic.max(wall)
+    }
+
+    /// Returns whether the two clocks have moved apart by more than 30 s since `earlier`: the machine slept, or the wall
+    /// clock was set.
+    pub fn has_jumped_since(self, earlier: Reading) -> bool {
+        let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
+        // Kept in step, the wall clock would be here.
+        let expected = earlier.wall.saturating_add(monotonic);
+        self.wall.abs_diff(expected) > JUMP
     }
 }
 
@@ -190,5 +202,21 @@ mod tests {
         );
         assert_eq!(at(110, 500).since(born).as_secs(), 10, "set back");
         assert_eq!(at(90, 900).since(born).as_secs(), 0, "an earlier reading");
+    }
+
+    #[test]
+    fn clocks_that_part_have_jumped_and_clocks_that_are_kept_in_step_have_not() {
+        let born = at(100, 1_000);
+        for (now, jumped) in [
+            (at(100, 1_000), false),
+            (at(4_000, 4_900), false),
+            (at(4_000, 4_930), false),
+            (at(4_000, 4_870), false),
+            (at(4_000, 4_931), true),
+            (at(4_000, 4_869), true),
+            (at(100, 0), true),
+        ] {
+            assert_eq!(now.has_jumped_since(born), jumped, "{now:?}");
+        }
     }
 }

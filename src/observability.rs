@@ -26,6 +26,7 @@
 //! | `session verified` | debug | `session`, `generation` |
 //! | `check failed` | warn | `session`, `generation`; those of the error |
 //! | `session lost` | warn | `session`, `generation`, `unknown_for`, `requests` (that may have gone without their defaults) |
+//! | `late answer` | warn | `session`, `generation` |
 //! | `sending without a session` | warn | those of the error |
 //! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
 //! | `shut down` | info | `deleted`, `already_gone`, `left_to_expire`, `failed`, `possible_orphans` |
@@ -67,6 +68,7 @@
 //! | `sipher_session_left_to_expire_total` | counter | | sessions that were not worth a delete, or could not be deleted |
 //! | `sipher_session_possible_orphans_total` | counter | | creates whose outcome was not known in time; one that ends after all is not taken back |
 //! | `sipher_session_sent_without_total` | counter | | requests, because of [`OnNoSession::SendWithout`](crate::OnNoSession) |
+//! | `sipher_session_late_answers_total` | counter | | answers that came after the end of the session that their request bore |
 //! | `sipher_session_live_sessions` | gauge | | sessions that are put on requests |
 //! | `sipher_session_create_duration_seconds` | histogram | | from the start of a create to its outcome, with all its waits and tries |
 //!

@@ -27,6 +27,7 @@ pin_project! {
     {
         #[pin]
         state: State<S, R>,
+        proves: bool,
     }
 }
 
@@ -49,14 +50,19 @@ struct Waiting<S, R> {
 }
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
-    pub(super) fn calling(future: S::Future, in_flight: Option<InFlightRequest>) -> Self {
+    pub(super) fn calling(
+        future: S::Future,
+        in_flight: Option<InFlightRequest>,
+        proves: bool,
+    ) -> Self {
         Self {
             state: State::Calling { future, in_flight },
+            proves,
         }
     }
 
     #[cold]
-    pub(super) fn waiting(ready: S, request: R, admission: AdmissionFuture) -> Self {
+    pub(super) fn waiting(ready: S, request: R, admission: AdmissionFuture, proves: bool) -> Self {
         let waiting = Box::new(Waiting {
             ready,
             request,
@@ -66,6 +72,7 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
             state: State::Waiting {
                 waiting: Some(waiting),
             },
+            proves,
         }
     }
 
@@ -73,6 +80,7 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
     pub(super) fn failed(error: Error) -> Self {
         Self {
             state: State::Failed { error: Some(error) },
+            proves: false,
         }
     }
 }
@@ -87,13 +95,14 @@ where
     type Output = Result<S::Response, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let (mut state, proves) = (this.state, *this.proves);
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Calling { future, in_flight } => {
-                    let response = ready!(future.poll(cx)).map_err(Into::into);
-                    match (in_flight.take(), &response) {
-                        (Some(request), Ok(response)) => request.complete(response.status()),
+                    let mut response = ready!(future.poll(cx)).map_err(Into::into);
+                    match (in_flight.take(), &mut response) {
+                        (Some(request), Ok(response)) => request.complete(response, proves),
                         (Some(request), Err(error)) => request.fail(&**error),
                         (None, _) => {}
                     }

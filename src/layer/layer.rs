@@ -2,7 +2,7 @@
 
 use tower_layer::Layer;
 
-use super::SessionService;
+use super::{ReplayLayer, SessionService};
 use crate::{
     api::SessionDefaults,
     error::Error,
@@ -30,6 +30,7 @@ use crate::{
 pub struct SessionLayer {
     manager: SessionManager,
     defaults: Option<HashedDefaults>,
+    proves: bool,
 }
 
 impl SessionLayer {
@@ -38,6 +39,7 @@ impl SessionLayer {
         Self {
             manager: sessions,
             defaults: None,
+            proves: false,
         }
     }
 
@@ -48,6 +50,28 @@ impl SessionLayer {
     pub fn defaults(mut self, defaults: SessionDefaults) -> Self {
         self.defaults = Some(HashedDefaults::new(defaults));
         self
+    }
+
+    /// Has every response say, by a [`Proof`](crate::Proof) in its extensions, which session its request was sent with.
+    /// Defaults to none.
+    #[must_use]
+    pub fn with_proof(mut self) -> Self {
+        self.proves = true;
+        self
+    }
+
+    /// Makes it a layer that sends a request once more where its first sending met a sign of a server that restarts: see
+    /// [`ReplayLayer`]. Nothing is replayed without it.
+    pub fn replay_once(self) -> ReplayLayer {
+        ReplayLayer::new(self)
+    }
+
+    pub(crate) fn proves(&self) -> bool {
+        self.proves
+    }
+
+    pub(crate) fn manager(&self) -> &SessionManager {
+        &self.manager
     }
 
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {

@@ -51,6 +51,14 @@
 mod future;
 #[allow(clippy::module_inception)] // the file that tower's own middleware has
 mod layer;
+mod replay;
 mod service;
 
-pub use self::{future::ResponseFuture, layer::SessionLayer, service::SessionService};
+#[cfg(feature = "reqwest")]
+pub(crate) use self::replay::Replayable;
+pub use self::{
+    future::ResponseFuture,
+    layer::SessionLayer,
+    replay::{Replay, ReplayFuture, ReplayLayer},
+    service::SessionService,
+};

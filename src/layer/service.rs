@@ -49,21 +49,26 @@ impl<S> SessionService<S> {
         self.inner
     }
 
+    pub(crate) fn layer(&self) -> &SessionLayer {
+        &self.layer
+    }
+
     pub(crate) fn respond<R>(&mut self, mut request: R) -> ResponseFuture<S, R>
     where
         R: Outgoing,
         S: Service<R> + Clone,
     {
+        let proves = self.layer.proves();
         match self.layer.admit(&mut request) {
-            Ok(Admission::Pass) => ResponseFuture::calling(self.inner.call(request), None),
+            Ok(Admission::Pass) => ResponseFuture::calling(self.inner.call(request), None, proves),
             Ok(Admission::Send(in_flight)) => {
-                ResponseFuture::calling(self.inner.call(request), Some(in_flight))
+                ResponseFuture::calling(self.inner.call(request), Some(in_flight), proves)
             }
             Ok(Admission::Wait(admission)) => {
                 // The service that was polled ready must be the one that is called: it may hold a permit.
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(ready, request, admission)
+                ResponseFuture::waiting(ready, request, admission, proves)
             }
             Err(error) => {
                 // Not called, the ready service would keep its permit until somebody does.

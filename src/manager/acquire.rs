@@ -7,13 +7,12 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::watch,
     time::{sleep, timeout},
 };
 
 use super::{
     Lease, SessionManager,
-    admit::{InFlightRequest, OnNoSession},
+    admit::{Bare, InFlightRequest, OnNoSession},
     core::{Core, Stage},
     create::Create,
     event::{Event, RetireReason},
@@ -21,6 +20,7 @@ use super::{
     ledger::{Flight, Ledger, Outcome},
     life::Phase,
     partition::{Partition, PartitionId},
+    promise::promise,
     session::LiveSession,
 };
 use crate::{
@@ -39,15 +39,20 @@ impl SessionManager {
         if session.is_suspect(core.suspicion.signs()) {
             return None;
         }
-        match session.life.phase(now) {
-            Phase::Over => return None,
+        let phase = session.life.phase(now);
+        if phase == Phase::Over {
+            return None;
+        }
+        // From here on it is used, and whether it was not for long is known.
+        let lease = Lease::on(&session, self, now)?;
+        match phase {
             Phase::Fresh if core.is_to_be_verified(&session, now) => {
                 core.follow_up(&session, Some(&session), now);
             }
-            Phase::Fresh => {}
             Phase::Aging => core.follow_up(&session, None, now),
+            Phase::Fresh | Phase::Over => {}
         }
-        Lease::on(&session, self)
+        Some(lease)
     }
 
     /// The miss: waits for a create, at most `max_wait`.
@@ -77,7 +82,8 @@ impl SessionManager {
             OnNoSession::Fail => Err(error),
             OnNoSession::SendWithout => {
                 self.core().observer.sent_without(&error);
-                Ok(InFlightRequest::Bare(self))
+                let (manager, why) = (self, Bare::Without);
+                Ok(InFlightRequest::Bare { manager, why })
             }
         }
     }
@@ -88,9 +94,9 @@ impl SessionManager {
             if let Some(lease) = self.try_lease(partition.id) {
                 return Ok(lease);
             }
-            let (mut flight, overdue_in) = match core.join(partition)? {
+            let (flight, overdue_in) = match core.join(partition)? {
                 Joined::Flight(flight, overdue_in) => (flight, overdue_in),
-                Joined::Session(session) => match Lease::on(&session, self) {
+                Joined::Session(session) => match Lease::on(&session, self, core.now()) {
                     Some(lease) => return Ok(lease),
                     None => continue,
                 },
@@ -98,15 +104,15 @@ impl SessionManager {
             tokio::select! {
                 biased;
                 _ = core.closed() => return Err(Error::shutdown()),
-                outcome = flight.outcome.wait_for(Option::is_some) => match outcome.as_deref() {
-                    Ok(Some(Ok(session))) if core.is_good(session, core.now()) => {
-                        if let Some(lease) = Lease::on(session, self) {
+                outcome = flight.outcome.wait() => match outcome {
+                    Some(Ok(session)) if core.is_good(session, core.now()) => {
+                        if let Some(lease) = Lease::on(session, self, core.now()) {
                             return Ok(lease);
                         }
                     }
-                    Ok(Some(Err(error))) => return Err(error.clone()),
+                    Some(Err(error)) => return Err(error.clone()),
                     // It was retired as soon as it was there, or its task is gone: once more.
-                    Ok(_) | Err(_) => {}
+                    Some(Ok(_)) | None => {}
                 },
                 () = sleep(overdue_in) => {}
             }
@@ -149,7 +155,7 @@ impl Core {
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
         drop(ledger);
         runtime.spawn(create.run());
-        if flight.outcome.borrow().is_none() && flight.outcome.has_changed().is_err() {
+        if flight.outcome.is_broken() {
             return Err(no_runtime());
         }
         Ok(Joined::Flight(flight, timeout))
@@ -170,9 +176,9 @@ impl Core {
     }
 
     fn is_to_be_verified(&self, session: &LiveSession, now: Reading) -> bool {
-        self.settings
-            .verify_every
-            .is_some_and(|every| now.since(*session.alive_at()) >= every)
+        let every = self.settings.verify_every;
+        every.is_some_and(|every| now.since(*session.alive_at()) >= every)
+            || session.was_out_of_sight(now)
     }
 
     /// Starts a renewal, or a check of `suspect`, in the background; unless there is one under way, or it was not long
@@ -216,7 +222,7 @@ impl Core {
         now: Reading,
     ) -> (Flight, Create) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        let (done, outcome) = watch::channel::<Option<Outcome>>(None);
+        let (done, outcome) = promise::<Outcome>();
         let flight = ledger.begin(partition.id, generation, outcome, now);
         let create = Create::new(self.clone(), partition.clone(), suspect, &flight, done);
         (flight, create)

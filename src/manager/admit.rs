@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Lease, SessionManager,
+    Lease, Proof, SessionManager,
     identity::Identity,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
     suspicion,
@@ -63,7 +63,18 @@ pub(crate) enum InFlightRequest {
     /// It bears a session.
     Leased(Lease),
     /// It bears none of ours; what comes of it still tells how the server is.
-    Bare(SessionManager),
+    Bare { manager: SessionManager, why: Bare },
+}
+
+/// Why a request bears no session of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bare {
+    /// It is about sessions itself.
+    SessionCall,
+    /// It bore an id of its own.
+    OwnSession,
+    /// It, or [`OnNoSession`], said so.
+    Without,
 }
 
 impl InFlightRequest {
@@ -77,15 +88,33 @@ impl InFlightRequest {
     pub(crate) fn into_lease(self) -> Option<Lease> {
         match self {
             Self::Leased(lease) => Some(lease),
-            Self::Bare(_) => None,
+            Self::Bare { .. } => None,
         }
     }
 
-    /// The head of the response is there.
-    pub(crate) fn complete(self, status: StatusCode) {
+    /// The head of the response is there. What it proves is put in if `prove` says so.
+    pub(crate) fn complete(self, response: &mut impl Incoming, prove: bool) {
+        let status = response.status();
+        match &self {
+            Self::Leased(lease) => lease.manager().saw_status(status),
+            Self::Bare { manager, .. } => manager.saw_status(status),
+        }
+        if let Some(proof) = prove.then(|| self.proof()).flatten() {
+            response.extensions_mut().insert(proof);
+        }
+        if let Self::Leased(lease) = self {
+            lease.complete();
+        }
+    }
+
+    fn proof(&self) -> Option<Proof> {
         match self {
-            Self::Leased(lease) => lease.complete_with(status),
-            Self::Bare(manager) => manager.saw_status(status),
+            Self::Leased(lease) => Some(lease.proof()),
+            Self::Bare { why, .. } => match why {
+                Bare::SessionCall => None,
+                Bare::OwnSession => Some(Proof::OwnSession),
+                Bare::Without => Some(Proof::Without),
+            },
         }
     }
 
@@ -93,7 +122,7 @@ impl InFlightRequest {
     pub(crate) fn fail(self, error: &(dyn StdError + 'static)) {
         match self {
             Self::Leased(lease) => lease.fail(error),
-            Self::Bare(manager) => manager.saw_error(error),
+            Self::Bare { manager, .. } => manager.saw_error(error),
         }
     }
 }
@@ -115,11 +144,16 @@ impl SessionManager {
 /// A response of any client's, as far as this crate looks at it.
 pub(crate) trait Incoming {
     fn status(&self) -> StatusCode;
+    fn extensions_mut(&mut self) -> &mut Extensions;
 }
 
 impl<B> Incoming for http::Response<B> {
     fn status(&self) -> StatusCode {
         self.status()
+    }
+
+    fn extensions_mut(&mut self) -> &mut Extensions {
+        self.extensions_mut()
     }
 }
 
@@ -140,7 +174,10 @@ pub(crate) type AdmissionFuture =
 /// What is to be put into a request's headers.
 enum Need {
     Nothing,
-    Key(Option<HeaderValue>),
+    Key {
+        key: Option<HeaderValue>,
+        why: Bare,
+    },
     Session {
         id: PartitionId,
         key: Option<HeaderValue>,
@@ -154,8 +191,12 @@ impl SessionManager {
         request: &mut R,
         layer: Option<&HashedDefaults>,
     ) -> Result<Admission, Error> {
-        let scope = self.core().settings.base.scope(request.target());
-        self.admit_in(scope, request, layer)
+        self.admit_in(self.scope(request), request, layer)
+    }
+
+    /// Which kind of request it is, by where it goes.
+    pub(crate) fn scope<R: Outgoing>(&self, request: &R) -> Scope {
+        self.core().settings.base.scope(request.target())
     }
 
     pub(crate) fn admit_in<R: Outgoing>(
@@ -167,9 +208,10 @@ impl SessionManager {
         let identity = self.identity();
         let (id, key) = match need(&identity, scope, request, layer)? {
             Need::Nothing => return Ok(Admission::Pass),
-            Need::Key(key) => {
+            Need::Key { key, why } => {
                 put_key(request, key);
-                return Ok(Admission::Send(InFlightRequest::Bare(self.clone())));
+                let manager = self.clone();
+                return Ok(Admission::Send(InFlightRequest::Bare { manager, why }));
             }
             Need::Session { id, key } => (id, key),
         };
@@ -197,12 +239,18 @@ fn need<R: Outgoing>(
         Scope::SessionCall | Scope::Sipher => {}
     }
     let own_key = headers::api_key(request.headers())?;
-    let opted_out = request
-        .extensions()
-        .is_some_and(|e| e.get::<NoSession>().is_some());
-    if scope == Scope::SessionCall || headers::bears_session_id(request.headers())? || opted_out {
+    let only_the_key = |why| {
         let key = identity.key_header().filter(|_| own_key.is_none());
-        return Ok(Need::Key(key));
+        Ok(Need::Key { key, why })
+    };
+    if scope == Scope::SessionCall {
+        return only_the_key(Bare::SessionCall);
+    }
+    if headers::bears_session_id(request.headers())? {
+        return only_the_key(Bare::OwnSession);
+    }
+    if opted_out(request) {
+        return only_the_key(Bare::Without);
     }
     let key_id = match own_key {
         Some(key) => KeyId::of(key),
@@ -231,6 +279,11 @@ fn partition<R: Outgoing>(
     // The manager's own settings have been checked: what is wrong is the request's, or its layer's.
     Partition::new(key, defaults)
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
+}
+
+fn opted_out<R: Outgoing>(request: &R) -> bool {
+    let extensions = request.extensions();
+    extensions.is_some_and(|extensions| extensions.get::<NoSession>().is_some())
 }
 
 fn own_defaults<R: Outgoing>(request: &R) -> Option<&SessionDefaults> {

@@ -44,6 +44,9 @@ impl Create {
     pub(super) fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
         let (core, now) = (&self.core, self.core.now());
         let unknown_for = now.since(*suspect.alive_at());
+        if reason == RetireReason::Lost {
+            suspect.set_lost();
+        }
         let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
         if !retired.is_empty() {
             let (session, requests) = (suspect.reference(), suspect.uses());

@@ -1,7 +1,7 @@
 //! What all handles of one manager share.
 
 use std::{
-    fmt,
+    fmt, future,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
@@ -10,7 +10,7 @@ use fastrand::Rng;
 use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
 use tokio::{
     runtime::Handle,
-    sync::{broadcast, watch},
+    sync::{SetOnce, broadcast},
 };
 
 use super::{
@@ -22,6 +22,7 @@ use super::{
     log,
     observe::{Observer, Stats},
     partition::PartitionId,
+    promise::{Promised, promise},
     retire::Retirement,
     session::LiveSession,
     shutdown::{self, ShutdownReport},
@@ -69,9 +70,10 @@ pub(crate) struct Core {
     ledger: Mutex<Ledger>,
     pub(crate) generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
-    stage: watch::Sender<Stage>,
+    /// Set when it is not open any more.
+    closed: SetOnce<Stage>,
     /// The shutdown under way or done.
-    ending: Mutex<Option<watch::Receiver<Option<ShutdownReport>>>>,
+    ending: Mutex<Option<Promised<ShutdownReport>>>,
 }
 
 impl Core {
@@ -107,7 +109,7 @@ impl Core {
             live,
             generations: AtomicU64::new(0),
             suspicion: Suspicion::default(),
-            stage: watch::Sender::new(Stage::Open),
+            closed: SetOnce::new(),
             ending: Mutex::default(),
         }
     }
@@ -137,31 +139,24 @@ impl Core {
     }
 
     pub(crate) fn stage(&self) -> Stage {
-        *self.stage.borrow()
+        self.closed.get().copied().unwrap_or(Stage::Open)
     }
 
     /// Moves on from being open; returns whether this was the first to do so.
     pub(crate) fn close(&self, to: Stage) -> bool {
-        self.stage.send_if_modified(|stage| {
-            let open = *stage == Stage::Open;
-            if open {
-                *stage = to;
-            }
-            open
-        })
+        self.closed.set(to).is_ok()
     }
 
     /// Waits until the manager is not open any more.
     pub(crate) async fn closed(&self) -> Stage {
-        let mut stage = self.stage.subscribe();
-        let closed = stage.wait_for(|stage| *stage != Stage::Open).await;
-        closed.map_or(Stage::Abandoned, |stage| *stage)
+        *self.closed.wait().await
     }
 
     /// Waits until the last handle is gone.
     pub(crate) async fn abandoned(&self) {
-        let mut stage = self.stage.subscribe();
-        let _ = stage.wait_for(|stage| *stage == Stage::Abandoned).await;
+        if self.closed().await != Stage::Abandoned {
+            future::pending::<()>().await;
+        }
     }
 
     /// There is a sign that the server may have lost its sessions: none is given to a request before it is known to be
@@ -177,6 +172,14 @@ impl Core {
     /// Whether a request may be given this session as it is.
     pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
         session.is_usable(now) && !session.is_suspect(self.suspicion.signs())
+    }
+
+    /// The head of the response to a request that bore a session is there.
+    pub(crate) fn answered(&self, session: &LiveSession) {
+        let now = self.now();
+        if session.life.left(now).is_zero() {
+            self.observer.late(session);
+        }
     }
 
     pub(crate) fn linger_until(&self) -> Duration {
@@ -298,23 +301,15 @@ impl Core {
 
     pub(crate) fn is_shut_down(&self) -> bool {
         let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        ending
-            .as_ref()
-            .is_some_and(|report| report.borrow().is_some())
+        ending.as_ref().is_some_and(|report| report.get().is_some())
     }
 
     /// Joins the shutdown, or starts it on this runtime.
-    pub(crate) fn shut_down(
-        self: &Arc<Self>,
-        deadline: Duration,
-    ) -> watch::Receiver<Option<ShutdownReport>> {
+    pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Promised<ShutdownReport> {
         let runtime = Handle::current();
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         // A shutdown whose runtime went away before it was done is done again.
-        let goes_on = |report: &&watch::Receiver<Option<_>>| {
-            report.borrow().is_some() || report.has_changed().is_ok()
-        };
-        if let Some(report) = ending.as_ref().filter(goes_on) {
+        if let Some(report) = ending.as_ref().filter(|report| !report.is_broken()) {
             return report.clone();
         }
         {
@@ -324,7 +319,7 @@ impl Core {
         }
         // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.
         self.retire_all(RetireReason::Shutdown, |_| true);
-        let (done, report) = watch::channel(None);
+        let (done, report) = promise();
         let report = ending.insert(report).clone();
         drop(ending);
         let shutdown = shutdown::run(self.clone(), deadline, done);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 
 use super::{
     budget::Purpose,
@@ -22,6 +22,7 @@ use super::{
     observe::Call,
     partition::Partition,
     policy,
+    promise::Promise,
     session::LiveSession,
 };
 use crate::{
@@ -38,7 +39,8 @@ pub(crate) struct Create {
     pub(super) suspect: Option<Arc<LiveSession>>,
     generation: u64,
     status: Arc<Status>,
-    done: watch::Sender<Option<Outcome>>,
+    /// Until it has landed.
+    done: Option<Promise<Outcome>>,
     progress: Progress,
     begun: Reading,
 }
@@ -60,7 +62,7 @@ impl Create {
         partition: Arc<Partition>,
         suspect: Option<Arc<LiveSession>>,
         flight: &Flight,
-        done: watch::Sender<Option<Outcome>>,
+        done: Promise<Outcome>,
     ) -> Self {
         let (generation, status) = (flight.generation, flight.status.clone());
         Self {
@@ -70,7 +72,7 @@ impl Create {
             suspect,
             generation,
             status,
-            done,
+            done: Some(done),
             progress: Progress::Queued,
         }
     }
@@ -308,7 +310,9 @@ impl Create {
             }
         };
         core.observer.landed(event, core.now().since(self.begun));
-        self.done.send_replace(Some(outcome));
+        if let Some(done) = self.done.take() {
+            done.keep(outcome);
+        }
     }
 
     /// Strikes the create from the ledger; returns whether it was still the one for its partition.

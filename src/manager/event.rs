@@ -109,6 +109,15 @@ pub enum Event {
         /// How many requests were given it since then.
         requests: u64,
     },
+    /// An answer came after the end of the session that its request bore, because something below the layer held it up:
+    /// the server's own defaults may have applied.
+    ///
+    /// This is told once for each session; [`Stats::late_answers`](crate::Stats) counts the answers.
+    #[non_exhaustive]
+    Late {
+        /// The session.
+        session: SessionRef,
+    },
     /// The server stores a default that was not asked for, by a name that this version does not know.
     #[non_exhaustive]
     UnknownDefault {

@@ -16,7 +16,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{SessionManager, session::LiveSession};
+use super::{Proof, SessionManager, session::LiveSession};
 use crate::{Session, clock::Reading, headers::SESSION_ID};
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
@@ -105,9 +105,13 @@ pub struct Lease {
 
 impl Lease {
     /// `None` if the session is not to be used any more.
-    pub(crate) fn on(session: &Arc<LiveSession>, manager: &SessionManager) -> Option<Self> {
+    pub(crate) fn on(
+        session: &Arc<LiveSession>,
+        manager: &SessionManager,
+        now: Reading,
+    ) -> Option<Self> {
         session.in_flight.enter().then(|| {
-            session.used();
+            session.used(now);
             Self {
                 session: session.clone(),
                 manager: manager.clone(),
@@ -127,6 +131,13 @@ impl Lease {
     /// [`complete_with`](Self::complete_with) looks at it.
     pub fn complete(mut self) {
         self.completed = true;
+        self.manager.core().answered(&self.session);
+    }
+
+    /// Returns what can be said of the session as of now. When the head of the response is there, and before
+    /// [`complete`](Self::complete), it is what the response proves.
+    pub fn proof(&self) -> Proof {
+        Proof::of(&self.session, self.manager.core())
     }
 
     /// Says that the head of the response is there, with this status.
@@ -141,6 +152,10 @@ impl Lease {
     /// still reading, the request counts for another `linger`.
     pub fn fail(self, error: &(dyn StdError + 'static)) {
         self.manager.saw_error(error);
+    }
+
+    pub(crate) fn manager(&self) -> &SessionManager {
+        &self.manager
     }
 
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {

@@ -12,13 +12,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
-
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     hold::{Hold, hold},
     partition::{KeyId, Partition, PartitionId},
     policy::{self, FLOOR, Reach},
+    promise::Promised,
     session::LiveSession,
 };
 use crate::{
@@ -38,7 +37,7 @@ pub(crate) struct Flight {
     pub(crate) generation: u64,
     /// When its first call went out, or when it began to wait for that.
     begun: Reading,
-    pub(crate) outcome: watch::Receiver<Option<Outcome>>,
+    pub(crate) outcome: Promised<Outcome>,
     pub(crate) status: Arc<Status>,
 }
 
@@ -172,7 +171,7 @@ impl Ledger {
         &mut self,
         id: PartitionId,
         generation: u64,
-        outcome: watch::Receiver<Option<Outcome>>,
+        outcome: Promised<Outcome>,
         now: Reading,
     ) -> Flight {
         self.tidy(now);
@@ -330,7 +329,11 @@ fn over_budget(wait: Duration) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::SessionDefaults, manager::partition::HashedDefaults, secret::ApiKey};
+    use crate::{
+        api::SessionDefaults,
+        manager::{partition::HashedDefaults, promise::promise},
+        secret::ApiKey,
+    };
 
     fn at(seconds: u64) -> Reading {
         let time = Duration::from_secs(seconds);
@@ -436,7 +439,7 @@ mod tests {
     #[test]
     fn what_is_over_is_forgotten_and_what_holds_is_not() {
         let mut ledger = Ledger::new(CallBudget::default());
-        let (_, outcome) = watch::channel(None);
+        let (_, outcome) = promise();
         for n in 0..1_000 {
             let partition = partition(&format!("k{n}"), "near");
             ledger.failed(&partition, error(ErrorKind::Credentials, 0), at(0));

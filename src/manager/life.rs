@@ -21,6 +21,9 @@ const SOFT_JITTER: f64 = 0.25;
 const SOFT_MOST: f64 = 0.5;
 const HARD_SHARE: f64 = 0.03;
 const HARD_RANGE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// Unused for this share of its life, and at least so long, it is asked about on its next use.
+const IDLE_SHARE: f64 = 0.25;
+const IDLE_LEAST: Duration = Duration::from_secs(60);
 /// A predecessor with less of its life left than this, or this share of it, is not worth a call.
 const DELETE_LEFT: Duration = Duration::from_secs(30);
 const DELETE_SHARE: f64 = 0.10;
@@ -80,6 +83,11 @@ impl Life {
     /// How much of the whole life is left.
     pub(crate) fn left(&self, now: Reading) -> Duration {
         self.total.saturating_sub(now.since(self.born))
+    }
+
+    /// How long nobody used it, when it is worth asking the server whether it still has it.
+    pub(crate) fn long_idle(&self) -> Duration {
+        self.total.mul_f64(IDLE_SHARE).max(IDLE_LEAST)
     }
 
     /// Whether the server may still have it. The wall clock is not asked: set forward, it says too much.

@@ -36,6 +36,19 @@ mod on {
         };
     }
 
+    /// The same with which session it is about.
+    macro_rules! log_session {
+        ($level:ident, $message:literal, $session:ident $(, $($fields:tt)*)?) => {
+            log!(
+                $level,
+                $message,
+                session = %$session.fingerprint,
+                generation = $session.generation
+                $(, $($fields)*)?
+            )
+        };
+    }
+
     /// The same with what there is to know about an error.
     macro_rules! log_error {
         ($level:ident, $message:literal, $error:expr $(, $($fields:tt)*)?) => {
@@ -59,11 +72,10 @@ mod on {
                 session,
                 replaces,
                 usable_for,
-            } => log!(
+            } => log_session!(
                 DEBUG,
                 "session created",
-                session = %session.fingerprint,
-                generation = session.generation,
+                session,
                 replaces = replaces.map(|before| field::display(before.fingerprint)),
                 usable_for = usable_for.as_secs_f64()
             ),
@@ -93,12 +105,7 @@ mod on {
             Event::Suspected { live_sessions } => {
                 log!(WARN, "sessions suspected", live_sessions);
             }
-            Event::Verified { session } => log!(
-                DEBUG,
-                "session verified",
-                session = %session.fingerprint,
-                generation = session.generation
-            ),
+            Event::Verified { session } => log_session!(DEBUG, "session verified", session),
             Event::CheckFailed { session, error } => log_error!(
                 WARN,
                 "check failed",
@@ -110,38 +117,30 @@ mod on {
                 session,
                 unknown_for,
                 requests,
-            } => log!(
+            } => log_session!(
                 WARN,
                 "session lost",
-                session = %session.fingerprint,
-                generation = session.generation,
+                session,
                 unknown_for = unknown_for.as_secs_f64(),
                 requests
             ),
-            Event::UnknownDefault { session, name } => log!(
+            Event::Late { session } => log_session!(WARN, "late answer", session),
+            Event::UnknownDefault { session, name } => log_session!(
                 DEBUG,
                 "unknown default",
-                session = %session.fingerprint,
-                generation = session.generation,
+                session,
                 default = scrub::text(name, &[])
             ),
-            Event::Retired { session, reason } => log!(
+            Event::Retired { session, reason } => log_session!(
                 DEBUG,
                 "session retired",
-                session = %session.fingerprint,
-                generation = session.generation,
+                session,
                 reason = label::reason(*reason)
             ),
             Event::Deleted {
                 session,
                 already_gone,
-            } => log!(
-                DEBUG,
-                "session deleted",
-                session = %session.fingerprint,
-                generation = session.generation,
-                already_gone
-            ),
+            } => log_session!(DEBUG, "session deleted", session, already_gone),
             Event::LeftToExpire {
                 session,
                 left,
@@ -158,11 +157,10 @@ mod on {
 
     fn left_to_expire(session: &SessionRef, left: Duration, error: Option<&Error>) {
         match error {
-            None => log!(
+            None => log_session!(
                 DEBUG,
                 "session left to expire",
-                session = %session.fingerprint,
-                generation = session.generation,
+                session,
                 left = left.as_secs_f64()
             ),
             error => log_error!(

@@ -32,6 +32,7 @@ mod on {
     const CREATES: &str = "sipher_session_creates_total";
     const CREATE_DURATION: &str = "sipher_session_create_duration_seconds";
     const DELETED: &str = "sipher_session_deleted_total";
+    const LATE_ANSWERS: &str = "sipher_session_late_answers_total";
     const LEFT_TO_EXPIRE: &str = "sipher_session_left_to_expire_total";
     const LIVE: &str = "sipher_session_live_sessions";
     const ORPHANS: &str = "sipher_session_possible_orphans_total";
@@ -76,7 +77,7 @@ mod on {
             for reason in label::REASONS {
                 counter!(RETIRED, "reason" => label::reason(reason)).increment(0);
             }
-            for name in [LEFT_TO_EXPIRE, ORPHANS, SENT_WITHOUT] {
+            for name in [LATE_ANSWERS, LEFT_TO_EXPIRE, ORPHANS, SENT_WITHOUT] {
                 counter!(name).increment(0);
             }
             gauge!(LIVE).increment(0.0);
@@ -117,6 +118,7 @@ mod on {
                 Event::PossibleOrphan { .. } => self.orphans(1),
                 // Counted for each request, or by the others.
                 Event::SendingWithout { .. }
+                | Event::Late { .. }
                 | Event::UnknownDefault { .. }
                 | Event::Suspected { .. }
                 | Event::Verified { .. }
@@ -135,6 +137,11 @@ mod on {
         #[allow(clippy::unused_self)]
         pub(crate) fn sent_without(&self) {
             counter!(SENT_WITHOUT).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn late_answer(&self) {
+            counter!(LATE_ANSWERS).increment(1);
         }
 
         #[allow(clippy::unused_self)]
@@ -209,6 +216,10 @@ mod on {
             "Sessions that are no more on the server, by whether it had lost them before.",
         );
         count(
+            LATE_ANSWERS,
+            "Answers that came after the end of the session that their request bore.",
+        );
+        count(
             LEFT_TO_EXPIRE,
             "Sessions that were left to expire on the server.",
         );
@@ -261,6 +272,8 @@ mod off {
         pub(crate) fn session_call(&self, _: Call) {}
 
         pub(crate) fn sent_without(&self) {}
+
+        pub(crate) fn late_answer(&self) {}
 
         pub(crate) fn orphans(&self, _: u64) {}
 

@@ -18,7 +18,9 @@
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
 //! | `ledger`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
+//! | `proof` | what an answer says about its session |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
+//! | `promise` | what one task brings and many wait for |
 //! | `observe`, `event`, `log`, `meter` | what happens is counted, told, logged and measured |
 
 mod acquire;
@@ -44,10 +46,12 @@ mod meter;
 mod observe;
 pub(crate) mod partition;
 mod policy;
+mod promise;
+mod proof;
 mod retire;
 mod session;
 mod shutdown;
-mod suspicion;
+pub(crate) mod suspicion;
 
 use std::{
     fmt,
@@ -68,6 +72,7 @@ pub use self::{
     event::{Event, Events, RetireReason},
     lease::Lease,
     observe::Stats,
+    proof::{Doubt, Proof},
     session::{Session, SessionRef},
     shutdown::{Fate, SessionEnd, ShutdownReport},
 };
@@ -226,6 +231,11 @@ impl SessionManager {
         self.core().settings.base.to_string()
     }
 
+    /// Returns the bound on session calls that was configured, as a formula.
+    pub fn call_budget(&self) -> CallBudget {
+        self.core().settings.budget
+    }
+
     /// Returns what the manager has done so far.
     pub fn stats(&self) -> Stats {
         self.core().stats()
@@ -255,9 +265,9 @@ impl SessionManager {
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         // Without a report its runtime is gone: once more, on this one.
         for _ in 0..2 {
-            let mut report = self.core().shut_down(deadline);
-            if let Ok(report) = report.wait_for(Option::is_some).await {
-                return report.clone().unwrap_or_default();
+            let report = self.core().shut_down(deadline);
+            if let Some(report) = report.wait().await {
+                return report.clone();
             }
         }
         shutdown::give_up(self.core())

@@ -14,6 +14,7 @@ use super::{
     event::{CAPACITY, Event, RetireReason},
     log,
     meter::Meter,
+    session::LiveSession,
 };
 use crate::{clock::Clock, error::Error};
 
@@ -41,6 +42,11 @@ pub struct Stats {
     pub possible_orphans: u64,
     /// Requests that were sent without a session, because [`OnNoSession`](crate::OnNoSession) says so.
     pub sent_without: u64,
+    /// Answers that came after the end of the session that their request bore: it may have been over when the server
+    /// looked it up.
+    pub late_answers: u64,
+    /// Requests that were sent once more, because [`replay_once`](crate::SessionLayer::replay_once) says so.
+    pub replayed: u64,
 }
 
 /// What a call to `/v1/sessions` is for.
@@ -63,6 +69,8 @@ pub(crate) struct Observer {
     left_to_expire: AtomicU64,
     possible_orphans: AtomicU64,
     sent_without: AtomicU64,
+    late_answers: AtomicU64,
+    replayed: AtomicU64,
     /// Whether the present cause for sending without a session has been told of.
     told: AtomicBool,
     meter: Meter,
@@ -80,6 +88,8 @@ impl Observer {
             left_to_expire: AtomicU64::new(0),
             possible_orphans: AtomicU64::new(0),
             sent_without: AtomicU64::new(0),
+            late_answers: AtomicU64::new(0),
+            replayed: AtomicU64::new(0),
             told: AtomicBool::new(false),
             meter: Meter::new(clock),
         }
@@ -122,6 +132,21 @@ impl Observer {
         }
     }
 
+    /// An answer came after the end of its session. The event comes once for each session, the count for each answer.
+    pub(crate) fn late(&self, session: &LiveSession) {
+        self.late_answers.fetch_add(1, Ordering::Relaxed);
+        self.meter.late_answer();
+        if session.set_late() {
+            let session = session.reference();
+            self.emit(Event::Late { session });
+        }
+    }
+
+    /// A request is sent once more.
+    pub(crate) fn replayed(&self) {
+        self.replayed.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn possible_orphans(&self) -> u64 {
         self.possible_orphans.load(Ordering::Relaxed)
     }
@@ -149,6 +174,8 @@ impl Observer {
             left_to_expire: get(&self.left_to_expire),
             possible_orphans: get(&self.possible_orphans),
             sent_without: get(&self.sent_without),
+            late_answers: get(&self.late_answers),
+            replayed: get(&self.replayed),
             ..Stats::default()
         }
     }

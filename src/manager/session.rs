@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,12 @@ pub(crate) struct LiveSession {
     alive_at: Mutex<Reading>,
     /// Requests that it was given to since.
     uses: AtomicU64,
+    /// When it was last given to one, in milliseconds of monotonic time.
+    used_at: AtomicU64,
+    /// It was idle for long, and the server has not been asked about it since.
+    was_idle: AtomicBool,
+    lost: AtomicBool,
+    late: AtomicBool,
 }
 
 impl LiveSession {
@@ -66,6 +72,10 @@ impl LiveSession {
             alive_as_of: AtomicU64::new(signs),
             alive_at: Mutex::new(life.born()),
             uses: AtomicU64::new(0),
+            used_at: AtomicU64::new(millis(made_at.monotonic)),
+            was_idle: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            late: AtomicBool::new(false),
         }
     }
 
@@ -84,6 +94,7 @@ impl LiveSession {
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
         *self.alive_at() = now;
+        self.was_idle.store(false, Ordering::Relaxed);
         self.uses.fetch_sub(uses, Ordering::Relaxed);
     }
 
@@ -92,8 +103,33 @@ impl LiveSession {
         self.alive_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn used(&self) {
+    pub(crate) fn used(&self, now: Reading) {
         self.uses.fetch_add(1, Ordering::Relaxed);
+        let now = millis(now.monotonic);
+        let before = self.used_at.swap(now, Ordering::Relaxed);
+        if now.saturating_sub(before) >= millis(self.life.long_idle()) {
+            self.was_idle.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the server may have forgotten it without anybody noticing: it was idle for long, or the clocks have moved
+    /// apart, as when the machine slept.
+    pub(crate) fn was_out_of_sight(&self, now: Reading) -> bool {
+        self.was_idle.load(Ordering::Relaxed) || now.has_jumped_since(*self.alive_at())
+    }
+
+    /// The server does not know it any more.
+    pub(crate) fn set_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// An answer came after its end; returns whether that is the first one.
+    pub(crate) fn set_late(&self) -> bool {
+        !self.late.swap(true, Ordering::Relaxed)
     }
 
     /// How many requests it was given to since the server last knew it.

@@ -3,7 +3,6 @@
 use std::{fmt, mem, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -16,6 +15,7 @@ use super::{
     ledger::Clearance,
     log,
     policy::{self, FLOOR},
+    promise::Promise,
     session::{LiveSession, SessionRef},
 };
 use crate::{
@@ -122,15 +122,11 @@ pub enum Fate {
 }
 
 /// Runs in a task of its own; whoever waits for it may give up.
-pub(crate) async fn run(
-    core: Arc<Core>,
-    deadline: Duration,
-    done: watch::Sender<Option<ShutdownReport>>,
-) {
+pub(crate) async fn run(core: Arc<Core>, deadline: Duration, done: Promise<ShutdownReport>) {
     let mut report = Ending::new(core.clone(), deadline).run().await;
     report.possible_orphans = core.observer.possible_orphans();
     log::report(&report);
-    done.send_replace(Some(report));
+    done.keep(report);
     // A create may have landed between the last look and the report.
     janitor::tend(&core).await;
 }

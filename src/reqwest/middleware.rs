@@ -7,6 +7,7 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 
 use crate::{
     SessionLayer,
+    layer::{ReplayLayer, Replayable},
     manager::admit::{Admission, Outgoing},
     scope::Target,
 };
@@ -32,13 +33,43 @@ impl Middleware for SessionLayer {
                 in_flight
             }
         };
-        let response = next.run(request, extensions).await;
-        match &response {
-            Ok(response) => in_flight.complete(response.status()),
+        let mut response = next.run(request, extensions).await;
+        match &mut response {
+            Ok(response) => in_flight.complete(response, self.proves()),
             Err(Error::Reqwest(error)) => in_flight.fail(error),
             Err(Error::Middleware(error)) => in_flight.fail(&**error),
         }
         response
+    }
+}
+
+#[async_trait]
+impl Middleware for ReplayLayer {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        let is_replayable = self.is_replayable(&WithExtensions {
+            request: &mut request,
+            extensions,
+        });
+        let Some(again) = is_replayable.then(|| request.duplicate()).flatten() else {
+            return self.layer().handle(request, extensions, next).await;
+        };
+        let first = self.layer().handle(request, extensions, next.clone());
+        let first = first.await;
+        let is_sign = match &first {
+            Ok(response) => self.is_sign(Ok(response.status())),
+            Err(Error::Reqwest(error)) => self.is_sign(Err(error)),
+            Err(Error::Middleware(error)) => self.is_sign(Err(&**error)),
+        };
+        if is_sign {
+            self.layer().handle(again, extensions, next).await
+        } else {
+            first
+        }
     }
 }
 

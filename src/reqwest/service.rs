@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use crate::{
     error::BoxError,
-    layer::{ResponseFuture, SessionService},
+    layer::{Replay, ReplayFuture, Replayable, ResponseFuture, SessionService},
     manager::admit::{Incoming, Outgoing},
     scope::Target,
 };
@@ -31,9 +31,38 @@ where
     }
 }
 
+impl<S> Service<Request> for Replay<S>
+where
+    S: Service<Request, Response = Response> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = BoxError;
+    type Future = ReplayFuture<S, Request>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.get_mut().poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.respond(request)
+    }
+}
+
+impl Replayable for Request {
+    /// Not where its body is a stream.
+    fn duplicate(&self) -> Option<Self> {
+        self.try_clone()
+    }
+}
+
 impl Incoming for Response {
     fn status(&self) -> StatusCode {
         self.status()
+    }
+
+    fn extensions_mut(&mut self) -> &mut Extensions {
+        self.extensions_mut()
     }
 }
 

@@ -30,13 +30,15 @@ impl fmt::Display for FakeError {
 }
 
 impl error::Error for FakeError {
-    /// What a real client's error has at the bottom when nobody listens.
+    /// What a real client's error has at the bottom when there is no connection, or none any more.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         static REFUSED: LazyLock<io::Error> =
             LazyLock::new(|| io::ErrorKind::ConnectionRefused.into());
+        static RESET: LazyLock<io::Error> = LazyLock::new(|| io::ErrorKind::ConnectionReset.into());
         match self {
             Self::Refused => Some(&*REFUSED),
-            _ => None,
+            Self::Reset => Some(&*RESET),
+            Self::BrokenRequest | Self::DeadId(_) => None,
         }
     }
 }

@@ -6,7 +6,9 @@ mod support;
 
 mod errors;
 mod not_send;
+mod proof;
 mod readiness;
+mod replay;
 mod request;
 mod shape;
 mod stack;

@@ -14,6 +14,7 @@ mod budget;
 mod change;
 mod create;
 mod failures;
+mod out_of_sight;
 mod renewal;
 mod retire;
 mod shutdown;

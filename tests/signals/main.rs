@@ -449,11 +449,30 @@ async fn the_documented_metrics_have_the_right_values() {
     let page = recorder.handle().render();
     let described = page.lines().filter_map(|l| l.strip_prefix("# TYPE "));
     let names: Vec<_> = described.filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(names.len(), 9, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
     for name in names {
         assert!(page.contains(&format!("# HELP {name} ")), "{name}");
         assert!(DOCS.contains(&format!("`{name}`")), "{name}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_answers_are_counted_each_and_logged_once_for_their_session() {
+    let (capture, _guard) = Capture::start();
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    manager.session().await.unwrap();
+    let held_up = Fault::new(What::Delay(70 * SECOND)).on(Target::Others);
+    setup.sipher.fault(held_up.times(2));
+    let (one, two) = tokio::join!(setup.call(&manager), setup.call(&manager));
+    assert!(one.is_ok() && two.is_ok());
+    assert_metrics(&recorder, &[("late_answers_total", 2)]);
+    let warnings = capture.warnings();
+    let messages: Vec<_> = warnings.iter().map(|l| l.message.as_str()).collect();
+    assert_eq!(messages, ["late answer"]);
+    assert_eq!(warnings[0].get("generation"), "1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -646,6 +665,7 @@ fn every_message_and_span_is_in_the_documentation() {
     for name in [
         "abandoned",
         "check failed",
+        "late answer",
         "session lost",
         "session verified",
         "sessions suspected",

@@ -1,0 +1,244 @@
+//! Sends a request once more, where its user has asked for that.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), sipher_session::BoxError> {
+//! # use http::Request;
+//! # use http_body_util::Full;
+//! # use sipher_session::{SessionManager, api::{Bytes, Transport}, testing::{FakeSipher, TestClock, Tier}};
+//! use sipher_session::{SessionLayer, testing::{Fault, Target, What}};
+//! use tower::{Layer, ServiceExt};
+//!
+//! # let sipher = FakeSipher::new();
+//! # let sessions = SessionManager::builder()
+//! #     .api_key(sipher.api_key(Tier::Pro)).transport(Transport::new(sipher.clone())).clock(TestClock::new()).build()?;
+//! let service = SessionLayer::new(sessions).replay_once().layer(sipher.clone());
+//! sipher.fault(Fault::new(What::Status(503)).on(Target::Others)); // it restarts
+//! sipher.restart();
+//!
+//! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//!     .header("idempotency-key", "0b61") // so that the server does it only once
+//!     .body(Full::<Bytes>::from("{}"))?;
+//! assert_eq!(service.oneshot(request).await?.status(), 200);
+//! # Ok(()) }
+//! ```
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{ResponseFuture, SessionLayer, SessionService};
+use crate::{
+    error::{BoxError, Error},
+    headers::SESSION_ID,
+    manager::{
+        NoSession,
+        admit::{Incoming, Outgoing},
+        suspicion,
+    },
+    scope::Scope,
+};
+
+/// A [`SessionLayer`] that sends a request once more when its first sending met a sign of a server that restarts: made by
+/// [`SessionLayer::replay_once`].
+///
+/// A sign is a connection that was refused or broke, and a 410, 502, 503 or 504. The second sending is looked at anew, and so
+/// bears a session that is known to be alive. It happens once, to requests that get a session from this crate and whose
+/// body can be cloned; an answer of success is never replayed.
+///
+/// **The server may have carried the first one out.** Where that matters, give the request an `Idempotency-Key`, or
+/// replay nothing.
+#[derive(Clone, Debug)]
+pub struct ReplayLayer(SessionLayer);
+
+impl ReplayLayer {
+    pub(super) fn new(layer: SessionLayer) -> Self {
+        Self(layer)
+    }
+
+    #[cfg(feature = "reqwest-middleware")]
+    pub(crate) fn layer(&self) -> &SessionLayer {
+        &self.0
+    }
+
+    /// Whether a request gets a session of ours.
+    pub(crate) fn is_replayable<R: Outgoing>(&self, request: &R) -> bool {
+        let extensions = request.extensions();
+        let opted_out = extensions.is_some_and(|all| all.get::<NoSession>().is_some());
+        !opted_out
+            && !request.headers().contains_key(SESSION_ID)
+            && self.0.manager().scope(request) == Scope::Sipher
+    }
+
+    /// Whether what came of the first sending is a sign, and so the request is sent again.
+    pub(crate) fn is_sign(&self, outcome: Result<StatusCode, &(dyn StdError + 'static)>) -> bool {
+        let is_sign = match outcome {
+            Ok(status) => suspicion::in_status(status),
+            // What could not be given a session was not sent.
+            Err(error) => Error::find(error).is_none() && suspicion::in_error(error),
+        };
+        if is_sign {
+            self.0.manager().core().observer.replayed();
+        }
+        is_sign
+    }
+}
+
+impl<S> Layer<S> for ReplayLayer {
+    type Service = Replay<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Replay {
+            inner: self.0.layer(inner),
+        }
+    }
+}
+
+/// A [`SessionService`] that sends a request once more when it has to: see [`ReplayLayer`].
+#[derive(Clone, Debug)]
+pub struct Replay<S> {
+    inner: SessionService<S>,
+}
+
+impl<S> Replay<S> {
+    /// Returns the service that puts sessions on requests.
+    pub fn get_ref(&self) -> &SessionService<S> {
+        &self.inner
+    }
+
+    /// Returns the service that puts sessions on requests.
+    pub fn get_mut(&mut self) -> &mut SessionService<S> {
+        &mut self.inner
+    }
+
+    /// Returns the service that puts sessions on requests.
+    pub fn into_inner(self) -> SessionService<S> {
+        self.inner
+    }
+
+    pub(crate) fn respond<R>(&mut self, request: R) -> ReplayFuture<S, R>
+    where
+        R: Outgoing + Replayable,
+        S: Service<R> + Clone,
+    {
+        let layer = ReplayLayer(self.inner.layer().clone());
+        let again = layer.is_replayable(&request);
+        let again = again
+            .then(|| request.duplicate())
+            .flatten()
+            .map(|request| Again {
+                service: self.inner.clone(),
+                layer,
+                request,
+            });
+        ReplayFuture {
+            current: Some(self.inner.respond(request)),
+            again,
+        }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Replay<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S::Error: Into<BoxError>,
+    ReqBody: Clone,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ReplayFuture<S, Request<ReqBody>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        self.respond(request)
+    }
+}
+
+/// A request that can be sent twice, perhaps.
+pub(crate) trait Replayable: Sized {
+    fn duplicate(&self) -> Option<Self>;
+}
+
+impl<B: Clone> Replayable for Request<B> {
+    fn duplicate(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+pin_project! {
+    /// The response of a [`Replay`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ReplayFuture<S, R>
+    where
+        S: Service<R>,
+    {
+        // None between the two sendings: the first may hold a permit that the second needs.
+        #[pin]
+        current: Option<ResponseFuture<S, R>>,
+        again: Option<Again<S, R>>,
+    }
+}
+
+struct Again<S, R> {
+    service: SessionService<S>,
+    layer: ReplayLayer,
+    request: R,
+}
+
+impl<S, R> Future for ReplayFuture<S, R>
+where
+    S: Service<R> + Clone,
+    S::Response: Incoming,
+    S::Error: Into<BoxError>,
+    R: Outgoing,
+{
+    type Output = Result<S::Response, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let Some(current) = this.current.as_mut().as_pin_mut() else {
+                let again = this.again.as_mut().expect("not polled after it was ready");
+                ready!(again.service.get_mut().poll_ready(cx)).map_err(Into::into)?;
+                let again = this.again.take().expect("it was there just now");
+                let Again {
+                    mut service,
+                    request,
+                    ..
+                } = again;
+                this.current.set(Some(service.respond(request)));
+                continue;
+            };
+            let response = ready!(current.poll(cx));
+            let outcome = match &response {
+                Ok(response) => Ok(response.status()),
+                Err(error) => Err(&**error as &(dyn StdError + 'static)),
+            };
+            let is_sign = |again: &Again<S, R>| again.layer.is_sign(outcome);
+            if !this.again.as_ref().is_some_and(is_sign) {
+                return Poll::Ready(response);
+            }
+            this.current.set(None);
+        }
+    }
+}
+
+impl<S: Service<R>, R> fmt::Debug for ReplayFuture<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayFuture")
+            .field("current", &self.current)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! What an answer says about the session that its request was sent with.
+//!
+//! The server's own answer does not say whether a session applied. With [`SessionLayer::with_proof`](crate::SessionLayer::with_proof) each
+//! response carries a [`Proof`] in its extensions, so that who moves money can look before he believes.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), sipher_session::BoxError> {
+//! # use sipher_session::{api::{Bytes, Transport}, testing::{FakeSipher, TestClock, Tier}};
+//! use sipher_session::{Proof, SessionLayer, SessionManager};
+//! use tower::{Layer, ServiceExt};
+//!
+//! # let sipher = FakeSipher::new();
+//! # let sessions = SessionManager::builder()
+//! #     .api_key(sipher.api_key(Tier::Pro)).transport(Transport::new(sipher.clone())).clock(TestClock::new()).build()?;
+//! # let client = sipher;
+//! # let request = http::Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//! #     .body(http_body_util::Full::<Bytes>::from("{}"))?;
+//! let service = SessionLayer::new(sessions).with_proof().layer(client);
+//! let response = service.oneshot(request).await?;
+//! match response.extensions().get::<Proof>() {
+//!     Some(Proof::Session { doubt: None, .. }) => {} // its defaults applied, as far as a client can know
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok(()) }
+//! ```
+
+use std::time::Duration;
+
+use super::{
+    core::Core,
+    session::{LiveSession, SessionRef},
+};
+
+/// Says, in the extensions of a response, which session its request was sent with.
+///
+/// Responses of requests that are none of this crate's business (another origin, public paths, session calls) bear none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// It was sent with a session of this crate's.
+    #[non_exhaustive]
+    Session {
+        /// The session.
+        session: SessionRef,
+        /// How old it was when the head of the response was there.
+        age: Duration,
+        /// How much of its life was left then: the server looked it up before.
+        left: Duration,
+        /// What speaks against that its defaults applied.
+        doubt: Option<Doubt>,
+    },
+    /// It was sent with a session id of its own, which was left as it was.
+    OwnSession,
+    /// It was sent without a session, because it or [`OnNoSession`](crate::OnNoSession) said so: the server's own
+    /// defaults applied.
+    Without,
+}
+
+/// Why a session that was good when its request was sent may not have been when the server looked it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doubt {
+    /// The answer came after the session's end. What held the request up is below the layer.
+    Late,
+    /// The server has been found to have lost the session while the request was under way.
+    Lost,
+    /// There was a sign of trouble while the request was under way, and it is not known yet what became of the session.
+    Suspect,
+}
+
+impl Proof {
+    pub(super) fn of(session: &LiveSession, core: &Core) -> Self {
+        let now = core.now();
+        let left = session.life.left(now);
+        let doubt = if session.is_lost() {
+            Some(Doubt::Lost)
+        } else if left.is_zero() {
+            Some(Doubt::Late)
+        } else {
+            let suspect = session.is_suspect(core.suspicion.signs());
+            suspect.then_some(Doubt::Suspect)
+        };
+        Self::Session {
+            session: session.reference(),
+            age: now.since(session.life.born()),
+            left,
+            doubt,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What a response says about the session that its request was sent with.
+
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
+use sipher_session::{
+    Doubt, Event, NoSession, OnNoSession, Proof, SessionLayer, SessionManager, SessionService,
+    api::Bytes,
+    testing::{FakeBody, FakeSipher, Fault, Target, What},
+};
+use tower::{Layer, ServiceExt};
+
+use crate::support::{Call, SECOND, Setup, generate, pass};
+
+fn proving(setup: &Setup, manager: &SessionManager) -> SessionService<FakeSipher> {
+    SessionLayer::new(manager.clone())
+        .with_proof()
+        .layer(setup.sipher.clone())
+}
+
+async fn send(setup: &Setup, manager: &SessionManager, request: Call) -> Response<FakeBody> {
+    proving(setup, manager).oneshot(request).await.unwrap()
+}
+
+fn proof(response: &Response<FakeBody>) -> Option<Proof> {
+    response.extensions().get().copied()
+}
+
+fn doubt(response: &Response<FakeBody>) -> Option<Doubt> {
+    match proof(response) {
+        Some(Proof::Session { doubt, .. }) => doubt,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_names_the_session_its_age_and_what_is_left_of_it() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let session = manager.session().await.unwrap();
+    pass(100.0).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+    let response = send(&setup, &manager, generate()).await;
+    let Some(Proof::Session {
+        session: sent_with,
+        age,
+        left,
+        doubt,
+        ..
+    }) = proof(&response)
+    else {
+        panic!("{response:?}");
+    };
+    assert_eq!(sent_with.generation, session.generation());
+    assert_eq!(sent_with.fingerprint, session.id().fingerprint());
+    assert_eq!(
+        (age, left),
+        (120 * SECOND, 3_480 * SECOND),
+        "when the answer was there"
+    );
+    assert_eq!(doubt, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_unless_it_was_asked_for() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let response = setup.call(&manager).await.unwrap();
+    assert_eq!(proof(&response), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_without_a_session_says_so_and_what_is_not_ours_says_nothing() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .on_no_session(OnNoSession::SendWithout)
+        .build()
+        .unwrap();
+    let session = manager.session().await.unwrap();
+    let mut own = generate();
+    let id = HeaderValue::from_str(session.id().as_str()).unwrap();
+    own.headers_mut().insert("x-session-id", id);
+    assert_eq!(
+        proof(&send(&setup, &manager, own).await),
+        Some(Proof::OwnSession)
+    );
+    let mut without = generate();
+    without.extensions_mut().insert(NoSession);
+    assert_eq!(
+        proof(&send(&setup, &manager, without).await),
+        Some(Proof::Without)
+    );
+    for foreign in [
+        "https://elsewhere.example/v1/scan",
+        "https://sipher.sip-protocol.org/v1/health",
+    ] {
+        let request = Request::get(foreign)
+            .body(Full::<Bytes>::default())
+            .unwrap();
+        assert_eq!(
+            proof(&send(&setup, &manager, request).await),
+            None,
+            "{foreign}"
+        );
+    }
+    manager.invalidate(session.generation());
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(400)).on(Target::Create));
+    assert_eq!(
+        proof(&send(&setup, &manager, generate()).await),
+        Some(Proof::Without)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_after_the_end_of_its_session_is_late() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    let mut events = manager.events();
+    manager.session().await.unwrap();
+    for (held_up, late) in [(10, None), (60, Some(Doubt::Late)), (70, Some(Doubt::Late))] {
+        manager.session().await.unwrap();
+        let delay = What::Delay(held_up * SECOND);
+        setup.sipher.fault(Fault::new(delay).on(Target::Others));
+        let response = send(&setup, &manager, generate()).await;
+        assert_eq!(doubt(&response), late, "{held_up}");
+    }
+    assert_eq!(manager.stats().late_answers, 2);
+    let late = std::iter::from_fn(|| events.try_recv())
+        .filter(|event| matches!(event, Event::Late { .. }));
+    assert_eq!(late.count(), 2, "of two sessions");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_late_also_where_nobody_asked_for_a_proof_and_is_told_once_a_session() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    let mut events = manager.events();
+    manager.session().await.unwrap();
+    let delay = Fault::new(What::Delay(70 * SECOND))
+        .on(Target::Others)
+        .times(3);
+    setup.sipher.fault(delay);
+    let call = || setup.call(&manager);
+    let (one, two, three) = tokio::join!(call(), call(), call());
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(manager.stats().late_answers, 3);
+    let late = std::iter::from_fn(|| events.try_recv())
+        .filter(|event| matches!(event, Event::Late { .. }));
+    assert_eq!(late.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_of_trouble_while_it_was_under_way_puts_an_answer_in_doubt() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Others));
+    let slow = tokio::spawn(proving(&setup, &manager).oneshot(generate()));
+    pass(1.0).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    setup.call(&manager).await.unwrap();
+    let response = slow.await.unwrap().unwrap();
+    assert_eq!(doubt(&response), Some(Doubt::Suspect));
+    let response = send(&setup, &manager, generate()).await;
+    assert_eq!(doubt(&response), None, "it has been asked about");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_a_session_that_was_found_lost_meanwhile_says_so() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup.sipher.restart();
+    setup
+        .sipher
+        .fault(Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Others));
+    let slow = tokio::spawn(proving(&setup, &manager).oneshot(generate()));
+    pass(1.0).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::Others));
+    drop(setup.call(&manager).await);
+    setup.call(&manager).await.unwrap();
+    let response = slow.await.unwrap().unwrap();
+    assert_eq!(doubt(&response), Some(Doubt::Lost));
+}

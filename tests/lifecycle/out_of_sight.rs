@@ -1,0 +1,126 @@
+//! Sessions that may have gone without a sign: after a long idle, and after the clocks have moved apart.
+
+use std::time::Duration;
+
+use sipher_session::{Event, testing::Operation};
+use tokio::time::Instant;
+
+use crate::support::{SECOND, Setup, pass};
+
+const MINUTE: f64 = 60.0;
+
+fn gets(setup: &Setup) -> usize {
+    setup.sipher.count(Operation::Get)
+}
+
+/// One call, which nobody is to wait for, and then time for what it started in the background.
+#[allow(clippy::disallowed_methods)] // virtual time
+async fn call(setup: &Setup, manager: &sipher_session::SessionManager) {
+    let start = Instant::now();
+    setup.call(manager).await.unwrap();
+    assert!(start.elapsed().is_zero(), "it waits");
+    pass(1.0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_idle_for_a_quarter_of_its_life_is_asked_about_once() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    call(&setup, &manager).await;
+    pass(14.9 * MINUTE).await;
+    call(&setup, &manager).await;
+    assert_eq!(gets(&setup), 0, "not idle for long");
+    pass(15.0 * MINUTE).await;
+    for _ in 0..5 {
+        call(&setup, &manager).await;
+        assert_eq!(gets(&setup), 1);
+    }
+    assert_eq!(setup.creates(), 1);
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_during_a_long_idle_costs_one_request_and_is_told() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut events = manager.events();
+    call(&setup, &manager).await;
+    pass(20.0 * MINUTE).await;
+    setup.sipher.restart();
+    call(&setup, &manager).await;
+    assert_ne!(
+        setup.last_chain().as_deref(),
+        Some("near"),
+        "no call could tell"
+    );
+    for _ in 0..10 {
+        call(&setup, &manager).await;
+        assert_eq!(setup.last_chain().as_deref(), Some("near"));
+    }
+    let lost = std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
+        Event::Lost {
+            unknown_for,
+            requests,
+            ..
+        } => Some((unknown_for.as_secs(), requests)),
+        _ => None,
+    });
+    let (span, requests) = lost.expect("an event");
+    assert_eq!(requests, 2, "it, and the one that the session was made for");
+    assert!((20 * 60..=20 * 60 + 2).contains(&span), "{span}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_after_a_long_idle_that_could_not_be_made_is_made_up_for() {
+    let setup = Setup::new();
+    let manager = setup.builder().call_budget(1, 2).build().unwrap();
+    call(&setup, &manager).await;
+    pass(16.0 * MINUTE).await;
+    // The budget is used up by other keys.
+    for key in ["other-1", "other-2"] {
+        setup
+            .sipher
+            .accept_key(key, sipher_session::testing::Tier::Pro);
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-api-key", key.parse().unwrap());
+        manager
+            .apply(&mut headers)
+            .await
+            .unwrap()
+            .unwrap()
+            .complete();
+    }
+    call(&setup, &manager).await;
+    assert_eq!(gets(&setup), 0, "no call left");
+    pass(3.0 * MINUTE).await;
+    call(&setup, &manager).await;
+    assert_eq!(gets(&setup), 1, "the session is still out of sight");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_slept_asks_about_the_session_that_it_wakes_up_with() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    call(&setup, &manager).await;
+    setup.clock.suspend(29 * SECOND);
+    call(&setup, &manager).await;
+    assert_eq!(gets(&setup), 0, "no more than a clock that is kept in step");
+    setup.clock.suspend(5 * 60 * SECOND);
+    setup.sipher.clock().suspend(5 * 60 * SECOND);
+    call(&setup, &manager).await;
+    call(&setup, &manager).await;
+    assert_eq!((gets(&setup), setup.creates()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_back_is_a_reason_to_ask_as_well() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    call(&setup, &manager).await;
+    setup.clock.set_back(Duration::from_secs(3_600));
+    setup.sipher.restart();
+    call(&setup, &manager).await;
+    call(&setup, &manager).await;
+    assert_eq!((gets(&setup), setup.creates()), (1, 2));
+    assert_eq!(setup.last_chain().as_deref(), Some("near"));
+}

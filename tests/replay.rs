@@ -1,0 +1,87 @@
+//! Requests of a `reqwest` client that are sent once more, as far as their bodies can be.
+
+#![allow(clippy::unwrap_used)] // helpers outside of tests
+
+use reqwest::{Body, Client, Request};
+use sipher_session::{
+    Proof, SessionLayer, SessionManager,
+    api::Transport,
+    testing::{FakeSipher, Fault, Operation, Served, Target, Tier, What},
+};
+use tower::{Layer, ServiceExt};
+
+async fn setup() -> (FakeSipher, Served, SessionManager) {
+    let sipher = FakeSipher::new();
+    let server = sipher.serve().await.unwrap();
+    let manager = SessionManager::builder()
+        .api_key(sipher.api_key(Tier::Pro))
+        .base_url(server.base_url())
+        .transport(Transport::new(sipher.clone()))
+        .build()
+        .unwrap();
+    sipher.fault(Fault::new(What::Status(503)).on(Target::Others));
+    (sipher, server, manager)
+}
+
+fn request(server: &Served, body: impl Into<Body>) -> Request {
+    let url = format!("{}/v1/stealth/generate", server.base_url());
+    let request = Client::new()
+        .post(url)
+        .header("content-type", "application/json");
+    request.body(body).build().unwrap()
+}
+
+#[tokio::test]
+async fn through_middleware() {
+    let (sipher, server, manager) = setup().await;
+    let client = reqwest_middleware::ClientBuilder::new(Client::new())
+        .with(SessionLayer::new(manager).with_proof().replay_once())
+        .build();
+    let answer = client.execute(request(&server, "{}")).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), sipher.count(Operation::Other)),
+        (200, 2)
+    );
+    assert!(matches!(
+        answer.extensions().get(),
+        Some(Proof::Session { doubt: None, .. })
+    ));
+}
+
+#[tokio::test]
+async fn through_a_tower_service() {
+    let (sipher, server, manager) = setup().await;
+    let service = SessionLayer::new(manager)
+        .replay_once()
+        .layer(Client::new());
+    let answer = service.oneshot(request(&server, "{}")).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), sipher.count(Operation::Other)),
+        (200, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_a_stream_is_sent_once() {
+    for through_middleware in [true, false] {
+        let (sipher, server, manager) = setup().await;
+        let layer = SessionLayer::new(manager).replay_once();
+        // A body that cannot be cloned.
+        let body = Body::wrap(http_body_util::Full::<bytes::Bytes>::from("{}"));
+        let request = request(&server, body);
+        let status = if through_middleware {
+            let client = reqwest_middleware::ClientBuilder::new(Client::new())
+                .with(layer)
+                .build();
+            client.execute(request).await.unwrap().status()
+        } else {
+            layer
+                .layer(Client::new())
+                .oneshot(request)
+                .await
+                .unwrap()
+                .status()
+        };
+        assert_eq!((status.as_u16(), sipher.count(Operation::Other)), (503, 1));
+    }
+}
