@@ -310,11 +310,10 @@ impl Retirement {
             .pinned
             .retain(|_, session| !session.in_flight.is_retired());
         let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| session.retire_if_idle(now);
-        let idle: Vec<_> = queue
-            .pinned
-            .extract_if(idle)
-            .map(|(_, session)| session)
-            .collect();
+        let idle = queue.pinned.extract_if(idle).map(|(_, session)| session);
+        let mut idle: Vec<_> = idle.collect();
+        // The map has no order of its own.
+        idle.sort_by_key(|session| session.generation);
         for session in idle {
             self.admit(queue, &session, RetireReason::Evicted);
         }

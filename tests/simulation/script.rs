@@ -29,6 +29,8 @@ pub(crate) struct Script {
     /// When the manager ends if it ends in the middle of everything, else when the callers have had enough.
     pub(crate) until: Duration,
     pub(crate) abrupt: bool,
+    /// Requests may be held up below the layer for longer than their sessions live.
+    pub(crate) late: bool,
     pub(crate) end: End,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) per_minute: u32,
     pub(crate) burst: u32,
     pub(crate) send_without: bool,
+    pub(crate) replays: bool,
 }
 
 /// One request.
@@ -71,6 +74,8 @@ pub(crate) enum Weather {
     RateLimit(Option<u32>),
     Burn(usize),
     Suspend(Duration),
+    ServerForward(Duration),
+    ServerBack(Duration),
     WallForward(Duration),
     WallBack(Duration),
 }
@@ -92,6 +97,7 @@ pub(crate) enum Deed {
     /// Waits until it is renewed, makes that take longer than so long, and ends its use then.
     InvalidateInRenewal(Duration),
     Delete,
+    Patch(usize),
     Warm,
 }
 
@@ -131,6 +137,11 @@ impl Script {
             .collect();
         bursts(rng, until, keys, &mut plan);
         let mut weather = weather(rng, until);
+        let late = rng.u8(..) < 25;
+        if late {
+            let held_up = (0..rng.usize(1..8)).map(|_| hold_up(rng, until));
+            weather.extend(held_up.collect::<Vec<_>>());
+        }
         let deeds = rng.usize(0..8);
         let mut hand: Vec<_> = (0..deeds).map(|_| (at(rng, until), deed(rng))).collect();
         // What is done to the manager is done to it with requests on their way.
@@ -158,6 +169,7 @@ impl Script {
             hand,
             until,
             abrupt,
+            late,
             end: match rng.u8(0..8) {
                 0..3 => End::Shutdown(deadline),
                 3 => End::Twice(deadline),
@@ -165,29 +177,6 @@ impl Script {
                 _ => End::HandleDropped,
             },
         }
-    }
-
-    /// The same with nobody waiting beside another and one session at a time. The runtime wakes those who wait for one
-    /// thing in an order of its own, and sessions that end at one moment end in no order.
-    pub(crate) fn one_by_one(mut self) -> Self {
-        let mut free_at = Duration::ZERO;
-        let mut is_free = |at: &Duration| {
-            let free = *at >= free_at;
-            if free {
-                free_at = *at + Duration::from_secs(100);
-            }
-            free
-        };
-        self.calls.retain(|(at, _)| is_free(at));
-        for (_, call) in &mut self.calls {
-            (call.key, call.defaults) = (None, None);
-        }
-        let calls = &self.calls;
-        self.hand.retain(|(at, _)| {
-            let apart = |(call, _): &(Duration, Call)| at.abs_diff(*call) > Duration::from_secs(45);
-            calls.iter().all(apart)
-        });
-        self
     }
 
     pub(crate) fn has(&self, is_meant: impl Fn(&Weather) -> bool) -> bool {
@@ -214,6 +203,7 @@ fn settings(rng: &mut Rng) -> Settings {
         per_minute: rng.u32(4..120),
         burst: rng.u32(1..60),
         send_without: rng.u8(..) < 30,
+        replays: rng.u8(..) < 40,
     }
 }
 
@@ -271,9 +261,21 @@ fn crowd(
     }
 }
 
+/// A request that is held up for longer than most sessions live, before or after the server has looked at it.
+fn hold_up(rng: &mut Rng, until: Duration) -> (Duration, Weather) {
+    let long = secs(rng, 10..600);
+    let what = if rng.bool() {
+        What::Delay(long)
+    } else {
+        What::DelayAnswer(long)
+    };
+    let (on, times) = (Target::Others, 1);
+    (at(rng, until), Weather::Fault { what, on, times })
+}
+
 /// A run has only some kinds of trouble, so that each kind also meets long quiet stretches.
 fn weather(rng: &mut Rng, until: Duration) -> Vec<(Duration, Weather)> {
-    let kinds: Vec<u8> = (0..rng.usize(0..10)).map(|_| rng.u8(0..34)).collect();
+    let kinds: Vec<u8> = (0..rng.usize(0..10)).map(|_| rng.u8(0..36)).collect();
     let mut all = Vec::new();
     for kind in kinds {
         for _ in 0..rng.usize(1..6) {
@@ -342,6 +344,8 @@ fn one(rng: &mut Rng, kind: u8) -> Weather {
             };
         }
         32 => return Weather::Suspend(secs(rng, 1..4_000)),
+        33 => return Weather::ServerForward(secs(rng, 1..400_000)),
+        34 => return Weather::ServerBack(secs(rng, 1..400_000)),
         _ if rng.bool() => return Weather::WallForward(secs(rng, 1..4_000)),
         _ => return Weather::WallBack(secs(rng, 1..400_000)),
     };
@@ -350,7 +354,7 @@ fn one(rng: &mut Rng, kind: u8) -> Weather {
 }
 
 fn deed(rng: &mut Rng) -> Hand {
-    let deed = match rng.u8(0..9) {
+    let deed = match rng.u8(0..10) {
         0 => Deed::Update(rng.usize(..)),
         1 => Deed::Replace(rng.usize(..)),
         2 => Deed::SetKey(if rng.u8(..) < 200 {
@@ -361,6 +365,7 @@ fn deed(rng: &mut Rng) -> Hand {
         3..5 => Deed::Invalidate(millis(rng, 0..5_000)),
         5..7 => Deed::Delete,
         7 => Deed::InvalidateInRenewal(millis(rng, 1..4_000)),
+        8 => Deed::Patch(rng.usize(..)),
         _ => Deed::Warm,
     };
     let gives_up_after = match deed {

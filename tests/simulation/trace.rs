@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 use sipher_session::{
-    ErrorKind,
+    ErrorKind, Proof,
     clock::{Clock, Reading},
     testing::{Operation, TestClock},
 };
@@ -37,6 +37,7 @@ pub(crate) enum Entry {
     Got {
         n: u64,
         outcome: Got,
+        proof: Option<Proof>,
     },
     /// A request leaves the client.
     Sent(Sent),
@@ -75,7 +76,8 @@ pub(crate) enum Entry {
         /// Whether it was still held.
         held: bool,
     },
-    DeletedByHand {
+    /// Deleted or changed, by who holds the manager.
+    ChangedByHand {
         id: String,
     },
     Event(String),
@@ -234,7 +236,20 @@ impl fmt::Display for Line {
                 "report: {deleted} deleted, {remaining} remain, {orphans} orphans"
             ),
             Entry::Invalidated { id, held } => write!(f, "invalidated {} held={held}", short(id)),
-            Entry::DeletedByHand { id } => write!(f, "deleted by hand {}", short(id)),
+            Entry::ChangedByHand { id } => write!(f, "changed by hand {}", short(id)),
+            Entry::Got { n, outcome, proof } => {
+                write!(f, "got {n}: {outcome:?}")?;
+                match proof {
+                    Some(Proof::Session {
+                        session,
+                        left,
+                        doubt,
+                        ..
+                    }) => write!(f, " g{} {left:?} left, {doubt:?}", session.generation),
+                    Some(proof) => write!(f, " {proof:?}"),
+                    None => Ok(()),
+                }
+            }
             other => write!(f, "{other:?}"),
         }
     }

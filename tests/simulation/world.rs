@@ -2,16 +2,19 @@
 
 use std::{
     collections::BTreeMap,
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::Value;
 use sipher_session::{
-    Error, Event, Events, NoSession, OnNoSession, SessionDefaults, SessionLayer, SessionManager,
+    BoxError, CallBudget, Error, Event, Events, NoSession, OnNoSession, Proof, SessionDefaults,
+    SessionLayer, SessionManager,
     api::Transport,
     testing::{Exchange, FakeSipher, Fault, Target, TestClock, Tier, What},
 };
@@ -24,7 +27,7 @@ use tower::{Layer, Service};
 use crate::{
     script::{self, Call, Deed, End, FREE, Hand, Script, WRONG, Weather},
     trace::{Entry, Got, Line, Partition, Trace},
-    wire::{BY_HAND, Wire},
+    wire::{BY_HAND, Seen, Wire},
 };
 
 /// Everything that is known of a run once it is over.
@@ -35,6 +38,10 @@ pub(crate) struct Run {
     /// The labels that the server's log has for the keys.
     pub(crate) labels: Vec<String>,
     pub(crate) weather: BTreeMap<String, u64>,
+    pub(crate) budget: CallBudget,
+    /// Everything that the crate has put into words.
+    pub(crate) said: Vec<String>,
+    pub(crate) keys: Vec<String>,
 }
 
 /// What the handle stands for at present, and what it is just being changed to.
@@ -50,7 +57,11 @@ struct World {
     clock: TestClock,
     desk: Arc<Mutex<Desk>>,
     numbers: Arc<Mutex<u64>>,
+    replays: bool,
+    said: Arc<Mutex<Vec<String>>>,
 }
+
+type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> + Send>>;
 
 pub(crate) fn run(script: &Script) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -88,8 +99,11 @@ async fn live(script: &Script) -> Run {
         clock,
         desk: Arc::new(Mutex::new(desk)),
         numbers: Arc::default(),
+        replays: script.settings.replays,
+        said: Arc::default(),
     };
     let manager = world.manager(script);
+    let budget = manager.call_budget();
     let mut events = manager.events();
     let mut weather = BTreeMap::new();
     let mut callers = JoinSet::new();
@@ -104,6 +118,9 @@ async fn live(script: &Script) -> Run {
         elsewhere: world.wire.elsewhere.log(),
         labels: labels.map(str::to_owned).into(),
         weather,
+        budget,
+        said: std::mem::take(&mut *world.said()),
+        keys: world.wire.keys.to_vec(),
     }
 }
 
@@ -271,23 +288,34 @@ impl World {
             elsewhere: call.elsewhere,
         });
         let answer = {
-            let mut service = SessionLayer::new(manager).layer(self.wire.clone());
+            let layer = SessionLayer::new(manager).with_proof();
             // The wire is always ready.
-            let answer = service.call(request);
+            let answer: BoxFuture = if self.replays {
+                Box::pin(layer.replay_once().layer(self.wire.clone()).call(request))
+            } else {
+                Box::pin(layer.layer(self.wire.clone()).call(request))
+            };
             if !call.elsewhere && !self.wire.has_sent(n) {
                 trace.add(Entry::Waits { n });
             }
             timeout(call.gives_up_after, answer).await
         };
+        let proof = match &answer {
+            Ok(Ok(response)) => response.extensions().get::<Proof>().copied(),
+            _ => None,
+        };
         let outcome = match answer {
             Err(_) => Got::GaveUp,
             Ok(Ok(response)) => Got::Answer(response.status().as_u16()),
             Ok(Err(error)) => match error.downcast_ref::<Error>() {
-                Some(error) => Got::Error(error.kind()),
+                Some(error) => {
+                    self.said().push(format!("{error} {error:?}"));
+                    Got::Error(error.kind())
+                }
                 None => Got::Broke,
             },
         };
-        trace.add(Entry::Got { n, outcome });
+        trace.add(Entry::Got { n, outcome, proof });
     }
 
     /// Whose session with which defaults a request that starts now may bear.
@@ -374,9 +402,18 @@ impl World {
             Deed::Delete => {
                 let session = manager.session().await?;
                 let id = session.id().as_str().to_owned();
-                self.trace().add(Entry::DeletedByHand { id });
+                self.trace().add(Entry::ChangedByHand { id });
                 let api = manager.api();
                 BY_HAND.scope((), api.delete_session(session.id())).await?;
+            }
+            Deed::Patch(which) => {
+                let session = manager.session().await?;
+                let id = session.id().as_str().to_owned();
+                self.trace().add(Entry::ChangedByHand { id });
+                let api = manager.api();
+                let defaults = script::defaults(*which);
+                let patch = api.update_session(session.id(), &defaults);
+                BY_HAND.scope((), patch).await?;
             }
             Deed::Warm => drop(manager.session().await?),
         }
@@ -426,6 +463,8 @@ impl World {
                 self.clock.suspend(*asleep);
                 sipher.clock().suspend(*asleep);
             }
+            Weather::ServerForward(by) => sipher.clock().suspend(*by),
+            Weather::ServerBack(by) => sipher.clock().set_back(*by),
             Weather::WallForward(by) => self.clock.suspend(*by),
             Weather::WallBack(by) => self.clock.set_back(*by),
         }
@@ -473,6 +512,7 @@ impl World {
                 } else {
                     manager.shutdown(deadline).await
                 };
+                self.said().push(format!("{report:?} {manager:?}"));
                 trace.add(Entry::Report {
                     deleted: report.deleted + report.already_gone,
                     remaining: report.left_to_expire + report.failed,
@@ -507,8 +547,10 @@ impl World {
 
     fn told(&self, events: &mut Events) {
         let all = std::iter::from_fn(|| events.try_recv()).map(|event| {
-            let name = format!("{event:?}");
-            let end = name.find([' ', '{']).unwrap_or(name.len());
+            let text = format!("{event:?}");
+            let end = text.find([' ', '{']).unwrap_or(text.len());
+            let name = text[..end].to_owned();
+            self.said().push(text);
             match event {
                 Event::Abandoned {
                     left_to_expire,
@@ -524,12 +566,9 @@ impl World {
                 Event::Created { session, .. } => {
                     Entry::Event(format!("Created g{}", session.generation))
                 }
-                _ => Entry::Event(name[..end].to_owned()),
+                _ => Entry::Event(name),
             }
         });
-        let mut all: Vec<_> = all.collect();
-        // Those that end together end in no order.
-        all.sort_by_key(|event| format!("{event:?}"));
         for event in all {
             self.trace().add(event);
         }
@@ -541,6 +580,10 @@ impl World {
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn said(&self) -> MutexGuard<'_, Vec<String>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn numbers(&self) -> MutexGuard<'_, u64> {

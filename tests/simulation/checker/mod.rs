@@ -3,82 +3,24 @@
 //! What the promises excuse is excused exactly where it can be told apart, and by kind of trouble for the whole run
 //! where it cannot; each excuse says so.
 
+mod known;
+mod proof;
+mod server;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
-use sipher_session::{
-    ErrorKind,
-    clock::Reading,
-    testing::{DeadReason, Exchange, Operation, SessionUse, What},
-};
+use sipher_session::{ErrorKind, Proof, clock::Reading, testing::Operation};
 
 use crate::{
-    script::{Script, Settings, Weather},
+    script::{Script, Settings},
     trace::{Entry, Got, Line, Partition, Record, Sent},
     wire,
     world::Run,
 };
-
-/// How much later than its deadline a create counts as lost.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// A session that the client knows of.
-#[derive(Clone)]
-struct Known {
-    partition: Partition,
-    born: Reading,
-    life: Duration,
-    /// How many signs of trouble there had been when the call that proved it alive was sent.
-    proved: Signs,
-    /// A check of it is under way or failed; what the manager makes of that is its own business.
-    doubted: bool,
-    out_of_use: Option<&'static str>,
-    by_hand: bool,
-    /// By the host's clock at some time, even if that was set back later.
-    over: bool,
-}
-
-impl Known {
-    fn left(&self, now: Reading) -> Duration {
-        self.life.saturating_sub(now.since(self.born))
-    }
-
-    fn hard(&self) -> Duration {
-        self.life
-            .mul_f64(0.03)
-            .clamp(Duration::from_secs(5), Duration::from_secs(60))
-    }
-}
-
-/// Signs of trouble that the client has seen.
-#[derive(Clone, Copy, Default)]
-struct Signs {
-    /// After which no session may be used unproved.
-    certain: u64,
-    /// These, and those that the manager is free to take for one.
-    possible: u64,
-}
-
-struct Asked {
-    wants: Vec<Partition>,
-    without: bool,
-    elsewhere: bool,
-    at: Reading,
-    signs: Signs,
-    sent: Option<Sent>,
-}
-
-struct Flying {
-    sent: Sent,
-    at: Reading,
-    signs: Signs,
-    /// Its partition's session has been invalidated since: another may begin.
-    fenced: bool,
-    /// And what it brings is not to be used.
-    barred: bool,
-}
+use known::{Asked, Flying, GRACE, Known, Signs};
 
 pub(crate) struct Checker<'a> {
     script: &'a Script,
@@ -89,8 +31,9 @@ pub(crate) struct Checker<'a> {
     /// Which session the last request of a partition bore.
     last: Vec<(Partition, String)>,
     signs: Signs,
-    /// When the bucket of the published bound would be full again.
-    full_at: Duration,
+    /// When the manager made its session calls.
+    calls: Vec<Duration>,
+    last_calls: Vec<(Partition, Reading)>,
     shutdown: bool,
     /// The shutdown takes the sessions in a task of its own, after those who were to run already at that moment.
     shutdown_at: Duration,
@@ -98,9 +41,13 @@ pub(crate) struct Checker<'a> {
     creates: usize,
     accounted: Option<u64>,
     suspensions: Vec<usize>,
+    server_jumped: bool,
     handled: HashMap<u64, (usize, usize)>,
     failures: Vec<String>,
 }
+
+/// The least time between two session calls of one partition.
+const FLOOR: Duration = Duration::from_millis(200);
 
 /// Returns what is wrong with a run.
 pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
@@ -112,19 +59,23 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         flying: HashMap::new(),
         last: Vec::new(),
         signs: Signs::default(),
-        full_at: Duration::ZERO,
+        calls: Vec::new(),
+        last_calls: Vec::new(),
         shutdown: false,
         shutdown_at: Duration::MAX,
         calm: None,
         creates: 0,
         accounted: None,
         suspensions: Vec::new(),
+        server_jumped: false,
         handled: HashMap::new(),
         failures: Vec::new(),
     };
     for (at, line) in run.lines.iter().enumerate() {
         checker.line(at, line);
     }
+    checker.budget(run);
+    checker.secrets(run);
     checker.server(run);
     checker.end(run);
     checker.failures
@@ -151,6 +102,8 @@ impl Checker<'_> {
                     at,
                     signs: self.signs,
                     sent: None,
+                    met_sign: false,
+                    proof: None,
                 };
                 self.asked.insert(*n, asked);
             }
@@ -192,6 +145,7 @@ impl Checker<'_> {
                 }
             }
             Entry::Changed { from, to } => {
+                self.follow(from, to);
                 for known in self.known.values_mut() {
                     let key = from.key != to.key && known.partition.key == from.key;
                     let defaults =
@@ -202,9 +156,12 @@ impl Checker<'_> {
                 }
             }
             Entry::Invalidated { id, held } => self.out_of_use(id, *held, false),
-            Entry::DeletedByHand { id } => self.out_of_use(id, false, true),
+            Entry::ChangedByHand { id } => self.out_of_use(id, false, true),
             Entry::Weather(weather) if weather.starts_with("Suspend") => {
                 self.suspensions.push(index);
+            }
+            Entry::Weather(weather) if weather.starts_with("Server") => {
+                self.server_jumped = true;
             }
             // Written down just before it is turned.
             Entry::Weather(weather) if weather.starts_with("WallBack") => {
@@ -217,7 +174,7 @@ impl Checker<'_> {
                 self.shutdown_at = at.monotonic;
             }
             Entry::Calm { n } => self.calm = Some(*n),
-            Entry::Got { n, outcome } => self.got(*n, *outcome),
+            Entry::Got { n, outcome, proof } => self.got(*n, *outcome, *proof, at),
             Entry::Report {
                 remaining, orphans, ..
             }
@@ -244,6 +201,36 @@ impl Checker<'_> {
         // What a caller meets with a client of his own is not seen, though a sign it is.
         self.signs.certain += u64::from(!flying.sent.by_hand);
         self.signs.possible += 1;
+        if let Some(asked) = flying.sent.n.and_then(|n| self.asked.get_mut(&n)) {
+            asked.met_sign = true;
+            // What is sent after it is looked at anew.
+            asked.signs = self.signs;
+        }
+    }
+
+    /// A request that is sent once more after a change may be sent as the change has it.
+    fn follow(&mut self, from: &Partition, to: &Partition) {
+        let unanswered = self
+            .asked
+            .values_mut()
+            .filter(|asked| asked.proof.is_none());
+        for asked in unanswered.filter(|_| self.settings.replays) {
+            let changed = asked.wants.iter().map(|wants| Partition {
+                key: if wants.key == from.key {
+                    to.key
+                } else {
+                    wants.key
+                },
+                defaults: if wants.defaults == from.defaults {
+                    &to.defaults
+                } else {
+                    &wants.defaults
+                }
+                .clone(),
+            });
+            let changed: Vec<_> = changed.collect();
+            asked.wants.extend(changed);
+        }
     }
 
     fn out_of_use(&mut self, id: &str, held: bool, by_hand: bool) {
@@ -265,12 +252,14 @@ impl Checker<'_> {
         match sent.operation {
             Operation::Other => self.wrapped(sent, at),
             operation => {
-                self.budget(sent, at);
+                if !sent.by_hand {
+                    self.calls.push(at.monotonic);
+                    self.floor(sent, at);
+                }
                 if operation == Operation::Create {
                     self.create(sent, at);
                 }
                 if let Some(known) = sent.id.as_ref().and_then(|id| self.known.get_mut(id)) {
-                    known.doubted = true;
                     if operation == Operation::Delete {
                         known.out_of_use.get_or_insert("I1: deleted");
                     }
@@ -292,7 +281,8 @@ impl Checker<'_> {
         let Some((n, asked)) = sent.n.and_then(|n| Some((n, self.asked.get_mut(&n)?))) else {
             return self.fails(format!("a request that nobody made: {sent:?}"));
         };
-        if asked.sent.replace(sent.clone()).is_some() {
+        let may_be_sent_again = self.settings.replays && std::mem::take(&mut asked.met_sign);
+        if asked.sent.replace(sent.clone()).is_some() && !may_be_sent_again {
             return self.fails(format!("request {n} was sent twice"));
         }
         let mut wrong = Vec::new();
@@ -356,15 +346,55 @@ impl Checker<'_> {
         }
     }
 
-    /// I8: the token bucket that the published bound describes.
-    fn budget(&mut self, sent: &Sent, at: Reading) {
-        if sent.by_hand {
-            return;
+    /// I8: nor are two calls of one partition closer than this, whatever came of the first.
+    fn floor(&mut self, sent: &Sent, at: Reading) {
+        let known = sent.id.as_ref().and_then(|id| self.known.get(id));
+        let partition = match (known, sent.key, &sent.defaults) {
+            (Some(known), ..) => known.partition.clone(),
+            (None, Some(key), Some(defaults)) => Partition {
+                key,
+                defaults: defaults.clone(),
+            },
+            _ => return,
+        };
+        let before = self.last_calls.iter_mut().find(|(of, _)| *of == partition);
+        let apart = match before {
+            Some((_, last)) => at.since(std::mem::replace(last, at)),
+            None => {
+                self.last_calls.push((partition, at));
+                return;
+            }
+        };
+        if apart < FLOOR {
+            self.fails(format!(
+                "I8: call {} is {apart:?} after the one before",
+                sent.wire
+            ));
         }
-        let interval = Duration::from_secs(60) / self.settings.per_minute;
-        self.full_at = self.full_at.max(at.monotonic) + interval;
-        if self.full_at.saturating_sub(at.monotonic) > interval * self.settings.burst {
-            self.fails(format!("I8: call {} is over the budget", sent.wire));
+    }
+
+    /// I5: no key and no id in anything that the crate has put into words.
+    fn secrets(&mut self, run: &Run) {
+        let ids = self.known.keys().map(|id| &id[id.len() - 32..]);
+        let keys = run.keys.iter().map(String::as_str);
+        let secrets: Vec<_> = ids.chain(keys).collect();
+        let shows = |said: &&String| secrets.iter().any(|secret| said.contains(secret));
+        if let Some(said) = run.said.iter().find(shows) {
+            self.failures.push(format!("I5: {said}"));
+        }
+    }
+
+    /// I8: no span of time holds more calls than the published formula says.
+    fn budget(&mut self, run: &Run) {
+        for (first, start) in self.calls.iter().enumerate() {
+            for (last, end) in self.calls.iter().enumerate().skip(first) {
+                let (calls, span) = (last - first + 1, end.saturating_sub(*start));
+                let bound = run.budget.bound(span);
+                if calls as u64 > bound {
+                    let text = format!("I8: {calls} calls in {span:?}, of {bound} allowed");
+                    return self.failures.push(text);
+                }
+            }
         }
     }
 
@@ -399,6 +429,15 @@ impl Checker<'_> {
         if (502..=504).contains(&status) {
             self.sign(Some(&flying));
         }
+        if flying.sent.operation == Operation::Get && matches!(status, 200 | 404) {
+            // Unless it says that all is well.
+            let known = flying
+                .sent
+                .id
+                .as_ref()
+                .and_then(|id| self.known.get_mut(id));
+            known.into_iter().for_each(|known| known.doubted = true);
+        }
         let Some(record) = record else { return };
         match (flying.sent.operation, status) {
             (Operation::Create, 201) => {
@@ -431,9 +470,10 @@ impl Checker<'_> {
         }
     }
 
-    fn got(&mut self, n: u64, outcome: Got) {
+    fn got(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
+        self.proof(n, outcome, proof, at);
         let asked = &self.asked[&n];
-        let sent = asked.sent.is_some();
+        let sent = asked.sent.is_some() && !(self.settings.replays && asked.met_sign);
         match outcome {
             Got::Error(kind) if sent => {
                 self.fails(format!("I6: request {n} was sent and failed with {kind:?}"));
@@ -457,108 +497,6 @@ impl Checker<'_> {
             }
             _ if self.calm == Some(n) => self.fails(format!("I9: request {n}: {outcome:?}")),
             _ => {}
-        }
-    }
-
-    /// I1, as the server saw it: every session that was used was what its request wanted.
-    fn server(&mut self, run: &Run) {
-        let mut wrong = Vec::new();
-        for exchange in &run.log {
-            let Some(n) = wire::number(&exchange.path) else {
-                continue;
-            };
-            let asked = &self.asked[&n];
-            match &exchange.session {
-                SessionUse::Live { defaults, .. } => {
-                    let right = asked.wants.iter().any(|wants| {
-                        wants.defaults == *defaults
-                            && exchange.key.as_ref() == run.labels.get(wants.key)
-                    });
-                    if !right {
-                        wrong.push(format!("I1: {exchange} has {defaults}"));
-                    }
-                }
-                SessionUse::Dead { id, why } if !self.is_excused(n, id, *why) => {
-                    wrong.push(format!("I1: {exchange}"));
-                }
-                _ => {}
-            }
-        }
-        for exchange in &run.elsewhere {
-            if exchange.key.is_some() || exchange.session != SessionUse::None {
-                wrong.push(format!("I4: {exchange}"));
-            }
-        }
-        self.failures.extend(wrong);
-    }
-
-    /// Whether the server lost the session, so that only a sign could have told; that of signs is checked on the wire.
-    fn is_excused(&self, n: u64, id: &str, why: DeadReason) -> bool {
-        let script = self.script;
-        match why {
-            DeadReason::Forgotten => script.has(|weather| matches!(weather, Weather::Restart)),
-            DeadReason::Evicted => {
-                script.has(|weather| matches!(weather, Weather::Evict(_) | Weather::Capacity(_)))
-            }
-            // A replica that restarted, or had no room, and whose store was emptied.
-            DeadReason::Unknown => script.replicas > 1,
-            DeadReason::Expired => {
-                // A suspension after the wall clock was set back is seen by neither clock.
-                let unseen = script.has(|weather| matches!(weather, Weather::Suspend(_)))
-                    && script.has(|weather| matches!(weather, Weather::WallBack(_)));
-                let asleep = self.handled.get(&n).is_some_and(|(from, to)| {
-                    let mut asleep = self.suspensions.iter();
-                    asleep.any(|at| from < at && at < to)
-                });
-                unseen
-                    || asleep
-                    || script.has(|weather| {
-                        matches!(
-                            weather,
-                            Weather::Fault {
-                                what: What::ExpireEarly(_),
-                                ..
-                            }
-                        )
-                    })
-            }
-            DeadReason::Deleted => self.known.get(id).is_some_and(|known| known.by_hand),
-            _ => false,
-        }
-    }
-
-    /// I3: what is alive at the end is accounted for.
-    fn end(&mut self, run: &Run) {
-        // A stale replica writes sessions back that were deleted.
-        if self.script.replicas > 1 {
-            return;
-        }
-        let alive = run.lines.iter().find_map(|line| match &line.what {
-            Entry::Alive { known, total } => Some((line.at, known, *total)),
-            _ => None,
-        });
-        let Some((at, known, total)) = alive else {
-            return self.fails("the run has no end".to_owned());
-        };
-        let over: HashSet<_> = known
-            .iter()
-            .filter(|id| {
-                self.known
-                    .get(*id)
-                    .is_some_and(|known| known.over || known.left(at).is_zero())
-            })
-            .collect();
-        // A network that delivers twice makes sessions that no client can know.
-        let creates = |exchange: &&Exchange| exchange.operation == Operation::Create;
-        let doubled = run.log.iter().filter(creates).count() - self.creates;
-        let unaccounted = (total - over.len()).saturating_sub(doubled) as u64;
-        let accounted = self.accounted.unwrap_or_default();
-        if unaccounted > accounted {
-            self.fails(format!(
-                "I3: {total} sessions live, of which {} over by the host's clock and up to {doubled} doubled; \
-                 only {accounted} are accounted for",
-                over.len()
-            ));
         }
     }
 }

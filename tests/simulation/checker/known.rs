@@ -1,0 +1,69 @@
+//! What the client is known to know.
+
+use std::time::Duration;
+
+use sipher_session::{Proof, clock::Reading};
+
+use crate::trace::{Partition, Sent};
+
+/// How much later than its deadline a create counts as lost.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+
+/// A session that the client knows of.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) partition: Partition,
+    pub(super) born: Reading,
+    pub(super) life: Duration,
+    /// How many signs of trouble there had been when the call that proved it alive was sent.
+    pub(super) proved: Signs,
+    /// The server does not know it, or not as it was made, and has said so.
+    pub(super) doubted: bool,
+    pub(super) out_of_use: Option<&'static str>,
+    pub(super) by_hand: bool,
+    /// By the host's clock at some time, even if that was set back later.
+    pub(super) over: bool,
+}
+
+impl Known {
+    pub(super) fn left(&self, now: Reading) -> Duration {
+        self.life.saturating_sub(now.since(self.born))
+    }
+
+    pub(super) fn hard(&self) -> Duration {
+        self.life
+            .mul_f64(0.03)
+            .clamp(Duration::from_secs(5), Duration::from_secs(60))
+    }
+}
+
+/// Signs of trouble that the client has seen.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Signs {
+    /// After which no session may be used unproved.
+    pub(super) certain: u64,
+    /// These, and those that the manager is free to take for one.
+    pub(super) possible: u64,
+}
+
+pub(super) struct Asked {
+    pub(super) wants: Vec<Partition>,
+    pub(super) without: bool,
+    pub(super) elsewhere: bool,
+    pub(super) at: Reading,
+    pub(super) signs: Signs,
+    pub(super) sent: Option<Sent>,
+    /// What came of its sending was a sign, and so it may be sent once more.
+    pub(super) met_sign: bool,
+    pub(super) proof: Option<Proof>,
+}
+
+pub(super) struct Flying {
+    pub(super) sent: Sent,
+    pub(super) at: Reading,
+    pub(super) signs: Signs,
+    /// Its partition's session has been invalidated since: another may begin.
+    pub(super) fenced: bool,
+    /// And what it brings is not to be used.
+    pub(super) barred: bool,
+}

@@ -1,0 +1,57 @@
+//! What responses say of the sessions that their requests were sent with.
+
+use sipher_session::{Doubt, Proof, SessionId, clock::Reading};
+
+use super::Checker;
+use crate::trace::Got;
+
+impl Checker<'_> {
+    /// A response names the session that was sent, and is late exactly if it came after the session's end.
+    pub(super) fn proof(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
+        let Some(asked) = self.asked.get_mut(&n) else {
+            return;
+        };
+        asked.proof = proof;
+        let sent = asked.sent.as_ref().and_then(|sent| sent.id.clone());
+        let right = match (outcome, sent, proof) {
+            (
+                Got::Answer(_),
+                Some(id),
+                Some(Proof::Session {
+                    session,
+                    age,
+                    left,
+                    doubt,
+                    ..
+                }),
+            ) => {
+                let Some(known) = self.known.get(&id) else {
+                    return;
+                };
+                let fingerprint = SessionId::parse(&id).map(|id| id.fingerprint());
+                let late = known.left(at).is_zero();
+                fingerprint == Some(session.fingerprint)
+                    && (age, left) == (at.since(known.born), known.left(at))
+                    && (late || doubt != Some(Doubt::Late))
+                    && (!late || doubt.is_some())
+            }
+            (Got::Answer(_), None, Some(Proof::Without)) => true,
+            (Got::Answer(_), None, None) => self.asked[&n].elsewhere,
+            (Got::Answer(_), ..) => false,
+            (_, _, proof) => proof.is_none(),
+        };
+        if !right {
+            self.fails(format!("request {n}: {outcome:?} proves {proof:?}"));
+        }
+    }
+
+    /// What the server looked up after the end of a session is late, and so is in doubt.
+    pub(super) fn is_told_late(&self, n: u64) -> bool {
+        match self.asked[&n].proof {
+            Some(Proof::Session { doubt, .. }) => doubt.is_some(),
+            // Nobody took the answer.
+            None => true,
+            Some(_) => false,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What the server made of it.
+
+use std::collections::HashSet;
+
+use sipher_session::testing::{DeadReason, Exchange, Operation, SessionUse, What};
+
+use super::Checker;
+use crate::{script::Weather, trace::Entry, wire, world::Run};
+
+impl Checker<'_> {
+    /// I1, as the server saw it: every session that was used was what its request wanted.
+    pub(super) fn server(&mut self, run: &Run) {
+        let mut wrong = Vec::new();
+        for exchange in &run.log {
+            let Some(n) = wire::number(&exchange.path) else {
+                continue;
+            };
+            let asked = &self.asked[&n];
+            match &exchange.session {
+                SessionUse::Live { id, defaults } => {
+                    let right = asked.wants.iter().any(|wants| {
+                        wants.defaults == *defaults
+                            && exchange.key.as_ref() == run.labels.get(wants.key)
+                    });
+                    let by_hand = self.known.get(id).is_some_and(|known| known.by_hand);
+                    if !right && !by_hand {
+                        wrong.push(format!("I1: {exchange} has {defaults}"));
+                    }
+                }
+                SessionUse::Dead { id, why } if !self.is_excused(n, id, *why) => {
+                    wrong.push(format!("I1: {exchange}"));
+                }
+                _ => {}
+            }
+        }
+        for exchange in &run.elsewhere {
+            if exchange.key.is_some() || exchange.session != SessionUse::None {
+                wrong.push(format!("I4: {exchange}"));
+            }
+        }
+        self.failures.extend(wrong);
+    }
+
+    /// Whether the server lost the session, so that only a sign could have told; that of signs is checked on the wire.
+    fn is_excused(&self, n: u64, id: &str, why: DeadReason) -> bool {
+        let script = self.script;
+        match why {
+            DeadReason::Forgotten => script.has(|weather| matches!(weather, Weather::Restart)),
+            DeadReason::Evicted => {
+                script.has(|weather| matches!(weather, Weather::Evict(_) | Weather::Capacity(_)))
+            }
+            // A replica that restarted, or had no room, and whose store was emptied.
+            DeadReason::Unknown => script.replicas > 1,
+            DeadReason::Expired => {
+                // A suspension after the wall clock was set back is seen by neither clock.
+                let unseen = script.has(|weather| matches!(weather, Weather::Suspend(_)))
+                    && script.has(|weather| matches!(weather, Weather::WallBack(_)));
+                let asleep = self.handled.get(&n).is_some_and(|(from, to)| {
+                    let mut asleep = self.suspensions.iter();
+                    asleep.any(|at| from < at && at < to)
+                });
+                unseen
+                    || asleep
+                    || self.server_jumped
+                    || (script.late && self.is_told_late(n))
+                    || script.has(|weather| {
+                        matches!(
+                            weather,
+                            Weather::Fault {
+                                what: What::ExpireEarly(_),
+                                ..
+                            }
+                        )
+                    })
+            }
+            DeadReason::Deleted => self.known.get(id).is_some_and(|known| known.by_hand),
+            _ => false,
+        }
+    }
+
+    /// I3: what is alive at the end is accounted for.
+    pub(super) fn end(&mut self, run: &Run) {
+        // A stale replica writes sessions back that were deleted.
+        if self.script.replicas > 1 {
+            return;
+        }
+        let alive = run.lines.iter().find_map(|line| match &line.what {
+            Entry::Alive { known, total } => Some((line.at, known, *total)),
+            _ => None,
+        });
+        let Some((at, known, total)) = alive else {
+            return self.fails("the run has no end".to_owned());
+        };
+        let over: HashSet<_> = known
+            .iter()
+            .filter(|id| {
+                self.known
+                    .get(*id)
+                    .is_some_and(|known| known.over || known.left(at).is_zero())
+            })
+            .collect();
+        // A network that delivers twice makes sessions that no client can know.
+        let creates = |exchange: &&Exchange| exchange.operation == Operation::Create;
+        let doubled = run.log.iter().filter(creates).count() - self.creates;
+        let unaccounted = (total - over.len()).saturating_sub(doubled) as u64;
+        let accounted = self.accounted.unwrap_or_default();
+        if unaccounted > accounted {
+            self.fails(format!(
+                "I3: {total} sessions live, of which {} over by the host's clock and up to {doubled} doubled; \
+                 only {accounted} are accounted for",
+                over.len()
+            ));
+        }
+    }
+}
