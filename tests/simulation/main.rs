@@ -12,9 +12,12 @@
 // Virtual time is read here, and a run that cannot be set up is a failure.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod caller;
 mod checker;
+mod owner;
 mod script;
 mod trace;
+mod weather;
 mod wire;
 mod world;
 

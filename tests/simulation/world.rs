@@ -2,32 +2,26 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
 use serde_json::Value;
 use sipher_session::{
-    BoxError, CallBudget, Error, Event, Events, NoSession, OnNoSession, Proof, SessionDefaults,
-    SessionLayer, SessionManager,
+    CallBudget, Event, Events, OnNoSession, SessionDefaults, SessionManager,
     api::Transport,
-    testing::{Exchange, FakeSipher, Fault, Target, TestClock, Tier, What},
+    testing::{Exchange, FakeSipher, TestClock, Tier},
 };
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tower::{Layer, Service};
+use tower::Service;
 
 use crate::{
-    script::{self, Call, Deed, End, FREE, Hand, Script, WRONG, Weather},
-    trace::{Entry, Got, Line, Partition, Trace},
-    wire::{BY_HAND, Seen, Wire},
+    script::{self, Call, End, FREE, Script, WRONG, Weather},
+    trace::{Entry, Line, Trace},
+    wire::Wire,
 };
 
 /// Everything that is known of a run once it is over.
@@ -45,23 +39,21 @@ pub(crate) struct Run {
 }
 
 /// What the handle stands for at present, and what it is just being changed to.
-struct Desk {
-    key: usize,
-    defaults: SessionDefaults,
-    pending: Option<(usize, SessionDefaults)>,
+pub(crate) struct Desk {
+    pub(crate) key: usize,
+    pub(crate) defaults: SessionDefaults,
+    pub(crate) pending: Option<(usize, SessionDefaults)>,
 }
 
 #[derive(Clone)]
-struct World {
-    wire: Wire,
-    clock: TestClock,
+pub(crate) struct World {
+    pub(crate) wire: Wire,
+    pub(crate) clock: TestClock,
     desk: Arc<Mutex<Desk>>,
     numbers: Arc<Mutex<u64>>,
-    replays: bool,
+    pub(crate) replays: bool,
     said: Arc<Mutex<Vec<String>>>,
 }
-
-type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> + Send>>;
 
 pub(crate) fn run(script: &Script) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -141,7 +133,7 @@ fn turn(clock: &TestClock, seconds: i64) {
     }
 }
 
-fn value(defaults: &SessionDefaults) -> Value {
+pub(crate) fn value(defaults: &SessionDefaults) -> Value {
     serde_json::to_value(defaults).expect("defaults are JSON")
 }
 
@@ -260,235 +252,6 @@ impl World {
         callers.spawn(self.clone().call(manager.clone(), call.clone(), n));
     }
 
-    async fn call(self, manager: SessionManager, call: Call, n: u64) {
-        let trace = self.trace().clone();
-        let base = if call.elsewhere {
-            "https://elsewhere.example"
-        } else {
-            FakeSipher::base_url()
-        };
-        let mut request = Request::post(format!("{base}/v1/sim/{n}"))
-            .header("content-type", "application/json")
-            .body(Full::<Bytes>::from("{}"))
-            .expect("a request");
-        if let Some(key) = call.key.filter(|_| !call.elsewhere) {
-            let key = self.wire.keys[key].parse().expect("a header value");
-            request.headers_mut().insert("x-api-key", key);
-        }
-        if let Some(defaults) = call.defaults {
-            request.extensions_mut().insert(script::defaults(defaults));
-        }
-        if call.no_session {
-            request.extensions_mut().insert(NoSession);
-        }
-        trace.add(Entry::Call {
-            n,
-            wants: self.wants(&call),
-            without: call.no_session,
-            elsewhere: call.elsewhere,
-        });
-        let answer = {
-            let layer = SessionLayer::new(manager).with_proof();
-            // The wire is always ready.
-            let answer: BoxFuture = if self.replays {
-                Box::pin(layer.replay_once().layer(self.wire.clone()).call(request))
-            } else {
-                Box::pin(layer.layer(self.wire.clone()).call(request))
-            };
-            if !call.elsewhere && !self.wire.has_sent(n) {
-                trace.add(Entry::Waits { n });
-            }
-            timeout(call.gives_up_after, answer).await
-        };
-        let proof = match &answer {
-            Ok(Ok(response)) => response.extensions().get::<Proof>().copied(),
-            _ => None,
-        };
-        let outcome = match answer {
-            Err(_) => Got::GaveUp,
-            Ok(Ok(response)) => Got::Answer(response.status().as_u16()),
-            Ok(Err(error)) => match error.downcast_ref::<Error>() {
-                Some(error) => {
-                    self.said().push(format!("{error} {error:?}"));
-                    Got::Error(error.kind())
-                }
-                None => Got::Broke,
-            },
-        };
-        trace.add(Entry::Got { n, outcome, proof });
-    }
-
-    /// Whose session with which defaults a request that starts now may bear.
-    fn wants(&self, call: &Call) -> Vec<Partition> {
-        let desk = self.desk();
-        let now = Some((desk.key, desk.defaults.clone()));
-        let identities = now.into_iter().chain(desk.pending.clone());
-        let wants = identities.map(|(key, defaults)| {
-            let own = call.defaults.map(script::defaults);
-            Partition {
-                key: call.key.unwrap_or(key),
-                defaults: value(&own.unwrap_or(defaults)),
-            }
-        });
-        let mut wants: Vec<_> = wants.collect();
-        wants.dedup();
-        wants
-    }
-
-    /// What the owner of the handle does, one thing after another.
-    async fn own(self, manager: SessionManager, hand: Vec<(Duration, Hand)>, start: Instant) {
-        for (
-            at,
-            Hand {
-                deed,
-                gives_up_after,
-            },
-        ) in hand
-        {
-            sleep_until(start + at).await;
-            self.trace().add(Entry::Hand(format!("{deed:?}")));
-            let done = timeout(gives_up_after, self.deed(&manager, &deed)).await;
-            let done = match done {
-                Err(_) => "gave up".to_owned(),
-                Ok(done) => done.map_or_else(|e| format!("{:?}", e.kind()), |()| "done".to_owned()),
-            };
-            self.desk().pending = None;
-            self.trace().add(Entry::Hand(format!("{deed:?}: {done}")));
-        }
-    }
-
-    async fn deed(&self, manager: &SessionManager, deed: &Deed) -> Result<(), Error> {
-        let (key, defaults) = {
-            let desk = self.desk();
-            (desk.key, desk.defaults.clone())
-        };
-        match deed {
-            Deed::Update(which) => {
-                let patch = script::defaults(*which);
-                self.desk().pending = Some((key, defaults.merged_with(&patch)));
-                manager.update_defaults(patch).await?;
-                self.changed();
-            }
-            Deed::Replace(which) => {
-                let defaults = script::defaults(*which);
-                self.desk().pending = Some((key, defaults.clone()));
-                manager.replace_defaults(defaults).await?;
-                self.changed();
-            }
-            Deed::SetKey(key) => {
-                self.desk().pending = Some((*key, defaults));
-                manager.set_api_key(self.wire.keys[*key].as_str()).await?;
-                self.changed();
-            }
-            Deed::Invalidate(later) => {
-                let session = manager.session().await?;
-                sleep(*later).await;
-                let held = manager.invalidate(session.generation());
-                let id = session.id().as_str().to_owned();
-                self.trace().add(Entry::Invalidated { id, held });
-            }
-            Deed::InvalidateInRenewal(later) => {
-                let session = manager.session().await?;
-                sleep(session.renewal_in() + Duration::from_millis(1)).await;
-                let slow = Fault::new(What::DelayAnswer(*later * 2)).on(Target::Create);
-                self.wire.sipher.fault(slow);
-                // Starts the renewal, and does not wait for it.
-                manager.session().await?;
-                sleep(*later).await;
-                let held = manager.invalidate(session.generation());
-                let id = session.id().as_str().to_owned();
-                self.trace().add(Entry::Invalidated { id, held });
-            }
-            Deed::Delete => {
-                let session = manager.session().await?;
-                let id = session.id().as_str().to_owned();
-                self.trace().add(Entry::ChangedByHand { id });
-                let api = manager.api();
-                BY_HAND.scope((), api.delete_session(session.id())).await?;
-            }
-            Deed::Patch(which) => {
-                let session = manager.session().await?;
-                let id = session.id().as_str().to_owned();
-                self.trace().add(Entry::ChangedByHand { id });
-                let api = manager.api();
-                let defaults = script::defaults(*which);
-                let patch = api.update_session(session.id(), &defaults);
-                BY_HAND.scope((), patch).await?;
-            }
-            Deed::Warm => drop(manager.session().await?),
-        }
-        Ok(())
-    }
-
-    fn changed(&self) {
-        let mut desk = self.desk();
-        let Some((key, defaults)) = desk.pending.take() else {
-            return;
-        };
-        let from = Partition {
-            key: desk.key,
-            defaults: value(&desk.defaults),
-        };
-        let to = Partition {
-            key,
-            defaults: value(&defaults),
-        };
-        (desk.key, desk.defaults) = (key, defaults);
-        self.trace().add(Entry::Changed { from, to });
-    }
-
-    fn befall(&self, weather: &Weather) -> String {
-        self.trace().add(Entry::Weather(format!("{weather:?}")));
-        let sipher = &self.wire.sipher;
-        match weather {
-            Weather::Fault { what, on, times } => {
-                sipher.fault(Fault::new(what.clone()).on(*on).times(*times));
-                let name = format!("{what:?}");
-                let end = name.find([' ', '{', '(']).unwrap_or(name.len());
-                return name[..end].to_owned();
-            }
-            Weather::Clear => sipher.clear_faults(),
-            Weather::Restart => sipher.restart(),
-            Weather::Evict(which) => {
-                let ids = self.known();
-                if !ids.is_empty() {
-                    sipher.evict(&ids[which % ids.len()]);
-                }
-            }
-            Weather::Capacity(sessions) => sipher.set_capacity(*sessions),
-            Weather::Latency(latency) => sipher.set_latency(*latency),
-            Weather::RateLimit(limit) => sipher.set_rate_limit(*limit),
-            Weather::Burn(key) => sipher.burn(&self.wire.keys[*key], 2_000),
-            Weather::Suspend(asleep) => {
-                self.clock.suspend(*asleep);
-                sipher.clock().suspend(*asleep);
-            }
-            Weather::ServerForward(by) => sipher.clock().suspend(*by),
-            Weather::ServerBack(by) => sipher.clock().set_back(*by),
-            Weather::WallForward(by) => self.clock.suspend(*by),
-            Weather::WallBack(by) => self.clock.set_back(*by),
-        }
-        let name = format!("{weather:?}");
-        name.split('(').next().unwrap_or_default().to_owned()
-    }
-
-    /// The ids of sessions that were made and are alive.
-    fn known(&self) -> Vec<String> {
-        let ids: Vec<_> = self.trace().with(|lines| {
-            let made = lines.iter().filter_map(|line| match &line.what {
-                Entry::Whole {
-                    status: 201,
-                    record: Some(record),
-                    ..
-                } => Some(record.id.clone()),
-                _ => None,
-            });
-            made.collect()
-        });
-        let alive = ids.into_iter().filter(|id| self.wire.sipher.is_live(id));
-        alive.collect()
-    }
-
     async fn end(
         &self,
         script: &Script,
@@ -574,15 +337,15 @@ impl World {
         }
     }
 
-    fn trace(&self) -> &Trace {
+    pub(crate) fn trace(&self) -> &Trace {
         &self.wire.trace
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn said(&self) -> MutexGuard<'_, Vec<String>> {
+    pub(crate) fn said(&self) -> MutexGuard<'_, Vec<String>> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,0 +1,59 @@
+//! What befalls the network, the server and the clocks.
+
+use sipher_session::testing::Fault;
+
+use crate::{script::Weather, trace::Entry, world::World};
+
+impl World {
+    pub(crate) fn befall(&self, weather: &Weather) -> String {
+        self.trace().add(Entry::Weather(format!("{weather:?}")));
+        let sipher = &self.wire.sipher;
+        match weather {
+            Weather::Fault { what, on, times } => {
+                sipher.fault(Fault::new(what.clone()).on(*on).times(*times));
+                let name = format!("{what:?}");
+                let end = name.find([' ', '{', '(']).unwrap_or(name.len());
+                return name[..end].to_owned();
+            }
+            Weather::Clear => sipher.clear_faults(),
+            Weather::Restart => sipher.restart(),
+            Weather::Evict(which) => {
+                let ids = self.known();
+                if !ids.is_empty() {
+                    sipher.evict(&ids[which % ids.len()]);
+                }
+            }
+            Weather::Capacity(sessions) => sipher.set_capacity(*sessions),
+            Weather::Latency(latency) => sipher.set_latency(*latency),
+            Weather::RateLimit(limit) => sipher.set_rate_limit(*limit),
+            Weather::Burn(key) => sipher.burn(&self.wire.keys[*key], 2_000),
+            Weather::Suspend(asleep) => {
+                self.clock.suspend(*asleep);
+                sipher.clock().suspend(*asleep);
+            }
+            Weather::ServerForward(by) => sipher.clock().suspend(*by),
+            Weather::ServerBack(by) => sipher.clock().set_back(*by),
+            Weather::WallForward(by) => self.clock.suspend(*by),
+            Weather::WallBack(by) => self.clock.set_back(*by),
+        }
+        let name = format!("{weather:?}");
+        name.split('(').next().unwrap_or_default().to_owned()
+    }
+
+    /// The ids of sessions that were made and are alive.
+    pub(crate) fn known(&self) -> Vec<String> {
+        let ids: Vec<_> = self.trace().with(|lines| {
+            let made = lines.iter().filter_map(|line| match &line.what {
+                Entry::Whole {
+                    status: 201,
+                    record: Some(record),
+                    ..
+                } => Some(record.id.clone()),
+                _ => None,
+            });
+            made.collect()
+        });
+        let alive = ids.into_iter().filter(|id| self.wire.sipher.is_live(id));
+        alive.collect()
+    }
+}
