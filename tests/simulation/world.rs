@@ -16,7 +16,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tower::Service;
 
 use crate::{
     script::{self, Call, End, FREE, Script, WRONG, Weather},

@@ -3,8 +3,10 @@
 //! What the promises excuse is excused exactly where it can be told apart, and by kind of trouble for the whole run
 //! where it cannot; each excuse says so.
 
+mod calls;
 mod known;
 mod proof;
+mod requests;
 mod server;
 
 use std::{
@@ -12,15 +14,15 @@ use std::{
     time::Duration,
 };
 
-use sipher_session::{ErrorKind, Proof, clock::Reading, testing::Operation};
+use sipher_session::{clock::Reading, testing::Operation};
 
 use crate::{
     script::{Script, Settings},
-    trace::{Entry, Got, Line, Partition, Record, Sent},
+    trace::{Entry, Line, Partition, Record, Sent},
     wire,
     world::Run,
 };
-use known::{Asked, Flying, GRACE, Known, Signs};
+use known::{Asked, Flying, Known, Signs};
 
 pub(crate) struct Checker<'a> {
     script: &'a Script,
@@ -45,9 +47,6 @@ pub(crate) struct Checker<'a> {
     handled: HashMap<u64, (usize, usize)>,
     failures: Vec<String>,
 }
-
-/// The least time between two session calls of one partition.
-const FLOOR: Duration = Duration::from_millis(200);
 
 /// Returns what is wrong with a run.
 pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
@@ -208,31 +207,6 @@ impl Checker<'_> {
         }
     }
 
-    /// A request that is sent once more after a change may be sent as the change has it.
-    fn follow(&mut self, from: &Partition, to: &Partition) {
-        let unanswered = self
-            .asked
-            .values_mut()
-            .filter(|asked| asked.proof.is_none());
-        for asked in unanswered.filter(|_| self.settings.replays) {
-            let changed = asked.wants.iter().map(|wants| Partition {
-                key: if wants.key == from.key {
-                    to.key
-                } else {
-                    wants.key
-                },
-                defaults: if wants.defaults == from.defaults {
-                    &to.defaults
-                } else {
-                    &wants.defaults
-                }
-                .clone(),
-            });
-            let changed: Vec<_> = changed.collect();
-            asked.wants.extend(changed);
-        }
-    }
-
     fn out_of_use(&mut self, id: &str, held: bool, by_hand: bool) {
         let Some(known) = self.known.get_mut(id) else {
             return;
@@ -259,10 +233,9 @@ impl Checker<'_> {
                 if operation == Operation::Create {
                     self.create(sent, at);
                 }
-                if let Some(known) = sent.id.as_ref().and_then(|id| self.known.get_mut(id)) {
-                    if operation == Operation::Delete {
-                        known.out_of_use.get_or_insert("I1: deleted");
-                    }
+                let known = sent.id.as_ref().and_then(|id| self.known.get_mut(id));
+                if let Some(known) = known.filter(|_| operation == Operation::Delete) {
+                    known.out_of_use.get_or_insert("I1: deleted");
                 }
             }
         }
@@ -274,144 +247,6 @@ impl Checker<'_> {
             barred: false,
         };
         self.flying.insert(sent.wire, flying);
-    }
-
-    /// I1, I6, I11: what a request bears, at the moment at which it is handed on.
-    fn wrapped(&mut self, sent: &Sent, at: Reading) {
-        let Some((n, asked)) = sent.n.and_then(|n| Some((n, self.asked.get_mut(&n)?))) else {
-            return self.fails(format!("a request that nobody made: {sent:?}"));
-        };
-        let may_be_sent_again = self.settings.replays && std::mem::take(&mut asked.met_sign);
-        if asked.sent.replace(sent.clone()).is_some() && !may_be_sent_again {
-            return self.fails(format!("request {n} was sent twice"));
-        }
-        let mut wrong = Vec::new();
-        match &sent.id {
-            None if asked.without || self.settings.send_without => {}
-            None => wrong.push("I6: sent without a session".to_owned()),
-            Some(_) if asked.without => wrong.push("a session on a request that wants none".into()),
-            Some(id) => match self.known.get(id) {
-                None => wrong.push("I1: an unknown id".to_owned()),
-                Some(known) => {
-                    if !asked.wants.contains(&known.partition) {
-                        let partition = &known.partition;
-                        wrong.push(format!("I1: another partition's: {partition:?}"));
-                    }
-                    if sent.key != Some(known.partition.key) {
-                        wrong.push(format!("I1: another key's: {:?}", sent.key));
-                    }
-                    if known.left(at) <= known.hard() {
-                        wrong.push(format!("I1: only {:?} left", known.left(at)));
-                    }
-                    if let Some(why) = known.out_of_use {
-                        wrong.push(why.to_owned());
-                    }
-                    if known.proved.certain < asked.signs.certain {
-                        wrong.push("I1: not known to be alive since a sign of trouble".to_owned());
-                    }
-                    let partition = known.partition.clone();
-                    self.last.retain(|(of, _)| *of != partition);
-                    self.last.push((partition, id.clone()));
-                }
-            },
-        }
-        if at.monotonic > self.shutdown_at && sent.id.is_some() {
-            wrong.push("I11: sent after the shutdown".to_owned());
-        }
-        for wrong in wrong {
-            self.fails(format!("request {n}: {wrong}"));
-        }
-    }
-
-    /// I7: a session that is good in every respect is used at once.
-    fn waits(&mut self, n: u64) {
-        let asked = &self.asked[&n];
-        let [wants] = &asked.wants[..] else { return };
-        // With little room, the session may have been evicted.
-        if self.shutdown || asked.elsewhere || self.settings.max_sessions < 100 {
-            return;
-        }
-        let last = self.last.iter().find(|(of, _)| of == wants);
-        let Some(known) = last.and_then(|(_, id)| self.known.get(id)) else {
-            return;
-        };
-        let good = !known.doubted
-            && known.out_of_use.is_none()
-            && known.proved.possible == self.signs.possible
-            && known.left(asked.at) > known.hard();
-        if good {
-            self.fails(format!(
-                "I7: request {n} waits, with a good session at hand"
-            ));
-        }
-    }
-
-    /// I8: nor are two calls of one partition closer than this, whatever came of the first.
-    fn floor(&mut self, sent: &Sent, at: Reading) {
-        let known = sent.id.as_ref().and_then(|id| self.known.get(id));
-        let partition = match (known, sent.key, &sent.defaults) {
-            (Some(known), ..) => known.partition.clone(),
-            (None, Some(key), Some(defaults)) => Partition {
-                key,
-                defaults: defaults.clone(),
-            },
-            _ => return,
-        };
-        let before = self.last_calls.iter_mut().find(|(of, _)| *of == partition);
-        let apart = match before {
-            Some((_, last)) => at.since(std::mem::replace(last, at)),
-            None => {
-                self.last_calls.push((partition, at));
-                return;
-            }
-        };
-        if apart < FLOOR {
-            self.fails(format!(
-                "I8: call {} is {apart:?} after the one before",
-                sent.wire
-            ));
-        }
-    }
-
-    /// I5: no key and no id in anything that the crate has put into words.
-    fn secrets(&mut self, run: &Run) {
-        let ids = self.known.keys().map(|id| &id[id.len() - 32..]);
-        let keys = run.keys.iter().map(String::as_str);
-        let secrets: Vec<_> = ids.chain(keys).collect();
-        let shows = |said: &&String| secrets.iter().any(|secret| said.contains(secret));
-        if let Some(said) = run.said.iter().find(shows) {
-            self.failures.push(format!("I5: {said}"));
-        }
-    }
-
-    /// I8: no span of time holds more calls than the published formula says.
-    fn budget(&mut self, run: &Run) {
-        for (first, start) in self.calls.iter().enumerate() {
-            for (last, end) in self.calls.iter().enumerate().skip(first) {
-                let (calls, span) = (last - first + 1, end.saturating_sub(*start));
-                let bound = run.budget.bound(span);
-                if calls as u64 > bound {
-                    let text = format!("I8: {calls} calls in {span:?}, of {bound} allowed");
-                    return self.failures.push(text);
-                }
-            }
-        }
-    }
-
-    /// I2: no other create of its partition is under way.
-    fn create(&mut self, sent: &Sent, at: Reading) {
-        self.creates += 1;
-        let timeout = self.settings.create_timeout + GRACE;
-        let other = self.flying.values().find(|flying| {
-            let same = flying.sent.operation == Operation::Create
-                && flying.sent.key == sent.key
-                && flying.sent.defaults == sent.defaults;
-            same && !flying.fenced && at.since(flying.at) < timeout
-        });
-        if let Some(other) = other {
-            let text = format!("I2: create {} beside {}", sent.wire, other.sent.wire);
-            self.fails(text);
-        }
     }
 
     fn lands(&mut self, wire: u64, index: usize) -> Option<Flying> {
@@ -431,12 +266,14 @@ impl Checker<'_> {
         }
         if flying.sent.operation == Operation::Get && matches!(status, 200 | 404) {
             // Unless it says that all is well.
-            let known = flying
+            if let Some(known) = flying
                 .sent
                 .id
                 .as_ref()
-                .and_then(|id| self.known.get_mut(id));
-            known.into_iter().for_each(|known| known.doubted = true);
+                .and_then(|id| self.known.get_mut(id))
+            {
+                known.doubted = true;
+            }
         }
         let Some(record) = record else { return };
         match (flying.sent.operation, status) {
@@ -466,36 +303,6 @@ impl Checker<'_> {
                     known.doubted = record.defaults != known.partition.defaults;
                 }
             }
-            _ => {}
-        }
-    }
-
-    fn got(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
-        self.proof(n, outcome, proof, at);
-        let asked = &self.asked[&n];
-        let sent = asked.sent.is_some() && !(self.settings.replays && asked.met_sign);
-        match outcome {
-            Got::Error(kind) if sent => {
-                self.fails(format!("I6: request {n} was sent and failed with {kind:?}"));
-            }
-            Got::Error(kind) if self.calm == Some(n) => {
-                self.fails(format!("I9: request {n} failed with {kind:?}"));
-            }
-            Got::Error(ErrorKind::InvalidRequest | ErrorKind::NoApiKey | ErrorKind::NoRuntime) => {
-                self.fails(format!("request {n}: {outcome:?}"));
-            }
-            Got::Error(ErrorKind::Shutdown) if !self.shutdown => {
-                self.fails(format!(
-                    "I9: request {n} met a shutdown that nobody asked for"
-                ));
-            }
-            Got::Answer(_) if self.calm == Some(n) => {
-                let bears = asked.sent.as_ref().is_some_and(|sent| sent.id.is_some());
-                if !bears {
-                    self.fails(format!("I9: request {n} went without a session"));
-                }
-            }
-            _ if self.calm == Some(n) => self.fails(format!("I9: request {n}: {outcome:?}")),
             _ => {}
         }
     }

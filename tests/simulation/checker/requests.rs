@@ -1,0 +1,133 @@
+//! The requests: what they bear, whether they wait, and what comes of them.
+
+use sipher_session::{ErrorKind, Proof, clock::Reading};
+
+use super::Checker;
+use crate::trace::{Got, Partition, Sent};
+
+impl Checker<'_> {
+    /// I1, I6, I11: what a request bears, at the moment at which it is handed on.
+    pub(super) fn wrapped(&mut self, sent: &Sent, at: Reading) {
+        let Some((n, asked)) = sent.n.and_then(|n| Some((n, self.asked.get_mut(&n)?))) else {
+            return self.fails(format!("a request that nobody made: {sent:?}"));
+        };
+        let may_be_sent_again = self.settings.replays && std::mem::take(&mut asked.met_sign);
+        if asked.sent.replace(sent.clone()).is_some() && !may_be_sent_again {
+            return self.fails(format!("request {n} was sent twice"));
+        }
+        let mut wrong = Vec::new();
+        match &sent.id {
+            None if asked.without || self.settings.send_without => {}
+            None => wrong.push("I6: sent without a session".to_owned()),
+            Some(_) if asked.without => wrong.push("a session on a request that wants none".into()),
+            Some(id) => match self.known.get(id) {
+                None => wrong.push("I1: an unknown id".to_owned()),
+                Some(known) => {
+                    if !asked.wants.contains(&known.partition) {
+                        let partition = &known.partition;
+                        wrong.push(format!("I1: another partition's: {partition:?}"));
+                    }
+                    if sent.key != Some(known.partition.key) {
+                        wrong.push(format!("I1: another key's: {:?}", sent.key));
+                    }
+                    if known.left(at) <= known.hard() {
+                        wrong.push(format!("I1: only {:?} left", known.left(at)));
+                    }
+                    if let Some(why) = known.out_of_use {
+                        wrong.push(why.to_owned());
+                    }
+                    if known.proved.certain < asked.signs.certain {
+                        wrong.push("I1: not known to be alive since a sign of trouble".to_owned());
+                    }
+                    let partition = known.partition.clone();
+                    self.last.retain(|(of, _)| *of != partition);
+                    self.last.push((partition, id.clone()));
+                }
+            },
+        }
+        if at.monotonic > self.shutdown_at && sent.id.is_some() {
+            wrong.push("I11: sent after the shutdown".to_owned());
+        }
+        for wrong in wrong {
+            self.fails(format!("request {n}: {wrong}"));
+        }
+    }
+
+    /// I7: a session that is good in every respect is used at once.
+    pub(super) fn waits(&mut self, n: u64) {
+        let asked = &self.asked[&n];
+        let [wants] = &asked.wants[..] else { return };
+        // With little room, the session may have been evicted.
+        if self.shutdown || asked.elsewhere || self.settings.max_sessions < 100 {
+            return;
+        }
+        let last = self.last.iter().find(|(of, _)| of == wants);
+        let Some(known) = last.and_then(|(_, id)| self.known.get(id)) else {
+            return;
+        };
+        let good = !known.doubted
+            && known.out_of_use.is_none()
+            && known.proved.possible == self.signs.possible
+            && known.left(asked.at) > known.hard();
+        if good {
+            self.fails(format!(
+                "I7: request {n} waits, with a good session at hand"
+            ));
+        }
+    }
+
+    pub(super) fn got(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
+        self.proof(n, outcome, proof, at);
+        let asked = &self.asked[&n];
+        let sent = asked.sent.is_some() && !(self.settings.replays && asked.met_sign);
+        match outcome {
+            Got::Error(kind) if sent => {
+                self.fails(format!("I6: request {n} was sent and failed with {kind:?}"));
+            }
+            Got::Error(kind) if self.calm == Some(n) => {
+                self.fails(format!("I9: request {n} failed with {kind:?}"));
+            }
+            Got::Error(ErrorKind::InvalidRequest | ErrorKind::NoApiKey | ErrorKind::NoRuntime) => {
+                self.fails(format!("request {n}: {outcome:?}"));
+            }
+            Got::Error(ErrorKind::Shutdown) if !self.shutdown => {
+                self.fails(format!(
+                    "I9: request {n} met a shutdown that nobody asked for"
+                ));
+            }
+            Got::Answer(_) if self.calm == Some(n) => {
+                let bears = asked.sent.as_ref().is_some_and(|sent| sent.id.is_some());
+                if !bears {
+                    self.fails(format!("I9: request {n} went without a session"));
+                }
+            }
+            _ if self.calm == Some(n) => self.fails(format!("I9: request {n}: {outcome:?}")),
+            _ => {}
+        }
+    }
+
+    /// A request that is sent once more after a change may be sent as the change has it.
+    pub(super) fn follow(&mut self, from: &Partition, to: &Partition) {
+        let unanswered = self
+            .asked
+            .values_mut()
+            .filter(|asked| asked.proof.is_none());
+        for asked in unanswered.filter(|_| self.settings.replays) {
+            let changed = asked.wants.iter().map(|wants| Partition {
+                key: if wants.key == from.key {
+                    to.key
+                } else {
+                    wants.key
+                },
+                defaults: if wants.defaults == from.defaults {
+                    &to.defaults
+                } else {
+                    &wants.defaults
+                }
+                .clone(),
+            });
+            let changed: Vec<_> = changed.collect();
+            asked.wants.extend(changed);
+        }
+    }
+}
