@@ -16,10 +16,7 @@
 //! assert_eq!(asleep.since(earlier), Duration::from_secs(3600));
 //! ```
 
-use std::{
-    fmt,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, time::Duration};
 
 /// More than a wall clock that is kept in step is ever moved at once.
 const JUMP: Duration = Duration::from_secs(30);
@@ -28,7 +25,8 @@ const JUMP: Duration = Duration::from_secs(30);
 #[allow(clippy::exhaustive_structs)] // two clocks, and there is no third
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Since an arbitrary origin; never goes back, may stand still while the machine is suspended.
+    /// Since an arbitrary origin; never goes back. It may stand still while the machine is suspended; on Linux, it does
+    /// not.
     pub monotonic: Duration,
     /// Since 1970; counts suspension, may be set forward and back.
     pub wall: Duration,
@@ -61,37 +59,77 @@ impl Reading {
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Reading;
+
+    /// Reads both clocks as they were a moment ago, no longer than [`LAG`], for less. To be compared with other such
+    /// readings only. Defaults to [`now`](Self::now).
+    fn recent(&self) -> Reading {
+        self.now()
+    }
 }
+
+/// How far behind [`Clock::recent`] may be: ten ticks of the slowest Linux kernel.
+pub const LAG: Duration = Duration::from_millis(100);
 
 /// The clocks of the operating system.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock {
-    origin: Instant,
-}
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
 
 impl SystemClock {
-    /// Starts counting monotonic time from here.
-    #[allow(clippy::disallowed_methods)]
+    /// Makes one. All of them agree.
     pub fn new() -> Self {
-        let origin = Instant::now();
-        Self { origin }
+        Self
     }
 }
 
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
+#[cfg(target_os = "linux")]
+impl Clock for SystemClock {
+    fn now(&self) -> Reading {
+        Reading {
+            // Unlike the one that `Instant` reads, it goes on while the machine sleeps.
+            monotonic: linux::read(ClockId::Boottime),
+            wall: linux::read(ClockId::Realtime),
+        }
+    }
+
+    fn recent(&self) -> Reading {
+        Reading {
+            monotonic: linux::read(ClockId::MonotonicCoarse),
+            wall: linux::read(ClockId::RealtimeCoarse),
+        }
     }
 }
 
+#[cfg(target_os = "linux")]
+use rustix::time::ClockId;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{ClockId, Duration};
+
+    /// A wall clock from before 1970 counts as 1970.
+    #[inline]
+    pub(super) fn read(clock: ClockId) -> Duration {
+        rustix::time::clock_gettime(clock)
+            .try_into()
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)]
     fn now(&self) -> Reading {
+        use std::{
+            sync::LazyLock,
+            time::{Instant, SystemTime, UNIX_EPOCH},
+        };
+
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
         Reading {
-            monotonic: self.origin.elapsed(),
-            wall: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+            monotonic: ORIGIN.elapsed(),
+            wall: wall.unwrap_or_default(),
         }
     }
 }
@@ -183,6 +221,24 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn the_systems_clocks_go_forward_and_the_cheap_ones_lag_no_more_than_they_may() {
+        use std::time::{Instant, SystemTime, UNIX_EPOCH};
+        let clock = SystemClock::new();
+        let (start, recent) = (clock.now(), clock.recent());
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        assert!(start.wall <= wall && recent.wall <= wall);
+        assert!(recent.wall + LAG >= start.wall);
+        let begun = Instant::now();
+        while begun.elapsed() < LAG * 2 {
+            std::thread::yield_now();
+        }
+        let elapsed = begun.elapsed();
+        assert!(clock.recent().monotonic - recent.monotonic + LAG >= elapsed);
+        assert!(clock.now().monotonic - start.monotonic >= elapsed);
+    }
 
     const fn at(monotonic: u64, wall: u64) -> Reading {
         Reading {

@@ -39,6 +39,55 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     Ok(None)
 }
 
+/// What a request says of its API key, as it stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials<T> {
+    None,
+    ApiKey(T),
+    Authorization(T),
+}
+
+impl<T> Credentials<T> {
+    pub(crate) fn as_ref(&self) -> Credentials<&T> {
+        match self {
+            Self::None => Credentials::None,
+            Self::ApiKey(value) => Credentials::ApiKey(value),
+            Self::Authorization(value) => Credentials::Authorization(value),
+        }
+    }
+
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Credentials<U> {
+        match self {
+            Self::None => Credentials::None,
+            Self::ApiKey(value) => Credentials::ApiKey(change(value)),
+            Self::Authorization(value) => Credentials::Authorization(change(value)),
+        }
+    }
+}
+
+/// The credentials of a request, in one pass over its headers. `None` where a closer look is needed: it bears a session id,
+/// or more than one of these headers.
+#[inline]
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<&HeaderValue>> {
+    let (mut key, mut authorization) = (None, None);
+    for (name, value) in headers {
+        // Names of other lengths are no candidates.
+        match name.as_str().len() {
+            9 if *name == API_KEY => key.replace(value).is_none().then_some(())?,
+            12 if *name == SESSION_ID => return None,
+            13 if *name == AUTHORIZATION => authorization.replace(value).is_none().then_some(())?,
+            _ => {}
+        }
+    }
+    Some(match (key, authorization) {
+        (Some(key), None) => Credentials::ApiKey(key),
+        // Which of them counts is decided elsewhere.
+        (Some(_), Some(_)) => return None,
+        (None, Some(authorization)) => Credentials::Authorization(authorization),
+        (None, None) => Credentials::None,
+    })
+}
+
 /// Whether a request bears a session id of its own.
 ///
 /// # Errors

@@ -64,12 +64,33 @@ impl<'a> Target<'a> {
     }
 }
 
+/// Where a request goes, as its URL spells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) scheme: &'a str,
+    pub(crate) authority: &'a str,
+    pub(crate) path: &'a str,
+}
+
+impl<'a> Place<'a> {
+    #[inline]
+    pub(crate) fn of_uri(uri: &'a Uri) -> Option<Self> {
+        Some(Self {
+            scheme: uri.scheme_str()?,
+            authority: uri.authority()?.as_str(),
+            path: uri.path(),
+        })
+    }
+}
+
 /// The server's base URL: an origin and a path prefix.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     scheme: Scheme,
     host: String,
     port: u16,
+    /// Host and port as they are usually spelt.
+    authority: String,
     /// Without a slash at the end.
     prefix: String,
 }
@@ -126,10 +147,17 @@ impl BaseUrl {
         let port = authority
             .port_u16()
             .unwrap_or(default_port(scheme.as_str()));
+        let host = host.to_ascii_lowercase();
+        let authority = if port == default_port(scheme.as_str()) {
+            host.clone()
+        } else {
+            format!("{host}:{port}")
+        };
         Ok(Self {
             scheme,
-            host: host.to_ascii_lowercase(),
+            host,
             port,
+            authority,
             prefix,
         })
     }
@@ -138,6 +166,20 @@ impl BaseUrl {
     pub(crate) fn join(&self, path: &str) -> Result<Uri, Error> {
         let url = format!("{self}{path}");
         Uri::from_str(&url).map_err(|_| Error::config("base_url: cannot be joined with a path"))
+    }
+
+    /// Whether a place is [`Scope::Sipher`] at first sight: spelt as usual, and on a path that is like no other kind's. Where
+    /// it says no, [`scope`](Self::scope) decides.
+    #[inline]
+    pub(crate) fn is_plainly_ours(&self, place: Place<'_>) -> bool {
+        let Some(path) = place.path.strip_prefix(self.prefix.as_str()) else {
+            return false;
+        };
+        let may_climb = || path.bytes().any(|byte| matches!(byte, b'.' | b'%' | b'\\'));
+        place.scheme == self.scheme.as_str()
+            && place.authority == self.authority
+            && is_plain(path)
+            && (self.prefix.is_empty() || !may_climb())
     }
 
     /// Decides what a request is. Total: every target has one answer.
@@ -170,11 +212,7 @@ impl BaseUrl {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host)?;
-        if self.port != default_port(self.scheme.as_str()) {
-            write!(f, ":{}", self.port)?;
-        }
-        f.write_str(&self.prefix)
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
     }
 }
 
@@ -198,6 +236,18 @@ fn classify(path: &str) -> Scope {
         Scope::SessionCall
     } else {
         Scope::Sipher
+    }
+}
+
+/// Below `/v1/`, and by its next two letters neither public nor a session call.
+#[inline]
+fn is_plain(path: &str) -> bool {
+    match path.as_bytes() {
+        [b'/', b'v', b'1', b'/', one, two, ..] => !matches!(
+            &[one.to_ascii_lowercase(), two.to_ascii_lowercase()],
+            b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se"
+        ),
+        _ => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is the same for every service that the layer wraps.
 
+use std::sync::Arc;
+
 use tower_layer::Layer;
 
 use super::{ReplayLayer, SessionService};
@@ -9,6 +11,7 @@ use crate::{
     manager::{
         SessionManager,
         admit::{Admission, Outgoing},
+        memo::Memory,
         partition::HashedDefaults,
     },
 };
@@ -31,6 +34,7 @@ pub struct SessionLayer {
     manager: SessionManager,
     defaults: Option<HashedDefaults>,
     proves: bool,
+    memory: Arc<Memory>,
 }
 
 impl SessionLayer {
@@ -40,6 +44,7 @@ impl SessionLayer {
             manager: sessions,
             defaults: None,
             proves: false,
+            memory: Arc::new(Memory::new()),
         }
     }
 
@@ -49,6 +54,8 @@ impl SessionLayer {
     #[must_use]
     pub fn defaults(mut self, defaults: SessionDefaults) -> Self {
         self.defaults = Some(HashedDefaults::new(defaults));
+        // What was found for others is none of its business.
+        self.memory = Arc::new(Memory::new());
         self
     }
 
@@ -75,7 +82,8 @@ impl SessionLayer {
     }
 
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
-        self.manager.admit(request, self.defaults.as_ref())
+        self.manager
+            .admit(request, self.defaults.as_ref(), &self.memory)
     }
 }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Lease, Proof, SessionManager,
     identity::Identity,
+    lease::put_session,
+    memo::Memory,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
     suspicion,
 };
@@ -15,7 +17,7 @@ use crate::{
     api::SessionDefaults,
     error::{Error, ErrorKind},
     headers::{self, API_KEY},
-    scope::{Scope, Target},
+    scope::{Place, Scope, Target},
     secret::ApiKey,
 };
 
@@ -52,6 +54,8 @@ pub enum OnNoSession {
 pub(crate) trait Outgoing {
     /// Where it goes, if it says so.
     fn target(&self) -> Option<Target<'_>>;
+    /// The same, not yet taken apart.
+    fn place(&self) -> Option<Place<'_>>;
     fn headers(&self) -> &HeaderMap;
     fn headers_mut(&mut self) -> &mut HeaderMap;
     /// What its sender says about it, where the client has room for that.
@@ -190,8 +194,26 @@ impl SessionManager {
         &self,
         request: &mut R,
         layer: Option<&HashedDefaults>,
+        memory: &Memory,
     ) -> Result<Admission, Error> {
-        self.admit_in(self.scope(request), request, layer)
+        if let Some(lease) = self.recall(request, memory) {
+            return Ok(Admission::Send(InFlightRequest::Leased(lease)));
+        }
+        self.admit_in(self.scope(request), request, layer, Some(memory))
+    }
+
+    /// The way of a request that is in every respect like the one before it. What it does not cover, `admit_in` does.
+    #[inline]
+    fn recall<R: Outgoing>(&self, request: &mut R, memory: &Memory) -> Option<Lease> {
+        let core = self.core();
+        if !core.settings.base.is_plainly_ours(request.place()?) || speaks_for_itself(request) {
+            return None;
+        }
+        let credentials = headers::credentials(request.headers())?;
+        let (headers, lease) = memory.recall(credentials, || core.recent())?;
+        put_key(request, headers.key);
+        put_session(request.headers_mut(), headers.id);
+        Some(lease)
     }
 
     /// Which kind of request it is, by where it goes.
@@ -204,6 +226,7 @@ impl SessionManager {
         scope: Scope,
         request: &mut R,
         layer: Option<&HashedDefaults>,
+        memory: Option<&Memory>,
     ) -> Result<Admission, Error> {
         let identity = self.identity();
         let (id, key) = match need(&identity, scope, request, layer)? {
@@ -216,6 +239,13 @@ impl SessionManager {
             Need::Session { id, key } => (id, key),
         };
         if let Some(lease) = self.try_lease(id) {
+            if let Some(memory) = memory
+                && !speaks_for_itself(request)
+                && let Some(credentials) = headers::credentials(request.headers())
+            {
+                let may_repeat = self.core().may_repeat(lease.live());
+                memory.remember(&lease, credentials, key.as_ref(), may_repeat);
+            }
             put_key(request, key);
             lease.inject(request.headers_mut());
             return Ok(Admission::Send(InFlightRequest::Leased(lease)));
@@ -281,6 +311,16 @@ fn partition<R: Outgoing>(
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
 }
 
+/// Whether a request says by its extensions what is to become of it.
+fn speaks_for_itself<R: Outgoing>(request: &R) -> bool {
+    let extensions = request
+        .extensions()
+        .filter(|extensions| !extensions.is_empty());
+    extensions.is_some_and(|extensions| {
+        extensions.get::<NoSession>().is_some() || extensions.get::<SessionDefaults>().is_some()
+    })
+}
+
 fn opted_out<R: Outgoing>(request: &R) -> bool {
     let extensions = request.extensions();
     extensions.is_some_and(|extensions| extensions.get::<NoSession>().is_some())
@@ -309,6 +349,10 @@ impl Outgoing for HeaderMap {
         None
     }
 
+    fn place(&self) -> Option<Place<'_>> {
+        None
+    }
+
     fn headers(&self) -> &HeaderMap {
         self
     }
@@ -325,6 +369,10 @@ impl Outgoing for HeaderMap {
 impl<B> Outgoing for http::Request<B> {
     fn target(&self) -> Option<Target<'_>> {
         Target::of_uri(self.uri())
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        Place::of_uri(self.uri())
     }
 
     fn headers(&self) -> &HeaderMap {

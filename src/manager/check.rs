@@ -18,8 +18,14 @@ use crate::{
 
 impl Create {
     /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
-    pub(super) async fn check(&self, suspect: &LiveSession, begun: Reading) -> Result<(), Error> {
+    pub(super) async fn check(
+        &self,
+        suspect: &Arc<LiveSession>,
+        begun: Reading,
+    ) -> Result<(), Error> {
         let (core, partition) = (&self.core, &self.partition);
+        // Its uses up to here are counted.
+        core.memos.forget(suspect);
         let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
         let time_left = core
             .settings

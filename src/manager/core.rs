@@ -19,7 +19,9 @@ use super::{
     event::{Event, RetireReason},
     janitor,
     ledger::Ledger,
+    life::Phase,
     log,
+    memo::{Memos, SPAN},
     observe::{Observer, Stats},
     partition::PartitionId,
     promise::{Promised, promise},
@@ -30,7 +32,7 @@ use super::{
 };
 use crate::{
     api::Transport,
-    clock::{Clock, Reading},
+    clock::{Clock, LAG, Reading},
     scope::BaseUrl,
 };
 
@@ -63,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) transport: Transport,
     pub(crate) observer: Arc<Observer>,
     pub(crate) retirement: Arc<Retirement>,
+    pub(crate) memos: Arc<Memos>,
     clock: Arc<dyn Clock>,
     rng: Mutex<Rng>,
     live: Cache<PartitionId, Arc<LiveSession>>,
@@ -84,7 +87,8 @@ impl Core {
         rng: Rng,
     ) -> Self {
         let observer = Arc::new(Observer::new(clock.clone()));
-        let retirement = Arc::new(Retirement::new(observer.clone()));
+        let memos = Arc::new(Memos::default());
+        let retirement = Arc::new(Retirement::new(observer.clone(), memos.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
             .max_capacity(settings.max_sessions)
@@ -104,6 +108,7 @@ impl Core {
             transport,
             observer,
             retirement,
+            memos,
             clock,
             rng: Mutex::new(rng),
             live,
@@ -162,7 +167,9 @@ impl Core {
     /// There is a sign that the server may have lost its sessions: none is given to a request before it is known to be
     /// alive.
     pub(crate) fn suspect(&self) {
-        if self.suspicion.raise() {
+        let is_first = self.suspicion.raise();
+        self.memos.forget_all();
+        if is_first {
             self.emit(Event::Suspected {
                 live_sessions: self.live.entry_count(),
             });
@@ -171,7 +178,23 @@ impl Core {
 
     /// Whether a request may be given this session as it is.
     pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
-        session.is_usable(now) && !session.is_suspect(self.suspicion.signs())
+        session.life.phase(now) != Phase::Over && self.is_in_order(session)
+    }
+
+    /// The same, but for its age.
+    pub(crate) fn is_in_order(&self, session: &LiveSession) -> bool {
+        !session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())
+    }
+
+    /// For how long after which moment a decision for this session may be repeated.
+    pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Reading, Duration) {
+        let since = self.clock.recent();
+        let unchanged_for = session.life.unchanged_for(self.now());
+        (since, unchanged_for.saturating_sub(LAG).min(SPAN))
+    }
+
+    pub(crate) fn recent(&self) -> Reading {
+        self.clock.recent()
     }
 
     /// The head of the response to a request that bore a session is there.

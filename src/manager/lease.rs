@@ -8,8 +8,8 @@ use std::{
     error::Error as StdError,
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering, fence},
     },
     time::Duration,
 };
@@ -31,6 +31,10 @@ pub(crate) struct InFlight {
     state: AtomicUsize,
     /// Until when requests count whose callers dropped them, in milliseconds of monotonic time.
     linger_until: AtomicU64,
+    /// Stand for more who use it.
+    tokens: Mutex<Vec<Weak<Token>>>,
+    /// How many of the tokens a memo holds: it does not use the session.
+    remembered: AtomicUsize,
 }
 
 impl InFlight {
@@ -55,6 +59,7 @@ impl InFlight {
     /// Retires the session if nobody uses it.
     pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
         !self.lingers(now)
+            && self.count_of_tokens() == 0
             && self
                 .state
                 .compare_exchange(0, RETIRED, Ordering::AcqRel, Ordering::Acquire)
@@ -66,7 +71,35 @@ impl InFlight {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.state.load(Ordering::Acquire) & !RETIRED
+        (self.state.load(Ordering::Acquire) & !RETIRED) + self.count_of_tokens()
+    }
+
+    /// Exact where no memo is being made or dropped: so once it is retired and forgotten.
+    fn count_of_tokens(&self) -> usize {
+        let remembered = self.remembered.load(Ordering::Acquire);
+        let held: usize = self.tokens().iter().map(Weak::strong_count).sum();
+        // What those who have let go of one did before is done.
+        fence(Ordering::Acquire);
+        held.saturating_sub(remembered)
+    }
+
+    fn count_by(&self, token: &Arc<Token>) {
+        let mut tokens = self.tokens();
+        tokens.retain(|token| token.strong_count() > 0);
+        tokens.push(Arc::downgrade(token));
+    }
+
+    /// One more memo holds a token, or one less.
+    pub(crate) fn remembered(&self, more: bool) {
+        if more {
+            self.remembered.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.remembered.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Vec<Weak<Token>>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nobody uses it, and nobody who dropped a request lately may have left it half-read.
@@ -98,9 +131,34 @@ impl InFlight {
 /// another `linger`, because a request that was given up may still be on its way.
 #[must_use = "the session may be deleted as soon as its lease is gone"]
 pub struct Lease {
-    session: Arc<LiveSession>,
-    manager: SessionManager,
+    /// Until it is dropped.
+    hold: Option<Hold>,
     completed: bool,
+}
+
+enum Hold {
+    /// Counted in the session.
+    Session {
+        session: Arc<LiveSession>,
+        manager: SessionManager,
+    },
+    /// Counted by the references to it.
+    Token(Arc<Token>),
+}
+
+/// Stands for any number of requests of one thread that use a session: whoever holds it, apart from the memo that hands it
+/// out, is one of them.
+#[derive(Debug)]
+pub(crate) struct Token {
+    session: Arc<LiveSession>,
+    /// A request in flight is a handle too.
+    manager: SessionManager,
+}
+
+impl Token {
+    pub(crate) fn session(&self) -> &Arc<LiveSession> {
+        &self.session
+    }
 }
 
 impl Lease {
@@ -112,17 +170,34 @@ impl Lease {
     ) -> Option<Self> {
         session.in_flight.enter().then(|| {
             session.used(now);
+            let (session, manager) = (session.clone(), manager.clone());
             Self {
-                session: session.clone(),
-                manager: manager.clone(),
+                hold: Some(Hold::Session { session, manager }),
                 completed: false,
             }
         })
     }
 
+    pub(crate) fn by(token: Arc<Token>) -> Self {
+        Self {
+            hold: Some(Hold::Token(token)),
+            completed: false,
+        }
+    }
+
+    /// A token for more of the same.
+    pub(crate) fn to_token(&self) -> Arc<Token> {
+        let token = Arc::new(Token {
+            session: self.live().clone(),
+            manager: self.manager().clone(),
+        });
+        self.live().in_flight.count_by(&token);
+        token
+    }
+
     /// Returns the session.
     pub fn session(&self) -> Session {
-        Session::new(self.session.clone(), self.manager.core().clock())
+        Session::new(self.live().clone(), self.manager().core().clock())
     }
 
     /// Says that the head of the response is there.
@@ -131,18 +206,18 @@ impl Lease {
     /// [`complete_with`](Self::complete_with) looks at it.
     pub fn complete(mut self) {
         self.completed = true;
-        self.manager.core().answered(&self.session);
+        self.manager().core().answered(self.live());
     }
 
     /// Returns what can be said of the session as of now. When the head of the response is there, and before
     /// [`complete`](Self::complete), it is what the response proves.
     pub fn proof(&self) -> Proof {
-        Proof::of(&self.session, self.manager.core())
+        Proof::of(self.live(), self.manager().core())
     }
 
     /// Says that the head of the response is there, with this status.
     pub fn complete_with(self, status: StatusCode) {
-        self.manager.saw_status(status);
+        self.manager().saw_status(status);
         self.complete();
     }
 
@@ -151,31 +226,56 @@ impl Lease {
     /// A connection that could not be made, or broke, makes every session suspect. As nobody knows whether the server is
     /// still reading, the request counts for another `linger`.
     pub fn fail(self, error: &(dyn StdError + 'static)) {
-        self.manager.saw_error(error);
+        self.manager().saw_error(error);
+    }
+
+    pub(crate) fn live(&self) -> &Arc<LiveSession> {
+        match self.held() {
+            Hold::Session { session, .. } => session,
+            Hold::Token(token) => &token.session,
+        }
     }
 
     pub(crate) fn manager(&self) -> &SessionManager {
-        &self.manager
+        match self.held() {
+            Hold::Session { manager, .. } => manager,
+            Hold::Token(token) => &token.manager,
+        }
+    }
+
+    fn held(&self) -> &Hold {
+        self.hold.as_ref().expect("it is held until it is dropped")
     }
 
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {
-        put_session(headers, &self.session.header);
+        put_session(headers, self.live().header.clone());
     }
 }
 
 /// In place of any other: the server ignores two session ids, even equal ones.
-fn put_session(headers: &mut HeaderMap, id: &HeaderValue) {
-    headers.insert(SESSION_ID, id.clone());
+pub(crate) fn put_session(headers: &mut HeaderMap, id: HeaderValue) {
+    headers.insert(SESSION_ID, id);
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let in_flight = &self.session.in_flight;
         if !self.completed {
-            in_flight.linger(self.manager.core().linger_until());
+            let until = self.manager().core().linger_until();
+            self.live().in_flight.linger(until);
         }
-        if in_flight.leave() {
-            self.manager.core().wake_janitor();
+        match self.hold.take() {
+            Some(Hold::Session { session, manager }) => {
+                if session.in_flight.leave() {
+                    manager.core().wake_janitor();
+                }
+            }
+            Some(Hold::Token(token)) if token.session.in_flight.is_retired() => {
+                let manager = token.manager.clone();
+                drop(token);
+                manager.core().wake_janitor();
+            }
+            // One that is retired at this very moment is looked at from time to time.
+            Some(Hold::Token(_)) | None => {}
         }
     }
 }
@@ -183,7 +283,7 @@ impl Drop for Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("session", &self.session)
+            .field("session", self.live())
             .finish_non_exhaustive()
     }
 }
@@ -233,8 +333,8 @@ mod tests {
     #[test]
     fn a_session_id_takes_the_place_of_any_other() {
         let mut headers = HeaderMap::new();
-        put_session(&mut headers, &HeaderValue::from_static("one"));
-        put_session(&mut headers, &HeaderValue::from_static("two"));
+        put_session(&mut headers, HeaderValue::from_static("one"));
+        put_session(&mut headers, HeaderValue::from_static("two"));
         assert!(headers.get_all(SESSION_ID).iter().eq(["two"]));
     }
 

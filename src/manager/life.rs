@@ -85,6 +85,15 @@ impl Life {
         self.total.saturating_sub(now.since(self.born))
     }
 
+    /// For how long the same decision about it is right.
+    pub(crate) fn unchanged_for(&self, now: Reading) -> Duration {
+        let usable_for = self.usable_for(now);
+        match self.renewal_in(now) {
+            Duration::ZERO => usable_for,
+            renewal_in => renewal_in.min(usable_for),
+        }
+    }
+
     /// How long nobody used it, when it is worth asking the server whether it still has it.
     pub(crate) fn long_idle(&self) -> Duration {
         self.total.mul_f64(IDLE_SHARE).max(IDLE_LEAST)

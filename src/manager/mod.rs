@@ -11,7 +11,7 @@
 //!
 //! | room | concept |
 //! | --- | --- |
-//! | `admit` | what one request needs before it may be sent |
+//! | `admit`, `memo` | what one request needs before it may be sent; the short way of one like the one before |
 //! | `acquire`, `core` | from a partition to a lease on its session; what all handles share |
 //! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
 //! | `create`, `echo`, `policy` | one create; is it what was asked for; what follows if not |
@@ -42,6 +42,7 @@ mod lease;
 mod ledger;
 mod life;
 mod log;
+pub(crate) mod memo;
 mod meter;
 mod observe;
 pub(crate) mod partition;
@@ -175,7 +176,7 @@ impl SessionManager {
     ///
     /// Dropping the future loses nothing: a create goes on in its own task.
     pub async fn apply(&self, headers: &mut HeaderMap) -> Result<Option<Lease>, Error> {
-        match self.admit_in(Scope::Sipher, headers, None)? {
+        match self.admit_in(Scope::Sipher, headers, None, None)? {
             Admission::Pass => Ok(None),
             Admission::Send(request) => Ok(request.into_lease()),
             Admission::Wait(request) => {

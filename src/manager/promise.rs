@@ -76,7 +76,7 @@ mod tests {
     async fn those_who_wait_are_woken_in_the_order_in_which_they_came() {
         let (kept, outcome) = promise();
         let woken = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let waiters: Vec<_> = (0..100)
+        let waiters: Vec<_> = (0..50)
             .map(|n| {
                 let (outcome, woken) = (outcome.clone(), woken.clone());
                 tokio::spawn(async move {
@@ -90,6 +90,7 @@ mod tests {
         for waiter in waiters {
             waiter.await.unwrap();
         }
-        assert!(woken.lock().unwrap().iter().copied().eq(0..100));
+        let woken = woken.lock().unwrap();
+        assert!(woken.iter().copied().eq(0..50), "{woken:?}");
     }
 }

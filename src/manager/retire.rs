@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     event::{Event, RetireReason},
+    memo::Memos,
     observe::Observer,
     partition::PartitionId,
     session::LiveSession,
@@ -95,14 +96,16 @@ pub(crate) struct Retirement {
     queue: Mutex<Queue>,
     changed: Notify,
     observer: Arc<Observer>,
+    memos: Arc<Memos>,
 }
 
 impl Retirement {
-    pub(crate) fn new(observer: Arc<Observer>) -> Self {
+    pub(crate) fn new(observer: Arc<Observer>, memos: Arc<Memos>) -> Self {
         Self {
             queue: Mutex::default(),
             changed: Notify::new(),
             observer,
+            memos,
         }
     }
 
@@ -112,6 +115,7 @@ impl Retirement {
             return;
         }
         if reason == RetireReason::Lost {
+            self.memos.forget(session);
             // There is nothing to be deleted.
             self.observer.emit(Event::Retired {
                 session: session.reference(),
@@ -280,7 +284,9 @@ impl Retirement {
         }
     }
 
+    /// It has been retired.
     fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
+        self.memos.forget(session);
         self.observer.emit(Event::Retired {
             session: session.reference(),
             reason,

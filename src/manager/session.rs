@@ -14,6 +14,7 @@ use http::HeaderValue;
 use super::{
     lease::InFlight,
     life::{Life, Phase},
+    memo,
     partition::Partition,
 };
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
     secret::Fingerprint,
 };
 
-/// How long a new session counts as used by those who waited for it.
-const SETTLE: Duration = Duration::from_secs(1);
+/// How long a session counts as in use after its use was last noted. A layer that remembers it notes that each `SPAN`.
+const IN_USE: Duration = memo::SPAN.saturating_mul(2);
 
 /// A session that the server has made for this process.
 pub(crate) struct LiveSession {
@@ -34,7 +35,6 @@ pub(crate) struct LiveSession {
     pub(crate) partition: Arc<Partition>,
     pub(crate) life: Life,
     pub(crate) in_flight: InFlight,
-    made_at: Reading,
     /// When the next request may start a renewal or a check, in milliseconds of monotonic time.
     renew_at: AtomicU64,
     /// How many signs of trouble there had been when it was last known to be alive.
@@ -67,7 +67,6 @@ impl LiveSession {
             partition,
             life,
             in_flight: InFlight::default(),
-            made_at,
             renew_at: AtomicU64::new(0),
             alive_as_of: AtomicU64::new(signs),
             alive_at: Mutex::new(life.born()),
@@ -112,6 +111,11 @@ impl LiveSession {
         }
     }
 
+    /// More requests that it was given to.
+    pub(crate) fn add_uses(&self, uses: u64) {
+        self.uses.fetch_add(uses, Ordering::Relaxed);
+    }
+
     /// Whether the server may have forgotten it without anybody noticing: it was idle for long, or the clocks have moved
     /// apart, as when the machine slept.
     pub(crate) fn was_out_of_sight(&self, now: Reading) -> bool {
@@ -137,9 +141,11 @@ impl LiveSession {
         self.uses.load(Ordering::Relaxed)
     }
 
-    /// Retires the session if nobody uses it, and those who waited for it have had time to.
+    /// Retires the session if nobody uses it, and nobody has just done so.
     pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
-        now.since(self.made_at) >= SETTLE && self.in_flight.retire_if_idle(now)
+        let used_at = self.used_at.load(Ordering::Relaxed);
+        millis(now.monotonic).saturating_sub(used_at) >= millis(IN_USE)
+            && self.in_flight.retire_if_idle(now)
     }
 
     /// Returns whether the caller is the one to start a renewal, which nobody else does before `again_at`.

@@ -9,7 +9,7 @@ use crate::{
     SessionLayer,
     layer::{ReplayLayer, Replayable},
     manager::admit::{Admission, Outgoing},
-    scope::Target,
+    scope::{Place, Target},
 };
 
 #[async_trait]
@@ -82,6 +82,10 @@ struct WithExtensions<'a> {
 impl Outgoing for WithExtensions<'_> {
     fn target(&self) -> Option<Target<'_>> {
         self.request.target()
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        self.request.place()
     }
 
     fn headers(&self) -> &HeaderMap {

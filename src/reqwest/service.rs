@@ -10,7 +10,7 @@ use crate::{
     error::BoxError,
     layer::{Replay, ReplayFuture, Replayable, ResponseFuture, SessionService},
     manager::admit::{Incoming, Outgoing},
-    scope::Target,
+    scope::{Place, Target},
 };
 
 impl<S> Service<Request> for SessionService<S>
@@ -74,6 +74,15 @@ impl Outgoing for Request {
             scheme: url.scheme(),
             host,
             port: url.port(),
+            path: url.path(),
+        })
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        let url = self.url();
+        Some(Place {
+            scheme: url.scheme(),
+            authority: url.authority(),
             path: url.path(),
         })
     }

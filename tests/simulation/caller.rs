@@ -5,9 +5,7 @@ use std::{future::Future, pin::Pin};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use sipher_session::{
-    BoxError, Error, NoSession, Proof, SessionLayer, SessionManager, testing::FakeSipher,
-};
+use sipher_session::{BoxError, Error, NoSession, Proof, SessionLayer, testing::FakeSipher};
 use tokio::time::timeout;
 use tower::{Layer, Service};
 
@@ -21,7 +19,7 @@ use crate::{
 type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> + Send>>;
 
 impl World {
-    pub(crate) async fn call(self, manager: SessionManager, call: Call, n: u64) {
+    pub(crate) async fn call(self, layer: SessionLayer, call: Call, n: u64) {
         let trace = self.trace().clone();
         let base = if call.elsewhere {
             "https://elsewhere.example"
@@ -49,7 +47,6 @@ impl World {
             elsewhere: call.elsewhere,
         });
         let answer = {
-            let layer = SessionLayer::new(manager).with_proof();
             // The wire is always ready.
             let answer: BoxFuture = if self.replays {
                 Box::pin(layer.replay_once().layer(self.wire.clone()).call(request))

@@ -136,6 +136,7 @@ impl Script {
             .map(|_| (at(rng, until), call(rng, keys)))
             .collect();
         bursts(rng, until, keys, &mut plan);
+        trains(rng, until, keys, &mut plan);
         let mut weather = weather(rng, until);
         let late = rng.u8(..) < 25;
         if late {
@@ -177,6 +178,15 @@ impl Script {
                 _ => End::HandleDropped,
             },
         }
+    }
+
+    /// By how much the server's clock is set back in all.
+    pub(crate) fn server_back(&self) -> Duration {
+        let back = self.weather.iter().map(|(_, weather)| match weather {
+            Weather::ServerBack(by) => *by,
+            _ => Duration::ZERO,
+        });
+        back.sum()
     }
 
     pub(crate) fn has(&self, is_meant: impl Fn(&Weather) -> bool) -> bool {
@@ -240,6 +250,31 @@ fn bursts(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration,
         });
         let burst: Vec<_> = burst.collect();
         plan.extend(burst);
+    }
+}
+
+/// Requests that follow one another closely and are alike, so that a layer finds again what it found before.
+fn trains(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration, Call)>) {
+    for _ in 0..rng.usize(0..4) {
+        let mut start = at(rng, until);
+        let alike = Call {
+            defaults: None,
+            no_session: false,
+            elsewhere: false,
+            ..call(rng, keys)
+        };
+        for _ in 0..rng.usize(5..40) {
+            start += millis(rng, 10..400);
+            let other = rng.u8(..) < 20;
+            plan.push((
+                start,
+                if other {
+                    call(rng, keys)
+                } else {
+                    alike.clone()
+                },
+            ));
+        }
     }
 }
 

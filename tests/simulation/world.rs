@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 use sipher_session::{
-    CallBudget, Event, Events, OnNoSession, SessionDefaults, SessionManager,
+    CallBudget, Event, Events, OnNoSession, SessionDefaults, SessionLayer, SessionManager,
     api::Transport,
     testing::{Exchange, FakeSipher, TestClock, Tier},
 };
@@ -54,6 +54,19 @@ pub(crate) struct World {
     said: Arc<Mutex<Vec<String>>>,
 }
 
+/// A manager and the layer that all callers share.
+struct Handle {
+    manager: SessionManager,
+    layer: SessionLayer,
+}
+
+impl Handle {
+    fn new(manager: SessionManager) -> Self {
+        let layer = SessionLayer::new(manager.clone()).with_proof();
+        Self { manager, layer }
+    }
+}
+
 pub(crate) fn run(script: &Script) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -93,15 +106,15 @@ async fn live(script: &Script) -> Run {
         replays: script.settings.replays,
         said: Arc::default(),
     };
-    let manager = world.manager(script);
-    let budget = manager.call_budget();
-    let mut events = manager.events();
+    let handle = Handle::new(world.manager(script));
+    let budget = handle.manager.call_budget();
+    let mut events = handle.manager.events();
     let mut weather = BTreeMap::new();
     let mut callers = JoinSet::new();
     world
-        .play(script, &manager, &mut events, &mut weather, &mut callers)
+        .play(script, &handle, &mut events, &mut weather, &mut callers)
         .await;
-    world.end(script, manager, &mut events, &mut callers).await;
+    world.end(script, handle, &mut events, &mut callers).await;
     let labels = ["pro 1", "pro 2", "enterprise 1", "free 1", "unknown"];
     Run {
         lines: trace.with(std::mem::take),
@@ -170,16 +183,17 @@ impl World {
     async fn play(
         &self,
         script: &Script,
-        manager: &SessionManager,
+        handle: &Handle,
         events: &mut Events,
         tally: &mut BTreeMap<String, u64>,
         callers: &mut JoinSet<()>,
     ) {
         let start = now();
-        let owner = tokio::spawn(
-            self.clone()
-                .own(manager.clone(), script.hand.clone(), start),
-        );
+        let owner = tokio::spawn(self.clone().own(
+            handle.manager.clone(),
+            script.hand.clone(),
+            start,
+        ));
         let mut calls = script.calls.iter().peekable();
         let mut weather = script.weather.iter().peekable();
         loop {
@@ -190,7 +204,7 @@ impl World {
             } else if let Some((at, call)) = calls.next() {
                 sleep_until(start + *at).await;
                 self.told(events);
-                self.spawn(manager, call, callers);
+                self.spawn(handle, call, callers);
             } else {
                 break;
             }
@@ -203,7 +217,7 @@ impl World {
         self.desk().pending = None;
         self.told(events);
         if !script.abrupt {
-            self.calm_down(script, manager, events, callers).await;
+            self.calm_down(script, handle, events, callers).await;
         }
     }
 
@@ -211,7 +225,7 @@ impl World {
     async fn calm_down(
         &self,
         script: &Script,
-        manager: &SessionManager,
+        handle: &Handle,
         events: &mut Events,
         callers: &mut JoinSet<()>,
     ) {
@@ -223,9 +237,14 @@ impl World {
         sipher.set_latency(Duration::ZERO);
         self.trace().add(Entry::Weather("calm".to_owned()));
         let burnt = script.has(|weather| matches!(weather, Weather::Burn(_)));
-        // A key whose day is used up has to wait for the next.
-        let minutes = if burnt { 25 * 60 } else { 20 };
-        sleep(Duration::from_secs(60 * minutes)).await;
+        // A key whose day is used up has to wait for the next, by the server's clock.
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        sleep(if burnt {
+            minutes(25 * 60) + script.server_back()
+        } else {
+            minutes(20)
+        })
+        .await;
         let key = self.desk().key;
         let good = if key < FREE { None } else { Some(1) };
         let call = Call {
@@ -237,31 +256,32 @@ impl World {
         };
         let n = *self.numbers();
         self.trace().add(Entry::Calm { n });
-        self.spawn(manager, &call, callers);
+        self.spawn(handle, &call, callers);
         while callers.join_next().await.is_some() {}
         self.told(events);
     }
 
-    fn spawn(&self, manager: &SessionManager, call: &Call, callers: &mut JoinSet<()>) {
+    fn spawn(&self, handle: &Handle, call: &Call, callers: &mut JoinSet<()>) {
         let n = {
             let mut numbers = self.numbers();
             *numbers += 1;
             *numbers - 1
         };
-        callers.spawn(self.clone().call(manager.clone(), call.clone(), n));
+        callers.spawn(self.clone().call(handle.layer.clone(), call.clone(), n));
     }
 
     async fn end(
         &self,
         script: &Script,
-        manager: SessionManager,
+        handle: Handle,
         events: &mut Events,
         callers: &mut JoinSet<()>,
     ) {
         let trace = self.trace();
         match script.end {
-            End::HandleDropped => drop(manager),
+            End::HandleDropped => drop(handle),
             End::Shutdown(deadline) | End::Twice(deadline) | End::DroppedShutdown(deadline) => {
+                let manager = &handle.manager;
                 trace.add(Entry::ShutdownBegins);
                 if let End::DroppedShutdown(_) = script.end {
                     drop(timeout(deadline / 3, manager.shutdown(deadline)).await);
@@ -282,10 +302,10 @@ impl World {
                 });
                 self.alive();
                 for (_, call) in script.calls.iter().take(5) {
-                    self.spawn(&manager, call, callers);
+                    self.spawn(&handle, call, callers);
                 }
                 sleep(Duration::from_secs(1)).await;
-                drop(manager);
+                drop(handle);
             }
         }
         while callers.join_next().await.is_some() {}
