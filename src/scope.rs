@@ -67,7 +67,7 @@ impl<'a> Target<'a> {
 /// Where a request goes, as its URL spells it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    pub(crate) scheme: &'a str,
+    pub(crate) is_https: bool,
     pub(crate) authority: &'a str,
     pub(crate) path: &'a str,
 }
@@ -76,7 +76,7 @@ impl<'a> Place<'a> {
     #[inline]
     pub(crate) fn of_uri(uri: &'a Uri) -> Option<Self> {
         Some(Self {
-            scheme: uri.scheme_str()?,
+            is_https: is_https(uri.scheme()?)?,
             authority: uri.authority()?.as_str(),
             path: uri.path(),
         })
@@ -87,6 +87,7 @@ impl<'a> Place<'a> {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     scheme: Scheme,
+    is_https: bool,
     host: String,
     port: u16,
     /// Host and port as they are usually spelt.
@@ -154,6 +155,7 @@ impl BaseUrl {
             format!("{host}:{port}")
         };
         Ok(Self {
+            is_https: scheme == Scheme::HTTPS,
             scheme,
             host,
             port,
@@ -172,14 +174,18 @@ impl BaseUrl {
     /// it says no, [`scope`](Self::scope) decides.
     #[inline]
     pub(crate) fn is_plainly_ours(&self, place: Place<'_>) -> bool {
-        let Some(path) = place.path.strip_prefix(self.prefix.as_str()) else {
-            return false;
+        let may_climb = |path: &str| path.bytes().any(|byte| matches!(byte, b'.' | b'%' | b'\\'));
+        let is_plain_below = |prefix: &str| {
+            let path = place.path.strip_prefix(prefix);
+            path.is_some_and(|path| is_plain(path) && !may_climb(path))
         };
-        let may_climb = || path.bytes().any(|byte| matches!(byte, b'.' | b'%' | b'\\'));
-        place.scheme == self.scheme.as_str()
+        place.is_https == self.is_https
             && place.authority == self.authority
-            && is_plain(path)
-            && (self.prefix.is_empty() || !may_climb())
+            && if self.prefix.is_empty() {
+                is_plain(place.path)
+            } else {
+                is_plain_below(&self.prefix)
+            }
     }
 
     /// Decides what a request is. Total: every target has one answer.
@@ -236,6 +242,16 @@ fn classify(path: &str) -> Scope {
         Scope::SessionCall
     } else {
         Scope::Sipher
+    }
+}
+
+/// `None` if it is neither that nor http.
+#[inline]
+fn is_https(scheme: &Scheme) -> Option<bool> {
+    match scheme.as_str() {
+        "https" => Some(true),
+        "http" => Some(false),
+        _ => None,
     }
 }
 

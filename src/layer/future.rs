@@ -37,7 +37,7 @@ pin_project! {
     where
         S: Service<R>,
     {
-        Calling { #[pin] future: S::Future, in_flight: Option<InFlightRequest> },
+        Calling { #[pin] future: S::Future, in_flight: Option<InFlightRequest>, at_once: bool },
         Waiting { waiting: Option<Box<Waiting<S, R>>> },
         Failed { error: Option<Error> },
     }
@@ -56,7 +56,11 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
         proves: bool,
     ) -> Self {
         Self {
-            state: State::Calling { future, in_flight },
+            state: State::Calling {
+                future,
+                in_flight,
+                at_once: true,
+            },
             proves,
         }
     }
@@ -99,14 +103,31 @@ where
         let (mut state, proves) = (this.state, *this.proves);
         loop {
             let next = match state.as_mut().project() {
-                StateProj::Calling { future, in_flight } => {
-                    let mut response = ready!(future.poll(cx)).map_err(Into::into);
-                    match (in_flight.take(), &mut response) {
-                        (Some(request), Ok(response)) => request.complete(response, proves),
-                        (Some(request), Err(error)) => request.fail(&**error),
-                        (None, _) => {}
-                    }
-                    return Poll::Ready(response);
+                StateProj::Calling {
+                    future,
+                    in_flight,
+                    at_once,
+                } => {
+                    let Poll::Ready(response) = future.poll(cx) else {
+                        *at_once = false;
+                        return Poll::Pending;
+                    };
+                    let request = in_flight.take();
+                    return Poll::Ready(match response {
+                        Ok(mut response) => {
+                            if let Some(request) = request {
+                                request.complete(&mut response, proves, *at_once);
+                            }
+                            Ok(response)
+                        }
+                        Err(error) => {
+                            let error = error.into();
+                            if let Some(request) = request {
+                                request.fail(&*error);
+                            }
+                            Err(error)
+                        }
+                    });
                 }
                 StateProj::Waiting { waiting } => {
                     let current = waiting.as_mut().expect("not polled after it was ready");
@@ -121,6 +142,7 @@ where
                     State::Calling {
                         future: ready.call(request),
                         in_flight: Some(in_flight),
+                        at_once: true,
                     }
                 }
                 StateProj::Failed { error } => {

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     Lease, Proof, SessionManager,
     identity::Identity,
-    lease::put_session,
     memo::Memory,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
     suspicion,
@@ -96,8 +95,9 @@ impl InFlightRequest {
         }
     }
 
-    /// The head of the response is there. What it proves is put in if `prove` says so.
-    pub(crate) fn complete(self, response: &mut impl Incoming, prove: bool) {
+    /// The head of the response is there. What it proves is put in if `prove` says so; one that was there `at_once` is not
+    /// late.
+    pub(crate) fn complete(self, response: &mut impl Incoming, prove: bool, at_once: bool) {
         let status = response.status();
         match &self {
             Self::Leased(lease) => lease.manager().saw_status(status),
@@ -106,8 +106,10 @@ impl InFlightRequest {
         if let Some(proof) = prove.then(|| self.proof()).flatten() {
             response.extensions_mut().insert(proof);
         }
-        if let Self::Leased(lease) = self {
-            lease.complete();
+        match self {
+            Self::Leased(lease) if at_once => lease.complete_at_once(),
+            Self::Leased(lease) => lease.complete(),
+            Self::Bare { .. } => {}
         }
     }
 
@@ -209,11 +211,7 @@ impl SessionManager {
         if !core.settings.base.is_plainly_ours(request.place()?) || speaks_for_itself(request) {
             return None;
         }
-        let credentials = headers::credentials(request.headers())?;
-        let (headers, lease) = memory.recall(credentials, || core.recent())?;
-        put_key(request, headers.key);
-        put_session(request.headers_mut(), headers.id);
-        Some(lease)
+        memory.recall(request.headers_mut(), || core.recent())
     }
 
     /// Which kind of request it is, by where it goes.

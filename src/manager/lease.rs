@@ -209,6 +209,10 @@ impl Lease {
         self.manager().core().answered(self.live());
     }
 
+    pub(crate) fn complete_at_once(mut self) {
+        self.completed = true;
+    }
+
     /// Returns what can be said of the session as of now. When the head of the response is there, and before
     /// [`complete`](Self::complete), it is what the response proves.
     pub fn proof(&self) -> Proof {
@@ -253,7 +257,7 @@ impl Lease {
 }
 
 /// In place of any other: the server ignores two session ids, even equal ones.
-pub(crate) fn put_session(headers: &mut HeaderMap, id: HeaderValue) {
+fn put_session(headers: &mut HeaderMap, id: HeaderValue) {
     headers.insert(SESSION_ID, id);
 }
 

@@ -24,14 +24,17 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use super::{
     lease::{Lease, Token},
     partition::PartitionId,
     session::LiveSession,
 };
-use crate::{clock::Reading, headers::Credentials};
+use crate::{
+    clock::Reading,
+    headers::{self, API_KEY, Credentials, SESSION_ID},
+};
 
 /// For how long a decision is repeated before it is made anew. The cache learns as often that a session is in use.
 pub(crate) const SPAN: Duration = Duration::from_secs(1);
@@ -60,7 +63,10 @@ struct State {
 #[derive(Debug)]
 struct Memo {
     credentials: Credentials<HeaderValue>,
-    headers: Headers,
+    /// What is put in.
+    id: HeaderValue,
+    /// Where the request has none.
+    key: Option<HeaderValue>,
     token: Arc<Token>,
     since: Reading,
     good_for: Duration,
@@ -68,33 +74,29 @@ struct Memo {
     uses: u64,
 }
 
-/// What is put into a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Headers {
-    pub(crate) id: HeaderValue,
-    /// Where the request has none.
-    pub(crate) key: Option<HeaderValue>,
-}
-
 impl Memory {
     pub(crate) fn new() -> Self {
         Self(OnceLock::new())
     }
 
-    /// Repeats the last decision, if it was about a request like this one and still holds.
+    /// Repeats the last decision, if it was about a request like this one and still holds: puts the headers in.
     #[inline]
     pub(crate) fn recall(
         &self,
-        credentials: Credentials<&HeaderValue>,
+        headers: &mut HeaderMap,
         now: impl FnOnce() -> Reading,
-    ) -> Option<(Headers, Lease)> {
+    ) -> Option<Lease> {
         let mut state = self.0.get()?.here();
         let memo = state.memo.as_mut()?;
-        if memo.credentials.as_ref() != credentials || !memo.holds(now()) {
+        if memo.credentials.as_ref() != headers::credentials(headers)? || !memo.holds(now()) {
             return None;
         }
         memo.uses += 1;
-        Some((memo.headers.clone(), Lease::by(memo.token.clone())))
+        if let Some(key) = &memo.key {
+            headers.insert(API_KEY, key.clone());
+        }
+        headers.insert(SESSION_ID, memo.id.clone());
+        Some(Lease::by(memo.token.clone()))
     }
 
     /// Notes a decision, if it is made for the second time in a row: it may be repeated for so long after `since`.
@@ -122,14 +124,11 @@ impl Memory {
         if state.found.replace(id) != Some(id) || !core.is_in_order(session) {
             return;
         }
-        let headers = Headers {
-            id: own(&session.header),
-            key: key.map(own),
-        };
         session.in_flight.remembered(true);
         state.memo = Some(Memo {
             credentials: credentials.map(own),
-            headers,
+            id: own(&session.header),
+            key: key.map(own),
             token: lease.to_token(),
             since,
             good_for,
@@ -252,6 +251,5 @@ fn own(value: &HeaderValue) -> HeaderValue {
     let mut copy = HeaderValue::from_bytes(value.as_bytes()).expect("it was one before");
     copy.set_sensitive(value.is_sensitive());
     // The first clone of a value allocates its counter: here, and not on a request.
-    drop(copy.clone());
-    copy
+    copy.clone()
 }

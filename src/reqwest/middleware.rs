@@ -35,7 +35,7 @@ impl Middleware for SessionLayer {
         };
         let mut response = next.run(request, extensions).await;
         match &mut response {
-            Ok(response) => in_flight.complete(response, self.proves()),
+            Ok(response) => in_flight.complete(response, self.proves(), false),
             Err(Error::Reqwest(error)) => in_flight.fail(error),
             Err(Error::Middleware(error)) => in_flight.fail(&**error),
         }

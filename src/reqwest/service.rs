@@ -81,7 +81,11 @@ impl Outgoing for Request {
     fn place(&self) -> Option<Place<'_>> {
         let url = self.url();
         Some(Place {
-            scheme: url.scheme(),
+            is_https: match url.scheme() {
+                "https" => true,
+                "http" => false,
+                _ => return None,
+            },
             authority: url.authority(),
             path: url.path(),
         })

@@ -1,0 +1,177 @@
+//! Whether the simulation can fail: faults are put into the source one by one, and each has to be found.
+//!
+//! ```text
+//! cargo test --test mutations                            each still fits the source, and is in the documentation
+//! cargo test --test mutations -- --ignored               and is found, by its seed
+//! MUTATION=a_word_of_a_name cargo test --test mutations -- --ignored
+//! MUTATION_SEEDS=2000 cargo test --test mutations -- --ignored      finds seeds, where they are not right any more
+//! ```
+
+#![allow(clippy::unwrap_used)] // what cannot be set up is a failure
+
+mod list;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use list::{MUTATIONS, Mutation};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Mutation {
+    /// The source with the fault in it.
+    fn apply(&self) -> String {
+        let source = fs::read_to_string(root().join(self.file)).unwrap();
+        let times = source.matches(self.old).count();
+        assert_eq!(
+            times, 1,
+            "{}: {} has it {times} times",
+            self.name, self.file
+        );
+        source.replace(self.old, self.new)
+    }
+}
+
+#[test]
+fn every_mutation_fits_the_source_and_is_documented() {
+    let docs = fs::read_to_string(root().join("docs/testing.md")).unwrap();
+    for mutation in MUTATIONS {
+        assert_ne!(mutation.apply(), mutation.old);
+        let Mutation {
+            name,
+            invariant,
+            seed,
+            ..
+        } = mutation;
+        let row = format!("| {} | {invariant} | {seed} |", name.replace('_', " "));
+        assert!(docs.contains(&row), "docs/testing.md lacks: {row}");
+    }
+    let numbers = (1..=11).map(|n| format!("I{n}"));
+    for invariant in numbers {
+        let attacks =
+            |mutation: &&Mutation| mutation.invariant.split(' ').any(|of| of == invariant);
+        assert!(
+            MUTATIONS.iter().any(|m| attacks(&m)),
+            "nothing attacks {invariant}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "builds the crate once for each"]
+fn every_mutation_is_killed_by_its_seed() {
+    let crate_copy = Copy::new();
+    let seeds = env::var("MUTATION_SEEDS").ok();
+    let only = env::var("MUTATION").unwrap_or_default();
+    crate_copy
+        .passes(&[("SIM_SEEDS", "20")])
+        .expect("without a fault all is well");
+    let mut survivors = Vec::new();
+    for mutation in MUTATIONS
+        .iter()
+        .filter(|mutation| mutation.name.contains(&only))
+    {
+        let path = crate_copy.0.join(mutation.file);
+        let original = fs::read(&path).unwrap();
+        fs::write(&path, mutation.apply()).unwrap();
+        let seed = mutation.seed.to_string();
+        let which = match &seeds {
+            Some(seeds) => ("SIM_SEEDS", seeds.as_str()),
+            None => ("SIM_SEED", seed.as_str()),
+        };
+        match crate_copy.passes(&[which]) {
+            Ok(()) => survivors.push(mutation.name),
+            Err(why) => println!(
+                "killed: {} ({})\n{}",
+                mutation.name,
+                mutation.invariant,
+                why.trim_end()
+            ),
+        }
+        fs::write(&path, original).unwrap();
+    }
+    assert!(
+        survivors.is_empty(),
+        "these faults were not found: {survivors:#?}"
+    );
+}
+
+/// The crate in a place of its own, where it can be spoilt.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new() -> Self {
+        let to = root().join("target/mutations");
+        for part in [
+            "src",
+            "tests",
+            "examples",
+            "README.md",
+            "Cargo.toml",
+            "Cargo.lock",
+            "docs",
+        ] {
+            copy(&root().join(part), &to.join(part));
+        }
+        Self(to)
+    }
+
+    /// Runs lives; what they broke, or that it was not even built, is the error.
+    fn passes(&self, lives: &[(&str, &str)]) -> Result<(), String> {
+        let output = Command::new(env!("CARGO"))
+            .args([
+                "test",
+                "--quiet",
+                "--test",
+                "simulation",
+                "whatever_happens",
+            ])
+            .current_dir(&self.0)
+            .envs(lives.iter().copied())
+            .env("CARGO_TARGET_DIR", self.0.join("target"))
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .unwrap();
+        let (said, warned) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        if output.status.success() {
+            return Ok(());
+        }
+        let all = format!("{said}\n{warned}");
+        assert!(
+            !all.contains("error: could not compile"),
+            "it does not build:\n{warned}"
+        );
+        let broken = all.lines().filter(|line| is_verdict(line)).take(5);
+        Err(broken.map(|line| format!("    {line}\n")).collect())
+    }
+}
+
+/// `I1: …`, also after `seed 5: ` or `request 7: `.
+fn is_verdict(line: &str) -> bool {
+    let mut words = line.split([' ', ':']).take(5);
+    words.any(|word| {
+        word.strip_prefix('I')
+            .is_some_and(|n| n.parse::<u8>().is_ok())
+    }) || line.contains("proves")
+        || line.contains("was sent twice")
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else if fs::read(from).ok() != fs::read(to).ok() {
+        fs::copy(from, to).unwrap();
+    }
+}
