@@ -1,0 +1,488 @@
+//! Many callers, one create; many tenants, one manager.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use sipher_session::{
+    Chain, ErrorKind, Event, OnNoSession, RetireReason, SessionDefaults,
+    testing::{Fault, Operation, SessionUse, Target, Tier, What},
+};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::{Instant, timeout},
+};
+use tower::ServiceExt;
+
+use crate::{
+    as_tenant, call_as, failures,
+    support::{SECOND, Setup, generate, ours, pass},
+    told,
+};
+
+/// Polls a future so many times, then drops it where it stands.
+async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = times;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Pain 3: whoever asked first carried the fetch for all, and when his request was cancelled everybody's failed.
+#[tokio::test(start_paused = true)]
+async fn the_first_caller_may_be_dropped_at_any_await_point() {
+    let mut points = 0;
+    loop {
+        let setup = Setup::new();
+        setup.sipher.set_latency(SECOND);
+        setup
+            .sipher
+            .fault(Fault::new(What::Status(500)).on(Target::Create));
+        let manager = setup.manager();
+        let first = setup.service(&manager).oneshot(generate());
+        let first = tokio::spawn(polled(first, points));
+        yield_now().await;
+        let answer = setup.call(&manager).await;
+        assert_eq!(
+            answer.unwrap().status(),
+            200,
+            "dropped after {points} polls"
+        );
+        assert_eq!(
+            setup.creates(),
+            2,
+            "the one that failed and the one that did not"
+        );
+        if first.await.unwrap().is_some() {
+            break;
+        }
+        points += 1;
+    }
+    assert!(points >= 2, "{points}");
+}
+
+/// Pain 3, by the clock: at any moment of a create that fails once and is slow.
+#[tokio::test(start_paused = true)]
+async fn the_first_caller_may_have_a_deadline_at_any_moment() {
+    for deadline in (0..4_000).step_by(50).map(Duration::from_millis) {
+        let setup = Setup::new();
+        setup.sipher.set_latency(SECOND);
+        setup
+            .sipher
+            .fault(Fault::new(What::Status(500)).on(Target::Create));
+        let manager = setup.manager();
+        let first = timeout(deadline, setup.service(&manager).oneshot(generate()));
+        let first = tokio::spawn(first);
+        yield_now().await;
+        assert_eq!(
+            setup.call(&manager).await.unwrap().status(),
+            200,
+            "{deadline:?}"
+        );
+        drop(first.await.unwrap());
+        assert_eq!(setup.creates(), 2, "{deadline:?}");
+        let report = manager.shutdown(30 * SECOND).await;
+        assert_eq!(
+            (report.deleted, report.possible_orphans),
+            (1, 0),
+            "{deadline:?}"
+        );
+    }
+}
+
+/// Pain 4: a cache that let one caller run the fetch inside of itself gave up, with a panic, on whoever saw some two
+/// hundred such callers aborted.
+#[tokio::test(start_paused = true)]
+async fn three_hundred_leaders_aborted_one_after_the_other_cost_nobody_anything() {
+    let setup = Setup::new();
+    setup.sipher.set_latency(SECOND);
+    let manager = setup.manager();
+    let call = || setup.service(&manager).oneshot(generate());
+    let mut followers = JoinSet::new();
+    for _ in 0..300 {
+        let leader = tokio::spawn(call());
+        yield_now().await;
+        followers.spawn(call());
+        yield_now().await;
+        leader.abort();
+        assert!(leader.await.unwrap_err().is_cancelled());
+    }
+    for answer in followers.join_all().await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    assert_eq!((setup.creates(), setup.uses().len()), (1, 300));
+}
+
+/// Pain 4: a leader whose future was kept but not polled blocked everybody, and a cache whose callers had less patience
+/// than its fetch took was never filled.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_nobody_polls_and_followers_without_patience_do_not_keep_the_create_from_ending()
+ {
+    let setup = Setup::new();
+    setup
+        .sipher
+        .fault(Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Create));
+    let manager = setup.manager();
+    let mut leader = pin!(setup.service(&manager).oneshot(generate()));
+    poll_fn(|cx| {
+        assert!(leader.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    for _ in 0..99 {
+        let hasty = timeout(Duration::from_millis(100), setup.call(&manager)).await;
+        assert!(hasty.is_err());
+    }
+    pass(0.2).await;
+    let start = Instant::now();
+    setup.call(&manager).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO, "it is there");
+    assert_eq!(setup.creates(), 1);
+    leader.await.unwrap();
+}
+
+/// Pain 10: each of the callers that waited for a fetch that failed made the fetch once more, one after the other.
+#[tokio::test(start_paused = true)]
+async fn a_thousand_callers_share_one_failure_and_so_do_those_who_come_right_after() {
+    for what in failures() {
+        let name = format!("{what:?}");
+        let setup = Setup::new();
+        setup.sipher.set_latency(Duration::from_millis(900));
+        setup
+            .sipher
+            .fault(Fault::new(what).on(Target::Create).always());
+        let manager = setup
+            .builder()
+            .create_timeout(SECOND)
+            .max_wait(SECOND)
+            .build()
+            .unwrap();
+        for waits in [true, false] {
+            let start = Instant::now();
+            let mut callers = JoinSet::new();
+            for _ in 0..1_000 {
+                callers.spawn(setup.service(&manager).oneshot(generate()));
+            }
+            for answer in callers.join_all().await {
+                assert!(answer.is_err(), "{name}");
+            }
+            assert_eq!(setup.creates(), 1, "{name}");
+            assert!(
+                start.elapsed() <= if waits { SECOND } else { Duration::ZERO },
+                "{name}"
+            );
+        }
+    }
+}
+
+/// Pain 11: callers hung for as long as the source of the credentials did, and a timeout short enough for them was too
+/// short for a source that is merely slow.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_holds_each_caller_for_max_wait_and_nobody_for_ever() {
+    for what in [What::Hang, What::HangAnswer, What::Delay(3_600 * SECOND)] {
+        let name = format!("{what:?}");
+        let setup = Setup::new();
+        setup.sipher.fault(Fault::new(what).on(Target::Create));
+        let manager = setup.builder().max_wait(3 * SECOND).build().unwrap();
+        let other = setup.sipher.api_key(Tier::Pro);
+        let mut callers = JoinSet::new();
+        let start = Instant::now();
+        for arrival in 0..30 {
+            let call = setup.service(&manager).oneshot(generate());
+            callers.spawn(async move {
+                let start = Instant::now();
+                let answer = call.await.map(drop).map_err(|error| ours(&error).kind());
+                (arrival, answer, start.elapsed())
+            });
+            if arrival > 0 {
+                let before = Instant::now();
+                call_as(&setup, &manager, &other).await.unwrap();
+                assert_eq!(
+                    before.elapsed(),
+                    Duration::ZERO,
+                    "{name}: another key's hang is not ours"
+                );
+            }
+            pass(1.0).await;
+        }
+        for (arrival, answer, waited) in callers.join_all().await {
+            assert!(waited <= 3 * SECOND, "{name}: {waited:?}");
+            match arrival {
+                0..=17 => assert_eq!(
+                    (answer, waited),
+                    (Err(ErrorKind::Timeout), 3 * SECOND),
+                    "{name}"
+                ),
+                // The create's own deadline of 20 s ends it, and the next is due a second later.
+                22.. => assert_eq!(answer, Ok(()), "{name}: {arrival}"),
+                _ => {}
+            }
+        }
+        assert!(start.elapsed() < 40 * SECOND);
+        assert_eq!(
+            setup.creates(),
+            3,
+            "{name}: the one that hung, the next, the other key's"
+        );
+    }
+}
+
+/// Pain 11, and what follows for a request is what its owner chose.
+#[tokio::test(start_paused = true)]
+async fn a_merely_slow_source_is_waited_for_once_and_who_may_go_without_goes_after_max_wait() {
+    let setup = Setup::new();
+    setup
+        .sipher
+        .fault(Fault::new(What::DelayAnswer(19 * SECOND)).on(Target::Create));
+    let manager = setup
+        .builder()
+        .max_wait(3 * SECOND)
+        .on_no_session(OnNoSession::SendWithout)
+        .build()
+        .unwrap();
+    let start = Instant::now();
+    for _ in 0..6 {
+        setup.call(&manager).await.unwrap();
+        assert_eq!(setup.last_id(), None);
+    }
+    assert_eq!(start.elapsed(), 18 * SECOND);
+    setup.call(&manager).await.unwrap();
+    assert_eq!(start.elapsed(), 19 * SECOND, "it came");
+    assert_eq!(setup.last_chain().as_deref(), Some("near"));
+    assert_eq!((setup.creates(), manager.stats().sent_without), (1, 6));
+}
+
+/// Pain 20: one slot held the credential of whoever had asked last, and other tenants' requests went out with it.
+#[tokio::test(start_paused = true)]
+async fn tenants_and_defaults_that_take_turns_each_get_their_own_session() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let keys: Vec<_> = (0..6).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
+    let chains = [Chain::Near, Chain::Sui, Chain::Base];
+    let mut random = fastrand::Rng::with_seed(20);
+    let mut ids = HashMap::new();
+    for _ in 0..3_000 {
+        let (key, chain) = (random.usize(..keys.len()), random.usize(..chains.len()));
+        let mut request = if random.bool() {
+            as_tenant(&keys[key])
+        } else {
+            let mut request = generate();
+            let bearer = format!("Bearer {}", keys[key]);
+            request
+                .headers_mut()
+                .insert("authorization", bearer.parse().unwrap());
+            request
+        };
+        request
+            .extensions_mut()
+            .insert(SessionDefaults::new().chain(chains[chain].clone()));
+        setup.service(&manager).oneshot(request).await.unwrap();
+        assert_eq!(setup.last_chain(), Some(chains[chain].to_string()));
+        // Another key's session is dead to the server.
+        let id = setup
+            .last_id()
+            .expect("a live session of the request's own key");
+        assert_eq!(*ids.entry((key, chain)).or_insert_with(|| id.clone()), id);
+        setup.sipher.clear_log();
+        pass(0.2).await;
+    }
+    assert_eq!(ids.len(), 18);
+    assert_eq!(manager.stats().created, 18);
+}
+
+/// Pain 20: one tenant's failure was remembered for all of them.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_is_refused_or_hangs_is_nobody_elses_trouble() {
+    for what in [
+        What::Status(401),
+        What::Status(400),
+        What::Hang,
+        What::EchoWrong,
+    ] {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        setup.sipher.fault(Fault::new(what).on(Target::Create));
+        let troubled = tokio::spawn(setup.service(&manager).oneshot(generate()));
+        yield_now().await;
+        for _ in 0..20 {
+            let key = setup.sipher.api_key(Tier::Pro);
+            let start = Instant::now();
+            call_as(&setup, &manager, &key).await.unwrap();
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+        troubled.await.unwrap().unwrap_err();
+        setup.sipher.assert_every_call_had_a_session();
+    }
+}
+
+/// Pain 21: a cache of clients grew without end, and one that emptied itself when it was full sent everybody to the
+/// server at once.
+#[tokio::test(start_paused = true)]
+async fn one_tenant_too_many_costs_one_session_and_not_all_of_them() {
+    const PLACES: usize = 50;
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(PLACES as u64).build().unwrap();
+    let keys: Vec<_> = (0..PLACES + 5)
+        .map(|_| setup.sipher.api_key(Tier::Pro))
+        .collect();
+    for key in &keys[..PLACES] {
+        call_as(&setup, &manager, key).await.unwrap();
+        pass(1.0).await;
+    }
+    // The first ten are old, and in use.
+    for key in &keys[..10] {
+        call_as(&setup, &manager, key).await.unwrap();
+    }
+    let mut events = manager.events();
+    for key in &keys[PLACES..] {
+        call_as(&setup, &manager, key).await.unwrap();
+        pass(2.0).await;
+        assert_eq!(
+            setup.sipher.live_sessions(),
+            PLACES,
+            "who has no place is deleted"
+        );
+    }
+    let evicted = |event: &Event| {
+        matches!(
+            event,
+            Event::Retired {
+                reason: RetireReason::Evicted,
+                ..
+            }
+        )
+    };
+    assert_eq!(told(&mut events).into_iter().filter(evicted).count(), 5);
+    let creates = setup.creates();
+    for key in keys[..10].iter().chain(&keys[15..]) {
+        call_as(&setup, &manager, key).await.unwrap();
+    }
+    assert_eq!(setup.creates(), creates, "all others have kept theirs");
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+/// Pain 22: who joined a fetch that was under way was handed the very token that he had just rejected, or one that had
+/// been asked for before the rejection; and a second rejection threw the good successor away.
+#[tokio::test(start_paused = true)]
+async fn a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after_it() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(600 * SECOND).build().unwrap();
+    let first = manager.session().await.unwrap();
+    tokio::time::sleep(first.renewal_in()).await;
+    setup.sipher.fault(
+        Fault::new(What::DelayAnswer(2 * SECOND))
+            .on(Target::Create)
+            .times(2),
+    );
+    setup.call(&manager).await.unwrap();
+    pass(1.0).await;
+    assert_eq!(setup.creates(), 2, "the renewal is on its way");
+    let mut herd = JoinSet::new();
+    for _ in 0..200 {
+        let manager = manager.clone();
+        herd.spawn(async move {
+            let rejected = manager.invalidate(1);
+            (rejected, manager.session().await.unwrap().generation())
+        });
+    }
+    let outcomes = herd.join_all().await;
+    assert!(outcomes.iter().all(|(_, generation)| *generation == 3));
+    assert_eq!(
+        outcomes.iter().filter(|(rejected, _)| *rejected).count(),
+        1,
+        "once is enough"
+    );
+    assert_eq!(setup.creates(), 3);
+
+    // The older fetch, whenever it answers, puts nothing in its place.
+    pass(60.0).await;
+    assert!(!manager.invalidate(1) && !manager.invalidate(2));
+    assert_eq!(manager.session().await.unwrap().generation(), 3);
+    assert_eq!(setup.sipher.live_sessions(), 1);
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+/// Pain 22: a first fetch was under way, with no token yet to reject. What is deleted or rejected by id or number while
+/// it lands is not handed out by it either.
+#[tokio::test(start_paused = true)]
+async fn a_joiner_is_not_handed_what_was_rejected_while_it_waited() {
+    let setup = Setup::new();
+    setup
+        .sipher
+        .fault(Fault::new(What::DelayAnswer(2 * SECOND)).on(Target::Create));
+    let manager = setup.manager();
+    let joiners: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(setup.service(&manager).oneshot(generate())))
+        .collect();
+    let mut events = manager.events();
+    // Rejected the moment it is there, before any of those who waited has been polled again.
+    let created = events.recv().await.unwrap();
+    assert!(matches!(created, Event::Created { .. }));
+    let rejected = manager.invalidate(1);
+    assert!(rejected);
+    let start = setup.uses().len();
+    for joiner in joiners {
+        joiner.await.unwrap().unwrap();
+    }
+    let generation = manager.session().await.unwrap().generation();
+    let id = manager.session().await.unwrap().id().as_str().to_owned();
+    assert_eq!(generation, 2);
+    for exchange in &setup.uses()[start..] {
+        assert!(
+            matches!(&exchange.session, SessionUse::Live { id: sent, .. } if *sent == id),
+            "{exchange}"
+        );
+    }
+}
+
+/// Pain 29: processes that shared one stored credential renewed it under each other's hands. Here each has a session of
+/// its own, and none touches what another one made.
+#[tokio::test(start_paused = true)]
+async fn processes_with_one_key_do_not_end_each_others_sessions() {
+    let setup = Setup::new();
+    let processes: Vec<_> = (0..5)
+        .map(|seed| setup.builder().seed(seed).build().unwrap())
+        .collect();
+    for process in &processes {
+        setup.call(process).await.unwrap();
+    }
+    assert_eq!(setup.sipher.live_sessions(), 5);
+    let id = processes[0]
+        .session()
+        .await
+        .unwrap()
+        .id()
+        .as_str()
+        .to_owned();
+    // A process may use the id of another, which then sees to it that it is alive.
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-session-id", id.parse().unwrap());
+    setup.service(&processes[1]).oneshot(request).await.unwrap();
+    assert_eq!(setup.last_id(), Some(id.clone()));
+    processes[1].invalidate(1);
+    pass(1.0).await;
+    for process in &processes[1..] {
+        process.shutdown(5 * SECOND).await;
+    }
+    assert!(setup.sipher.is_live(&id));
+    assert_eq!(setup.sipher.live_sessions(), 1);
+    setup.call(&processes[0]).await.unwrap();
+    assert_eq!(setup.sipher.count(Operation::Create), 5);
+    setup.sipher.assert_every_call_had_a_session();
+}
