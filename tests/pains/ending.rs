@@ -91,7 +91,7 @@ async fn a_manager_that_is_dropped_says_how_many_sessions_it_leaves() {
         _ => None,
     });
     assert_eq!(abandoned, Some((7, 0)));
-    pass(3_600.0).await;
+    pass(3_601.0).await;
     assert_eq!((setup.deletes(), setup.sipher.live_sessions()), (0, 0));
 }
 

@@ -38,7 +38,9 @@ fn assert_paced(setup: &Setup, name: &str) {
     }
     let budget = CallBudget::default();
     for (i, start) in calls.iter().enumerate().step_by(5) {
-        for (j, end) in calls.iter().enumerate().skip(i) {
+        // Spans of some minutes, and all of it from the first call.
+        let most = if i == 0 { calls.len() } else { 400 };
+        for (j, end) in calls.iter().enumerate().skip(i).take(most) {
             let (count, span) = ((j - i + 1) as u64, end.at - start.at);
             assert!(count <= budget.bound(span), "{name}: {count} in {span:?}");
         }
@@ -155,7 +157,7 @@ async fn a_hundred_tenants_under_any_failure_keep_the_published_bound_and_the_fl
         setup
             .sipher
             .fault(Fault::new(what).on(Target::SessionCalls).always());
-        hammer(&setup, &setup.manager(), 600, |_| None).await;
+        hammer(&setup, &setup.manager(), 300, |_| None).await;
         assert_paced(&setup, &name);
         assert!(!session_calls(&setup).is_empty(), "{name}");
     }
@@ -167,7 +169,7 @@ async fn hours_of_changing_failures_keep_the_published_bound_and_the_floor() {
     let setup = Setup::new();
     let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
     let kinds = failures();
-    hammer(&setup, &manager, 4 * 3_600, |random| {
+    hammer(&setup, &manager, 2 * 3_600, |random| {
         (random.u8(..) < 40).then(|| {
             let what = kinds[random.usize(..kinds.len())].clone();
             Fault::new(what)
@@ -176,7 +178,7 @@ async fn hours_of_changing_failures_keep_the_published_bound_and_the_floor() {
         })
     })
     .await;
-    assert!(session_calls(&setup).len() > 5_000, "it was busy");
+    assert!(session_calls(&setup).len() > 2_500, "it was busy");
     assert_paced(&setup, "hours");
     setup.sipher.assert_no_dead_id();
 }

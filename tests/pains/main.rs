@@ -7,7 +7,7 @@
 //! | 3 | the first caller's end was everybody's | `callers::the_first_caller_may_be_dropped_at_any_await_point`, `callers::the_first_caller_may_have_a_deadline_at_any_moment` |
 //! | 4 | sharp edges of a cache that runs the fetch itself | `callers::three_hundred_leaders_aborted_one_after_the_other_cost_nobody_anything`, `callers::a_leader_that_nobody_polls_and_followers_without_patience_do_not_keep_the_create_from_ending` |
 //! | 5 | a create whose outcome nobody knew | `failures::every_session_that_a_lost_answer_leaves_behind_is_counted_and_told_of`, `failures::a_caller_that_gives_up_leaves_no_orphan` |
-//! | 6 | a failed renewal ended a good credential | `renewal::whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end` |
+//! | 6 | a failed renewal ended a good credential | `renewal::whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end`, `renewal::a_renewal_that_is_a_sign_of_trouble_costs_no_request_while_the_server_knows_the_session` |
 //! | 7 | one error ended renewal for good | `failures::after_hours_of_any_failure_requests_go_out_again_by_themselves` |
 //! | 8 | calls in a loop | `failures::a_hundred_tenants_under_any_failure_keep_the_published_bound_and_the_floor`, `failures::hours_of_changing_failures_keep_the_published_bound_and_the_floor`, `failures::short_lives_are_not_renewed_in_a_loop` |
 //! | 9 | the server's pace was not kept | `failures::no_session_call_of_anybodys_comes_before_the_server_said`, `failures::a_used_up_quota_is_probed_rarely_and_holds_back_its_own_key_alone` |
@@ -62,6 +62,11 @@ use support::{Call, SECOND, Setup, generate};
 
 /// Everything that a create can come to, short of the session that was asked for.
 fn failures() -> Vec<What> {
+    [plain_failures(), signs_of_trouble()].concat()
+}
+
+/// Those that say nothing of the sessions that are there.
+fn plain_failures() -> Vec<What> {
     let quota = r#"{"success":false,"error":{"code":"DAILY_QUOTA_EXCEEDED","message":"m"}}"#;
     let limited = What::RateLimited {
         retry_after: Some(30),
@@ -81,24 +86,30 @@ fn failures() -> Vec<What> {
             body: quota.into(),
         },
         What::Status(500),
-        What::Status(502),
-        What::Status(503),
         What::Html(200),
         What::Html(404),
-        What::Html(504),
         What::RedirectTo("https://elsewhere.example/".into()),
         What::Huge(100_000),
         What::Malformed,
-        What::Refuse,
-        What::LoseRequest,
-        What::LoseAnswer,
-        What::HalfBody,
         What::Hang,
         What::HangAnswer,
         What::Delay(3_600 * SECOND),
         What::EchoWrong,
         What::DropDefault("chain".into()),
         What::ShortLife(20 * SECOND),
+    ]
+}
+
+/// Those after which no session is certain any more before the server has been asked.
+fn signs_of_trouble() -> Vec<What> {
+    vec![
+        What::Status(502),
+        What::Status(503),
+        What::Html(504),
+        What::Refuse,
+        What::LoseRequest,
+        What::LoseAnswer,
+        What::HalfBody,
     ]
 }
 
