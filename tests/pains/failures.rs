@@ -244,20 +244,22 @@ async fn short_lives_are_not_renewed_in_a_loop() {
 /// Pain 9: retries went on during a ban and made it longer; what the server said about when to come back was not read.
 #[tokio::test(start_paused = true)]
 async fn no_session_call_of_anybodys_comes_before_the_server_said() {
-    for (header, in_body, seconds) in [
-        (Some(40), false, 40),
-        (Some(40), true, 40),
-        (None, true, 60),
-        (None, false, 60),
-    ] {
+    let limited = |retry_after| What::RateLimited {
+        retry_after,
+        in_body: false,
+    };
+    let in_body =
+        r#"{"error":{"code":"RATE_LIMIT_EXCEEDED","message":"m","details":{"retryAfter":85}}}"#;
+    let in_body = What::Answer {
+        status: 429,
+        headers: Vec::new(),
+        body: in_body.into(),
+    };
+    for (limited, seconds) in [(limited(Some(40)), 40), (limited(None), 60), (in_body, 85)] {
         let setup = Setup::new();
         let manager = setup.manager();
         let first = manager.session().await.unwrap();
         let keys: Vec<_> = (0..10).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
-        let limited = What::RateLimited {
-            retry_after: header,
-            in_body,
-        };
         setup
             .sipher
             .fault(Fault::new(limited).on(Target::SessionCalls));
@@ -273,7 +275,7 @@ async fn no_session_call_of_anybodys_comes_before_the_server_said() {
             assert_eq!(
                 setup.sipher.session_calls(),
                 0,
-                "{header:?} {in_body} at {:?}",
+                "{:?} of {seconds} s",
                 banned.elapsed()
             );
             pass(0.5).await;

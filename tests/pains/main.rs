@@ -23,7 +23,7 @@
 //! | 19 | a redirect took the header elsewhere | the redirect policy: see tests/redirects |
 //! | 20 | one tenant's credential served another | `callers::tenants_and_defaults_that_take_turns_each_get_their_own_session`, `callers::a_tenant_that_is_refused_or_hangs_is_nobody_elses_trouble` |
 //! | 21 | a cache without end, or emptied at once | `callers::one_tenant_too_many_costs_one_session_and_not_all_of_them`, `tests/lifecycle/budget.rs::a_flood_of_wrong_keys_makes_no_more_calls_than_the_budget_and_evicts_nobody` |
-//! | 22 | a rejected credential came back | `callers::a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after_it`, `callers::a_joiner_is_not_handed_what_was_rejected_while_it_waited`, `tests/threads.rs::a_request_that_starts_after_an_invalidation_never_bears_the_older_session` |
+//! | 22 | a rejected credential came back | `callers::a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after_it`, `callers::a_joiner_is_not_handed_what_was_rejected_before_it_looked`, `tests/threads.rs::a_request_that_starts_after_an_invalidation_never_bears_the_older_session` |
 //! | 23 | the old credential died under its requests | `ending::a_predecessor_lives_until_the_last_request_that_bears_it_has_its_answer`, `ending::requests_that_were_given_up_still_keep_the_predecessor_for_a_while` |
 //! | 24 | calls on a service that was not ready | `tower::a_limit_and_a_buffer_below_are_neither_overrun_nor_drained`, `tests/layer/readiness.rs::the_ready_service_is_called_whether_or_not_it_has_to_wait` |
 //! | 25 | stale headers and empty bodies on a retry | `tower::below_a_retry_each_attempt_gets_the_session_of_its_own_moment`, `tower::no_body_is_touched_and_no_request_is_sent_twice_whatever_comes_of_it` |
