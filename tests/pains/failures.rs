@@ -157,7 +157,7 @@ async fn a_hundred_tenants_under_any_failure_keep_the_published_bound_and_the_fl
         setup
             .sipher
             .fault(Fault::new(what).on(Target::SessionCalls).always());
-        hammer(&setup, &setup.manager(), 300, |_| None).await;
+        hammer(&setup, &setup.manager(), 150, |_| None).await;
         assert_paced(&setup, &name);
         assert!(!session_calls(&setup).is_empty(), "{name}");
     }
@@ -227,9 +227,9 @@ async fn short_lives_are_not_renewed_in_a_loop() {
             .sipher
             .fault(Fault::new(granted).on(Target::Create).always());
         let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
-        for _ in 0..4 * 7_200 {
+        for _ in 0..2 * 7_200 {
             drop(setup.call(&manager).await);
-            pass(0.25).await;
+            pass(0.5).await;
         }
         assert!(
             (100..=most).contains(&setup.creates()),
