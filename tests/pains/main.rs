@@ -21,16 +21,16 @@
 //! | 17 | tasks outlived their client | `ending::a_thousand_managers_dropped_at_any_moment_leave_no_task_and_make_no_call`, `ending::a_manager_at_rest_has_no_task` |
 //! | 18 | renewing for nobody | `renewal::of_fifty_tenants_only_the_one_that_is_used_is_renewed` |
 //! | 19 | a redirect took the header elsewhere | the redirect policy: see tests/redirects |
-//! | 20 | one tenant's credential served another | `callers::tenants_and_defaults_that_take_turns_each_get_their_own_session`, `callers::a_tenant_that_is_refused_or_hangs_is_nobody_elses_trouble` |
-//! | 21 | a cache without end, or emptied at once | `callers::one_tenant_too_many_costs_one_session_and_not_all_of_them`, `tests/lifecycle/budget.rs::a_flood_of_wrong_keys_makes_no_more_calls_than_the_budget_and_evicts_nobody` |
-//! | 22 | a rejected credential came back | `callers::a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after_it`, `callers::a_joiner_is_not_handed_what_was_rejected_before_it_looked`, `tests/threads.rs::a_request_that_starts_after_an_invalidation_never_bears_the_older_session` |
+//! | 20 | one tenant's credential served another | `tenants::tenants_and_defaults_that_take_turns_each_get_their_own_session`, `tenants::a_tenant_that_is_refused_or_hangs_is_nobody_elses_trouble` |
+//! | 21 | a cache without end, or emptied at once | `tenants::one_tenant_too_many_costs_one_session_and_not_all_of_them`, `tests/lifecycle/budget.rs::a_flood_of_wrong_keys_makes_no_more_calls_than_the_budget_and_evicts_nobody` |
+//! | 22 | a rejected credential came back | `tenants::a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after_it`, `tenants::a_joiner_is_not_handed_what_was_rejected_before_it_looked`, `tests/threads.rs::a_request_that_starts_after_an_invalidation_never_bears_the_older_session` |
 //! | 23 | the old credential died under its requests | `ending::a_predecessor_lives_until_the_last_request_that_bears_it_has_its_answer`, `ending::requests_that_were_given_up_still_keep_the_predecessor_for_a_while` |
 //! | 24 | calls on a service that was not ready | `tower::a_limit_and_a_buffer_below_are_neither_overrun_nor_drained`, `tests/layer/readiness.rs::the_ready_service_is_called_whether_or_not_it_has_to_wait` |
 //! | 25 | stale headers and empty bodies on a retry | `tower::below_a_retry_each_attempt_gets_the_session_of_its_own_moment`, `tower::no_body_is_touched_and_no_request_is_sent_twice_whatever_comes_of_it` |
 //! | 26 | ids in logs | `secrets::nothing_shows_an_id_or_a_key_and_yet_all_that_is_told_of_one_session_can_be_put_together`, `tests/signals/main.rs::a_peer_that_repeats_all_it_knows_brings_no_secret_into_any_signal` |
 //! | 27 | no runtime, or one that was gone | `tower::a_layer_outside_of_any_runtime_and_after_its_own_gives_errors_and_no_panic`, `tower::a_create_that_panics_is_an_error_within_the_bound_and_not_the_end`, `tests/threads.rs::a_runtime_that_ends_with_its_create_under_way_holds_nobody_up` |
 //! | 28 | nobody could say when it renews | `renewal::a_renewal_starts_at_the_published_moment_and_an_id_ends_at_the_published_moment` |
-//! | 29 | processes shared one credential | `callers::processes_with_one_key_do_not_end_each_others_sessions` |
+//! | 29 | processes shared one credential | `tenants::processes_with_one_key_do_not_end_each_others_sessions` |
 
 // Helpers outside of tests, and a look at how long things took.
 #![allow(
@@ -49,6 +49,7 @@ mod lost;
 mod renewal;
 mod secrets;
 mod table;
+mod tenants;
 mod tower;
 
 use ::tower::ServiceExt;

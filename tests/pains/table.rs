@@ -88,7 +88,7 @@ fn every_test_that_a_row_names_is_there_and_says_which_pain_it_is() {
 fn every_test_here_is_in_the_table() {
     let named: BTreeSet<_> = rows().into_iter().flat_map(|(_, names, _)| names).collect();
     for file in [
-        "callers", "ending", "failures", "lost", "renewal", "secrets", "tower",
+        "callers", "ending", "failures", "lost", "renewal", "secrets", "tenants", "tower",
     ] {
         let tests = tests_in(&source(&format!("tests/pains/{file}.rs")));
         assert!(!tests.is_empty(), "{file}");
