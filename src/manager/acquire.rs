@@ -13,6 +13,7 @@ use tokio::{
 use super::{
     Lease, SessionManager,
     admit::{Bare, InFlightRequest, OnNoSession},
+    budget::Purpose,
     core::{Core, Stage},
     create::Create,
     event::{Event, RetireReason},
@@ -148,10 +149,13 @@ impl Core {
         {
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
-        ledger.check(partition, self.patience(), now)?;
-        // One that needs a successor soon gets it at once, one that does not is asked about first.
-        let suspect = found.filter(|session| session.life.phase(now) == Phase::Fresh);
-        let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
+        // What there is may do: it is asked about first, also where no successor can be had.
+        let purpose = match found {
+            Some(_) => Purpose::Check,
+            None => Purpose::Create,
+        };
+        ledger.check(partition, purpose, self.patience(), now)?;
+        let (flight, create) = self.begin(&mut ledger, partition, found, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
         drop(ledger);
         runtime.spawn(create.run());
@@ -201,7 +205,11 @@ impl Core {
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
-        match ledger.check(partition, self.patience(), now) {
+        let purpose = match suspect {
+            Some(_) => Purpose::Check,
+            None => Purpose::Create,
+        };
+        match ledger.check(partition, purpose, self.patience(), now) {
             Ok(()) => {
                 let (_, create) = self.begin(&mut ledger, partition, suspect.cloned(), now);
                 drop(ledger);

@@ -24,6 +24,7 @@ use super::{
     policy,
     promise::Promise,
     session::LiveSession,
+    suspicion,
 };
 use crate::{
     api::{CreateSession, SessionRecord, SessionsApi, scrub},
@@ -122,6 +123,18 @@ impl Create {
             let Err(error) = outcome else {
                 return Some(outcome);
             };
+            // A successor cannot be had for now, and what there is has become suspect by that: it may be alive all the same.
+            if let Some(current) = self.current_after(&error) {
+                let error = self.hold_back(error);
+                let failed = renewal_failed(&current, error.clone(), self.core.now());
+                self.core.emit(failed);
+                self.suspect = Some(current);
+                if self.pause(policy::FLOOR, begun).await? {
+                    tries = 0;
+                    continue;
+                }
+                return Some(Err(error));
+            }
             // The pace concerns everybody at once, other failures only those who wait for this create.
             let paced = error.kind() == ErrorKind::RateLimited;
             let error = if paced { self.hold_back(error) } else { error };
@@ -193,17 +206,20 @@ impl Create {
         if !ledger.is_flying(self.partition.id, self.generation) {
             return None;
         }
-        let purpose = if self.suspect.is_some() {
-            Purpose::Check
-        } else {
-            Purpose::Create
-        };
-        let clearance = ledger.clear(&self.partition, purpose, Some(self.generation), now);
+        let clearance = ledger.clear(&self.partition, self.purpose(), Some(self.generation), now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;
         }
         Some(clearance)
+    }
+
+    /// What its next call is for.
+    fn purpose(&self) -> Purpose {
+        match self.suspect {
+            Some(_) => Purpose::Check,
+            None => Purpose::Create,
+        }
     }
 
     fn calling(&mut self, calling: bool) {
@@ -218,7 +234,7 @@ impl Create {
     fn hold_back(&self, error: Error) -> Error {
         self.core
             .ledger()
-            .failed(&self.partition, error, self.core.now())
+            .failed(&self.partition, self.purpose(), error, self.core.now())
     }
 
     async fn try_once(&mut self, begun: Reading) -> Outcome {
@@ -302,6 +318,10 @@ impl Create {
             self.calling(false);
             let current = self.end(&mut ledger);
             match &outcome {
+                Ok(session) if self.suspect.is_some() => {
+                    ledger.checked(self.partition.id);
+                    self.succeed(session, current)
+                }
                 Ok(session) => {
                     ledger.succeeded(&self.partition, *session.alive_at());
                     self.succeed(session, current)
@@ -369,12 +389,22 @@ impl Create {
                 error,
             };
         }
-        let usable_for = session.life.usable_for(now);
-        Event::RenewalFailed {
-            session: reference,
-            usable_for,
-            error,
-        }
+        renewal_failed(&session, error, now)
+    }
+
+    /// The session that requests went on with, if the failure of its renewal has made it suspect.
+    fn current_after(&self, error: &Error) -> Option<Arc<LiveSession>> {
+        let is_sign = self.suspect.is_none() && suspicion::in_session_call(error);
+        let current = self.core.cached(self.partition.id).filter(|_| is_sign)?;
+        current.is_usable(self.core.now()).then_some(current)
+    }
+}
+
+fn renewal_failed(session: &LiveSession, error: Error, now: Reading) -> Event {
+    Event::RenewalFailed {
+        session: session.reference(),
+        usable_for: session.life.usable_for(now),
+        error,
     }
 }
 

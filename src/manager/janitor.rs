@@ -172,7 +172,8 @@ fn hold_back(core: &Core, session: &LiveSession, error: Error) -> Error {
     use ErrorKind::{Credentials, Quota, RateLimited};
     match error.kind() {
         Credentials | Quota | RateLimited => {
-            core.ledger().failed(&session.partition, error, core.now())
+            core.ledger()
+                .failed(&session.partition, Purpose::Delete, error, core.now())
         }
         _ => error,
     }

@@ -61,6 +61,8 @@ impl Status {
 struct Entry {
     flight: Option<Flight>,
     hold: Option<Hold>,
+    /// The same for the question whether a session is alive, which may be answered where creates fail.
+    check_hold: Option<Hold>,
     last_call: Option<Reading>,
 }
 
@@ -127,7 +129,7 @@ impl Ledger {
         )
     }
 
-    /// Decides whether a create would have a chance to be called within `patience`, without counting it.
+    /// Decides whether a create, or a check, would have a chance to be called within `patience`, without counting it.
     ///
     /// # Errors
     ///
@@ -135,13 +137,15 @@ impl Ledger {
     pub(crate) fn check(
         &self,
         partition: &Partition,
+        purpose: Purpose,
         patience: Duration,
         now: Reading,
     ) -> Result<(), Error> {
-        let own = self
-            .partitions
-            .get(&partition.id)
-            .and_then(|entry| entry.hold.as_ref());
+        let entry = self.partitions.get(&partition.id);
+        let own = entry.and_then(|entry| match purpose {
+            Purpose::Check => entry.check_hold.as_ref(),
+            _ => entry.hold.as_ref(),
+        });
         let holds = [own, self.key_hold(partition)];
         // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
         if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
@@ -280,11 +284,25 @@ impl Ledger {
         }
         if let Some(entry) = self.partitions.get_mut(&partition.id) {
             entry.hold = None;
+            entry.check_hold = None;
+        }
+    }
+
+    /// The server knows a session that was asked about.
+    pub(crate) fn checked(&mut self, id: PartitionId) {
+        if let Some(entry) = self.partitions.get_mut(&id) {
+            entry.check_hold = None;
         }
     }
 
     /// A call failed: holds back whom it concerns, and returns the error with when another try is due.
-    pub(crate) fn failed(&mut self, partition: &Partition, error: Error, now: Reading) -> Error {
+    pub(crate) fn failed(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        error: Error,
+        now: Reading,
+    ) -> Error {
         let reach = policy::consequence(&error, 1).reach;
         if let (false, Some(Some(hold))) =
             (reach == Reach::Key, self.keys.get_mut(&partition.key_id))
@@ -292,11 +310,14 @@ impl Ledger {
             hold.end_probe();
         }
         match reach {
-            Reach::Partition => hold(
-                &mut self.partitions.entry(partition.id).or_default().hold,
-                error,
-                now,
-            ),
+            Reach::Partition => {
+                let entry = self.partitions.entry(partition.id).or_default();
+                let place = match purpose {
+                    Purpose::Check => &mut entry.check_hold,
+                    _ => &mut entry.hold,
+                };
+                hold(place, error, now)
+            }
             Reach::Key => hold(self.keys.entry(partition.key_id).or_default(), error, now),
             Reach::Origin => hold(&mut self.origin, error, now),
         }
@@ -311,8 +332,15 @@ impl Ledger {
             .retain(|_, hold| hold.as_ref().is_some_and(|hold| !hold.is_forgotten(now)));
         self.partitions.retain(|_, entry| {
             entry.hold.take_if(|hold| hold.is_forgotten(now));
+            entry.check_hold.take_if(|hold| hold.is_forgotten(now));
             entry.last_call.take_if(|last| now.since(*last) >= FLOOR);
-            entry.flight.is_some() || entry.hold.is_some() || entry.last_call.is_some()
+            let Entry {
+                flight,
+                hold,
+                check_hold,
+                last_call,
+            } = entry;
+            flight.is_some() || hold.is_some() || check_hold.is_some() || last_call.is_some()
         });
         self.tidy_at = 2 * (self.partitions.len() + self.keys.len()).max(32);
     }
@@ -353,7 +381,7 @@ mod tests {
     }
 
     fn held(ledger: &Ledger, partition: &Partition, now: u64) -> u64 {
-        let checked = ledger.check(partition, Duration::ZERO, at(now));
+        let checked = ledger.check(partition, Purpose::Create, Duration::ZERO, at(now));
         checked
             .err()
             .and_then(|error| error.retry_after())
@@ -367,6 +395,7 @@ mod tests {
         for chain in ["near", "sui", "base", "sei"] {
             ledger.failed(
                 &partition("k", chain),
+                Purpose::Create,
                 error(ErrorKind::Credentials, 0),
                 at(100),
             );
@@ -374,6 +403,7 @@ mod tests {
         assert_eq!(held(&ledger, &partition("k", "near"), 100), 30);
         ledger.failed(
             &partition("k", "near"),
+            Purpose::Create,
             error(ErrorKind::Credentials, 0),
             at(131),
         );
@@ -388,11 +418,26 @@ mod tests {
     fn a_milder_failure_does_not_end_what_a_harder_one_began() {
         let mut ledger = Ledger::new(CallBudget::default());
         let (one, two) = (partition("k1", "near"), partition("k2", "near"));
-        ledger.failed(&one, error(ErrorKind::RateLimited, 60), at(100));
-        ledger.failed(&two, error(ErrorKind::RateLimited, 1), at(101));
+        ledger.failed(
+            &one,
+            Purpose::Create,
+            error(ErrorKind::RateLimited, 60),
+            at(100),
+        );
+        ledger.failed(
+            &two,
+            Purpose::Create,
+            error(ErrorKind::RateLimited, 1),
+            at(101),
+        );
         assert_eq!(held(&ledger, &two, 101), 59);
-        ledger.failed(&one, error(ErrorKind::Quota, 900), at(200));
-        ledger.failed(&one, error(ErrorKind::Credentials, 0), at(201));
+        ledger.failed(&one, Purpose::Create, error(ErrorKind::Quota, 900), at(200));
+        ledger.failed(
+            &one,
+            Purpose::Create,
+            error(ErrorKind::Credentials, 0),
+            at(201),
+        );
         assert_eq!(held(&ledger, &one, 201), 899);
     }
 
@@ -400,7 +445,12 @@ mod tests {
     fn a_success_ends_only_what_began_before_it_was_sent() {
         let mut ledger = Ledger::new(CallBudget::default());
         let partition = partition("k", "near");
-        ledger.failed(&partition, error(ErrorKind::Quota, 900), at(100));
+        ledger.failed(
+            &partition,
+            Purpose::Create,
+            error(ErrorKind::Quota, 900),
+            at(100),
+        );
         ledger.succeeded(&partition, at(99));
         assert_eq!(held(&ledger, &partition, 100), 900);
         ledger.succeeded(&partition, at(101));
@@ -411,7 +461,7 @@ mod tests {
     fn one_create_tries_whether_a_keys_hold_is_over_and_the_others_wait_for_it() {
         let mut ledger = Ledger::new(CallBudget::default());
         let (one, two) = (partition("k", "near"), partition("k", "sui"));
-        ledger.failed(&one, error(ErrorKind::Quota, 900), at(0));
+        ledger.failed(&one, Purpose::Create, error(ErrorKind::Quota, 900), at(0));
         assert!(matches!(
             ledger.clear(&one, Purpose::Create, Some(1), at(900)),
             Clearance::Granted
@@ -421,7 +471,9 @@ mod tests {
             Clearance::Soon
         ));
         assert!(
-            ledger.check(&two, Duration::ZERO, at(901)).is_ok(),
+            ledger
+                .check(&two, Purpose::Create, Duration::ZERO, at(901))
+                .is_ok(),
             "it may wait"
         );
         let again = ledger.clear(&one, Purpose::Create, Some(1), at(901));
@@ -442,10 +494,16 @@ mod tests {
         let (_, outcome) = promise();
         for n in 0..1_000 {
             let partition = partition(&format!("k{n}"), "near");
-            ledger.failed(&partition, error(ErrorKind::Credentials, 0), at(0));
+            ledger.failed(
+                &partition,
+                Purpose::Create,
+                error(ErrorKind::Credentials, 0),
+                at(0),
+            );
         }
         ledger.failed(
             &partition("held", "near"),
+            Purpose::Create,
             error(ErrorKind::Rejected, 0),
             at(2_000),
         );

@@ -191,9 +191,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "a_task_stays_when_there_is_nothing_to_do",
         invariant: "I10",
         seed: 0,
-        file: "src/manager/janitor.rs",
-        old: "        _ = core.closed() => {}\n        () = attend",
-        new: "        _ = std::future::pending::<()>() => {}\n        () = attend",
+        file: "src/manager/retire.rs",
+        old: "                queue.attended = None;\n                Next::Done\n",
+        new: "                Next::Wait(LOOK)\n",
     },
     Mutation {
         name: "creates_go_on_when_the_last_handle_is_gone",

@@ -149,8 +149,12 @@ impl Copy {
             !all.contains("error: could not compile"),
             "it does not build:\n{warned}"
         );
-        let broken = all.lines().filter(|line| is_verdict(line)).take(5);
-        Err(broken.map(|line| format!("    {line}\n")).collect())
+        let broken: Vec<_> = all
+            .lines()
+            .filter(|line| is_verdict(line))
+            .take(5)
+            .collect();
+        Err(broken.join("\n"))
     }
 }
 

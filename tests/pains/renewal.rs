@@ -132,7 +132,6 @@ async fn whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end() {
 /// Pain 6, where the failure is a sign that the server may have lost its sessions as well: it is there to be asked, and
 /// says that this one is alive.
 #[tokio::test(start_paused = true)]
-#[ignore = "an aging session that became suspect is not asked about, only replaced"]
 async fn a_renewal_that_is_a_sign_of_trouble_costs_no_request_while_the_server_knows_the_session() {
     for what in signs_of_trouble() {
         let name = format!("{what:?}");
@@ -231,7 +230,8 @@ async fn a_renewal_starts_at_the_published_moment_and_an_id_ends_at_the_publishe
             .fault(Fault::new(What::Status(400)).on(Target::Create).always());
         tokio::time::sleep(2 * MILLI).await;
         setup.call(&manager).await.unwrap();
-        pass(0.001).await;
+        // It was asked about just now, after so long an idle: two calls keep a distance.
+        pass(0.25).await;
         assert_eq!(setup.creates(), 2, "{ttl}: nor after");
 
         tokio::time::sleep(session.usable_for() - MILLI).await;
