@@ -5,6 +5,7 @@
 mod support;
 
 mod errors;
+mod memory;
 mod not_send;
 mod proof;
 mod readiness;

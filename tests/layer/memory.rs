@@ -1,0 +1,291 @@
+//! What a layer remembers from one request to the next: it never knows better than a layer that remembers nothing.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use sipher_session::{
+    Chain, Event, SessionDefaults, SessionLayer, SessionManager, SessionService,
+    testing::{Exchange, FakeSipher, Fault, Operation, SessionUse, Target, What},
+};
+use tower::{Layer, ServiceExt};
+
+use crate::support::{Call, SECOND, Setup, generate, pass};
+
+/// A service that has found the same session so often that it remembers it.
+async fn remembering(setup: &Setup, manager: &SessionManager) -> SessionService<FakeSipher> {
+    let service = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
+    for _ in 0..4 {
+        send(&service, generate()).await;
+    }
+    service
+}
+
+async fn send(service: &SessionService<FakeSipher>, request: Call) {
+    service.clone().oneshot(request).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_a_session_ends_what_is_remembered_of_it() {
+    type End = fn(&Setup, &SessionManager);
+    let invalidate: End = |_, manager| assert!(manager.invalidate(1));
+    let sleep: End = |setup, _| {
+        setup.clock.suspend(3_545 * SECOND);
+        setup.sipher.clock().suspend(3_545 * SECOND);
+    };
+    for end in [invalidate, sleep] {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        let service = remembering(&setup, &manager).await;
+        let before = setup.last_id();
+        end(&setup, &manager);
+        send(&service, generate()).await;
+        assert_ne!(setup.last_id(), before);
+        setup.sipher.assert_every_call_had_a_session();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_reaches_who_remembers_before_it_returns() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = remembering(&setup, &manager).await;
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    manager.replace_defaults(sui).await.unwrap();
+    send(&service, generate()).await;
+    assert_eq!(setup.last_chain().as_deref(), Some("sui"));
+    let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
+    manager.set_api_key(other.as_str()).await.unwrap();
+    send(&service, generate()).await;
+    assert_eq!(setup.uses().last().unwrap().key.as_deref(), Some("pro 2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sign_of_trouble_nothing_is_remembered_to_be_alive() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = remembering(&setup, &manager).await;
+    setup.sipher.restart();
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    send(&service, generate()).await;
+    for _ in 0..5 {
+        send(&service, generate()).await;
+        assert_eq!(setup.last_chain().as_deref(), Some("near"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_differ_are_looked_at_anew() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = remembering(&setup, &manager).await;
+    let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
+    let header = |name, value: &str| {
+        let mut request = generate();
+        request.headers_mut().insert(name, value.parse().unwrap());
+        request
+    };
+    let mut sui = generate();
+    sui.extensions_mut()
+        .insert(SessionDefaults::new().chain(Chain::Sui));
+    for (request, key, chain) in [
+        (header("x-api-key", &other), "pro 2", "near"),
+        (
+            header("authorization", &format!("Bearer {other}")),
+            "pro 2",
+            "near",
+        ),
+        (sui, "pro 1", "sui"),
+    ] {
+        send(&service, request).await;
+        let last = setup.uses().pop().unwrap();
+        assert_eq!(
+            (last.key.as_deref(), last.chain.as_deref()),
+            (Some(key), Some(chain))
+        );
+    }
+    let mut own = generate();
+    own.headers_mut()
+        .insert("x-session-id", "sess_1".parse().unwrap());
+    assert!(service.clone().oneshot(own).await.is_err(), "malformed");
+    for foreign in [
+        "https://elsewhere.example/v1/stealth/generate",
+        "https://sipher.sip-protocol.org/v1/health",
+    ] {
+        let mut request = generate();
+        *request.uri_mut() = foreign.parse().unwrap();
+        send(&service, request).await;
+        assert_eq!(
+            setup.uses().pop().unwrap().session,
+            SessionUse::None,
+            "{foreign}"
+        );
+    }
+}
+
+/// The cache is told of a use no more often than each second: it must not throw out what is used all the time.
+#[tokio::test(start_paused = true)]
+async fn a_session_in_use_is_the_last_to_make_room_for_others() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(3).build().unwrap();
+    let service = remembering(&setup, &manager).await;
+    let id = setup.last_id();
+    for _ in 0..30 {
+        let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
+        let mut request = generate();
+        request
+            .headers_mut()
+            .insert("x-api-key", other.parse().unwrap());
+        setup.service(&manager).oneshot(request).await.unwrap();
+        for _ in 0..20 {
+            send(&service, generate()).await;
+            assert_eq!(setup.last_id(), id);
+            pass(0.3).await;
+        }
+    }
+    assert_eq!(manager.stats().evicted, 28);
+}
+
+/// What is merely remembered is not in flight.
+#[tokio::test(start_paused = true)]
+async fn an_idle_service_keeps_no_predecessor_from_being_deleted() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let _idle = remembering(&setup, &manager).await;
+    assert_eq!(manager.stats().in_flight, 0);
+    manager.invalidate(1);
+    pass(1.0).await;
+    assert_eq!((setup.deletes(), setup.sipher.live_sessions()), (1, 0));
+
+    let small = setup.builder().max_sessions(1).build().unwrap();
+    let _idle = remembering(&setup, &small).await;
+    pass(60.0).await;
+    let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", other.parse().unwrap());
+    setup.service(&small).oneshot(request).await.unwrap();
+    pass(5.0).await;
+    assert_eq!(small.stats().evicted, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_got_what_was_remembered_is_in_flight_until_it_has_its_answer() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = remembering(&setup, &manager).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+    let slow = tokio::spawn(service.clone().oneshot(generate()));
+    pass(1.0).await;
+    assert_eq!(manager.stats().in_flight, 1);
+    manager.invalidate(1);
+    pass(18.0).await;
+    assert_eq!(setup.deletes(), 0);
+    slow.await.unwrap().unwrap();
+    pass(0.5).await;
+    assert_eq!(setup.deletes(), 1);
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_counts_where_requests_are_counted() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut events = manager.events();
+    let service = remembering(&setup, &manager).await;
+    for _ in 0..100 {
+        send(&service, generate()).await;
+    }
+    setup.sipher.restart();
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::Others));
+    drop(service.clone().oneshot(generate()).await);
+    send(&service, generate()).await;
+    let lost = std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
+        Event::Lost { requests, .. } => Some(requests),
+        _ => None,
+    });
+    assert_eq!(lost, Some(105), "all that were given it");
+}
+
+/// One life of two managers, of which one has a layer that remembers and the other a new one for each request.
+async fn twins(seed: u64) {
+    let twins = [true, false].map(|remembers| {
+        let (sipher, clock) = (
+            FakeSipher::seeded(seed),
+            sipher_session::testing::TestClock::new(),
+        );
+        let key = sipher.api_key(sipher_session::testing::Tier::Pro);
+        let setup = Setup { sipher, key, clock };
+        let manager = setup
+            .builder()
+            .seed(seed)
+            .ttl(100 * SECOND)
+            .build()
+            .unwrap();
+        let layer = remembers.then(|| SessionLayer::new(manager.clone()));
+        (setup, manager, layer)
+    });
+    let mut rng = Rng::with_seed(seed);
+    for step in 0..300 {
+        let (action, wait) = (rng.u8(0..40), Duration::from_millis(rng.u64(0..800)));
+        for (setup, manager, layer) in &twins {
+            match action {
+                0 => drop(manager.invalidate(manager.session().await.unwrap().generation())),
+                1 => {
+                    setup.sipher.restart();
+                    setup
+                        .sipher
+                        .fault(Fault::new(What::Status(503)).on(Target::Others));
+                }
+                2 => {
+                    setup.clock.suspend(30 * SECOND);
+                    setup.sipher.clock().suspend(30 * SECOND);
+                }
+                3 => setup.clock.set_back(50 * SECOND),
+                4 => {
+                    let chain = if step % 2 == 0 {
+                        Chain::Sui
+                    } else {
+                        Chain::Near
+                    };
+                    manager
+                        .replace_defaults(SessionDefaults::new().chain(chain))
+                        .await
+                        .unwrap();
+                }
+                _ => {
+                    let layer = layer
+                        .clone()
+                        .unwrap_or_else(|| SessionLayer::new(manager.clone()));
+                    let service = layer.layer(setup.sipher.clone());
+                    service.oneshot(generate()).await.unwrap();
+                }
+            }
+        }
+        tokio::time::sleep(wait).await;
+        let [one, two] = [&twins[0], &twins[1]].map(|(setup, ..)| {
+            let bears = |exchange: Exchange| (exchange.session, exchange.chain, exchange.status);
+            setup.uses().into_iter().map(bears).collect::<Vec<_>>()
+        });
+        assert_eq!(one, two, "seed {seed}, step {step}");
+    }
+    let calls = |at: usize| twins[at].0.sipher.count(Operation::Create);
+    assert_eq!(calls(0), calls(1), "seed {seed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_remembers_does_what_one_does_that_looks_each_time() {
+    let seeds = match std::env::var("TWINS_SEED") {
+        Ok(seed) => seed.parse().unwrap()..=seed.parse().unwrap(),
+        Err(_) => 1..=60,
+    };
+    for seed in seeds {
+        twins(seed).await;
+    }
+}
