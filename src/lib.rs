@@ -21,7 +21,9 @@
 //! that every session keeps, is out of its sight; so are redirects that a wrapped `reqwest::Client` follows, and
 //! the client's `default_headers`. A server that restarts forgets its sessions and does not say so:
 //! a call that meets the restart is understood as a sign of it, and no later request bears a session that has not been
-//! asked about; a restart that no call meets is found by [`verify_every`](SessionManagerBuilder::verify_every) alone.
+//! asked about. A restart that no call meets leaves no sign: it is found in the background when the session is next used
+//! after a long idle or a clock jump, or by [`verify_every`](SessionManagerBuilder::verify_every). With
+//! [`with_proof`](SessionLayer::with_proof), each response says what its request was sent with.
 //! Blocking clients and wasm are not supported.
 //!
 //! # Quick start
@@ -107,7 +109,8 @@
 //! `U` is drawn anew for each session. An idle session is not renewed. A renewal that fails is an [`Event`], and an error
 //! only once `hard` is reached. The predecessor is deleted when no request that bears it is under way, or left to
 //! expire if that is near. A failed create holds further ones back, and [`Error::retry_after`] says for how long. Time is
-//! taken from the monotonic and the wall clock, and the one that says "older" counts.
+//! taken from the monotonic and the wall clock, and the one that says "older" counts. What was decided for one request is
+//! repeated for others like it, for a second at most and never past what ends it.
 //!
 //! # Cancel safety
 //!
