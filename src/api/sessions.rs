@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorKind},
     headers::API_KEY,
     manager::partition::Partition,
-    scope::BaseUrl,
+    scope::{BaseUrl, PlainHttp},
     secret::{ApiKey, ViewingKey},
 };
 
@@ -67,6 +67,9 @@ pub(crate) enum Change {
 impl SessionsApi {
     /// Makes a client for the server at `base_url`, with an API key.
     ///
+    /// It has to be https, save for loopback. Where http is safe all the same, a manager that
+    /// [allows](crate::SessionManagerBuilder::allow_plain_http) it [hands out](crate::SessionManager::api) its client.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if `base_url` or the key cannot be one.
@@ -79,7 +82,7 @@ impl SessionsApi {
         let header = key.to_header()?;
         Ok(Self::with(
             transport.into(),
-            BaseUrl::parse(base_url)?,
+            BaseUrl::parse(base_url, PlainHttp::OnLoopback)?,
             Some((key, header)),
             None,
         ))

@@ -7,17 +7,19 @@ use serde_json::{Value, json};
 use super::SessionConfig;
 use crate::error::Error;
 
-/// Where a variable's value goes, and whether it is a number there.
+/// Where a variable's value goes, and what it is there.
 enum Field {
     Text(&'static [&'static str]),
     Number(&'static [&'static str]),
+    Switch(&'static [&'static str]),
 }
-use Field::{Number, Text};
+use Field::{Number, Switch, Text};
 
-const VARIABLES: [(&str, Field); 18] = [
+const VARIABLES: [(&str, Field); 19] = [
     ("SIPHER_API_KEY", Text(&["api_key"])),
     ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
     ("SIPHER_BASE_URL", Text(&["base_url"])),
+    ("SIPHER_ALLOW_PLAIN_HTTP", Switch(&["allow_plain_http"])),
     ("SIPHER_CHAIN", Text(&["defaults", "chain"])),
     ("SIPHER_PRIVACY_LEVEL", Text(&["defaults", "privacy_level"])),
     ("SIPHER_RPC_PROVIDER", Text(&["defaults", "rpc_provider"])),
@@ -51,6 +53,7 @@ impl SessionConfig {
     /// | --- | --- |
     /// | `SIPHER_API_KEY`, `SIPHER_API_KEY_FILE` | the API key, or a file with it |
     /// | `SIPHER_BASE_URL` | where Sipher is |
+    /// | `SIPHER_ALLOW_PLAIN_HTTP` | `true` or `false` |
     /// | `SIPHER_CHAIN`, `SIPHER_PRIVACY_LEVEL`, `SIPHER_RPC_PROVIDER`, `SIPHER_BACKEND` | defaults |
     /// | `SIPHER_VIEWING_KEY`, `SIPHER_VIEWING_KEY_FILE` | the default viewing key, or a file with it |
     /// | `SIPHER_TTL`, `SIPHER_CREATE_TIMEOUT`, `SIPHER_MAX_WAIT`, `SIPHER_LINGER`, `SIPHER_VERIFY_EVERY` | durations such as `1h` |
@@ -119,6 +122,12 @@ fn read(name: &str, field: &Field, value: OsString) -> Result<SessionConfig, Err
                 Error::config(format!("{name}: is `{text}`; expected a whole number"))
             })?;
             (path, Value::from(number))
+        }
+        Switch(path) => {
+            let on: bool = text.parse().map_err(|_| {
+                Error::config(format!("{name}: is `{text}`; expected `true` or `false`"))
+            })?;
+            (path, Value::from(on))
         }
     };
     let config = path

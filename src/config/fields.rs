@@ -78,6 +78,7 @@ macro_rules! named {
 
 named!(
     base_url: String = "base_url",
+    allow_plain_http: bool = "allow_plain_http",
     on_no_session: OnNoSession = "on_no_session",
     max_sessions: u64 = "max_sessions",
     per_minute: u32 = "call_budget.per_minute",

@@ -70,6 +70,13 @@ pub struct SessionConfig {
     /// Where Sipher is.
     #[serde(with = "fields::base_url", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
+    /// Whether `base_url` may be http elsewhere than on loopback: everybody on the way can then read API key and session
+    /// id.
+    #[serde(
+        with = "fields::allow_plain_http",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub allow_plain_http: Option<bool>,
     /// What the server fills in where a request is silent.
     pub defaults: DefaultsConfig,
     /// How long a session lives on the server, from `"1m"` to `"24h"`.
@@ -160,6 +167,7 @@ impl SessionConfig {
             api_key,
             api_key_file,
             base_url: self.base_url.or(fallback.base_url),
+            allow_plain_http: self.allow_plain_http.or(fallback.allow_plain_http),
             defaults: self.defaults.or(fallback.defaults),
             ttl: self.ttl.or(fallback.ttl),
             create_timeout: self.create_timeout.or(fallback.create_timeout),
@@ -189,6 +197,7 @@ impl fmt::Debug for SessionConfig {
                 "base_url",
                 &self.base_url.as_deref().map(scope::presentable),
             )
+            .field("allow_plain_http", &self.allow_plain_http)
             .field("defaults", &self.defaults)
             .field("ttl", &self.ttl)
             .field("create_timeout", &self.create_timeout)
@@ -278,6 +287,9 @@ impl SessionManagerBuilder {
         let mut builder = SessionManager::builder().defaults(config.defaults.read()?);
         builder = with(builder, api_key, Self::api_key);
         builder = with(builder, config.base_url, Self::base_url);
+        if config.allow_plain_http == Some(true) {
+            builder = builder.allow_plain_http();
+        }
         builder = with(builder, config.ttl, Self::ttl);
         builder = with(builder, config.create_timeout, Self::create_timeout);
         builder = with(builder, config.max_wait, Self::max_wait);

@@ -14,6 +14,7 @@ use crate::{
         memo::Memory,
         partition::HashedDefaults,
     },
+    scope::{Scope, Unaddressed},
 };
 
 /// Puts sessions on requests: a [`tower_layer::Layer`], and with the feature `reqwest-middleware` also a
@@ -35,6 +36,7 @@ pub struct SessionLayer {
     defaults: Option<HashedDefaults>,
     proves: bool,
     memory: Arc<Memory>,
+    unaddressed: Unaddressed,
 }
 
 impl SessionLayer {
@@ -45,6 +47,7 @@ impl SessionLayer {
             defaults: None,
             proves: false,
             memory: Arc::new(Memory::new()),
+            unaddressed: Unaddressed::Elsewhere,
         }
     }
 
@@ -67,6 +70,45 @@ impl SessionLayer {
         self
     }
 
+    /// Says that the inner service sends to Sipher whatever does not say where it goes, as in `GET /v1/scan`. Defaults
+    /// to not so: such a request passes without a session, whatever its `Host` says.
+    ///
+    /// This is for stacks that put the address in further down. **If the inner service sends such a request elsewhere,
+    /// API key and session id go there.** It has to be the address of `base_url`, which answers are compared with. A
+    /// request that names another origin by itself is still left alone, and so are `CONNECT`, `OPTIONS *` and a path
+    /// that begins with `//`, of which a host may be made. With `reqwest` this changes nothing: its requests all say
+    /// where they go.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), sipher_session::BoxError> {
+    /// use http::Request;
+    /// use http_body_util::Full;
+    /// use sipher_session::{
+    ///     SessionLayer, SessionManager,
+    ///     api::{Bytes, Transport},
+    ///     testing::{FakeSipher, Tier},
+    /// };
+    /// use tower::{ServiceBuilder, ServiceExt};
+    ///
+    /// let sipher = FakeSipher::new(); // takes requests for whichever host
+    /// let sessions = SessionManager::builder()
+    ///     .api_key(sipher.api_key(Tier::Pro))
+    ///     .transport(Transport::new(sipher.clone()))
+    ///     .build()?;
+    /// let http = ServiceBuilder::new()
+    ///     .layer(SessionLayer::new(sessions).inner_is_sipher())
+    ///     .service(sipher.clone());
+    /// http.oneshot(Request::get("/v1/backends").body(Full::<Bytes>::default())?).await?;
+    /// sipher.assert_every_call_had_a_session();
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn inner_is_sipher(mut self) -> Self {
+        self.unaddressed = Unaddressed::Sipher;
+        self
+    }
+
     /// Makes it a layer that sends a request once more where its first sending met a sign of a server that restarts: see
     /// [`ReplayLayer`]. Nothing is replayed without it.
     pub fn replay_once(self) -> ReplayLayer {
@@ -81,9 +123,15 @@ impl SessionLayer {
         &self.manager
     }
 
+    /// Which kind of request it is, by where it goes.
+    pub(crate) fn scope<R: Outgoing>(&self, request: &R) -> Scope {
+        self.manager.scope(request, self.unaddressed)
+    }
+
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
+        let defaults = self.defaults.as_ref();
         self.manager
-            .admit(request, self.defaults.as_ref(), &self.memory)
+            .admit(request, defaults, self.unaddressed, &self.memory)
     }
 }
 

@@ -76,7 +76,7 @@ impl ReplayLayer {
         let opted_out = extensions.is_some_and(|all| all.get::<NoSession>().is_some());
         !opted_out
             && !request.headers().contains_key(SESSION_ID)
-            && self.0.manager().scope(request) == Scope::Sipher
+            && self.0.scope(request) == Scope::Sipher
     }
 
     /// Whether what came of the first sending is a sign, and so the request is sent again.

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
 
-use http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
     api::SessionDefaults,
     error::{Error, ErrorKind},
     headers::{self, API_KEY},
-    scope::{Place, Scope, Target},
+    scope::{Place, Scope, Target, Unaddressed},
     secret::ApiKey,
 };
 
@@ -191,17 +191,20 @@ enum Need {
 }
 
 impl SessionManager {
-    /// Decides about a request, and puts in what is at hand. `layer` are the defaults of the layer that it passes.
+    /// Decides about a request, and puts in what is at hand. `layer` are the defaults of the layer that it passes, and
+    /// `unaddressed` is what that takes for Sipher's.
     pub(crate) fn admit<R: Outgoing>(
         &self,
         request: &mut R,
         layer: Option<&HashedDefaults>,
+        unaddressed: Unaddressed,
         memory: &Memory,
     ) -> Result<Admission, Error> {
         if let Some(lease) = self.recall(request, memory) {
             return Ok(Admission::Send(InFlightRequest::Leased(lease)));
         }
-        self.admit_in(self.scope(request), request, layer, Some(memory))
+        let scope = self.scope(request, unaddressed);
+        self.admit_in(scope, request, layer, Some(memory))
     }
 
     /// The way of a request that is in every respect like the one before it. What it does not cover, `admit_in` does.
@@ -215,8 +218,9 @@ impl SessionManager {
     }
 
     /// Which kind of request it is, by where it goes.
-    pub(crate) fn scope<R: Outgoing>(&self, request: &R) -> Scope {
-        self.core().settings.base.scope(request.target())
+    pub(crate) fn scope<R: Outgoing>(&self, request: &R, unaddressed: Unaddressed) -> Scope {
+        let base = &self.core().settings.base;
+        base.scope(request.target(), unaddressed)
     }
 
     pub(crate) fn admit_in<R: Outgoing>(
@@ -366,10 +370,17 @@ impl Outgoing for HeaderMap {
 
 impl<B> Outgoing for http::Request<B> {
     fn target(&self) -> Option<Target<'_>> {
+        // Its headers are for a proxy, whatever its URI looks like.
+        if self.method() == Method::CONNECT {
+            return None;
+        }
         Target::of_uri(self.uri())
     }
 
     fn place(&self) -> Option<Place<'_>> {
+        if self.method() == Method::CONNECT {
+            return None;
+        }
         Place::of_uri(self.uri())
     }
 

@@ -15,7 +15,7 @@ use crate::{
     api::{self, SessionDefaults, Transport},
     clock::{Clock, SystemClock},
     error::Error,
-    scope::{BaseUrl, DEFAULT_BASE_URL},
+    scope::{BaseUrl, DEFAULT_BASE_URL, PlainHttp},
     secret::ApiKey,
 };
 
@@ -50,6 +50,7 @@ const MAX_SESSIONS: u64 = 1_000;
 pub struct SessionManagerBuilder {
     api_key: Option<ApiKey>,
     base_url: String,
+    plain_http: PlainHttp,
     defaults: SessionDefaults,
     ttl: Duration,
     create_timeout: Duration,
@@ -70,6 +71,7 @@ impl SessionManagerBuilder {
         Self {
             api_key: None,
             base_url: DEFAULT_BASE_URL.to_owned(),
+            plain_http: PlainHttp::OnLoopback,
             defaults: SessionDefaults::new(),
             ttl: TTL,
             create_timeout: CREATE_TIMEOUT,
@@ -94,9 +96,19 @@ impl SessionManagerBuilder {
     /// Sets where Sipher is: a scheme, a host, and if need be a port and a path. Defaults to
     /// `https://sipher.sip-protocol.org`.
     ///
-    /// Only requests below this URL are given a session.
+    /// Only requests below this URL are given a session. It has to be https, save for loopback (`127.0.0.0/8`, `[::1]`,
+    /// `localhost` and names below it); see [`allow_plain_http`](Self::allow_plain_http).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = url.into();
+        self
+    }
+
+    /// Lets the base URL be http wherever it points. Defaults to loopback only.
+    ///
+    /// **API key and session id then go over the network for everybody on the way to read.** This is for a way that is
+    /// known to be safe, such as one inside of a service mesh that encrypts by itself.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.plain_http = PlainHttp::Anywhere;
         self
     }
 
@@ -210,7 +222,7 @@ impl SessionManagerBuilder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the setting, what is wrong with it and what would be
     /// right.
     pub fn build(self) -> Result<SessionManager, Error> {
-        let base = BaseUrl::parse(&self.base_url)?;
+        let base = BaseUrl::parse(&self.base_url, self.plain_http)?;
         api::check_ttl(self.ttl)?;
         self.defaults.validate()?;
         let key_header = self.api_key.as_ref().map(ApiKey::to_header).transpose()?;

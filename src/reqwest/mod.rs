@@ -29,4 +29,20 @@ mod middleware;
 mod service;
 mod transport;
 
+use ::reqwest::Url;
+
 pub(crate) use self::transport::default_transport;
+use crate::scope::{Origin, Target};
+
+/// Where a URL points, for the one judgement of what is Sipher's.
+fn target(url: &Url) -> Option<Target<'_>> {
+    let origin = Origin {
+        scheme: url.scheme(),
+        host: url.host_str()?,
+        port: url.port(),
+    };
+    Some(Target {
+        origin: Some(origin),
+        path: url.path(),
+    })
+}

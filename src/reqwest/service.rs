@@ -2,10 +2,11 @@
 
 use std::task::{Context, Poll};
 
-use ::reqwest::{Request, Response};
+use ::reqwest::{Method, Request, Response};
 use http::{Extensions, HeaderMap, StatusCode};
 use tower_service::Service;
 
+use super::target;
 use crate::{
     error::BoxError,
     layer::{Replay, ReplayFuture, Replayable, ResponseFuture, SessionService},
@@ -68,17 +69,17 @@ impl Incoming for Response {
 
 impl Outgoing for Request {
     fn target(&self) -> Option<Target<'_>> {
-        let url = self.url();
-        let host = url.host_str()?;
-        Some(Target {
-            scheme: url.scheme(),
-            host,
-            port: url.port(),
-            path: url.path(),
-        })
+        // Its headers are for a proxy.
+        if self.method() == Method::CONNECT {
+            return None;
+        }
+        target(self.url())
     }
 
     fn place(&self) -> Option<Place<'_>> {
+        if self.method() == Method::CONNECT {
+            return None;
+        }
         let url = self.url();
         Some(Place {
             is_https: match url.scheme() {

@@ -1,0 +1,188 @@
+//! Where Sipher is.
+
+use std::{fmt, str::FromStr};
+
+use http::{Uri, uri::Scheme};
+
+use super::{
+    host::Host,
+    path::has_dot_segment,
+    target::{self, Origin, Place},
+};
+use crate::error::Error;
+
+/// The server's production address.
+pub(crate) const DEFAULT_BASE_URL: &str = "https://sipher.sip-protocol.org";
+
+/// What stands in a path as it is. Clients encode the rest, and a request would never be below such a prefix.
+const IN_PATHS: &[u8] = b"/-._~!$&'()*+,;=:@%";
+
+/// Where http without TLS may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PlainHttp {
+    #[default]
+    OnLoopback,
+    Anywhere,
+}
+
+/// The server's base URL: an origin and a path prefix.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct BaseUrl {
+    scheme: Scheme,
+    is_https: bool,
+    host: Host,
+    port: u16,
+    /// Host and port as they are usually spelt.
+    authority: String,
+    /// Without a slash at the end.
+    prefix: String,
+}
+
+impl BaseUrl {
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) saying what is wrong with it.
+    pub(crate) fn parse(url: &str, plain_http: PlainHttp) -> Result<Self, Error> {
+        let base = Self::read(url).map_err(|what| {
+            Error::config(format!(
+                "base_url: `{}` {what}; expected a URL such as `{DEFAULT_BASE_URL}`",
+                presentable(url)
+            ))
+        })?;
+        let is_safe = base.is_https || base.host.is_loopback();
+        if !is_safe && plain_http == PlainHttp::OnLoopback {
+            return Err(Error::config(format!(
+                "base_url: `{}` would show the API key and the session id to everybody on the way; expected https, \
+                 or a manager with `allow_plain_http` if the way is known to be safe",
+                presentable(url)
+            )));
+        }
+        Ok(base)
+    }
+
+    fn read(url: &str) -> Result<Self, &'static str> {
+        if url.is_empty() {
+            return Err("is empty");
+        }
+        if !url.is_ascii() {
+            return Err("has letters that are not ASCII, which a host has as punycode (`xn--…`)");
+        }
+        if url
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('/'))
+        {
+            return Err("has no host");
+        }
+        if url.contains('#') {
+            return Err("has a fragment");
+        }
+        let uri = Uri::from_str(url).map_err(|_| "is not a URL")?;
+        let scheme = match uri.scheme() {
+            None => return Err("has no scheme"),
+            Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => scheme.clone(),
+            Some(_) => return Err("has a scheme other than http and https"),
+        };
+        let authority = uri.authority().ok_or("has no host")?.as_str();
+        if authority.contains('@') {
+            return Err("has user info");
+        }
+        let no_port = "has a port that is not a number from 1 to 65535";
+        let (host, port) = target::split(authority).ok_or(no_port)?;
+        let host = Host::parse(host)?;
+        if port == Some(0) || authority.ends_with(':') {
+            return Err(no_port);
+        }
+        if uri.query().is_some() {
+            return Err("has a query");
+        }
+        let prefix = uri.path().trim_end_matches('/').to_owned();
+        if has_dot_segment(&prefix) {
+            return Err("has a path with `.` or `..` segments");
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || IN_PATHS.contains(&byte);
+        if !prefix.bytes().all(is_plain) {
+            return Err("has a path with characters that have to be percent-encoded");
+        }
+        let default_port = default_port(scheme.as_str());
+        let port = port.unwrap_or(default_port);
+        let authority = if port == default_port {
+            host.to_string()
+        } else {
+            format!("{host}:{port}")
+        };
+        Ok(Self {
+            is_https: scheme == Scheme::HTTPS,
+            scheme,
+            host,
+            port,
+            authority,
+            prefix,
+        })
+    }
+
+    /// Returns the URI of a path of the API.
+    pub(crate) fn join(&self, path: &str) -> Result<Uri, Error> {
+        let url = format!("{self}{path}");
+        Uri::from_str(&url).map_err(|_| Error::config("base_url: cannot be joined with a path"))
+    }
+
+    /// Whether what is sent there is sent to this host and port.
+    pub(super) fn is_at(&self, origin: &Origin<'_>) -> bool {
+        origin.scheme.eq_ignore_ascii_case(self.scheme.as_str())
+            && self.host.is(origin.host)
+            && origin.port.unwrap_or(default_port(origin.scheme)) == self.port
+    }
+
+    /// The same for a place that is spelt as usual; there are others.
+    #[inline]
+    pub(super) fn is_plainly_at(&self, place: Place<'_>) -> bool {
+        place.is_https == self.is_https && place.authority == self.authority
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn default_port(scheme: &str) -> u16 {
+    if scheme.eq_ignore_ascii_case("http") {
+        80
+    } else {
+        443
+    }
+}
+
+/// For messages: what stands before an `@` may be a password, and what follows a `?` a key.
+pub(crate) fn presentable(url: &str) -> String {
+    let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let scheme = ["https://", "http://"]
+        .into_iter()
+        .find(|scheme| url.starts_with(scheme));
+    let mut shown = match url.rfind('@') {
+        Some(at) => format!("{}…{}", scheme.unwrap_or_default(), &url[at..]),
+        None => url.to_owned(),
+    };
+    if query.len() > 1 {
+        // An `@` in there would mean that it was no query after all.
+        shown = if query.contains('@') {
+            "…".to_owned()
+        } else {
+            shown + "?…"
+        };
+    } else {
+        shown.push_str(query);
+    }
+    shown.escape_debug().to_string()
+}

@@ -1,0 +1,78 @@
+//! Hosts, and when two of them are the same.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+/// The host of the base URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    /// A name or an IPv4 address, in lower case and without a dot at the end.
+    Name(String),
+    /// Of which there are many spellings.
+    V6(Ipv6Addr),
+}
+
+impl Host {
+    /// # Errors
+    ///
+    /// What is wrong with it. A host that clients rewrite would never be the one that a request has.
+    pub(super) fn parse(host: &str) -> Result<Self, &'static str> {
+        if let Some(address) = in_brackets(host) {
+            let address = address.parse().map(Self::V6);
+            return address.map_err(|_| "has brackets around what is no IPv6 address");
+        }
+        let name = without_dot(host).to_ascii_lowercase();
+        if name.is_empty() {
+            return Err("has no host");
+        }
+        if name.split('.').any(str::is_empty) {
+            return Err("has a host with nothing between two dots");
+        }
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+        if is_number && name.parse::<Ipv4Addr>().is_err() {
+            return Err("has a number for a host that is not four decimal ones, as in 127.0.0.1");
+        }
+        Ok(Self::Name(name))
+    }
+
+    /// Whether a request's host is this one.
+    pub(super) fn is(&self, host: &str) -> bool {
+        match self {
+            Self::Name(name) => without_dot(host).eq_ignore_ascii_case(name),
+            Self::V6(ours) => in_brackets(host).is_some_and(|host| host.parse() == Ok(*ours)),
+        }
+    }
+
+    /// Whether what is sent there never leaves the machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Name(name) => {
+                name == "localhost"
+                    || name.ends_with(".localhost")
+                    || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
+            }
+            Self::V6(ip) => ip.is_loopback(),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::V6(ip) => write!(f, "[{ip}]"),
+        }
+    }
+}
+
+/// `host.` and `host` are one.
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+fn in_brackets(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
+}

@@ -1,0 +1,106 @@
+//! Where a request goes.
+
+use std::fmt;
+
+use http::{Uri, uri::Scheme};
+
+/// Where a request goes, taken from whichever URL type it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    /// `None` if the request does not say, as in `GET /v1/scan`. Its `Host` is not asked: it says what a server is to
+    /// believe, not where the connection goes.
+    pub(crate) origin: Option<Origin<'a>>,
+    pub(crate) path: &'a str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) scheme: &'a str,
+    /// An IPv6 address in brackets.
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<u16>,
+}
+
+impl<'a> Target<'a> {
+    /// `None` for what has no scheme but a host, as for `CONNECT`, and for a port that is none.
+    pub(crate) fn of_uri(uri: &'a Uri) -> Option<Self> {
+        let origin = match (uri.scheme_str(), uri.authority()) {
+            (Some(scheme), Some(authority)) => {
+                let (host, port) = split(authority.as_str())?;
+                Some(Origin { scheme, host, port })
+            }
+            (None, None) => None,
+            _ => return None,
+        };
+        Some(Self {
+            origin,
+            path: uri.path(),
+        })
+    }
+}
+
+/// Where a request goes, as its URL spells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) is_https: bool,
+    pub(crate) authority: &'a str,
+    pub(crate) path: &'a str,
+}
+
+impl<'a> Place<'a> {
+    #[inline]
+    pub(crate) fn of_uri(uri: &'a Uri) -> Option<Self> {
+        Some(Self {
+            is_https: is_https(uri.scheme()?)?,
+            authority: uri.authority()?.as_str(),
+            path: uri.path(),
+        })
+    }
+}
+
+/// Splits an authority into its host and its port. What stands before the last `@` is no part of where it goes.
+///
+/// `None` if there is something behind the host that is no port: clients differ in what they make of it.
+pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+    let host_and_port = match authority.rsplit_once('@') {
+        Some((_, host_and_port)) => host_and_port,
+        None => authority,
+    };
+    let end = if host_and_port.starts_with('[') {
+        host_and_port.find(']')? + 1
+    } else {
+        host_and_port.find(':').unwrap_or(host_and_port.len())
+    };
+    let (host, port) = host_and_port.split_at(end);
+    let port = match port {
+        "" | ":" => None,
+        port => {
+            let digits = port.strip_prefix(':')?;
+            // `u16` would read a sign too.
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            Some(digits.parse().ok().filter(|_| is_number)?)
+        }
+    };
+    Some((host, port))
+}
+
+/// The origin and nothing else: paths and queries of others may repeat ids and keys.
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `None` if it is neither that nor http.
+#[inline]
+fn is_https(scheme: &Scheme) -> Option<bool> {
+    match scheme.as_str() {
+        "https" => Some(true),
+        "http" => Some(false),
+        _ => None,
+    }
+}
