@@ -149,6 +149,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 mod error;
+mod followed;
 mod headers;
 pub mod layer;
 mod manager;

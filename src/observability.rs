@@ -26,6 +26,7 @@
 //! | `session verified` | debug | `session`, `generation` |
 //! | `check failed` | warn | `session`, `generation`; those of the error |
 //! | `session lost` | warn | `session`, `generation`, `unknown_for`, `requests` (that may have gone without their defaults) |
+//! | `leaked` | warn | `api_key` (fingerprint of the one that went along), `to` (the origin); `session`, `generation` if it was one of the manager's |
 //! | `late answer` | warn | `session`, `generation` |
 //! | `sending without a session` | warn | those of the error |
 //! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
@@ -77,7 +78,7 @@
 //!
 //! # Reasons
 //!
-//! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `lost`,
+//! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `leaked`, `lost`,
 //! `replaced`, `shutdown`, `wrong_answer`.
 //!
 //! # Subscribers and recorders must not call into the manager

@@ -50,5 +50,5 @@ pub use self::{
 pub(crate) use self::{
     model::check_ttl,
     sessions::{Change, OnChange},
-    transport::NotSent,
+    transport::{NotSent, Redirected},
 };

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::runtime::Handle;
 
 use super::{
-    CreateSession, NotSent, SessionDefaults, SessionId, SessionRecord, Transport, answer, scrub,
+    CreateSession, NotSent, Redirected, SessionDefaults, SessionId, SessionRecord, Transport,
+    answer, scrub,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -248,6 +249,13 @@ impl SessionsApi {
         let exchange = self.inner.transport.send(request);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(response)) => answer::parse(&response, expected, &secrets),
+            Ok(Err(error)) if error.is::<Redirected>() => {
+                let text = scrub::text(
+                    &format!("{error}; expected one that follows none"),
+                    &secrets,
+                );
+                Err(Error::new(ErrorKind::WrongAddress, text).with_unknown_outcome())
+            }
             Ok(Err(error)) => {
                 let sent = !NotSent::is_cause_of(&*error);
                 let error = Error::new(ErrorKind::Unavailable, "could not reach the server")

@@ -31,7 +31,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tower_service::Service;
 
-use crate::error::BoxError;
+use crate::{error::BoxError, followed, scope::Target};
 
 /// The longest answer that is read, in bytes. Real ones are below one kilobyte.
 const MAX_BODY: usize = 64 * 1024;
@@ -40,7 +40,8 @@ type Exchange = Pin<Box<dyn Future<Output = Result<Response<Bytes>, BoxError>> +
 
 /// A way to the server: a `reqwest::Client`, or any tower service for `http` requests.
 ///
-/// It should follow no redirects, and drop pooled connections that were idle for the server's five seconds: a call on
+/// It should follow no redirects, since the API key would go along: an answer that is seen to come from elsewhere is an
+/// error. And it should drop pooled connections that were idle for the server's five seconds: a call on
 /// an older one may be lost with unknown outcome.
 #[derive(Clone)]
 pub struct Transport(Arc<dyn Fn(Request<Full<Bytes>>) -> Exchange + Send + Sync>);
@@ -67,7 +68,14 @@ impl Transport {
                 poll_fn(|cx| service.poll_ready(cx))
                     .await
                     .map_err(|e| NotSent(e.into()))?;
+                let asked = request.uri().clone();
                 let response = service.call(request).await.map_err(Into::into)?;
+                if let Some(from) = followed::last_uri(response.extensions()) {
+                    let (from, asked) = (Target::of_uri(from), Target::of_uri(&asked));
+                    if !from.zip(asked).is_some_and(|(from, asked)| from.is(&asked)) {
+                        return Err(Redirected::to(from).into());
+                    }
+                }
                 read(response).await
             })
         }))
@@ -135,3 +143,31 @@ impl StdError for NotSent {
         Some(&*self.0)
     }
 }
+
+/// The client followed a redirect, so that the answer is another one's than the one that was asked.
+#[derive(Debug)]
+pub(crate) struct Redirected {
+    /// The origin of the last hop, if it is known.
+    to: Option<String>,
+}
+
+impl Redirected {
+    pub(crate) fn to(target: Option<Target<'_>>) -> Self {
+        let origin = target.and_then(|target| target.origin);
+        Self {
+            to: origin.map(|origin| origin.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Redirected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = self.to.as_deref().unwrap_or("an unknown origin");
+        write!(
+            f,
+            "the client for session calls followed a redirect to {to}, with the API key"
+        )
+    }
+}
+
+impl StdError for Redirected {}

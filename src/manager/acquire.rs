@@ -74,7 +74,7 @@ impl SessionManager {
         self,
         partition: Arc<Partition>,
     ) -> Result<InFlightRequest, Error> {
-        let error = match self.clone().lease(partition).await {
+        let error = match self.clone().lease(partition.clone()).await {
             Ok(lease) => return Ok(InFlightRequest::Leased(lease)),
             Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
             Err(error) => error,
@@ -83,8 +83,11 @@ impl SessionManager {
             OnNoSession::Fail => Err(error),
             OnNoSession::SendWithout => {
                 self.core().observer.sent_without(&error);
-                let (manager, why) = (self, Bare::Without);
-                Ok(InFlightRequest::Bare { manager, why })
+                Ok(InFlightRequest::Bare {
+                    manager: self,
+                    why: Bare::Without,
+                    key: Some(partition.key.clone()),
+                })
             }
         }
     }

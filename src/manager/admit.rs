@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Lease, Proof, SessionManager,
     identity::Identity,
+    leak,
     memo::Memory,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
     suspicion,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     api::SessionDefaults,
     error::{Error, ErrorKind},
+    followed,
     headers::{self, API_KEY},
     scope::{Place, Scope, Target, Unaddressed},
     secret::ApiKey,
@@ -66,7 +68,12 @@ pub(crate) enum InFlightRequest {
     /// It bears a session.
     Leased(Lease),
     /// It bears none of ours; what comes of it still tells how the server is.
-    Bare { manager: SessionManager, why: Bare },
+    Bare {
+        manager: SessionManager,
+        why: Bare,
+        /// The API key, if it was put in.
+        key: Option<ApiKey>,
+    },
 }
 
 /// Why a request bears no session of ours.
@@ -98,11 +105,11 @@ impl InFlightRequest {
     /// The head of the response is there. What it proves is put in if `prove` says so; one that was there `at_once` is not
     /// late.
     pub(crate) fn complete(self, response: &mut impl Incoming, prove: bool, at_once: bool) {
-        let status = response.status();
-        match &self {
-            Self::Leased(lease) => lease.manager().saw_status(status),
-            Self::Bare { manager, .. } => manager.saw_status(status),
+        if let Some(target) = response.answered_from() {
+            self.was_answered_from(target);
         }
+        let status = response.status();
+        self.manager().saw_status(status);
         if let Some(proof) = prove.then(|| self.proof()).flatten() {
             response.extensions_mut().insert(proof);
         }
@@ -126,6 +133,9 @@ impl InFlightRequest {
 
     /// It failed without a response.
     pub(crate) fn fail(self, error: &(dyn StdError + 'static)) {
+        if let Some(target) = leak::given_up_at(error) {
+            self.was_answered_from(target);
+        }
         match self {
             Self::Leased(lease) => lease.fail(error),
             Self::Bare { manager, .. } => manager.saw_error(error),
@@ -150,12 +160,18 @@ impl SessionManager {
 /// A response of any client's, as far as this crate looks at it.
 pub(crate) trait Incoming {
     fn status(&self) -> StatusCode;
+    /// Where it came from, if it says so: elsewhere than the request was sent to if the client followed redirects.
+    fn answered_from(&self) -> Option<Target<'_>>;
     fn extensions_mut(&mut self) -> &mut Extensions;
 }
 
 impl<B> Incoming for http::Response<B> {
     fn status(&self) -> StatusCode {
         self.status()
+    }
+
+    fn answered_from(&self) -> Option<Target<'_>> {
+        Target::of_uri(followed::last_uri(self.extensions())?)
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {
@@ -234,9 +250,13 @@ impl SessionManager {
         let (id, key) = match need(&identity, scope, request, layer)? {
             Need::Nothing => return Ok(Admission::Pass),
             Need::Key { key, why } => {
+                let bare = InFlightRequest::Bare {
+                    manager: self.clone(),
+                    why,
+                    key: identity.key().filter(|_| key.is_some()).cloned(),
+                };
                 put_key(request, key);
-                let manager = self.clone();
-                return Ok(Admission::Send(InFlightRequest::Bare { manager, why }));
+                return Ok(Admission::Send(bare));
             }
             Need::Session { id, key } => (id, key),
         };

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::session::SessionRef;
-use crate::error::Error;
+use crate::{error::Error, secret::Fingerprint};
 
 /// How many events a slow listener may fall behind before it misses some.
 pub(crate) const CAPACITY: usize = 1024;
@@ -118,6 +118,21 @@ pub enum Event {
         /// The session.
         session: SessionRef,
     },
+    /// A request was answered from an origin that is not Sipher's, since the client below the layer followed a redirect there.
+    /// **What the request bore went along**, and whoever runs that origin may have it.
+    ///
+    /// The session is replaced, and deleted on the server. Only the last hop of a chain is seen, see
+    /// [`redirect_policy`](crate::SessionManager::redirect_policy) for how to let it not come to this.
+    #[non_exhaustive]
+    Leaked {
+        /// The session that the request bore, if that was one of the manager's. This is told once for each.
+        session: Option<SessionRef>,
+        /// Stands for the API key that the request bore. It is for you to replace, unless it stood in `Authorization`, which
+        /// clients take off when they leave an origin.
+        api_key: Fingerprint,
+        /// The origin, such as `https://other.example`.
+        to: String,
+    },
     /// The server stores a default that was not asked for, by a name that this version does not know.
     #[non_exhaustive]
     UnknownDefault {
@@ -180,6 +195,8 @@ pub enum RetireReason {
     Fenced,
     /// Somebody said so.
     Invalidated,
+    /// A redirect took its id to another origin than Sipher's.
+    Leaked,
     /// The server does not know it any more.
     Lost,
     /// A successor took its place.

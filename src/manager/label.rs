@@ -4,11 +4,12 @@ use super::event::RetireReason;
 
 /// Every reason there is.
 #[cfg(feature = "metrics")]
-pub(crate) const REASONS: [RetireReason; 8] = [
+pub(crate) const REASONS: [RetireReason; 9] = [
     RetireReason::Changed,
     RetireReason::Evicted,
     RetireReason::Fenced,
     RetireReason::Invalidated,
+    RetireReason::Leaked,
     RetireReason::Lost,
     RetireReason::Replaced,
     RetireReason::Shutdown,
@@ -21,6 +22,7 @@ pub(crate) fn reason(reason: RetireReason) -> &'static str {
         RetireReason::Evicted => "evicted",
         RetireReason::Fenced => "fenced",
         RetireReason::Invalidated => "invalidated",
+        RetireReason::Leaked => "leaked",
         RetireReason::Lost => "lost",
         RetireReason::Replaced => "replaced",
         RetireReason::Shutdown => "shutdown",

@@ -124,6 +124,18 @@ mod on {
                 unknown_for = unknown_for.as_secs_f64(),
                 requests
             ),
+            Event::Leaked {
+                session,
+                api_key,
+                to,
+            } => log!(
+                WARN,
+                "leaked",
+                session = session.map(|session| field::display(session.fingerprint)),
+                generation = session.map(|session| session.generation),
+                api_key = %api_key,
+                to
+            ),
             Event::Late { session } => log_session!(WARN, "late answer", session),
             Event::UnknownDefault { session, name } => log_session!(
                 DEBUG,

@@ -119,6 +119,7 @@ mod on {
                 // Counted for each request, or by the others.
                 Event::SendingWithout { .. }
                 | Event::Late { .. }
+                | Event::Leaked { .. }
                 | Event::UnknownDefault { .. }
                 | Event::Suspected { .. }
                 | Event::Verified { .. }

@@ -17,6 +17,7 @@
 //! | `create`, `echo`, `policy` | one create; is it what was asked for; what follows if not |
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
 //! | `ledger`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
+//! | `leak` | what a redirect took elsewhere |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `proof` | what an answer says about its session |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
@@ -38,6 +39,7 @@ mod identity;
 mod janitor;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod label;
+mod leak;
 mod lease;
 mod ledger;
 mod life;

@@ -49,6 +49,7 @@ pub(crate) struct LiveSession {
     was_idle: AtomicBool,
     lost: AtomicBool,
     late: AtomicBool,
+    leaked: AtomicBool,
 }
 
 impl LiveSession {
@@ -75,6 +76,7 @@ impl LiveSession {
             was_idle: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             late: AtomicBool::new(false),
+            leaked: AtomicBool::new(false),
         }
     }
 
@@ -134,6 +136,11 @@ impl LiveSession {
     /// An answer came after its end; returns whether that is the first one.
     pub(crate) fn set_late(&self) -> bool {
         !self.late.swap(true, Ordering::Relaxed)
+    }
+
+    /// Its id went elsewhere; returns whether that is the first time.
+    pub(crate) fn set_leaked(&self) -> bool {
+        !self.leaked.swap(true, Ordering::AcqRel)
     }
 
     /// How many requests it was given to since the server last knew it.

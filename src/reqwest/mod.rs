@@ -26,6 +26,7 @@
 
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
+mod redirect;
 mod service;
 mod transport;
 
@@ -35,7 +36,7 @@ pub(crate) use self::transport::default_transport;
 use crate::scope::{Origin, Target};
 
 /// Where a URL points, for the one judgement of what is Sipher's.
-fn target(url: &Url) -> Option<Target<'_>> {
+pub(crate) fn target(url: &Url) -> Option<Target<'_>> {
     let origin = Origin {
         scheme: url.scheme(),
         host: url.host_str()?,

@@ -14,6 +14,9 @@ use crate::{
     scope::{Place, Target},
 };
 
+/// The host that `reqwest` gives to a response that was made of an `http::Response`, as caches and mocks do.
+const NO_URL: &str = "no.url.provided.local";
+
 impl<S> Service<Request> for SessionService<S>
 where
     S: Service<Request, Response = Response> + Clone,
@@ -60,6 +63,11 @@ impl Replayable for Request {
 impl Incoming for Response {
     fn status(&self) -> StatusCode {
         self.status()
+    }
+
+    fn answered_from(&self) -> Option<Target<'_>> {
+        let made_by_hand = self.url().host_str() == Some(NO_URL);
+        target(self.url()).filter(|_| !made_by_hand)
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {

@@ -13,8 +13,9 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower_service::Service;
 
+use super::target;
 use crate::{
-    api::{NotSent, Transport},
+    api::{NotSent, Redirected, Transport},
     error::{BoxError, Error},
 };
 
@@ -53,15 +54,19 @@ impl Service<Request<Full<Bytes>>> for Calls {
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         let request = ::reqwest::Request::try_from(request.map(Body::wrap));
-        let call = request.map(|request| self.0.execute(request));
+        let call = request.map(|request| (request.url().clone(), self.0.execute(request)));
         Box::pin(async move {
-            let response = call.map_err(unsent)?.await.map_err(|error| {
+            let (asked, call) = call.map_err(unsent)?;
+            let response = call.await.map_err(|error| {
                 if error.is_connect() || error.is_builder() {
                     unsent(error)
                 } else {
                     error.without_url().into()
                 }
             })?;
+            if *response.url() != asked {
+                return Err(Redirected::to(target(response.url())).into());
+            }
             Ok(response.into())
         })
     }

@@ -7,7 +7,7 @@ use http::{Uri, uri::Scheme};
 use super::{
     host::Host,
     path::has_dot_segment,
-    target::{self, Origin, Place},
+    target::{self, Origin, Place, default_port},
 };
 use crate::error::Error;
 
@@ -153,14 +153,6 @@ impl fmt::Display for BaseUrl {
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-fn default_port(scheme: &str) -> u16 {
-    if scheme.eq_ignore_ascii_case("http") {
-        80
-    } else {
-        443
     }
 }
 

@@ -72,8 +72,9 @@ impl BaseUrl {
     }
 
     /// Whether what is sent there is sent to Sipher.
-    pub(crate) fn contains(&self, target: Option<Target<'_>>) -> bool {
-        self.scope(target, Unaddressed::Elsewhere) != Scope::Elsewhere
+    pub(crate) fn contains(&self, target: Target<'_>) -> bool {
+        let path = |origin| self.path_within(&origin, target.path);
+        target.origin.and_then(path).is_some()
     }
 
     /// The path below the base URL, if the target is there.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::{Uri, uri::Scheme};
 
+use super::host::Host;
+
 /// Where a request goes, taken from whichever URL type it has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
@@ -58,6 +60,19 @@ impl<'a> Place<'a> {
     }
 }
 
+impl Target<'_> {
+    /// Whether it is the same place, however it is spelt.
+    pub(crate) fn is(&self, other: &Target<'_>) -> bool {
+        let parsed = |target: &Target<'_>| {
+            let origin = target.origin?;
+            let port = origin.port.unwrap_or(default_port(origin.scheme));
+            let scheme = origin.scheme.to_ascii_lowercase();
+            Some((scheme, Host::parse(origin.host).ok()?, port))
+        };
+        self.path == other.path && parsed(self) == parsed(other)
+    }
+}
+
 /// Splits an authority into its host and its port. What stands before the last `@` is no part of where it goes.
 ///
 /// `None` if there is something behind the host that is no port: clients differ in what they make of it.
@@ -102,5 +117,13 @@ fn is_https(scheme: &Scheme) -> Option<bool> {
         "https" => Some(true),
         "http" => Some(false),
         _ => None,
+    }
+}
+
+pub(super) fn default_port(scheme: &str) -> u16 {
+    if scheme.eq_ignore_ascii_case("http") {
+        80
+    } else {
+        443
     }
 }

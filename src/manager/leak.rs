@@ -1,0 +1,82 @@
+//! What went where it must not: a client below the layer that follows redirects takes session id and API key along.
+//!
+//! Clients take off `Authorization` and `Cookie` when they leave an origin, and nothing else. So where an answer came
+//! from is compared with the base URL. This is after the fact, and sees the last hop alone: Sipher, elsewhere, Sipher
+//! looks like no redirect at all.
+
+use std::error::Error as StdError;
+
+use super::{
+    SessionManager,
+    admit::InFlightRequest,
+    event::{Event, RetireReason},
+};
+use crate::{
+    api::scrub,
+    scope::{Origin, Target},
+    secret::{ApiKey, Fingerprint},
+};
+
+impl InFlightRequest {
+    /// The request has been sent there, at the end of a chain of redirects or at once.
+    pub(super) fn was_answered_from(&self, target: Target<'_>) {
+        let Some(origin) = target.origin else { return };
+        if !self.manager().core().settings.base.contains(target) {
+            self.leaked_to(origin);
+        }
+    }
+
+    pub(super) fn manager(&self) -> &SessionManager {
+        match self {
+            Self::Leased(lease) => lease.manager(),
+            Self::Bare { manager, .. } => manager,
+        }
+    }
+
+    #[cold]
+    fn leaked_to(&self, origin: Origin<'_>) {
+        let core = self.manager().core();
+        let leaked = |session, key: &ApiKey| {
+            core.emit(Event::Leaked {
+                session,
+                api_key: Fingerprint::of(key.expose()),
+                // Whoever wrote the redirect may have put something into the name.
+                to: scrub::text(&origin.to_string(), &[key.expose()]),
+            });
+        };
+        match self {
+            Self::Leased(lease) => {
+                let session = lease.live();
+                if session.set_leaked() {
+                    core.retire_all(RetireReason::Leaked, |other| {
+                        other.generation == session.generation
+                    });
+                    leaked(Some(session.reference()), &session.partition.key);
+                }
+            }
+            Self::Bare { key: Some(key), .. } => leaked(None, key),
+            // What it bore was its sender's own.
+            Self::Bare { key: None, .. } => {}
+        }
+    }
+}
+
+/// Where a client gave up to follow redirects.
+#[cfg(feature = "reqwest")]
+pub(super) fn given_up_at<'a>(error: &'a (dyn StdError + 'static)) -> Option<Target<'a>> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<::reqwest::Error>()
+            && error.is_redirect()
+        {
+            return crate::reqwest::target(error.url()?);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(not(feature = "reqwest"))]
+pub(super) fn given_up_at<'a>(_: &'a (dyn StdError + 'static)) -> Option<Target<'a>> {
+    None
+}
