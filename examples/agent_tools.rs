@@ -27,7 +27,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .privacy_level(PrivacyLevel::Shielded),
         )
         .build()?;
-    let http = ClientBuilder::new(reqwest::Client::new())
+    let client = reqwest::Client::builder()
+        .redirect(sessions.redirect_policy())
+        .build()?;
+    let http = ClientBuilder::new(client)
         .with(SessionLayer::new(sessions.clone()))
         .build();
     let address = || http.post(format!("{}/v1/stealth/generate", server.base_url()));

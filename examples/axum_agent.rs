@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("{}/v1/stealth/generate", sessions.base_url());
 
     let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(sessions.redirect_policy())
         .timeout(Duration::from_secs(10))
         .build()?;
     let address_on = |chain| {

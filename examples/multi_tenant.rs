@@ -26,7 +26,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .max_sessions(2)
         .build()?;
     let mut events = sessions.events();
-    let http = ClientBuilder::new(reqwest::Client::new())
+    let client = reqwest::Client::builder()
+        .redirect(sessions.redirect_policy())
+        .build()?;
+    let http = ClientBuilder::new(client)
         .with(SessionLayer::new(sessions.clone()))
         .build();
 

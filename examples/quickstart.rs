@@ -41,9 +41,9 @@ async fn main() -> Result {
     let sessions = builder.build()?;
     let mut events = sessions.events();
 
-    // Redirects would be followed below the layer, with the session id and the API key: not these.
-    let no_redirects = reqwest::redirect::Policy::none();
-    let client = reqwest::Client::builder().redirect(no_redirects).build()?;
+    // Redirects are followed below the layer: none that leaves Sipher, with the session id and the API key.
+    let policy = sessions.redirect_policy();
+    let client = reqwest::Client::builder().redirect(policy).build()?;
     let plain = ClientWithMiddleware::from(client.clone());
     let http = ClientBuilder::new(client)
         .with(SessionLayer::new(sessions.clone()))

@@ -29,9 +29,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     assert_eq!(sipher.session_calls(), 0);
 
-    // The client that a program has anyway. A redirect would be followed below the layer, so there are none.
+    // The client that a program has anyway. It follows redirects below the layer: none that leaves Sipher.
     let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(sessions.redirect_policy())
         .timeout(Duration::from_secs(10))
         .build()?;
     let http = ClientBuilder::new(client)

@@ -18,8 +18,9 @@
 //! # What it will not do
 //!
 //! It judges a session when a request leaves the layer. What holds a request up below it, for longer than the margin
-//! that every session keeps, is out of its sight; so are redirects that a wrapped `reqwest::Client` follows, and
-//! the client's `default_headers`. A server that restarts forgets its sessions and does not say so:
+//! that every session keeps, is out of its sight; so are the `default_headers` of a wrapped `reqwest::Client`, and the redirects that it follows:
+//! give it the [`redirect_policy`](SessionManager::redirect_policy), without which only the last hop is noticed, and after
+//! the fact. A server that restarts forgets its sessions and does not say so:
 //! a call that meets the restart is understood as a sign of it, and no later request bears a session that has not been
 //! asked about. A restart that no call meets leaves no sign: it is found in the background when the session is next used
 //! after a long idle or a clock jump, or by [`verify_every`](SessionManagerBuilder::verify_every). With
@@ -80,7 +81,7 @@
 //!
 //! let sessions = SessionManager::builder().api_key("sk_pro_1234").build()?;
 //! let client = reqwest::Client::builder()
-//!     .redirect(reqwest::redirect::Policy::none()) // they would be followed below the layer
+//!     .redirect(sessions.redirect_policy()) // they are followed below the layer
 //!     .build()?;
 //! let http = reqwest_middleware::ClientBuilder::new(client)
 //!     .with(SessionLayer::new(sessions.clone()))
@@ -132,6 +133,7 @@
 //! | `reqwest` | yes | session calls over a `reqwest::Client`; the layer over one as a tower service |
 //! | `reqwest-middleware` | yes | the layer as a `reqwest_middleware::Middleware` |
 //! | `rustls` | yes | https for the session calls, with rustls |
+//! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` below the layer took elsewhere |
 //! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can turn |
 //!
 //! Features only add. Without `reqwest`, give the builder a [`transport`](SessionManagerBuilder::transport).

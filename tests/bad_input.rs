@@ -85,6 +85,38 @@ fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
             "https://sipher.example/a/../b",
             "has a path with `.` or `..` segments",
         ),
+        (
+            "https://sipher.example/a%2f%2E./b",
+            "has a path with `.` or `..` segments",
+        ),
+        (
+            "https://sipher.example/{tenant}",
+            "has a path with characters that have to be percent-encoded",
+        ),
+        (
+            "https://sípher.example",
+            "has letters that are not ASCII, which a host has as punycode (`xn--…`)",
+        ),
+        (
+            "https://sipher..example",
+            "has a host with nothing between two dots",
+        ),
+        (
+            "https://[fe80::1%25eth0]",
+            "has brackets around what is no IPv6 address",
+        ),
+        (
+            "http://127.1",
+            "has a number for a host that is not four decimal ones, as in 127.0.0.1",
+        ),
+        (
+            "https://0x7f000001",
+            "has a number for a host that is not four decimal ones, as in 127.0.0.1",
+        ),
+        (
+            "https://sipher.example:+443",
+            "has a port that is not a number from 1 to 65535",
+        ),
     ] {
         assert_refused(
             SessionManager::builder().base_url(url),
@@ -92,6 +124,29 @@ fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
                 "base_url: `{url}` {what}; expected a URL such as `https://sipher.sip-protocol.org`"
             ),
         );
+    }
+}
+
+#[test]
+fn plain_http_is_refused_with_the_way_out_and_allowed_by_name() {
+    let url = "http://sipher.internal:5006";
+    let message = "base_url: `http://sipher.internal:5006` would show the API key and the session id to everybody on the \
+                   way; expected https, or a manager with `allow_plain_http` if the way is known to be safe";
+    let builder = || SessionManager::builder().base_url(url);
+    assert_refused(builder(), message);
+    let allowed = builder().allow_plain_http().build().unwrap();
+    assert_eq!(allowed.base_url(), url);
+    let api = SessionsApi::new(Transport::new(FakeSipher::new()), url, "sk_pro_1");
+    assert_eq!(api.unwrap_err().to_string(), message);
+    for loopback in [
+        "http://127.0.0.1:5006",
+        "http://[::1]",
+        "http://localhost:80",
+    ] {
+        SessionManager::builder()
+            .base_url(loopback)
+            .build()
+            .unwrap();
     }
 }
 

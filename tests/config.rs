@@ -7,7 +7,8 @@ use sipher_session::{Chain, ErrorKind, OnNoSession, PrivacyLevel, SessionConfig,
 
 const WHOLE: &str = r#"
 api_key = "sk_pro_1234"
-base_url = "http://127.0.0.1:5006"
+base_url = "http://sipher.internal:5006"
+allow_plain_http = true
 ttl = "1h"
 create_timeout = "20s"
 max_wait = "1m 30s"
@@ -165,7 +166,8 @@ fn secrets_are_read_from_files_without_the_line_end() {
 fn every_variable_is_read() {
     let variables = [
         ("SIPHER_API_KEY", "sk_pro_1234"),
-        ("SIPHER_BASE_URL", "http://127.0.0.1:5006"),
+        ("SIPHER_BASE_URL", "http://sipher.internal:5006"),
+        ("SIPHER_ALLOW_PLAIN_HTTP", "true"),
         ("SIPHER_TTL", "1h"),
         ("SIPHER_CREATE_TIMEOUT", "20s"),
         ("SIPHER_MAX_WAIT", "90s"),
@@ -233,6 +235,11 @@ fn bad_variables_are_named() {
             "SIPHER_ON_NO_SESSION",
             "ignore",
             "SIPHER_ON_NO_SESSION: unknown variant `ignore`, expected `fail` or `send_without`",
+        ),
+        (
+            "SIPHER_ALLOW_PLAIN_HTTP",
+            "1",
+            "SIPHER_ALLOW_PLAIN_HTTP: is `1`; expected `true` or `false`",
         ),
     ] {
         let lookup = |asked: &str| (asked == name).then(|| value.into());

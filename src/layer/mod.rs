@@ -46,7 +46,42 @@
 //! # Where it belongs in a stack
 //!
 //! Inside of whatever sends a request more than once (retries, `FollowRedirect`), so that each time is looked at anew.
-//! Put it outside of a `FollowRedirect`, and the session id goes wherever the redirect points.
+//! Put it outside of a `FollowRedirect`, and the session id goes wherever the redirect points. With the feature
+//! `tower-http` that is noticed where the last hop is not Sipher's: the session is replaced, and
+//! [`Event::Leaked`](crate::Event) tells of it.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), sipher_session::BoxError> {
+//! # use http::Request;
+//! # use http_body_util::Full;
+//! # use sipher_session::{SessionLayer, SessionManager, api::{Bytes, Transport}, testing::{FakeSipher, Tier}};
+//! # use tower::{ServiceBuilder, ServiceExt};
+//! use tower_http::follow_redirect::FollowRedirectLayer;
+//! # let sipher = FakeSipher::new();
+//! # let client = sipher.clone();
+//! # let sessions = SessionManager::builder()
+//! #     .api_key(sipher.api_key(Tier::Pro))
+//! #     .transport(Transport::new(sipher.clone()))
+//! #     .build()?;
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(FollowRedirectLayer::new()) // outside
+//!     .layer(SessionLayer::new(sessions)) // looks at each hop
+//!     .service(client);
+//! # let request = Request::get("https://sipher.sip-protocol.org/v1/backends").body(Full::<Bytes>::default())?;
+//! # service.oneshot(request).await?;
+//! # sipher.assert_every_call_had_a_session();
+//! # Ok(()) }
+//! ```
+//!
+//! # Which requests are Sipher's
+//!
+//! Those whose URI is below the base URL: scheme, host (whatever its letter case, with or without a dot at the end) and
+//! port are the same, and the path is below its path in every reading of `..` and percent-encodings. User info before
+//! the host changes nothing about where a request goes, and so nothing here. In doubt a request is not Sipher's. So is
+//! none that does not say where it goes, be it `GET /v1/scan` with any `Host` (but see
+//! [`inner_is_sipher`](SessionLayer::inner_is_sipher)), `CONNECT` or `OPTIONS *`.
 
 mod future;
 #[allow(clippy::module_inception)] // the file that tower's own middleware has

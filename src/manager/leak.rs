@@ -40,8 +40,11 @@ impl InFlightRequest {
             core.emit(Event::Leaked {
                 session,
                 api_key: Fingerprint::of(key.expose()),
-                // Whoever wrote the redirect may have put something into the name.
-                to: scrub::text(&origin.to_string(), &[key.expose()]),
+                // Whoever wrote the redirect may have put the key into the name, where letter case is lost.
+                to: scrub::text(
+                    &origin.to_string().to_lowercase(),
+                    &[&key.expose().to_lowercase()],
+                ),
             });
         };
         match self {

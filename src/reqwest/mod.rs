@@ -6,7 +6,8 @@
 //! use sipher_session::{SessionLayer, SessionManager};
 //!
 //! let sessions = SessionManager::builder().api_key("sk_pro_1234").build()?;
-//! let http = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
+//! let client = reqwest::Client::builder().redirect(sessions.redirect_policy()).build()?;
+//! let http = reqwest_middleware::ClientBuilder::new(client)
 //!     .with(SessionLayer::new(sessions.clone()))
 //!     .build();
 //!
@@ -21,8 +22,14 @@
 //! # What is below the layer is out of its sight
 //!
 //! `reqwest` merges a client's `default_headers` into a request *below* the layer, and only where the request has none.
-//! An API key there is not seen, and one session's id there would be sent for good: neither belongs in them. And
-//! `reqwest` follows redirects below the layer, with the session id.
+//! An API key there is not seen, and one session's id there would be sent for good: neither belongs in them.
+//!
+//! # Redirects are below the layer too
+//!
+//! When a redirect leads to another origin, `reqwest` takes off `Authorization` and `Cookie`, but neither session id nor
+//! `X-API-Key`. The [`redirect_policy`](crate::SessionManager::redirect_policy) does not let it come to this. Without
+//! it, only the last hop is noticed, after the fact: where the response's URL is not Sipher's, the session is replaced, and
+//! [`Event::Leaked`](crate::Event) tells of it. A chain that comes back to Sipher is not noticed.
 
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;

@@ -94,9 +94,51 @@ async fn a_request_to_another_origin_is_handed_on_as_it_is() {
         "http://sipher.sip-protocol.org:443/v1/stealth/generate",
         "https://sipher.sip-protocol.org:8443/v1/stealth/generate",
         "https://sipher.sip-protocol.org@other.example/v1/stealth/generate",
-        "/v1/stealth/generate",
     ] {
         let request = Request::post(uri).body(Full::default()).unwrap();
         assert!(below(&layer, request).await.headers().is_empty(), "{uri}");
     }
+}
+
+/// `Host` is for the server to believe, and for a connection that somebody else has made.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_does_not_say_where_it_goes_is_sipher_only_if_somebody_said_so() {
+    let setup = Setup::new();
+    let layer = SessionLayer::new(warm(&setup).await);
+    let trusting = layer.clone().inner_is_sipher();
+    let bears_a_session = async |layer: &SessionLayer, request| {
+        let seen = below(layer, request).await;
+        seen.headers().contains_key("x-session-id")
+    };
+    for host in [None, Some("sipher.sip-protocol.org"), Some("evil.com")] {
+        let request = || {
+            let mut request = Request::post("/v1/stealth/generate");
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            request.body(Full::default()).unwrap()
+        };
+        assert!(!bears_a_session(&layer, request()).await, "{host:?}");
+        assert!(bears_a_session(&trusting, request()).await, "{host:?}");
+    }
+    for (method, uri) in [
+        ("CONNECT", "sipher.sip-protocol.org:443"),
+        (
+            "CONNECT",
+            "https://sipher.sip-protocol.org/v1/stealth/generate",
+        ),
+        ("OPTIONS", "*"),
+        ("POST", "//evil.com/v1/stealth/generate"),
+        ("POST", "https://evil.com/v1/stealth/generate"),
+    ] {
+        for layer in [&layer, &trusting] {
+            let request = Request::builder().method(method).uri(uri);
+            let request = request.body(Full::default()).unwrap();
+            assert!(!bears_a_session(layer, request).await, "{method} {uri}");
+        }
+    }
+    assert!(bears_a_session(&trusting, generate()).await);
+    let mut public = generate();
+    *public.uri_mut() = "/v1/health".parse().unwrap();
+    assert!(!bears_a_session(&trusting, public).await);
 }

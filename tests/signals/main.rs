@@ -14,11 +14,12 @@ use http::Response;
 use http_body_util::{BodyExt, Full};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use sipher_session::{
-    BoxError, Chain, OnNoSession, SessionDefaults, SessionManagerBuilder,
+    BoxError, Chain, OnNoSession, SessionDefaults, SessionLayer, SessionManagerBuilder,
     api::{Bytes, Transport},
     testing::{Fault, Target, Tier, What},
 };
-use tower::{ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::follow_redirect::RequestUri;
 use tracing::Level;
 
 use self::{
@@ -475,6 +476,45 @@ async fn late_answers_are_counted_each_and_logged_once_for_their_session() {
     assert_eq!(warnings[0].get("generation"), "1");
 }
 
+/// Even if whoever wrote the redirect puts what they know into the name of a host.
+#[tokio::test(start_paused = true)]
+async fn a_leak_is_a_warning_that_names_the_origin_and_no_secret() {
+    let (capture, _guard) = Capture::start();
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let key = "sk_pro_HUNTER2hunter2HUNTER2hunter2";
+    setup.sipher.accept_key(key, Tier::Pro);
+    let manager = setup.builder().api_key(key).build().unwrap();
+    let id = manager.session().await.unwrap().id().as_str().to_owned();
+    let mut events = manager.events();
+    let last = format!("https://{id}.{key}.evil.com:8443/{id}?key={key}");
+    let redirecting = service_fn(async |_: Call| {
+        let last = RequestUri(last.parse()?);
+        let response = Response::builder().extension(last).body(());
+        response.map_err(BoxError::from)
+    });
+    let service = SessionLayer::new(manager.clone()).layer(redirecting);
+    service.oneshot(generate()).await.unwrap();
+    let warnings = capture.warnings();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].message, "leaked");
+    warnings[0].has_exactly(&["api_key", "generation", "session", "to"]);
+    assert_eq!(
+        warnings[0].get("to"),
+        "https://sess_[redacted].[redacted].evil.com:8443"
+    );
+    assert_metrics(&recorder, &[(r#"retired_total{reason="leaked"}"#, 1)]);
+    let mut everything = capture.everything();
+    while let Some(event) = events.try_recv() {
+        everything += &format!("{event:?}");
+    }
+    assert!(everything.contains("Leaked"));
+    for secret in [&id["sess_".len()..], key, &key.to_lowercase()] {
+        assert_hides(&everything, secret);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_create_duration_is_in_seconds_and_counts_waits_and_tries() {
     let recorder = recorder();
@@ -666,6 +706,7 @@ fn every_message_and_span_is_in_the_documentation() {
         "abandoned",
         "check failed",
         "late answer",
+        "leaked",
         "session lost",
         "session verified",
         "sessions suspected",
