@@ -505,10 +505,8 @@ async fn a_leak_is_a_warning_that_names_the_origin_and_no_secret() {
         "https://sess_[redacted].[redacted].evil.com:8443"
     );
     assert_metrics(&recorder, &[(r#"retired_total{reason="leaked"}"#, 1)]);
-    let mut everything = capture.everything();
-    while let Some(event) = events.try_recv() {
-        everything += &format!("{event:?}");
-    }
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).collect();
+    let everything = format!("{told:?}{}", capture.everything());
     assert!(everything.contains("Leaked"));
     for secret in [&id["sess_".len()..], key, &key.to_lowercase()] {
         assert_hides(&everything, secret);
