@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{StatusCode, redirect::Policy};
+use reqwest::{
+    StatusCode,
+    redirect::{Attempt, Policy},
+};
 use sipher_session::{Event, SessionManager};
 
 use crate::{Elsewhere, Here, client, leaks};
@@ -36,7 +39,7 @@ async fn a_redirect_that_leaves_sipher_is_the_response_and_nothing_arrives_there
     for policy in [
         here.sessions.redirect_policy(),
         here.sessions
-            .redirect_policy_over(Policy::custom(|attempt| attempt.follow())),
+            .redirect_policy_over(Policy::custom(Attempt::follow)),
     ] {
         let http = here.http(policy);
         here.redirects_to(&elsewhere.url("/v1/backends"));
