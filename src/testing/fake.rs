@@ -166,6 +166,13 @@ impl FakeSipher {
         live.filter(|record| record.owner == key).count()
     }
 
+    /// Returns the ids of the sessions that a request could use now, in no order.
+    pub fn live_session_ids(&self) -> Vec<String> {
+        let server = self.server();
+        let live = server.sessions.live(server.now());
+        live.map(|record| record.id.clone()).collect()
+    }
+
     /// Tells whether a request with the right key could use this session now, at any replica.
     pub fn is_live(&self, id: &str) -> bool {
         self.defaults_of(id).is_some()

@@ -14,6 +14,8 @@ pub struct Exchange {
     pub method: String,
     /// The path as sent, without the query.
     pub path: String,
+    /// Its `X-Request-ID`: tells a request from others of its kind.
+    pub request_id: Option<String>,
     /// A label for its API key, such as `pro 1`; `unknown` for a key that this server never had.
     pub key: Option<String>,
     /// Which of the session calls it is, if any.
@@ -34,6 +36,7 @@ impl fmt::Debug for Exchange {
             .field("at", &self.at)
             .field("method", &self.method)
             .field("path", &fingerprint_path(&self.path))
+            .field("request_id", &self.request_id)
             .field("key", &self.key)
             .field("operation", &self.operation)
             .field("session", &self.session)

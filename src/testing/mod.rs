@@ -5,7 +5,8 @@
 //! recorded from the real server are replayed against it in this crate's own tests. Unlike the real server it remembers
 //! what it ignored, so that a test can fail on it.
 //!
-//! It is a tower service, for tests in process and under a paused clock, and can be [served](FakeSipher::serve) over TCP.
+//! It is a tower service, for tests in process and under a paused clock, and can be [served](FakeSipher::serve) over TCP,
+//! where it can also be killed and [come back](Served::close).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,7 +5,8 @@ use std::{io, net::SocketAddr, time::Duration};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
+    sync::oneshot,
     task::{JoinHandle, JoinSet},
 };
 use tower_service::Service;
@@ -14,6 +15,8 @@ use super::FakeSipher;
 
 /// How long a connection may be idle, as at the real server.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 impl FakeSipher {
     /// Serves this Sipher over HTTP/1.1 on a free port of 127.0.0.1, until the [`Served`] is dropped.
@@ -30,9 +33,11 @@ impl FakeSipher {
     /// Outside of a tokio runtime.
     pub async fn serve(&self) -> io::Result<Served> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let addr = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, self.clone()));
-        Ok(Served { addr, task })
+        Ok(Served {
+            addr: listener.local_addr()?,
+            sipher: self.clone(),
+            port: Port::open(listener, self.clone()),
+        })
     }
 }
 
@@ -40,7 +45,16 @@ impl FakeSipher {
 #[derive(Debug)]
 pub struct Served {
     addr: SocketAddr,
-    task: JoinHandle<()>,
+    sipher: FakeSipher,
+    port: Port,
+}
+
+#[derive(Debug)]
+enum Port {
+    /// Until the sender is dropped.
+    Open(oneshot::Sender<()>, JoinHandle<()>),
+    /// Bound, so that it stays ours, but nobody listens.
+    Closed(Option<TcpSocket>),
 }
 
 impl Served {
@@ -56,22 +70,83 @@ impl Served {
 
     /// Closes the port and all connections, and waits until that is done.
     pub async fn stop(mut self) {
-        self.task.abort();
-        let _ = (&mut self.task).await;
+        self.port.close().await;
+    }
+
+    /// Closes all connections and refuses new ones, as when the server's process is killed, and waits until that is
+    /// done. The port is kept for [`reopen`](Self::reopen); closed twice, it stays closed.
+    ///
+    /// The sessions stay as well: [`FakeSipher::restart`] forgets them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sipher_session::testing::FakeSipher;
+    ///
+    /// let sipher = FakeSipher::new();
+    /// let mut server = sipher.serve().await?;
+    ///
+    /// // The server is killed, and comes back without its sessions.
+    /// server.close().await?;
+    /// sipher.restart();
+    /// server.reopen()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If another program took the port at that moment.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.port.close().await;
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?; // connections that were just closed still count as users of the port
+        socket.bind(self.addr)?;
+        self.port = Port::Closed(Some(socket));
+        Ok(())
+    }
+
+    /// Listens again on the same port; without a [`close`](Self::close) before it, does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the port cannot be opened; it then stays closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        if let Port::Closed(socket) = &mut self.port
+            && let Some(socket) = socket.take()
+        {
+            self.port = Port::open(socket.listen(BACKLOG)?, self.sipher.clone());
+        }
+        Ok(())
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Port {
+    fn open(listener: TcpListener, sipher: FakeSipher) -> Self {
+        let (close, closed) = oneshot::channel();
+        Self::Open(close, tokio::spawn(accept(listener, sipher, closed)))
+    }
+
+    async fn close(&mut self) {
+        if let Self::Open(close, task) = std::mem::replace(self, Self::Closed(None)) {
+            drop(close);
+            let _ = task.await;
+        }
     }
 }
 
-/// Ends when aborted, and takes the connections with it.
-async fn accept(listener: TcpListener, sipher: FakeSipher) {
+/// Ends when `closed` does, and takes the connections with it.
+async fn accept(listener: TcpListener, sipher: FakeSipher, mut closed: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            biased;
+            _ = &mut closed => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
             continue;
         };
         let sipher = sipher.clone();
@@ -85,4 +160,6 @@ async fn accept(listener: TcpListener, sipher: FakeSipher) {
         connections.spawn(connection);
         while connections.try_join_next().is_some() {}
     }
+    drop(listener);
+    connections.shutdown().await;
 }

@@ -129,6 +129,7 @@ impl Server {
             at: self.clock.now().wall,
             method: call.method.to_string(),
             path: call.path.clone(),
+            request_id: call.header("x-request-id"),
             key: call.api_key().map(|key| self.keys.label(&key)),
             operation: call.operation(),
             session: self.judge(call, replica),

@@ -105,3 +105,55 @@ async fn stopping_closes_the_port() {
     served.stop().await;
     assert!(client.get(&health).send().await.is_err());
 }
+
+#[tokio::test]
+async fn a_server_that_was_closed_comes_back_on_the_same_port() {
+    let sipher = FakeSipher::new();
+    let mut served = sipher.serve().await.unwrap();
+    let client = reqwest::Client::new();
+    let health = served.base_url() + "/v1/health";
+    for _ in 0..3 {
+        assert_eq!(client.get(&health).send().await.unwrap().status(), 200);
+        served.close().await.unwrap();
+        let error = client.get(&health).send().await.unwrap_err();
+        assert!(error.is_connect(), "{error:?}");
+        served.close().await.unwrap();
+        served.reopen().unwrap();
+        served.reopen().unwrap();
+    }
+    assert_eq!(client.get(&health).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn closing_ends_the_calls_under_way() {
+    let sipher = FakeSipher::new();
+    let key = sipher.api_key(Tier::Pro);
+    let mut served = sipher.serve().await.unwrap();
+    let sessions = served.base_url() + "/v1/sessions";
+    sipher.fault(Fault::new(What::Delay(Duration::from_millis(50))));
+    let create = post(
+        &reqwest::Client::new(),
+        &sessions,
+        &key,
+        &json!({ "defaults": {} }),
+    );
+    let call = tokio::spawn(create.send());
+    while sipher.session_calls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    served.close().await.unwrap();
+    assert!(call.await.unwrap().is_err());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(sipher.live_sessions(), 0, "it was never handled");
+}
+
+#[tokio::test]
+async fn a_server_that_was_dropped_is_gone_soon() {
+    let sipher = FakeSipher::new();
+    let served = sipher.serve().await.unwrap();
+    let health = served.base_url() + "/v1/health";
+    let client = reqwest::Client::new();
+    assert_eq!(client.get(&health).send().await.unwrap().status(), 200);
+    drop(served);
+    while client.get(&health).send().await.is_ok() {}
+}

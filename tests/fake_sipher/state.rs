@@ -93,8 +93,10 @@ async fn a_restart_forgets_sessions_but_not_keys() {
     let sipher = FakeSipher::new();
     let key = sipher.api_key(Tier::Pro);
     let id = create(&sipher, &key, NEAR).await;
+    assert_eq!(sipher.live_session_ids(), [id.as_str()]);
     sipher.restart();
     assert_eq!(sipher.live_sessions(), 0);
+    assert!(sipher.live_session_ids().is_empty());
     assert_eq!(on(&sipher, "GET", &key, &id, "").await, 404);
     create(&sipher, &key, NEAR).await;
     assert_eq!(sipher.live_sessions_of(&key), 1);
@@ -188,6 +190,9 @@ async fn a_request_id_is_given_back_or_made() {
     call.headers_mut()
         .insert("x-request-id", HeaderValue::from_bytes(b"\xff").unwrap());
     assert_eq!(id(call).await.len(), 36);
+    let logged: Vec<_> = sipher.log().into_iter().map(|e| e.request_id).collect();
+    assert_eq!(logged[0], None, "only what the request bore");
+    assert_eq!(logged[1].as_deref(), Some("mine"));
 }
 
 #[tokio::test]
