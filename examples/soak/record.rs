@@ -1,0 +1,191 @@
+//! What the soak saw for itself: from the callers, from the manager's events, and in the server's log. All times are the
+//! server's.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sipher_session::{
+    Chain, Event, Events, Fingerprint, RetireReason,
+    api::SessionId,
+    clock::Clock,
+    testing::{Exchange, FakeSipher, Operation, SessionUse},
+};
+
+use crate::{
+    judge::{Downgrade, Forgetting},
+    traffic::OWN_CHAINS,
+};
+
+/// An event is told of at most this much later.
+const LATE: Duration = Duration::from_millis(100);
+
+/// What a call says of itself in its `X-Request-ID`, for the server's log.
+pub(crate) struct Stamp {
+    pub(crate) began: Duration,
+    /// The chain of its defaults; `None` for the manager's own.
+    pub(crate) chain: Option<Chain>,
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain = self.chain.as_ref().map_or("", Chain::as_str);
+        write!(f, "{}/{chain}", self.began.as_micros())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    pub(crate) session_calls: u64,
+    pub(crate) kills: u64,
+    pub(crate) forgettings: Vec<Forgetting>,
+    pub(crate) downgrades: Vec<Downgrade>,
+    /// Calls that reached the server without a session.
+    pub(crate) bare: u64,
+    /// Calls whose session had other defaults than were asked for.
+    pub(crate) mistaken: u64,
+    pub(crate) renewals: u64,
+    pub(crate) suspicions: u64,
+    pub(crate) verified: u64,
+    /// Requests that `Event::Lost` counted.
+    pub(crate) lost_requests: u64,
+    /// The spans that `Event::Lost` named.
+    pub(crate) lost: HashMap<Fingerprint, (Duration, Duration)>,
+    pub(crate) retired: HashMap<Fingerprint, RetireReason>,
+    pub(crate) left_to_expire: HashSet<Fingerprint>,
+    /// Since the server last forgot everything.
+    pub(crate) possible_orphans: u64,
+    pub(crate) missed_events: u64,
+}
+
+pub(crate) struct Record {
+    sipher: FakeSipher,
+    seen: Mutex<Seen>,
+}
+
+impl Record {
+    pub(crate) fn new(sipher: FakeSipher) -> Self {
+        let seen = Mutex::default();
+        Self { sipher, seen }
+    }
+
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.sipher.clock().now().wall
+    }
+
+    /// A call has ended, and the layer above its client knows of it.
+    pub(crate) fn outcome(&self, outcome: impl fmt::Display, is_sign: bool) {
+        let mut seen = self.seen();
+        *seen.outcomes.entry(outcome.to_string()).or_default() += 1;
+        if is_sign {
+            seen.sign(self.now());
+        }
+    }
+
+    /// Lets the server forget all sessions.
+    pub(crate) fn forget(&self) {
+        let mut seen = self.seen();
+        let began = self.now();
+        self.sipher.restart();
+        seen.forgettings.push(Forgetting {
+            began,
+            ended: self.now(),
+            first_sign: None,
+        });
+        seen.possible_orphans = 0;
+    }
+
+    /// Takes over what the server has logged. Nothing may be under way.
+    pub(crate) fn read_log(&self) {
+        let log = self.sipher.log();
+        self.sipher.clear_log();
+        let mut seen = self.seen();
+        for exchange in &log {
+            match exchange.operation {
+                Operation::Other => seen.call(exchange),
+                _ => seen.session_calls += 1,
+            }
+        }
+    }
+
+    pub(crate) async fn listen(self: Arc<Self>, mut events: Events) {
+        while let Some(event) = events.recv().await {
+            self.seen().event(&event, self.now());
+        }
+    }
+}
+
+impl Seen {
+    fn sign(&mut self, at: Duration) {
+        if let Some(last) = self.forgettings.last_mut()
+            && last.ended < at
+        {
+            last.first_sign.get_or_insert(at);
+        }
+    }
+
+    fn call(&mut self, exchange: &Exchange) {
+        let stamp = exchange.request_id.as_deref().unwrap_or_default();
+        let (began, wanted) = stamp.split_once('/').unwrap_or_default();
+        match &exchange.session {
+            SessionUse::Live { defaults, .. } => {
+                let chain = defaults["chain"].as_str().unwrap_or_default();
+                let own = OWN_CHAINS.iter().any(|own| own.as_str() == chain);
+                let right = if wanted.is_empty() {
+                    own
+                } else {
+                    chain == wanted
+                };
+                self.mistaken += u64::from(!right);
+            }
+            SessionUse::Dead { id, .. } => self.downgrades.push(Downgrade {
+                session: SessionId::parse(id).map(|id| id.fingerprint()),
+                began: Duration::from_micros(began.parse().unwrap_or_default()),
+                arrived: exchange.at,
+            }),
+            _ => self.bare += 1,
+        }
+    }
+
+    fn event(&mut self, event: &Event, now: Duration) {
+        match event {
+            Event::Created {
+                replaces: Some(_), ..
+            } => self.renewals += 1,
+            Event::Suspected { .. } => {
+                self.suspicions += 1;
+                self.sign(now);
+            }
+            Event::Verified { .. } => self.verified += 1,
+            Event::Lost {
+                session,
+                unknown_for,
+                requests,
+                ..
+            } => {
+                self.lost_requests += requests;
+                let span = (now.saturating_sub(*unknown_for + LATE), now);
+                self.lost.insert(session.fingerprint, span);
+            }
+            Event::Retired {
+                session, reason, ..
+            } => {
+                self.retired.insert(session.fingerprint, *reason);
+            }
+            Event::LeftToExpire { session, .. } => {
+                self.left_to_expire.insert(session.fingerprint);
+            }
+            Event::PossibleOrphan { .. } => self.possible_orphans += 1,
+            Event::Missed { events, .. } => self.missed_events += events,
+            _ => {}
+        }
+    }
+}
