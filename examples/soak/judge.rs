@@ -6,8 +6,8 @@ use sipher_session::{Fingerprint, RetireReason};
 
 use crate::{VERIFY_EVERY, record::Seen};
 
-/// How long a check may take, with all that may keep it waiting.
-const CHECK: Duration = Duration::from_secs(10);
+/// Until then the server is asked about every session in use, with all that may keep a check waiting.
+pub(crate) const NOTICED_WITHIN: Duration = VERIFY_EVERY.saturating_add(Duration::from_secs(5));
 /// The server looks its session up at most this much after a call has arrived.
 const HANDLED: Duration = Duration::from_millis(100);
 
@@ -53,7 +53,7 @@ impl Verdict {
         if last.first_sign.is_some_and(|sign| sign < began) {
             return Self::AfterASign;
         }
-        if arrived > last.ended + VERIFY_EVERY + CHECK {
+        if arrived > last.ended + NOTICED_WITHIN {
             return Self::Overdue;
         }
         let named = |&(from, until): &(Duration, Duration)| began <= until && arrived >= from;

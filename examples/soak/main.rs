@@ -19,7 +19,11 @@ use sipher_session::{
     BoxError, CallBudget, SessionManager,
     testing::{FakeSipher, Tier},
 };
-use tokio::{runtime::Handle, task::JoinSet, time::sleep};
+use tokio::{
+    runtime::Handle,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use self::{
     record::Record, report::Report, settings::Settings, traffic::Traffic, trouble::Trouble,
@@ -27,7 +31,8 @@ use self::{
 
 /// The shortest that the server grants, so that a minute sees renewals.
 const TTL: Duration = Duration::from_secs(60);
-const VERIFY_EVERY: Duration = Duration::from_secs(15);
+const VERIFY_EVERY: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
 const CALLERS: usize = 12;
 
 #[tokio::main]
@@ -70,11 +75,11 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
         .ttl(TTL)
         .create_timeout(Duration::from_secs(5))
         .max_wait(Duration::from_secs(3))
-        .linger(Duration::from_secs(1))
+        .linger(SECOND)
         .verify_every(VERIFY_EVERY)
         .seed(rng.u64(..))
         .build()?;
-    let listener = tokio::spawn(record.clone().listen(sessions.events()));
+    let mut listener = tokio::spawn(record.clone().listen(sessions.events()));
     let traffic = Traffic::new(&sessions, &keys, record.clone())?;
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
@@ -92,7 +97,10 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
     while callers.join_next().await.transpose()?.is_some() {}
     let stats = sessions.stats();
     drop((sessions, traffic));
-    listener.await?;
+    // It ends with the manager, unless some task keeps that.
+    if timeout(SECOND, &mut listener).await.is_err() {
+        listener.abort();
+    }
     server.stop().await;
     record.read_log();
     let seen = mem::take(&mut *record.seen());

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use sipher_session::testing::{FakeSipher, Fault, Served, Target, What};
 use tokio::time::sleep;
 
-use crate::record::Record;
+use crate::{judge::NOTICED_WITHIN, record::Record};
 
 /// The shortest life that is taken; renewed after some 18 s.
 const SHORT_LIFE: Duration = Duration::from_secs(30);
@@ -96,6 +96,8 @@ impl<'a> Trouble<'a> {
             Kind::Outage => return self.kill(false).await,
             Kind::Forget => {
                 self.forget();
+                // Nothing else tells of it.
+                sleep(NOTICED_WITHIN + Duration::from_secs(2)).await;
                 return Ok(());
             }
             Kind::Gateway => (What::Status(503), Target::Any),
