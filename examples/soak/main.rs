@@ -92,6 +92,10 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
         () = traffic::own(&sessions, rng) => {}
     }
 
+    // What the server forgets leaks no more: so there is something to delete, in peace, at the end.
+    traffic::change_thrice(&sessions).await;
+    sleep(2 * SECOND).await;
+
     // The callers go on until they are told that it is over.
     let shutdown = sessions.shutdown(Duration::from_secs(5)).await;
     while callers.join_next().await.transpose()?.is_some() {}

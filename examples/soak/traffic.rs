@@ -234,3 +234,10 @@ pub(crate) async fn own(sessions: &SessionManager, mut rng: Rng) {
         }
     }
 }
+
+pub(crate) async fn change_thrice(sessions: &SessionManager) {
+    for chain in OWN_CHAINS {
+        let defaults = SessionDefaults::new().chain(chain);
+        let _ = sessions.replace_defaults(defaults).await;
+    }
+}
