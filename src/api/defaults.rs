@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Backend, Chain, PrivacyLevel, RpcProvider};
+use super::{Backend, Chain, PrivacyLevel, RpcProvider, scrub};
 use crate::{error::Error, secret::ViewingKey};
 
 /// What the server fills in where a request is silent.
@@ -117,6 +117,18 @@ impl SessionDefaults {
         self.other
             .extend(patch.other.iter().map(|(k, v)| (k.clone(), v.clone())));
         self
+    }
+
+    /// Whether they repeat a secret, whole or in part, where it does not belong.
+    pub(super) fn repeat(&self, secrets: &[&str]) -> bool {
+        // What is shorter may be in a name by chance, and is no secret to speak of.
+        let secrets = secrets.iter().copied();
+        let secrets: Vec<_> = secrets.filter(|s| s.len() >= scrub::PIECE).collect();
+        let shown = Self {
+            default_viewing_key: None,
+            ..self.clone()
+        };
+        serde_json::to_string(&shown).is_ok_and(|shown| scrub::finds(&shown, &secrets))
     }
 
     /// Finds what the server is certain to refuse.

@@ -1,50 +1,183 @@
 //! Takes secrets out of text that others wrote.
 //!
 //! Sipher's messages repeat session ids (`Session not found: sess_…`), and transport errors repeat URLs, which contain
-//! them. Neither is shown before it went through here.
+//! them. Neither is shown before it went through here. A secret is found in any letter case, in part, and also where
+//! it is encoded for a URL, for JSON or for HTML, or broken over lines.
 
-use std::{error::Error as StdError, fmt};
+mod plain;
 
+use std::{error::Error as StdError, fmt, ops::Range};
+
+use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
+
+use self::plain::{Symbol, plain};
 
 /// The longest text of others that is shown, in characters.
 const MAX_TEXT: usize = 500;
+/// Of a longer text, the rest is not even read.
+const MAX_READ: usize = 8 * MAX_TEXT;
 /// The deepest nesting of a server's `details` that is kept.
 const MAX_DEPTH: usize = 16;
+/// A piece of a secret that is this long, in characters, is cut like the whole.
+pub(super) const PIECE: usize = 12;
 
-/// Replaces session ids and the secrets given, and what would break a log line.
+/// The hexadecimal digits of an id.
+const ID_DIGITS: usize = 64;
+/// As many are a trace id or a UUID; more may be an id without its beginning, or a viewing key.
+const MAX_DIGITS: usize = 32;
+
+const REDACTED: &str = "[redacted]";
+const ID: &str = "sess_";
+const REDACTED_ID: &str = "sess_[redacted]";
+const KEY: &str = "sk_";
+
+/// Replaces the secrets given, whatever looks like a session id or an API key, and what would break a log line.
 pub(crate) fn text(text: &str, secrets: &[&str]) -> String {
-    let mut clean = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        clean = clean.replace(secret, "[redacted]");
+    let end = text.char_indices().nth(MAX_READ).map(|(at, _)| at);
+    let text = &text[..end.unwrap_or(text.len())];
+    let mut clean = String::with_capacity(text.len());
+    let mut shown = 0;
+    for (cut, label) in cuts(text, secrets) {
+        clean.push_str(&text[shown..cut.start]);
+        clean.push_str(label);
+        shown = cut.end;
     }
-    let clean = without_ids(&clean);
+    clean.push_str(&text[shown..]);
+    let is_longer = end.is_some() || clean.chars().nth(MAX_TEXT).is_some();
     let mut clean: String = clean
         .chars()
         .take(MAX_TEXT)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if breaks_a_line(c) { ' ' } else { c })
         .collect();
-    if clean.chars().count() == MAX_TEXT {
+    if is_longer {
         clean.push('…');
     }
     clean
 }
 
-/// Whatever begins like an id is cut, whole or not, in whatever case.
-fn without_ids(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.to_ascii_lowercase().find("sess_") {
-        let (before, id) = rest.split_at(at);
-        let id = &id["sess_".len()..];
-        let end = id
-            .find(|c: char| !c.is_ascii_alphanumeric())
-            .unwrap_or(id.len());
-        clean.push_str(before);
-        clean.push_str("sess_[redacted]");
-        rest = &id[end..];
+/// Whether one of the secrets is in a text of any length, whole or in part.
+pub(crate) fn finds(text: &str, secrets: &[&str]) -> bool {
+    let symbols = plain(text);
+    secrets
+        .iter()
+        .any(|secret| !pieces(&symbols, secret).is_empty())
+}
+
+/// Control characters, and what turns the direction of writing or ends a line for some viewers.
+fn breaks_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What is to be cut out of a text, in order and without overlaps, and what to put in its place.
+fn cuts(text: &str, secrets: &[&str]) -> Vec<(Range<usize>, &'static str)> {
+    let symbols = plain(text);
+    let mut found = ids(&symbols);
+    found.extend(keys(&symbols));
+    found.extend(digits(&symbols));
+    for secret in secrets {
+        found.extend(pieces(&symbols, secret));
     }
-    clean + rest
+    found.sort_by_key(|(cut, _)| cut.start);
+    let mut cuts: Vec<(Range<usize>, &'static str)> = Vec::new();
+    for (cut, label) in found {
+        let cut = symbols[cut.start].at.start..symbols[cut.end - 1].at.end;
+        match cuts.last_mut() {
+            Some((last, _)) if cut.start < last.end => last.end = last.end.max(cut.end),
+            _ => cuts.push((cut, label)),
+        }
+    }
+    cuts
+}
+
+type Found = Vec<(Range<usize>, &'static str)>;
+
+/// The pieces of a secret.
+fn pieces(symbols: &[Symbol], secret: &str) -> Found {
+    let secret = Zeroizing::new(plain(secret).iter().map(|s| s.c).collect::<Vec<_>>());
+    let length = PIECE.min(secret.len());
+    if length == 0 {
+        return Found::new();
+    }
+    let windows = symbols.windows(length).enumerate();
+    let is_piece = |window: &[Symbol]| {
+        let text = window.iter().map(|symbol| &symbol.c);
+        secret.windows(length).any(|piece| piece.iter().eq(text.clone()))
+    };
+    windows
+        .filter(|(_, window)| is_piece(window))
+        .map(|(at, _)| (at..at + length, REDACTED))
+        .collect()
+}
+
+/// Whatever begins like an id, whole or not.
+fn ids(symbols: &[Symbol]) -> Found {
+    let starts = starts(symbols, ID);
+    let id = |start: usize| {
+        let mut end = start + ID.len();
+        let mut digits = 0;
+        while let Some(word) = word(symbols, end) {
+            let is_hex = symbols[word.clone()].iter().all(Symbol::is_hex);
+            // Broken over lines, it goes on with digits.
+            let goes_on = is_hex && digits > 0 && digits < ID_DIGITS;
+            if !goes_on && plain::has_gap(symbols, end) {
+                break;
+            }
+            digits += word.len();
+            end = word.end;
+        }
+        (start..end, REDACTED_ID)
+    };
+    starts.map(id).collect()
+}
+
+/// Letters and digits in a row, from here on.
+fn word(symbols: &[Symbol], from: usize) -> Option<Range<usize>> {
+    let goes_on = |at: &usize| {
+        symbols[*at].c.is_ascii_alphanumeric() && (*at == from || !plain::has_gap(symbols, *at))
+    };
+    let end = from + (from..symbols.len()).take_while(goes_on).count();
+    (end > from).then_some(from..end)
+}
+
+/// `sk_`, a tier, and the key itself.
+fn keys(symbols: &[Symbol]) -> Found {
+    let key = |start: usize| {
+        if start > 0 && word(symbols, start - 1).is_some_and(|word| word.end > start) {
+            return None;
+        }
+        let tier = word(symbols, start + KEY.len())?;
+        let underscore = symbols.get(tier.end)?.c == '_';
+        let key = word(symbols, tier.end + 1)?;
+        underscore.then_some((start..key.end, REDACTED))
+    };
+    starts(symbols, KEY).filter_map(key).collect()
+}
+
+/// More hexadecimal digits in a row than a trace id has.
+fn digits(symbols: &[Symbol]) -> Found {
+    let mut found = Found::new();
+    let mut start = 0;
+    for end in 1..=symbols.len() {
+        let goes_on = end < symbols.len()
+            && symbols[end].is_hex()
+            && symbols[end - 1].is_hex()
+            && !plain::has_gap(symbols, end);
+        if !goes_on {
+            if end - start > MAX_DIGITS {
+                found.push((start..end, REDACTED));
+            }
+            start = end;
+        }
+    }
+    found
+}
+
+fn starts(symbols: &[Symbol], what: &'static str) -> impl Iterator<Item = usize> {
+    let windows = symbols.windows(what.len()).enumerate();
+    windows
+        .filter(move |(_, window)| window.iter().map(|symbol| symbol.c).eq(what.chars()))
+        .map(|(at, _)| at)
 }
 
 /// The same for every string in a JSON value, its keys included.
@@ -104,9 +237,15 @@ mod tests {
 
     use super::*;
 
+    const KEY: &str = "my-own-key-000111222333444";
+
+    fn id() -> String {
+        format!("sess_{}", "0a".repeat(32))
+    }
+
     #[test]
     fn ids_and_keys_are_cut_wherever_they_stand() {
-        let id = format!("sess_{}", "0a".repeat(32));
+        let id = id();
         for (dirty, clean) in [
             (
                 format!("Session not found: {id}"),
@@ -118,23 +257,93 @@ mod tests {
             ),
             (id.to_uppercase(), "sess_[redacted]"),
             (
-                format!("half of it: {}", &id[..20]),
-                "half of it: sess_[redacted]",
+                format!("half of it: {} is gone", &id[..20]),
+                "half of it: sess_[redacted] is gone",
             ),
             (
                 "key sk_pro_1 is bad\r\nX: y".into(),
                 "key [redacted] is bad  X: y",
             ),
+            (
+                "SK_ENT_42; task_pro_1".into(),
+                "[redacted]; task_pro_1",
+            ),
+            (format!("digits {}!", &id[5..]), "digits [redacted]!"),
             ("nothing to hide".into(), "nothing to hide"),
         ] {
-            assert_eq!(text(&dirty, &["sk_pro_1"]), clean);
+            assert_eq!(text(&dirty, &[]), clean);
+        }
+    }
+
+    #[test]
+    fn encoded_and_broken_ids_are_found() {
+        let id = id();
+        let (start, end) = id.split_at(30);
+        let escaped: String = id.bytes().map(|b| format!("\\u{b:04x}")).collect();
+        let percent: String = id.bytes().map(|b| format!("%{b:02X}")).collect();
+        let twice = percent.replace('%', "%25");
+        let entities: String = id.bytes().map(|b| format!("&#{b};")).collect();
+        let hex_entities: String = id.bytes().map(|b| format!("&#x{b:x};")).collect();
+        let lines: Vec<_> = id.as_bytes().chunks(8).map(String::from_utf8_lossy).collect();
+        for dirty in [
+            percent,
+            twice,
+            escaped,
+            entities,
+            hex_entities,
+            lines.join("\n"),
+            id.replace('_', "%5f"),
+            id.replace("0a", "0%61"),
+            format!("{start}\r\n\t{end}"),
+            format!("{start}\\r\\n{end}"),
+            format!("{start}\u{200b}{end}"),
+        ] {
+            let clean = text(&format!("id={dirty}&x=1"), &[]);
+            assert_eq!(clean, "id=sess_[redacted]&x=1", "{dirty}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_in_part_and_in_every_dress() {
+        for dirty in [
+            KEY.to_uppercase(),
+            KEY[3..18].to_owned(),
+            KEY.replace('-', "%2D"),
+            KEY.replace('-', "\\u002d"),
+            KEY.replace('1', " 1"),
+            KEY.replace('0', "0\n"),
+        ] {
+            assert_eq!(text(&format!("<{dirty}>"), &[KEY]), "<[redacted]>", "{dirty}");
+            assert!(finds(&dirty, &["other", KEY]));
+        }
+        let too_short = &KEY[..PIECE - 1];
+        assert_eq!(text(too_short, &[KEY]), too_short);
+        assert!(!finds(too_short, &[KEY, ""]));
+        assert_eq!(text("k1 and k2", &["k1"]), "[redacted] and k2");
+    }
+
+    #[test]
+    fn what_names_a_request_stays() {
+        for name in [
+            "0af7651916cd43dd8448eb211c80319c",
+            "00000000-0000-4000-8000-000000000001",
+            "req-7",
+        ] {
+            assert_eq!(text(name, &[KEY]), name);
+        }
+    }
+
+    #[test]
+    fn text_that_ends_in_the_middle_of_anything_is_no_trouble() {
+        for dirty in ["%", "%4", "\\", "\\u", "\\u00", "&", "&#", "&#x", "&#12", "sess_", "sk_", "é%C3%A9", "\\ud800"] {
+            text(dirty, &[KEY]);
+            text(&format!("{dirty}é"), &[KEY]);
         }
     }
 
     #[test]
     fn details_are_cut_at_every_depth() {
-        let id = format!("sess_{}", "0a".repeat(32));
-        let dirty = json!({"a": [{&id: "k1"}], "n": 1});
+        let dirty = json!({"a": [{id(): "k1"}], "n": 1});
         let clean = json!({"a": [{"sess_[redacted]": "[redacted]"}], "n": 1});
         assert_eq!(json(dirty, &["k1"]), clean);
     }
@@ -142,5 +351,8 @@ mod tests {
     #[test]
     fn long_text_is_cut_short() {
         assert_eq!(text(&"x".repeat(10_000), &[]).chars().count(), MAX_TEXT + 1);
+        assert_eq!(text(&"é".repeat(MAX_TEXT), &[]), "é".repeat(MAX_TEXT));
+        let ids = format!("{} ", id()).repeat(1_000);
+        assert!(!text(&ids, &[]).contains("0a"));
     }
 }

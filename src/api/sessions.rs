@@ -103,7 +103,8 @@ impl SessionsApi {
     /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL, and the kinds of [every call](Self).
     pub async fn create_session(&self, request: &CreateSession) -> Result<SessionRecord, Error> {
         let call = self.request(Method::POST, "/v1/sessions", Some(request))?;
-        self.send(call, StatusCode::CREATED, request.viewing_key())
+        let secret = request.viewing_key().map(ViewingKey::expose);
+        self.session(call, StatusCode::CREATED, secret.as_slice())
             .await
     }
 
@@ -114,7 +115,7 @@ impl SessionsApi {
     /// [`ErrorKind::NotFound`] if there is none with this id and key, and the kinds of [every call](Self).
     pub async fn get_session(&self, id: &SessionId) -> Result<SessionRecord, Error> {
         let call = self.request::<()>(Method::GET, &path(id), None)?;
-        self.send(call, StatusCode::OK, None).await
+        self.session(call, StatusCode::OK, &[id.as_str()]).await
     }
 
     /// Puts `defaults` over those of a session, key by key. A default cannot be taken away like this, and the session
@@ -138,7 +139,9 @@ impl SessionsApi {
         }
         let call = self.request(Method::PATCH, &path(id), Some(&Update { defaults }))?;
         self.tell(id, Change::Begins(self.timeout));
-        self.send(call, StatusCode::OK, defaults.default_viewing_key.as_ref())
+        let secret = defaults.default_viewing_key.as_ref();
+        let secret = secret.map_or("", ViewingKey::expose);
+        self.session(call, StatusCode::OK, &[id.as_str(), secret])
             .await
     }
 
@@ -152,7 +155,7 @@ impl SessionsApi {
         struct Deleted {}
         let call = self.request::<()>(Method::DELETE, &path(id), None)?;
         self.tell(id, Change::Begins(self.timeout));
-        let Deleted {} = self.send(call, StatusCode::OK, None).await?;
+        let Deleted {} = self.send(call, StatusCode::OK, &[id.as_str()]).await?;
         self.tell(id, Change::Deleted);
         Ok(())
     }
@@ -230,22 +233,46 @@ impl SessionsApi {
             .map_err(|_| Error::config("base_url: cannot be put in a request"))
     }
 
+    /// What is to be in no text that comes of a call, besides what is secret in the call alone.
+    fn secrets<'a>(&'a self, of_call: &[&'a str]) -> Vec<&'a str> {
+        let key = self.inner.key.as_ref().map(|(key, _)| key.expose());
+        let viewing_key = self.inner.viewing_key.as_ref().map(ViewingKey::expose);
+        of_call
+            .iter()
+            .copied()
+            .chain(key)
+            .chain(viewing_key)
+            .collect()
+    }
+
+    /// A call that is answered with a session. Its defaults are shown to whoever asks, and so must repeat no secret.
+    async fn session(
+        &self,
+        request: Request<Full<Bytes>>,
+        expected: StatusCode,
+        of_call: &[&str],
+    ) -> Result<SessionRecord, Error> {
+        let record: SessionRecord = self.send(request, expected, of_call).await?;
+        let mut secrets = self.secrets(of_call);
+        secrets.push(record.id.as_str());
+        if record.defaults.repeat(&secrets) {
+            let text = "got a session whose defaults repeat a session id or a key";
+            return Err(Error::new(ErrorKind::WrongAnswer, text).with_unknown_outcome());
+        }
+        Ok(record)
+    }
+
     async fn send<T: DeserializeOwned>(
         &self,
         request: Request<Full<Bytes>>,
         expected: StatusCode,
-        viewing_key: Option<&ViewingKey>,
+        of_call: &[&str],
     ) -> Result<T, Error> {
-        let key = self.inner.key.as_ref().map(|(key, _)| key.expose());
         if Handle::try_current().is_err() {
             let text = "a session call needs a tokio runtime, and there is none here";
             return Err(Error::new(ErrorKind::NoRuntime, text));
         }
-        let secrets: Vec<&str> = key
-            .into_iter()
-            .chain(viewing_key.map(ViewingKey::expose))
-            .chain(self.inner.viewing_key.as_ref().map(ViewingKey::expose))
-            .collect();
+        let secrets = self.secrets(of_call);
         let exchange = self.inner.transport.send(request);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(response)) => answer::parse(&response, expected, &secrets),
