@@ -1,6 +1,6 @@
 //! The defaults that a session stores.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use crate::{error::Error, secret::ViewingKey};
 /// assert_eq!(json, r#"{"chain":"near","privacyLevel":"shielded"}"#);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SessionDefaults {
@@ -148,6 +148,25 @@ impl SessionDefaults {
     }
 }
 
+impl fmt::Debug for SessionDefaults {
+    /// Of keys that this version does not know, the names: what they say may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self
+            .other
+            .keys()
+            .map(|name| scrub::text(name, &[]))
+            .collect();
+        f.debug_struct("SessionDefaults")
+            .field("chain", &self.chain)
+            .field("privacy_level", &self.privacy_level)
+            .field("rpc_provider", &self.rpc_provider)
+            .field("backend", &self.backend)
+            .field("default_viewing_key", &self.default_viewing_key)
+            .field("other", &names)
+            .finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -178,5 +197,10 @@ mod tests {
         let defaults = SessionDefaults::new().default_viewing_key("0xfeedbeef");
         assert!(!format!("{defaults:?}").contains("feed"));
         assert!(defaults.validate().is_ok());
+        let defaults = SessionDefaults::new().other("spendingKey", "0xfeed");
+        assert!(
+            !format!("{defaults:?}").contains("feed"),
+            "nor any of tomorrow"
+        );
     }
 }

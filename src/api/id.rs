@@ -1,9 +1,13 @@
 //! Session ids, parsed once.
 
-use std::{fmt, str};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use http::HeaderValue;
-use secrecy::zeroize::Zeroize;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::secret::Fingerprint;
@@ -14,7 +18,7 @@ const LEN: usize = PREFIX.len() + 64;
 /// The id of a session: `sess_` and 64 lower-case hexadecimal digits.
 ///
 /// Whoever holds the id and the API key can use the session, so `Debug` and `Display` show a [`Fingerprint`] instead,
-/// and the memory is wiped on drop. The server takes no other form: it ignores an id in upper case without a word.
+/// and the memory is wiped when the last copy goes. The server takes no other form: it ignores an id in upper case without a word.
 ///
 /// ```
 /// use sipher_session::api::SessionId;
@@ -24,22 +28,27 @@ const LEN: usize = PREFIX.len() + 64;
 /// assert!(!format!("{id} {id:?}").contains("0a0a"));
 /// assert!(SessionId::parse("sess_0A").is_none());
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SessionId([u8; LEN]);
+#[derive(Clone)]
+pub struct SessionId(Arc<SecretString>);
 
 impl SessionId {
     /// Parses an id; `None` if it does not have the form of one.
     pub fn parse(id: &str) -> Option<Self> {
-        let bytes: [u8; LEN] = id.as_bytes().try_into().ok()?;
-        let digits = bytes.strip_prefix(PREFIX.as_bytes())?;
-        let lower_hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        digits.iter().all(lower_hex).then_some(Self(bytes))
+        Self::is_one(id).then(|| Self(Arc::new(id.into())))
+    }
+
+    /// Whether a text has the form of an id.
+    pub(crate) fn is_one(id: &str) -> bool {
+        let lower_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        id.len() == LEN
+            && id
+                .strip_prefix(PREFIX)
+                .is_some_and(|digits| digits.bytes().all(lower_hex))
     }
 
     /// Returns the id itself. Mind where it goes.
-    #[allow(clippy::missing_panics_doc)] // it never does
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).expect("a parsed id is ASCII")
+        self.0.expose_secret()
     }
 
     /// Returns what may be shown in its place.
@@ -48,15 +57,23 @@ impl SessionId {
     }
 
     pub(crate) fn to_header(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_bytes(&self.0).expect("a parsed id is ASCII");
+        let mut value = HeaderValue::from_str(self.as_str()).expect("a parsed id is ASCII");
         value.set_sensitive(true);
         value
     }
 }
 
-impl Drop for SessionId {
-    fn drop(&mut self) {
-        self.0.zeroize();
+impl PartialEq for SessionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for SessionId {}
+
+impl Hash for SessionId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -74,7 +91,7 @@ impl fmt::Debug for SessionId {
 
 impl<'de> Deserialize<'de> for SessionId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let id = String::deserialize(deserializer)?;
+        let id = Zeroizing::new(String::deserialize(deserializer)?);
         Self::parse(&id).ok_or_else(|| de::Error::custom("not a session id"))
     }
 }

@@ -102,7 +102,9 @@ fn pieces(symbols: &[Symbol], secret: &str) -> Found {
     let windows = symbols.windows(length).enumerate();
     let is_piece = |window: &[Symbol]| {
         let text = window.iter().map(|symbol| &symbol.c);
-        secret.windows(length).any(|piece| piece.iter().eq(text.clone()))
+        secret
+            .windows(length)
+            .any(|piece| piece.iter().eq(text.clone()))
     };
     windows
         .filter(|(_, window)| is_piece(window))
@@ -264,10 +266,7 @@ mod tests {
                 "key sk_pro_1 is bad\r\nX: y".into(),
                 "key [redacted] is bad  X: y",
             ),
-            (
-                "SK_ENT_42; task_pro_1".into(),
-                "[redacted]; task_pro_1",
-            ),
+            ("SK_ENT_42; task_pro_1".into(), "[redacted]; task_pro_1"),
             (format!("digits {}!", &id[5..]), "digits [redacted]!"),
             ("nothing to hide".into(), "nothing to hide"),
         ] {
@@ -284,7 +283,11 @@ mod tests {
         let twice = percent.replace('%', "%25");
         let entities: String = id.bytes().map(|b| format!("&#{b};")).collect();
         let hex_entities: String = id.bytes().map(|b| format!("&#x{b:x};")).collect();
-        let lines: Vec<_> = id.as_bytes().chunks(8).map(String::from_utf8_lossy).collect();
+        let lines: Vec<_> = id
+            .as_bytes()
+            .chunks(8)
+            .map(String::from_utf8_lossy)
+            .collect();
         for dirty in [
             percent,
             twice,
@@ -313,7 +316,11 @@ mod tests {
             KEY.replace('1', " 1"),
             KEY.replace('0', "0\n"),
         ] {
-            assert_eq!(text(&format!("<{dirty}>"), &[KEY]), "<[redacted]>", "{dirty}");
+            assert_eq!(
+                text(&format!("<{dirty}>"), &[KEY]),
+                "<[redacted]>",
+                "{dirty}"
+            );
             assert!(finds(&dirty, &["other", KEY]));
         }
         let too_short = &KEY[..PIECE - 1];
@@ -335,7 +342,10 @@ mod tests {
 
     #[test]
     fn text_that_ends_in_the_middle_of_anything_is_no_trouble() {
-        for dirty in ["%", "%4", "\\", "\\u", "\\u00", "&", "&#", "&#x", "&#12", "sess_", "sk_", "é%C3%A9", "\\ud800"] {
+        for dirty in [
+            "%", "%4", "\\", "\\u", "\\u00", "&", "&#", "&#x", "&#12", "sess_", "sk_", "é%C3%A9",
+            "\\ud800",
+        ] {
             text(dirty, &[KEY]);
             text(&format!("{dirty}é"), &[KEY]);
         }

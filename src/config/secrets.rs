@@ -1,10 +1,8 @@
 //! Secrets in settings: read from a file or as they stand, and never written.
 
-use std::{
-    fs::File,
-    io::{BufReader, Read},
-    path::PathBuf,
-};
+use std::{fs::File, io::Read, path::PathBuf};
+
+use secrecy::zeroize::Zeroizing;
 
 use crate::error::Error;
 
@@ -12,6 +10,7 @@ use crate::error::Error;
 const REDACTED: &str = "[redacted]";
 /// No key is longer than this many bytes, with the line end that editors add.
 const MAX_FILE: u64 = 64 * 1024;
+const ROOM: usize = 64 * 1024 + 64;
 
 /// A module for serde's `with` that reads an optional secret, and writes that there is one.
 macro_rules! secret {
@@ -62,12 +61,11 @@ pub(super) fn read<T: From<String>>(
             format!("{name}_file: `{path}` cannot be read; expected a text file with the secret");
         Error::config(text).with_source(error)
     };
-    let mut text = String::new();
+    // Room for all of it, so that no copy is left behind when it grows; wiped on drop.
+    let mut text = Zeroizing::new(String::with_capacity(ROOM));
     // Some files have no end.
-    let start = File::open(&file).map_err(unreadable)?.take(MAX_FILE + 1);
-    let length = BufReader::new(start)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
+    let mut start = File::open(&file).map_err(unreadable)?.take(MAX_FILE + 1);
+    let length = start.read_to_string(&mut text).map_err(unreadable)?;
     if length as u64 > MAX_FILE {
         return Err(Error::config(format!(
             "{name}_file: `{path}` is longer than {MAX_FILE} bytes; \

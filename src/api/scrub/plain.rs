@@ -78,7 +78,9 @@ fn entity(symbols: &[Symbol]) -> Option<(char, usize)> {
 
 fn digits(symbols: &[Symbol], radix: u32) -> Option<char> {
     let add = |number: u32, symbol: &Symbol| {
-        number.checked_mul(radix)?.checked_add(symbol.c.to_digit(radix)?)
+        number
+            .checked_mul(radix)?
+            .checked_add(symbol.c.to_digit(radix)?)
     };
     let number = symbols.iter().try_fold(0, add)?;
     char::from_u32(number).filter(|_| !symbols.is_empty())
