@@ -254,3 +254,40 @@ fn a_setting_that_would_stop_everything_is_refused() {
         assert_refused(builder, message);
     }
 }
+
+#[test]
+fn defaults_that_are_too_long_are_refused_before_the_server_is_asked() {
+    let builder = |defaults| SessionManager::builder().defaults(defaults);
+    let key = format!("0x{}", "0".repeat(1023));
+    assert_refused(
+        builder(SessionDefaults::new().default_viewing_key(key)),
+        "defaults.default_viewing_key: is 1025 bytes long; expected at most 1024",
+    );
+    assert_refused(
+        builder(SessionDefaults::new().other("colour", "x".repeat(16_384))),
+        "defaults: are 16397 bytes long as JSON; expected at most 16384",
+    );
+    let chain = sipher_session::Chain::from("x".repeat(20_000).as_str());
+    let error = refusal(builder(SessionDefaults::new().chain(chain)));
+    assert!(error.to_string().starts_with("defaults: are 20012 bytes"));
+    let longest = SessionDefaults::new()
+        .default_viewing_key(format!("0x{}", "0".repeat(1022)))
+        .other("colour", "x".repeat(15_000));
+    builder(longest).build().unwrap();
+}
+
+#[test]
+fn a_default_is_not_said_twice() {
+    for name in [
+        "chain",
+        "privacyLevel",
+        "rpcProvider",
+        "backend",
+        "defaultViewingKey",
+    ] {
+        assert_refused(
+            SessionManager::builder().defaults(SessionDefaults::new().other(name, "0xab")),
+            &format!("defaults.other: has `{name}`; expected it in the field of its own"),
+        );
+    }
+}

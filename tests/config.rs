@@ -280,3 +280,42 @@ fn secrets_are_not_shown() {
     let url: SessionConfig = toml::from_str("base_url = 'https://user:hunter2@host'").unwrap();
     assert!(!format!("{url:?}").contains("hunter2"));
 }
+
+#[test]
+fn a_key_in_the_place_of_another_setting_is_not_shown() {
+    let key = "sk_pro_0123456789abcdef";
+    for name in [
+        "SIPHER_TTL",
+        "SIPHER_CHAIN",
+        "SIPHER_MAX_SESSIONS",
+        "SIPHER_ON_NO_SESSION",
+        "SIPHER_CALL_BURST",
+    ] {
+        let lookup = |asked: &str| (asked == name).then(|| key.into());
+        let error = SessionConfig::from_variables(lookup)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(name) && error.contains("[redacted]"),
+            "{error}"
+        );
+        assert!(!error.contains("0123"), "{error}");
+    }
+}
+
+#[test]
+fn a_long_value_is_not_repeated_at_length() {
+    let long = "x".repeat(1_000_000);
+    for name in [
+        "SIPHER_TTL",
+        "SIPHER_CHAIN",
+        "SIPHER_MAX_SESSIONS",
+        "SIPHER_ON_NO_SESSION",
+    ] {
+        let lookup = |asked: &str| (asked == name).then(|| long.as_str().into());
+        let error = SessionConfig::from_variables(lookup)
+            .unwrap_err()
+            .to_string();
+        assert!(error.len() < 1_000, "{}", error.len());
+    }
+}

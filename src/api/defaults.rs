@@ -8,6 +8,20 @@ use serde_json::Value;
 use super::{Backend, Chain, PrivacyLevel, RpcProvider, scrub};
 use crate::{error::Error, secret::ViewingKey};
 
+/// The longest viewing key that is accepted, in bytes: far above real ones.
+const MAX_KEY: usize = 1024;
+/// The longest defaults that are accepted, in bytes of JSON: an answer that repeats them must be short enough to be read.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// Keys that have a field of their own.
+pub(crate) const KNOWN: [&str; 5] = [
+    "chain",
+    "privacyLevel",
+    "rpcProvider",
+    "backend",
+    "defaultViewingKey",
+];
+
 /// What the server fills in where a request is silent.
 ///
 /// A key that is `None` is left to the server. On one request's extensions it means: send this one with a session that
@@ -137,14 +151,34 @@ impl SessionDefaults {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the key.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        match &self.default_viewing_key {
-            Some(key) if !key.is_well_formed() => Err(Error::config(format!(
-                "defaults.default_viewing_key: is a secret of {} characters that is not shown; \
-                 expected `0x` followed by hexadecimal digits",
-                key.expose().chars().count()
-            ))),
-            _ => Ok(()),
+        if let Some(key) = &self.default_viewing_key {
+            let length = key.expose().len();
+            if length > MAX_KEY {
+                return Err(Error::config(format!(
+                    "defaults.default_viewing_key: is {length} bytes long; expected at most {MAX_KEY}"
+                )));
+            }
+            if !key.is_well_formed() {
+                return Err(Error::config(format!(
+                    "defaults.default_viewing_key: is a secret of {} characters that is not shown; \
+                     expected `0x` followed by hexadecimal digits",
+                    key.expose().chars().count()
+                )));
+            }
         }
+        // The later of two that are the same would win.
+        if let Some(name) = KNOWN.iter().find(|name| self.other.contains_key(**name)) {
+            return Err(Error::config(format!(
+                "defaults.other: has `{name}`; expected it in the field of its own"
+            )));
+        }
+        let length = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
+        if length > MAX_LENGTH {
+            return Err(Error::config(format!(
+                "defaults: are {length} bytes long as JSON; expected at most {MAX_LENGTH}"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -39,6 +39,12 @@ mod values;
 
 pub use bytes::Bytes;
 
+pub(crate) use self::{
+    defaults::KNOWN as KNOWN_DEFAULTS,
+    model::check_ttl,
+    sessions::{Change, OnChange},
+    transport::{NotSent, Redirected},
+};
 pub use self::{
     defaults::SessionDefaults,
     id::SessionId,
@@ -46,9 +52,4 @@ pub use self::{
     sessions::SessionsApi,
     transport::Transport,
     values::{Backend, Chain, PrivacyLevel, RpcProvider},
-};
-pub(crate) use self::{
-    model::check_ttl,
-    sessions::{Change, OnChange},
-    transport::{NotSent, Redirected},
 };

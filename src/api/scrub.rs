@@ -156,21 +156,23 @@ fn keys(symbols: &[Symbol]) -> Found {
     starts(symbols, KEY).filter_map(key).collect()
 }
 
-/// More hexadecimal digits in a row than a trace id has.
+/// More hexadecimal digits in a row than a trace id has, or as many as a key after `0x`.
 fn digits(symbols: &[Symbol]) -> Found {
     let mut found = Found::new();
-    let mut start = 0;
-    for end in 1..=symbols.len() {
-        let goes_on = end < symbols.len()
-            && symbols[end].is_hex()
-            && symbols[end - 1].is_hex()
-            && !plain::has_gap(symbols, end);
-        if !goes_on {
-            if end - start > MAX_DIGITS {
-                found.push((start..end, REDACTED));
-            }
-            start = end;
+    let mut at = 0;
+    while at < symbols.len() {
+        let goes_on =
+            |i: &usize| symbols[*i].is_hex() && (*i == at || !plain::has_gap(symbols, *i));
+        let end = at + (at..symbols.len()).take_while(goes_on).count();
+        let is_key = symbols[at].c == 'x' && at > 0 && symbols[at - 1].c == '0';
+        if is_key {
+            let digits = word(symbols, at + 1).filter(|word| word.len() >= PIECE);
+            let digits = digits.filter(|word| symbols[word.clone()].iter().all(Symbol::is_hex));
+            found.extend(digits.map(|word| (at - 1..word.end, REDACTED)));
+        } else if end - at > MAX_DIGITS {
+            found.push((at..end, REDACTED));
         }
+        at = end.max(at + 1);
     }
     found
 }
@@ -268,6 +270,10 @@ mod tests {
             ),
             ("SK_ENT_42; task_pro_1".into(), "[redacted]; task_pro_1"),
             (format!("digits {}!", &id[5..]), "digits [redacted]!"),
+            (
+                "0x0123456789ab; 0x0123456789".into(),
+                "[redacted]; 0x0123456789",
+            ),
             ("nothing to hide".into(), "nothing to hide"),
         ] {
             assert_eq!(text(&dirty, &[]), clean);
@@ -278,11 +284,12 @@ mod tests {
     fn encoded_and_broken_ids_are_found() {
         let id = id();
         let (start, end) = id.split_at(30);
-        let escaped: String = id.bytes().map(|b| format!("\\u{b:04x}")).collect();
-        let percent: String = id.bytes().map(|b| format!("%{b:02X}")).collect();
+        let each = |dress: fn(u8) -> String| id.bytes().map(dress).collect::<String>();
+        let percent = each(|b| format!("%{b:02X}"));
         let twice = percent.replace('%', "%25");
-        let entities: String = id.bytes().map(|b| format!("&#{b};")).collect();
-        let hex_entities: String = id.bytes().map(|b| format!("&#x{b:x};")).collect();
+        let escaped = each(|b| format!("\\u{b:04x}"));
+        let entities = each(|b| format!("&#{b};"));
+        let hex_entities = each(|b| format!("&#x{b:x};"));
         let lines: Vec<_> = id
             .as_bytes()
             .chunks(8)

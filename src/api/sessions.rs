@@ -49,7 +49,7 @@ struct Inner {
     /// Without one, every call fails before it is sent.
     key: Option<(ApiKey, HeaderValue)>,
     on_change: Option<OnChange>,
-    /// That of the session a manager deletes, lest the answer repeat it.
+    /// That of the manager's sessions, lest an answer repeat it.
     viewing_key: Option<ViewingKey>,
 }
 
@@ -177,6 +177,14 @@ impl SessionsApi {
             inner: Arc::new(inner),
             timeout: TIMEOUT,
         }
+    }
+
+    /// Has a viewing key taken out of what the server says, beside those of the calls.
+    pub(crate) fn hiding(mut self, viewing_key: Option<ViewingKey>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.viewing_key = viewing_key;
+        }
+        self
     }
 
     /// A client for the manager's own calls.

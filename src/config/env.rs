@@ -5,7 +5,7 @@ use std::{env, ffi::OsString};
 use serde_json::{Value, json};
 
 use super::SessionConfig;
-use crate::error::Error;
+use crate::{api::scrub, error::Error};
 
 /// Where a variable's value goes, and what it is there.
 enum Field {
@@ -119,6 +119,7 @@ fn read(name: &str, field: &Field, value: OsString) -> Result<SessionConfig, Err
         Text(path) => (path, Value::from(text)),
         Number(path) => {
             let number: u64 = text.parse().map_err(|_| {
+                let text = scrub::text(&text, &[]);
                 Error::config(format!("{name}: is `{text}`; expected a whole number"))
             })?;
             (path, Value::from(number))

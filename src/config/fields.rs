@@ -1,11 +1,13 @@
 //! How single settings are read, with errors that name them.
+//!
+//! A wrong value is shown, but for what looks like a key: it may have been meant for the setting next to it.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserializer, Serializer, de};
 
 use crate::{
-    api::{Backend, Chain, PrivacyLevel, RpcProvider},
+    api::{Backend, Chain, PrivacyLevel, RpcProvider, scrub},
     manager::OnNoSession,
 };
 
@@ -40,7 +42,7 @@ macro_rules! known {
                 match $type::from(text.as_str()) {
                     $type::Other(text) => {
                         let known: Vec<_> = $type::KNOWN.iter().map(|known| format!("`{known}`")).collect();
-                        let (name, known) = (stringify!($name), known.join(", "));
+                        let (name, known, text) = (stringify!($name), known.join(", "), scrub::text(&text, &[]));
                         Err(de::Error::custom(format!("defaults.{name}: is `{text}`; expected one of {known}")))
                     }
                     known => Ok(Some(known)),
@@ -65,7 +67,7 @@ macro_rules! named {
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 let value = <Option<$type> as de::Deserialize>::deserialize(d);
-                value.map_err(|error| de::Error::custom(format!("{}: {error}", $path)))
+                value.map_err(|error| de::Error::custom(format!("{}: {}", $path, scrub::text(&error.to_string(), &[]))))
             }
 
             #[allow(clippy::ref_option)] // the form that serde asks for
@@ -108,7 +110,8 @@ impl de::Visitor<'_> for Humane {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        humantime::parse_duration(text).map_err(|_| self.wrong(format_args!("`{text}`")))
+        humantime::parse_duration(text)
+            .map_err(|_| self.wrong(format_args!("`{}`", scrub::text(text, &[]))))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Duration, E> {

@@ -8,21 +8,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{SessionDefaults, SessionRecord},
+    api::{KNOWN_DEFAULTS, SessionDefaults, SessionRecord},
     error::{Error, ErrorKind},
 };
 
 /// A session that lives shorter than this would be renewed all the time.
 const MIN_LIFE: Duration = Duration::from_secs(30);
-
-/// Keys that a session of today's server can store.
-const KNOWN: [&str; 5] = [
-    "chain",
-    "privacyLevel",
-    "rpcProvider",
-    "backend",
-    "defaultViewingKey",
-];
 
 /// What the server granted.
 #[derive(Debug, PartialEq)]
@@ -67,7 +58,8 @@ pub(crate) fn check(
         .into_iter()
         .map(|(key, _)| key)
         .filter(|key| !asked.contains_key(key));
-    let (known, unknown): (Vec<_>, Vec<_>) = extra.partition(|key| KNOWN.contains(&key.as_str()));
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        extra.partition(|key| KNOWN_DEFAULTS.contains(&key.as_str()));
     match known.first() {
         Some(key) => wrong(format!(
             "the session that was made stores `{key}`, which was not asked for"

@@ -221,6 +221,7 @@ impl SessionManager {
             key,
             Some(on_change),
         )
+        .hiding(self.defaults().default_viewing_key)
     }
 
     /// Returns the defaults of requests that do not say otherwise: where to start from for a layer or a request that

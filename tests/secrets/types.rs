@@ -1,0 +1,169 @@
+//! Every public type, with secrets in it.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use http::HeaderValue;
+use serde_json::json;
+use sipher_session::{
+    ApiKey, CallBudget, Chain, ErrorKind, NoSession, OnNoSession, PrivacyLevel, RetireReason,
+    SessionConfig, SessionDefaults, SessionId, SessionLayer, SessionManager, SessionsApi,
+    ViewingKey,
+    api::{Backend, CreateSession, RpcProvider, SessionRecord},
+    clock::{Clock, SystemClock},
+    testing::TestClock,
+};
+use tower::{Layer, ServiceExt};
+
+use crate::{
+    support::{SECOND, Setup, generate},
+    witness::Witness,
+};
+
+const KEY: &str = "sk_pro_aaaabbbbccccddddeeeeffff0000111122223333";
+const VIEWING_KEY: &str = "0xbadc0ffee0ddf00dbadc0ffee0ddf00d";
+const ID: &str = "sess_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[tokio::test(start_paused = true)]
+async fn the_debug_output_of_every_public_type_shows_no_secret() {
+    let witness = Witness::new();
+    let setup = Setup::new();
+    setup
+        .sipher
+        .accept_key(KEY, sipher_session::testing::Tier::Pro);
+    for secret in [KEY, VIEWING_KEY, ID] {
+        witness.secret(secret);
+    }
+    let mut shown = Shown(&witness, BTreeSet::new());
+
+    // Values.
+    let defaults = SessionDefaults::new()
+        .chain(Chain::Near)
+        .default_viewing_key(VIEWING_KEY);
+    shown.of("ApiKey", &ApiKey::from(KEY));
+    shown.of("ViewingKey", &ViewingKey::from(VIEWING_KEY));
+    let id = SessionId::parse(ID).unwrap();
+    witness.note_text(&id);
+    shown.of("Fingerprint", &id.fingerprint());
+    shown.of("SessionId", &id);
+    shown.of(
+        "SessionDefaults",
+        &defaults.clone().other("spendingKey", VIEWING_KEY),
+    );
+    shown.of("CreateSession", &CreateSession::new(defaults.clone()));
+    let record = json!({"sessionId": ID, "expiresAt": 1, "defaults": {"defaultViewingKey": VIEWING_KEY, "other": [VIEWING_KEY]}});
+    shown.of(
+        "SessionRecord",
+        &serde_json::from_value::<SessionRecord>(record).unwrap(),
+    );
+    shown.of("Chain", &Chain::Near);
+    shown.of("PrivacyLevel", &PrivacyLevel::Maximum);
+    shown.of("RpcProvider", &RpcProvider::Helius);
+    shown.of("Backend", &Backend::SipNative);
+    shown.of("NoSession", &NoSession);
+    shown.of("OnNoSession", &OnNoSession::Fail);
+    shown.of("RetireReason", &RetireReason::Lost);
+    shown.of("ErrorKind", &ErrorKind::Config);
+    shown.of("CallBudget", &CallBudget::default());
+    shown.of("Reading", &SystemClock::new().now());
+    shown.of("SystemClock", &SystemClock::new());
+    shown.of("TestClock", &TestClock::new());
+
+    // Settings.
+    let settings = json!({"api_key": KEY, "base_url": format!("https://{KEY}@host?key={KEY}"),
+        "defaults": {"default_viewing_key": VIEWING_KEY}});
+    let config: SessionConfig = serde_json::from_value(settings).unwrap();
+    let mut written = config.clone();
+    written.base_url = None; // is refused, and written as it is
+    witness.note_text(&serde_json::to_string(&written).unwrap());
+    shown.of("DefaultsConfig", &config.defaults);
+    shown.of("CallBudgetConfig", &config.call_budget);
+    shown.of("SessionConfig", &config);
+    shown.of("Error", &SessionManager::from_config(config).unwrap_err());
+    let builder = SessionManager::builder()
+        .api_key(KEY)
+        .defaults(defaults)
+        .clock(setup.clock.clone())
+        .transport(witness.transport(&setup.sipher));
+    shown.of("SessionManagerBuilder", &builder);
+    shown.of("Transport", &witness.transport(&setup.sipher));
+
+    // What lives.
+    let manager = builder.build().unwrap();
+    let mut events = manager.events();
+    shown.of("SessionLayer", &SessionLayer::new(manager.clone()));
+    let service = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let mut call = Box::pin(tower::Service::call(&mut service.clone(), generate()));
+    shown.of("ResponseFuture", &call);
+    (&mut call).await.unwrap();
+    shown.of("ResponseFuture", &call);
+    service.clone().oneshot(generate()).await.unwrap();
+    shown.of("SessionService", &service);
+    let session = manager.session().await.unwrap();
+    shown.of("Session", &session);
+    let mut headers = http::HeaderMap::new();
+    let lease = manager.apply(&mut headers).await.unwrap().unwrap();
+    assert!(
+        headers.values().all(HeaderValue::is_sensitive),
+        "{headers:?}"
+    );
+    assert_eq!(headers.len(), 2);
+    witness.note(&headers);
+    shown.of("Lease", &lease);
+    shown.of("Stats", &manager.stats());
+    shown.of("SessionsApi", &manager.api());
+    let api = SessionsApi::new(witness.transport(&setup.sipher), "https://host", KEY);
+    shown.of("SessionsApi", &api.unwrap());
+    shown.of("SessionManager", &manager);
+    let report = manager.shutdown(5 * SECOND).await;
+    shown.of("SessionEnd", &report.sessions[0]);
+    shown.of("SessionRef", &report.sessions[0].session);
+    shown.of("Fate", &report.sessions[0].fate);
+    shown.of("ShutdownReport", &report);
+    shown.of("SessionManager", &manager);
+    shown.of("Event", &events.try_recv().unwrap());
+    shown.of("Events", &events);
+
+    witness.ids_of(&setup.sipher);
+    witness.secret(session.id().as_str());
+    witness.assert_saw_no_secret();
+    assert_eq!(shown.1, public_types(), "shown here, and there");
+}
+
+struct Shown<'a>(&'a Witness, BTreeSet<String>);
+
+impl Shown<'_> {
+    fn of(&mut self, name: &str, value: &dyn std::fmt::Debug) {
+        self.0.note(value);
+        self.1.insert(name.to_owned());
+    }
+}
+
+/// The types that the source declares public; what is `pub` there is in the interface. The test kit's are not for
+/// production.
+fn public_types() -> BTreeSet<String> {
+    let mut names: BTreeSet<_> = ["Chain", "PrivacyLevel", "RpcProvider", "Backend"]
+        .map(str::to_owned)
+        .into(); // declared by a macro
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.extend((!path.ends_with("testing")).then_some(path));
+                continue;
+            }
+            let source = fs::read_to_string(path).unwrap();
+            let declared = source.lines().filter_map(|line| {
+                let line = line.trim_start();
+                line.strip_prefix("pub struct ")
+                    .or(line.strip_prefix("pub enum "))
+            });
+            let name = |rest: &str| {
+                let end = |c: char| !c.is_alphanumeric();
+                rest.split(end).next().unwrap().to_owned()
+            };
+            names.extend(declared.map(name).filter(|name| !name.is_empty()));
+        }
+    }
+    names
+}
