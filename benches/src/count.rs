@@ -1,0 +1,67 @@
+//! Instructions, counted by callgrind: no noise, and the same on a machine that is busy.
+
+use std::{
+    env,
+    io::{Error, Result},
+    process::Command,
+};
+
+use crate::{
+    cases,
+    lane::{BATCH, timed_section},
+};
+
+/// What a process under callgrind does: batches of one case.
+pub fn batches(name: &str, n: usize) {
+    let mut lane = (cases::named(name).lane)();
+    for _ in 0..n {
+        timed_section(&mut *lane);
+        lane.reset();
+    }
+}
+
+/// Instructions a call: the difference of two runs, so that what is done once cancels.
+///
+/// # Errors
+///
+/// If valgrind is not there or does not say what was asked for.
+pub fn instructions(name: &str) -> Result<f64> {
+    // Enough for moka's housekeeping to come round as often as it does.
+    let n = 64;
+    let (once, twice) = (
+        counted(&["batches", name], n)?,
+        counted(&["batches", name], 2 * n)?,
+    );
+    Ok((twice - once) / (n * BATCH) as f64)
+}
+
+fn counted(args: &[&str], n: usize) -> Result<f64> {
+    callgrind(
+        args,
+        n,
+        &[
+            "--collect-atstart=no",
+            "--toggle-collect=*lane::timed_section*",
+        ],
+    )
+}
+
+/// Runs this program under callgrind.
+///
+/// # Errors
+///
+/// If valgrind is not there or does not say what was asked for.
+pub fn callgrind(args: &[&str], n: usize, options: &[&str]) -> Result<f64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(options)
+        .arg(env::current_exe()?)
+        .args(args)
+        .arg(n.to_string())
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let count = text
+        .lines()
+        .find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    count.ok_or_else(|| Error::other(format!("callgrind of {args:?}: {text}")))
+}

@@ -1,0 +1,13 @@
+//! What `sipher-session` costs, beside anchors and peers in the same run.
+
+pub mod anchors;
+pub mod cases;
+pub mod count;
+pub mod lane;
+pub mod middleware;
+pub mod ours;
+#[cfg(feature = "peers")]
+pub mod peers;
+pub mod request;
+pub mod stub;
+pub mod time;

@@ -1,0 +1,101 @@
+//! A Sipher that answers session calls from nothing: it remembers no session, so that only ours are measured.
+
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    future::{Future, ready},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use tokio::sync::watch;
+use tower::Service;
+
+type Answer = Response<Full<Bytes>>;
+
+#[derive(Clone)]
+pub struct StubSipher {
+    minted: Arc<AtomicU64>,
+    ttl_seconds: u64,
+    /// Creates are answered while this is `true`.
+    open: watch::Sender<bool>,
+}
+
+impl StubSipher {
+    pub fn new(ttl_seconds: u64) -> Self {
+        Self {
+            minted: Arc::default(),
+            ttl_seconds,
+            open: watch::Sender::new(true),
+        }
+    }
+
+    /// Lets creates wait, or go on.
+    pub fn open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    /// How many sessions it has made.
+    pub fn creates(&self) -> u64 {
+        self.minted.load(Ordering::Relaxed)
+    }
+
+    fn create(&self, defaults: &str) -> Answer {
+        let n = self.minted.fetch_add(1, Ordering::Relaxed);
+        let mut body = String::with_capacity(256);
+        let expires = self.ttl_seconds * 1000;
+        write!(
+            body,
+            r#"{{"success":true,"data":{{"sessionId":"sess_{n:064x}","defaults":{defaults},"createdAt":0,"expiresAt":{expires}}}}}"#
+        )
+        .expect("a string takes it");
+        json(201, body)
+    }
+}
+
+fn json(status: u16, body: String) -> Answer {
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+        .body(Full::from(body))
+        .expect("a response")
+}
+
+impl Service<Request<Full<Bytes>>> for StubSipher {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        if request.method() != Method::POST {
+            let body = r#"{"success":true,"data":{"deleted":true}}"#;
+            return Box::pin(ready(Ok(json(200, body.to_owned()))));
+        }
+        let stub = self.clone();
+        Box::pin(async move {
+            let mut open = stub.open.subscribe();
+            let _ = open.wait_for(|open| *open).await;
+            let Ok(body) = request.into_body().collect().await;
+            Ok(stub.create(defaults_in(&body.to_bytes())))
+        })
+    }
+}
+
+/// The object that the client sent as `defaults`, to be echoed.
+fn defaults_in(body: &[u8]) -> &str {
+    let body = str::from_utf8(body).expect("JSON");
+    let at = body.find(r#""defaults":"#).expect("a create") + r#""defaults":"#.len();
+    let end = body[at..].find('}').expect("a flat object");
+    &body[at..=at + end]
+}
