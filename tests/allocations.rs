@@ -1,0 +1,113 @@
+//! A hit takes nothing from the heap.
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use allocation_counter::{AllocationInfo, measure};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::Full;
+use sipher_session::{
+    SessionLayer, SessionManager,
+    api::Transport,
+    testing::{FakeSipher, Tier},
+};
+use tokio::runtime::{Builder, Runtime};
+use tower::{Layer, Service};
+
+const CALLS: usize = 1_000;
+
+/// Answers at once, and drops the request.
+#[derive(Clone)]
+struct Inner;
+
+impl Service<Request<Full<Bytes>>> for Inner {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        ready(Ok(Response::new(())))
+    }
+}
+
+/// A manager with a live session, and the key that it is of.
+fn live() -> (Runtime, SessionManager, HeaderValue) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let (manager, key) = runtime.block_on(async {
+        let sipher = FakeSipher::new();
+        let key = sipher.api_key(Tier::Pro);
+        let manager = SessionManager::builder()
+            .api_key(key.as_str())
+            .transport(Transport::new(sipher))
+            .build()
+            .unwrap();
+        manager.session().await.unwrap();
+        (manager, HeaderValue::try_from(key).unwrap())
+    });
+    (runtime, manager, key)
+}
+
+/// With room for what the layer adds.
+fn request(url: &str, key: Option<&HeaderValue>) -> Request<Full<Bytes>> {
+    let mut request = Request::post(url).body(Full::default()).unwrap();
+    *request.headers_mut() = HeaderMap::with_capacity(6);
+    let content_type = HeaderValue::from_static("application/json");
+    request.headers_mut().insert("content-type", content_type);
+    if let Some(key) = key {
+        request.headers_mut().insert("x-api-key", key.clone());
+    }
+    request
+}
+
+/// What the layer's calls allocate. The requests are made before.
+fn allocated(manager: &SessionManager, url: &str, key: Option<&HeaderValue>) -> AllocationInfo {
+    let mut service = SessionLayer::new(manager.clone()).layer(Inner);
+    let mut send = |request| {
+        let mut future = pin!(service.call(request));
+        let poll = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(poll, Poll::Ready(Ok(_))));
+    };
+    send(request(url, key));
+    let requests: Vec<_> = (0..CALLS).map(|_| request(url, key)).collect();
+    measure(|| requests.into_iter().for_each(&mut send))
+}
+
+const OURS: &str = "https://sipher.sip-protocol.org/v1/stealth/generate";
+
+#[test]
+#[ignore = "looking for `.` segments in the path allocates six times"]
+fn a_hit_with_a_key_of_its_own_allocates_nothing() {
+    let (_runtime, manager, key) = live();
+    assert_eq!(allocated(&manager, OURS, Some(&key)).count_total, 0);
+}
+
+#[test]
+#[ignore = "looking for `.` segments in the path allocates six times"]
+fn a_hit_that_is_given_the_key_allocates_nothing() {
+    let (_runtime, manager, _) = live();
+    assert_eq!(allocated(&manager, OURS, None).count_total, 0);
+}
+
+#[test]
+fn a_request_for_somebody_else_allocates_nothing() {
+    let (_runtime, manager, key) = live();
+    let url = "https://api.example.org/v1/stealth/generate";
+    assert_eq!(allocated(&manager, url, Some(&key)).count_total, 0);
+}
+
+#[test]
+fn the_count_sees_what_is_allocated() {
+    let counted = measure(|| drop(Box::new(1_u8)));
+    assert_eq!((counted.count_total, counted.bytes_total), (1, 1));
+}
