@@ -1,5 +1,7 @@
 //! A hit takes nothing from the heap.
 
+#![allow(clippy::unwrap_used)] // helpers outside of tests
+
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},

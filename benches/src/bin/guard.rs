@@ -1,0 +1,114 @@
+//! Whether a call still costs what it is known to cost: counts and ratios of counts, never times.
+//!
+//! Reads `benches/cost.txt`, or with `--write` writes it.
+
+use std::{env, error::Error, fs, process::ExitCode};
+
+use allocation_counter::measure;
+use sipher_session_benches::{
+    cases, count,
+    lane::{BATCH, timed_section},
+};
+
+/// What is guarded, and beside which anchor of the same binary.
+const GUARDED: [(&str, &str); 8] = [
+    ("hit", "set-header"),
+    ("hit-key", "set-header"),
+    ("hit-cloned", "set-header-cloned"),
+    ("hit-extension", "set-header"),
+    ("not-ours", "identity"),
+    ("own-id", "set-header"),
+    ("public", "identity"),
+    ("middleware", "middleware-by-hand"),
+];
+/// How much more than what was written down is let pass: compilers differ.
+const MARGIN: f64 = 1.08;
+const THRESHOLDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cost.txt");
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["batches", name, n] => count::batches(name, n.parse()?),
+        ["--write"] => write()?,
+        [] => return check(),
+        _ => return Err("guard [--write]".into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Cost {
+    ratio: f64,
+    allocations: f64,
+}
+
+/// What a case costs now.
+fn cost(case: &str, anchor: &str) -> Result<Cost, Box<dyn Error>> {
+    let ratio = count::instructions(case)? / count::instructions(anchor)?;
+    let own = allocations(case);
+    // The middleware's boxes are reqwest-middleware's.
+    let allocations = own - allocations(anchor);
+    Ok(Cost { ratio, allocations })
+}
+
+/// Allocations a call.
+fn allocations(name: &str) -> f64 {
+    let mut lane = (cases::named(name).lane)();
+    let batches = 64;
+    let mut counted = 0;
+    for batch in 0..=batches {
+        let info = measure(|| timed_section(&mut *lane));
+        lane.reset();
+        if batch > 0 {
+            counted += info.count_total;
+        }
+    }
+    counted as f64 / (batches * BATCH) as f64
+}
+
+fn write() -> Result<(), Box<dyn Error>> {
+    let mut text = String::from(
+        "# What a call costs beside an anchor: instructions by callgrind, and allocations more than the anchor's.\n\
+         # Written by `benches/guard --write`, checked by `.ci/cost`.\n\
+         # case anchor instructions-ratio allocations\n",
+    );
+    for (case, anchor) in GUARDED {
+        let Cost { ratio, allocations } = cost(case, anchor)?;
+        text += &format!("{case} {anchor} {ratio:.3} {allocations:.2}\n");
+    }
+    print!("{text}");
+    fs::write(THRESHOLDS, text)?;
+    Ok(())
+}
+
+fn check() -> Result<ExitCode, Box<dyn Error>> {
+    let text = fs::read_to_string(THRESHOLDS)?;
+    let mut failed = 0;
+    let mut passed = 0;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let [case, anchor, ratio, allocations] = line.split(' ').collect::<Vec<_>>()[..] else {
+            return Err(format!("{THRESHOLDS}: `{line}` is not four words").into());
+        };
+        let (most, most_allocations) =
+            (ratio.parse::<f64>()? * MARGIN, allocations.parse::<f64>()?);
+        let now = cost(case, anchor)?;
+        let good = now.ratio <= most && now.allocations <= most_allocations + 0.005;
+        if good {
+            passed += 1
+        } else {
+            failed += 1
+        }
+        println!(
+            "{} {case}: {:.3} of {anchor}'s instructions, at most {most:.3}; {:.2} allocations, at most {allocations}",
+            if good { "ok  " } else { "FAIL" },
+            now.ratio,
+            now.allocations,
+        );
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 && passed == GUARDED.len() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
