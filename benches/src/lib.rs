@@ -3,11 +3,15 @@
 pub mod anchors;
 pub mod cases;
 pub mod count;
+pub mod e2e;
+pub mod herd;
 pub mod lane;
 pub mod middleware;
 pub mod ours;
 #[cfg(feature = "peers")]
 pub mod peers;
+pub mod renewals;
 pub mod request;
+pub mod scale;
 pub mod stub;
 pub mod time;

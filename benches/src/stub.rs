@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ type Answer = Response<Full<Bytes>>;
 pub struct StubSipher {
     minted: Arc<AtomicU64>,
     ttl_seconds: u64,
+    delay: Duration,
     /// Creates are answered while this is `true`.
     open: watch::Sender<bool>,
 }
@@ -33,8 +35,15 @@ impl StubSipher {
         Self {
             minted: Arc::default(),
             ttl_seconds,
+            delay: Duration::ZERO,
             open: watch::Sender::new(true),
         }
+    }
+
+    /// Lets every create take this long.
+    #[must_use]
+    pub fn delay(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 
     /// Lets creates wait, or go on.
@@ -86,6 +95,9 @@ impl Service<Request<Full<Bytes>>> for StubSipher {
         Box::pin(async move {
             let mut open = stub.open.subscribe();
             let _ = open.wait_for(|open| *open).await;
+            if !stub.delay.is_zero() {
+                tokio::time::sleep(stub.delay).await;
+            }
             let Ok(body) = request.into_body().collect().await;
             Ok(stub.create(defaults_in(&body.to_bytes())))
         })
