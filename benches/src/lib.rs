@@ -4,6 +4,7 @@ pub mod anchors;
 pub mod cases;
 pub mod count;
 pub mod e2e;
+pub mod growth;
 pub mod herd;
 pub mod lane;
 pub mod middleware;
@@ -11,6 +12,7 @@ pub mod ours;
 #[cfg(feature = "peers")]
 pub mod peers;
 pub mod renewals;
+pub mod report;
 pub mod request;
 pub mod scale;
 pub mod stub;

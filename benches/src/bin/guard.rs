@@ -4,11 +4,11 @@
 
 use std::{env, error::Error, fs, process::ExitCode};
 
-use allocation_counter::measure;
-use sipher_session_benches::{
-    cases, count,
-    lane::{BATCH, timed_section},
-};
+#[path = "shared/allocations.rs"]
+mod allocations;
+
+use allocations::allocations;
+use sipher_session_benches::count;
 
 /// What is guarded, and beside which anchor of the same binary.
 const GUARDED: [(&str, &str); 8] = [
@@ -49,21 +49,6 @@ fn cost(case: &str, anchor: &str) -> Result<Cost, Box<dyn Error>> {
     // The middleware's boxes are reqwest-middleware's.
     let allocations = own - allocations(anchor);
     Ok(Cost { ratio, allocations })
-}
-
-/// Allocations a call.
-fn allocations(name: &str) -> f64 {
-    let mut lane = (cases::named(name).lane)();
-    let batches = 64;
-    let mut counted = 0;
-    for batch in 0..=batches {
-        let info = measure(|| timed_section(&mut *lane));
-        lane.reset();
-        if batch > 0 {
-            counted += info.count_total;
-        }
-    }
-    counted as f64 / (batches * BATCH) as f64
 }
 
 fn write() -> Result<(), Box<dyn Error>> {

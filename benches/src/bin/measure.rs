@@ -1,11 +1,11 @@
 //! Times and instructions.
 
-use std::{env, time::Duration};
+use std::{env, fs, path::Path, time::Duration};
 
 use sipher_session_benches::{
     cases, count,
     e2e::{self, How, Load, Server},
-    herd, renewals, scale, time,
+    herd, renewals, report, scale, time,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,6 +63,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let count = |n| count::callgrind(&["requests", &server.url, how], n, &[]);
                 println!("{how} {:.0}", (count(6000)? - count(3000)?) / 3000.0);
             }
+        }
+        ["report", directory, weights] => {
+            report::write(Path::new(directory), &fs::read_to_string(weights)?)?;
         }
         _ => return Err("measure time ROUNDS | count CASE… | batches CASE N".into()),
     }

@@ -1,0 +1,105 @@
+//! How cost grows with what there is of something.
+
+use std::time::Instant;
+
+use crate::{
+    cases::{self, crowd_of, keys},
+    herd,
+    lane::{BATCH, Calls, Lane, timed_section},
+    ours::World,
+    request::SESSION_ID,
+    time::{self, median, nanos},
+};
+
+/// Pairs of how much there is, and what it costs.
+pub type Points = Vec<(f64, f64)>;
+
+/// The exponent `b` of the line `a · x^b` that fits best, from `from` on.
+pub fn exponent(points: &[(f64, f64)], from: f64) -> f64 {
+    let logs: Vec<_> = points
+        .iter()
+        .filter(|(x, _)| *x >= from)
+        .map(|(x, y)| (x.ln(), y.ln()))
+        .collect();
+    let n = logs.len() as f64;
+    let (x, y) = (
+        logs.iter().map(|p| p.0).sum::<f64>() / n,
+        logs.iter().map(|p| p.1).sum::<f64>() / n,
+    );
+    let slope: f64 = logs.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
+    slope / logs.iter().map(|p| (p.0 - x).powi(2)).sum::<f64>()
+}
+
+fn decades(to: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1), |n| Some(n * 10)).take_while(move |n| *n <= to)
+}
+
+/// Nanoseconds of a call once so many have been made.
+pub fn calls() -> Points {
+    let mut lane = (cases::named("hit").lane)();
+    let mut made = 0;
+    let mut points = Vec::new();
+    for n in decades(1_000_000) {
+        while made < n {
+            timed_section(&mut *lane);
+            lane.reset();
+            made += BATCH;
+        }
+        points.push((n as f64, a_call(&mut *lane)));
+    }
+    points
+}
+
+/// Nanoseconds of a call with so many keys used evenly; the same of a constant header; seconds to make their sessions.
+pub fn with_keys() -> [Points; 3] {
+    let mut points = [Vec::new(), Vec::new(), Vec::new()];
+    for n in decades(100_000) {
+        let keys = keys(n);
+        let start = Instant::now();
+        let world = World::with_keys(&keys);
+        let made_in = start.elapsed().as_secs_f64();
+        let mut ours = Calls::new(world.service(), crowd_of(&keys), vec![SESSION_ID]);
+        let mut constant = Calls::new(
+            crate::anchors::set_request_header(),
+            crowd_of(&keys),
+            vec![SESSION_ID],
+        );
+        let x = n as f64;
+        points[0].push((x, rounds_of(&mut ours, n)));
+        points[1].push((x, rounds_of(&mut constant, n)));
+        points[2].push((x, made_in));
+    }
+    points
+}
+
+/// Seconds to serve so many callers that wait, from the answer to the create on.
+pub fn waiting() -> Points {
+    decades(10_000)
+        .map(|n| {
+            (
+                n as f64,
+                median(&mut (0..7).map(|_| herd::released(n)).collect::<Vec<_>>()),
+            )
+        })
+        .collect()
+}
+
+fn a_call(lane: &mut dyn Lane) -> f64 {
+    rounds_of(lane, 1)
+}
+
+/// Every key has its turn, and then again.
+fn rounds_of(lane: &mut dyn Lane, keys: usize) -> f64 {
+    let batches = (keys / BATCH + 1).max(400);
+    let mut once = || {
+        let start = Instant::now();
+        timed_section(lane);
+        let took = nanos(start.elapsed());
+        lane.reset();
+        took / BATCH as f64
+    };
+    for _ in 0..batches {
+        once();
+    }
+    time::median(&mut (0..batches).map(|_| once()).collect::<Vec<_>>())
+}
