@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{
-    StatusCode,
-    redirect::{Attempt, Policy},
-};
+use reqwest::{StatusCode, redirect::Policy};
 use sipher_session::{Event, SessionManager};
 
 use crate::{Elsewhere, Here, client, leaks};
@@ -36,10 +33,11 @@ async fn a_redirect_that_leaves_sipher_is_the_response_and_nothing_arrives_there
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
     let mut events = here.sessions.events();
     // Also where the user's own policy would go on.
+    #[allow(clippy::redundant_closure_for_method_calls)] // by itself it is not general enough
+    let follows_all = Policy::custom(|attempt| attempt.follow());
     for policy in [
         here.sessions.redirect_policy(),
-        here.sessions
-            .redirect_policy_over(Policy::custom(Attempt::follow)),
+        here.sessions.redirect_policy_over(follows_all),
     ] {
         let http = here.http(policy);
         here.redirects_to(&elsewhere.url("/v1/backends"));
