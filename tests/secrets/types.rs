@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 use http::HeaderValue;
 use serde_json::json;
 use sipher_session::{
-    ApiKey, CallBudget, Chain, ErrorKind, NoSession, OnNoSession, PrivacyLevel, RetireReason,
-    SessionConfig, SessionDefaults, SessionId, SessionLayer, SessionManager, SessionsApi,
-    ViewingKey,
+    ApiKey, CallBudget, Chain, Doubt, ErrorKind, NoSession, OnNoSession, PrivacyLevel, Proof,
+    RetireReason, SessionConfig, SessionDefaults, SessionId, SessionLayer, SessionManager,
+    SessionsApi, ViewingKey,
     api::{Backend, CreateSession, RpcProvider, SessionRecord},
     clock::{Clock, SystemClock},
     testing::TestClock,
@@ -98,6 +98,27 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("ResponseFuture", &call);
     service.clone().oneshot(generate()).await.unwrap();
     shown.of("SessionService", &service);
+    // With a key of its own that nobody has marked, and often enough to be remembered.
+    for _ in 0..3 {
+        let mut request = generate();
+        request
+            .headers_mut()
+            .insert("x-api-key", KEY.parse().unwrap());
+        service.clone().oneshot(request).await.unwrap();
+    }
+    shown.of("SessionService", &service);
+    let proving = SessionLayer::new(manager.clone()).with_proof();
+    let proved = proving.layer(setup.sipher.clone()).oneshot(generate());
+    let proved = proved.await.unwrap();
+    shown.of("Proof", proved.extensions().get::<Proof>().unwrap());
+    shown.of("Doubt", &Doubt::Late);
+    let replay = proving.replay_once();
+    shown.of("ReplayLayer", &replay);
+    let mut replay = replay.layer(setup.sipher.clone());
+    shown.of("Replay", &replay);
+    let call = tower::Service::call(&mut replay, generate());
+    shown.of("ReplayFuture", &call);
+    call.await.unwrap();
     let session = manager.session().await.unwrap();
     shown.of("Session", &session);
     let mut headers = http::HeaderMap::new();
