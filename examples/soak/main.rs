@@ -1,7 +1,7 @@
 //! A long run in real sockets: two clients on one manager, against a server that restarts, forgets, is away, is slow,
 //! and breaks connections, for as long as you like. At the end it judges by what the server saw.
 //!
-//! Run it with `cargo run --release --example soak --features testing`, for a minute; `-- 10m` or `SOAK_SECONDS=600`
+//! Run it with `cargo run --example soak --features testing`, for a minute; `-- 10m` or `SOAK_SECONDS=600`
 //! makes it ten. It draws everything it does from a seed, which it prints; `SOAK_SEED=<seed>` makes it do the same again,
 //! as far as the network goes along.
 
