@@ -38,7 +38,7 @@ pub fn each_case(cases: u64, mut test: impl FnMut(&mut Rng)) {
     if let Some(seed) = number("HOSTILE_SEED") {
         return test(&mut Rng::with_seed(seed));
     }
-    let start = fastrand::u64(..);
+    let start = number("HOSTILE_FROM").unwrap_or(0);
     for seed in (0..number("HOSTILE_CASES").unwrap_or(cases)).map(|case| start.wrapping_add(case)) {
         let failed = Replay(seed);
         test(&mut Rng::with_seed(seed));
