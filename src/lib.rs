@@ -133,6 +133,7 @@
 //! | `reqwest` | yes | session calls over a `reqwest::Client`; the layer over one as a tower service |
 //! | `reqwest-middleware` | yes | the layer as a `reqwest_middleware::Middleware` |
 //! | `rustls` | yes | https for the session calls, with rustls |
+//! | `hyper` | with `reqwest` | understands what hyper's clients say of a connection that broke: turn it on with a tower stack over hyper |
 //! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` below the layer took elsewhere |
 //! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can turn |
 //!

@@ -17,6 +17,7 @@
 //! sipher.restart();
 //!
 //! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//!     .header("content-type", "application/json")
 //!     .header("idempotency-key", "0b61") // so that the server does it only once
 //!     .body(Full::<Bytes>::from("{}"))?;
 //! assert_eq!(service.oneshot(request).await?.status(), 200);

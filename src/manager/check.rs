@@ -1,6 +1,6 @@
 //! Whether the server still knows a session. A create begins with this question where there is a session that may do.
 
-use std::{ptr, sync::Arc};
+use std::{ptr, sync::Arc, time::Duration};
 
 use super::{
     create::Create,
@@ -52,15 +52,12 @@ impl Create {
         let unknown_for = now.since(*suspect.alive_at());
         if reason == RetireReason::Lost {
             suspect.set_lost();
+            // What has lost one may have lost them all.
+            core.suspect();
         }
         let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
         if !retired.is_empty() {
-            let (session, requests) = (suspect.reference(), suspect.uses());
-            core.emit(Event::Lost {
-                session,
-                unknown_for,
-                requests,
-            });
+            core.emit(lost(suspect, unknown_for));
         }
         self.suspect = None;
     }
@@ -69,6 +66,15 @@ impl Create {
         if suspicion::in_session_call(error) {
             self.core.suspect();
         }
+    }
+}
+
+/// The server does not know a session before its end: requests that bore it since it last did went without their defaults.
+pub(super) fn lost(session: &LiveSession, unknown_for: Duration) -> Event {
+    Event::Lost {
+        session: session.reference(),
+        unknown_for,
+        requests: session.uses(),
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     budget::Purpose,
+    check,
     core::{Core, Stage},
     event::Event,
     ledger::Clearance,
@@ -150,9 +151,15 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
     let partition = &session.partition;
     let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
     core.observer.session_call(Call::Delete);
+    let is_first = session.begin_delete();
     let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
         Ok(()) => false,
-        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if is_first {
+                was_lost(core, session);
+            }
+            true
+        }
         Err(error) => {
             if suspicion::in_session_call(&error) {
                 core.suspect();
@@ -165,6 +172,15 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
         already_gone,
     });
     Ok(Deleted { already_gone })
+}
+
+/// The server had lost it before anybody asked for that, and may have lost others.
+fn was_lost(core: &Core, session: &LiveSession) {
+    let now = core.now();
+    if !session.life.left(now).is_zero() {
+        core.emit(check::lost(session, now.since(*session.alive_at())));
+        core.suspect();
+    }
 }
 
 /// What the server said to a delete holds for creates as well, where it is about pace, quota or the key.

@@ -311,6 +311,7 @@ fn by_hand(core: &Arc<Core>, id: &SessionId, change: Change) {
             core.retire_all(RetireReason::Invalidated, |session| {
                 let is_meant = session.id == *id;
                 if is_meant {
+                    session.begin_delete();
                     session
                         .in_flight
                         .linger(core.now().monotonic.saturating_add(timeout));

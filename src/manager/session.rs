@@ -50,6 +50,8 @@ pub(crate) struct LiveSession {
     lost: AtomicBool,
     late: AtomicBool,
     leaked: AtomicBool,
+    /// A call that deletes it has gone out, so that one that does not find it any more says nothing.
+    delete_sent: AtomicBool,
 }
 
 impl LiveSession {
@@ -77,6 +79,7 @@ impl LiveSession {
             lost: AtomicBool::new(false),
             late: AtomicBool::new(false),
             leaked: AtomicBool::new(false),
+            delete_sent: AtomicBool::new(false),
         }
     }
 
@@ -131,6 +134,11 @@ impl LiveSession {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+
+    /// A call that deletes it goes out; returns whether that is the first one.
+    pub(crate) fn begin_delete(&self) -> bool {
+        !self.delete_sent.swap(true, Ordering::AcqRel)
     }
 
     /// An answer came after its end; returns whether that is the first one.

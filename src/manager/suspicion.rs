@@ -72,7 +72,7 @@ pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> bool {
                     | UnexpectedEof
             )
         );
-        if broken || is_connect(error) {
+        if broken || is_connect(error) || is_broken(error) {
             return true;
         }
         next = error.source();
@@ -89,6 +89,19 @@ fn is_connect(error: &(dyn StdError + 'static)) -> bool {
 
 #[cfg(not(feature = "reqwest"))]
 fn is_connect(_: &(dyn StdError + 'static)) -> bool {
+    false
+}
+
+/// hyper has no `io::Error` below it where a server closed the connection instead of answering.
+#[cfg(feature = "hyper")]
+fn is_broken(error: &(dyn StdError + 'static)) -> bool {
+    let error = error.downcast_ref::<hyper::Error>();
+    // Whatever is not the caller's own fault, and not an answer that makes no sense.
+    error.is_some_and(|error| !error.is_user() && !error.is_parse() && !error.is_timeout())
+}
+
+#[cfg(not(feature = "hyper"))]
+fn is_broken(_: &(dyn StdError + 'static)) -> bool {
     false
 }
 
