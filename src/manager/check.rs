@@ -52,8 +52,7 @@ impl Create {
         let unknown_for = now.since(*suspect.alive_at());
         if reason == RetireReason::Lost {
             suspect.set_lost();
-            // What has lost one may have lost them all.
-            core.suspect();
+            core.suspect_others(suspect);
         }
         let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
         if !retired.is_empty() {

@@ -176,6 +176,14 @@ impl Core {
         }
     }
 
+    /// A session is gone: what has lost one may have lost them all. Where a sign has told of that already, the others have
+    /// been suspect since, and what was made after it is not.
+    pub(crate) fn suspect_others(&self, lost: &LiveSession) {
+        if !lost.is_suspect(self.suspicion.signs()) {
+            self.suspect();
+        }
+    }
+
     /// Whether a request may be given this session as it is.
     pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
         session.life.phase(now) != Phase::Over && self.is_in_order(session)

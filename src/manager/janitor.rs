@@ -179,7 +179,7 @@ fn was_lost(core: &Core, session: &LiveSession) {
     let now = core.now();
     if !session.life.left(now).is_zero() {
         core.emit(check::lost(session, now.since(*session.alive_at())));
-        core.suspect();
+        core.suspect_others(session);
     }
 }
 

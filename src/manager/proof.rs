@@ -61,6 +61,8 @@ pub enum Proof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {
+    /// The session's id went to another origin, with this request or with another: whose answer it is, nobody knows.
+    Leaked,
     /// The answer came after the session's end. What held the request up is below the layer.
     Late,
     /// The server has been found to have lost the session while the request was under way.
@@ -73,7 +75,9 @@ impl Proof {
     pub(super) fn of(session: &LiveSession, core: &Core) -> Self {
         let now = core.now();
         let left = session.life.left(now);
-        let doubt = if session.is_lost() {
+        let doubt = if session.is_leaked() {
+            Some(Doubt::Leaked)
+        } else if session.is_lost() {
             Some(Doubt::Lost)
         } else if left.is_zero() {
             Some(Doubt::Late)

@@ -151,6 +151,10 @@ impl LiveSession {
         !self.leaked.swap(true, Ordering::AcqRel)
     }
 
+    pub(crate) fn is_leaked(&self) -> bool {
+        self.leaked.load(Ordering::Acquire)
+    }
+
     /// How many requests it was given to since the server last knew it.
     pub(crate) fn uses(&self) -> u64 {
         self.uses.load(Ordering::Relaxed)

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sipher_session::{Event, testing::Operation};
+use sipher_session::{
+    Event,
+    testing::{Fault, Operation, Target, What},
+};
 use tokio::time::Instant;
 
 use crate::support::{SECOND, Setup, pass};
@@ -123,4 +126,74 @@ async fn a_wall_clock_that_is_set_back_is_a_reason_to_ask_as_well() {
     call(&setup, &manager).await;
     assert_eq!((gets(&setup), setup.creates()), (1, 2));
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
+}
+
+/// What has lost one session may have lost them all; and once that is known, each is asked about once and no more.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_found_gone_makes_the_others_suspect() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let keys: Vec<_> = (0..6)
+        .map(|_| setup.sipher.api_key(sipher_session::testing::Tier::Pro))
+        .collect();
+    let call_as = async |key: &str| {
+        let mut request = crate::support::generate();
+        request
+            .headers_mut()
+            .insert("x-api-key", key.parse().unwrap());
+        let service = setup.service(&manager);
+        tower::ServiceExt::oneshot(service, request).await.unwrap();
+        setup.last_chain()
+    };
+    for key in &keys {
+        call_as(key).await;
+    }
+    setup.sipher.restart();
+    // Nobody knows, until one of them is asked about for another reason.
+    setup.clock.suspend(40 * SECOND);
+    assert_ne!(call_as(&keys[0]).await.as_deref(), Some("near"));
+    pass(1.0).await;
+    for _ in 0..3 {
+        for key in &keys {
+            assert_eq!(call_as(key).await.as_deref(), Some("near"));
+        }
+    }
+    assert_eq!((gets(&setup), setup.creates()), (6, 12));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_finds_nothing_tells_that_the_session_was_lost_while_it_was_used() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut events = manager.events();
+    call(&setup, &manager).await;
+    setup.sipher.restart();
+    call(&setup, &manager).await;
+    manager.invalidate(1);
+    pass(1.0).await;
+    let lost = std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
+        Event::Lost { requests, .. } => Some(requests),
+        _ => None,
+    });
+    assert_eq!(lost, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_is_tried_again_and_finds_nothing_tells_nothing() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut events = manager.events();
+    call(&setup, &manager).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::LoseAnswer).on(Target::Delete));
+    manager.invalidate(1);
+    pass(10.0).await;
+    assert_eq!(setup.deletes(), 2);
+    let lost = std::iter::from_fn(|| events.try_recv());
+    assert_eq!(
+        lost.filter(|event| matches!(event, Event::Lost { .. }))
+            .count(),
+        0
+    );
 }

@@ -3,7 +3,7 @@
 use http::Response;
 use reqwest::redirect::Policy;
 use sipher_session::{
-    Event, NoSession, RetireReason, SessionLayer,
+    Doubt, Event, NoSession, Proof, RetireReason, SessionLayer,
     testing::{Operation, Tier},
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -49,6 +49,23 @@ async fn an_answer_from_elsewhere_ends_its_session_and_is_told_once() {
         .await;
     assert!(!here.sipher.is_live(leaked));
     assert_eq!(here.sipher.count(Operation::Delete), 2);
+}
+
+#[tokio::test]
+async fn an_answer_from_elsewhere_proves_nothing() {
+    let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
+    let http = reqwest_middleware::ClientBuilder::new(client(Policy::default()))
+        .with(SessionLayer::new(here.sessions.clone()).with_proof())
+        .build();
+    here.redirects_to(&elsewhere.url("/"));
+    let doubt = |answer: reqwest::Response| match answer.extensions().get() {
+        Some(Proof::Session { doubt, .. }) => *doubt,
+        other => panic!("{other:?}"),
+    };
+    let answer = http.get(here.url("/v1/backends")).send().await.unwrap();
+    assert_eq!(doubt(answer), Some(Doubt::Leaked));
+    let answer = http.get(here.url("/v1/backends")).send().await.unwrap();
+    assert_eq!(doubt(answer), None);
 }
 
 /// As many requests as were under way with it.

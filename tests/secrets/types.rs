@@ -24,6 +24,7 @@ const VIEWING_KEY: &str = "0xbadc0ffee0ddf00dbadc0ffee0ddf00d";
 const ID: &str = "sess_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 #[tokio::test(start_paused = true)]
+#[allow(clippy::too_many_lines)] // one for each type
 async fn the_debug_output_of_every_public_type_shows_no_secret() {
     let witness = Witness::new();
     let setup = Setup::new();
