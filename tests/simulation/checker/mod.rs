@@ -264,6 +264,10 @@ impl Checker<'_> {
         if (502..=504).contains(&status) {
             self.sign(Some(&flying));
         }
+        if status == 404 && flying.sent.operation != Operation::Create {
+            // What has lost one session may have lost the others.
+            self.signs.possible += 1;
+        }
         if flying.sent.operation == Operation::Get && matches!(status, 200 | 404) {
             // Unless it says that all is well.
             if let Some(known) = flying
