@@ -151,6 +151,22 @@ fn plain_http_is_refused_with_the_way_out_and_allowed_by_name() {
 }
 
 #[test]
+fn a_base_url_without_end_or_a_key_in_its_place_is_refused_and_not_repeated() {
+    let long = format!("https://host/{}", "x".repeat(1_000_000));
+    let error = refusal(SessionManager::builder().base_url(long)).to_string();
+    assert!(
+        error.contains("is longer than 2048 characters") && error.len() < 1_000,
+        "{error}"
+    );
+    let key = "sk_pro_0123456789abcdef0123456789abcdef";
+    let error = refusal(SessionManager::builder().base_url(key)).to_string();
+    assert!(
+        error.starts_with("base_url: ") && !error.contains("0123456789ab"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_query_in_a_base_url_is_refused_without_being_shown() {
     assert_refused(
         SessionManager::builder().base_url("https://sipher.example?api_key=hunter2"),

@@ -9,7 +9,7 @@ use super::{
     path::has_dot_segment,
     target::{self, Origin, Place, default_port},
 };
-use crate::error::Error;
+use crate::{api::scrub, error::Error};
 
 /// The server's production address.
 pub(crate) const DEFAULT_BASE_URL: &str = "https://sipher.sip-protocol.org";
@@ -24,6 +24,9 @@ pub(crate) enum PlainHttp {
     OnLoopback,
     Anywhere,
 }
+
+/// Longer than any that servers take, shorter than what fills a log.
+const MAX_URL: usize = 2048;
 
 /// The server's base URL: an origin and a path prefix.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,6 +66,9 @@ impl BaseUrl {
     fn read(url: &str) -> Result<Self, &'static str> {
         if url.is_empty() {
             return Err("is empty");
+        }
+        if url.len() > MAX_URL {
+            return Err("is longer than 2048 characters");
         }
         if !url.is_ascii() {
             return Err("has letters that are not ASCII, which a host has as punycode (`xn--…`)");
@@ -176,5 +182,6 @@ pub(crate) fn presentable(url: &str) -> String {
     } else {
         shown.push_str(query);
     }
-    shown.escape_debug().to_string()
+    // A key that was put into the wrong setting is not shown, nor text without end.
+    scrub::text(&shown.escape_debug().to_string(), &[])
 }
