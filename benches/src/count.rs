@@ -60,8 +60,9 @@ pub fn callgrind(args: &[&str], n: usize, options: &[&str]) -> Result<f64> {
         .arg(n.to_string())
         .output()?;
     let text = String::from_utf8_lossy(&output.stderr);
-    let count = text
-        .lines()
-        .find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
-    count.ok_or_else(|| Error::other(format!("callgrind of {args:?}: {text}")))
+    let said = |line: &str| line.split_once("Collected : ")?.1.trim().parse().ok();
+    match text.lines().find_map(said) {
+        Some(count) if output.status.success() && count > 0.0 => Ok(count),
+        _ => Err(Error::other(format!("callgrind of {args:?}: {text}"))),
+    }
 }
