@@ -12,9 +12,12 @@
 mod list;
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
 use list::{MUTATIONS, Mutation};
@@ -101,6 +104,9 @@ fn every_mutation_is_killed_by_its_seed() {
     );
 }
 
+/// In tenths of a second: a build and many lives.
+const PATIENCE: u32 = 6_000;
+
 /// The crate in a place of its own, where it can be spoilt.
 struct Copy(PathBuf);
 
@@ -116,6 +122,8 @@ impl Copy {
             "Cargo.lock",
             "docs",
         ] {
+            // What is gone here is gone there.
+            let _ = fs::remove_dir_all(to.join(part));
             copy(&root().join(part), &to.join(part));
         }
         Self(to)
@@ -123,7 +131,7 @@ impl Copy {
 
     /// Runs lives; what they broke, or that it was not even built, is the error.
     fn passes(&self, lives: &[(&str, &str)]) -> Result<(), String> {
-        let output = Command::new(env!("CARGO"))
+        let mut lives_on = Command::new(env!("CARGO"))
             .args([
                 "test",
                 "--quiet",
@@ -135,13 +143,26 @@ impl Copy {
             .envs(lives.iter().copied())
             .env("CARGO_TARGET_DIR", self.0.join("target"))
             .env("RUST_BACKTRACE", "0")
-            .output()
+            .stdout(File::create(self.0.join("said")).unwrap())
+            .stderr(File::create(self.0.join("warned")).unwrap())
+            .spawn()
             .unwrap();
-        let (said, warned) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        if output.status.success() {
+        let mut patience = PATIENCE;
+        let status = loop {
+            if let Some(status) = lives_on.try_wait().unwrap() {
+                break status;
+            }
+            if patience == 0 {
+                lives_on.kill().unwrap();
+                lives_on.wait().unwrap();
+                return Err("it does not end".to_owned());
+            }
+            patience -= 1;
+            thread::sleep(Duration::from_millis(100));
+        };
+        let read = |name| fs::read_to_string(self.0.join(name)).unwrap();
+        let (said, warned) = (read("said"), read("warned"));
+        if status.success() {
             return Ok(());
         }
         let all = format!("{said}\n{warned}");
