@@ -142,6 +142,10 @@ impl Script {
         if late {
             let held_up = (0..rng.usize(1..8)).map(|_| hold_up(rng, until));
             weather.extend(held_up.collect::<Vec<_>>());
+            // Who would see it, must wait for it.
+            for (_, call) in plan.iter_mut().step_by(2) {
+                call.gives_up_after = Duration::from_secs(700);
+            }
         }
         let deeds = rng.usize(0..8);
         let mut hand: Vec<_> = (0..deeds).map(|_| (at(rng, until), deed(rng))).collect();

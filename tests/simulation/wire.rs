@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
     time::Duration,
@@ -37,6 +37,8 @@ pub(crate) struct Wire {
     pub(crate) trace: Trace,
     pub(crate) calls: Arc<AtomicU64>,
     pub(crate) sent: Arc<Mutex<HashSet<u64>>>,
+    /// Requests that go on by themselves, each in a task.
+    pub(crate) under_way: Arc<AtomicUsize>,
     /// How long a request goes on whose caller is gone.
     pub(crate) linger: Duration,
 }
@@ -134,11 +136,11 @@ impl Service<Request<Full<Bytes>>> for Wire {
             });
             (self.elsewhere.clone(), Operation::Other)
         };
-        let linger = self.linger;
+        let (linger, counted) = (self.linger, self.under_way.clone());
         let answer = server.call(request);
         Box::pin(async move {
             let answer = if operation == Operation::Other {
-                under_way(answer, linger).await
+                under_way(answer, linger, counted).await
             } else {
                 answer.await
             };
@@ -173,9 +175,12 @@ impl Service<Request<Full<Bytes>>> for Wire {
 async fn under_way<T: Send + 'static>(
     answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
     linger: Duration,
+    counted: Arc<AtomicUsize>,
 ) -> Result<T, FakeError> {
     let (caller, gone) = oneshot::channel::<()>();
+    counted.fetch_add(1, Ordering::Relaxed);
     let under_way = tokio::spawn(async move {
+        let _counted = Counted(counted);
         tokio::select! {
             biased;
             answer = answer => answer,
@@ -185,6 +190,15 @@ async fn under_way<T: Send + 'static>(
     let answer = under_way.await;
     drop(caller);
     answer.unwrap_or(Err(FakeError::Reset))
+}
+
+/// Until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One call, until its outcome is known.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -89,6 +89,7 @@ async fn live(script: &Script) -> Run {
         keys: Arc::new(keys),
         trace: trace.clone(),
         calls: Arc::default(),
+        under_way: Arc::default(),
         sent: Arc::default(),
         // At its very end the session may be gone.
         linger: script.settings.linger.mul_f64(0.9),
@@ -317,9 +318,15 @@ impl World {
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
-        sleep(script.settings.create_timeout + Duration::from_secs(25)).await;
         let runtime = tokio::runtime::Handle::current();
-        trace.add(Entry::Tasks(runtime.metrics().num_alive_tasks()));
+        let alive = || runtime.metrics().num_alive_tasks();
+        if let End::HandleDropped = script.end {
+            // At their next poll, which is now.
+            let under_way = self.wire.under_way.load(Ordering::Relaxed);
+            trace.add(Entry::Tasks(alive() - under_way));
+        }
+        sleep(script.settings.create_timeout + Duration::from_secs(25)).await;
+        trace.add(Entry::Tasks(alive()));
     }
 
     fn alive(&self) {
