@@ -22,7 +22,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "time_that_the_machine_slept_does_not_count",
         invariant: "I1",
-        seed: 0,
+        seed: 7,
         file: "src/clock.rs",
         old: "monotonic.max(wall)",
         new: "monotonic.max(wall.min(monotonic))",
@@ -54,7 +54,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "layers_remember_sessions_that_have_ended",
         invariant: "I11",
-        seed: 0,
+        seed: 42,
         file: "src/manager/retire.rs",
         old: "reason: RetireReason) {\n        self.memos.forget(session);\n",
         new: "reason: RetireReason) {\n",
@@ -62,7 +62,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a_session_with_other_defaults_than_asked_for_is_used",
         invariant: "I1",
-        seed: 0,
+        seed: 6,
         file: "src/manager/echo.rs",
         old: "            None => return wrong(format!(\"the session that was made does not store `{key}`\")),\n",
         new: "            None => {}\n",
@@ -78,7 +78,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "sessions_are_deleted_under_the_requests_that_use_them",
         invariant: "I1",
-        seed: 0,
+        seed: 12,
         file: "src/manager/retire.rs",
         old: "    if session.in_flight.count() > 0 {\n        // The lease wakes us when it goes.",
         new: "    if session.in_flight.count() > 1_000 {",
@@ -94,7 +94,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "every_caller_makes_a_create_of_his_own",
         invariant: "I2",
-        seed: 0,
+        seed: 2,
         file: "src/manager/acquire.rs",
         old: "            && let Some(flight) = ledger.flight(partition.id)\n        {",
         new: "            && let Some(flight) = ledger.flight(partition.id)\n            && flight.generation == 0\n        {",
@@ -110,7 +110,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "evicted_sessions_are_forgotten",
         invariant: "I3",
-        seed: 0,
+        seed: 2,
         file: "src/manager/core.rs",
         old: "if cause == RemovalCause::Size {",
         new: "if cause == RemovalCause::Explicit {",
@@ -118,7 +118,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "what_a_create_brings_too_late_is_forgotten",
         invariant: "I3",
-        seed: 0,
+        seed: 36,
         file: "src/manager/create.rs",
         old: "            core.retirement.retire(session, RetireReason::Fenced);\n",
         new: "            let _ = RetireReason::Fenced;\n",
@@ -134,7 +134,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "server_text_is_shown_as_it_comes",
         invariant: "I5",
-        seed: 0,
+        seed: 6,
         file: "src/api/answer.rs",
         old: "        return scrub::text(&text, secrets);\n",
         new: "        return text;\n",
@@ -166,7 +166,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "session_calls_are_not_counted",
         invariant: "I8",
-        seed: 0,
+        seed: 6,
         file: "src/manager/budget.rs",
         old: "            Some(wait) => Err(wait),\n",
         new: "            Some(wait) if wait > Duration::MAX => Err(wait),\n            Some(_) => Ok(()),\n",
@@ -190,7 +190,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "tasks_stay_when_the_last_handle_is_gone",
         invariant: "I10",
-        seed: 0,
+        seed: 44,
         file: "src/manager/janitor.rs",
         old: "        _ = core.closed() => {}\n        () = attend",
         new: "        () = sleep(Duration::from_secs(3_600)) => {}\n        () = attend",
@@ -198,7 +198,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "creates_go_on_when_the_last_handle_is_gone",
         invariant: "I10",
-        seed: 0,
+        seed: 142,
         file: "src/manager/create.rs",
         old: "            () = core.abandoned() => return,\n",
         new: "            () = std::future::pending() => return,\n",
@@ -206,7 +206,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "sessions_are_handed_out_after_the_shutdown_has_begun",
         invariant: "I11",
-        seed: 0,
+        seed: 3,
         file: "src/manager/core.rs",
         old: "        self.retire_all(RetireReason::Shutdown, |_| true);\n",
         new: "        if deadline > Duration::from_secs(10) {\n            self.retire_all(RetireReason::Shutdown, |_| true);\n        }\n",
@@ -222,7 +222,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "answers_are_never_late",
         invariant: "I1",
-        seed: 0,
+        seed: 33,
         file: "src/manager/proof.rs",
         old: "        } else if left.is_zero() {\n",
         new: "        } else if left > core.settings.ttl {\n",
