@@ -32,10 +32,11 @@ use crate::{
 /// See the [module](crate::layer) for an example.
 #[derive(Clone, Debug)]
 pub struct SessionLayer {
+    /// Dropped before the manager, which may be the last handle: not under the locks of what is remembered.
+    memory: Arc<Memory>,
     manager: SessionManager,
     defaults: Option<HashedDefaults>,
     proves: bool,
-    memory: Arc<Memory>,
     unaddressed: Unaddressed,
 }
 

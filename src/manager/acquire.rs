@@ -153,12 +153,17 @@ impl Core {
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
         // What there is may do: it is asked about first, also where no successor can be had.
-        let purpose = match found {
-            Some(_) => Purpose::Check,
-            None => Purpose::Create,
+        // But for a while after the question was not answered.
+        let patience = self.patience();
+        let may_ask = |_: &Arc<LiveSession>| {
+            let asked = ledger.check(partition, Purpose::Check, patience, now);
+            asked.is_ok()
         };
-        ledger.check(partition, purpose, self.patience(), now)?;
-        let (flight, create) = self.begin(&mut ledger, partition, found, now);
+        let suspect = found.filter(may_ask);
+        if suspect.is_none() {
+            ledger.check(partition, Purpose::Create, patience, now)?;
+        }
+        let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
         drop(ledger);
         runtime.spawn(create.run());

@@ -266,7 +266,8 @@ impl SessionManager {
                 && let Some(credentials) = headers::credentials(request.headers())
             {
                 let may_repeat = self.core().may_repeat(lease.live());
-                memory.remember(&lease, credentials, key.as_ref(), may_repeat);
+                let decided_by = (&identity, key.as_ref());
+                memory.remember(&lease, credentials, decided_by, may_repeat);
             }
             put_key(request, key);
             lease.inject(request.headers_mut());

@@ -104,6 +104,7 @@ impl SessionManager {
             .identity
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+        self.core().memos.forget_all();
         self.core().retire_all(RetireReason::Changed, is_older);
         if let Some(lease) = lease {
             lease.complete();

@@ -50,8 +50,8 @@ impl Create {
     pub(super) fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
         let (core, now) = (&self.core, self.core.now());
         let unknown_for = now.since(*suspect.alive_at());
+        suspect.set_lost();
         if reason == RetireReason::Lost {
-            suspect.set_lost();
             core.suspect_others(suspect);
         }
         let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));

@@ -44,6 +44,8 @@ pub(crate) struct Create {
     done: Option<Promise<Outcome>>,
     progress: Progress,
     begun: Reading,
+    /// From a create to a check or the other way round, which happens once at most.
+    turned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl Create {
             status,
             done: Some(done),
             progress: Progress::Queued,
+            turned: false,
         }
     }
 
@@ -128,11 +131,13 @@ impl Create {
                 let error = self.hold_back(error);
                 let failed = renewal_failed(&current, error.clone(), self.core.now());
                 self.core.emit(failed);
+                self.turned = true;
                 self.suspect = Some(current);
                 if self.pause(policy::FLOOR, begun).await? {
                     tries = 0;
                     continue;
                 }
+                self.suspect = None;
                 return Some(Err(error));
             }
             // The pace concerns everybody at once, other failures only those who wait for this create.
@@ -143,9 +148,25 @@ impl Create {
                 Some(pause) => self.pause(pause, begun).await?,
                 None => false,
             };
-            if !again {
-                return Some(Err(if paced { error } else { self.hold_back(error) }));
+            if again {
+                continue;
             }
+            let error = if paced { error } else { self.hold_back(error) };
+            // Where the question is not answered, a successor may be had all the same.
+            let may_turn = self.suspect.is_some() && !self.turned && policy::is_local(&error);
+            if !may_turn {
+                return Some(Err(error));
+            }
+            self.turned = true;
+            let suspect = self.suspect.take();
+            if !self.pause(policy::FLOOR, begun).await? {
+                self.suspect = suspect;
+                return Some(Err(error));
+            }
+            if let Some(session) = suspect.map(|suspect| suspect.reference()) {
+                self.core.emit(Event::CheckFailed { session, error });
+            }
+            tries = 0;
         }
     }
 
@@ -319,7 +340,7 @@ impl Create {
             let current = self.end(&mut ledger);
             match &outcome {
                 Ok(session) if self.suspect.is_some() => {
-                    ledger.checked(self.partition.id);
+                    ledger.checked(&self.partition);
                     self.succeed(session, current)
                 }
                 Ok(session) => {
@@ -394,7 +415,7 @@ impl Create {
 
     /// The session that requests went on with, if the failure of its renewal has made it suspect.
     fn current_after(&self, error: &Error) -> Option<Arc<LiveSession>> {
-        let is_sign = self.suspect.is_none() && suspicion::in_session_call(error);
+        let is_sign = self.suspect.is_none() && !self.turned && suspicion::in_session_call(error);
         let current = self.core.cached(self.partition.id).filter(|_| is_sign)?;
         current.is_usable(self.core.now()).then_some(current)
     }

@@ -289,8 +289,11 @@ impl Ledger {
     }
 
     /// The server knows a session that was asked about.
-    pub(crate) fn checked(&mut self, id: PartitionId) {
-        if let Some(entry) = self.partitions.get_mut(&id) {
+    pub(crate) fn checked(&mut self, partition: &Partition) {
+        if let Some(Some(hold)) = self.keys.get_mut(&partition.key_id) {
+            hold.end_probe();
+        }
+        if let Some(entry) = self.partitions.get_mut(&partition.id) {
             entry.check_hold = None;
         }
     }

@@ -27,6 +27,7 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 
 use super::{
+    identity::Identity,
     lease::{Lease, Token},
     partition::PartitionId,
     session::LiveSession,
@@ -100,12 +101,13 @@ impl Memory {
     }
 
     /// Notes a decision, if it is made for the second time in a row: it may be repeated for so long after `since`.
+    /// `identity` is what it was made by.
     #[cold]
     pub(crate) fn remember(
         &self,
         lease: &Lease,
         credentials: Credentials<&HeaderValue>,
-        key: Option<&HeaderValue>,
+        (identity, key): (&Arc<Identity>, Option<&HeaderValue>),
         (since, good_for): (Reading, Duration),
     ) {
         let (session, core) = (lease.live(), lease.manager().core());
@@ -122,6 +124,10 @@ impl Memory {
         let id = session.partition.id;
         // Looked at under the lock: what ends it from here on finds the memo.
         if state.found.replace(id) != Some(id) || !core.is_in_order(session) {
+            return;
+        }
+        // After a change of the manager's key or defaults, what was decided before it is not for those who come later.
+        if !Arc::ptr_eq(identity, &lease.manager().identity()) {
             return;
         }
         session.in_flight.remembered(true);

@@ -63,6 +63,11 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
     Consequence { reach, pause }
 }
 
+/// Whether a failure concerns only those who wait for it.
+pub(crate) fn is_local(error: &Error) -> bool {
+    consequence(error, 1).reach == Reach::Partition
+}
+
 /// Whether what is in the way of one call is in the way of all: the budget, and the server's pace.
 pub(crate) fn concerns_all(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited)

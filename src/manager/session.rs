@@ -99,7 +99,11 @@ impl LiveSession {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
         *self.alive_at() = now;
         self.was_idle.store(false, Ordering::Relaxed);
-        self.uses.fetch_sub(uses, Ordering::Relaxed);
+        // Two who asked at once may both have counted them.
+        let less = |before: u64| Some(before.saturating_sub(uses));
+        let _ = self
+            .uses
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// When the server last knew it.

@@ -66,6 +66,8 @@ impl Middleware for ReplayLayer {
             Err(Error::Middleware(error)) => self.is_sign(Err(&**error)),
         };
         if is_sign {
+            // It may hold a place that the second one needs.
+            drop(first);
             self.layer().handle(again, extensions, next).await
         } else {
             first

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipher_session::{
-    ErrorKind, Event, OnNoSession,
+    Chain, ErrorKind, Event, OnNoSession, SessionDefaults, SessionLayer,
     testing::{Fault, Operation, SessionUse, Target, Tier, What},
 };
 use tower::ServiceExt;
@@ -303,4 +303,59 @@ async fn under_suspicion_the_policy_for_requests_without_a_session_applies() {
         SessionUse::None
     ));
     assert_eq!(manager.stats().sent_without, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_question_is_not_answered_a_successor_is_made() {
+    for answer in [What::Status(400), What::Html(405), What::Status(410)] {
+        let name = format!("{answer:?}");
+        let setup = Setup::new();
+        let manager = setup.manager();
+        setup.call(&manager).await.unwrap();
+        setup
+            .sipher
+            .fault(Fault::new(answer).on(Target::Get).always());
+        for restarts in 1..4 {
+            setup
+                .sipher
+                .fault(Fault::new(What::Status(503)).on(Target::Others));
+            setup.call(&manager).await.unwrap();
+            setup.call(&manager).await.unwrap();
+            assert_eq!(setup.creates(), 1 + restarts, "{name}");
+            pass(20.0).await;
+        }
+        setup.sipher.assert_no_dead_id();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_does_not_hold_up_the_others_of_its_key() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let layers = [Chain::Sui, Chain::Base, Chain::Sei].map(|chain| {
+        let defaults = SessionDefaults::new().chain(chain);
+        SessionLayer::new(manager.clone()).defaults(defaults)
+    });
+    let call = async |layer: &SessionLayer| {
+        let service = tower::Layer::layer(layer, setup.sipher.clone());
+        service.oneshot(generate()).await.unwrap();
+    };
+    for layer in &layers {
+        call(layer).await;
+    }
+    // The key was held back for a while, and that is remembered.
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(401)).on(Target::Create));
+    assert!(setup.call(&manager).await.is_err());
+    pass(40.0).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    call(&layers[0]).await;
+    let start = tokio::time::Instant::now();
+    for layer in &layers {
+        call(layer).await;
+    }
+    assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
 }

@@ -181,7 +181,7 @@ impl Copy {
 
 /// `I1: …`, also after `seed 5: ` or `request 7: `.
 fn is_verdict(line: &str) -> bool {
-    let mut words = line.split([' ', ':']).take(5);
+    let mut words = line.split([' ', ':']).take(8);
     words.any(|word| {
         word.strip_prefix('I')
             .is_some_and(|n| n.parse::<u8>().is_ok())
