@@ -153,13 +153,13 @@ impl Core {
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
         // What there is may do: it is asked about first, also where no successor can be had.
-        // But for a while after the question was not answered.
         let patience = self.patience();
-        let may_ask = |_: &Arc<LiveSession>| {
-            let asked = ledger.check(partition, Purpose::Check, patience, now);
-            asked.is_ok()
+        let suspect = match ledger.check(partition, Purpose::Check, patience, now) {
+            Ok(()) => found,
+            Err(error) if found.is_some() && error.is_transient() => return Err(error),
+            // The question is not answered, for a while.
+            Err(_) => None,
         };
-        let suspect = found.filter(may_ask);
         if suspect.is_none() {
             ledger.check(partition, Purpose::Create, patience, now)?;
         }

@@ -63,9 +63,9 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
     Consequence { reach, pause }
 }
 
-/// Whether a failure concerns only those who wait for it.
+/// Whether a failure says something of this one call alone, and will say it again.
 pub(crate) fn is_local(error: &Error) -> bool {
-    consequence(error, 1).reach == Reach::Partition
+    !error.is_transient() && consequence(error, 1).reach == Reach::Partition
 }
 
 /// Whether what is in the way of one call is in the way of all: the budget, and the server's pace.
