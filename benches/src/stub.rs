@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    fmt::Write as _,
     future::{Future, ready},
     pin::Pin,
     sync::{
@@ -18,6 +17,9 @@ use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use tokio::sync::watch;
 use tower::Service;
+
+/// What every session of the benches stores.
+const DEFAULTS: &str = r#"{"chain":"near"}"#;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -58,14 +60,15 @@ impl StubSipher {
 
     fn create(&self, defaults: &str) -> Answer {
         let n = self.minted.fetch_add(1, Ordering::Relaxed);
-        let mut body = String::with_capacity(256);
+        self.record(201, &format!("sess_{n:064x}"), defaults)
+    }
+
+    fn record(&self, status: u16, id: &str, defaults: &str) -> Answer {
         let expires = self.ttl_seconds * 1000;
-        write!(
-            body,
-            r#"{{"success":true,"data":{{"sessionId":"sess_{n:064x}","defaults":{defaults},"createdAt":0,"expiresAt":{expires}}}}}"#
-        )
-        .expect("a string takes it");
-        json(201, body)
+        let body = format!(
+            r#"{{"success":true,"data":{{"sessionId":"{id}","defaults":{defaults},"createdAt":0,"expiresAt":{expires},"lastAccessedAt":0}}}}"#
+        );
+        json(status, body)
     }
 }
 
@@ -87,9 +90,16 @@ impl Service<Request<Full<Bytes>>> for StubSipher {
     }
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
-        if request.method() != Method::POST {
-            let body = r#"{"success":true,"data":{"deleted":true}}"#;
-            return Box::pin(ready(Ok(json(200, body.to_owned()))));
+        let path = request.uri().path();
+        let id = path.rsplit('/').next().unwrap_or_default();
+        match *request.method() {
+            Method::POST => {}
+            Method::GET => return Box::pin(ready(Ok(self.record(200, id, DEFAULTS)))),
+            _ => {
+                let body =
+                    format!(r#"{{"success":true,"data":{{"sessionId":"{id}","deleted":true}}}}"#);
+                return Box::pin(ready(Ok(json(200, body))));
+            }
         }
         let stub = self.clone();
         Box::pin(async move {
