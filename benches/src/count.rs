@@ -13,6 +13,8 @@ use crate::{
 
 /// What a process under callgrind does: batches of one case.
 pub fn batches(name: &str, n: usize) {
+    #[cfg(feature = "peers")]
+    let _runtime = crate::peers::enter();
     let mut lane = (cases::named(name).lane)();
     for _ in 0..n {
         timed_section(&mut *lane);

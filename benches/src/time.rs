@@ -15,6 +15,8 @@ const IN_A_ROW: usize = 40;
 
 /// Nanoseconds a call: for each case the median over rounds, in each of which every case has its turn.
 pub fn run(cases: &[Case], rounds: usize) -> Vec<f64> {
+    #[cfg(feature = "peers")]
+    let _runtime = crate::peers::enter();
     let mut lanes: Vec<_> = cases.iter().map(|case| (case.lane)()).collect();
     let mut samples = vec![Vec::with_capacity(rounds); cases.len()];
     let empty = median(&mut (0..1_000).map(|_| timed(&mut Nothing)).collect::<Vec<_>>());

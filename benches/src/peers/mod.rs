@@ -11,7 +11,7 @@ mod kube;
 use std::{future::Future, sync::LazyLock};
 
 use http::{HeaderValue, header::AUTHORIZATION};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tower::Service;
 
 use crate::{
@@ -28,6 +28,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .build();
     runtime.expect("a runtime")
 });
+
+/// Peers want to be in a runtime also where they do not wait.
+pub fn enter() -> EnterGuard<'static> {
+    RUNTIME.enter()
+}
 
 pub fn cases() -> Vec<Case> {
     vec![
