@@ -102,7 +102,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a_create_that_began_before_an_invalidation_is_used_after_it",
         invariant: "I11",
-        seed: 0,
+        seed: 5,
         file: "src/manager/core.rs",
         old: "                    ledger.fence(id);\n",
         new: "",
