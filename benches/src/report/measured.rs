@@ -1,6 +1,6 @@
 //! All that is measured, in the order in which it is.
 
-use std::{collections::HashMap, io::Result, time::Duration};
+use std::{collections::HashMap, io::Result, thread, time::Duration};
 
 use super::goals::Spread;
 use crate::{
@@ -73,7 +73,8 @@ impl Measured {
         };
         let scale = SCALED.into_iter().map(scaled).collect();
         eprintln!("loopback");
-        let loopback = loopback()?;
+        // On a thread of its own, since it is bound to a core.
+        let loopback = thread::spawn(loopback).join().expect("no panic")?;
         eprintln!("renewals, herd");
         let waits = renewals::waits();
         let herd = Spread::of((0..RUNS).map(|_| {
