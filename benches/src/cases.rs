@@ -30,9 +30,9 @@ pub struct Case {
 }
 
 /// A live session, for as long as the process lives.
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+static WORLD: LazyLock<World> = LazyLock::new(World::default);
 static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| keys(MANY));
-static CROWD: LazyLock<World> = LazyLock::new(|| World::with_keys(&*KEYS));
+static CROWD: LazyLock<World> = LazyLock::new(|| World::with_keys(&KEYS));
 static ID: LazyLock<HeaderValue> = LazyLock::new(session_id);
 static FROZEN: LazyLock<World> =
     LazyLock::new(|| World::with(|stub| builder(stub).clock(FrozenClock)));
@@ -78,7 +78,11 @@ pub fn crowd_of(keys: &[String]) -> impl Iterator<Item = Call> {
         .map(|i| Some(call_with_key(OURS, &keys[i % keys.len()])))
         .collect();
     // A stride that shares no factor with their number visits each once.
-    let stride = if n % 7_919 == 0 { 7_907 } else { 7_919 };
+    let stride = if n.is_multiple_of(7_919) {
+        7_907
+    } else {
+        7_919
+    };
     (0..n).map(move |i| requests[i * stride % n].take().expect("each once"))
 }
 
@@ -169,7 +173,7 @@ fn anchors() -> Vec<Case> {
         case(
             "middleware-by-hand",
             "reqwest-middleware that inserts a constant",
-            || Box::new(ClientCalls::new(InsertsConstant::new())),
+            || Box::new(ClientCalls::new(InsertsConstant::default())),
         ),
     ]
 }

@@ -31,8 +31,8 @@ impl Middleware for Answers {
 /// What one writes oneself.
 pub struct InsertsConstant(HeaderValue);
 
-impl InsertsConstant {
-    pub fn new() -> Self {
+impl Default for InsertsConstant {
+    fn default() -> Self {
         Self(session_id())
     }
 }

@@ -32,13 +32,15 @@ pub fn builder(stub: &StubSipher) -> SessionManagerBuilder {
         .transport(Transport::new(stub.clone()))
 }
 
-impl World {
-    /// With a live session of the configured key.
-    pub fn new() -> Self {
+/// With a live session of the configured key.
+impl Default for World {
+    fn default() -> Self {
         Self::with(builder)
     }
+}
 
-    /// The same with settings of one's own.
+impl World {
+    /// With settings of one's own.
     pub fn with(settings: impl FnOnce(&StubSipher) -> SessionManagerBuilder) -> Self {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -56,7 +58,7 @@ impl World {
 
     /// With a live session for each of these keys too.
     pub fn with_keys(keys: &[String]) -> Self {
-        let world = Self::new();
+        let world = Self::default();
         world.runtime.block_on(async {
             for key in keys {
                 let request = request::call_with_key(OURS, key);

@@ -24,6 +24,9 @@ const SCALED: [&str; 7] = [
     "hit-crowd",
 ];
 
+/// What grows, its points, and where its line is fitted from.
+pub type Growth<'a> = (&'static str, &'a [(f64, f64)], f64);
+
 pub struct Measured {
     pub cases: Vec<Case>,
     /// Nanoseconds a call, of each run.
@@ -129,7 +132,7 @@ impl Measured {
     }
 
     /// With where the line is fitted from: below, what is there once outweighs what grows.
-    pub fn growth(&self) -> [(&'static str, &[(f64, f64)], f64); 5] {
+    pub fn growth(&self) -> [Growth<'_>; 5] {
         let [keys, constant, made] = &self.with_keys;
         [
             ("a call, once so many have been made", &self.calls, 1.0),
