@@ -12,7 +12,11 @@ use tower_service::Service;
 
 use crate::{
     error::{BoxError, Error},
-    manager::admit::{AdmissionFuture, InFlightRequest, Incoming, Outgoing},
+    manager::{
+        admit::AdmissionFuture,
+        in_flight::InFlightRequest,
+        message::{Incoming, Outgoing},
+    },
 };
 
 pin_project! {

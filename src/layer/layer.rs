@@ -9,9 +9,7 @@ use crate::{
     api::SessionDefaults,
     error::Error,
     manager::{
-        SessionManager,
-        admit::{Admission, Outgoing},
-        memo::Memory,
+        SessionManager, admit::Admission, memo::Memory, message::Outgoing,
         partition::HashedDefaults,
     },
     scope::{Scope, Unaddressed},

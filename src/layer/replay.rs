@@ -42,8 +42,7 @@ use crate::{
     error::{BoxError, Error},
     headers::SESSION_ID,
     manager::{
-        NoSession,
-        admit::{Incoming, Outgoing},
+        message::{Incoming, Outgoing},
         suspicion,
     },
     scope::Scope,
@@ -70,25 +69,33 @@ impl ReplayLayer {
     pub(crate) fn layer(&self) -> &SessionLayer {
         &self.0
     }
+}
 
-    /// Whether a request gets a session of ours.
-    pub(crate) fn is_replayable<R: Outgoing>(&self, request: &R) -> bool {
-        let extensions = request.extensions();
-        let opted_out = extensions.is_some_and(|all| all.get::<NoSession>().is_some());
-        !opted_out
+impl SessionLayer {
+    /// A request to send once more if need be: one that gets a session of ours, and that can be sent twice.
+    pub(crate) fn spare<R: Outgoing, T>(
+        &self,
+        request: &R,
+        duplicate: impl FnOnce(&R) -> Option<T>,
+    ) -> Option<T> {
+        let gets_a_session = !request.opted_out()
             && !request.headers().contains_key(SESSION_ID)
-            && self.0.scope(request) == Scope::Sipher
+            && self.scope(request) == Scope::Sipher;
+        gets_a_session.then(|| duplicate(request)).flatten()
     }
 
-    /// Whether what came of the first sending is a sign, and so the request is sent again.
-    pub(crate) fn is_sign(&self, outcome: Result<StatusCode, &(dyn StdError + 'static)>) -> bool {
+    /// Whether what came of the first sending is a sign, and so the request is sent again, which is counted.
+    pub(crate) fn replays_after(
+        &self,
+        outcome: Result<StatusCode, &(dyn StdError + 'static)>,
+    ) -> bool {
         let is_sign = match outcome {
             Ok(status) => suspicion::in_status(status),
             // What could not be given a session was not sent.
             Err(error) => Error::find(error).is_none() && suspicion::in_error(error),
         };
         if is_sign {
-            self.0.manager().core().observer.replayed();
+            self.manager().core().observer.replayed();
         }
         is_sign
     }
@@ -131,16 +138,8 @@ impl<S> Replay<S> {
         R: Outgoing + Replayable,
         S: Service<R> + Clone,
     {
-        let layer = ReplayLayer(self.inner.layer().clone());
-        let again = layer.is_replayable(&request);
-        let again = again
-            .then(|| request.duplicate())
-            .flatten()
-            .map(|request| Again {
-                service: self.inner.clone(),
-                layer,
-                request,
-            });
+        let spare = self.inner.layer().spare(&request, R::duplicate);
+        let again = spare.map(|request| (self.inner.clone(), request));
         ReplayFuture {
             current: Some(self.inner.respond(request)),
             again,
@@ -188,14 +187,8 @@ pin_project! {
         // None between the two sendings: the first may hold a permit that the second needs.
         #[pin]
         current: Option<ResponseFuture<S, R>>,
-        again: Option<Again<S, R>>,
+        again: Option<(SessionService<S>, R)>,
     }
-}
-
-struct Again<S, R> {
-    service: SessionService<S>,
-    layer: ReplayLayer,
-    request: R,
 }
 
 impl<S, R> Future for ReplayFuture<S, R>
@@ -211,14 +204,9 @@ where
         let mut this = self.project();
         loop {
             let Some(current) = this.current.as_mut().as_pin_mut() else {
-                let again = this.again.as_mut().expect("not polled after it was ready");
-                ready!(again.service.get_mut().poll_ready(cx)).map_err(Into::into)?;
-                let again = this.again.take().expect("it was there just now");
-                let Again {
-                    mut service,
-                    request,
-                    ..
-                } = again;
+                let (service, _) = this.again.as_mut().expect("not polled after it was ready");
+                ready!(service.get_mut().poll_ready(cx)).map_err(Into::into)?;
+                let (mut service, request) = this.again.take().expect("it was there just now");
                 this.current.set(Some(service.respond(request)));
                 continue;
             };
@@ -227,8 +215,8 @@ where
                 Ok(response) => Ok(response.status()),
                 Err(error) => Err(&**error as &(dyn StdError + 'static)),
             };
-            let is_sign = |again: &Again<S, R>| again.layer.is_sign(outcome);
-            if !this.again.as_ref().is_some_and(is_sign) {
+            let again = this.again.as_ref();
+            if !again.is_some_and(|(service, _)| service.layer().replays_after(outcome)) {
                 return Poll::Ready(response);
             }
             this.current.set(None);

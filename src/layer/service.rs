@@ -11,10 +11,7 @@ use tower_service::Service;
 use super::{SessionLayer, future::ResponseFuture};
 use crate::{
     error::BoxError,
-    manager::{
-        SessionManager,
-        admit::{Admission, Outgoing},
-    },
+    manager::{SessionManager, admit::Admission, message::Outgoing},
 };
 
 /// Puts sessions on requests, and hands them to the inner service. See the [module](super) for an example.

@@ -12,13 +12,16 @@ use tokio::{
 
 use super::{
     Lease, SessionManager,
-    admit::{Bare, InFlightRequest, OnNoSession},
+    admit::OnNoSession,
     budget::Purpose,
+    check::purpose_with,
     core::{Core, Stage},
     create::Create,
     event::{Event, RetireReason},
+    flight::{Flight, Outcome},
+    in_flight::{Bare, InFlightRequest},
     janitor,
-    ledger::{Flight, Ledger, Outcome},
+    ledger::Ledger,
     life::Phase,
     partition::{Partition, PartitionId},
     promise::promise,
@@ -147,9 +150,8 @@ impl Core {
         }
         self.give_up_overdue(&mut ledger, partition.id, now);
         let timeout = self.settings.create_timeout;
-        if let Some(overdue_in) = ledger.overdue_in(partition.id, timeout, now)
-            && let Some(flight) = ledger.flight(partition.id)
-        {
+        if let Some(flight) = ledger.flight(partition.id) {
+            let overdue_in = flight.overdue_in(timeout, now);
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
         // What there is may do: it is asked about first, also where no successor can be had.
@@ -213,11 +215,7 @@ impl Core {
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
-        let purpose = match suspect {
-            Some(_) => Purpose::Check,
-            None => Purpose::Create,
-        };
-        match ledger.check(partition, purpose, self.patience(), now) {
+        match ledger.check(partition, purpose_with(suspect), self.patience(), now) {
             Ok(()) => {
                 let (_, create) = self.begin(&mut ledger, partition, suspect.cloned(), now);
                 drop(ledger);
@@ -246,8 +244,9 @@ impl Core {
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.
     fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) {
-        let overdue =
-            ledger.overdue_in(id, self.settings.create_timeout, now) == Some(Duration::ZERO);
+        let timeout = self.settings.create_timeout;
+        let is_overdue = |flight: &Flight| flight.overdue_in(timeout, now).is_zero();
+        let overdue = ledger.flight(id).is_some_and(is_overdue);
         if overdue && ledger.give_up(id) {
             self.emit(Event::PossibleOrphan { error: None });
         }

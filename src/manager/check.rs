@@ -3,6 +3,7 @@
 use std::{ptr, sync::Arc, time::Duration};
 
 use super::{
+    budget::Purpose,
     create::Create,
     echo,
     event::{Event, RetireReason},
@@ -74,6 +75,14 @@ pub(super) fn lost(session: &LiveSession, unknown_for: Duration) -> Event {
         session: session.reference(),
         unknown_for,
         requests: session.uses(),
+    }
+}
+
+/// What the next call of a create is for, with or without a session that may do.
+pub(super) fn purpose_with(suspect: Option<&Arc<LiveSession>>) -> Purpose {
+    match suspect {
+        Some(_) => Purpose::Check,
+        None => Purpose::Create,
     }
 }
 

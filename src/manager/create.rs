@@ -3,20 +3,20 @@
 //! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
 
 use std::{
+    mem,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::time::sleep;
-
 use super::{
     budget::Purpose,
-    check::no_use_for,
+    check::{no_use_for, purpose_with},
     core::{Core, Stage},
     echo,
     event::{Event, RetireReason},
+    flight::{Flight, Outcome, Status},
     janitor,
-    ledger::{Clearance, Flight, Ledger, Outcome, Status},
+    ledger::Ledger,
     life::Life,
     log,
     observe::Call,
@@ -38,18 +38,18 @@ pub(crate) struct Create {
     pub(super) partition: Arc<Partition>,
     /// The session that may do, if the server still knows it.
     pub(super) suspect: Option<Arc<LiveSession>>,
-    generation: u64,
+    pub(super) generation: u64,
     status: Arc<Status>,
     /// Until it has landed.
     done: Option<Promise<Outcome>>,
-    progress: Progress,
+    pub(super) progress: Progress,
     begun: Reading,
     /// From a create to a check or the other way round, which happens once at most.
     turned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+pub(super) enum Progress {
     /// Waiting until the first call may be made.
     Queued,
     /// Between two calls.
@@ -129,16 +129,13 @@ impl Create {
             // A successor cannot be had for now, and what there is has become suspect by that: it may be alive all the same.
             if let Some(current) = self.current_after(&error) {
                 let error = self.hold_back(error);
-                let failed = renewal_failed(&current, error.clone(), self.core.now());
-                self.core.emit(failed);
-                self.turned = true;
-                self.suspect = Some(current);
-                if self.pause(policy::FLOOR, begun).await? {
-                    tries = 0;
-                    continue;
+                if !self.turn_to(Some(current.clone()), begun).await? {
+                    return Some(Err(error));
                 }
-                self.suspect = None;
-                return Some(Err(error));
+                let failed = renewal_failed(&current, error, self.core.now());
+                self.core.emit(failed);
+                tries = 0;
+                continue;
             }
             // The pace concerns everybody at once, other failures only those who wait for this create.
             let paced = error.kind() == ErrorKind::RateLimited;
@@ -153,94 +150,32 @@ impl Create {
             }
             let error = if paced { error } else { self.hold_back(error) };
             // Where the question is not answered, a successor may be had all the same.
-            let may_turn = self.suspect.is_some() && !self.turned && policy::is_local(&error);
-            if !may_turn {
+            let unanswered = self.suspect.as_ref().map(|suspect| suspect.reference());
+            let Some(session) = unanswered.filter(|_| !self.turned && policy::is_local(&error))
+            else {
+                return Some(Err(error));
+            };
+            if !self.turn_to(None, begun).await? {
                 return Some(Err(error));
             }
-            self.turned = true;
-            let suspect = self.suspect.take();
-            if !self.pause(policy::FLOOR, begun).await? {
-                self.suspect = suspect;
-                return Some(Err(error));
-            }
-            if let Some(session) = suspect.map(|suspect| suspect.reference()) {
-                self.core.emit(Event::CheckFailed { session, error });
-            }
+            self.core.emit(Event::CheckFailed { session, error });
             tries = 0;
         }
     }
 
-    /// Waits until the first call may be made, as long as callers would.
-    async fn queue(&mut self) -> Option<Result<(), Error>> {
-        let patience = self.core.patience();
-        let since = self.core.now();
-        loop {
-            let now = self.core.now();
-            let wait = match self.clear(now)? {
-                Clearance::Granted => return Some(Ok(())),
-                Clearance::Soon => policy::FLOOR,
-                Clearance::Wait(wait, error) => {
-                    // What concerns only these callers is theirs at once.
-                    if !policy::concerns_all(&error)
-                        || now.since(since).saturating_add(wait) > patience
-                    {
-                        return Some(Err(error));
-                    }
-                    wait
-                }
-            };
-            if !self.nap(wait).await {
-                return Some(Err(Error::shutdown()));
-            }
-        }
+    pub(super) fn purpose(&self) -> Purpose {
+        purpose_with(self.suspect.as_ref())
     }
 
-    /// Waits for the next call; `false` if there is no time for one.
-    async fn pause(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
-        let mut wait = pause;
-        loop {
-            let waited = self.core.now().since(begun);
-            let timeout = self.core.settings.create_timeout;
-            if waited.saturating_add(wait) >= timeout || !self.nap(wait).await {
-                return Some(false);
-            }
-            match self.clear(self.core.now())? {
-                Clearance::Granted => return Some(true),
-                Clearance::Soon => wait = policy::FLOOR,
-                Clearance::Wait(more, _) => wait = more,
-            }
+    /// Goes on with a check of `suspect`, or with a create; `false` if there is no time for that.
+    async fn turn_to(&mut self, suspect: Option<Arc<LiveSession>>, begun: Reading) -> Option<bool> {
+        self.turned = true;
+        let before = mem::replace(&mut self.suspect, suspect);
+        let goes_on = self.pause(policy::FLOOR, begun).await?;
+        if !goes_on {
+            self.suspect = before;
         }
-    }
-
-    /// Sleeps; `false` if the manager shuts down meanwhile.
-    async fn nap(&self, duration: Duration) -> bool {
-        tokio::select! {
-            biased;
-            _ = self.core.closed() => false,
-            () = sleep(duration) => true,
-        }
-    }
-
-    /// Asks for the next call. `None` if another create has taken the place of this one.
-    fn clear(&mut self, now: Reading) -> Option<Clearance> {
-        let mut ledger = self.core.ledger();
-        if !ledger.is_flying(self.partition.id, self.generation) {
-            return None;
-        }
-        let clearance = ledger.clear(&self.partition, self.purpose(), Some(self.generation), now);
-        if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
-            ledger.leave_queue(self.partition.id, self.generation, now);
-            self.progress = Progress::Pausing;
-        }
-        Some(clearance)
-    }
-
-    /// What its next call is for.
-    fn purpose(&self) -> Purpose {
-        match self.suspect {
-            Some(_) => Purpose::Check,
-            None => Purpose::Create,
-        }
+        Some(goes_on)
     }
 
     fn calling(&mut self, calling: bool) {
@@ -339,12 +274,11 @@ impl Create {
             self.calling(false);
             let current = self.end(&mut ledger);
             match &outcome {
-                Ok(session) if self.suspect.is_some() => {
-                    ledger.checked(&self.partition);
-                    self.succeed(session, current)
-                }
                 Ok(session) => {
-                    ledger.succeeded(&self.partition, *session.alive_at());
+                    match self.suspect {
+                        Some(_) => ledger.checked(&self.partition),
+                        None => ledger.succeeded(&self.partition, *session.alive_at()),
+                    }
                     self.succeed(session, current)
                 }
                 Err(error) => self.fail(error, current),

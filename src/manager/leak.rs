@@ -7,9 +7,8 @@
 use std::error::Error as StdError;
 
 use super::{
-    SessionManager,
-    admit::InFlightRequest,
     event::{Event, RetireReason},
+    in_flight::InFlightRequest,
 };
 use crate::{
     api::scrub,
@@ -23,13 +22,6 @@ impl InFlightRequest {
         let Some(origin) = target.origin else { return };
         if !self.manager().core().settings.base.contains(target) {
             self.leaked_to(origin);
-        }
-    }
-
-    pub(super) fn manager(&self) -> &SessionManager {
-        match self {
-            Self::Leased(lease) => lease.manager(),
-            Self::Bare { manager, .. } => manager,
         }
     }
 

@@ -3,59 +3,20 @@
 //! Nothing in here is ever evicted to make room: who floods the manager with unknown keys pushes out no back-off. It
 //! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     budget::{Bucket, CallBudget, Purpose},
+    flight::{Flight, Outcome, Status},
     hold::{Hold, hold},
     partition::{KeyId, Partition, PartitionId},
     policy::{self, FLOOR, Reach},
     promise::Promised,
-    session::LiveSession,
 };
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
 };
-
-/// How a create ended, for everybody who waited for it.
-pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
-
-/// How much later than its own deadline a create counts as lost.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// A create under way.
-#[derive(Clone, Debug)]
-pub(crate) struct Flight {
-    pub(crate) generation: u64,
-    /// When its first call went out, or when it began to wait for that.
-    begun: Reading,
-    pub(crate) outcome: Promised<Outcome>,
-    pub(crate) status: Arc<Status>,
-}
-
-/// What is known of a create from outside of its task.
-#[derive(Debug, Default)]
-pub(crate) struct Status {
-    /// Whether a call is on its way, and what becomes of it is not known.
-    pub(crate) calling: AtomicBool,
-    /// Whether it was counted as a possible orphan, because it did not end in time.
-    pub(crate) given_up: AtomicBool,
-}
-
-impl Status {
-    /// Gives the create up; returns whether that leaves a possible orphan.
-    fn give_up(&self) -> bool {
-        self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
-    }
-}
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -64,6 +25,22 @@ struct Entry {
     /// The same for the question whether a session is alive, which may be answered where creates fail.
     check_hold: Option<Hold>,
     last_call: Option<Reading>,
+}
+
+impl Entry {
+    fn hold(&self, purpose: Purpose) -> Option<&Hold> {
+        match purpose {
+            Purpose::Check => self.check_hold.as_ref(),
+            Purpose::Create | Purpose::Delete | Purpose::LastDelete => self.hold.as_ref(),
+        }
+    }
+
+    fn hold_mut(&mut self, purpose: Purpose) -> &mut Option<Hold> {
+        match purpose {
+            Purpose::Check => &mut self.check_hold,
+            Purpose::Create | Purpose::Delete | Purpose::LastDelete => &mut self.hold,
+        }
+    }
 }
 
 /// Whether a call may be made now.
@@ -114,21 +91,6 @@ impl Ledger {
             .is_some_and(|flight| flight.generation == generation)
     }
 
-    /// How long until the create under way counts as lost. A moment later than its own deadline, at which one whose
-    /// runtime is well ends by itself.
-    pub(crate) fn overdue_in(
-        &self,
-        id: PartitionId,
-        timeout: Duration,
-        now: Reading,
-    ) -> Option<Duration> {
-        Some(
-            timeout
-                .saturating_add(GRACE)
-                .saturating_sub(now.since(self.flight(id)?.begun)),
-        )
-    }
-
     /// Decides whether a create, or a check, would have a chance to be called within `patience`, without counting it.
     ///
     /// # Errors
@@ -142,10 +104,7 @@ impl Ledger {
         now: Reading,
     ) -> Result<(), Error> {
         let entry = self.partitions.get(&partition.id);
-        let own = entry.and_then(|entry| match purpose {
-            Purpose::Check => entry.check_hold.as_ref(),
-            _ => entry.hold.as_ref(),
-        });
+        let own = entry.and_then(|entry| entry.hold(purpose));
         let holds = [own, self.key_hold(partition)];
         // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
         if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
@@ -315,11 +274,7 @@ impl Ledger {
         match reach {
             Reach::Partition => {
                 let entry = self.partitions.entry(partition.id).or_default();
-                let place = match purpose {
-                    Purpose::Check => &mut entry.check_hold,
-                    _ => &mut entry.hold,
-                };
-                hold(place, error, now)
+                hold(entry.hold_mut(purpose), error, now)
             }
             Reach::Key => hold(self.keys.entry(partition.key_id).or_default(), error, now),
             Reach::Origin => hold(&mut self.origin, error, now),

@@ -100,15 +100,15 @@ impl Memory {
         Some(Lease::by(memo.token.clone()))
     }
 
-    /// Notes a decision, if it is made for the second time in a row: it may be repeated for so long after `since`.
-    /// `identity` is what it was made by.
+    /// Notes a decision, if it is made for the second time in a row. `identity` is what it was made by, and `key` is put
+    /// in with the session.
     #[cold]
     pub(crate) fn remember(
         &self,
         lease: &Lease,
         credentials: Credentials<&HeaderValue>,
-        (identity, key): (&Arc<Identity>, Option<&HeaderValue>),
-        (since, good_for): (Reading, Duration),
+        identity: &Arc<Identity>,
+        key: Option<&HeaderValue>,
     ) {
         let (session, core) = (lease.live(), lease.manager().core());
         let places = self.0.get_or_init(|| core.memos.open());
@@ -117,7 +117,7 @@ impl Memory {
             && Arc::ptr_eq(memo.token.session(), session)
             && memo.credentials.as_ref() == credentials
         {
-            (memo.since, memo.good_for) = (since, good_for);
+            (memo.since, memo.good_for) = core.may_repeat(session);
             memo.settle();
             return;
         }
@@ -130,6 +130,7 @@ impl Memory {
         if !Arc::ptr_eq(identity, &lease.manager().identity()) {
             return;
         }
+        let (since, good_for) = core.may_repeat(session);
         session.in_flight.remembered(true);
         state.memo = Some(Memo {
             credentials: credentials.map(own),
@@ -227,8 +228,7 @@ impl Memos {
     }
 
     fn clear(&self, is_meant: impl Fn(&Token) -> bool) {
-        let places: Vec<_> = self.all().iter().filter_map(Weak::upgrade).collect();
-        for places in places {
+        for places in self.all().iter().filter_map(Weak::upgrade) {
             places.clear(&is_meant);
         }
     }

@@ -12,11 +12,12 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `admit`, `memo` | what one request needs before it may be sent; the short way of one like the one before |
+//! | `message`, `in_flight` | requests and responses of any client's; a request on its way, and what comes of it |
 //! | `acquire`, `core` | from a partition to a lease on its session; what all handles share |
 //! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
-//! | `create`, `echo`, `policy` | one create; is it what was asked for; what follows if not |
+//! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
-//! | `ledger`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
+//! | `ledger`, `flight`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `leak` | what a redirect took elsewhere |
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `proof` | what an answer says about its session |
@@ -34,8 +35,10 @@ mod core;
 mod create;
 mod echo;
 mod event;
+mod flight;
 mod hold;
 mod identity;
+pub(crate) mod in_flight;
 mod janitor;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod label;
@@ -45,8 +48,10 @@ mod ledger;
 mod life;
 mod log;
 pub(crate) mod memo;
+pub(crate) mod message;
 mod meter;
 mod observe;
+mod pace;
 pub(crate) mod partition;
 mod policy;
 mod promise;

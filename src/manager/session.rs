@@ -97,7 +97,11 @@ impl LiveSession {
     /// `uses` are those from before it was asked.
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
-        *self.alive_at() = now;
+        let mut alive_at = self.alive_at();
+        if alive_at.monotonic <= now.monotonic {
+            *alive_at = now;
+        }
+        drop(alive_at);
         self.was_idle.store(false, Ordering::Relaxed);
         // Two who asked at once may both have counted them.
         let less = |before: u64| Some(before.saturating_sub(uses));

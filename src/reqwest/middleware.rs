@@ -8,7 +8,7 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 use crate::{
     SessionLayer,
     layer::{ReplayLayer, Replayable},
-    manager::admit::{Admission, Outgoing},
+    manager::{admit::Admission, message::Outgoing},
     scope::{Place, Target},
 };
 
@@ -51,24 +51,24 @@ impl Middleware for ReplayLayer {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let is_replayable = self.is_replayable(&WithExtensions {
+        let layer = self.layer();
+        let seen = WithExtensions {
             request: &mut request,
             extensions,
-        });
-        let Some(again) = is_replayable.then(|| request.duplicate()).flatten() else {
-            return self.layer().handle(request, extensions, next).await;
         };
-        let first = self.layer().handle(request, extensions, next.clone());
-        let first = first.await;
-        let is_sign = match &first {
-            Ok(response) => self.is_sign(Ok(response.status())),
-            Err(Error::Reqwest(error)) => self.is_sign(Err(error)),
-            Err(Error::Middleware(error)) => self.is_sign(Err(&**error)),
+        let Some(again) = layer.spare(&seen, |seen| seen.request.duplicate()) else {
+            return layer.handle(request, extensions, next).await;
         };
-        if is_sign {
+        let first = layer.handle(request, extensions, next.clone()).await;
+        let is_replayed = match &first {
+            Ok(response) => layer.replays_after(Ok(response.status())),
+            Err(Error::Reqwest(error)) => layer.replays_after(Err(error)),
+            Err(Error::Middleware(error)) => layer.replays_after(Err(&**error)),
+        };
+        if is_replayed {
             // It may hold a place that the second one needs.
             drop(first);
-            self.layer().handle(again, extensions, next).await
+            layer.handle(again, extensions, next).await
         } else {
             first
         }

@@ -10,7 +10,7 @@ use super::target;
 use crate::{
     error::BoxError,
     layer::{Replay, ReplayFuture, Replayable, ResponseFuture, SessionService},
-    manager::admit::{Incoming, Outgoing},
+    manager::message::{Incoming, Outgoing},
     scope::{Place, Target},
 };
 

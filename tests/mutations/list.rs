@@ -96,8 +96,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I2",
         seed: 2,
         file: "src/manager/acquire.rs",
-        old: "            && let Some(flight) = ledger.flight(partition.id)\n        {",
-        new: "            && let Some(flight) = ledger.flight(partition.id)\n            && flight.generation == 0\n        {",
+        old: "        if let Some(flight) = ledger.flight(partition.id) {\n",
+        new: "        if let Some(flight) = ledger.flight(partition.id).filter(|flight| flight.generation == 0) {\n",
     },
     Mutation {
         name: "a_create_that_began_before_an_invalidation_is_used_after_it",

@@ -1,0 +1,53 @@
+//! A create under way, as others see it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{promise::Promised, session::LiveSession};
+use crate::{clock::Reading, error::Error};
+
+/// How a create ended, for everybody who waited for it.
+pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
+
+/// How much later than its own deadline a create counts as lost.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A create under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub(crate) generation: u64,
+    /// When its first call went out, or when it began to wait for that.
+    pub(super) begun: Reading,
+    pub(crate) outcome: Promised<Outcome>,
+    pub(crate) status: Arc<Status>,
+}
+
+/// What is known of a create from outside of its task.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    /// Whether a call is on its way, and what becomes of it is not known.
+    pub(crate) calling: AtomicBool,
+    /// Whether it was counted as a possible orphan, because it did not end in time.
+    pub(crate) given_up: AtomicBool,
+}
+
+impl Flight {
+    /// How long until it counts as lost. A moment later than its own deadline, at which one whose runtime is well ends by
+    /// itself.
+    pub(super) fn overdue_in(&self, timeout: Duration, now: Reading) -> Duration {
+        let patience = timeout.saturating_add(GRACE);
+        patience.saturating_sub(now.since(self.begun))
+    }
+}
+
+impl Status {
+    /// Gives the create up; returns whether that leaves a possible orphan.
+    pub(super) fn give_up(&self) -> bool {
+        self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
+    }
+}

@@ -1,0 +1,107 @@
+//! Requests and responses of any client's, as far as this crate looks at them.
+
+use http::{Extensions, HeaderMap, Method, StatusCode};
+
+use super::admit::NoSession;
+use crate::{
+    api::SessionDefaults,
+    followed,
+    scope::{Place, Target},
+};
+
+/// A request of any client's, as far as this crate looks at it.
+pub(crate) trait Outgoing {
+    /// Where it goes, if it says so.
+    fn target(&self) -> Option<Target<'_>>;
+    /// The same, not yet taken apart.
+    fn place(&self) -> Option<Place<'_>>;
+    fn headers(&self) -> &HeaderMap;
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+    /// What its sender says about it, where the client has room for that.
+    fn extensions(&self) -> Option<&Extensions>;
+
+    /// Whether it is to go without a session.
+    fn opted_out(&self) -> bool {
+        let extensions = self.extensions();
+        extensions.is_some_and(|all| all.get::<NoSession>().is_some())
+    }
+
+    /// The defaults that its session is to have.
+    fn own_defaults(&self) -> Option<&SessionDefaults> {
+        self.extensions()?.get()
+    }
+}
+
+/// A response of any client's, as far as this crate looks at it.
+pub(crate) trait Incoming {
+    fn status(&self) -> StatusCode;
+    /// Where it came from, if it says so: elsewhere than the request was sent to if the client followed redirects.
+    fn answered_from(&self) -> Option<Target<'_>>;
+    fn extensions_mut(&mut self) -> &mut Extensions;
+}
+
+impl<B> Incoming for http::Response<B> {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn answered_from(&self) -> Option<Target<'_>> {
+        Target::of_uri(followed::last_uri(self.extensions())?)
+    }
+
+    fn extensions_mut(&mut self) -> &mut Extensions {
+        self.extensions_mut()
+    }
+}
+
+/// Headers on their own, of a request that is certain to be Sipher's.
+impl Outgoing for HeaderMap {
+    fn target(&self) -> Option<Target<'_>> {
+        None
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        None
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
+}
+
+impl<B> Outgoing for http::Request<B> {
+    fn target(&self) -> Option<Target<'_>> {
+        // Its headers are for a proxy, whatever its URI looks like.
+        if self.method() == Method::CONNECT {
+            return None;
+        }
+        Target::of_uri(self.uri())
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        if self.method() == Method::CONNECT {
+            return None;
+        }
+        Place::of_uri(self.uri())
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(self.extensions())
+    }
+}
