@@ -114,6 +114,11 @@ impl SessionLayer {
         ReplayLayer::new(self)
     }
 
+    #[cfg(all(test, feature = "testing"))]
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     pub(crate) fn proves(&self) -> bool {
         self.proves
     }

@@ -260,3 +260,79 @@ fn own(value: &HeaderValue) -> HeaderValue {
     // The first clone of a value allocates its counter: here, and not on a request.
     copy.clone()
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+    use crate::{
+        SessionDefaults, SessionLayer, SessionManager,
+        api::{Chain, Transport},
+        testing::{FakeSipher, TestClock, Tier},
+    };
+
+    fn manager() -> SessionManager {
+        let sipher = FakeSipher::new();
+        SessionManager::builder()
+            .api_key(sipher.api_key(Tier::Pro))
+            .transport(Transport::new(sipher))
+            .clock(TestClock::new())
+            .build()
+            .unwrap()
+    }
+
+    async fn lease(manager: &SessionManager, identity: &Identity) -> Lease {
+        let partition = identity.partition().unwrap().unwrap();
+        manager.clone().lease(partition).await.unwrap()
+    }
+
+    /// Whether a decision that was made by this identity is repeated.
+    fn repeats(memory: &Memory, lease: &Lease, identity: &Arc<Identity>) -> bool {
+        for _ in 0..2 {
+            memory.remember(lease, Credentials::None, identity, None);
+        }
+        let now = || lease.manager().core().recent();
+        memory.recall(&mut HeaderMap::new(), now).is_some()
+    }
+
+    /// Others may use a session of the older defaults after a change; who says nothing may not be given it.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_decided_before_a_change_is_not_remembered_after_it() {
+        let (manager, memory) = (manager(), Memory::new());
+        let older = manager.identity();
+        assert!(repeats(&memory, &lease(&manager, &older).await, &older));
+        let sui = SessionDefaults::new().chain(Chain::Sui);
+        manager.replace_defaults(sui).await.unwrap();
+        assert!(!repeats(&memory, &lease(&manager, &older).await, &older));
+        let newer = manager.identity();
+        assert!(repeats(&memory, &lease(&manager, &newer).await, &newer));
+    }
+
+    /// The last handle goes with the layer; nothing that it needs is locked by what the layer remembers.
+    #[tokio::test(start_paused = true)]
+    async fn the_last_handle_is_not_dropped_under_the_locks_of_a_memory() {
+        let manager = manager();
+        let (layer, identity) = (SessionLayer::new(manager.clone()), manager.identity());
+        let lease = lease(&manager, &identity).await;
+        assert!(repeats(layer.memory(), &lease, &identity));
+        let (core, handles) = (manager.core().clone(), Arc::downgrade(&manager.0));
+        drop((lease, manager));
+        let ledger = core.ledger();
+        let dropped = thread::spawn(move || drop(layer));
+        // It has come so far that it waits for the ledger.
+        while handles.strong_count() > 0 {
+            thread::yield_now();
+        }
+        let (forgotten, is_forgotten) = mpsc::channel();
+        let memos = core.memos.clone();
+        thread::spawn(move || {
+            memos.forget_all();
+            forgotten.send(())
+        });
+        let waited = is_forgotten.recv_timeout(Duration::from_secs(10));
+        drop(ledger);
+        dropped.join().unwrap();
+        assert!(waited.is_ok(), "whoever holds the ledger may forget");
+    }
+}
