@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside of tests
 
-use reqwest::{Body, Client, Request};
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{Body, Client, Request, Response};
+use reqwest_middleware::{Middleware, Next};
 use sipher_session::{
     Proof, SessionLayer, SessionManager,
     api::Transport,
     testing::{FakeSipher, Fault, Operation, Served, Target, Tier, What},
 };
+use tokio::{sync::Semaphore, time::timeout};
 use tower::{Layer, ServiceExt};
 
 async fn setup() -> (FakeSipher, Served, SessionManager) {
@@ -46,6 +50,37 @@ async fn through_middleware() {
         answer.extensions().get(),
         Some(Proof::Session { doubt: None, .. })
     ));
+}
+
+/// Lets one request through at a time, until its response is dropped.
+struct OneByOne(Arc<Semaphore>);
+
+#[async_trait::async_trait]
+impl Middleware for OneByOne {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut http::Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let permit = self.0.clone().acquire_owned().await.unwrap();
+        let mut response = next.run(request, extensions).await?;
+        response.extensions_mut().insert(Arc::new(permit));
+        Ok(response)
+    }
+}
+
+#[tokio::test]
+async fn the_second_sending_does_not_wait_for_what_the_first_answer_holds() {
+    let (sipher, server, manager) = setup().await;
+    let client = reqwest_middleware::ClientBuilder::new(Client::new())
+        .with(SessionLayer::new(manager).replay_once())
+        .with(OneByOne(Arc::new(Semaphore::new(1))))
+        .build();
+    let answer = client.execute(request(&server, "{}"));
+    let answer = timeout(Duration::from_secs(10), answer).await;
+    assert_eq!(answer.unwrap().unwrap().status(), 200);
+    assert_eq!(sipher.count(Operation::Other), 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,173 @@
+//! What `metrics` is told.
+
+use std::time::Duration;
+
+use sipher_session::testing::{Fault, Target, Tier, What};
+use tower::ServiceExt;
+
+use crate::{
+    DOCS, assert_metrics,
+    capture::Capture,
+    recorder,
+    support::{SECOND, Setup, generate, pass},
+};
+
+#[tokio::test(start_paused = true)]
+async fn the_documented_metrics_have_the_right_values() {
+    let (capture, _guard) = Capture::start();
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(2).build().unwrap();
+    assert_metrics(
+        &recorder,
+        &[
+            (r#"creates_total{outcome="failed"}"#, 0),
+            (r#"session_calls_total{operation="get"}"#, 0),
+            ("possible_orphans_total", 0),
+            ("live_sessions", 0),
+        ],
+    );
+    setup
+        .sipher
+        .fault(Fault::new(What::LoseAnswer).on(Target::Create).times(1));
+    let keys: Vec<_> = (0..3).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
+    for key in &keys {
+        let mut request = generate();
+        request
+            .headers_mut()
+            .insert("x-api-key", key.parse().unwrap());
+        let service = setup.service(&manager);
+        service.oneshot(request).await.unwrap();
+    }
+    pass(5.0).await;
+    assert_metrics(
+        &recorder,
+        &[
+            (r#"creates_total{outcome="created"}"#, 3),
+            (r#"creates_total{outcome="failed"}"#, 0),
+            (r#"session_calls_total{operation="create"}"#, 4),
+            (r#"session_calls_total{operation="delete"}"#, 1),
+            (r#"retired_total{reason="evicted"}"#, 1),
+            (r#"deleted_total{outcome="deleted"}"#, 1),
+            ("possible_orphans_total", 1),
+            ("live_sessions", 2),
+            ("create_duration_seconds_count", 3),
+        ],
+    );
+    let all = capture.logged().into_iter();
+    let evicted: Vec<_> = all.filter(|l| l.get("reason") == "evicted").collect();
+    assert_eq!(evicted.len(), 1, "{evicted:#?}");
+    assert_eq!(evicted[0].get("generation"), "1");
+    setup.sipher.restart();
+    manager.shutdown(5 * SECOND).await;
+    assert_metrics(
+        &recorder,
+        &[
+            (r#"retired_total{reason="shutdown"}"#, 2),
+            (r#"deleted_total{outcome="already_gone"}"#, 2),
+            ("live_sessions", 0),
+        ],
+    );
+    let page = recorder.handle().render();
+    let described = page.lines().filter_map(|l| l.strip_prefix("# TYPE "));
+    let names: Vec<_> = described.filter_map(|l| l.split(' ').next()).collect();
+    assert_eq!(names.len(), 10, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("# HELP {name} ")), "{name}");
+        assert!(DOCS.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_answers_are_counted_each_and_logged_once_for_their_session() {
+    let (capture, _guard) = Capture::start();
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    manager.session().await.unwrap();
+    let held_up = Fault::new(What::Delay(70 * SECOND)).on(Target::Others);
+    setup.sipher.fault(held_up.times(2));
+    let (one, two) = tokio::join!(setup.call(&manager), setup.call(&manager));
+    assert!(one.is_ok() && two.is_ok());
+    assert_metrics(&recorder, &[("late_answers_total", 2)]);
+    let warnings = capture.warnings();
+    let messages: Vec<_> = warnings.iter().map(|l| l.message.as_str()).collect();
+    assert_eq!(messages, ["late answer"]);
+    assert_eq!(warnings[0].get("generation"), "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_create_duration_is_in_seconds_and_counts_waits_and_tries() {
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    setup.sipher.set_latency(2 * SECOND);
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    let page = recorder.handle().render();
+    let sum = page
+        .lines()
+        .find_map(|l| l.strip_prefix("sipher_session_create_duration_seconds_sum "));
+    let sum: f64 = sum.unwrap().parse().unwrap();
+    assert!((2.0..2.1).contains(&sum), "{sum}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gauge_forgets_sessions_that_end_by_themselves_or_with_their_manager() {
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let (one, two) = (setup.manager(), setup.manager());
+    for _ in 0..3 {
+        let session = one.session().await.unwrap();
+        assert_metrics(&recorder, &[("live_sessions", 1)]);
+        tokio::time::sleep(session.usable_for()).await;
+    }
+    // One whose place nobody takes is forgotten with the next of another key.
+    let mut request = generate();
+    let other = setup.sipher.api_key(Tier::Pro);
+    request
+        .headers_mut()
+        .insert("x-api-key", other.parse().unwrap());
+    setup.service(&one).oneshot(request).await.unwrap();
+    assert_metrics(&recorder, &[("live_sessions", 1)]);
+    tokio::time::sleep(Duration::from_secs(4_000)).await;
+    setup.sipher.fault(Fault::new(What::EchoWrong));
+    assert!(one.session().await.is_err(), "the answer is wrong");
+    two.session().await.unwrap();
+    pass(61.0).await;
+    one.session().await.unwrap();
+    assert_metrics(&recorder, &[("live_sessions", 2)]);
+    drop(one);
+    pass(2.0).await;
+    assert_metrics(&recorder, &[("live_sessions", 1)]);
+    drop(two);
+    pass(1.0).await;
+    assert_metrics(&recorder, &[("live_sessions", 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_lands_in_a_shutdown_does_not_stay_in_the_gauge() {
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    setup.sipher.set_latency(SECOND);
+    let manager = setup.manager();
+    let caller = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.session().await.map(drop) }
+    });
+    pass(0.5).await;
+    let report = manager.shutdown(30 * SECOND).await;
+    assert!(caller.await.unwrap().is_err());
+    assert_eq!(report.deleted, 1);
+    assert_metrics(
+        &recorder,
+        &[
+            (r#"creates_total{outcome="created"}"#, 1),
+            ("live_sessions", 0),
+        ],
+    );
+}
