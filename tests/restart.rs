@@ -41,7 +41,7 @@ impl World {
     }
 
     /// Whether there is a sign of trouble when the server is gone before a call.
-    async fn is_suspected_when_gone(self, call: impl AsyncFn() -> bool) -> bool {
+    async fn suspects_when_gone(self, call: impl AsyncFn() -> bool) -> bool {
         assert!(call().await, "the server is there");
         let mut events = self.manager.events();
         self.server.stop().await;
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// And when it dies with the call in its hands.
-    async fn is_suspected_when_cut_off(mut self, call: impl AsyncFn() -> bool) -> bool {
+    async fn suspects_when_cut_off(mut self, call: impl AsyncFn() -> bool) -> bool {
         assert!(call().await, "the server is there");
         let mut events = self.manager.events();
         self.sipher.fault(Fault::new(What::Hang).on(Target::Others));
@@ -105,24 +105,24 @@ fn reqwest_middleware(world: &World) -> impl AsyncFn() -> bool + use<> {
 async fn a_server_that_is_gone_is_a_sign_to_every_client() {
     let world = World::new().await;
     let call = hyper(&world);
-    assert!(world.is_suspected_when_gone(call).await, "hyper");
+    assert!(world.suspects_when_gone(call).await, "hyper");
     let world = World::new().await;
     let call = reqwest_service(&world);
-    assert!(world.is_suspected_when_gone(call).await, "reqwest");
+    assert!(world.suspects_when_gone(call).await, "reqwest");
     let world = World::new().await;
     let call = reqwest_middleware(&world);
-    assert!(world.is_suspected_when_gone(call).await, "middleware");
+    assert!(world.suspects_when_gone(call).await, "middleware");
 }
 
 #[tokio::test]
 async fn a_server_that_dies_with_a_call_in_its_hands_is_a_sign_to_every_client() {
     let world = World::new().await;
     let call = hyper(&world);
-    assert!(world.is_suspected_when_cut_off(call).await, "hyper");
+    assert!(world.suspects_when_cut_off(call).await, "hyper");
     let world = World::new().await;
     let call = reqwest_service(&world);
-    assert!(world.is_suspected_when_cut_off(call).await, "reqwest");
+    assert!(world.suspects_when_cut_off(call).await, "reqwest");
     let world = World::new().await;
     let call = reqwest_middleware(&world);
-    assert!(world.is_suspected_when_cut_off(call).await, "middleware");
+    assert!(world.suspects_when_cut_off(call).await, "middleware");
 }

@@ -261,7 +261,8 @@ fn own(value: &HeaderValue) -> HeaderValue {
     copy.clone()
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use std::{sync::mpsc, thread};
 

@@ -7,6 +7,7 @@ use sipher_session::{
     api::Bytes,
     testing::{FakeBody, FakeSipher, Fault, Target, What},
 };
+use tokio::task::JoinHandle;
 use tower::{Layer, ServiceExt};
 
 use crate::support::{Call, SECOND, Setup, generate, pass};
@@ -19,6 +20,16 @@ fn proving(setup: &Setup, manager: &SessionManager) -> SessionService<FakeSipher
 
 async fn send(setup: &Setup, manager: &SessionManager, request: Call) -> Response<FakeBody> {
     proving(setup, manager).oneshot(request).await.unwrap()
+}
+
+/// A request that the server has handled, and whose answer takes its time.
+async fn under_way(setup: &Setup, manager: &SessionManager) -> JoinHandle<Response<FakeBody>> {
+    let slow = Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Others);
+    setup.sipher.fault(slow);
+    let answer = proving(setup, manager).oneshot(generate());
+    let answer = tokio::spawn(async { answer.await.unwrap() });
+    pass(1.0).await;
+    answer
 }
 
 fn proof(response: &Response<FakeBody>) -> Option<Proof> {
@@ -158,16 +169,12 @@ async fn a_sign_of_trouble_while_it_was_under_way_puts_an_answer_in_doubt() {
     let setup = Setup::new();
     let manager = setup.manager();
     manager.session().await.unwrap();
-    setup
-        .sipher
-        .fault(Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Others));
-    let slow = tokio::spawn(proving(&setup, &manager).oneshot(generate()));
-    pass(1.0).await;
+    let slow = under_way(&setup, &manager).await;
     setup
         .sipher
         .fault(Fault::new(What::Status(503)).on(Target::Others));
     setup.call(&manager).await.unwrap();
-    let response = slow.await.unwrap().unwrap();
+    let response = slow.await.unwrap();
     assert_eq!(doubt(&response), Some(Doubt::Suspect));
     let response = send(&setup, &manager, generate()).await;
     assert_eq!(doubt(&response), None, "it has been asked about");
@@ -179,16 +186,12 @@ async fn an_answer_of_a_session_that_was_found_lost_meanwhile_says_so() {
     let manager = setup.manager();
     manager.session().await.unwrap();
     setup.sipher.restart();
-    setup
-        .sipher
-        .fault(Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Others));
-    let slow = tokio::spawn(proving(&setup, &manager).oneshot(generate()));
-    pass(1.0).await;
+    let slow = under_way(&setup, &manager).await;
     setup
         .sipher
         .fault(Fault::new(What::Refuse).on(Target::Others));
     drop(setup.call(&manager).await);
     setup.call(&manager).await.unwrap();
-    let response = slow.await.unwrap().unwrap();
+    let response = slow.await.unwrap();
     assert_eq!(doubt(&response), Some(Doubt::Lost));
 }

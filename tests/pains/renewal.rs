@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use sipher_session::{
-    ErrorKind, Event,
+    ErrorKind, Event, Session, SessionManager,
     testing::{Fault, Operation, SessionUse, Target, What},
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -88,6 +88,24 @@ async fn a_fleet_that_started_at_one_instant_renews_spread_over_minutes() {
     assert!(busiest.max() <= Some(8), "{ages:?}");
 }
 
+/// Whatever keeps a session from being renewed, all requests are served with it for as long as it was said to be usable.
+async fn serves_to_the_end(setup: &Setup, manager: &SessionManager, first: &Session, what: What) {
+    let name = format!("{what:?}");
+    tokio::time::sleep(first.renewal_in()).await;
+    let fails = Fault::new(what).on(Target::Create).always();
+    setup.sipher.fault(fails);
+    // As it was said beforehand, and not as it may be seen after a failure.
+    let over = Instant::now() + first.usable_for();
+    while Instant::now() < over {
+        let answer = setup.call(manager).await;
+        let left = over - Instant::now();
+        assert!(answer.is_ok(), "{name}: {answer:?} with {left:?} left");
+        let id = setup.last_id();
+        assert_eq!(id.as_deref(), Some(first.id().as_str()), "{name}");
+        pass(0.9).await;
+    }
+}
+
 /// Pain 6: a refresh that was tried early and failed took a credential out of use that had minutes to live.
 #[tokio::test(start_paused = true)]
 async fn whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end() {
@@ -97,23 +115,7 @@ async fn whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end() {
         let manager = setup.builder().ttl(600 * SECOND).build().unwrap();
         let first = manager.session().await.unwrap();
         let mut events = manager.events();
-        tokio::time::sleep(first.renewal_in()).await;
-        setup
-            .sipher
-            .fault(Fault::new(what).on(Target::Create).always());
-        // As it was said beforehand, and not as it may be seen after a failure.
-        let over = Instant::now() + first.usable_for();
-        while Instant::now() < over {
-            let answer = setup.call(&manager).await;
-            let left = over - Instant::now();
-            assert!(answer.is_ok(), "{name}: {answer:?} with {left:?} left");
-            assert_eq!(
-                setup.last_id().as_deref(),
-                Some(first.id().as_str()),
-                "{name}"
-            );
-            pass(0.9).await;
-        }
+        serves_to_the_end(&setup, &manager, &first, what).await;
         let told = told(&mut events);
         let failed = |event: &Event| matches!(event, Event::RenewalFailed { .. });
         assert!(told.iter().any(failed), "{name}: it is told of");
@@ -134,23 +136,10 @@ async fn whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_is_a_sign_of_trouble_costs_no_request_while_the_server_knows_the_session() {
     for what in signs_of_trouble() {
-        let name = format!("{what:?}");
         let setup = Setup::new();
         let manager = setup.builder().ttl(600 * SECOND).build().unwrap();
         let first = manager.session().await.unwrap();
-        tokio::time::sleep(first.renewal_in()).await;
-        setup
-            .sipher
-            .fault(Fault::new(what).on(Target::Create).always());
-        // As it was said beforehand, and not as it may be seen after a failure.
-        let over = Instant::now() + first.usable_for();
-        while Instant::now() < over {
-            let answer = setup.call(&manager).await;
-            let left = over - Instant::now();
-            assert!(answer.is_ok(), "{name}: {answer:?} with {left:?} left");
-            assert_eq!(setup.last_id().as_deref(), Some(first.id().as_str()));
-            pass(0.9).await;
-        }
+        serves_to_the_end(&setup, &manager, &first, what).await;
     }
 }
 

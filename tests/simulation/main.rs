@@ -14,6 +14,7 @@
 
 mod caller;
 mod checker;
+mod forecast;
 mod owner;
 mod script;
 mod trace;
