@@ -1,0 +1,276 @@
+//! A store within one process: for tests, and the plainest statement of what a store does.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Announcer, Changes, Claim, Found, Kept, Left, Member, Record, SessionStore, Slot, StoreFuture,
+};
+use crate::clock::{Clock, SystemClock};
+
+/// Keeps the sessions of several managers of one process.
+///
+/// Clones share everything. It forgets nothing but what has ended, and is not meant for many slots.
+///
+/// ```
+/// use sipher_session::{SessionManager, store::MemoryStore};
+///
+/// let store = MemoryStore::default();
+/// let sessions = SessionManager::builder().api_key("sk_pro_1234").store(store.clone()).build()?;
+/// # let _ = sessions;
+/// # Ok::<(), sipher_session::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MemoryStore(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    clock: Box<dyn Clock>,
+    places: Mutex<HashMap<Slot, Place>>,
+    announcer: Announcer,
+}
+
+/// All that is known of one slot. Times are the store's.
+#[derive(Debug, Default)]
+struct Place {
+    record: Option<Stored>,
+    claim: Option<Claimed>,
+    /// The highest generation that was granted or revoked.
+    highest: u64,
+    revoked: u64,
+    users: HashMap<u64, Users>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    record: Record,
+    until: Duration,
+}
+
+#[derive(Debug)]
+struct Claimed {
+    /// `None` while nobody may have it.
+    by: Option<(Member, u64)>,
+    until: Duration,
+}
+
+/// Who uses one generation.
+#[derive(Debug, Default)]
+struct Users {
+    until: HashMap<Member, Duration>,
+    /// From when on there is nobody who was forgotten.
+    complete_from: Duration,
+}
+
+impl MemoryStore {
+    /// Makes an empty one that goes by this clock's wall time.
+    pub fn new(clock: impl Clock) -> Self {
+        Self(Arc::new(Shared {
+            clock: Box::new(clock),
+            places: Mutex::default(),
+            announcer: Announcer::new(),
+        }))
+    }
+
+    /// Forgets everything, as a server that is flushed.
+    pub fn clear(&self) {
+        self.0.places().clear();
+    }
+
+    fn step<T: Send + 'static>(
+        &self,
+        slot: Slot,
+        step: impl FnOnce(&mut Place, Duration) -> T,
+    ) -> StoreFuture<'_, T> {
+        let now = self.0.clock.now().wall;
+        let mut places = self.0.places();
+        let place = places.entry(slot).or_default();
+        place.forget_what_ended(now);
+        let outcome = step(place, now);
+        Box::pin(async { Ok(outcome) })
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(SystemClock::new())
+    }
+}
+
+impl Shared {
+    fn places(&self) -> MutexGuard<'_, HashMap<Slot, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn forget_what_ended(&mut self, now: Duration) {
+        self.record.take_if(|stored| stored.until <= now);
+        self.claim.take_if(|claimed| claimed.until <= now);
+        for users in self.users.values_mut() {
+            users.until.retain(|_, until| *until > now);
+        }
+    }
+
+    fn found(&self, now: Duration) -> Found {
+        let record = self.record.as_ref().map(|stored| Record {
+            left: stored.until.saturating_sub(now),
+            ..stored.record.clone()
+        });
+        Found { record, now }
+    }
+
+    fn generation(&self) -> Option<u64> {
+        Some(self.record.as_ref()?.record.generation)
+    }
+
+    fn put(&mut self, record: Record, now: Duration) {
+        let until = now.saturating_add(record.left);
+        self.record = Some(Stored { record, until });
+    }
+}
+
+impl SessionStore for MemoryStore {
+    fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
+        self.step(slot, |place, now| place.found(now))
+    }
+
+    fn claim(
+        &self,
+        slot: Slot,
+        member: Member,
+        after: u64,
+        lease: Duration,
+    ) -> StoreFuture<'_, Claim> {
+        self.step(slot, |place, now| {
+            if place.generation() > Some(after) {
+                return Claim::Published(place.found(now));
+            }
+            let by_another = |claimed: &&Claimed| claimed.by.is_none_or(|(by, _)| by != member);
+            if let Some(claimed) = place.claim.as_ref().filter(by_another) {
+                let left = claimed.until.saturating_sub(now);
+                return Claim::Held { left };
+            }
+            // Never below the time: what was granted before everything was forgotten is lower all the same.
+            let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+            let generation = place.highest.max(after).saturating_add(1).max(millis);
+            place.highest = generation;
+            place.claim = Some(Claimed {
+                by: Some((member, generation)),
+                until: now.saturating_add(lease),
+            });
+            Claim::Granted { generation, now }
+        })
+    }
+
+    fn publish(
+        &self,
+        slot: Slot,
+        member: Member,
+        record: Record,
+        lease: Duration,
+    ) -> StoreFuture<'_, bool> {
+        let published = self.step(slot, |place, now| {
+            let generation = record.generation;
+            let claimed = place.claim.as_ref().and_then(|claimed| claimed.by);
+            if claimed != Some((member, generation)) {
+                return false;
+            }
+            place.claim = None;
+            place.put(record, now);
+            let users = place.users.entry(generation).or_default();
+            users.until.insert(member, now.saturating_add(lease));
+            true
+        });
+        self.0.announcer.announce(Some(slot));
+        published
+    }
+
+    fn release(
+        &self,
+        slot: Slot,
+        member: Member,
+        generation: u64,
+        pause: Duration,
+    ) -> StoreFuture<'_, ()> {
+        let released = self.step(slot, |place, now| {
+            let is_this = |claimed: &mut Claimed| claimed.by == Some((member, generation));
+            if place.claim.take_if(is_this).is_some() && !pause.is_zero() {
+                let until = now.saturating_add(pause);
+                place.claim = Some(Claimed { by: None, until });
+            }
+        });
+        self.0.announcer.announce(Some(slot));
+        released
+    }
+
+    fn keep(
+        &self,
+        slot: Slot,
+        member: Member,
+        record: Record,
+        lease: Duration,
+    ) -> StoreFuture<'_, Kept> {
+        self.step(slot, |place, now| {
+            let generation = record.generation;
+            let revoked = generation <= place.revoked;
+            let newer = place.generation() > Some(generation);
+            let until = now.saturating_add(lease);
+            let known = place.users.contains_key(&generation);
+            let users = place.users.entry(generation).or_default();
+            users.until.insert(member, until);
+            if !known {
+                users.complete_from = until;
+            }
+            if !revoked && place.generation() < Some(generation) {
+                place.highest = place.highest.max(generation);
+                place.put(record, now);
+            }
+            let mut found = place.found(now);
+            found.record.take_if(|_| !newer);
+            Kept {
+                revoked,
+                newer: found,
+            }
+        })
+    }
+
+    fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
+        self.step(slot, |place, now| {
+            let Some(users) = place.users.get_mut(&generation) else {
+                return Left::Others;
+            };
+            users.until.remove(&member);
+            if !users.until.is_empty() || now < users.complete_from {
+                return Left::Others;
+            }
+            if place.generation() == Some(generation) {
+                place.record = None;
+            }
+            Left::Last
+        })
+    }
+
+    fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {
+        let revoked = self.step(slot, |place, _| {
+            if generation <= place.revoked {
+                return;
+            }
+            place.revoked = generation;
+            place.highest = place.highest.max(generation);
+            place.claim = None;
+            place
+                .record
+                .take_if(|stored| stored.record.generation <= generation);
+        });
+        self.0.announcer.announce(Some(slot));
+        revoked
+    }
+
+    fn changes(&self) -> Changes {
+        self.0.announcer.subscribe()
+    }
+}
