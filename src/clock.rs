@@ -42,6 +42,15 @@ impl Reading {
         monotonic.max(wall)
     }
 
+    /// So much earlier on both clocks, as far back as the monotonic one goes.
+    pub(crate) fn before(self, age: Duration) -> Self {
+        let age = age.min(self.monotonic);
+        Self {
+            monotonic: self.monotonic.saturating_sub(age),
+            wall: self.wall.saturating_sub(age),
+        }
+    }
+
     /// Returns whether the two clocks have moved apart by more than 30 s since `earlier`: the machine slept, or the wall
     /// clock was set.
     pub fn has_jumped_since(self, earlier: Reading) -> bool {

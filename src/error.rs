@@ -74,6 +74,8 @@ pub enum ErrorKind {
     Rejected,
     /// The manager is shutting down or has shut down; the request was not sent.
     Shutdown,
+    /// The store that a fleet shares cannot be reached, or another process of the fleet makes the session and is not done.
+    Store,
     /// No session within the time allowed.
     Timeout,
     /// The server cannot be reached or cannot answer for now (408, 5xx, connection errors).
@@ -113,10 +115,10 @@ impl Error {
 
     /// Returns whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
-        use ErrorKind::{Budget, Quota, RateLimited, Timeout, Unavailable};
+        use ErrorKind::{Budget, Quota, RateLimited, Store, Timeout, Unavailable};
         matches!(
             self.inner.kind,
-            Budget | Quota | RateLimited | Timeout | Unavailable
+            Budget | Quota | RateLimited | Store | Timeout | Unavailable
         )
     }
 

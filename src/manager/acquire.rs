@@ -14,7 +14,6 @@ use super::{
     Lease, SessionManager,
     admit::OnNoSession,
     budget::Purpose,
-    check::purpose_with,
     core::{Core, Stage},
     create::Create,
     event::{Event, RetireReason},
@@ -43,7 +42,7 @@ impl SessionManager {
         if session.is_suspect(core.suspicion.signs()) {
             return None;
         }
-        let phase = session.life.phase(now);
+        let phase = session.phase(now);
         if phase == Phase::Over {
             return None;
         }
@@ -163,7 +162,7 @@ impl Core {
             Err(_) => None,
         };
         if suspect.is_none() {
-            ledger.check(partition, Purpose::Create, patience, now)?;
+            self.may_create(&ledger, partition, now)?;
         }
         let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
@@ -215,7 +214,11 @@ impl Core {
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
-        match ledger.check(partition, purpose_with(suspect), self.patience(), now) {
+        let may_begin = match suspect {
+            Some(_) => ledger.check(partition, Purpose::Check, self.patience(), now),
+            None => self.may_create(&ledger, partition, now),
+        };
+        match may_begin {
             Ok(()) => {
                 let (_, create) = self.begin(&mut ledger, partition, suspect.cloned(), now);
                 drop(ledger);
@@ -237,9 +240,25 @@ impl Core {
     ) -> (Flight, Create) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let (done, outcome) = promise::<Outcome>();
-        let flight = ledger.begin(partition.id, generation, outcome, now);
+        // What another process may have made costs no call.
+        let queues = suspect.is_some() || !self.fleet.is_there();
+        let flight = ledger.begin(partition.id, generation, outcome, queues, now);
         let create = Create::new(self.clone(), partition.clone(), suspect, &flight, done);
         (flight, create)
+    }
+
+    /// Whether a create would have a chance, by a call or by what another process has made.
+    fn may_create(
+        &self,
+        ledger: &Ledger,
+        partition: &Partition,
+        now: Reading,
+    ) -> Result<(), Error> {
+        if self.fleet.is_there() {
+            ledger.check_holds(partition, Purpose::Create, now)
+        } else {
+            ledger.check(partition, Purpose::Create, self.patience(), now)
+        }
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.

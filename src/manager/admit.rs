@@ -49,6 +49,21 @@ pub enum OnNoSession {
     SendWithout,
 }
 
+/// What happens when no session is at hand and the store that a fleet shares cannot be reached.
+#[cfg(feature = "store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnStoreDown {
+    /// The process makes one of its own, within its budget of calls. Once the store is back it becomes the fleet's, or gives way to
+    /// the fleet's.
+    #[default]
+    OwnSession,
+    /// It makes none: requests fail with [`ErrorKind::Store`].
+    Fail,
+}
+
 /// A request that may go out, now or as soon as there is a session for it.
 pub(crate) enum Admission {
     /// As it is, and nothing is to be learnt from what comes of it.

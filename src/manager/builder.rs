@@ -4,13 +4,18 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 
+#[cfg(feature = "store")]
+use super::OnStoreDown;
 use super::{
     SessionManager,
     admit::OnNoSession,
     budget::CallBudget,
     core::{Core, Settings},
+    fleet::Sharing,
     partition::HashedDefaults,
 };
+#[cfg(feature = "store")]
+use crate::store::SessionStore;
 use crate::{
     api::{self, SessionDefaults, Transport},
     clock::{Clock, SystemClock},
@@ -25,6 +30,11 @@ const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
+#[cfg(feature = "store")]
+const MEMBER_LEASE: Duration = Duration::from_secs(5 * 60);
+/// Twice the time between two looks.
+#[cfg(feature = "store")]
+const LEAST_MEMBER_LEASE: Duration = Duration::from_secs(30);
 
 /// Builds a [`SessionManager`].
 ///
@@ -63,6 +73,14 @@ pub struct SessionManagerBuilder {
     transport: Option<Transport>,
     clock: Arc<dyn Clock>,
     rng: Rng,
+    #[cfg(feature = "store")]
+    store: Option<Arc<dyn SessionStore>>,
+    #[cfg(feature = "store")]
+    on_store_down: OnStoreDown,
+    #[cfg(feature = "store")]
+    member_lease: Duration,
+    #[cfg(feature = "store")]
+    verify_adopted: bool,
 }
 
 impl SessionManagerBuilder {
@@ -84,6 +102,14 @@ impl SessionManagerBuilder {
             transport: None,
             clock: Arc::new(SystemClock::new()),
             rng: Rng::new(),
+            #[cfg(feature = "store")]
+            store: None,
+            #[cfg(feature = "store")]
+            on_store_down: OnStoreDown::OwnSession,
+            #[cfg(feature = "store")]
+            member_lease: MEMBER_LEASE,
+            #[cfg(feature = "store")]
+            verify_adopted: false,
         }
     }
 
@@ -195,6 +221,52 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// Shares sessions with the other processes of a fleet, through a store that all of them use. Defaults to none: every process has
+    /// sessions of its own.
+    ///
+    /// One process makes a session and the others take it up, so the fleet makes as many session calls as one process alone. The
+    /// processes have to agree on API key, base URL and defaults; all else may differ. See the module
+    /// [`store`](crate::store).
+    #[cfg(feature = "store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets what happens when no session is at hand and the store cannot be reached. Defaults to
+    /// [`OnStoreDown::OwnSession`].
+    #[cfg(feature = "store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    pub fn on_store_down(mut self, policy: OnStoreDown) -> Self {
+        self.on_store_down = policy;
+        self
+    }
+
+    /// Sets how long a shared session is kept for a process that the store has not heard of. Defaults to 5 minutes; 30 s at
+    /// least.
+    ///
+    /// For so long a session that a killed process used is not deleted, and for so long a process goes on with the session at
+    /// hand while it cannot reach the store. A process tells the store four times in that time, and each 15 s at least,
+    /// that it is there.
+    #[cfg(feature = "store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    pub fn member_lease(mut self, lease: Duration) -> Self {
+        self.member_lease = lease;
+        self
+    }
+
+    /// Has the server asked about each session that another process has made, before it is used. Defaults to not so.
+    ///
+    /// Whoever can write into the store can bring back an older record, to a process that has seen no newer one. This finds out, at
+    /// the price of one session call for each process and session.
+    #[cfg(feature = "store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    pub fn verify_adopted(mut self) -> Self {
+        self.verify_adopted = true;
+        self
+    }
+
     /// Sets the clock that sessions are judged by. Defaults to the system's.
     #[cfg(feature = "testing")]
     #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -237,6 +309,13 @@ impl SessionManagerBuilder {
                 )));
             }
         }
+        #[cfg(feature = "store")]
+        if self.member_lease < LEAST_MEMBER_LEASE {
+            return Err(Error::config(format!(
+                "member_lease: is {:?}; expected {LEAST_MEMBER_LEASE:?} or more",
+                self.member_lease
+            )));
+        }
         if self.max_sessions == 0 {
             return Err(Error::config("max_sessions: is 0; expected 1 or more"));
         }
@@ -252,11 +331,20 @@ impl SessionManagerBuilder {
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?,
         };
+        #[cfg(feature = "store")]
+        let sharing = self.store.map(|store| Sharing {
+            store,
+            on_store_down: self.on_store_down,
+            member_lease: self.member_lease,
+            verify_adopted: self.verify_adopted,
+        });
+        #[cfg(not(feature = "store"))]
+        let sharing: Option<Sharing> = None;
         let transport = match self.transport {
             Some(transport) => transport,
             None => default_transport()?,
         };
-        let core = Core::new(settings, transport, self.clock, self.rng);
+        let core = Core::new(settings, transport, self.clock, self.rng, sharing);
         let key = self.api_key.zip(key_header);
         Ok(SessionManager::new(
             core,

@@ -36,6 +36,9 @@ impl SessionManager {
     /// older defaults. Until then all go on with the older ones; nobody waits. When it fails, nothing has changed.
     /// Layers and requests with defaults of their own are not concerned.
     ///
+    /// In a fleet that shares a store, the processes that were built with the same defaults as this one follow: within
+    /// moments, and within 15 s at most where they hold a session and reach the store. It is not waited for.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right, and those of
@@ -50,7 +53,7 @@ impl SessionManager {
             let defaults = (*older.defaults().defaults).clone();
             older.with_defaults(defaults.merged_with(&patch))
         };
-        self.change(merged).await
+        self.change_for_all(merged).await
     }
 
     /// Makes `defaults` the manager's defaults, exactly: this is how to take one away.
@@ -65,7 +68,23 @@ impl SessionManager {
     ///
     /// That of [`update_defaults`](Self::update_defaults).
     pub async fn replace_defaults(&self, defaults: SessionDefaults) -> Result<(), Error> {
+        self.change_for_all(|older| older.with_defaults(defaults))
+            .await
+    }
+
+    /// Another process of the fleet has changed them.
+    #[cfg(feature = "store")]
+    pub(crate) async fn follow_defaults(&self, defaults: SessionDefaults) -> Result<(), Error> {
         self.change(|older| older.with_defaults(defaults)).await
+    }
+
+    async fn change_for_all(
+        &self,
+        change: impl FnOnce(&Identity) -> Result<Identity, Error>,
+    ) -> Result<(), Error> {
+        self.change(change).await?;
+        self.core().fleet.tell_defaults(self.core()).await;
+        Ok(())
     }
 
     /// Changes the configured API key, as for its rotation: a successor is made with the new key, then all are switched

@@ -56,6 +56,9 @@ impl Create {
             core.suspect_others(suspect);
         }
         let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
+        // Also where it has just been taken up, and is nowhere yet.
+        core.fleet.retired(suspect, reason);
+        self.adopted = false;
         if !retired.is_empty() {
             core.emit(lost(suspect, unknown_for));
         }

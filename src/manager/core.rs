@@ -17,6 +17,7 @@ use super::{
     admit::OnNoSession,
     budget::CallBudget,
     event::{Event, RetireReason},
+    fleet::{Fleet, Sharing},
     janitor,
     ledger::Ledger,
     life::Phase,
@@ -73,6 +74,7 @@ pub(crate) struct Core {
     ledger: Mutex<Ledger>,
     pub(crate) generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
+    pub(crate) fleet: Fleet,
     /// Set when it is not open any more.
     closed: SetOnce<Stage>,
     /// The shutdown under way or done.
@@ -85,6 +87,7 @@ impl Core {
         transport: Transport,
         clock: Arc<dyn Clock>,
         rng: Rng,
+        sharing: Option<Sharing>,
     ) -> Self {
         let observer = Arc::new(Observer::new(clock.clone()));
         let memos = Arc::new(Memos::default());
@@ -114,6 +117,7 @@ impl Core {
             live,
             generations: AtomicU64::new(0),
             suspicion: Suspicion::default(),
+            fleet: Fleet::new(sharing),
             closed: SetOnce::new(),
             ending: Mutex::default(),
         }
@@ -167,7 +171,7 @@ impl Core {
     /// There is a sign that the server may have lost its sessions: none is given to a request before it is known to be
     /// alive.
     pub(crate) fn suspect(&self) {
-        let is_first = self.suspicion.raise();
+        let is_first = self.suspicion.raise(self.now());
         self.memos.forget_all();
         if is_first {
             self.emit(Event::Suspected {
@@ -186,7 +190,7 @@ impl Core {
 
     /// Whether a request may be given this session as it is.
     pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
-        session.life.phase(now) != Phase::Over && self.is_in_order(session)
+        session.phase(now) != Phase::Over && self.is_in_order(session)
     }
 
     /// The same, but for its age.
@@ -197,7 +201,7 @@ impl Core {
     /// For how long after which moment a decision for this session may be repeated.
     pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Reading, Duration) {
         let since = self.clock.recent();
-        let unchanged_for = session.life.unchanged_for(self.now());
+        let unchanged_for = session.unchanged_for(self.now());
         (since, unchanged_for.saturating_sub(LAG).min(SPAN))
     }
 
@@ -253,6 +257,27 @@ impl Core {
         older
     }
 
+    /// Makes a session that another process has made the current one, while requests go on.
+    #[cfg(feature = "store")]
+    pub(crate) fn take_up(self: &Arc<Self>, session: &Arc<LiveSession>) {
+        let event = {
+            let _ledger = self.ledger();
+            if self.stage() != Stage::Open {
+                self.retirement.retire(session, RetireReason::Shutdown);
+                return;
+            }
+            let replaces = self.install(session).map(|before| before.reference());
+            let usable_for = session.life.usable_for(self.now());
+            Event::Adopted {
+                session: session.reference(),
+                replaces,
+                usable_for,
+            }
+        };
+        self.emit(event);
+        janitor::start(self);
+    }
+
     /// Ends that the sessions that are meant are handed out; returns them.
     pub(crate) fn retire_all(
         self: &Arc<Self>,
@@ -283,6 +308,7 @@ impl Core {
                 }
                 self.retirement.unpin_this(session);
                 self.retirement.retire(session, reason);
+                self.fleet.retired(session, reason);
             }
             meant
         };

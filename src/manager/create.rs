@@ -14,6 +14,7 @@ use super::{
     core::{Core, Stage},
     echo,
     event::{Event, RetireReason},
+    fleet::{Right, Share},
     flight::{Flight, Outcome, Status},
     janitor,
     ledger::Ledger,
@@ -43,6 +44,10 @@ pub(crate) struct Create {
     /// Until it has landed.
     done: Option<Promise<Outcome>>,
     pub(super) progress: Progress,
+    /// To make the session for the whole fleet.
+    pub(super) right: Option<Right>,
+    /// The session has been made by another process, and is new to this one.
+    pub(super) adopted: bool,
     begun: Reading,
     /// From a create to a check or the other way round, which happens once at most.
     turned: bool,
@@ -50,6 +55,8 @@ pub(crate) struct Create {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
+    /// Finding out whether another process makes the session.
+    Sharing,
     /// Waiting until the first call may be made.
     Queued,
     /// Between two calls.
@@ -68,6 +75,7 @@ impl Create {
         done: Promise<Outcome>,
     ) -> Self {
         let (generation, status) = (flight.generation, flight.status.clone());
+        let queues = suspect.is_some() || !core.fleet.is_there();
         Self {
             begun: core.now(),
             core,
@@ -76,7 +84,13 @@ impl Create {
             generation,
             status,
             done: Some(done),
-            progress: Progress::Queued,
+            progress: if queues {
+                Progress::Queued
+            } else {
+                Progress::Sharing
+            },
+            right: None,
+            adopted: false,
             turned: false,
         }
     }
@@ -95,14 +109,26 @@ impl Create {
             () = core.abandoned() => return,
             outcome = self.fly() => outcome,
         };
+        if let Some(Err(error)) = &outcome {
+            self.give_back_right(error).await;
+        }
         if let Some(outcome) = outcome {
+            let session = outcome.as_ref().ok().cloned();
             self.land(outcome);
+            if let Some(session) = session {
+                core.fleet.landed(&core, &session);
+            }
             janitor::tend(&core).await;
         }
     }
 
     /// `None` once nobody wants it any more; whoever waits then looks again.
     async fn fly(&mut self) -> Option<Outcome> {
+        if self.suspect.is_none()
+            && let Some(outcome) = self.settle_with_fleet().await?
+        {
+            return Some(outcome);
+        }
         if let Err(error) = self.queue().await? {
             return Some(Err(error));
         }
@@ -111,7 +137,7 @@ impl Create {
         loop {
             tries += 1;
             log::tries(tries);
-            let outcome = self.try_once(begun).await;
+            let outcome = self.try_once(begun).await?;
             if let (Err(error), Some(suspect)) = (&outcome, self.suspect.clone())
                 && let Some(reason) = no_use_for(error)
             {
@@ -193,17 +219,43 @@ impl Create {
             .failed(&self.partition, self.purpose(), error, self.core.now())
     }
 
-    async fn try_once(&mut self, begun: Reading) -> Outcome {
+    /// `None` if there is a call to be made, by this create.
+    async fn settle_with_fleet(&mut self) -> Option<Option<Outcome>> {
+        match self.share().await {
+            Share::Create => Some(None),
+            Share::Ask(session) => {
+                self.adopted = true;
+                self.suspect = Some(session);
+                Some(None)
+            }
+            Share::Done(outcome) => {
+                self.adopted = outcome.is_ok();
+                Some(Some(outcome))
+            }
+            Share::Fenced => None,
+        }
+    }
+
+    async fn try_once(&mut self, begun: Reading) -> Option<Outcome> {
+        if self.suspect.is_none()
+            && let Some(outcome) = self.settle_with_fleet().await?
+        {
+            return Some(outcome);
+        }
         if let Some(suspect) = self.suspect.clone() {
-            return self.check(&suspect, begun).await.map(|()| suspect);
+            return Some(self.check(&suspect, begun).await.map(|()| suspect));
         }
         self.calling(true);
-        let outcome = self.call(begun).await;
+        let mut outcome = self.call(begun).await;
+        if let Ok(session) = &outcome {
+            let session = session.clone();
+            outcome = self.publish(&session).await.map(|()| session);
+        }
         if outcome.is_err() {
             self.calling(false);
         }
-        // A session is known to nobody else until it has landed.
-        outcome
+        // A session is known to nobody else in this process until it has landed.
+        Some(outcome)
     }
 
     /// One call, already counted in the budget.
@@ -215,6 +267,9 @@ impl Create {
             .settings
             .create_timeout
             .saturating_sub(born.since(begun));
+        // What comes later than the right lasts is refused.
+        let right = self.right.as_ref().map(|right| right.left(born));
+        let time_left = time_left.min(right.unwrap_or(time_left));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.observer.session_call(Call::Create);
@@ -308,7 +363,7 @@ impl Create {
         let core = &self.core;
         core.suspicion.calm();
         let reference = session.reference();
-        if self.suspect.is_some() {
+        if self.suspect.is_some() && !self.adopted {
             // If it is fenced, whoever did that has retired it.
             session.renew_again_at(Duration::ZERO);
             return Event::Verified { session: reference };
@@ -322,6 +377,13 @@ impl Create {
             replaces = core.install(session).map(|before| before.reference());
         }
         let usable_for = session.life.usable_for(core.now());
+        if self.adopted {
+            return Event::Adopted {
+                session: reference,
+                replaces,
+                usable_for,
+            };
+        }
         Event::Created {
             session: reference,
             replaces,

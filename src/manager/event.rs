@@ -45,6 +45,38 @@ pub enum Event {
         /// How long it is going to be used.
         usable_for: Duration,
     },
+    /// A session that another process of the fleet has made is used here from now on.
+    #[non_exhaustive]
+    Adopted {
+        /// The session.
+        session: SessionRef,
+        /// The one that it takes the place of.
+        replaces: Option<SessionRef>,
+        /// How long it is going to be used.
+        usable_for: Duration,
+    },
+    /// A session is not used here any more. Other processes of the fleet use it, and delete it when they are done.
+    #[non_exhaustive]
+    LeftToOthers {
+        /// The session.
+        session: SessionRef,
+    },
+    /// What the shared store holds was not written by this fleet, was changed since, or is older than what was seen
+    /// before. It is not used.
+    #[non_exhaustive]
+    RecordRefused {
+        /// The slot that it was found in, as `Display` of `store::Slot` writes it.
+        slot: String,
+    },
+    /// The shared store cannot be reached. Requests go on with the sessions at hand; what happens after that is
+    /// [`OnStoreDown`](crate::OnStoreDown).
+    #[non_exhaustive]
+    StoreDown {
+        /// What happened.
+        error: Error,
+    },
+    /// The shared store is there again.
+    StoreUp,
     /// A session could not be created, and whoever waited for it got the error.
     #[non_exhaustive]
     CreateFailed {
@@ -195,12 +227,16 @@ pub enum RetireReason {
     Fenced,
     /// Somebody said so.
     Invalidated,
+    /// The shared store was not there for so long that the other processes of the fleet may have deleted it.
+    Lapsed,
     /// A redirect took its id to another origin than Sipher's.
     Leaked,
     /// The server does not know it any more.
     Lost,
     /// A successor took its place.
     Replaced,
+    /// Another process of the fleet said that nobody is to use it.
+    Revoked,
     /// The manager shuts down.
     Shutdown,
     /// The server made something else than was asked for.

@@ -9,6 +9,7 @@ use super::{
     check,
     core::{Core, Stage},
     event::Event,
+    fleet::Leaving,
     ledger::Clearance,
     log,
     observe::Call,
@@ -34,6 +35,12 @@ pub(crate) async fn tend(core: &Arc<Core>) {
     if core.is_shut_down() {
         // It came too late for the shutdown, which has reported it as a possible orphan.
         for retired in core.retirement.take_all() {
+            if !matches!(
+                core.fleet.leave(core, &retired.session).await,
+                Leaving::Delete
+            ) {
+                continue;
+            }
             let cleared = core.ledger().clear(
                 &retired.session.partition,
                 Purpose::LastDelete,
@@ -116,6 +123,21 @@ async fn attempt_all(
 
 /// The same for one.
 async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
+    match core.fleet.leave(core, session).await {
+        Leaving::Delete => {}
+        Leaving::ToOthers => {
+            core.retirement.remove(session);
+            core.emit(Event::LeftToOthers {
+                session: session.reference(),
+            });
+            return None;
+        }
+        Leaving::Unknown(error) => {
+            core.retirement.remove(session);
+            core.emit(left_to_expire(core, session, error));
+            return None;
+        }
+    }
     let now = core.now();
     let clearance = core
         .ledger()
@@ -140,6 +162,14 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
         },
     }
     None
+}
+
+pub(super) fn left_to_expire(core: &Core, session: &LiveSession, error: Error) -> Event {
+    Event::LeftToExpire {
+        session: session.reference(),
+        left: session.life.left(core.now()),
+        error: Some(error),
+    }
 }
 
 /// Deletes a session on the server; one that is not there any more counts as deleted. The call has been counted.

@@ -22,9 +22,11 @@ pub(crate) fn reason(reason: RetireReason) -> &'static str {
         RetireReason::Evicted => "evicted",
         RetireReason::Fenced => "fenced",
         RetireReason::Invalidated => "invalidated",
+        RetireReason::Lapsed => "lapsed",
         RetireReason::Leaked => "leaked",
         RetireReason::Lost => "lost",
         RetireReason::Replaced => "replaced",
+        RetireReason::Revoked => "revoked",
         RetireReason::Shutdown => "shutdown",
         RetireReason::WrongAnswer => "wrong_answer",
     }

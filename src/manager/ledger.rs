@@ -103,13 +103,7 @@ impl Ledger {
         patience: Duration,
         now: Reading,
     ) -> Result<(), Error> {
-        let entry = self.partitions.get(&partition.id);
-        let own = entry.and_then(|entry| entry.hold(purpose));
-        let holds = [own, self.key_hold(partition)];
-        // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
-        if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
-            return Err(hold.error(now));
-        }
+        self.check_holds(partition, purpose, now)?;
         if let Some(hold) = self
             .origin
             .as_ref()
@@ -125,20 +119,42 @@ impl Ledger {
         }
     }
 
+    /// The same as far as it concerns this partition and its key.
+    ///
+    /// # Errors
+    ///
+    /// What holds it back.
+    pub(crate) fn check_holds(
+        &self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> Result<(), Error> {
+        let entry = self.partitions.get(&partition.id);
+        let own = entry.and_then(|entry| entry.hold(purpose));
+        let holds = [own, self.key_hold(partition)];
+        // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
+        match holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
+            Some(hold) => Err(hold.error(now)),
+            None => Ok(()),
+        }
+    }
+
     fn key_hold(&self, partition: &Partition) -> Option<&Hold> {
         self.keys.get(&partition.key_id)?.as_ref()
     }
 
-    /// Enters a create that is about to start.
+    /// Enters a create that is about to start, and `queues` for its first call.
     pub(crate) fn begin(
         &mut self,
         id: PartitionId,
         generation: u64,
         outcome: Promised<Outcome>,
+        queues: bool,
         now: Reading,
     ) -> Flight {
         self.tidy(now);
-        self.queued += 1;
+        self.queued += usize::from(queues);
         let flight = Flight {
             generation,
             begun: now,
@@ -148,6 +164,11 @@ impl Ledger {
         self.under_way.insert(generation, flight.status.clone());
         self.partitions.entry(id).or_default().flight = Some(flight.clone());
         flight
+    }
+
+    /// A create finds that it has to make a call.
+    pub(crate) fn enter_queue(&mut self) {
+        self.queued += 1;
     }
 
     /// The create's first call is about to go out, or never will.
@@ -465,7 +486,7 @@ mod tests {
             error(ErrorKind::Rejected, 0),
             at(2_000),
         );
-        ledger.begin(partition("last", "near").id, 1, outcome, at(2_001));
+        ledger.begin(partition("last", "near").id, 1, outcome, true, at(2_001));
         assert!(ledger.keys.is_empty());
         assert_eq!(ledger.partitions.len(), 2);
     }

@@ -32,6 +32,8 @@ const DELETE_SHARE: f64 = 0.10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Life {
     born: Reading,
+    /// How old it was then: nothing, where this process has made it.
+    age: Duration,
     total: Duration,
     soft: Duration,
     hard: Duration,
@@ -59,14 +61,34 @@ impl Life {
         let (least, most) = HARD_RANGE;
         Self {
             born,
+            age: Duration::ZERO,
             total,
             soft: soft.min(total.mul_f64(SOFT_MOST)),
             hard: total.mul_f64(HARD_SHARE).clamp(least, most),
         }
     }
 
+    /// One that was so old already at `now`.
+    #[cfg(feature = "store")]
+    pub(crate) fn aged(now: Reading, total: Duration, age: Duration, jitter: f64) -> Self {
+        Self {
+            age,
+            ..Self::new(now, total, jitter)
+        }
+    }
+
     pub(crate) fn born(&self) -> Reading {
-        self.born
+        self.born.before(self.age)
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// With this much left or less, the id is sent no more.
+    pub(crate) fn hard(&self) -> Duration {
+        self.hard
     }
 
     pub(crate) fn phase(&self, now: Reading) -> Phase {
@@ -82,7 +104,9 @@ impl Life {
 
     /// How much of the whole life is left.
     pub(crate) fn left(&self, now: Reading) -> Duration {
-        self.total.saturating_sub(now.since(self.born))
+        self.total
+            .saturating_sub(self.age)
+            .saturating_sub(now.since(self.born))
     }
 
     /// For how long the same decision about it is right.
@@ -101,7 +125,8 @@ impl Life {
 
     /// Whether the server may still have it. The wall clock is not asked: set forward, it says too much.
     pub(crate) fn may_go_on(&self, now: Reading) -> bool {
-        now.monotonic.saturating_sub(self.born.monotonic) < self.total
+        let passed = now.monotonic.saturating_sub(self.born.monotonic);
+        passed.saturating_add(self.age) < self.total
     }
 
     /// How long the id may still be sent.

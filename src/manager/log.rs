@@ -66,6 +66,7 @@ mod on {
         };
     }
 
+    #[allow(clippy::too_many_lines)] // a table
     pub(crate) fn event(event: &Event) {
         match event {
             Event::Created {
@@ -136,6 +137,22 @@ mod on {
                 api_key = %api_key,
                 to
             ),
+            Event::Adopted {
+                session,
+                replaces: Some(_),
+                ..
+            } => log_session!(DEBUG, "session of the fleet replaced", session),
+            Event::Adopted { session, .. } => {
+                log_session!(DEBUG, "session of the fleet taken up", session);
+            }
+            Event::LeftToOthers { session } => {
+                log_session!(DEBUG, "session left to the fleet", session);
+            }
+            Event::RecordRefused { slot } => {
+                log!(WARN, "record in the shared store refused", slot);
+            }
+            Event::StoreDown { error } => log_error!(WARN, "shared store down", Some(error)),
+            Event::StoreUp => log!(INFO, "shared store up"),
             Event::Late { session } => log_session!(WARN, "late answer", session),
             Event::UnknownDefault { session, name } => log_session!(
                 DEBUG,

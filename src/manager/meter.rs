@@ -117,7 +117,16 @@ mod on {
                 Event::LeftToExpire { .. } => counter!(LEFT_TO_EXPIRE).increment(1),
                 Event::PossibleOrphan { .. } => self.orphans(1),
                 // Counted for each request, or by the others.
+                Event::Adopted {
+                    session,
+                    usable_for,
+                    ..
+                } => self.created(session.generation, *usable_for),
                 Event::SendingWithout { .. }
+                | Event::LeftToOthers { .. }
+                | Event::RecordRefused { .. }
+                | Event::StoreDown { .. }
+                | Event::StoreUp
                 | Event::Late { .. }
                 | Event::Leaked { .. }
                 | Event::UnknownDefault { .. }

@@ -22,6 +22,7 @@
 //! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
 //! | `proof` | what an answer says about its session |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
+//! | `fleet` | sessions that are shared with other processes |
 //! | `promise` | what one task brings and many wait for |
 //! | `observe`, `event`, `log`, `meter` | what happens is counted, told, logged and measured |
 
@@ -35,6 +36,8 @@ mod core;
 mod create;
 mod echo;
 mod event;
+#[cfg_attr(not(feature = "store"), path = "fleet/off.rs")]
+mod fleet;
 mod flight;
 mod hold;
 mod identity;
@@ -69,6 +72,8 @@ use std::{
 
 use http::{HeaderMap, HeaderValue};
 
+#[cfg(feature = "store")]
+pub use self::admit::OnStoreDown;
 use self::{
     admit::Admission, core::Core, identity::Identity, partition::HashedDefaults,
     session::LiveSession,
@@ -140,11 +145,13 @@ impl SessionManager {
     fn new(core: Core, key: Option<(ApiKey, HeaderValue)>, defaults: HashedDefaults) -> Self {
         let identity = RwLock::new(Arc::new(Identity::new(key, defaults)));
         let changing = tokio::sync::Mutex::new(());
-        Self(Arc::new(Handle {
+        let manager = Self(Arc::new(Handle {
             core: Arc::new(core),
             identity,
             changing,
-        }))
+        }));
+        manager.core().fleet.follow(&manager.0);
+        manager
     }
 
     /// Returns the session of the configured API key and defaults, and creates it if need be. Good for warming up.

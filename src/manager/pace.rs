@@ -15,6 +15,10 @@ impl Create {
     /// Waits until the first call may be made, as long as callers would.
     pub(super) async fn queue(&mut self) -> Option<Result<(), Error>> {
         let patience = self.core.patience();
+        if self.progress == Progress::Sharing {
+            self.core.ledger().enter_queue();
+            self.progress = Progress::Queued;
+        }
         let since = self.core.now();
         loop {
             let now = self.core.now();

@@ -58,6 +58,7 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
             Reach::Partition,
             doubled(OUTAGE, failures).max(hint.unwrap_or_default()),
         ),
+        ErrorKind::Store => (Reach::Partition, LEAST),
         _ => (Reach::Partition, SETTLED),
     };
     Consequence { reach, pause }
@@ -80,6 +81,7 @@ pub(crate) fn retry(error: &Error, tries: u32, rng: &mut Rng) -> Option<Duration
     let hint = error.retry_after();
     match error.kind() {
         ErrorKind::RateLimited => Some(hint.unwrap_or(PACE).max(LEAST)),
+        ErrorKind::Store => Some(hint.unwrap_or_default().max(FLOOR)),
         ErrorKind::Unavailable => {
             let drawn = doubled(RETRY, tries).mul_f64(rng.f64());
             Some(drawn.max(FLOOR).max(hint.unwrap_or_default()))

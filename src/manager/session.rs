@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 use http::HeaderValue;
 
 use super::{
+    fleet::Membership,
     lease::InFlight,
     life::{Life, Phase},
     memo,
@@ -52,6 +53,8 @@ pub(crate) struct LiveSession {
     leaked: AtomicBool,
     /// A call that deletes it has gone out, so that one that does not find it any more says nothing.
     delete_sent: AtomicBool,
+    /// Its place in the fleet, if others use it too.
+    shared: OnceLock<Box<Membership>>,
 }
 
 impl LiveSession {
@@ -80,12 +83,49 @@ impl LiveSession {
             late: AtomicBool::new(false),
             leaked: AtomicBool::new(false),
             delete_sent: AtomicBool::new(false),
+            shared: OnceLock::new(),
         }
+    }
+
+    /// From here on others may use it too.
+    #[cfg(feature = "store")]
+    pub(crate) fn share(&self, membership: Membership) {
+        let _ = self.shared.set(Box::new(membership));
+    }
+
+    pub(crate) fn membership(&self) -> Option<&Membership> {
+        self.shared.get().map(|membership| &**membership)
+    }
+
+    /// Whether others may use it, as far as is known.
+    pub(crate) fn is_others_too(&self) -> bool {
+        self.membership()
+            .is_some_and(|membership| !membership.is_last())
+    }
+
+    /// What it is good for.
+    pub(crate) fn phase(&self, now: Reading) -> Phase {
+        if self.kept_for(now).is_zero() {
+            return Phase::Over;
+        }
+        self.life.phase(now)
+    }
+
+    /// For how long the same decision about it is right.
+    pub(crate) fn unchanged_for(&self, now: Reading) -> Duration {
+        self.life.unchanged_for(now).min(self.kept_for(now))
+    }
+
+    /// How long nobody else deletes it, less what a request may be held up.
+    fn kept_for(&self, now: Reading) -> Duration {
+        self.membership().map_or(Duration::MAX, |membership| {
+            membership.holds_for(now).saturating_sub(self.life.hard())
+        })
     }
 
     /// Whether a request may be given this session. Only a [`Lease`](super::Lease) makes certain.
     pub(crate) fn is_usable(&self, now: Reading) -> bool {
-        self.life.phase(now) != Phase::Over && !self.in_flight.is_retired()
+        self.phase(now) != Phase::Over && !self.in_flight.is_retired()
     }
 
     /// Whether the server may have lost it, after so many signs.

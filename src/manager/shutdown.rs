@@ -11,6 +11,7 @@ use super::{
     budget::Purpose,
     core::Core,
     event::Event,
+    fleet::Leaving,
     janitor::{self, Deleted},
     ledger::Clearance,
     log,
@@ -38,6 +39,8 @@ pub struct ShutdownReport {
     pub already_gone: usize,
     /// Alive on the server until they expire: still used by a request, nearly over, or out of time or budget.
     pub left_to_expire: usize,
+    /// Alive on the server because other processes of the fleet use them, and delete them when they are done.
+    pub left_to_others: usize,
     /// Could not be deleted, and so are left to expire as well.
     pub failed: usize,
     /// Creates whose outcome is not known, over the whole life of the manager: each may have left a session.
@@ -47,7 +50,7 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Returns whether the server certainly holds no session of this manager any more.
+    /// Returns whether the server certainly holds no session of this manager any more, save those that others use.
     pub fn is_clean(&self) -> bool {
         self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
     }
@@ -57,6 +60,7 @@ impl ShutdownReport {
             Fate::Deleted => self.deleted += 1,
             Fate::AlreadyGone => self.already_gone += 1,
             Fate::LeftToExpire { .. } => self.left_to_expire += 1,
+            Fate::LeftToOthers => self.left_to_others += 1,
             Fate::Failed { .. } => self.failed += 1,
         }
         if self.sessions.len() < DETAILS {
@@ -83,7 +87,11 @@ impl fmt::Display for ShutdownReport {
             f,
             "{deleted} deleted, {already_gone} already gone, {left_to_expire} left to expire, {failed} failed, \
              {possible_orphans} possible orphans"
-        )
+        )?;
+        match self.left_to_others {
+            0 => Ok(()),
+            others => write!(f, ", {others} left to others"),
+        }
     }
 }
 
@@ -113,6 +121,8 @@ pub enum Fate {
         /// Requests that still used it.
         in_flight: usize,
     },
+    /// Other processes of the fleet use it.
+    LeftToOthers,
     /// It could not be deleted, and ends by itself.
     #[non_exhaustive]
     Failed {
@@ -194,6 +204,11 @@ impl Ending {
                 core.observer.add_orphans(core.ledger().give_up_all());
             }
             let mut look_again = self.look_again(drain_until);
+            while deletes.len() < SIDE_BY_SIDE
+                && let Some(session) = self.next_shared()
+            {
+                deletes.spawn(log::within(leave(core.clone(), session, self.left())));
+            }
             while deletes.len() < SIDE_BY_SIDE {
                 match self.clear_next() {
                     Ok(session) => {
@@ -214,7 +229,10 @@ impl Ending {
                 Some(ended) = deletes.join_next() => {
                     if let Ok((session, fate)) = ended {
                         self.deleting.retain(|deleting| !Arc::ptr_eq(deleting, &session));
-                        self.report.add(&session, fate);
+                        match fate {
+                            Some(fate) => self.report.add(&session, fate),
+                            None => self.waiting.push(session),
+                        }
                     }
                 }
                 // A request in flight or a create has ended.
@@ -236,13 +254,25 @@ impl Ending {
         }
     }
 
+    /// The next session that others may use as well, and that nothing here bears any more.
+    fn next_shared(&mut self) -> Option<Arc<LiveSession>> {
+        let now = self.core.now();
+        let is_next = |session: &Arc<LiveSession>| {
+            session.is_others_too() && session.in_flight.is_drained(now)
+        };
+        let at = self.waiting.iter().rposition(is_next)?;
+        let session = self.waiting.remove(at);
+        self.deleting.push(session.clone());
+        Some(session)
+    }
+
     /// The next session that may be deleted now, its call counted; or how long there is none.
     fn clear_next(&mut self) -> Result<Arc<LiveSession>, Duration> {
         let now = self.core.now();
         let mut soonest = Duration::MAX;
         for at in (0..self.waiting.len()).rev() {
             let session = &self.waiting[at];
-            if !session.in_flight.is_drained(now) {
+            if session.is_others_too() || !session.in_flight.is_drained(now) {
                 continue;
             }
             let mut ledger = self.core.ledger();
@@ -321,12 +351,31 @@ impl Drop for Ending {
     }
 }
 
+/// Takes leave of one session that others may use. Without a fate it is this process's own from here on.
+async fn leave(
+    core: Arc<Core>,
+    session: Arc<LiveSession>,
+    time: Duration,
+) -> (Arc<LiveSession>, Option<Fate>) {
+    let left = timeout(time, core.fleet.leave(&core, &session)).await;
+    let fate = match left {
+        Ok(Leaving::Delete) => None,
+        Ok(Leaving::ToOthers) => Some(Fate::LeftToOthers),
+        Ok(Leaving::Unknown(error)) => {
+            core.emit(janitor::left_to_expire(&core, &session, error));
+            Some(left_to_expire(&session, core.now()))
+        }
+        Err(_) => Some(left_to_expire(&session, core.now())),
+    };
+    (session, fate)
+}
+
 /// Deletes one session within the time that is left.
 async fn delete(
     core: Arc<Core>,
     session: Arc<LiveSession>,
     time: Duration,
-) -> (Arc<LiveSession>, Fate) {
+) -> (Arc<LiveSession>, Option<Fate>) {
     let fate = match timeout(time, janitor::delete(&core, &session)).await {
         Ok(Ok(Deleted {
             already_gone: false,
@@ -343,5 +392,5 @@ async fn delete(
         }
         Err(_) => left_to_expire(&session, core.now()),
     };
-    (session, fate)
+    (session, Some(fate))
 }

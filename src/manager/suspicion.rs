@@ -15,11 +15,19 @@ use std::{
 
 use http::StatusCode;
 
-use crate::error::{Error, ErrorKind};
+#[cfg(feature = "store")]
+use std::time::Duration;
+
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
     signs: AtomicU64,
+    /// When the last one was, in milliseconds of monotonic time.
+    last_at: AtomicU64,
     /// Whether this suspicion has been told of.
     told: AtomicBool,
 }
@@ -31,9 +39,19 @@ impl Suspicion {
     }
 
     /// There is one more; returns whether it is the first since a session was last proved alive.
-    pub(crate) fn raise(&self) -> bool {
+    pub(crate) fn raise(&self, now: Reading) -> bool {
+        let now = u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX);
+        self.last_at.fetch_max(now, Ordering::SeqCst);
         self.signs.fetch_add(1, Ordering::SeqCst);
         !self.told.swap(true, Ordering::AcqRel)
+    }
+
+    /// How many of them certainly came before `then`: all or none.
+    #[cfg(feature = "store")]
+    pub(crate) fn signs_before(&self, then: Reading) -> u64 {
+        let signs = self.signs();
+        let last_at = Duration::from_millis(self.last_at.load(Ordering::SeqCst));
+        if then.monotonic > last_at { signs } else { 0 }
     }
 
     /// A session has been proved alive.

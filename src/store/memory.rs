@@ -127,6 +127,13 @@ impl Place {
         Some(self.record.as_ref()?.record.generation)
     }
 
+    fn revoke(&mut self, generation: u64) {
+        self.revoked = self.revoked.max(generation);
+        self.highest = self.highest.max(generation);
+        self.record
+            .take_if(|stored| stored.record.generation <= generation);
+    }
+
     fn put(&mut self, record: Record, now: Duration) {
         let until = now.saturating_add(record.left);
         self.record = Some(Stored { record, until });
@@ -216,8 +223,9 @@ impl SessionStore for MemoryStore {
     ) -> StoreFuture<'_, Kept> {
         self.step(slot, |place, now| {
             let generation = record.generation;
-            let revoked = generation <= place.revoked;
-            let newer = place.generation() > Some(generation);
+            if place.generation() < Some(generation) && generation <= place.revoked {
+                return Kept::Revoked;
+            }
             let until = now.saturating_add(lease);
             let known = place.users.contains_key(&generation);
             let users = place.users.entry(generation).or_default();
@@ -225,16 +233,17 @@ impl SessionStore for MemoryStore {
             if !known {
                 users.complete_from = until;
             }
-            if !revoked && place.generation() < Some(generation) {
+            if place.generation() > Some(generation) {
+                return Kept::Newer(place.found(now));
+            }
+            if place.generation() < Some(generation) {
+                if record.left.is_zero() {
+                    return Kept::Gone;
+                }
                 place.highest = place.highest.max(generation);
                 place.put(record, now);
             }
-            let mut found = place.found(now);
-            found.record.take_if(|_| !newer);
-            Kept {
-                revoked,
-                newer: found,
-            }
+            Kept::Current
         })
     }
 
@@ -247,24 +256,17 @@ impl SessionStore for MemoryStore {
             if !users.until.is_empty() || now < users.complete_from {
                 return Left::Others;
             }
-            if place.generation() == Some(generation) {
-                place.record = None;
-            }
+            place.revoke(generation);
             Left::Last
         })
     }
 
     fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {
         let revoked = self.step(slot, |place, _| {
-            if generation <= place.revoked {
-                return;
+            if generation > place.revoked {
+                place.claim = None;
             }
-            place.revoked = generation;
-            place.highest = place.highest.max(generation);
-            place.claim = None;
-            place
-                .record
-                .take_if(|stored| stored.record.generation <= generation);
+            place.revoke(generation);
         });
         self.0.announcer.announce(Some(slot));
         revoked

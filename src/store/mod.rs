@@ -103,8 +103,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Says that `member` uses a record, for the time of `lease` from now on, and looks up what is current.
     ///
-    /// A record that the store has lost is put back, unless it was revoked or there is a newer one. Who else used it is not known then: the
-    /// answer to [`leave`](Self::leave) is [`Left::Others`] until every lease has ended that may have been forgotten.
+    /// A record that the store has lost is put back for its `left`, unless that is zero. Who else used it is not known
+    /// then: the answer to [`leave`](Self::leave) is [`Left::Others`] until every lease has ended that may have been
+    /// forgotten.
     fn keep(
         &self,
         slot: Slot,
@@ -113,7 +114,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, Kept>;
 
-    /// Says that `member` uses a generation no more. With the last one goes the record, if it is still current.
+    /// Says that `member` uses a generation no more. When the last one leaves, the generation is revoked in the same step.
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left>;
 
     /// Ends that this generation, or an older one, is taken up. The first time, it also takes the right to make a record from whoever has it.
@@ -199,14 +200,18 @@ pub enum Claim {
     Published(Found),
 }
 
-/// What is known of a record that was kept.
-#[allow(clippy::exhaustive_structs)]
+/// What is known of a record that was to be kept.
+#[allow(clippy::exhaustive_enums)]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub enum Kept {
+    /// It is the current one.
+    Current,
+    /// There is a newer one.
+    Newer(Found),
     /// Nobody is to use it any more.
-    pub revoked: bool,
-    /// What is current, if that is something newer.
-    pub newer: Found,
+    Revoked,
+    /// The store has none, and has not put it back.
+    Gone,
 }
 
 /// Who uses a record that a member has left.

@@ -1,0 +1,114 @@
+//! Taking up a session that another process has made.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
+use crate::{
+    clock::Reading,
+    manager::{core::Core, create::Create, life::Life, partition::Partition, session::LiveSession},
+    store::{Found, Kept},
+};
+
+impl Create {
+    pub(super) async fn adopt(
+        &self,
+        fleet: &Inner,
+        seal: &Seal,
+        found: Found,
+        sent: Reading,
+    ) -> Option<Arc<LiveSession>> {
+        let after = self.newest(fleet, seal.slot);
+        let whose = (&self.partition, self.generation);
+        fleet
+            .adopt(&self.core, seal, whose, after, found, sent, true)
+            .await
+    }
+}
+
+impl Inner {
+    /// Opens a record that was asked for at `sent`, and joins those who use it. `None` if it is of no use, or is to be
+    /// asked about and the caller cannot do that.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn adopt(
+        &self,
+        core: &Core,
+        seal: &Seal,
+        (partition, generation): (&Arc<Partition>, u64),
+        after: u64,
+        found: Found,
+        sent: Reading,
+        can_ask: bool,
+    ) -> Option<Arc<LiveSession>> {
+        let (record, store_now) = (found.record?, found.now);
+        let number = record.generation;
+        let sealed = seal.open(number, &record.sealed);
+        let sealed = sealed.and_then(|plain| Sealed::parse(&plain));
+        let Some(sealed) = sealed.filter(|_| number > after) else {
+            refuse(core, seal.slot);
+            return None;
+        };
+        // The clock that says "older" counts, of those that can be asked.
+        let age = sent.wall.saturating_sub(sealed.born_wall);
+        let age = age.max(store_now.saturating_sub(sealed.born_store));
+        let age = age.max(sealed.life.saturating_sub(record.left));
+        let jitter = core.with_rng(fastrand::Rng::f64);
+        let life = Life::aged(sent, sealed.life, age, jitter);
+        if life.usable_for(sent).is_zero() {
+            return None;
+        }
+        // What was made before the last sign of trouble may be what was lost.
+        let signs = core.suspicion.signs_before(sent.before(age));
+        let is_sound = signs == core.suspicion.signs() && !self.sharing.verify_adopted;
+        if !(is_sound || can_ask) {
+            return None;
+        }
+        let session = LiveSession::new(
+            sealed.id,
+            generation,
+            partition.clone(),
+            life,
+            (sent, signs),
+        );
+        let (session, lease) = (Arc::new(session), self.sharing.member_lease);
+        let place = (seal.slot, new_member(core));
+        let joined = Membership::new(place, number, record.sealed, lease, core.now());
+        // It is not put back: whoever left it last may have deleted it since it was read.
+        let join = joined.record(Duration::ZERO);
+        let kept = self.store().keep(place.0, place.1, join, lease);
+        if !matches!(self.step(core, kept).await, Ok(Kept::Current)) {
+            return None;
+        }
+        self.saw(seal.slot, number);
+        session.share(joined);
+        self.join(&session);
+        Some(session)
+    }
+
+    /// Takes up what another process has made in place of a session, while requests go on.
+    pub(super) async fn replace(
+        &self,
+        core: &Arc<Core>,
+        older: &Arc<LiveSession>,
+        found: Found,
+        sent: Reading,
+    ) {
+        let seal = Seal::of(&older.partition, &core.settings.base);
+        let after = self.seen(seal.slot).generation;
+        if found
+            .record
+            .as_ref()
+            .is_none_or(|record| record.generation <= after)
+        {
+            return;
+        }
+        let generation = core.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let whose = (&older.partition, generation);
+        let adopted = self.adopt(core, &seal, whose, after, found, sent, false);
+        if let Some(session) = adopted.await {
+            core.take_up(&session);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A change of defaults in one process is followed by the others that are configured alike.
+//!
+//! It stands in a slot of its own, which is named by the defaults that all of them were built with. Each follows what
+//! was changed since it was built.
+
+use std::{
+    sync::{
+        Arc, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Fleet, Inner, new_member, refuse,
+    seal::{Kind, Seal},
+};
+use crate::{
+    api::SessionDefaults,
+    clock::Reading,
+    error::{Error, ErrorKind},
+    manager::{Handle, SessionManager, core::Core, identity::Identity},
+    store::{Claim, Record, Slot},
+};
+
+/// How long a change is there for who has not heard of it.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// The right to write it down, which takes one step.
+const LEASE: Duration = Duration::from_secs(10);
+/// How often that is tried when others do the same.
+const TRIES: usize = 3;
+
+/// What is known of the fleet's defaults.
+#[derive(Debug)]
+pub(super) struct Following {
+    /// What all were built with.
+    home: Arc<SessionDefaults>,
+    built: Reading,
+    handle: Weak<Handle>,
+    /// There is a change here that the store has not been told of.
+    untold: AtomicBool,
+}
+
+/// What is written down.
+#[derive(Deserialize, Serialize)]
+struct Change {
+    /// By the wall clock of who made it, in milliseconds.
+    at: u64,
+    defaults: SessionDefaults,
+}
+
+impl Fleet {
+    /// Says whose fleet it is.
+    pub(in crate::manager) fn follow(&self, handle: &Arc<Handle>) {
+        let Some(inner) = self.inner() else { return };
+        let identity = handle
+            .identity
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let following = Following {
+            home: identity.defaults().defaults.clone(),
+            built: handle.core.now(),
+            handle: Arc::downgrade(handle),
+            untold: AtomicBool::new(false),
+        };
+        let _ = inner.following.set(following);
+    }
+
+    /// The defaults were changed here. The others are told at once, or as soon as the store is there.
+    pub(crate) async fn tell_defaults(&self, core: &Arc<Core>) {
+        let Some(inner) = self.inner() else { return };
+        if let Some(following) = inner.following.get() {
+            following.untold.store(true, Ordering::Release);
+        }
+        if inner.tell_defaults(core).await.is_err() {
+            self.attend(core);
+        }
+    }
+}
+
+impl Inner {
+    /// Where this process looks for changes, as whom it speaks for now. Without an API key there is no such place.
+    fn home(&self, core: &Core) -> Option<(&Following, Arc<Identity>, Seal)> {
+        let following = self.following.get()?;
+        // No longer than that: the last handle may go at any time.
+        let identity = SessionManager(following.handle.upgrade()?).identity();
+        let base = &core.settings.base;
+        let seal = Seal::new(Kind::Defaults, identity.key()?, base, &following.home);
+        Some((following, identity, seal))
+    }
+
+    pub(super) fn slot_of_defaults(&self, core: &Core) -> Option<Slot> {
+        Some(self.home(core)?.2.slot)
+    }
+
+    /// Tells of a change that was made here, if there is one that has not been told.
+    pub(super) async fn tell_defaults(&self, core: &Core) -> Result<(), Error> {
+        for _ in 0..TRIES {
+            let Some((following, identity, seal)) = self.home(core) else {
+                return Ok(());
+            };
+            if !following.untold.swap(false, Ordering::AcqRel) {
+                return Ok(());
+            }
+            let written = self.write_defaults(core, &seal, &identity).await;
+            let is_untold = !matches!(written, Ok(true));
+            following.untold.fetch_or(is_untold, Ordering::AcqRel);
+            written?;
+        }
+        let text = "another process changes the defaults";
+        Err(Error::new(ErrorKind::Store, text))
+    }
+
+    /// Returns whether it is written; not so if another has been quicker.
+    async fn write_defaults(
+        &self,
+        core: &Core,
+        seal: &Seal,
+        identity: &Identity,
+    ) -> Result<bool, Error> {
+        let (member, after) = (new_member(core), self.seen(seal.slot).generation);
+        let claim = self.store().claim(seal.slot, member, after, LEASE);
+        let generation = match self.step(core, claim).await? {
+            Claim::Granted { generation, .. } => generation,
+            Claim::Published(found) => {
+                // The later one counts.
+                self.saw(
+                    seal.slot,
+                    found.record.map_or(0, |record| record.generation),
+                );
+                return Ok(false);
+            }
+            Claim::Held { .. } => return Ok(false),
+        };
+        let change = Change {
+            at: u64::try_from(core.now().wall.as_millis()).unwrap_or(u64::MAX),
+            defaults: (*identity.defaults().defaults).clone(),
+        };
+        let plain = Zeroizing::new(serde_json::to_vec(&change).unwrap_or_default());
+        let Some(sealed) = seal.seal(generation, &plain) else {
+            return Ok(true);
+        };
+        let record = Record {
+            generation,
+            sealed: Bytes::from(sealed),
+            left: KEPT_FOR,
+        };
+        let publish = self.store().publish(seal.slot, member, record, LEASE);
+        let is_published = self.step(core, publish).await?;
+        if is_published {
+            self.saw(seal.slot, generation);
+        }
+        Ok(is_published)
+    }
+
+    /// Looks for a change that another process has made, and follows it.
+    pub(super) async fn follow_defaults(&self, core: &Core) -> Result<(), Error> {
+        let Some((following, _, seal)) = self.home(core) else {
+            return Ok(());
+        };
+        let found = self.step(core, self.store().get(seal.slot)).await?;
+        let seen = self.seen(seal.slot).generation;
+        let Some(record) = found.record.filter(|record| record.generation > seen) else {
+            return Ok(());
+        };
+        let plain = seal.open(record.generation, &record.sealed);
+        let Some(change) = plain.and_then(|plain| serde_json::from_slice::<Change>(&plain).ok())
+        else {
+            refuse(core, seal.slot);
+            return Ok(());
+        };
+        let is_new = Duration::from_millis(change.at) >= following.built.wall;
+        if is_new
+            && !following.untold.load(Ordering::Acquire)
+            && let Some(handle) = following.handle.upgrade()
+        {
+            let manager = SessionManager(handle);
+            manager.follow_defaults(change.defaults).await?;
+        }
+        self.saw(seal.slot, record.generation);
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! Using a session that others use: for how long, and how one stops.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::Fleet;
+use crate::{
+    clock::Reading,
+    error::Error,
+    manager::{core::Core, event::RetireReason, session::LiveSession},
+    store::{Left, Member, Record, Slot},
+};
+
+/// One session's place in the fleet.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(super) slot: Slot,
+    pub(super) member: Member,
+    pub(super) generation: u64,
+    sealed: Bytes,
+    lease: Duration,
+    /// When the store was last told that it is in use: before the call that did so went out.
+    kept: Mutex<Reading>,
+    /// Nobody else uses it. Then it is for this process to delete.
+    is_last: AtomicBool,
+}
+
+/// What becomes of a session that this process does not use any more.
+#[derive(Debug)]
+pub(crate) enum Leaving {
+    /// It is nobody else's: delete it.
+    Delete,
+    /// Others use it, and delete it when they are done.
+    ToOthers,
+    /// Whether others use it is not known, so it ends by itself.
+    Unknown(Error),
+}
+
+impl Membership {
+    pub(super) fn new(
+        (slot, member): (Slot, Member),
+        generation: u64,
+        sealed: Bytes,
+        lease: Duration,
+        kept: Reading,
+    ) -> Self {
+        Self {
+            slot,
+            member,
+            generation,
+            sealed,
+            lease,
+            kept: Mutex::new(kept),
+            is_last: AtomicBool::new(false),
+        }
+    }
+
+    /// How long the others certainly wait for this process before they delete the session.
+    pub(crate) fn holds_for(&self, now: Reading) -> Duration {
+        let kept = *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lease.saturating_sub(now.since(kept))
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        self.is_last.load(Ordering::Acquire)
+    }
+
+    pub(super) fn kept(&self, sent: Reading) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.monotonic <= sent.monotonic {
+            *kept = sent;
+        }
+    }
+
+    /// As it is put back into a store that has lost it.
+    pub(super) fn record(&self, left: Duration) -> Record {
+        Record {
+            generation: self.generation,
+            sealed: self.sealed.clone(),
+            left,
+        }
+    }
+}
+
+impl Fleet {
+    /// Takes leave of a session. Called once nothing that bears it is in flight here.
+    pub(crate) async fn leave(&self, core: &Core, session: &LiveSession) -> Leaving {
+        let (Some(inner), Some(place)) = (self.inner(), session.membership()) else {
+            return Leaving::Delete;
+        };
+        if place.is_last() {
+            return Leaving::Delete;
+        }
+        inner.forget(session);
+        let leave = inner
+            .store()
+            .leave(place.slot, place.member, place.generation);
+        match inner.step(core, leave).await {
+            Ok(Left::Last) => {
+                place.is_last.store(true, Ordering::Release);
+                inner.spend(place.slot, place.generation);
+                Leaving::Delete
+            }
+            Ok(Left::Others) => Leaving::ToOthers,
+            Err(error) => Leaving::Unknown(error),
+        }
+    }
+
+    /// A session has been retired: is it over for the others as well?
+    pub(crate) fn retired(&self, session: &LiveSession, reason: RetireReason) {
+        use RetireReason::{Invalidated, Leaked, Lost, Revoked, WrongAnswer};
+        let (Some(inner), Some(place)) = (self.inner(), session.membership()) else {
+            return;
+        };
+        if !matches!(reason, Invalidated | Leaked | Lost | Revoked | WrongAnswer) {
+            return;
+        }
+        inner.spend(place.slot, place.generation);
+        if reason == RetireReason::Lost {
+            // There is nothing to leave.
+            inner.forget(session);
+        }
+        if reason != RetireReason::Revoked {
+            let mut revoked = inner.to_be_revoked();
+            if !revoked.contains(&(place.slot, place.generation)) {
+                revoked.push((place.slot, place.generation));
+            }
+            drop(revoked);
+            inner.wake.notify_one();
+        }
+    }
+}
+
+impl super::Inner {
+    pub(super) fn join(&self, session: &Arc<LiveSession>) {
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        joined.push(Arc::downgrade(session));
+    }
+
+    /// Every session that is shared, and not left yet.
+    pub(super) fn joined(&self) -> Vec<Arc<LiveSession>> {
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        joined.retain(|session| session.strong_count() > 0);
+        joined.iter().filter_map(std::sync::Weak::upgrade).collect()
+    }
+
+    pub(super) fn forget(&self, session: &LiveSession) {
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        joined.retain(|other| !std::ptr::eq(other.as_ptr(), session));
+    }
+
+    pub(super) fn to_be_revoked(&self) -> std::sync::MutexGuard<'_, Vec<(Slot, u64)>> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the store what nobody is to use any more. What it could not be told is kept for the next time.
+    pub(super) async fn send_revocations(&self, core: &Core) -> Result<(), Error> {
+        loop {
+            let Some((slot, generation)) = self.to_be_revoked().first().copied() else {
+                return Ok(());
+            };
+            self.step(core, self.store().revoke(slot, generation))
+                .await?;
+            self.to_be_revoked()
+                .retain(|other| *other != (slot, generation));
+        }
+    }
+}

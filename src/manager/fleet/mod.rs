@@ -1,0 +1,209 @@
+//! Sessions that are shared with other processes, through a store.
+//!
+//! ```text
+//!   create ──▶ claim ──┬─ granted ────▶ POST ──▶ publish ──▶ used, kept … left; the last one deletes it
+//!                      ├─ published ──▶ open, join ────────▶ used, kept … left
+//!                      ├─ held ───────▶ wait, claim again
+//!                      └─ store down ─▶ a session of one's own, which is published once the store is back
+//! ```
+//!
+//! | room | concept |
+//! | --- | --- |
+//! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
+//! | `right` | who makes a session; making it known |
+//! | `adopt` | taking up what another has made |
+//! | `member` | using a session that others use; leaving it |
+//! | `defaults` | following a change of defaults |
+//! | `liaison` | the one task that keeps in touch with the store |
+
+mod adopt;
+mod defaults;
+mod liaison;
+mod member;
+mod record;
+mod right;
+mod seal;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+
+use self::defaults::Following;
+pub(crate) use self::{
+    member::{Leaving, Membership},
+    right::{Right, Share},
+};
+use super::{OnStoreDown, core::Core, event::Event, session::LiveSession};
+use crate::{
+    error::{BoxError, Error, ErrorKind},
+    store::{Member, SessionStore, Slot},
+};
+
+/// How long one step of a store may take, whatever the store's own bound is.
+const STEP: Duration = Duration::from_secs(5);
+
+/// How sessions are shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Sharing {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) on_store_down: OnStoreDown,
+    pub(crate) member_lease: Duration,
+    pub(crate) verify_adopted: bool,
+}
+
+/// What a manager knows of its fleet: nothing, where it has none.
+pub(crate) struct Fleet(Option<Box<Inner>>);
+
+struct Inner {
+    sharing: Sharing,
+    /// The newest generation that was seen in each slot, which outlives the sessions.
+    seen: Mutex<HashMap<Slot, Seen>>,
+    /// Sessions that are shared, and not left yet.
+    joined: Mutex<Vec<Weak<LiveSession>>>,
+    following: OnceLock<Following>,
+    /// Generations that nobody in the fleet is to use, and that the store has not been told of.
+    revoked: Mutex<Vec<(Slot, u64)>>,
+    /// There is something to tell the store.
+    wake: Notify,
+    attended: AtomicBool,
+    /// There may be sessions that were made while the store was down.
+    has_own: AtomicBool,
+    is_down: AtomicBool,
+}
+
+/// What was seen in a slot last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    generation: u64,
+    /// It came to an end here that does not concern this process alone.
+    spent: bool,
+}
+
+impl Fleet {
+    pub(crate) fn new(sharing: Option<Sharing>) -> Self {
+        Self(sharing.map(|sharing| {
+            Box::new(Inner {
+                sharing,
+                seen: Mutex::default(),
+                joined: Mutex::default(),
+                following: OnceLock::new(),
+                revoked: Mutex::default(),
+                wake: Notify::new(),
+                attended: AtomicBool::new(false),
+                has_own: AtomicBool::new(false),
+                is_down: AtomicBool::new(false),
+            })
+        }))
+    }
+
+    fn inner(&self) -> Option<&Inner> {
+        self.0.as_deref()
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sharing = self.inner().map(|inner| &inner.sharing);
+        f.debug_tuple("Fleet").field(&sharing).finish()
+    }
+}
+
+impl Inner {
+    fn store(&self) -> &dyn SessionStore {
+        &*self.sharing.store
+    }
+
+    /// One step of the store, in bounded time. Whether that is there is told of when it changes.
+    async fn step<T>(
+        &self,
+        core: &Core,
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
+        let outcome = match timeout(STEP, step).await {
+            Ok(outcome) => outcome.map_err(Some),
+            Err(_) => Err(None),
+        };
+        match outcome {
+            Ok(done) => {
+                if self.is_down.swap(false, Ordering::AcqRel) {
+                    core.emit(Event::StoreUp);
+                }
+                Ok(done)
+            }
+            Err(source) => {
+                let error = Error::new(ErrorKind::Store, "the shared store cannot be reached");
+                let error = match source {
+                    Some(source) => error.with_source(source),
+                    None => error,
+                };
+                self.down(core, &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn down(&self, core: &Core, error: &Error) {
+        if !self.is_down.swap(true, Ordering::AcqRel) {
+            let error = error.clone();
+            core.emit(Event::StoreDown { error });
+        }
+    }
+
+    fn seen(&self, slot: Slot) -> Seen {
+        self.all_seen().get(&slot).copied().unwrap_or_default()
+    }
+
+    /// A generation was taken up, or published.
+    fn saw(&self, slot: Slot, generation: u64) {
+        let mut all = self.all_seen();
+        let seen = all.entry(slot).or_default();
+        if generation > seen.generation {
+            *seen = Seen {
+                generation,
+                spent: false,
+            };
+        }
+    }
+
+    /// A generation is not to be taken up again.
+    fn spend(&self, slot: Slot, generation: u64) {
+        let mut all = self.all_seen();
+        let seen = all.entry(slot).or_default();
+        if generation >= seen.generation {
+            *seen = Seen {
+                generation,
+                spent: true,
+            };
+        }
+    }
+
+    fn all_seen(&self) -> MutexGuard<'_, HashMap<Slot, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One holder of a session. A manager that takes one up twice is two of them: one may leave and the other go on.
+fn new_member(core: &Core) -> Member {
+    core.with_rng(|rng| Member(rng.u128(..)))
+}
+
+/// What is there was not written by this fleet, or is older than what was seen.
+fn refuse(core: &Core, slot: Slot) {
+    core.emit(Event::RecordRefused {
+        slot: slot.to_string(),
+    });
+}

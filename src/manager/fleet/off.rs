@@ -1,0 +1,91 @@
+//! What the rest asks of a fleet where there cannot be one.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Handle, core::Core, create::Create, event::RetireReason, flight::Outcome, session::LiveSession,
+};
+use crate::{clock::Reading, error::Error};
+
+/// There is none.
+#[derive(Clone, Debug)]
+pub(crate) enum Sharing {}
+
+#[derive(Debug)]
+pub(crate) struct Fleet;
+
+#[derive(Debug)]
+pub(crate) enum Membership {}
+
+#[derive(Debug)]
+pub(crate) enum Right {}
+
+#[allow(dead_code)] // as the one that does something
+pub(crate) enum Share {
+    Create,
+    Ask(Arc<LiveSession>),
+    Done(Outcome),
+    Fenced,
+}
+
+#[allow(dead_code)] // as the one that does something
+#[derive(Debug)]
+pub(crate) enum Leaving {
+    Delete,
+    ToOthers,
+    Unknown(Error),
+}
+
+impl Right {
+    pub(crate) fn left(&self, _: Reading) -> Duration {
+        match *self {}
+    }
+}
+
+impl Membership {
+    pub(crate) fn holds_for(&self, _: Reading) -> Duration {
+        match *self {}
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        match *self {}
+    }
+}
+
+#[allow(clippy::unused_self)]
+impl Fleet {
+    pub(crate) fn new(_: Option<Sharing>) -> Self {
+        Self
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn landed(&self, _: &Arc<Core>, _: &LiveSession) {}
+
+    pub(super) fn follow(&self, _: &Arc<Handle>) {}
+
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn tell_defaults(&self, _: &Arc<Core>) {}
+
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn leave(&self, _: &Core, _: &LiveSession) -> Leaving {
+        Leaving::Delete
+    }
+
+    pub(crate) fn retired(&self, _: &LiveSession, _: RetireReason) {}
+}
+
+#[allow(clippy::unused_self, clippy::unused_async, clippy::unnecessary_wraps)]
+impl Create {
+    pub(super) async fn share(&mut self) -> Share {
+        Share::Create
+    }
+
+    pub(super) async fn publish(&mut self, _: &Arc<LiveSession>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    pub(super) async fn give_back_right(&mut self, _: &Error) {}
+}

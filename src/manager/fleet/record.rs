@@ -1,0 +1,70 @@
+//! What the members of a fleet tell each other of a session.
+
+use std::time::Duration;
+
+use secrecy::zeroize::Zeroizing;
+
+use crate::api::SessionId;
+
+/// Times in front of the id, in milliseconds.
+const TIMES: usize = 3;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sealed {
+    pub(super) id: SessionId,
+    /// Its whole life.
+    pub(super) life: Duration,
+    /// When it was made, or a moment before that, by the maker's wall clock.
+    pub(super) born_wall: Duration,
+    /// The same by the store's clock.
+    pub(super) born_store: Duration,
+}
+
+impl Sealed {
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let times: [_; TIMES] = [self.life, self.born_wall, self.born_store];
+        let times = times.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let id = self.id.as_str().as_bytes();
+        // At its full length from the start: no copy is left behind when it grows.
+        let mut plain = Zeroizing::new(Vec::with_capacity(size_of_val(&times) + id.len()));
+        for time in times {
+            plain.extend_from_slice(&time.to_be_bytes());
+        }
+        plain.extend_from_slice(id);
+        plain
+    }
+
+    pub(super) fn parse(plain: &[u8]) -> Option<Self> {
+        let (times, id) = plain.split_at_checked(TIMES * size_of::<u64>())?;
+        let mut times = times.chunks_exact(size_of::<u64>()).map(|time| {
+            let time = time.try_into().map_or(0, u64::from_be_bytes);
+            Duration::from_millis(time)
+        });
+        Some(Self {
+            life: times.next()?,
+            born_wall: times.next()?,
+            born_store: times.next()?,
+            id: SessionId::parse(std::str::from_utf8(id).ok()?)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_what_is_shorter_or_no_id_is_not() {
+        let sealed = Sealed {
+            id: SessionId::parse(&format!("sess_{}", "0a".repeat(32))).unwrap(),
+            life: Duration::from_secs(3600),
+            born_wall: Duration::from_millis(1_795_456_800_123),
+            born_store: Duration::from_millis(1_795_456_800_000),
+        };
+        let plain = sealed.to_bytes();
+        assert_eq!(Sealed::parse(&plain), Some(sealed));
+        for length in 0..plain.len() {
+            assert_eq!(Sealed::parse(&plain[..length]), None, "{length}");
+        }
+    }
+}

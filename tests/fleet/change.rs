@@ -1,0 +1,110 @@
+//! What is changed in one process reaches the others.
+
+use std::time::Duration;
+
+use sipher_session::{Chain, SessionDefaults};
+
+use crate::{
+    processes::Fleet,
+    support::{SECOND, pass},
+};
+
+fn chain(chain: Chain) -> SessionDefaults {
+    SessionDefaults::new().chain(chain)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_defaults_is_followed_by_those_who_were_built_alike_and_by_no_others() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(4);
+    let arbitrum = fleet.start_with(|builder| builder.defaults(chain(Chain::Arbitrum)));
+    fleet.call(&processes).await;
+    fleet.setup.call(&arbitrum.manager).await.unwrap();
+    let change = processes[0].manager.update_defaults(chain(Chain::Sui));
+    change.await.unwrap();
+    pass(0.1).await;
+    for process in &processes {
+        fleet.setup.call(&process.manager).await.unwrap();
+        assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+    }
+    fleet.setup.call(&arbitrum.manager).await.unwrap();
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("arbitrum"));
+    assert_eq!(fleet.setup.creates(), 3, "one for each set of defaults");
+    pass(60.0).await;
+    assert_eq!(
+        fleet.setup.sipher.live_sessions(),
+        2,
+        "the older one is deleted"
+    );
+    // Changed back, by another of them.
+    let change = processes[1].manager.replace_defaults(chain(Chain::Near));
+    change.await.unwrap();
+    pass(0.1).await;
+    for process in &processes {
+        fleet.setup.call(&process.manager).await.unwrap();
+        assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
+    }
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_told_as_soon_as_the_store_is_there_again() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    processes[0].store.cut();
+    let change = processes[0].manager.update_defaults(chain(Chain::Sui));
+    change.await.unwrap();
+    fleet.setup.call(&processes[0].manager).await.unwrap();
+    assert_eq!(
+        fleet.setup.last_chain().as_deref(),
+        Some("sui"),
+        "here at once"
+    );
+    pass(20.0).await;
+    processes[0].store.mend();
+    pass(20.0).await;
+    fleet.setup.call(&processes[1].manager).await.unwrap();
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_change_at_once_agree_in_the_end() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(3);
+    fleet.call(&processes).await;
+    let (one, other) = tokio::join!(
+        processes[0].manager.update_defaults(chain(Chain::Sui)),
+        processes[1].manager.update_defaults(chain(Chain::Arbitrum)),
+    );
+    one.and(other).unwrap();
+    fleet
+        .work(&processes, Duration::from_secs(60), SECOND)
+        .await;
+    let mut chains = Vec::new();
+    for process in &processes {
+        fleet.setup.call(&process.manager).await.unwrap();
+        chains.push(fleet.setup.last_chain().unwrap());
+    }
+    chains.dedup();
+    assert_eq!(chains.len(), 1, "{chains:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_started_after_a_change_begins_with_what_it_was_built_with() {
+    let mut fleet = Fleet::new();
+    let first = fleet.start_many(1);
+    fleet.call(&first).await;
+    first[0]
+        .manager
+        .update_defaults(chain(Chain::Sui))
+        .await
+        .unwrap();
+    pass(1.0).await;
+    let later = fleet.start_many(1);
+    for _ in 0..3 {
+        fleet.call(&later).await;
+        assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
+        pass(20.0).await;
+    }
+}

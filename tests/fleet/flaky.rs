@@ -1,0 +1,178 @@
+//! One process's way to a store, which can be cut, slow, or lose answers.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sipher_session::{
+    BoxError,
+    store::{
+        Changes, Claim, Found, Kept, Left, Member, MemoryStore, Record, SessionStore, Slot,
+        StoreFuture,
+    },
+};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trouble {
+    pub is_cut: bool,
+    /// It does what it is asked for, and does not say so.
+    pub loses_answers: bool,
+    pub delay: Duration,
+    /// Nothing is told by itself: all that is left is to look.
+    pub is_mute: bool,
+}
+
+/// What somebody else makes of a record before it is read.
+pub type Meddler = Box<dyn Fn(Slot, Record) -> Record + Send + Sync>;
+
+/// All that was published, by whomever.
+pub type Published = Arc<Mutex<Vec<(Slot, Record)>>>;
+
+#[derive(Clone)]
+pub struct Flaky {
+    store: MemoryStore,
+    published: Published,
+    meddler: Arc<Mutex<Option<Meddler>>>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+impl Flaky {
+    pub fn new(store: MemoryStore, published: Published) -> Self {
+        Self {
+            store,
+            published,
+            meddler: Arc::default(),
+            trouble: Arc::default(),
+        }
+    }
+
+    pub fn set(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = trouble;
+    }
+
+    /// Whatever is read from here on has gone through somebody's hands.
+    pub fn meddle(&self, meddler: impl Fn(Slot, Record) -> Record + Send + Sync + 'static) {
+        *self.meddler.lock().unwrap() = Some(Box::new(meddler));
+    }
+
+    fn read(&self, slot: Slot, found: Found) -> Found {
+        let meddler = self.meddler.lock().unwrap();
+        let record = found.record.map(|record| match &*meddler {
+            Some(meddler) => meddler(slot, record),
+            None => record,
+        });
+        Found { record, ..found }
+    }
+
+    pub fn cut(&self) {
+        self.set(Trouble {
+            is_cut: true,
+            ..Trouble::default()
+        });
+    }
+
+    pub fn mend(&self) {
+        self.set(Trouble::default());
+    }
+
+    fn pass<'a, T: Send + 'a>(
+        &'a self,
+        step: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        let trouble = *self.trouble.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(trouble.delay).await;
+            if trouble.is_cut {
+                return Err(BoxError::from("cut"));
+            }
+            let done = step(&self.store).await;
+            if trouble.loses_answers {
+                return Err(BoxError::from("lost"));
+            }
+            done
+        })
+    }
+}
+
+impl std::fmt::Debug for Flaky {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flaky").finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for Flaky {
+    fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
+        self.pass(move |store| Box::pin(async move { Ok(self.read(slot, store.get(slot).await?)) }))
+    }
+
+    fn claim(
+        &self,
+        slot: Slot,
+        member: Member,
+        after: u64,
+        lease: Duration,
+    ) -> StoreFuture<'_, Claim> {
+        self.pass(move |store| {
+            Box::pin(async move {
+                Ok(match store.claim(slot, member, after, lease).await? {
+                    Claim::Published(found) => Claim::Published(self.read(slot, found)),
+                    claim => claim,
+                })
+            })
+        })
+    }
+
+    fn publish(
+        &self,
+        slot: Slot,
+        member: Member,
+        record: Record,
+        lease: Duration,
+    ) -> StoreFuture<'_, bool> {
+        self.published.lock().unwrap().push((slot, record.clone()));
+        self.pass(move |store| store.publish(slot, member, record, lease))
+    }
+
+    fn release(
+        &self,
+        slot: Slot,
+        member: Member,
+        generation: u64,
+        pause: Duration,
+    ) -> StoreFuture<'_, ()> {
+        self.pass(move |store| store.release(slot, member, generation, pause))
+    }
+
+    fn keep(
+        &self,
+        slot: Slot,
+        member: Member,
+        record: Record,
+        lease: Duration,
+    ) -> StoreFuture<'_, Kept> {
+        self.pass(move |store| {
+            Box::pin(async move {
+                Ok(match store.keep(slot, member, record, lease).await? {
+                    Kept::Newer(found) => Kept::Newer(self.read(slot, found)),
+                    kept => kept,
+                })
+            })
+        })
+    }
+
+    fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
+        self.pass(move |store| store.leave(slot, member, generation))
+    }
+
+    fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {
+        self.pass(move |store| store.revoke(slot, generation))
+    }
+
+    fn changes(&self) -> Changes {
+        if self.trouble.lock().unwrap().is_mute {
+            return sipher_session::store::Announcer::new().subscribe();
+        }
+        self.store.changes()
+    }
+}

@@ -1,0 +1,98 @@
+//! Who deletes a session that many use.
+
+use std::time::Duration;
+
+use crate::{
+    processes::Fleet,
+    support::{SECOND, pass},
+};
+
+#[tokio::test(start_paused = true)]
+async fn the_last_one_out_deletes_the_session_and_nobody_else() {
+    let mut fleet = Fleet::new();
+    let mut processes = fleet.start_many(5);
+    fleet.call(&processes).await;
+    while let Some(process) = processes.pop() {
+        let report = process.shutdown().await;
+        assert!(report.is_clean(), "{report}");
+        let is_last = processes.is_empty();
+        assert_eq!(
+            (report.deleted, report.left_to_others),
+            (usize::from(is_last), usize::from(!is_last))
+        );
+        fleet.call(&processes).await;
+    }
+    assert_eq!((fleet.setup.creates(), fleet.setup.deletes()), (1, 1));
+    assert_eq!(fleet.setup.sipher.live_sessions(), 0);
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_process_keeps_the_session_for_its_lease_and_not_for_ever() {
+    let mut fleet = Fleet::new();
+    let mut processes = fleet.start_many(3);
+    fleet.call(&processes).await;
+    drop(processes.pop()); // killed
+    processes[0].shutdown().await;
+    pass(301.0).await;
+    assert_eq!(processes[1].shutdown().await.deleted, 1);
+
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    let (killed, other) = (&processes[0], &processes[1]);
+    killed.store.cut();
+    let report = other.shutdown().await;
+    assert_eq!(
+        (report.deleted, report.left_to_others),
+        (0, 1),
+        "it may still be there"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_cut_off_stops_using_a_session_before_the_others_may_delete_it() {
+    let mut fleet = Fleet::new();
+    let mut processes = fleet.start_many(2);
+    let before = fleet.call(&processes).await;
+    processes[0].store.cut();
+    let end = tokio::time::Instant::now() + Duration::from_secs(600);
+    while tokio::time::Instant::now() < end {
+        pass(1.0).await;
+        fleet.call(&processes[..1]).await;
+        if tokio::time::Instant::now() + 299 * SECOND > end && processes.len() > 1 {
+            let other = processes.pop().unwrap();
+            assert_eq!(other.shutdown().await.deleted, 1, "its lease is over");
+        }
+    }
+    assert_ne!(fleet.call(&processes).await, before);
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_forgot_who_uses_a_session_does_not_let_it_be_deleted() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(3);
+    let ids = fleet.call(&processes).await;
+    fleet.store.clear();
+    // Only one of them has told the store again.
+    processes[1].store.cut();
+    processes[2].store.cut();
+    pass(16.0).await;
+    let report = processes[0].shutdown().await;
+    assert_eq!((report.deleted, report.left_to_others), (0, 1));
+    assert_eq!(fleet.call(&processes[1..]).await, ids);
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_store_is_down_at_shutdown_is_left_to_expire() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    for process in &processes {
+        process.store.cut();
+        let report = process.shutdown().await;
+        assert_eq!(report.left_to_expire, 1, "{report}");
+    }
+    assert_eq!(fleet.setup.sipher.live_sessions(), 1);
+}

@@ -1,0 +1,20 @@
+//! Many processes on one API key, with one store between them, in virtual time.
+
+// Helpers outside of tests, and a look at how long things took.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::unchecked_time_subtraction
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod change;
+mod flaky;
+mod leaving;
+mod processes;
+mod records;
+mod renewal;
+mod store_down;

@@ -1,0 +1,92 @@
+//! A fleet: managers as if each was a process of its own.
+
+use std::time::Duration;
+
+use sipher_session::{Event, Events, SessionManager, SessionManagerBuilder, store::MemoryStore};
+
+use crate::{
+    flaky::{Flaky, Published},
+    support::Setup,
+};
+
+pub struct Fleet {
+    pub setup: Setup,
+    pub store: MemoryStore,
+    pub published: Published,
+    started: u64,
+}
+
+/// One of them.
+pub struct Process {
+    pub manager: SessionManager,
+    pub store: Flaky,
+    events: Events,
+}
+
+impl Fleet {
+    pub fn new() -> Self {
+        let setup = Setup::new();
+        let store = MemoryStore::new(setup.clock.clone());
+        Self {
+            setup,
+            store,
+            published: Published::default(),
+            started: 0,
+        }
+    }
+
+    pub fn start(&mut self) -> Process {
+        self.start_with(|builder| builder)
+    }
+
+    pub fn start_with(
+        &mut self,
+        change: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+    ) -> Process {
+        self.started += 1;
+        let store = Flaky::new(self.store.clone(), self.published.clone());
+        let builder = self.setup.builder().seed(self.started).store(store.clone());
+        let manager = change(builder).build().unwrap();
+        Process {
+            events: manager.events(),
+            manager,
+            store,
+        }
+    }
+
+    pub fn start_many(&mut self, count: usize) -> Vec<Process> {
+        (0..count).map(|_| self.start()).collect()
+    }
+
+    /// Each sends a request; returns the ids that they bore.
+    pub async fn call(&self, processes: &[Process]) -> Vec<String> {
+        let mut ids = Vec::new();
+        for process in processes {
+            self.setup.call(&process.manager).await.unwrap();
+            ids.push(self.setup.last_id().expect("a live session"));
+        }
+        ids.dedup();
+        ids
+    }
+
+    /// Time passes under traffic: each process sends a request every `step`.
+    pub async fn work(&self, processes: &[Process], time: Duration, step: Duration) {
+        let end = tokio::time::Instant::now() + time;
+        while tokio::time::Instant::now() < end {
+            tokio::time::sleep(step).await;
+            for process in processes {
+                self.setup.call(&process.manager).await.unwrap();
+            }
+        }
+    }
+}
+
+impl Process {
+    pub fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.events.try_recv()).collect()
+    }
+
+    pub async fn shutdown(&self) -> sipher_session::ShutdownReport {
+        self.manager.shutdown(Duration::from_secs(5)).await
+    }
+}

@@ -1,0 +1,176 @@
+//! What stands in the store is not believed without a look.
+
+use sipher_session::{
+    Chain, Event, SessionDefaults, SessionManagerBuilder,
+    store::{Record, Slot},
+};
+
+use crate::{
+    processes::{Fleet, Process},
+    support::pass,
+};
+
+fn refused(process: &mut Process) -> usize {
+    let events = process.events();
+    let refused = |event: &&Event| matches!(event, Event::RecordRefused { .. });
+    events.iter().filter(refused).count()
+}
+
+fn published(fleet: &Fleet) -> Vec<(Slot, Record)> {
+    fleet.published.lock().unwrap().clone()
+}
+
+/// A process that reads what somebody has changed, in a fleet that has a session; returns what it refused.
+async fn meddled(meddler: impl Fn(Slot, Record) -> Record + Send + Sync + 'static) -> usize {
+    let mut fleet = Fleet::new();
+    let others = fleet.start_many(1);
+    let ids = fleet.call(&others).await;
+    let mut process = [fleet.start()];
+    process[0].store.meddle(meddler);
+    assert_ne!(fleet.call(&process).await, ids);
+    fleet.setup.sipher.assert_every_call_had_a_session();
+    refused(&mut process[0])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_was_changed_is_refused_and_another_session_made() {
+    for at in [0, 23, 24, 40, 100, 132] {
+        let refused = meddled(move |_, record| {
+            let mut sealed = record.sealed.to_vec();
+            sealed[at] ^= 1;
+            let sealed = sealed.into();
+            Record { sealed, ..record }
+        });
+        assert!(refused.await > 0, "byte {at}");
+    }
+    for length in [0, 1, 24, 40, 100] {
+        let refused = meddled(move |_, record| {
+            let sealed = record.sealed.slice(..length);
+            Record { sealed, ..record }
+        });
+        assert!(refused.await > 0, "{length} bytes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_passes_for_another_generation_is_refused() {
+    for more in [1, 1 << 52, u64::MAX / 2] {
+        let refused = meddled(move |_, record| {
+            let generation = record.generation + more;
+            Record {
+                generation,
+                ..record
+            }
+        });
+        assert!(refused.await > 0, "{more} more");
+    }
+}
+
+fn sui(builder: SessionManagerBuilder) -> SessionManagerBuilder {
+    builder.defaults(SessionDefaults::new().chain(Chain::Sui))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_other_defaults_or_of_another_key_is_refused() {
+    let mut fleet = Fleet::new();
+    let near = fleet.start_many(1);
+    fleet.call(&near).await;
+    let others = vec![fleet.start_with(sui)];
+    fleet.call(&others).await;
+    let (of_near, foreign) = published(&fleet)[0].clone();
+    let mut process = [fleet.start_with(sui)];
+    process[0].store.meddle(move |slot, _| {
+        assert_ne!(slot, of_near);
+        foreign.clone()
+    });
+    fleet.call(&process).await;
+    assert!(refused(&mut process[0]) > 0);
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+
+    let key = fleet
+        .setup
+        .sipher
+        .api_key(sipher_session::testing::Tier::Pro);
+    let other_key = |builder: SessionManagerBuilder| builder.api_key(key.as_str());
+    let other = vec![fleet.start_with(other_key)];
+    fleet.call(&other).await;
+    assert_eq!(
+        fleet.setup.sipher.live_sessions_of(&key),
+        1,
+        "no slot is shared"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_record_is_not_taken_by_who_has_seen_a_newer_one() {
+    let mut fleet = Fleet::new();
+    let mut processes = [fleet.start(), fleet.start()];
+    let old = fleet.call(&processes).await;
+    let generation = processes[0].manager.session().await.unwrap().generation();
+    assert!(processes[0].manager.invalidate(generation));
+    fleet.call(&processes[..1]).await;
+    pass(1.0).await;
+    let new = fleet.call(&processes).await;
+    assert_ne!(new, old);
+    // The server still has it, so nothing but the number speaks against it.
+    let (_, older) = published(&fleet)[0].clone();
+    for process in &processes {
+        let older = older.clone();
+        process.store.meddle(move |_, _| older.clone());
+    }
+    for _ in 0..120 {
+        pass(60.0).await;
+        assert_ne!(fleet.call(&processes).await, old);
+    }
+    assert!(refused(&mut processes[0]) + refused(&mut processes[1]) > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_record_that_the_server_has_forgotten_is_found_out_by_asking() {
+    let mut fleet = Fleet::new();
+    let others = fleet.start_many(1);
+    fleet.call(&others).await;
+    others[0].shutdown().await;
+    let (_, deleted) = published(&fleet)[0].clone();
+    let others = fleet.start_many(1);
+    fleet.call(&others).await;
+    let process = [fleet.start_with(SessionManagerBuilder::verify_adopted)];
+    process[0].store.meddle(move |_, _| deleted.clone());
+    fleet.call(&process).await;
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_that_says_older_counts() {
+    use std::time::Duration;
+    // The store says that there is more life left than there is, as one whose keys do not end.
+    let mut fleet = Fleet::new();
+    let others = fleet.start_many(1);
+    fleet.call(&others).await;
+    pass(3000.0).await;
+    let process = [fleet.start()];
+    process[0].store.meddle(|_, record| {
+        let left = Duration::from_secs(1_000_000);
+        Record { left, ..record }
+    });
+    for _ in 0..20 {
+        pass(60.0).await;
+        fleet.call(&process).await;
+    }
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_key_or_of_defaults_is_in_a_record_in_clear() {
+    let mut fleet = Fleet::new();
+    let mut defaults = SessionDefaults::new().chain(Chain::Near);
+    defaults.default_viewing_key = Some("0xfeedfacefeedface".into());
+    let process = vec![fleet.start_with(|builder| builder.defaults(defaults))];
+    let ids = fleet.call(&process).await;
+    let (slot, record) = published(&fleet)[0].clone();
+    let text = format!("{slot}{}", String::from_utf8_lossy(&record.sealed));
+    let key = fleet.setup.key.as_str();
+    for secret in [key, &ids[0][5..], "near", "feedface", "chain"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}

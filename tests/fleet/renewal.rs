@@ -1,0 +1,139 @@
+//! One create for the fleet.
+
+use std::time::Duration;
+
+use sipher_session::{
+    Event,
+    testing::{Fault, Target, What},
+};
+
+use crate::{
+    processes::Fleet,
+    support::{SECOND, pass},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_first_makes_the_session_and_the_others_take_it_up() {
+    let mut fleet = Fleet::new();
+    fleet.setup.sipher.set_latency(SECOND / 2);
+    let processes = fleet.start_many(50);
+    let calls = processes.iter().map(|process| {
+        let manager = process.manager.clone();
+        tokio::spawn(async move { manager.session().await.map(|session| session.id().clone()) })
+    });
+    let calls: Vec<_> = calls.collect();
+    let mut ids = Vec::new();
+    for call in calls {
+        ids.push(call.await.unwrap().unwrap());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(fleet.setup.sipher.session_calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_costs_a_fleet_what_it_costs_one_process_and_no_dead_id_is_sent() {
+    let mut alone = Fleet::new();
+    let one = vec![alone.start()];
+    alone.work(&one, 24 * 60 * MINUTE, 4 * MINUTE).await;
+    let one_create_each = alone.setup.creates();
+
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(10);
+    fleet.work(&processes, 24 * 60 * MINUTE, 4 * MINUTE).await;
+    fleet.setup.sipher.assert_every_call_had_a_session();
+    // The one that draws the earliest moment renews for all: never before half of the life.
+    let creates = fleet.setup.creates();
+    assert!(
+        (one_create_each..=one_create_each * 5 / 4).contains(&creates),
+        "{creates} against {one_create_each} of one process"
+    );
+    let calls = fleet.setup.sipher.session_calls();
+    assert!(
+        calls <= 2 * creates,
+        "{calls}: no more than a create and a delete each"
+    );
+    assert!(fleet.setup.sipher.live_sessions() <= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_killed_while_it_makes_the_session_holds_the_others_up_for_its_lease_at_most() {
+    let mut fleet = Fleet::new();
+    let lost = Fault::new(What::Delay(1000 * SECOND)).on(Target::Create);
+    fleet.setup.sipher.fault(lost.times(1));
+    let killed = fleet.start();
+    let manager = killed.manager.clone();
+    let call = tokio::spawn(async move { manager.session().await });
+    pass(1.0).await;
+    let others = fleet.start_many(3);
+    call.abort();
+    drop(killed);
+    let start = tokio::time::Instant::now();
+    assert_eq!(fleet.call(&others).await.len(), 1);
+    assert!(start.elapsed() <= 10 * SECOND, "{:?}", start.elapsed());
+    assert_eq!(fleet.setup.creates(), 2);
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_published_too_late_is_refused_and_deleted() {
+    let mut fleet = Fleet::new();
+    let slow = fleet.start();
+    fleet.setup.sipher.set_latency(7 * SECOND);
+    let manager = slow.manager.clone();
+    let late = tokio::spawn(async move { manager.session().await.unwrap().id().clone() });
+    pass(1.0).await;
+    // It has the right, and gets its session; then its word reaches the store after the end of its lease.
+    slow.store.set(crate::flaky::Trouble {
+        delay: 4 * SECOND,
+        ..crate::flaky::Trouble::default()
+    });
+    pass(9.0).await;
+    fleet.setup.sipher.set_latency(Duration::ZERO);
+    let others = fleet.start_many(2);
+    let ids = fleet.call(&others).await;
+    assert_eq!(ids.len(), 1);
+    assert_eq!(
+        late.await.unwrap().as_str(),
+        ids[0],
+        "it takes up what the others use"
+    );
+    pass(30.0).await;
+    assert_eq!(fleet.setup.creates(), 2);
+    assert_eq!(fleet.setup.sipher.live_sessions(), 1, "its own is no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_fails_is_not_tried_by_each_of_the_others() {
+    let mut fleet = Fleet::new();
+    let refused = Fault::new(What::Status(503)).on(Target::Create);
+    fleet.setup.sipher.fault(refused.always());
+    let processes = fleet.start_many(30);
+    let calls: Vec<_> = processes
+        .iter()
+        .map(|process| {
+            let manager = process.manager.clone();
+            tokio::spawn(async move { manager.session().await.map(drop) })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap_err();
+    }
+    let calls = fleet.setup.sipher.session_calls();
+    assert!(calls <= 20, "{calls} calls of 30 processes in 20 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_starts_again_finds_the_session_of_the_others() {
+    let mut fleet = Fleet::new();
+    let mut processes = fleet.start_many(2);
+    let before = fleet.call(&processes).await;
+    processes.pop();
+    processes.push(fleet.start());
+    assert_eq!(fleet.call(&processes).await, before);
+    assert_eq!(fleet.setup.creates(), 1);
+    let events = processes[1].events();
+    assert!(matches!(events[..], [Event::Adopted { .. }]), "{events:?}");
+}

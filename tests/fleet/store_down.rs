@@ -1,0 +1,146 @@
+//! A store that is not there, or has forgotten everything.
+
+use std::time::Duration;
+
+use sipher_session::{ErrorKind, Event, OnStoreDown};
+
+use crate::{
+    flaky::Trouble,
+    processes::Fleet,
+    support::{SECOND, ours, pass},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_down_requests_go_on_with_the_session_at_hand() {
+    let mut fleet = Fleet::new();
+    let mut processes = fleet.start_many(5);
+    let before = fleet.call(&processes).await;
+    processes.iter().for_each(|process| process.store.cut());
+    fleet.work(&processes, 3 * MINUTE, SECOND).await;
+    assert_eq!(fleet.call(&processes).await, before);
+    processes.iter().for_each(|process| process.store.mend());
+    fleet.work(&processes, 10 * MINUTE, SECOND).await;
+    assert_eq!(fleet.call(&processes).await, before);
+    assert_eq!(fleet.setup.creates(), 1);
+    for process in &mut processes {
+        let events = process.events();
+        let down = events
+            .iter()
+            .filter(|event| matches!(event, Event::StoreDown { .. }));
+        let up = events
+            .iter()
+            .filter(|event| matches!(event, Event::StoreUp));
+        assert_eq!((down.count(), up.count()), (1, 1), "once each: {events:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_that_each_process_makes_one_of_its_own_and_they_converge_once_the_store_is_back() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(5);
+    fleet.call(&processes).await;
+    processes.iter().for_each(|process| process.store.cut());
+    fleet.work(&processes, 20 * MINUTE, SECOND).await;
+    let ids = fleet.call(&processes).await;
+    assert_eq!(ids.len(), 5, "each its own");
+    assert_eq!(fleet.setup.creates(), 1 + 5);
+    processes.iter().for_each(|process| process.store.mend());
+    fleet.work(&processes, MINUTE, SECOND).await;
+    assert_eq!(fleet.call(&processes).await.len(), 1);
+    assert_eq!(fleet.setup.creates(), 1 + 5, "nothing new for that");
+    pass(60.0).await;
+    let live = fleet.setup.sipher.live_sessions();
+    assert!(
+        live <= 2,
+        "{live}: the others are deleted, or the first one left to expire"
+    );
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_fail_no_session_is_made_without_the_store() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start_with(|builder| builder.on_store_down(OnStoreDown::Fail));
+    process.store.cut();
+    let error = fleet.setup.call(&process.manager).await.unwrap_err();
+    assert_eq!(ours(&error).kind(), ErrorKind::Store);
+    assert!(ours(&error).is_transient());
+    assert_eq!(fleet.setup.sipher.session_calls(), 0);
+    process.store.mend();
+    fleet.setup.call(&process.manager).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_flushed_gets_its_records_back() {
+    let mut fleet = Fleet::new();
+    let mut processes = fleet.start_many(5);
+    let before = fleet.call(&processes).await;
+    for _ in 0..10 {
+        fleet.store.clear();
+        fleet.work(&processes, MINUTE, SECOND).await;
+        processes.push(fleet.start());
+        assert_eq!(fleet.call(&processes).await, before);
+    }
+    assert_eq!(fleet.setup.creates(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_publication_was_not_confirmed_is_not_deleted_under_the_others() {
+    let mut fleet = Fleet::new();
+    let first = fleet.start();
+    fleet.setup.sipher.set_latency(2 * SECOND);
+    let manager = first.manager.clone();
+    let call = tokio::spawn(async move { manager.session().await.map(drop) });
+    pass(1.0).await;
+    first.store.set(Trouble {
+        loses_answers: true,
+        ..Trouble::default()
+    });
+    call.await.unwrap().unwrap();
+    let others = fleet.start_many(1);
+    let ids = fleet.call(&others).await;
+    assert_eq!(fleet.setup.creates(), 1);
+    let report = first.shutdown().await;
+    assert_eq!(report.deleted, 0, "{report}");
+    assert_eq!(fleet.call(&others).await, ids);
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_holds_a_request_up_for_a_bounded_time() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start();
+    process.store.set(Trouble {
+        delay: 100_000 * SECOND,
+        ..Trouble::default()
+    });
+    fleet.setup.call(&process.manager).await.unwrap();
+    let report = process.shutdown().await;
+    assert_eq!(report.deleted, 1, "it was nobody else's: {report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_session_reaches_the_others_though_nothing_is_told() {
+    for is_mute in [false, true] {
+        let mut fleet = Fleet::new();
+        let processes = fleet.start_many(4);
+        for process in &processes {
+            process.store.set(Trouble {
+                is_mute,
+                ..Trouble::default()
+            });
+        }
+        let before = fleet.call(&processes).await;
+        let session = processes[0].manager.session().await.unwrap();
+        processes[0].manager.invalidate(session.generation());
+        fleet.call(&processes[..1]).await;
+        pass(if is_mute { 16.0 } else { 0.1 }).await;
+        let after = fleet.call(&processes).await;
+        assert_eq!(after.len(), 1);
+        assert_ne!(after, before);
+        assert_eq!(fleet.setup.creates(), 2);
+        fleet.setup.sipher.assert_every_call_had_a_session();
+    }
+}
