@@ -40,6 +40,8 @@
 //! it is the last, which then deletes a session that others use.
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -47,6 +49,9 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use self::redis::RedisStore;
 use crate::error::BoxError;
 
 /// How many changes a slow listener may fall behind before it looks at everything.
@@ -83,7 +88,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> StoreFuture<'_, Claim>;
 
     /// Makes a record the current one, and `member` its first user, for the time of `lease`. Returns whether it was accepted: only
-    /// while the right to its generation is held.
+    /// while the right to its generation is held. Told again of the record that is current, it says yes again.
     fn publish(
         &self,
         slot: Slot,
@@ -140,9 +145,7 @@ impl fmt::Display for Slot {
 impl Slot {
     /// Reads what `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let value = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
-        Some(Self(value.to_be_bytes()))
+        digits(text).map(|value| Self(value.to_be_bytes()))
     }
 }
 
@@ -156,6 +159,19 @@ impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }
+}
+
+impl Member {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        digits(text).map(Self)
+    }
+}
+
+/// 32 hexadecimal ones.
+fn digits(text: &str) -> Option<u128> {
+    let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u128::from_str_radix(text, 16).ok().filter(|_| is_hex)
 }
 
 /// A session as a store keeps it.
@@ -242,6 +258,17 @@ impl Announcer {
     /// Listens from here on.
     pub fn subscribe(&self) -> Changes {
         Changes(self.0.subscribe())
+    }
+
+    #[cfg(feature = "redis")]
+    fn has_listeners(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    /// Waits until nobody listens any more.
+    #[cfg(feature = "redis")]
+    async fn unheard(&self) {
+        self.0.closed().await;
     }
 }
 

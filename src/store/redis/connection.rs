@@ -1,0 +1,203 @@
+//! One server, a cluster, or a server that sentinels name: where they are, and a connection to them.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    ProtocolVersion, PushInfo, RedisConnectionInfo, RedisResult, TlsMode, Value,
+    aio::{MultiplexedConnection, SendError},
+    cluster::ClusterClientBuilder,
+    cluster_async::ClusterConnection,
+    sentinel::{Sentinel, SentinelNodeConnectionInfo},
+};
+
+use crate::error::Error;
+
+/// Where the servers are.
+#[derive(Clone)]
+pub(super) enum Target {
+    Server(ConnectionInfo),
+    Cluster(Vec<ConnectionInfo>),
+    Sentinels {
+        sentinels: Vec<ConnectionInfo>,
+        master: Arc<str>,
+        /// How to speak to the server that they name.
+        node: SentinelNodeConnectionInfo,
+    },
+}
+
+/// A connection, which clones share.
+#[derive(Clone)]
+pub(super) enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Target {
+    pub(super) fn server(url: &str) -> Result<Self, Error> {
+        Ok(Self::Server(parse(url, "store url")?))
+    }
+
+    pub(super) fn cluster(urls: &[&str]) -> Result<Self, Error> {
+        let nodes = parse_all(urls)?;
+        // Looks at what the nodes have to have in common, and opens nothing.
+        let checked = ClusterClientBuilder::new(nodes.clone()).build();
+        checked.map_err(|_| {
+            Error::config("store urls: differ in user, password, database or TLS; expected nodes of one cluster")
+        })?;
+        Ok(Self::Cluster(nodes))
+    }
+
+    /// The master may be a URL whose host is its name: how to log in there, which need not be how to log in to the
+    /// sentinels.
+    pub(super) fn sentinels(urls: &[&str], master: &str) -> Result<Self, Error> {
+        let sentinels = parse_all(urls)?;
+        let (name, server) = if master.contains("://") {
+            let server = parse(master, "store master")?;
+            let (ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. }) =
+                server.addr()
+            else {
+                return Err(Error::config(
+                    "store master: is a socket; expected the name of a master",
+                ));
+            };
+            (host.clone(), Some(server))
+        } else {
+            (master.to_owned(), None)
+        };
+        if name.is_empty() {
+            return Err(Error::config(
+                "store master: is empty; expected the name of a master",
+            ));
+        }
+        let mut node = SentinelNodeConnectionInfo::default();
+        let mut settings = RedisConnectionInfo::default();
+        if let Some(server) = server {
+            settings = server.redis_settings().clone();
+            if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+                node = node.set_tls_mode(TlsMode::Secure);
+            }
+        }
+        let node = node.set_redis_connection_info(settings.set_protocol(ProtocolVersion::RESP3));
+        Ok(Self::Sentinels {
+            sentinels,
+            master: name.into(),
+            node,
+        })
+    }
+
+    /// Whether a connection finds its way again by itself when a server is gone.
+    pub(super) fn mends_itself(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    /// Connects. What the server says by itself goes to `told`.
+    pub(super) async fn connect(
+        &self,
+        within: Duration,
+        told: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> RedisResult<Connection> {
+        let told = move |push| {
+            told(push);
+            Ok::<_, SendError>(())
+        };
+        // What bounds a call is its caller's timeout. These end what nobody waits for any more.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(within))
+            .set_response_timeout(Some(within));
+        match self {
+            Self::Server(info) => {
+                let client = Client::open(info.clone())?;
+                let config = config.set_push_sender(told);
+                let connection = client.get_multiplexed_async_connection_with_config(&config);
+                connection.await.map(Connection::One)
+            }
+            Self::Sentinels {
+                sentinels,
+                master,
+                node,
+            } => {
+                let mut sentinel = Sentinel::build(sentinels.clone())?;
+                let client = sentinel.async_master_for(master, Some(node)).await?;
+                let config = config.set_push_sender(told);
+                let connection = client.get_multiplexed_async_connection_with_config(&config);
+                connection.await.map(Connection::One)
+            }
+            Self::Cluster(nodes) => {
+                let client = ClusterClientBuilder::new(nodes.clone())
+                    .use_protocol(ProtocolVersion::RESP3)
+                    .connection_timeout(within)
+                    .response_timeout(within)
+                    .push_sender(told)
+                    .build()?;
+                let connection = client.get_async_connection();
+                connection.await.map(Connection::Cluster)
+            }
+        }
+    }
+}
+
+impl Connection {
+    pub(super) async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::One(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
+        match self {
+            Self::One(connection) => connection.subscribe(channel).await,
+            Self::Cluster(connection) => connection.subscribe(channel).await,
+        }
+    }
+}
+
+/// Addresses only: users and passwords are in the URLs as well.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = |infos: &[ConnectionInfo]| -> Vec<String> {
+            infos.iter().map(|info| info.addr().to_string()).collect()
+        };
+        match self {
+            Self::Server(info) => write!(f, "Server({})", info.addr()),
+            Self::Cluster(nodes) => f.debug_tuple("Cluster").field(&addresses(nodes)).finish(),
+            Self::Sentinels {
+                sentinels, master, ..
+            } => f
+                .debug_struct("Sentinels")
+                .field("at", &addresses(sentinels))
+                .field("master", master)
+                .finish(),
+        }
+    }
+}
+
+fn parse_all(urls: &[&str]) -> Result<Vec<ConnectionInfo>, Error> {
+    if urls.is_empty() {
+        return Err(Error::config(
+            "store urls: there is none; expected at least one",
+        ));
+    }
+    urls.iter().map(|url| parse(url, "store urls")).collect()
+}
+
+/// The error repeats nothing of the URL, which may have a password in it.
+fn parse(url: &str, setting: &str) -> Result<ConnectionInfo, Error> {
+    let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
+    if is_tls && !cfg!(feature = "rustls") {
+        return Err(Error::config(format!(
+            "{setting}: needs TLS, which is the crate's feature `rustls`"
+        )));
+    }
+    let info = url.into_connection_info().map_err(|_| {
+        let expected = "expected such as `redis://user:password@host:6379/0`";
+        Error::config(format!("{setting}: is not a Redis URL; {expected}"))
+    })?;
+    // The version that tells of changes on the connection that is also asked, so that both are lost at once.
+    let settings = info.redis_settings().clone();
+    let settings = settings
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_skip_set_lib_name();
+    Ok(info.set_redis_settings(settings))
+}

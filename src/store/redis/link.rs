@@ -1,0 +1,198 @@
+//! The connection that all clones of a store share: made on first use, and again when it was lost.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value};
+use tokio::sync::Notify;
+
+use super::{
+    connection::{Connection, Target},
+    error::Trouble,
+    script::Call,
+};
+use crate::{
+    error::BoxError,
+    store::{Announcer, Slot},
+};
+
+#[derive(Debug)]
+pub(super) struct Link {
+    target: Target,
+    timeout: Duration,
+    announcer: Announcer,
+    live: Mutex<Option<Live>>,
+    /// Held by whoever connects, so that one connection is made and not one for each caller.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+/// A connection, and whether it still is one.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub(super) connection: Connection,
+    lost: Arc<Lost>,
+}
+
+#[derive(Default)]
+struct Lost {
+    is: AtomicBool,
+    told: Notify,
+}
+
+impl Link {
+    pub(super) fn new(target: Target, timeout: Duration, announcer: Announcer) -> Self {
+        Self {
+            target,
+            timeout,
+            announcer,
+            live: Mutex::new(None),
+            connecting: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Runs a script, within the timeout. A connection on which it failed is not used again.
+    pub(super) async fn run(&self, call: Call) -> Result<Value, BoxError> {
+        let asked = self.within(async {
+            let mut live = self.live().await?;
+            let answer = call.run(&mut live.connection).await;
+            answer.inspect_err(|error| self.lose_if_broken(&live, error))
+        });
+        asked.await
+    }
+
+    pub(super) async fn subscribe(&self, live: &Live, channel: &str) -> Result<(), BoxError> {
+        let subscribed = self.within(async {
+            let subscribed = live.connection.clone().subscribe(channel).await;
+            subscribed.inspect_err(|error| self.lose_if_broken(live, error))
+        });
+        subscribed.await
+    }
+
+    pub(super) async fn connected(&self) -> Result<Live, BoxError> {
+        self.within(self.live()).await
+    }
+
+    async fn within<T>(
+        &self,
+        step: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, BoxError> {
+        match tokio::time::timeout(self.timeout, Box::pin(step)).await {
+            Ok(done) => Ok(done?),
+            Err(_) => {
+                // It may be a connection whose other end is gone without a word.
+                self.lose();
+                Err(Trouble::TimedOut(self.timeout).into())
+            }
+        }
+    }
+
+    async fn live(&self) -> Result<Live, RedisError> {
+        if let Some(live) = self.usable() {
+            return Ok(live);
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(live) = self.usable() {
+            return Ok(live);
+        }
+        let lost = Arc::<Lost>::default();
+        let told = teller(
+            self.announcer.clone(),
+            lost.clone(),
+            self.target.mends_itself(),
+        );
+        let connection = self.target.connect(self.timeout, told).await?;
+        let live = Live { connection, lost };
+        *self.current() = Some(live.clone());
+        Ok(live)
+    }
+
+    fn usable(&self) -> Option<Live> {
+        self.current()
+            .as_ref()
+            .filter(|live| !live.is_lost())
+            .cloned()
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lose(&self) {
+        if let Some(live) = self.current().take() {
+            live.lost.tell();
+        }
+    }
+
+    fn lose_if_broken(&self, live: &Live, error: &RedisError) {
+        if is_broken(error) {
+            live.lost.tell();
+        }
+    }
+}
+
+impl Live {
+    fn is_lost(&self) -> bool {
+        self.lost.is.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is not used any more.
+    pub(super) async fn lost(&self) {
+        let mut told = std::pin::pin!(self.lost.told.notified());
+        told.as_mut().enable();
+        if !self.is_lost() {
+            told.await;
+        }
+    }
+}
+
+impl Lost {
+    fn tell(&self) {
+        self.is.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live")
+            .field("is_lost", &self.is_lost())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the connection is of no use: it is gone, or leads to a server that is not the master any more. What else
+/// a server says of a call is no reason to leave it.
+fn is_broken(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || error.to_string().contains("READONLY") // as older servers say it from inside of a script
+}
+
+/// Makes changes of what the server tells.
+fn teller(
+    announcer: Announcer,
+    lost: Arc<Lost>,
+    mends_itself: bool,
+) -> impl Fn(PushInfo) + Send + Sync {
+    move |push| match push.kind {
+        PushKind::Message => announcer.announce(slot_in(&push.data)),
+        // From here on nothing is missed; what was before may have been.
+        PushKind::Subscribe => announcer.announce(None),
+        PushKind::Disconnection if !mends_itself => lost.tell(),
+        _ => {}
+    }
+}
+
+/// Of a message, which has the channel first. `None` for what is not a slot.
+fn slot_in(data: &[Value]) -> Option<Slot> {
+    match data {
+        [_, Value::BulkString(text)] => Slot::parse(std::str::from_utf8(text).ok()?),
+        _ => None,
+    }
+}

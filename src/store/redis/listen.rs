@@ -1,0 +1,66 @@
+//! The task that keeps the connection subscribed to changes, as long as somebody listens.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, task::JoinHandle};
+
+use super::link::Link;
+use crate::store::Announcer;
+
+/// Between tries to subscribe: doubled from the first to the last, and drawn from the upper half.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// The task, which ends with this.
+#[derive(Debug, Default)]
+pub(super) struct Listener(Mutex<Option<JoinHandle<()>>>);
+
+impl Listener {
+    /// Starts the task, if there is somebody to tell and a runtime to run it on, unless it runs.
+    pub(super) fn ensure(&self, link: &Arc<Link>, announcer: &Announcer, channel: &str) {
+        if !announcer.has_listeners() {
+            return;
+        }
+        let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            let listening = listen(link.clone(), announcer.clone(), channel.to_owned());
+            *task = Some(runtime.spawn(listening));
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let task = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
+}
+
+async fn listen(link: Arc<Link>, announcer: Announcer, channel: String) {
+    tokio::select! {
+        () = announcer.unheard() => {}
+        () = stay_subscribed(&link, &channel) => {}
+    }
+}
+
+async fn stay_subscribed(link: &Link, channel: &str) {
+    let (first, last) = PAUSES;
+    let mut pause = first;
+    loop {
+        if let Ok(live) = link.connected().await
+            && link.subscribe(&live, channel).await.is_ok()
+        {
+            live.lost().await;
+            pause = first;
+        }
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        pause = last.min(pause * 2);
+    }
+}

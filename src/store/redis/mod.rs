@@ -1,0 +1,297 @@
+//! DOCS
+
+mod answer;
+mod connection;
+mod error;
+mod keys;
+mod link;
+mod listen;
+mod script;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::Value;
+
+use self::{
+    answer::{millis, positive_millis},
+    connection::Target,
+    error::Trouble,
+    keys::Keys,
+    link::Link,
+    listen::Listener,
+    script::Call,
+};
+use super::{
+    Announcer, Changes, Claim, Found, Kept, Left, Member, Record, SessionStore, Slot, StoreFuture,
+};
+use crate::error::Error;
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Keeps the sessions of a fleet in Redis or Valkey.
+///
+/// Clones share one connection. Building opens none; the first call does.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Shared>);
+
+struct Shared {
+    target: Target,
+    keys: Keys,
+    timeout: Duration,
+    announcer: Announcer,
+    link: Arc<Link>,
+    listener: Listener,
+}
+
+impl RedisStore {
+    /// Takes one server, such as `redis://user:password@host:6379/0`.
+    ///
+    /// `rediss://` is TLS, `unix:///path` a socket. `valkey://` and `valkeys://` are the same as `redis://` and `rediss://`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not such a URL, or is one with TLS without the feature
+    /// `rustls`. No error repeats the URL.
+    pub fn connect(url: &str) -> Result<Self, Error> {
+        Target::server(url).map(Self::to)
+    }
+
+    /// Takes a cluster: some of its nodes, as in [`connect`](Self::connect), which tell of the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and if the URLs differ in more than the host and the port, or there is none.
+    pub fn cluster<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Self, Error> {
+        with_all(urls, Target::cluster).map(Self::to)
+    }
+
+    /// Takes the server that sentinels know by this name. They are asked again whenever the connection is lost.
+    ///
+    /// The URLs are those of the sentinels, with what logs in to them. Where the server wants a user, a
+    /// password, another database or TLS, `master` is a URL with the name in place of the host:
+    /// `redis://user:password@mymaster/0`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and if there is no URL or no name.
+    pub fn sentinel<U: AsRef<str>>(
+        urls: impl IntoIterator<Item = U>,
+        master: &str,
+    ) -> Result<Self, Error> {
+        with_all(urls, |urls| Target::sentinels(urls, master)).map(Self::to)
+    }
+
+    /// Sets what every key, and the channel, begins with. Defaults to `sipher-session`.
+    ///
+    /// Only managers with the same prefix share sessions. Clones that were made before keep theirs, and do not share
+    /// the connection with this one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is empty or has braces, which name a cluster's slot.
+    pub fn prefix(self, prefix: &str) -> Result<Self, Error> {
+        let keys = Keys::new(prefix)?;
+        let Shared {
+            target, timeout, ..
+        } = &*self.0;
+        Ok(Self::of(target.clone(), keys, *timeout))
+    }
+
+    /// Sets how long one call may take, with connecting if need be. Defaults to 1 s.
+    ///
+    /// Clones that were made before keep theirs, and do not share the connection with this one.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        let Shared { target, keys, .. } = &*self.0;
+        Self::of(target.clone(), keys.clone(), timeout)
+    }
+
+    fn to(target: Target) -> Self {
+        Self::of(target, Keys::default(), DEFAULT_TIMEOUT)
+    }
+
+    fn of(target: Target, keys: Keys, timeout: Duration) -> Self {
+        let announcer = Announcer::new();
+        let link = Link::new(target.clone(), timeout, announcer.clone());
+        Self(Arc::new(Shared {
+            target,
+            keys,
+            timeout,
+            announcer,
+            link: Arc::new(link),
+            listener: Listener::default(),
+        }))
+    }
+
+    fn listen(&self) {
+        let Shared {
+            listener,
+            link,
+            announcer,
+            keys,
+            ..
+        } = &*self.0;
+        listener.ensure(link, announcer, &keys.channel());
+    }
+
+    fn step<T: Send + 'static>(
+        &self,
+        call: Call,
+        read: impl FnOnce(Value) -> Result<T, Trouble> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        Box::pin(async move {
+            self.listen();
+            let answer = self.0.link.run(call).await?;
+            Ok(read(answer)?)
+        })
+    }
+}
+
+impl SessionStore for RedisStore {
+    fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
+        let call = script::GET.on([self.0.keys.record(slot)]);
+        self.step(call, answer::found)
+    }
+
+    fn claim(
+        &self,
+        slot: Slot,
+        member: Member,
+        after: u64,
+        lease: Duration,
+    ) -> StoreFuture<'_, Claim> {
+        let keys = &self.0.keys;
+        let call = script::CLAIM
+            .on([
+                keys.record(slot),
+                keys.claim(slot),
+                keys.highest(slot),
+                keys.revoked(slot),
+            ])
+            .with(member.to_string())
+            .with(after)
+            .with(positive_millis(lease));
+        self.step(call, answer::claim)
+    }
+
+    fn publish(
+        &self,
+        slot: Slot,
+        member: Member,
+        record: Record,
+        lease: Duration,
+    ) -> StoreFuture<'_, bool> {
+        let keys = &self.0.keys;
+        let call = script::PUBLISH
+            .on([
+                keys.record(slot),
+                keys.claim(slot),
+                keys.users(slot, record.generation),
+            ])
+            .with(member.to_string())
+            .with(record.generation)
+            .with(millis(record.left))
+            .with(positive_millis(lease))
+            .with(&record.sealed[..])
+            .with(keys.channel())
+            .with(slot.to_string());
+        self.step(call, |answer| answer::yes_or_no(&answer))
+    }
+
+    fn release(
+        &self,
+        slot: Slot,
+        member: Member,
+        generation: u64,
+        pause: Duration,
+    ) -> StoreFuture<'_, ()> {
+        let keys = &self.0.keys;
+        let call = script::RELEASE
+            .on([keys.claim(slot)])
+            .with(member.to_string())
+            .with(generation)
+            .with(millis(pause))
+            .with(keys.channel())
+            .with(slot.to_string());
+        self.step(call, |answer| answer::done(&answer))
+    }
+
+    fn keep(
+        &self,
+        slot: Slot,
+        member: Member,
+        record: Record,
+        lease: Duration,
+    ) -> StoreFuture<'_, Kept> {
+        let keys = &self.0.keys;
+        let call = script::KEEP
+            .on([
+                keys.record(slot),
+                keys.highest(slot),
+                keys.revoked(slot),
+                keys.users(slot, record.generation),
+            ])
+            .with(member.to_string())
+            .with(record.generation)
+            .with(millis(record.left))
+            .with(positive_millis(lease))
+            .with(&record.sealed[..]);
+        self.step(call, answer::kept)
+    }
+
+    fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
+        let keys = &self.0.keys;
+        let call = script::LEAVE
+            .on([
+                keys.record(slot),
+                keys.highest(slot),
+                keys.revoked(slot),
+                keys.users(slot, generation),
+            ])
+            .with(member.to_string())
+            .with(generation);
+        self.step(call, |answer| answer::left(&answer))
+    }
+
+    fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {
+        let keys = &self.0.keys;
+        let call = script::REVOKE
+            .on([
+                keys.record(slot),
+                keys.claim(slot),
+                keys.highest(slot),
+                keys.revoked(slot),
+            ])
+            .with(generation)
+            .with(keys.channel())
+            .with(slot.to_string());
+        self.step(call, |answer| answer::done(&answer))
+    }
+
+    /// Subscribes in the background, from now on or, outside of a runtime, from the next call on. It ends with the
+    /// last one that listens.
+    fn changes(&self) -> Changes {
+        let changes = self.0.announcer.subscribe();
+        self.listen();
+        changes
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("at", &self.0.target)
+            .field("prefix", &self.0.keys.prefix())
+            .field("timeout", &self.0.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+fn with_all<U: AsRef<str>>(
+    urls: impl IntoIterator<Item = U>,
+    target: impl FnOnce(&[&str]) -> Result<Target, Error>,
+) -> Result<Target, Error> {
+    let urls: Vec<U> = urls.into_iter().collect();
+    let urls: Vec<&str> = urls.iter().map(AsRef::as_ref).collect();
+    target(&urls)
+}

@@ -1,0 +1,25 @@
+local record, claim, users = unpack(KEYS)
+local member, generation, left, lease, sealed, channel, slot = unpack(ARGV)
+
+-- Told again what has been accepted, it has been.
+local current, kept = record_in(record)
+local again = current == generation and kept == sealed
+local right = member .. ' ' .. generation .. ' '
+local held = redis.call('GET', claim)
+local granted = held and string.sub(held, 1, #right) == right
+if not again and not granted then
+  return 0
+end
+
+local history = this_history()
+-- The same history as when it was granted: it cannot have been published, used and forgotten since.
+local whole = granted and history and string.sub(held, #right + 1) == history
+use(users, member, history, tonumber(lease), tonumber(left), whole)
+if granted then
+  redis.call('DEL', claim)
+end
+if not again then
+  put(record, generation, left, sealed)
+  announce(channel, slot)
+end
+return 1

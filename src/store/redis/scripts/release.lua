@@ -1,0 +1,14 @@
+local claim = KEYS[1]
+local member, generation, pause, channel, slot = unpack(ARGV)
+
+local right = member .. ' ' .. generation .. ' '
+local held = redis.call('GET', claim)
+if held and string.sub(held, 1, #right) == right then
+  if pause == '0' then
+    redis.call('DEL', claim)
+  else
+    redis.call('SET', claim, '-', 'PX', pause) -- nobody's
+  end
+  announce(channel, slot)
+end
+return 1
