@@ -63,6 +63,8 @@ struct Users {
     until: HashMap<Member, Duration>,
     /// From when on there is nobody who was forgotten.
     complete_from: Duration,
+    /// Until when this is kept: the last lease and the record itself have ended.
+    kept_until: Duration,
 }
 
 impl MemoryStore {
@@ -110,6 +112,7 @@ impl Place {
     fn forget_what_ended(&mut self, now: Duration) {
         self.record.take_if(|stored| stored.until <= now);
         self.claim.take_if(|claimed| claimed.until <= now);
+        self.users.retain(|_, users| users.kept_until > now);
         for users in self.users.values_mut() {
             users.until.retain(|_, until| *until > now);
         }
@@ -127,6 +130,13 @@ impl Place {
         Some(self.record.as_ref()?.record.generation)
     }
 
+    fn has(&self, record: &Record) -> bool {
+        let current = self.record.as_ref().map(|stored| &stored.record);
+        current.is_some_and(|current| {
+            (current.generation, &current.sealed) == (record.generation, &record.sealed)
+        })
+    }
+
     fn revoke(&mut self, generation: u64) {
         self.revoked = self.revoked.max(generation);
         self.highest = self.highest.max(generation);
@@ -137,6 +147,13 @@ impl Place {
     fn put(&mut self, record: Record, now: Duration) {
         let until = now.saturating_add(record.left);
         self.record = Some(Stored { record, until });
+    }
+}
+
+impl Users {
+    fn add(&mut self, member: Member, until: Duration, record_until: Duration) {
+        self.until.insert(member, until);
+        self.kept_until = self.kept_until.max(until).max(record_until);
     }
 }
 
@@ -183,13 +200,20 @@ impl SessionStore for MemoryStore {
         let published = self.step(slot, |place, now| {
             let generation = record.generation;
             let claimed = place.claim.as_ref().and_then(|claimed| claimed.by);
-            if claimed != Some((member, generation)) {
+            if claimed == Some((member, generation)) {
+                place.claim = None;
+            } else if !place.has(&record) {
                 return false;
             }
-            place.claim = None;
-            place.put(record, now);
             let users = place.users.entry(generation).or_default();
-            users.until.insert(member, now.saturating_add(lease));
+            users.add(
+                member,
+                now.saturating_add(lease),
+                now.saturating_add(record.left),
+            );
+            if !place.has(&record) {
+                place.put(record, now);
+            }
             true
         });
         self.0.announcer.announce(Some(slot));
@@ -229,7 +253,7 @@ impl SessionStore for MemoryStore {
             let until = now.saturating_add(lease);
             let known = place.users.contains_key(&generation);
             let users = place.users.entry(generation).or_default();
-            users.until.insert(member, until);
+            users.add(member, until, now.saturating_add(record.left));
             if !known {
                 users.complete_from = until;
             }
