@@ -1,4 +1,5 @@
 //! DOCS
+//! ACL SETUSER fleet on >password ~sipher-session:* &sipher-session:changes +evalsha +eval +time +info +get +set +del +exists +pttl +pexpire +zadd +zrem +zscore +zcount +zrangebyscore +zremrangebyscore +publish +subscribe
 
 mod answer;
 mod connection;

@@ -1,0 +1,179 @@
+//! A server that is full, stopped, gone, or holds what nobody put there.
+
+use std::time::Duration;
+
+use sipher_session::store::{Left, SessionStore};
+
+use crate::{
+    server::Server,
+    subject::{MINUTE, Subject, member, record, slot},
+};
+
+#[tokio::test]
+async fn a_full_server_refuses_and_nothing_is_half_done() {
+    let Some(it) = Subject::redis() else { return };
+    let published = it.published(member(1)).await;
+    let fill = |bytes| {
+        it.server()
+            .ask::<()>(&["CONFIG", "SET", "maxmemory", bytes])
+    };
+    fill("1");
+    let refused = it
+        .store
+        .claim(it.slot, member(2), published.generation, MINUTE)
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("OOM"));
+    let kept = it
+        .store
+        .keep(it.slot, member(2), published.clone(), MINUTE)
+        .await;
+    assert_eq!(
+        it.current().await,
+        Some(published.generation),
+        "it can be read"
+    );
+    fill("0");
+    let left = it.leave(1, &published).await;
+    assert_eq!(left == Left::Others, kept.is_ok(), "{left:?} {kept:?}");
+    it.granted(member(2), published.generation).await;
+}
+
+#[tokio::test]
+async fn a_flush_between_any_two_steps_is_no_error() {
+    let Some(it) = Subject::redis() else { return };
+    let generation = it.granted(member(1), 0).await;
+    it.forget_everything();
+    let published = it
+        .store
+        .publish(it.slot, member(1), record(generation), MINUTE);
+    assert!(!published.await.unwrap(), "the right was forgotten");
+    it.forget_everything();
+    it.store
+        .release(it.slot, member(1), generation, MINUTE)
+        .await
+        .unwrap();
+    it.forget_everything();
+    it.keep(member(1), &record(generation)).await;
+    it.forget_everything();
+    assert_eq!(it.leave(1, &record(generation)).await, Left::Others);
+    it.store.revoke(it.slot, generation).await.unwrap();
+    it.forget_everything();
+    it.granted(member(1), 0).await;
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_waited_for_no_longer_than_the_timeout() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = server.store().timeout(Duration::from_millis(100));
+    store.get(slot()).await.unwrap();
+    server.stop();
+    for _ in 0..3 {
+        let error = store.get(slot()).await.unwrap_err();
+        assert!(error.to_string().contains("100ms"), "{error}");
+    }
+    server.go_on();
+    let it = Subject::with(server, store);
+    it.until_it_works().await;
+}
+
+#[tokio::test]
+async fn what_was_never_there_is_an_error_and_works_when_it_comes() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    server.kill();
+    let store = server.store();
+    let (one, other) = tokio::join!(store.get(slot()), store.claim(slot(), member(1), 0, MINUTE));
+    assert!(one.is_err() && other.is_err());
+    server.start_again();
+    store.get(slot()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_call_after_the_first_one_works_when_a_server_is_back() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let store = server.store();
+    for _ in 0..3 {
+        server.kill();
+        while store.get(slot()).await.is_ok() {}
+        store.get(slot()).await.unwrap_err();
+        server.start_again();
+        let first = store.get(slot()).await;
+        let second = store.get(slot()).await;
+        assert!(second.is_ok(), "{first:?}, then {second:?}");
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_takes_the_connection_along_and_not_the_store() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = server.store();
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let listening = runtime.block_on(async {
+            let listening = store.changes();
+            if store.get(slot()).await.is_err() {
+                store.get(slot()).await.unwrap();
+            }
+            listening
+        });
+        drop(runtime);
+        drop(listening);
+    }
+}
+
+#[tokio::test]
+async fn values_that_nobody_could_have_put_there_are_errors() {
+    let Some(it) = Subject::redis() else { return };
+    let bad: [&[&str]; 9] = [
+        &["LPUSH", "KEY", "a"],
+        &["HSET", "KEY", "a", "b"],
+        &["ZADD", "KEY", "1", "a"],
+        &["SET", "KEY", ""],
+        &["SET", "KEY", "no record"],
+        &["SET", "KEY", "007:sealed"],
+        &["SET", "KEY", "18446744073709551616:sealed"],
+        &["SET", "KEY", "99999999999999999999999:sealed"],
+        &["SET", "KEY", "5:has no end"],
+    ];
+    for key in ["record", "claim", "highest", "revoked", "users:7"] {
+        for bad in bad {
+            it.forget_everything();
+            let key = format!("sipher-session:{{{}}}:{key}", it.slot);
+            let set: Vec<_> = bad
+                .iter()
+                .map(|part| if *part == "KEY" { &key } else { *part })
+                .collect();
+            it.server().ask::<()>(&set);
+            // Errors or not, but answers.
+            let member = member(1);
+            let _ = it.store.get(it.slot).await;
+            let _ = it.store.claim(it.slot, member, 0, MINUTE).await;
+            let _ = it.store.publish(it.slot, member, record(7), MINUTE).await;
+            let _ = it.store.release(it.slot, member, 7, MINUTE).await;
+            let kept = it.store.keep(it.slot, member, record(7), MINUTE).await;
+            let left = it.store.leave(it.slot, member, 7).await;
+            let _ = it.store.revoke(it.slot, 7).await;
+            assert!(
+                !matches!(left, Ok(Left::Last)),
+                "{set:?}: {kept:?}, {left:?}"
+            );
+        }
+    }
+    let key = format!("sipher-session:{{{}}}:record", it.slot);
+    for bad in &bad[..8] {
+        it.forget_everything();
+        let set: Vec<_> = bad
+            .iter()
+            .map(|part| if *part == "KEY" { &key } else { *part })
+            .collect();
+        it.server().ask::<()>(&set);
+        it.store.get(it.slot).await.unwrap_err();
+    }
+}

@@ -1,0 +1,106 @@
+//! What is left on the server: all of it named as it is documented, and with an end.
+
+use std::time::Duration;
+
+use sipher_session::store::SessionStore;
+
+use crate::{
+    server::Server,
+    subject::{MINUTE, Subject, member, record},
+};
+
+#[tokio::test]
+async fn every_key_has_the_prefix_the_slot_between_braces_and_an_end() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = server.store().prefix("somebody's").unwrap();
+    let it = Subject::with(server, store);
+    let mut seen = std::collections::BTreeSet::new();
+    let look = |seen: &mut std::collections::BTreeSet<String>| {
+        for key in it.server().keys() {
+            let left: i64 = it.server().ask(&["PTTL", &key]);
+            assert!(left > 0, "{key} has no end: {left}");
+            let rest = key.strip_prefix(&format!("somebody's:{{{}}}:", it.slot));
+            seen.insert(
+                rest.unwrap_or_else(|| panic!("{key}"))
+                    .split(':')
+                    .next()
+                    .unwrap()
+                    .to_owned(),
+            );
+        }
+    };
+    let generation = it.granted(member(1), 0).await;
+    look(&mut seen);
+    it.store
+        .release(it.slot, member(1), generation, MINUTE)
+        .await
+        .unwrap();
+    look(&mut seen);
+    it.forget_everything();
+    let published = it.published(member(1)).await;
+    look(&mut seen);
+    it.keep(member(2), &published).await;
+    look(&mut seen);
+    it.leave(1, &published).await;
+    look(&mut seen);
+    it.store
+        .revoke(it.slot, published.generation)
+        .await
+        .unwrap();
+    look(&mut seen);
+    it.keep(member(2), &record(published.generation + 1)).await;
+    it.leave(2, &record(published.generation + 1)).await;
+    look(&mut seen);
+    let all = ["claim", "highest", "record", "revoked", "users"];
+    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), all);
+    it.pass(48 * 60 * MINUTE);
+    assert_eq!(it.server().keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn stores_with_other_prefixes_share_nothing() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let other = server.store().prefix("other").unwrap();
+    let it = Subject::of(server);
+    it.published(member(1)).await;
+    assert_eq!(other.get(it.slot).await.unwrap().record, None);
+}
+
+/// What the documentation says of sizes comes from here: `cargo test --all-features --test store sizes -- --nocapture`.
+#[tokio::test]
+async fn sizes_are_as_documented() {
+    let Some(it) = Subject::redis() else { return };
+    let published = it.published(member(1)).await;
+    it.granted(member(1), published.generation).await;
+    let print = |when: &str| {
+        for key in it.server().keys() {
+            let bytes: usize = it.server().ask(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]);
+            println!("{when}: {bytes} bytes: {key}");
+        }
+    };
+    print("one member");
+    for members in [100, 1000] {
+        for number in 0..members {
+            let member = sipher_session::store::Member::parse(&format!("{number:032x}")).unwrap();
+            it.store
+                .keep(
+                    it.slot,
+                    member,
+                    published.clone(),
+                    Duration::from_secs(3600),
+                )
+                .await
+                .unwrap();
+        }
+        print(&format!("{members} members"));
+    }
+    it.store
+        .revoke(it.slot, published.generation)
+        .await
+        .unwrap();
+    print("revoked");
+}
