@@ -21,16 +21,18 @@ end
 -- Returns from when on the set is complete. `whole` says that nobody can have used this generation before.
 local function complete_from(users, history, lease, whole)
   local longest = math.max(lease, -(redis.call('ZSCORE', users, 'lease') or 0))
+  -- First of all: a set that becomes empty in between would lose its end.
+  redis.call('ZADD', users, digits(-longest), 'lease')
   local from = history and redis.call('ZSCORE', users, history)
   if from then
-    from = -from
-  else
-    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', users, '-inf', '0')) do
+    return -from
+  end
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', users, '-inf', '0')) do
+    if entry ~= 'lease' then
       redis.call('ZREM', users, entry)
     end
-    from = whole and 0 or now + longest
   end
-  redis.call('ZADD', users, digits(-longest), 'lease')
+  from = whole and 0 or now + longest
   if history then
     redis.call('ZADD', users, digits(-from), history)
   end
