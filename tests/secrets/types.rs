@@ -10,6 +10,7 @@ use sipher_session::{
     SessionsApi, ViewingKey,
     api::{Backend, CreateSession, RpcProvider, SessionRecord},
     clock::{Clock, SystemClock},
+    store::{self, Announcer, Member, MemoryStore, RedisStore, SessionStore, Slot},
     testing::TestClock,
 };
 use tower::{Layer, ServiceExt};
@@ -68,6 +69,33 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("Reading", &SystemClock::new().now());
     shown.of("SystemClock", &SystemClock::new());
     shown.of("TestClock", &TestClock::new());
+
+    // Stores. What they keep is sealed before they get it.
+    let url = format!("redis://user:{KEY}@host");
+    shown.of("RedisStore", &RedisStore::connect(&url).unwrap());
+    let store = MemoryStore::new(setup.clock.clone());
+    let text = "00112233445566778899aabbccddeeff";
+    let (slot, member) = (Slot::parse(text).unwrap(), Member::parse(text).unwrap());
+    shown.of("MemoryStore", &store);
+    shown.of("Slot", &slot);
+    shown.of("Member", &member);
+    shown.of("Announcer", &Announcer::new());
+    shown.of("Changes", &store.changes());
+    let claim = store.claim(slot, member, 0, SECOND).await.unwrap();
+    shown.of("Claim", &claim);
+    let record = store::Record {
+        generation: 1,
+        sealed: "sealed".into(),
+        left: SECOND,
+    };
+    shown.of("Record", &record);
+    shown.of(
+        "Kept",
+        &store.keep(slot, member, record, SECOND).await.unwrap(),
+    );
+    shown.of("Found", &store.get(slot).await.unwrap());
+    shown.of("Left", &store.leave(slot, member, 1).await.unwrap());
+    shown.of("MemoryStore", &store);
 
     // Settings.
     let settings = json!({"api_key": KEY, "base_url": format!("https://{KEY}@host?key={KEY}"),

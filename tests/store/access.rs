@@ -12,15 +12,48 @@ async fn the_documented_rules_are_enough() {
     let Some(server) = Server::start() else {
         return;
     };
-    let mut setuser = vec!["ACL", "SETUSER", "fleet", "on", ">secret"];
-    let rules = documented_rules();
-    setuser.extend(rules.split(' '));
-    server.ask::<()>(&setuser);
+    allow(&server, &documented_rules());
     let store = RedisStore::connect(&format!("redis://fleet:secret@127.0.0.1:{}", server.port));
-    let it = Subject::with(server, store.unwrap());
+    all_steps(server, store.unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_is_documented_in_addition_is_enough_in_a_cluster_and_behind_sentinels() {
+    let cluster = ["--cluster-enabled", "yes", "--save", ""];
+    let Some(server) = Server::with(&cluster) else {
+        return;
+    };
+    server.ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    crate::cluster::wait(&server);
+    let rules = format!("{} +cluster|slots +asking +ping", documented_rules());
+    allow(&server, &rules);
+    let store = RedisStore::cluster([format!("redis://fleet:secret@127.0.0.1:{}", server.port)]);
+    all_steps(server, store.unwrap()).await;
+
+    let (server, sentinel) = (
+        Server::start().unwrap(),
+        Server::with(&["sentinel.conf", "--sentinel"]),
+    );
+    let rules = format!("{} +role", documented_rules());
+    allow(&server, &rules);
+    let (sentinel, port) = (sentinel.unwrap(), server.port.to_string());
+    sentinel.ask::<()>(&[
+        "SENTINEL",
+        "MONITOR",
+        "fleet-master",
+        "127.0.0.1",
+        &port,
+        "1",
+    ]);
+    let store = RedisStore::sentinel([sentinel.url()], "redis://fleet:secret@fleet-master");
+    all_steps(server, store.unwrap()).await;
+}
+
+/// Takes each step, and hears of it.
+async fn all_steps(server: Server, store: RedisStore) -> Subject {
+    let it = Subject::with(server, store);
     let mut changes = it.store.changes();
     assert_eq!(changes.next().await, None, "subscribed");
-
     let generation = it.granted(member(1), 0).await;
     it.store
         .release(it.slot, member(1), generation, MINUTE)
@@ -32,20 +65,24 @@ async fn the_documented_rules_are_enough() {
     it.keep(member(2), &published).await;
     assert_eq!(it.leave(1, &published).await, Left::Others);
     assert_eq!(it.leave(2, &published).await, Left::Last);
-    it.keep(member(1), &record(published.generation + 1)).await;
+    let lost = record(published.generation + 1);
+    it.keep(member(1), &lost).await;
     it.server().ask::<()>(&["SCRIPT", "FLUSH"]);
     it.current().await;
-    // A replica that took over: another history.
-    let users = format!(
-        "sipher-session:{{{}}}:users:{}",
-        it.slot,
-        published.generation + 1
-    );
+    // As if a replica had taken over: another history.
+    let users = format!("sipher-session:{{{}}}:users:{}", it.slot, lost.generation);
     it.server()
         .ask::<()>(&["ZADD", &users, "0", "history:other"]);
-    it.keep(member(1), &record(published.generation + 1)).await;
+    it.keep(member(1), &lost).await;
     let denied: Vec<redis::Value> = it.server().ask(&["ACL", "LOG"]);
     assert!(denied.is_empty(), "{denied:?}");
+    it
+}
+
+fn allow(server: &Server, rules: &str) {
+    let mut command = vec!["ACL", "SETUSER", "fleet", "on", ">secret"];
+    command.extend(rules.split(' '));
+    server.ask::<()>(&command);
 }
 
 #[tokio::test]
@@ -53,10 +90,7 @@ async fn a_user_who_may_not_subscribe_can_do_all_else() {
     let Some(server) = Server::start() else {
         return;
     };
-    let mut setuser = vec!["ACL", "SETUSER", "fleet", "on", ">secret"];
-    let rules = documented_rules().replace(" +subscribe", "");
-    setuser.extend(rules.split(' '));
-    server.ask::<()>(&setuser);
+    allow(&server, &documented_rules().replace(" +subscribe", ""));
     let store = RedisStore::connect(&format!("redis://fleet:secret@127.0.0.1:{}", server.port));
     let it = Subject::with(server, store.unwrap());
     let _changes = it.store.changes();

@@ -22,7 +22,7 @@ fn cluster() -> Option<Subject> {
     Some(Subject::with(server, store))
 }
 
-fn wait(server: &Server) {
+pub fn wait(server: &Server) {
     while !server
         .ask::<String>(&["CLUSTER", "INFO"])
         .contains("cluster_state:ok")

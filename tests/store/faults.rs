@@ -1,8 +1,13 @@
 //! A server that is full, stopped, gone, or holds what nobody put there.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use sipher_session::store::{Left, SessionStore};
+use sipher_session::store::{Left, RedisStore, SessionStore};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 
 use crate::{
     server::Server,
@@ -76,6 +81,58 @@ async fn a_stopped_server_is_waited_for_no_longer_than_the_timeout() {
     server.go_on();
     let it = Subject::with(server, store);
     it.until_it_works().await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_other_end_is_gone_without_a_word_is_replaced() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let way = Way::to(server.port).await;
+    let url = format!("redis://127.0.0.1:{}", way.port);
+    let store = RedisStore::connect(&url).unwrap();
+    let store = store.timeout(Duration::from_millis(200));
+    let mut changes = store.changes();
+    for _ in 0..2 {
+        assert_eq!(changes.next().await, None, "subscribed");
+        way.lose_what_is_under_way();
+        store.get(slot()).await.unwrap_err();
+        store.get(slot()).await.unwrap();
+    }
+    assert_eq!(changes.next().await, None);
+}
+
+/// Between a store and its server.
+struct Way {
+    port: u16,
+    cut: Arc<Notify>,
+}
+
+impl Way {
+    async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().port();
+        let cut = Arc::new(Notify::new());
+        let lost = cut.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut one, _) = listener.accept().await.unwrap();
+                let mut other = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let lost = lost.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut one, &mut other) => {}
+                        () = lost.notified() => std::future::pending().await, // both stay open
+                    }
+                });
+            }
+        });
+        Self { port: here, cut }
+    }
+
+    fn lose_what_is_under_way(&self) {
+        self.cut.notify_waiters();
+    }
 }
 
 #[tokio::test]

@@ -13,3 +13,4 @@ mod sentinel;
 mod server;
 mod settings;
 mod subject;
+mod tls;

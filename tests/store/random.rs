@@ -56,10 +56,11 @@ impl Pair<'_> {
         let generation = self.granted[which];
         // Never ends when time is turned: that is by whole minutes.
         let time = *self.rng.choice(&[10, 30, 90]).unwrap() * MINUTE + MINUTE / 2;
+        let left = *self.rng.choice(&[10, 30, 90]).unwrap() * MINUTE + MINUTE / 2;
         let choice = self.rng.u8(0..20);
-        let said = format!("{choice} by {by} of the grant {which} for {time:?}");
+        let said = format!("{choice} by {by} of the grant {which} for {time:?}, {left:?}");
         let made = |generation: u64| Record {
-            left: time,
+            left,
             ..record_like(generation, which)
         };
         let answers = match choice {

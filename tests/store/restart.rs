@@ -123,25 +123,15 @@ async fn a_replica_that_takes_over_and_a_master_that_takes_over_again_are_not_be
     let (Some(first), Some(second)) = (Server::start(), Server::start()) else {
         return;
     };
-    let follow = |one: &Server, other: &Server| {
-        one.ask::<()>(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
-        while !one
-            .ask::<String>(&["INFO", "replication"])
-            .contains("master_link_status:up")
-        {
-            std::thread::yield_now();
-        }
-    };
     let lead = |server: &Server| server.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
-    follow(&second, &first);
+    second.follow(&first);
     let it = Subject::of(first);
     let published = it.published(member(1)).await;
-    let replicas: i64 = it.server().ask(&["WAIT", "1", "0"]);
-    assert_eq!(replicas, 1);
+    second.catch_up_with(it.server());
 
     // The second takes over, the first follows it and takes over again, with nothing written in between.
     lead(&second);
-    follow(it.server(), &second);
+    it.server().follow(&second);
     lead(it.server());
     // On the second meanwhile, and lost with it.
     let lost: RedisStore = second.store();

@@ -13,13 +13,7 @@ async fn the_server_that_takes_over_is_found_and_not_believed() {
         return;
     };
     let second = Server::start().unwrap();
-    second.ask::<()>(&["REPLICAOF", "127.0.0.1", &first.port.to_string()]);
-    while !second
-        .ask::<String>(&["INFO", "replication"])
-        .contains("master_link_status:up")
-    {
-        std::thread::yield_now();
-    }
+    second.follow(&first);
     let sentinel = Server::with(&["sentinel.conf", "--sentinel"]).unwrap();
     sentinel.ask::<()>(&[
         "SENTINEL",
@@ -49,7 +43,7 @@ async fn the_server_that_takes_over_is_found_and_not_believed() {
     let it = Subject::with(second, store);
     let published = it.published(member(1)).await;
     assert_eq!(changes.next().await, Some(it.slot));
-    assert_eq!(first.ask::<i64>(&["WAIT", "1", "0"]), 1);
+    it.server().catch_up_with(&first);
 
     first.kill();
     it.until_it_works().await;

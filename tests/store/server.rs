@@ -35,10 +35,7 @@ impl Server {
             .status()
             .is_err()
         {
-            assert!(env::var_os("CI").is_none(), "there is no {}", program());
-            // Past what captures the output of tests that pass.
-            let skipped = format!("\nSKIPPED: there is no {}; set REDIS_SERVER\n", program());
-            std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+            skip(&program());
             return None;
         }
         let name = format!(
@@ -101,6 +98,22 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Becomes a replica, with what the master has.
+    pub fn follow(&self, master: &Self) {
+        self.ask::<()>(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        let is_up = |info: String| info.contains("master_link_status:up");
+        while !is_up(self.ask(&["INFO", "replication"])) {
+            thread::yield_now();
+        }
+    }
+
+    /// Waits until it has as many keys: the writes of a script come all at once.
+    pub fn catch_up_with(&self, master: &Self) {
+        while self.keys().len() != master.keys().len() {
+            thread::yield_now();
+        }
+    }
+
     /// On the same port, with what it finds on the disk.
     pub fn start_again(&mut self) {
         self.child = spawn(self.port, &self.folder, &self.arguments);
@@ -138,6 +151,13 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Says so, past what captures the output of tests that pass. In CI nothing is skipped.
+pub fn skip(what: &str) {
+    assert!(env::var_os("CI").is_none(), "there is no {what}");
+    let skipped = format!("\nSKIPPED: there is no {what}\n");
+    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }
 
 fn program() -> String {

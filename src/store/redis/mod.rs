@@ -1,5 +1,66 @@
-//! DOCS
+//! The store of a fleet in Redis or Valkey.
+//!
+//! Every step is one script that runs on the server, so nobody sees one half done. All times are the server's.
+//!
+//! # What is on the server
+//!
+//! | key | type | what | ends | bytes |
+//! | --- | --- | --- | --- | --- |
+//! | `<prefix>:{<slot>}:record` | string | the generation and the sealed session | with the session | 160 and the session |
+//! | `<prefix>:{<slot>}:claim` | string | who may make the next one | with the lease | 220 |
+//! | `<prefix>:{<slot>}:highest` | string | the highest generation ever granted | 48 h after it was last set | 100 |
+//! | `<prefix>:{<slot>}:revoked` | string | up to where generations are revoked | 48 h after it was last set | 100 |
+//! | `<prefix>:{<slot>}:users:<generation>` | sorted set | whose leases end when | with the session and the last lease | 250, and 50 for each further member, or 140 from 128 members on |
+//!
+//! That is about 1 kB for each API key with each set of defaults. The bytes are those of `MEMORY USAGE` in Redis 7.0. The braces keep the keys of
+//! a slot on one server of a cluster. Changes are told on the one channel `<prefix>:changes`.
+//!
+//! Nothing on the server is trusted. A value that this store has not put there is an error.
+//!
+//! # Who may do what
+//!
+//! A user for the fleet, as one line:
+//!
+//! ```text
 //! ACL SETUSER fleet on >password ~sipher-session:* &sipher-session:changes +evalsha +eval +time +info +get +set +del +exists +pttl +pexpire +zadd +zrem +zscore +zcount +zrangebyscore +zremrangebyscore +publish +subscribe
+//! ```
+//!
+//! In a cluster also `+cluster|slots +asking +ping`, behind sentinels also `+role`. Without `+subscribe` all works, and changes are found later.
+//!
+//! # When a server forgets
+//!
+//! The last one that uses a session deletes it, so nobody may be taken for the last one who is not. Each set of users has
+//! with it the server's `run_id` and `master_replid`, and one of them changes whenever writes may have been lost: with a
+//! restart from an old snapshot or log, and with a replica that takes over. From then on the longest lease is waited for
+//! until anybody is the last. A server that tells neither is never believed, and its sessions are left to expire.
+//!
+//! What no server can tell: a master that is cut off, and goes on while a replica has taken over, has users whom the
+//! replica does not know. If that lasts longer than a lease, one session may be deleted while some still use it. `min-replicas-to-write` ends it.
+//!
+//! A server that is full (`noeviction`) refuses steps as a whole. One that evicts keys forgets them one by one, which is waited for likewise.
+//! Do not let it evict `revoked`: `volatile-ttl` takes the ones that end soon first.
+//!
+//! # Generations
+//!
+//! They are compared as decimal numbers of up to 20 digits, exact in all 64 bits. Each is at least the server's time in milliseconds,
+//! so that it is higher than what was granted before everything was forgotten. At 2⁶⁴ − 1 they stay, and that one is granted again and again: nobody gets
+//! there but by asking for a generation after it.
+//!
+//! # Connections
+//!
+//! One for all clones, with version 3 of the protocol, which tells of changes on the same connection that is asked. It is
+//! made by the first call. When it is lost, the next call makes another, and so does whoever listens, after 0.1 s up to 10 s. A call that finds it
+//! lost only then fails, and the next one works. Every call ends within the timeout. Nothing is tried twice.
+//!
+//! * A cluster: any of its nodes is enough to find the others.
+//! * Sentinels: they are asked for the master with every connection that is made. A master that was set back to a replica
+//!   refuses to be written to, which counts as a lost connection.
+//! * TLS: `rediss://`, with the crate's feature `rustls` and the certificates of the system. It goes by the `CryptoProvider` that the process has installed, and
+//!   by the one of `reqwest` where there is no other; a program with two of them has to install one.
+//!
+//! # Versions
+//!
+//! Redis 6.2 or later is needed, or any Valkey. The tests run with Redis 7.0.15, or with what `REDIS_SERVER` names.
 
 mod answer;
 mod connection;
@@ -31,7 +92,29 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Keeps the sessions of a fleet in Redis or Valkey.
 ///
-/// Clones share one connection. Building opens none; the first call does.
+/// Clones share one connection. Building opens none, spawns nothing and needs no runtime; the first call does. All
+/// tasks end with the last clone.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use sipher_session::store::RedisStore;
+///
+/// let store = RedisStore::connect("redis://fleet:password@redis.internal:6379")?
+///     .prefix("production")?
+///     .timeout(Duration::from_millis(500));
+/// # let _ = store;
+/// # Ok::<(), sipher_session::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of its steps are a `redis::RedisError`, whose version is no part of the interface, or say that the server did not answer in time or
+/// answered with something else. None shows a password.
+///
+/// # Cancel safety
+///
+/// A call that is dropped may have been carried out. The connection stays.
+///
 #[derive(Clone)]
 pub struct RedisStore(Arc<Shared>);
 
