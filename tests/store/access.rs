@@ -113,7 +113,7 @@ async fn an_error_of_a_wrong_password_does_not_show_it() {
     let mut shown = format!("{error:?} {error} {store:?}");
     let mut next = error.source();
     while let Some(cause) = next {
-        shown.push_str(&format!("{cause:?} {cause}"));
+        shown = format!("{shown} {cause:?} {cause}");
         next = cause.source();
     }
     assert!(!shown.contains("hunter2"), "{shown}");

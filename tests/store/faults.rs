@@ -20,7 +20,7 @@ async fn a_full_server_refuses_and_nothing_is_half_done() {
     let published = it.published(member(1)).await;
     let fill = |bytes| {
         it.server()
-            .ask::<()>(&["CONFIG", "SET", "maxmemory", bytes])
+            .ask::<()>(&["CONFIG", "SET", "maxmemory", bytes]);
     };
     fill("1");
     let refused = it

@@ -60,7 +60,7 @@ impl Link {
         let asked = self.within(async {
             let mut live = self.live().await?;
             let answer = call.run(&mut live.connection).await;
-            answer.inspect_err(|error| self.lose_if_broken(&live, error))
+            answer.inspect_err(|error| live.lose_if_broken(error))
         });
         asked.await
     }
@@ -68,7 +68,7 @@ impl Link {
     pub(super) async fn subscribe(&self, live: &Live, channel: &str) -> Result<(), BoxError> {
         let subscribed = self.within(async {
             let subscribed = live.connection.clone().subscribe(channel).await;
-            subscribed.inspect_err(|error| self.lose_if_broken(live, error))
+            subscribed.inspect_err(|error| live.lose_if_broken(error))
         });
         subscribed.await
     }
@@ -81,14 +81,12 @@ impl Link {
         &self,
         step: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, BoxError> {
-        match tokio::time::timeout(self.timeout, Box::pin(step)).await {
-            Ok(done) => Ok(done?),
-            Err(_) => {
-                // It may be a connection whose other end is gone without a word.
-                self.lose();
-                Err(Trouble::TimedOut(self.timeout).into())
-            }
+        if let Ok(done) = tokio::time::timeout(self.timeout, Box::pin(step)).await {
+            return Ok(done?);
         }
+        // It may be a connection whose other end is gone without a word.
+        self.lose();
+        Err(Trouble::TimedOut(self.timeout).into())
     }
 
     async fn live(&self) -> Result<Live, RedisError> {
@@ -127,15 +125,15 @@ impl Link {
             live.lost.tell();
         }
     }
-
-    fn lose_if_broken(&self, live: &Live, error: &RedisError) {
-        if is_broken(error) {
-            live.lost.tell();
-        }
-    }
 }
 
 impl Live {
+    fn lose_if_broken(&self, error: &RedisError) {
+        if is_broken(error) {
+            self.lost.tell();
+        }
+    }
+
     fn is_lost(&self) -> bool {
         self.lost.is.load(Ordering::SeqCst)
     }
