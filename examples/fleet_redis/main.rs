@@ -38,24 +38,42 @@ async fn main() -> Result {
     let served = sipher.serve().await?;
     let key = sipher.api_key(Tier::Pro);
     let start = || Process::start(redis.url(), &served.base_url(), &key);
-    println!("Redis is at {}, Sipher at {}", redis.address(), served.base_url());
+    println!(
+        "Redis is at {}, Sipher at {}",
+        redis.address(),
+        served.base_url()
+    );
 
     println!("\n{PROCESSES} processes start, and each sends a request at once");
-    let mut fleet = (0..PROCESSES).map(|_| start()).collect::<Result<Vec<_>>>()?;
+    let mut fleet = (0..PROCESSES)
+        .map(|_| start())
+        .collect::<Result<Vec<_>>>()?;
     call(&mut fleet)?;
-    check!(sipher.count(Operation::Create) == 1, "one of them made a session, by one call");
+    check!(
+        sipher.count(Operation::Create) == 1,
+        "one of them made a session, by one call"
+    );
     check!(ids(&sipher).len() == 1, "all {PROCESSES} requests bore it");
 
     println!("\nOne is killed on the spot, and the others go on");
     fleet.remove(0).kill()?;
     call(&mut fleet)?;
-    check!(sipher.count(Operation::Create) == 1, "nobody needed another session");
+    check!(
+        sipher.count(Operation::Create) == 1,
+        "nobody needed another session"
+    );
 
     println!("\nA process is started in its place");
     fleet.push(start()?);
     call(&mut fleet)?;
-    check!(sipher.count(Operation::Create) == 1, "it found the session of the others");
-    check!(ids(&sipher).len() == 1, "all requests so far bore one and the same");
+    check!(
+        sipher.count(Operation::Create) == 1,
+        "it found the session of the others"
+    );
+    check!(
+        ids(&sipher).len() == 1,
+        "all requests so far bore one and the same"
+    );
 
     println!("\nThey are shut down one by one");
     let mut last = fleet.remove(0);
@@ -63,16 +81,28 @@ async fn main() -> Result {
         process.shut_down()?;
     }
     last.call()?;
-    check!(sipher.live_sessions() == 1, "the last one still uses the session");
-    println!("   the killed one might too, for all that the others know, until its lease of {MEMBER_LEASE:?} has ended …");
+    check!(
+        sipher.live_sessions() == 1,
+        "the last one still uses the session"
+    );
+    println!(
+        "   the killed one might too, for all that the others know, until its lease of {MEMBER_LEASE:?} has ended …"
+    );
     tokio::time::sleep(MEMBER_LEASE + Duration::from_secs(1)).await;
     last.call()?;
     let report = last.shut_down()?;
-    check!(sipher.live_sessions() == 0, "and the last one out deletes it: {report}");
+    check!(
+        sipher.live_sessions() == 0,
+        "and the last one out deletes it: {report}"
+    );
 
     println!("\nIn all");
     let (creates, calls) = (sipher.count(Operation::Create), sipher.session_calls());
-    check!(creates == 1, "{calls} session calls of {} processes, {creates} of them a create", PROCESSES + 1);
+    check!(
+        creates == 1,
+        "{calls} session calls of {} processes, {creates} of them a create",
+        PROCESSES + 1
+    );
     sipher.assert_every_call_had_a_session();
     println!("   and no request without a live session");
     Ok(())

@@ -20,7 +20,9 @@ pub(crate) async fn run() -> Result {
         .store(RedisStore::connect(&env::var("REDIS_URL")?)?)
         .member_lease(MEMBER_LEASE)
         .build()?;
-    let client = reqwest::Client::builder().redirect(sessions.redirect_policy()).build()?;
+    let client = reqwest::Client::builder()
+        .redirect(sessions.redirect_policy())
+        .build()?;
     let http = reqwest_middleware::ClientBuilder::new(client)
         .with(SessionLayer::new(sessions.clone()))
         .build();

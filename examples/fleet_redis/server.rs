@@ -13,7 +13,8 @@ use crate::Result;
 
 pub(crate) struct Redis {
     url: String,
-    own: Option<Own>,
+    /// Ends with us.
+    _own: Option<Own>,
 }
 
 /// A server of our own, in a folder of its own.
@@ -26,20 +27,32 @@ impl Redis {
     /// The one that `REDIS_URL` names, or one of our own.
     pub(crate) fn find() -> Result<Self> {
         if let Ok(url) = env::var("REDIS_URL") {
-            return Ok(Self { url, own: None });
+            return Ok(Self { url, _own: None });
         }
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let folder = env::temp_dir().join(format!("fleet_redis-{}", process::id()));
         fs::create_dir_all(&folder)?;
         let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &port.to_string(),
+                "--save",
+                "",
+            ])
             .arg("--dir")
             .arg(&folder)
             .stdout(Stdio::null())
             .spawn()
-            .map_err(|error| format!("no redis-server can be started ({error}), and no REDIS_URL is set"))?;
+            .map_err(|error| {
+                format!("no redis-server can be started ({error}), and no REDIS_URL is set")
+            })?;
         let own = Some(Own { child, folder });
-        let redis = Self { url: format!("redis://127.0.0.1:{port}"), own };
+        let redis = Self {
+            url: format!("redis://127.0.0.1:{port}"),
+            _own: own,
+        };
         for _ in 0..500 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Ok(redis);
@@ -55,7 +68,10 @@ impl Redis {
 
     /// Without what logs in to it.
     pub(crate) fn address(&self) -> &str {
-        self.url.rsplit(['@', '/']).find(|part| part.contains(':')).unwrap_or("REDIS_URL")
+        self.url
+            .rsplit(['@', '/'])
+            .find(|part| part.contains(':'))
+            .unwrap_or("REDIS_URL")
     }
 }
 

@@ -246,8 +246,8 @@ impl SessionManagerBuilder {
     /// Sets how long a shared session is kept for a process that the store has not heard of. Defaults to 5 minutes; 30 s at
     /// least.
     ///
-    /// For so long a session that a killed process used is not deleted, and for so long a process goes on with the session at
-    /// hand while it cannot reach the store. A process tells the store four times in that time, and each 15 s at least,
+    /// For so long a session that a killed process used is not deleted. While a process cannot reach the store it goes on with the
+    /// session at hand for as long, less `hard`, and for half of it at least. A process tells the store four times in that time, and each 15 s at least,
     /// that it is there.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]

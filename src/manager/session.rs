@@ -119,7 +119,7 @@ impl LiveSession {
     /// How long nobody else deletes it, less what a request may be held up.
     fn kept_for(&self, now: Reading) -> Duration {
         self.membership().map_or(Duration::MAX, |membership| {
-            membership.holds_for(now).saturating_sub(self.life.hard())
+            membership.usable_for(now, self.life.hard())
         })
     }
 

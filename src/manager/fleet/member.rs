@@ -63,9 +63,14 @@ impl Membership {
     }
 
     /// How long the others certainly wait for this process before they delete the session.
-    pub(crate) fn holds_for(&self, now: Reading) -> Duration {
+    pub(super) fn holds_for(&self, now: Reading) -> Duration {
         let kept = *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.lease.saturating_sub(now.since(kept))
+    }
+
+    /// The same, less what a request may be held up on its way. A short lease has no room for all of that.
+    pub(crate) fn usable_for(&self, now: Reading, hard: Duration) -> Duration {
+        self.holds_for(now).saturating_sub(hard.min(self.lease / 2))
     }
 
     pub(crate) fn is_last(&self) -> bool {

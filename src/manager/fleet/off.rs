@@ -43,7 +43,7 @@ impl Right {
 }
 
 impl Membership {
-    pub(crate) fn holds_for(&self, _: Reading) -> Duration {
+    pub(crate) fn usable_for(&self, _: Reading, _: Duration) -> Duration {
         match *self {}
     }
 
