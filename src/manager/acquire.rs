@@ -133,6 +133,23 @@ enum Joined {
 }
 
 impl Core {
+    /// Sees to it that a partition has a session, for nobody in particular.
+    #[cfg(feature = "store")]
+    pub(crate) async fn warm_up(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
+        let Joined::Flight(flight, overdue_in) = self.join(partition)? else {
+            return Ok(());
+        };
+        tokio::select! {
+            biased;
+            _ = self.closed() => Err(Error::shutdown()),
+            outcome = flight.outcome.wait() => match outcome {
+                Some(Err(error)) => Err(error.clone()),
+                Some(Ok(_)) | None => Ok(()),
+            },
+            () = sleep(overdue_in) => Ok(()),
+        }
+    }
+
     /// Finds the create under way for a partition, or starts it.
     fn join(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<Joined, Error> {
         let runtime = runtime()?;

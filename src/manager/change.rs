@@ -74,16 +74,33 @@ impl SessionManager {
 
     /// Another process of the fleet has changed them.
     #[cfg(feature = "store")]
-    pub(crate) async fn follow_defaults(&self, defaults: SessionDefaults) -> Result<(), Error> {
-        self.change(|older| older.with_defaults(defaults)).await
+    pub(crate) async fn follow_defaults(
+        &self,
+        newer: &Identity,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Result<(), Error> {
+        let _one_at_a_time = self.0.changing.lock().await;
+        if !is_wanted() {
+            return Ok(());
+        }
+        let older = self.identity();
+        let newer = older.with_defaults((*newer.defaults().defaults).clone())?;
+        self.switch(&older, newer).await
     }
 
     async fn change_for_all(
         &self,
         change: impl FnOnce(&Identity) -> Result<Identity, Error>,
     ) -> Result<(), Error> {
-        self.change(change).await?;
-        self.core().fleet.tell_defaults(self.core()).await;
+        let fleet = &self.core().fleet;
+        {
+            let _one_at_a_time = self.0.changing.lock().await;
+            let older = self.identity();
+            let newer = change(&older)?;
+            self.switch(&older, newer).await?;
+            fleet.changed_defaults();
+        }
+        fleet.tell_defaults(self.core()).await;
         Ok(())
     }
 
@@ -101,23 +118,20 @@ impl SessionManager {
     ///
     /// That of [`update_defaults`](Self::update_defaults).
     pub async fn set_api_key(&self, key: impl Into<ApiKey>) -> Result<(), Error> {
-        let key = key.into();
-        self.change(|older| older.with_key(key)).await
-    }
-
-    async fn change(
-        &self,
-        change: impl FnOnce(&Identity) -> Result<Identity, Error>,
-    ) -> Result<(), Error> {
         let _one_at_a_time = self.0.changing.lock().await;
         let older = self.identity();
-        let newer = change(&older)?;
+        let newer = older.with_key(key.into())?;
+        self.switch(&older, newer).await
+    }
+
+    /// The caller holds the lock of changes.
+    async fn switch(&self, older: &Identity, newer: Identity) -> Result<(), Error> {
         // Held until everybody is switched over, so that it is not evicted before its first use.
         let lease = match newer.partition()? {
             Some(partition) => Some(self.clone().lease(partition).await?),
             None => None,
         };
-        let is_older = older_sessions(&older, &newer);
+        let is_older = older_sessions(older, &newer);
         *self
             .0
             .identity

@@ -46,6 +46,9 @@ pub(crate) enum Stage {
     Abandoned,
 }
 
+/// What another process has made may live longer than what this one asks for, and no longer than this.
+const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What was decided once, at start-up.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -98,7 +101,11 @@ impl Core {
             // The default policy throws a new entry out before an old one that was used more often.
             .eviction_policy(EvictionPolicy::lru())
             // By moka's own clock; only so that what ended long ago does not stay in memory.
-            .time_to_live(settings.ttl)
+            .time_to_live(if sharing.is_some() {
+                LONGEST_TTL
+            } else {
+                settings.ttl
+            })
             .eviction_listener(move |_, session, cause| {
                 if cause == RemovalCause::Size {
                     evicted.evict(session, now.now());
@@ -106,6 +113,7 @@ impl Core {
             })
             .build();
         Self {
+            fleet: Fleet::new(sharing, clock.clone()),
             ledger: Mutex::new(Ledger::new(settings.budget)),
             settings,
             transport,
@@ -117,7 +125,6 @@ impl Core {
             live,
             generations: AtomicU64::new(0),
             suspicion: Suspicion::default(),
-            fleet: Fleet::new(sharing),
             closed: SetOnce::new(),
             ending: Mutex::default(),
         }
@@ -264,6 +271,11 @@ impl Core {
             let _ledger = self.ledger();
             if self.stage() != Stage::Open {
                 self.retirement.retire(session, RetireReason::Shutdown);
+                return;
+            }
+            let current = self.cached(session.partition.id);
+            if current.is_some_and(|current| current.is_newer_than(session)) {
+                self.retirement.retire(session, RetireReason::Replaced);
                 return;
             }
             let replaces = self.install(session).map(|before| before.reference());

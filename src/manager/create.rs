@@ -14,7 +14,7 @@ use super::{
     core::{Core, Stage},
     echo,
     event::{Event, RetireReason},
-    fleet::{Right, Share},
+    fleet::{Attempt, Share},
     flight::{Flight, Outcome, Status},
     janitor,
     ledger::Ledger,
@@ -44,8 +44,7 @@ pub(crate) struct Create {
     /// Until it has landed.
     done: Option<Promise<Outcome>>,
     pub(super) progress: Progress,
-    /// To make the session for the whole fleet.
-    pub(super) right: Option<Right>,
+    pub(super) attempt: Attempt,
     /// The session has been made by another process, and is new to this one.
     pub(super) adopted: bool,
     begun: Reading,
@@ -89,7 +88,7 @@ impl Create {
             } else {
                 Progress::Sharing
             },
-            right: None,
+            attempt: Attempt::default(),
             adopted: false,
             turned: false,
         }
@@ -109,9 +108,8 @@ impl Create {
             () = core.abandoned() => return,
             outcome = self.fly() => outcome,
         };
-        if let Some(Err(error)) = &outcome {
-            self.give_back_right(error).await;
-        }
+        let error = outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
+        self.give_back_right(error).await;
         if let Some(outcome) = outcome {
             let session = outcome.as_ref().ok().cloned();
             self.land(outcome);
@@ -196,6 +194,9 @@ impl Create {
     /// Goes on with a check of `suspect`, or with a create; `false` if there is no time for that.
     async fn turn_to(&mut self, suspect: Option<Arc<LiveSession>>, begun: Reading) -> Option<bool> {
         self.turned = true;
+        if suspect.is_none() {
+            self.let_adopted_go();
+        }
         let before = mem::replace(&mut self.suspect, suspect);
         let goes_on = self.pause(policy::FLOOR, begun).await?;
         if !goes_on {
@@ -213,6 +214,15 @@ impl Create {
         self.status.calling.store(calling, Ordering::Release);
     }
 
+    /// What was taken up and is not used after all is left again.
+    fn let_adopted_go(&mut self) {
+        if let Some(session) = self.suspect.as_ref().filter(|_| self.adopted) {
+            self.core.fleet.retired(session, RetireReason::Revoked);
+            self.core.retirement.retire(session, RetireReason::Fenced);
+        }
+        self.adopted = false;
+    }
+
     fn hold_back(&self, error: Error) -> Error {
         self.core
             .ledger()
@@ -226,7 +236,11 @@ impl Create {
             Share::Ask(session) => {
                 self.adopted = true;
                 self.suspect = Some(session);
-                Some(None)
+                let (core, now) = (&self.core, self.core.now());
+                let held = core
+                    .ledger()
+                    .check_holds(&self.partition, Purpose::Check, now);
+                Some(held.err().map(Err))
             }
             Share::Done(outcome) => {
                 self.adopted = outcome.is_ok();
@@ -268,8 +282,8 @@ impl Create {
             .create_timeout
             .saturating_sub(born.since(begun));
         // What comes later than the right lasts is refused.
-        let right = self.right.as_ref().map(|right| right.left(born));
-        let time_left = time_left.min(right.unwrap_or(time_left));
+        let accepted_for = self.attempt.accepted_for(born);
+        let time_left = time_left.min(accepted_for.unwrap_or(time_left));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.observer.session_call(Call::Create);
@@ -336,7 +350,10 @@ impl Create {
                     }
                     self.succeed(session, current)
                 }
-                Err(error) => self.fail(error, current),
+                Err(error) => {
+                    self.let_adopted_go();
+                    self.fail(error, current)
+                }
             }
         };
         core.observer.landed(event, core.now().since(self.begun));
@@ -371,6 +388,9 @@ impl Create {
         let mut replaces = None;
         if !current {
             core.retirement.retire(session, RetireReason::Fenced);
+            if !self.adopted {
+                core.fleet.retired(session, RetireReason::Fenced);
+            }
         } else if core.stage() != Stage::Open {
             core.retirement.retire(session, RetireReason::Shutdown);
         } else {
@@ -432,6 +452,7 @@ impl Drop for Create {
         }
         // The task was ended half-way: by its runtime, by a panic in the transport, or because nobody wants it.
         let calling = self.progress == Progress::Calling;
+        self.let_adopted_go();
         let core = self.core.clone();
         self.end(&mut core.ledger());
         if let Some(session) = core.cached(self.partition.id) {

@@ -185,7 +185,8 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
     let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if is_first {
+            // Another process may have deleted one that was shared.
+            if is_first && session.membership().is_none() {
                 was_lost(core, session);
             }
             true

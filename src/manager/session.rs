@@ -97,6 +97,13 @@ impl LiveSession {
         self.shared.get().map(|membership| &**membership)
     }
 
+    /// Whether the fleet has made it after another one.
+    #[cfg(feature = "store")]
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        let generation = |session: &Self| session.membership().map(Membership::generation);
+        generation(self) > generation(other) && !self.in_flight.is_retired()
+    }
+
     /// Whether others may use it, as far as is known.
     pub(crate) fn is_others_too(&self) -> bool {
         self.membership()

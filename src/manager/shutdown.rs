@@ -191,6 +191,7 @@ impl Ending {
 
     async fn run(mut self) -> ShutdownReport {
         let core = self.core.clone();
+        let _ = timeout(self.deadline / 4, core.fleet.last_words(&core)).await;
         let mut deletes = JoinSet::new();
         let mut drain_until = self.deadline / 2;
         loop {

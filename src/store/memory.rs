@@ -247,7 +247,7 @@ impl SessionStore for MemoryStore {
     ) -> StoreFuture<'_, Kept> {
         self.step(slot, |place, now| {
             let generation = record.generation;
-            if place.generation() < Some(generation) && generation <= place.revoked {
+            if generation <= place.revoked {
                 return Kept::Revoked;
             }
             let until = now.saturating_add(lease);
@@ -272,17 +272,19 @@ impl SessionStore for MemoryStore {
     }
 
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
-        self.step(slot, |place, now| {
+        let left = self.step(slot, |place, now| {
             let Some(users) = place.users.get_mut(&generation) else {
                 return Left::Others;
             };
-            users.until.remove(&member);
-            if !users.until.is_empty() || now < users.complete_from {
+            let was_there = users.until.remove(&member).is_some();
+            if !was_there || !users.until.is_empty() || now < users.complete_from {
                 return Left::Others;
             }
             place.revoke(generation);
             Left::Last
-        })
+        });
+        self.0.announcer.announce(Some(slot));
+        left
     }
 
     fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {

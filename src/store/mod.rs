@@ -283,6 +283,18 @@ impl Default for Announcer {
 pub struct Changes(broadcast::Receiver<Option<Slot>>);
 
 impl Changes {
+    /// Whether there were more changes, of other slots than this; all that there were are taken out.
+    pub(crate) fn has_others(&mut self, than: Slot) -> bool {
+        let mut has_others = false;
+        loop {
+            match self.0.try_recv() {
+                Ok(slot) => has_others |= slot != Some(than),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => has_others = true,
+                Err(_) => return has_others,
+            }
+        }
+    }
+
     /// Waits for the next change: of a slot, or `None` if it may be any. Never ends when the store is gone.
     ///
     /// # Cancel safety

@@ -78,13 +78,21 @@ impl Inner {
         // It is not put back: whoever left it last may have deleted it since it was read.
         let join = joined.record(Duration::ZERO);
         let kept = self.store().keep(place.0, place.1, join, lease);
-        if !matches!(self.step(core, kept).await, Ok(Kept::Current)) {
+        let kept = self.step(core, kept).await;
+        if matches!(kept, Ok(Kept::Revoked)) {
             return None;
         }
-        self.saw(seal.slot, number);
         session.share(joined);
-        self.join(&session);
-        Some(session)
+        if matches!(kept, Ok(Kept::Current)) && session.is_usable(core.now()) {
+            self.seen.note(seal.slot, number, false);
+            self.join(&session);
+            return Some(session);
+        }
+        if let Some(place) = session.membership() {
+            // It may count as a user all the same.
+            let _ = self.leave(core, place).await;
+        }
+        None
     }
 
     /// Takes up what another process has made in place of a session, while requests go on.
@@ -96,7 +104,7 @@ impl Inner {
         sent: Reading,
     ) {
         let seal = Seal::of(&older.partition, &core.settings.base);
-        let after = self.seen(seal.slot).generation;
+        let after = self.seen.of(seal.slot).generation;
         if found
             .record
             .as_ref()

@@ -6,18 +6,17 @@
 use std::{
     sync::{
         Arc, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Fleet, Inner, new_member, refuse,
-    seal::{Kind, Seal},
+    seal::{Kind, Seal, to_json},
 };
 use crate::{
     api::SessionDefaults,
@@ -43,12 +42,14 @@ pub(super) struct Following {
     handle: Weak<Handle>,
     /// There is a change here that the store has not been told of.
     untold: AtomicBool,
+    /// How many changes there have been here.
+    changes: AtomicU64,
 }
 
 /// What is written down.
 #[derive(Deserialize, Serialize)]
 struct Change {
-    /// By the wall clock of who made it, in milliseconds.
+    /// By the store's clock, in milliseconds.
     at: u64,
     defaults: SessionDefaults,
 }
@@ -66,16 +67,22 @@ impl Fleet {
             built: handle.core.now(),
             handle: Arc::downgrade(handle),
             untold: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
         };
         let _ = inner.following.set(following);
     }
 
-    /// The defaults were changed here. The others are told at once, or as soon as the store is there.
-    pub(crate) async fn tell_defaults(&self, core: &Arc<Core>) {
-        let Some(inner) = self.inner() else { return };
-        if let Some(following) = inner.following.get() {
+    /// The defaults were changed here, a moment ago and under the lock of changes.
+    pub(crate) fn changed_defaults(&self) {
+        if let Some(following) = self.inner().and_then(|inner| inner.following.get()) {
+            following.changes.fetch_add(1, Ordering::AcqRel);
             following.untold.store(true, Ordering::Release);
         }
+    }
+
+    /// Tells the others at once, or as soon as the store is there.
+    pub(crate) async fn tell_defaults(&self, core: &Arc<Core>) {
+        let Some(inner) = self.inner() else { return };
         if inner.tell_defaults(core).await.is_err() {
             self.attend(core);
         }
@@ -122,25 +129,26 @@ impl Inner {
         seal: &Seal,
         identity: &Identity,
     ) -> Result<bool, Error> {
-        let (member, after) = (new_member(core), self.seen(seal.slot).generation);
+        let (member, after) = (new_member(core), self.seen.of(seal.slot).generation);
         let claim = self.store().claim(seal.slot, member, after, LEASE);
-        let generation = match self.step(core, claim).await? {
-            Claim::Granted { generation, .. } => generation,
+        let (generation, at) = match self.step(core, claim).await? {
+            Claim::Granted { generation, now } => (generation, now),
             Claim::Published(found) => {
                 // The later one counts.
-                self.saw(
+                self.seen.note(
                     seal.slot,
                     found.record.map_or(0, |record| record.generation),
+                    false,
                 );
                 return Ok(false);
             }
             Claim::Held { .. } => return Ok(false),
         };
         let change = Change {
-            at: u64::try_from(core.now().wall.as_millis()).unwrap_or(u64::MAX),
+            at: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
             defaults: (*identity.defaults().defaults).clone(),
         };
-        let plain = Zeroizing::new(serde_json::to_vec(&change).unwrap_or_default());
+        let plain = to_json(&change);
         let Some(sealed) = seal.seal(generation, &plain) else {
             return Ok(true);
         };
@@ -152,36 +160,50 @@ impl Inner {
         let publish = self.store().publish(seal.slot, member, record, LEASE);
         let is_published = self.step(core, publish).await?;
         if is_published {
-            self.saw(seal.slot, generation);
+            self.seen.note(seal.slot, generation, false);
         }
         Ok(is_published)
     }
 
     /// Looks for a change that another process has made, and follows it.
-    pub(super) async fn follow_defaults(&self, core: &Core) -> Result<(), Error> {
-        let Some((following, _, seal)) = self.home(core) else {
+    pub(super) async fn follow_defaults(&self, core: &Arc<Core>) -> Result<(), Error> {
+        let Some((following, identity, seal)) = self.home(core) else {
             return Ok(());
         };
+        let changes = following.changes.load(Ordering::Acquire);
         let found = self.step(core, self.store().get(seal.slot)).await?;
-        let seen = self.seen(seal.slot).generation;
+        let seen = self.seen.of(seal.slot).generation;
         let Some(record) = found.record.filter(|record| record.generation > seen) else {
             return Ok(());
         };
         let plain = seal.open(record.generation, &record.sealed);
-        let Some(change) = plain.and_then(|plain| serde_json::from_slice::<Change>(&plain).ok())
-        else {
+        let change = plain.and_then(|plain| serde_json::from_slice::<Change>(&plain).ok());
+        let Some(change) = change else {
             refuse(core, seal.slot);
+            self.seen.note(seal.slot, record.generation, false);
             return Ok(());
         };
-        let is_new = Duration::from_millis(change.at) >= following.built.wall;
-        if is_new
-            && !following.untold.load(Ordering::Acquire)
-            && let Some(handle) = following.handle.upgrade()
-        {
-            let manager = SessionManager(handle);
-            manager.follow_defaults(change.defaults).await?;
+        let built = found.now.saturating_sub(core.now().since(following.built));
+        if Duration::from_millis(change.at) >= built {
+            let Ok(newer) = identity.with_defaults(change.defaults) else {
+                // Another version of this crate takes them for right.
+                refuse(core, seal.slot);
+                self.seen.note(seal.slot, record.generation, false);
+                return Ok(());
+            };
+            // Without a handle, which would keep the manager alive for as long.
+            if let Some(partition) = newer.partition()? {
+                core.warm_up(&partition).await?;
+            }
+            let Some(handle) = following.handle.upgrade() else {
+                return Ok(());
+            };
+            let is_wanted = || following.changes.load(Ordering::Acquire) == changes;
+            SessionManager(handle)
+                .follow_defaults(&newer, is_wanted)
+                .await?;
         }
-        self.saw(seal.slot, record.generation);
+        self.seen.note(seal.slot, record.generation, false);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{runtime::Handle, time::sleep};
 
-use super::{Fleet, Inner};
+use super::{Fleet, Inner, Membership};
 use crate::{
     error::Error,
     manager::{
@@ -20,6 +20,8 @@ use crate::{
 
 /// How often every session is looked at, whatever the store tells by itself.
 const LOOK: Duration = Duration::from_secs(15);
+/// For how long changes are collected before they are looked at.
+const COLLECT: Duration = Duration::from_millis(50);
 /// How often it is tried whether a store that is down is there again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -33,31 +35,47 @@ impl Fleet {
         self.attend(core);
     }
 
+    /// Tells the others what only this process knows. It shuts down.
+    pub(crate) async fn last_words(&self, core: &Arc<Core>) {
+        if let Some(inner) = self.inner() {
+            // Whoever does not hear of it finds out by itself, later.
+            let _ = inner.send_revocations(core).await;
+            let _ = inner.tell_defaults(core).await;
+        }
+    }
+
     /// Starts the task, if it is needed and there is a runtime.
     pub(super) fn attend(&self, core: &Arc<Core>) {
         let (Some(inner), Ok(runtime)) = (self.inner(), Handle::try_current()) else {
             return;
         };
         if core.stage() == Stage::Open && !inner.attended.swap(true, Ordering::AcqRel) {
-            let attendance = Attendance(core.clone());
+            let attendance = Attendance {
+                core: core.clone(),
+                is_ours: true,
+            };
             runtime.spawn(run(attendance));
         }
     }
 }
 
 /// However the task ends, also with its runtime, another may begin.
-struct Attendance(Arc<Core>);
+struct Attendance {
+    core: Arc<Core>,
+    /// Another has not taken over.
+    is_ours: bool,
+}
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        if let Some(inner) = self.0.fleet.inner() {
+        if let Some(inner) = self.core.fleet.inner().filter(|_| self.is_ours) {
             inner.attended.store(false, Ordering::Release);
         }
     }
 }
 
-async fn run(attendance: Attendance) {
-    let core = &attendance.0;
+async fn run(mut attendance: Attendance) {
+    let core = &attendance.core;
     let Some(fleet) = core.fleet.inner() else {
         return;
     };
@@ -72,6 +90,7 @@ async fn run(attendance: Attendance) {
                 // What came since the last look has found somebody here.
                 let is_needed = !(fleet.joined().is_empty() && fleet.own(core).is_empty());
                 if !is_needed || fleet.attended.swap(true, Ordering::AcqRel) {
+                    attendance.is_ours = false;
                     break;
                 }
             }
@@ -82,7 +101,7 @@ async fn run(attendance: Attendance) {
 impl Inner {
     async fn keep_in_touch(&self, core: &Arc<Core>) {
         let mut changes = self.store().changes();
-        // The first look is for whoever was there before this task began to listen.
+        // The first look is for whatever was there before this task began to listen.
         let mut concerned: Option<Slot> = None;
         loop {
             let wait = match self.look(core, concerned).await {
@@ -92,7 +111,11 @@ impl Inner {
             };
             concerned = tokio::select! {
                 biased;
-                slot = changes.next() => slot,
+                slot = changes.next() => {
+                    // A change rarely comes alone, and one look is enough for all.
+                    sleep(COLLECT).await;
+                    slot.filter(|slot| !changes.has_others(*slot))
+                }
                 () = self.wake.notified() => None,
                 () = sleep(wait) => None,
             };
@@ -106,35 +129,41 @@ impl Inner {
     /// Looks at the sessions of one slot, or at all; returns whether there is any left.
     async fn look(&self, core: &Arc<Core>, concerned: Option<Slot>) -> Result<bool, Error> {
         self.send_revocations(core).await?;
-        self.tell_defaults(core).await?;
-        let of_defaults = || self.slot_of_defaults(core);
-        if concerned.is_none_or(|slot| Some(slot) == of_defaults()) {
-            self.follow_defaults(core).await?;
-        }
+        // First of all: requests need them.
         let joined = self.joined();
         for session in &joined {
             let Some(place) = session.membership() else {
                 continue;
             };
             if concerned.is_none_or(|slot| slot == place.slot) {
-                self.keep(core, session).await?;
+                self.keep(core, session, place).await?;
             }
         }
         let own = self.own(core);
         for session in &own {
             self.converge(core, session).await?;
         }
+        self.tell_defaults(core).await?;
+        let of_defaults = || self.slot_of_defaults(core);
+        if concerned.is_none_or(|slot| Some(slot) == of_defaults()) {
+            self.follow_defaults(core).await?;
+        }
         Ok(!(joined.is_empty() && own.is_empty()))
     }
 
     /// Says that a session is in use, and learns what has become of it.
-    async fn keep(&self, core: &Arc<Core>, session: &Arc<LiveSession>) -> Result<(), Error> {
-        let Some(place) = session.membership() else {
-            return Ok(());
-        };
+    async fn keep(
+        &self,
+        core: &Arc<Core>,
+        session: &Arc<LiveSession>,
+        place: &Membership,
+    ) -> Result<(), Error> {
         let sent = core.now();
         if !session.life.may_go_on(sent) {
             self.forget(session);
+            return Ok(());
+        }
+        if place.has_left() {
             return Ok(());
         }
         let is_this = |other: &LiveSession| std::ptr::eq(other, Arc::as_ptr(session));
@@ -144,12 +173,19 @@ impl Inner {
             core.retire_all(RetireReason::Lapsed, is_this);
             return Ok(());
         }
-        let record = place.record(session.life.left(sent));
+        // What nobody is to take up any more is not put back.
+        let is_over = session.in_flight.is_retired();
+        let left = session.life.left(sent);
+        let record = place.record(if is_over { Duration::ZERO } else { left });
         let keep = self
             .store()
             .keep(place.slot, place.member, record, self.sharing.member_lease);
         let kept = self.step(core, keep).await?;
         place.kept(sent);
+        if place.has_left() {
+            // Meanwhile, and it counts as a user once more.
+            self.leave(core, place).await?;
+        }
         match kept {
             Kept::Newer(found) if session.is_usable(core.now()) => {
                 self.replace(core, session, found, sent).await;
@@ -178,7 +214,10 @@ impl Inner {
         let sent = core.now();
         match self.claim_for(core, session).await? {
             (Claim::Granted { .. }, _, right) => {
-                self.publish(core, session, &right).await;
+                if session.is_usable(core.now()) && !self.publish(core, session, &right).await {
+                    let is_this = |other: &LiveSession| std::ptr::eq(other, Arc::as_ptr(session));
+                    core.retire_all(RetireReason::Fenced, is_this);
+                }
             }
             (Claim::Published(found), ..) => self.replace(core, session, found, sent).await,
             // Whoever makes one publishes it.

@@ -30,6 +30,8 @@ pub(crate) struct Membership {
     kept: Mutex<Reading>,
     /// Nobody else uses it. Then it is for this process to delete.
     is_last: AtomicBool,
+    /// It is not used here any more.
+    has_left: AtomicBool,
 }
 
 /// What becomes of a session that this process does not use any more.
@@ -59,7 +61,12 @@ impl Membership {
             lease,
             kept: Mutex::new(kept),
             is_last: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// How long the others certainly wait for this process before they delete the session.
@@ -75,6 +82,14 @@ impl Membership {
 
     pub(crate) fn is_last(&self) -> bool {
         self.is_last.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_nobody_elses(&self) {
+        self.is_last.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
     }
 
     pub(super) fn kept(&self, sent: Reading) {
@@ -104,13 +119,13 @@ impl Fleet {
             return Leaving::Delete;
         }
         inner.forget(session);
-        let leave = inner
-            .store()
-            .leave(place.slot, place.member, place.generation);
-        match inner.step(core, leave).await {
+        place.has_left.store(true, Ordering::Release);
+        // So that those who stay know what this process knows.
+        let _ = inner.send_revocations(core).await;
+        match inner.leave(core, place).await {
             Ok(Left::Last) => {
-                place.is_last.store(true, Ordering::Release);
-                inner.spend(place.slot, place.generation);
+                place.is_nobody_elses();
+                inner.seen.note(place.slot, place.generation, true);
                 Leaving::Delete
             }
             Ok(Left::Others) => Leaving::ToOthers,
@@ -120,14 +135,18 @@ impl Fleet {
 
     /// A session has been retired: is it over for the others as well?
     pub(crate) fn retired(&self, session: &LiveSession, reason: RetireReason) {
-        use RetireReason::{Invalidated, Leaked, Lost, Revoked, WrongAnswer};
+        use RetireReason::{Fenced, Invalidated, Leaked, Lost, Revoked, WrongAnswer};
         let (Some(inner), Some(place)) = (self.inner(), session.membership()) else {
             return;
         };
-        if !matches!(reason, Invalidated | Leaked | Lost | Revoked | WrongAnswer) {
+        let is_over = matches!(
+            reason,
+            Fenced | Invalidated | Leaked | Lost | Revoked | WrongAnswer
+        );
+        if !is_over || place.is_last() {
             return;
         }
-        inner.spend(place.slot, place.generation);
+        inner.seen.note(place.slot, place.generation, true);
         if reason == RetireReason::Lost {
             // There is nothing to leave.
             inner.forget(session);
@@ -154,6 +173,13 @@ impl super::Inner {
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         joined.retain(|session| session.strong_count() > 0);
         joined.iter().filter_map(std::sync::Weak::upgrade).collect()
+    }
+
+    pub(super) async fn leave(&self, core: &Core, place: &Membership) -> Result<Left, Error> {
+        let leave = self
+            .store()
+            .leave(place.slot, place.member, place.generation);
+        self.step(core, leave).await
     }
 
     pub(super) fn forget(&self, session: &LiveSession) {

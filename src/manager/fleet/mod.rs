@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
 //! | `right` | who makes a session; making it known |
+//! | `seen` | what is older than what was seen before |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
 //! | `defaults` | following a change of defaults |
@@ -23,13 +24,13 @@ mod member;
 mod record;
 mod right;
 mod seal;
+mod seen;
 
 use std::{
-    collections::HashMap,
     fmt,
     future::Future,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -37,13 +38,14 @@ use std::{
 
 use tokio::{sync::Notify, time::timeout};
 
-use self::defaults::Following;
+use self::{defaults::Following, seen::AllSeen};
 pub(crate) use self::{
     member::{Leaving, Membership},
-    right::{Right, Share},
+    right::{Attempt, Share},
 };
 use super::{OnStoreDown, core::Core, event::Event, session::LiveSession};
 use crate::{
+    clock::Clock,
     error::{BoxError, Error, ErrorKind},
     store::{Member, SessionStore, Slot},
 };
@@ -65,8 +67,7 @@ pub(crate) struct Fleet(Option<Box<Inner>>);
 
 struct Inner {
     sharing: Sharing,
-    /// The newest generation that was seen in each slot, which outlives the sessions.
-    seen: Mutex<HashMap<Slot, Seen>>,
+    seen: AllSeen,
     /// Sessions that are shared, and not left yet.
     joined: Mutex<Vec<Weak<LiveSession>>>,
     following: OnceLock<Following>,
@@ -80,20 +81,12 @@ struct Inner {
     is_down: AtomicBool,
 }
 
-/// What was seen in a slot last.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    generation: u64,
-    /// It came to an end here that does not concern this process alone.
-    spent: bool,
-}
-
 impl Fleet {
-    pub(crate) fn new(sharing: Option<Sharing>) -> Self {
+    pub(crate) fn new(sharing: Option<Sharing>, clock: Arc<dyn Clock>) -> Self {
         Self(sharing.map(|sharing| {
             Box::new(Inner {
                 sharing,
-                seen: Mutex::default(),
+                seen: AllSeen::new(clock),
                 joined: Mutex::default(),
                 following: OnceLock::new(),
                 revoked: Mutex::default(),
@@ -161,38 +154,6 @@ impl Inner {
             let error = error.clone();
             core.emit(Event::StoreDown { error });
         }
-    }
-
-    fn seen(&self, slot: Slot) -> Seen {
-        self.all_seen().get(&slot).copied().unwrap_or_default()
-    }
-
-    /// A generation was taken up, or published.
-    fn saw(&self, slot: Slot, generation: u64) {
-        let mut all = self.all_seen();
-        let seen = all.entry(slot).or_default();
-        if generation > seen.generation {
-            *seen = Seen {
-                generation,
-                spent: false,
-            };
-        }
-    }
-
-    /// A generation is not to be taken up again.
-    fn spend(&self, slot: Slot, generation: u64) {
-        let mut all = self.all_seen();
-        let seen = all.entry(slot).or_default();
-        if generation >= seen.generation {
-            *seen = Seen {
-                generation,
-                spent: true,
-            };
-        }
-    }
-
-    fn all_seen(&self) -> MutexGuard<'_, HashMap<Slot, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Handle, core::Core, create::Create, event::RetireReason, flight::Outcome, session::LiveSession,
 };
-use crate::{clock::Reading, error::Error};
+use crate::{
+    clock::{Clock, Reading},
+    error::Error,
+};
 
 /// There is none.
 #[derive(Clone, Debug)]
@@ -17,8 +20,8 @@ pub(crate) struct Fleet;
 #[derive(Debug)]
 pub(crate) enum Membership {}
 
-#[derive(Debug)]
-pub(crate) enum Right {}
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {}
 
 #[allow(dead_code)] // as the one that does something
 pub(crate) enum Share {
@@ -36,9 +39,10 @@ pub(crate) enum Leaving {
     Unknown(Error),
 }
 
-impl Right {
-    pub(crate) fn left(&self, _: Reading) -> Duration {
-        match *self {}
+#[allow(clippy::unused_self)]
+impl Attempt {
+    pub(crate) fn accepted_for(&self, _: Reading) -> Option<Duration> {
+        None
     }
 }
 
@@ -54,7 +58,7 @@ impl Membership {
 
 #[allow(clippy::unused_self)]
 impl Fleet {
-    pub(crate) fn new(_: Option<Sharing>) -> Self {
+    pub(crate) fn new(_: Option<Sharing>, _: Arc<dyn Clock>) -> Self {
         Self
     }
 
@@ -65,6 +69,11 @@ impl Fleet {
     pub(crate) fn landed(&self, _: &Arc<Core>, _: &LiveSession) {}
 
     pub(super) fn follow(&self, _: &Arc<Handle>) {}
+
+    pub(crate) fn changed_defaults(&self) {}
+
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn last_words(&self, _: &Arc<Core>) {}
 
     #[allow(clippy::unused_async)]
     pub(crate) async fn tell_defaults(&self, _: &Arc<Core>) {}
@@ -87,5 +96,5 @@ impl Create {
         Ok(())
     }
 
-    pub(super) async fn give_back_right(&mut self, _: &Error) {}
+    pub(super) async fn give_back_right(&mut self, _: Option<&Error>) {}
 }

@@ -26,7 +26,7 @@ const PASSED_OVER: usize = 3;
 
 /// The right to make the next session of a slot.
 #[derive(Debug)]
-pub(crate) struct Right {
+pub(super) struct Right {
     slot: Slot,
     member: Member,
     generation: u64,
@@ -36,8 +36,23 @@ pub(crate) struct Right {
     lease: Duration,
 }
 
+/// What a create has got from the fleet so far.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    right: Option<Right>,
+    /// It was not accepted that the session is the fleet's.
+    was_refused: bool,
+}
+
+impl Attempt {
+    /// For how long a session that is made would be accepted, if that is bounded.
+    pub(crate) fn accepted_for(&self, now: Reading) -> Option<Duration> {
+        self.right.as_ref().map(|right| right.left(now))
+    }
+}
+
 impl Right {
-    pub(crate) fn left(&self, now: Reading) -> Duration {
+    fn left(&self, now: Reading) -> Duration {
         self.lease.saturating_sub(now.since(self.since))
     }
 }
@@ -62,13 +77,14 @@ impl Create {
             return Share::Create;
         };
         let lease = core.settings.create_timeout / 2;
-        if let Some(right) = &self.right
+        if let Some(right) = &self.attempt.right
             && right.left(core.now()) >= lease / 2
         {
             return Share::Create;
         }
         let seal = Seal::of(&self.partition, &core.settings.base);
         let member = self
+            .attempt
             .right
             .take()
             .map_or_else(|| new_member(&core), |right| right.member);
@@ -92,9 +108,11 @@ impl Create {
                 claim = claim => claim,
             };
             let held_for = match claim {
-                Err(error) => return self.alone(fleet, error),
+                Err(error) => return alone(fleet, error),
+                // What stands in the way of a publication once may do so for ever.
+                Ok(Claim::Granted { .. }) if self.attempt.was_refused => return Share::Create,
                 Ok(Claim::Granted { generation, now }) if generation < HIGHEST => {
-                    self.right = Some(Right {
+                    self.attempt.right = Some(Right {
                         slot: seal.slot,
                         member,
                         generation,
@@ -113,13 +131,13 @@ impl Create {
                     useless += 1;
                     if useless > PASSED_OVER || generation >= HIGHEST {
                         let text = "the shared store holds what none of this fleet has written";
-                        return self.alone(fleet, Error::new(ErrorKind::Store, text));
+                        return alone(fleet, Error::new(ErrorKind::Store, text));
                     }
                     continue;
                 }
                 Ok(Claim::Granted { .. }) => {
                     let text = "the shared store counts too high";
-                    return self.alone(fleet, Error::new(ErrorKind::Store, text));
+                    return alone(fleet, Error::new(ErrorKind::Store, text));
                 }
                 Ok(Claim::Held { left }) => left.min(LONGEST_PAUSE),
             };
@@ -140,23 +158,15 @@ impl Create {
 
     /// What a record has to be newer than.
     pub(super) fn newest(&self, fleet: &Inner, slot: Slot) -> u64 {
-        let seen = fleet.seen(slot);
+        let seen = fleet.seen.of(slot);
         let current = self.core.cached(self.partition.id);
         let now = self.core.now();
         let is_in_use = current.is_some_and(|session| session.is_usable(now));
         // What was merely evicted, or not kept in time, may be taken up once more.
-        if seen.spent || is_in_use {
+        if seen.is_spent || is_in_use {
             seen.generation
         } else {
             seen.generation.saturating_sub(1)
-        }
-    }
-
-    fn alone(&self, fleet: &Inner, error: Error) -> Share {
-        fleet.down(&self.core, &error);
-        match fleet.sharing.on_store_down {
-            OnStoreDown::OwnSession => Share::Create,
-            OnStoreDown::Fail => Share::Done(Err(error)),
         }
     }
 
@@ -179,24 +189,34 @@ impl Create {
         session: &Arc<LiveSession>,
     ) -> Result<(), Error> {
         let core = self.core.clone();
-        let (Some(fleet), Some(right)) = (core.fleet.inner(), self.right.take()) else {
+        let (Some(fleet), Some(right)) = (core.fleet.inner(), &self.attempt.right) else {
             return Ok(());
         };
-        if fleet.publish(&core, session, &right).await {
+        // One that is not wanted here any more is not given to others.
+        let is_wanted = core.ledger().is_flying(self.partition.id, self.generation);
+        if is_wanted && fleet.publish(&core, session, right).await {
+            self.attempt.right = None;
             return Ok(());
         }
+        self.attempt.was_refused = true;
         core.retirement.retire(session, RetireReason::Fenced);
         let text = "another process of the fleet makes the session";
         Err(Error::new(ErrorKind::Store, text).with_retry_after(Duration::ZERO))
     }
 
-    /// Lets another try, after as long as this one would wait.
-    pub(in crate::manager) async fn give_back_right(&mut self, error: &Error) {
+    /// Lets another try: where what went wrong is not this process's own, after as long as this one would wait.
+    pub(in crate::manager) async fn give_back_right(&mut self, error: Option<&Error>) {
+        use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
-        let (Some(fleet), Some(right)) = (core.fleet.inner(), self.right.take()) else {
+        let (Some(fleet), Some(right)) = (core.fleet.inner(), self.attempt.right.take()) else {
             return;
         };
-        let pause = error.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
+        let is_own =
+            |error: &&Error| matches!(error.kind(), Budget | RateLimited | Shutdown | Store);
+        let pause = error
+            .filter(|error| !is_own(error))
+            .and_then(Error::retry_after);
+        let pause = pause.unwrap_or_default().min(LONGEST_PAUSE);
         let release = fleet
             .store()
             .release(right.slot, right.member, right.generation, pause);
@@ -239,21 +259,20 @@ impl Inner {
         let publish = self
             .store()
             .publish(right.slot, right.member, record, lease);
-        let published = self.step(core, publish).await;
-        if matches!(published, Ok(false)) {
+        let place = (right.slot, right.member);
+        let membership = Membership::new(place, right.generation, sealed, lease, sent);
+        // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
+        session.share(membership);
+        self.join(session);
+        if let Ok(false) = self.step(core, publish).await {
+            self.forget(session);
+            session
+                .membership()
+                .into_iter()
+                .for_each(Membership::is_nobody_elses);
             return false;
         }
-        // Where the answer was lost, others may have it: from here on it is theirs too.
-        let place = (right.slot, right.member);
-        self.saw(right.slot, right.generation);
-        session.share(Membership::new(
-            place,
-            right.generation,
-            sealed,
-            lease,
-            sent,
-        ));
-        self.join(session);
+        self.seen.note(right.slot, right.generation, false);
         true
     }
 
@@ -269,7 +288,7 @@ impl Inner {
             core.settings.create_timeout / 2,
             core.now(),
         );
-        let after = self.seen(seal.slot).generation;
+        let after = self.seen.of(seal.slot).generation;
         let claim = self.store().claim(seal.slot, member, after, lease);
         let claim = self.step(core, claim).await?;
         let (generation, now) = match claim {
@@ -291,4 +310,11 @@ impl Inner {
 fn held(left: Duration) -> Error {
     let text = "another process of the fleet makes the session, or has failed to a moment ago";
     Error::new(ErrorKind::Store, text).with_retry_after(left)
+}
+
+fn alone(fleet: &Inner, error: Error) -> Share {
+    match fleet.sharing.on_store_down {
+        OnStoreDown::OwnSession => Share::Create,
+        OnStoreDown::Fail => Share::Done(Err(error)),
+    }
 }

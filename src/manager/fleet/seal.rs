@@ -6,6 +6,7 @@ use chacha20poly1305::{
 };
 use hkdf::Hkdf;
 use secrecy::zeroize::Zeroizing;
+use serde::Serialize;
 use sha2::Sha256;
 
 use crate::{
@@ -16,6 +17,8 @@ use crate::{
 /// Of all that is written into a store. Another form gets another number, and so other names and keys.
 const VERSION: &[u8] = b"sipher-session 1";
 const NONCE: usize = 24;
+/// No defaults that are accepted are longer, in JSON.
+const LONGEST: usize = 32 * 1024;
 
 /// What is kept in a slot.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +51,7 @@ impl Seal {
             Kind::Defaults => b"defaults",
         };
         let secret = Hkdf::<Sha256>::new(Some(VERSION), key.expose().as_bytes());
-        // What is not JSON would have been refused long before.
-        let defaults = Zeroizing::new(serde_json::to_vec(defaults).unwrap_or_default());
+        let defaults = to_json(defaults);
         let base = base.to_string();
         let derive = |what: &[u8], out: &mut [u8]| {
             // The lengths in front keep parts from running into each other.
@@ -99,6 +101,15 @@ impl Seal {
         bound[16..].copy_from_slice(&generation.to_be_bytes());
         bound
     }
+}
+
+/// As JSON that is wiped.
+pub(super) fn to_json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    // So long that it does not grow, which would leave a copy behind.
+    let mut json = Zeroizing::new(Vec::with_capacity(LONGEST));
+    // What cannot be JSON has been refused long before.
+    let _ = serde_json::to_writer(&mut *json, value);
+    json
 }
 
 #[cfg(test)]

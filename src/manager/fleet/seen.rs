@@ -1,0 +1,123 @@
+//! The newest generation that was seen in each slot. It outlives the sessions: an older record is never taken up.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock, Reading},
+    store::Slot,
+};
+
+/// Twice as long as any session lives: after that nothing that was seen is good any more.
+const REMEMBERED: Duration = Duration::from_secs(48 * 60 * 60);
+const TIDY_AT: usize = 1024;
+
+/// What was seen in a slot last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) generation: u64,
+    /// It came to an end that does not concern this process alone.
+    pub(super) is_spent: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct AllSeen {
+    clock: Arc<dyn Clock>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug)]
+struct Slots {
+    seen: HashMap<Slot, (Seen, Reading)>,
+    /// When to tidy up next: at so many entries.
+    tidy_at: usize,
+}
+
+impl AllSeen {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let slots = Slots {
+            seen: HashMap::new(),
+            tidy_at: TIDY_AT,
+        };
+        Self {
+            clock,
+            slots: Mutex::new(slots),
+        }
+    }
+
+    pub(super) fn of(&self, slot: Slot) -> Seen {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots
+            .seen
+            .get(&slot)
+            .map(|(seen, _)| *seen)
+            .unwrap_or_default()
+    }
+
+    /// A generation was taken up, or published; or has come to its end.
+    pub(super) fn note(&self, slot: Slot, generation: u64, is_spent: bool) {
+        let now = self.clock.now();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.seen.len() >= slots.tidy_at {
+            slots.seen.retain(|_, (_, at)| now.since(*at) < REMEMBERED);
+            slots.tidy_at = TIDY_AT.max(2 * slots.seen.len());
+        }
+        let (seen, at) = slots.seen.entry(slot).or_insert((Seen::default(), now));
+        if generation > seen.generation || (generation == seen.generation && is_spent) {
+            (*seen, *at) = (
+                Seen {
+                    generation,
+                    is_spent,
+                },
+                now,
+            );
+        }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::TestClock;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_spent_stays_so_until_something_newer_comes_and_nothing_older_counts() {
+        let all = AllSeen::new(Arc::new(TestClock::new()));
+        let slot = Slot([7; 16]);
+        let is = |generation, is_spent| {
+            let seen = all.of(slot);
+            assert_eq!((seen.generation, seen.is_spent), (generation, is_spent));
+        };
+        all.note(slot, 5, false);
+        is(5, false);
+        all.note(slot, 5, true);
+        all.note(slot, 5, false);
+        is(5, true);
+        all.note(slot, 4, true);
+        is(5, true);
+        all.note(slot, 6, false);
+        all.note(slot, 5, true);
+        is(6, false);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_slots_is_forgotten_after_two_days_and_not_before() {
+        let all = AllSeen::new(Arc::new(TestClock::new()));
+        let count = || all.slots.lock().unwrap().seen.len();
+        let note = |from: u32| {
+            for number in from..from + 5_000 {
+                let mut slot = [0; 16];
+                slot[..4].copy_from_slice(&number.to_be_bytes());
+                all.note(Slot(slot), 1, false);
+            }
+        };
+        note(0);
+        assert_eq!(count(), 5_000);
+        tokio::time::advance(REMEMBERED).await;
+        note(10_000);
+        assert!(count() <= 8_192, "{}", count());
+    }
+}
