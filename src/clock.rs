@@ -74,6 +74,37 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn recent(&self) -> Reading {
         self.now()
     }
+
+    /// The same in nanoseconds, which are cheaper to compare.
+    #[doc(hidden)]
+    fn recent_ticks(&self) -> Ticks {
+        Ticks::of(self.recent())
+    }
+}
+
+/// Both clocks in nanoseconds, of which only differences mean something: they may have wrapped.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Ticks {
+    monotonic: u64,
+    wall: u64,
+}
+
+impl Ticks {
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(reading: Reading) -> Self {
+        Self {
+            monotonic: reading.monotonic.as_nanos() as u64,
+            wall: reading.wall.as_nanos() as u64,
+        }
+    }
+
+    /// Whether less than so many nanoseconds have passed since `earlier`, by both clocks. One that was set back says no.
+    #[inline]
+    pub(crate) fn are_within(self, nanos: u64, earlier: Self) -> bool {
+        self.monotonic.wrapping_sub(earlier.monotonic) < nanos
+            && self.wall.wrapping_sub(earlier.wall) < nanos
+    }
 }
 
 /// How far behind [`Clock::recent`] may be: ten ticks of the slowest Linux kernel.
@@ -107,6 +138,13 @@ impl Clock for SystemClock {
             wall: linux::read(ClockId::RealtimeCoarse),
         }
     }
+
+    fn recent_ticks(&self) -> Ticks {
+        Ticks {
+            monotonic: linux::ticks(ClockId::MonotonicCoarse),
+            wall: linux::ticks(ClockId::RealtimeCoarse),
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -122,6 +160,15 @@ mod linux {
         rustix::time::clock_gettime(clock)
             .try_into()
             .unwrap_or_default()
+    }
+
+    #[inline]
+    #[allow(clippy::cast_sign_loss)]
+    pub(super) fn ticks(clock: ClockId) -> u64 {
+        let time = rustix::time::clock_gettime(clock);
+        (time.tv_sec as u64)
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(time.tv_nsec as u64)
     }
 }
 

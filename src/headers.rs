@@ -48,14 +48,6 @@ pub(crate) enum Credentials<T> {
 }
 
 impl<T> Credentials<T> {
-    pub(crate) fn as_ref(&self) -> Credentials<&T> {
-        match self {
-            Self::None => Credentials::None,
-            Self::ApiKey(value) => Credentials::ApiKey(value),
-            Self::Authorization(value) => Credentials::Authorization(value),
-        }
-    }
-
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Credentials<U> {
         match self {
             Self::None => Credentials::None,
@@ -65,26 +57,34 @@ impl<T> Credentials<T> {
     }
 }
 
-/// The credentials of a request, in one pass over its headers. `None` where a closer look is needed: it bears a session id,
-/// or more than one of these headers.
+/// The credentials of a request. `None` where a closer look is needed: it bears a session id, or more than one of these
+/// headers.
 #[inline]
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<&HeaderValue>> {
-    let (mut key, mut authorization) = (None, None);
-    for (name, value) in headers {
-        // Names of other lengths are no candidates.
-        match name.as_str().len() {
-            9 if *name == API_KEY => key.replace(value).is_none().then_some(())?,
-            12 if *name == SESSION_ID => return None,
-            13 if *name == AUTHORIZATION => authorization.replace(value).is_none().then_some(())?,
-            _ => {}
+    let mut found = None;
+    // Names alone are much faster to walk over than names with their values.
+    for (at, name) in headers.keys().enumerate() {
+        let is_key = *name == API_KEY;
+        if is_key || *name == AUTHORIZATION {
+            // Which of them counts is decided elsewhere.
+            found.replace((at, name, is_key)).is_none().then_some(())?;
+        } else if *name == SESSION_ID {
+            return None;
         }
     }
-    Some(match (key, authorization) {
-        (Some(key), None) => Credentials::ApiKey(key),
-        // Which of them counts is decided elsewhere.
-        (Some(_), Some(_)) => return None,
-        (None, Some(authorization)) => Credentials::Authorization(authorization),
-        (None, None) => Credentials::None,
+    let Some((at, name, is_key)) = found else {
+        return Some(Credentials::None);
+    };
+    let value = if headers.len() == headers.keys_len() {
+        headers.values().nth(at)?
+    } else {
+        let mut values = headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none())?
+    };
+    Some(if is_key {
+        Credentials::ApiKey(value)
+    } else {
+        Credentials::Authorization(value)
     })
 }
 
@@ -167,6 +167,35 @@ mod tests {
             (&[("authorization", "Basic dXNlcg==")], None),
         ] {
             assert_eq!(api_key(&headers(pairs)).unwrap(), key, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_what_a_walk_over_all_values_finds() {
+        use fastrand::Rng;
+        const NAMES: [&str; 5] = ["accept", "cookie", "x-other", "x-api-key", "authorization"];
+        for seed in 0..2_000 {
+            let mut rng = Rng::with_seed(seed);
+            let mut drawn = HeaderMap::new();
+            for _ in 0..rng.usize(0..7) {
+                let name = HeaderName::from_static(NAMES[rng.usize(..NAMES.len())]);
+                drawn.append(name, rng.u16(0..9).into());
+            }
+            let mut all = drawn
+                .iter()
+                .filter_map(|(name, value)| match name.as_str() {
+                    "x-api-key" => Some(Credentials::ApiKey(value)),
+                    "authorization" => Some(Credentials::Authorization(value)),
+                    _ => None,
+                });
+            let expected = match (all.next(), all.next()) {
+                (None, _) => Some(Credentials::None),
+                (one, None) => one,
+                (Some(_), Some(_)) => None,
+            };
+            assert_eq!(credentials(&drawn), expected, "seed {seed}: {drawn:?}");
+            drawn.insert(SESSION_ID, 1_u16.into());
+            assert_eq!(credentials(&drawn), None, "seed {seed}: {drawn:?}");
         }
     }
 

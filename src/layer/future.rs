@@ -31,6 +31,10 @@ pin_project! {
     {
         #[pin]
         state: State<S, R>,
+        // From the call on; beside the state, so that the inner future is made where it stays.
+        in_flight: Option<InFlightRequest>,
+        // It was not there at once.
+        waited: bool,
         proves: bool,
     }
 }
@@ -41,7 +45,7 @@ pin_project! {
     where
         S: Service<R>,
     {
-        Calling { #[pin] future: S::Future, in_flight: Option<InFlightRequest>, at_once: bool },
+        Calling { #[pin] future: S::Future },
         Waiting { waiting: Option<Box<Waiting<S, R>>> },
         Failed { error: Option<Error> },
     }
@@ -54,42 +58,40 @@ struct Waiting<S, R> {
 }
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
-    pub(super) fn calling(
-        future: S::Future,
-        in_flight: Option<InFlightRequest>,
-        proves: bool,
-    ) -> Self {
-        Self {
-            state: State::Calling {
-                future,
-                in_flight,
-                at_once: true,
-            },
-            proves,
-        }
+    #[inline]
+    pub(super) fn calling(future: S::Future, proves: bool) -> Self {
+        Self::new(State::Calling { future }, proves)
     }
 
     #[cold]
     pub(super) fn waiting(ready: S, request: R, admission: AdmissionFuture, proves: bool) -> Self {
-        let waiting = Box::new(Waiting {
+        let waiting = Some(Box::new(Waiting {
             ready,
             request,
             admission,
-        });
-        Self {
-            state: State::Waiting {
-                waiting: Some(waiting),
-            },
-            proves,
-        }
+        }));
+        Self::new(State::Waiting { waiting }, proves)
     }
 
     #[cold]
     pub(super) fn failed(error: Error) -> Self {
+        Self::new(State::Failed { error: Some(error) }, false)
+    }
+
+    #[inline]
+    fn new(state: State<S, R>, proves: bool) -> Self {
         Self {
-            state: State::Failed { error: Some(error) },
-            proves: false,
+            state,
+            in_flight: None,
+            waited: false,
+            proves,
         }
+    }
+
+    #[inline]
+    pub(super) fn with(mut self, in_flight: InFlightRequest) -> Self {
+        self.in_flight = Some(in_flight);
+        self
     }
 }
 
@@ -103,60 +105,67 @@ where
     type Output = Result<S::Response, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let (mut state, proves) = (this.state, *this.proves);
-        loop {
-            let next = match state.as_mut().project() {
-                StateProj::Calling {
-                    future,
-                    in_flight,
-                    at_once,
-                } => {
-                    let Poll::Ready(response) = future.poll(cx) else {
-                        *at_once = false;
-                        return Poll::Pending;
-                    };
-                    let request = in_flight.take();
-                    return Poll::Ready(match response {
-                        Ok(mut response) => {
-                            if let Some(request) = request {
-                                request.complete(&mut response, proves, *at_once);
-                            }
-                            Ok(response)
-                        }
-                        Err(error) => {
-                            let error = error.into();
-                            if let Some(request) = request {
-                                request.fail(&*error);
-                            }
-                            Err(error)
-                        }
-                    });
-                }
-                StateProj::Waiting { waiting } => {
-                    let current = waiting.as_mut().expect("not polled after it was ready");
-                    let in_flight = ready!(current.admission.as_mut().poll(cx));
-                    let Waiting {
-                        mut ready,
-                        mut request,
-                        ..
-                    } = *waiting.take().expect("it was there just now");
-                    let in_flight = in_flight?;
-                    in_flight.inject(request.headers_mut());
-                    State::Calling {
-                        future: ready.call(request),
-                        in_flight: Some(in_flight),
-                        at_once: true,
-                    }
-                }
-                StateProj::Failed { error } => {
-                    let error = error.take().expect("not polled after it was ready");
-                    return Poll::Ready(Err(error.into()));
-                }
-            };
-            state.set(next);
+        let mut this = self.project();
+        if !matches!(*this.state, State::Calling { .. }) {
+            ready!(set_out(this.state.as_mut(), this.in_flight, cx))?;
         }
+        let StateProj::Calling { future } = this.state.project() else {
+            unreachable!("it has set out");
+        };
+        let Poll::Ready(response) = future.poll(cx) else {
+            *this.waited = true;
+            return Poll::Pending;
+        };
+        let request = this.in_flight.take();
+        Poll::Ready(match response {
+            Ok(mut response) => {
+                if let Some(request) = request {
+                    request.complete(&mut response, *this.proves, !*this.waited);
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                let error = error.into();
+                if let Some(request) = request {
+                    request.fail(&*error);
+                }
+                Err(error)
+            }
+        })
     }
+}
+
+/// Calls the inner service once there is a session.
+#[cold]
+fn set_out<S, R>(
+    mut state: Pin<&mut State<S, R>>,
+    in_flight: &mut Option<InFlightRequest>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Error>>
+where
+    S: Service<R>,
+    R: Outgoing,
+{
+    let waiting = match state.as_mut().project() {
+        StateProj::Waiting { waiting } => waiting,
+        StateProj::Failed { error } => {
+            let error = error.take().expect("not polled after it was ready");
+            return Poll::Ready(Err(error));
+        }
+        StateProj::Calling { .. } => return Poll::Ready(Ok(())),
+    };
+    let current = waiting.as_mut().expect("not polled after it was ready");
+    let admitted = ready!(current.admission.as_mut().poll(cx));
+    let Waiting {
+        mut ready,
+        mut request,
+        ..
+    } = *waiting.take().expect("it was there just now");
+    let admitted = in_flight.insert(admitted?);
+    admitted.inject(request.headers_mut());
+    let future = ready.call(request);
+    state.set(State::Calling { future });
+    Poll::Ready(Ok(()))
 }
 
 impl<S: Service<R>, R> fmt::Debug for ResponseFuture<S, R> {

@@ -132,6 +132,7 @@ impl SessionLayer {
         self.manager.scope(request, self.unaddressed)
     }
 
+    #[inline]
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
         let defaults = self.defaults.as_ref();
         self.manager

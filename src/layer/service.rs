@@ -57,9 +57,9 @@ impl<S> SessionService<S> {
     {
         let proves = self.layer.proves();
         match self.layer.admit(&mut request) {
-            Ok(Admission::Pass) => ResponseFuture::calling(self.inner.call(request), None, proves),
+            Ok(Admission::Pass) => ResponseFuture::calling(self.inner.call(request), proves),
             Ok(Admission::Send(in_flight)) => {
-                ResponseFuture::calling(self.inner.call(request), Some(in_flight), proves)
+                ResponseFuture::calling(self.inner.call(request), proves).with(in_flight)
             }
             Ok(Admission::Wait(admission)) => {
                 // The service that was polled ready must be the one that is called: it may hold a permit.

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Lease, SessionManager,
+    SessionManager,
     identity::Identity,
     in_flight::{Bare, InFlightRequest},
     memo::Memory,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     headers::{self, API_KEY},
-    scope::{Scope, Unaddressed},
+    scope::{Glance, Scope, Unaddressed},
     secret::ApiKey,
 };
 
@@ -94,6 +94,7 @@ enum Need {
 impl SessionManager {
     /// Decides about a request, and puts in what is at hand. `layer` are the defaults of the layer that it passes, and
     /// `unaddressed` is what that takes for Sipher's.
+    #[inline]
     pub(crate) fn admit<R: Outgoing>(
         &self,
         request: &mut R,
@@ -101,21 +102,33 @@ impl SessionManager {
         unaddressed: Unaddressed,
         memory: &Memory,
     ) -> Result<Admission, Error> {
-        if let Some(lease) = self.recall(request, memory) {
-            return Ok(Admission::Send(InFlightRequest::Leased(lease)));
+        let core = self.core();
+        match request
+            .place()
+            .map(|place| core.settings.base.glance(place))
+        {
+            Some(Glance::Elsewhere) => return Ok(Admission::Pass),
+            // In every respect like one before it.
+            Some(Glance::Sipher) if !speaks_for_itself(request) => {
+                if let Some(lease) = memory.recall(request.headers_mut(), || core.recent()) {
+                    return Ok(Admission::Send(InFlightRequest::Leased(lease)));
+                }
+            }
+            Some(Glance::Sipher | Glance::Unclear) | None => {}
         }
-        let scope = self.scope(request, unaddressed);
-        self.admit_in(scope, request, layer, Some(memory))
+        self.look_and_admit(request, layer, unaddressed, memory)
     }
 
-    /// The way of a request that is in every respect like the one before it. What it does not cover, `admit_in` does.
-    #[inline]
-    fn recall<R: Outgoing>(&self, request: &mut R, memory: &Memory) -> Option<Lease> {
-        let core = self.core();
-        if !core.settings.base.is_plainly_ours(request.place()?) || speaks_for_itself(request) {
-            return None;
-        }
-        memory.recall(request.headers_mut(), || core.recent())
+    #[inline(never)]
+    fn look_and_admit<R: Outgoing>(
+        &self,
+        request: &mut R,
+        layer: Option<&HashedDefaults>,
+        unaddressed: Unaddressed,
+        memory: &Memory,
+    ) -> Result<Admission, Error> {
+        let scope = self.scope(request, unaddressed);
+        self.admit_in(scope, request, layer, Some(memory))
     }
 
     /// Which kind of request it is, by where it goes.
@@ -219,6 +232,7 @@ fn partition<R: Outgoing>(
 }
 
 /// Whether a request says by itself what is to become of it.
+#[inline]
 fn speaks_for_itself<R: Outgoing>(request: &R) -> bool {
     request.opted_out() || request.own_defaults().is_some()
 }

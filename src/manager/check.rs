@@ -7,6 +7,7 @@ use super::{
     create::Create,
     echo,
     event::{Event, RetireReason},
+    memo,
     observe::Call,
     session::LiveSession,
     suspicion,
@@ -26,7 +27,7 @@ impl Create {
     ) -> Result<(), Error> {
         let (core, partition) = (&self.core, &self.partition);
         // Its uses up to here are counted.
-        core.memos.forget(suspect);
+        memo::forget(suspect);
         let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
         let time_left = core
             .settings

@@ -22,7 +22,7 @@ use super::{
     ledger::Ledger,
     life::Phase,
     log,
-    memo::{Memos, SPAN},
+    memo::{self, Memos, SPAN},
     observe::{Observer, Stats},
     partition::PartitionId,
     promise::{Promised, promise},
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     api::Transport,
-    clock::{Clock, LAG, Reading},
+    clock::{Clock, LAG, Reading, Ticks},
     scope::BaseUrl,
 };
 
@@ -69,7 +69,7 @@ pub(crate) struct Core {
     pub(crate) transport: Transport,
     pub(crate) observer: Arc<Observer>,
     pub(crate) retirement: Arc<Retirement>,
-    pub(crate) memos: Arc<Memos>,
+    pub(crate) memos: Memos,
     clock: Arc<dyn Clock>,
     rng: Mutex<Rng>,
     live: Cache<PartitionId, Arc<LiveSession>>,
@@ -93,8 +93,7 @@ impl Core {
         sharing: Option<Sharing>,
     ) -> Self {
         let observer = Arc::new(Observer::new(clock.clone()));
-        let memos = Arc::new(Memos::default());
-        let retirement = Arc::new(Retirement::new(observer.clone(), memos.clone()));
+        let retirement = Arc::new(Retirement::new(observer.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
             .max_capacity(settings.max_sessions)
@@ -106,10 +105,10 @@ impl Core {
             } else {
                 settings.ttl
             })
-            .eviction_listener(move |_, session, cause| {
-                if cause == RemovalCause::Size {
-                    evicted.evict(session, now.now());
-                }
+            .eviction_listener(move |_, session, cause| match cause {
+                RemovalCause::Size => evicted.evict(session, now.now()),
+                RemovalCause::Expired => memo::forget(&session),
+                RemovalCause::Explicit | RemovalCause::Replaced => {}
             })
             .build();
         Self {
@@ -119,7 +118,7 @@ impl Core {
             transport,
             observer,
             retirement,
-            memos,
+            memos: Memos::default(),
             clock,
             rng: Mutex::new(rng),
             live,
@@ -206,14 +205,14 @@ impl Core {
     }
 
     /// For how long after which moment a decision for this session may be repeated.
-    pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Reading, Duration) {
-        let since = self.clock.recent();
+    pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Ticks, Duration) {
+        let since = self.recent();
         let unchanged_for = session.unchanged_for(self.now());
         (since, unchanged_for.saturating_sub(LAG).min(SPAN))
     }
 
-    pub(crate) fn recent(&self) -> Reading {
-        self.clock.recent()
+    pub(crate) fn recent(&self) -> Ticks {
+        self.clock.recent_ticks()
     }
 
     /// The head of the response to a request that bore a session is there.

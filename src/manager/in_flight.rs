@@ -48,6 +48,7 @@ impl InFlightRequest {
 
     /// The head of the response is there. What it proves is put in if `prove` says so; one that was there `at_once` is not
     /// late.
+    #[inline]
     pub(crate) fn complete(self, response: &mut impl Incoming, prove: bool, at_once: bool) {
         if let Some(target) = response.answered_from() {
             self.was_answered_from(target);

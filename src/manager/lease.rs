@@ -16,7 +16,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Proof, SessionManager, session::LiveSession};
+use super::{Proof, SessionManager, memo::Home, session::LiveSession};
 use crate::{Session, clock::Reading, headers::SESSION_ID};
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
@@ -31,8 +31,8 @@ pub(crate) struct InFlight {
     state: AtomicUsize,
     /// Until when requests count whose callers dropped them, in milliseconds of monotonic time.
     linger_until: AtomicU64,
-    /// Stand for more who use it.
-    tokens: Mutex<Vec<Weak<Token>>>,
+    /// Stand for more who use it, each with where it is remembered.
+    tokens: Mutex<Vec<(Weak<Token>, Home)>>,
     /// How many of the tokens a memo holds: it does not use the session.
     remembered: AtomicUsize,
 }
@@ -77,16 +77,25 @@ impl InFlight {
     /// Exact where no memo is being made or dropped: so once it is retired and forgotten.
     fn count_of_tokens(&self) -> usize {
         let remembered = self.remembered.load(Ordering::Acquire);
-        let held: usize = self.tokens().iter().map(Weak::strong_count).sum();
+        let held: usize = self
+            .tokens()
+            .iter()
+            .map(|(token, _)| token.strong_count())
+            .sum();
         // What those who have let go of one did before is done.
         fence(Ordering::Acquire);
         held.saturating_sub(remembered)
     }
 
-    fn count_by(&self, token: &Arc<Token>) {
+    fn count_by(&self, token: &Arc<Token>, home: Home) {
         let mut tokens = self.tokens();
-        tokens.retain(|token| token.strong_count() > 0);
-        tokens.push(Arc::downgrade(token));
+        tokens.retain(|(token, _)| token.strong_count() > 0);
+        tokens.push((Arc::downgrade(token), home));
+    }
+
+    /// Where it may be remembered.
+    pub(crate) fn homes(&self) -> Vec<Home> {
+        self.tokens().iter().map(|(_, home)| home.clone()).collect()
     }
 
     /// One more memo holds a token, or one less.
@@ -98,7 +107,7 @@ impl InFlight {
         }
     }
 
-    fn tokens(&self) -> MutexGuard<'_, Vec<Weak<Token>>> {
+    fn tokens(&self) -> MutexGuard<'_, Vec<(Weak<Token>, Home)>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,9 +140,8 @@ impl InFlight {
 /// another `linger`, because a request that was given up may still be on its way.
 #[must_use = "the session may be deleted as soon as its lease is gone"]
 pub struct Lease {
-    /// Until it is dropped.
+    /// Until it is completed or dropped.
     hold: Option<Hold>,
-    completed: bool,
 }
 
 enum Hold {
@@ -144,6 +152,53 @@ enum Hold {
     },
     /// Counted by the references to it.
     Token(Arc<Token>),
+}
+
+impl Hold {
+    fn live(&self) -> &Arc<LiveSession> {
+        match self {
+            Self::Session { session, .. } => session,
+            Self::Token(token) => &token.session,
+        }
+    }
+
+    fn manager(&self) -> &SessionManager {
+        match self {
+            Self::Session { manager, .. } => manager,
+            Self::Token(token) => &token.manager,
+        }
+    }
+
+    #[inline]
+    fn release(self) {
+        match self {
+            // One that is retired at this very moment is looked at from time to time.
+            Self::Token(token) if !token.session.in_flight.is_retired() => drop(token),
+            hold => hold.release_and_wake(),
+        }
+    }
+
+    #[cold]
+    fn linger(self) {
+        let until = self.manager().core().linger_until();
+        self.live().in_flight.linger(until);
+        self.release();
+    }
+
+    #[inline(never)]
+    fn release_and_wake(self) {
+        let manager = match self {
+            Self::Session { session, manager } => session.in_flight.leave().then_some(manager),
+            Self::Token(token) => {
+                let manager = token.manager.clone();
+                drop(token);
+                Some(manager)
+            }
+        };
+        if let Some(manager) = manager {
+            manager.core().wake_janitor();
+        }
+    }
 }
 
 /// Stands for any number of requests of one thread that use a session: whoever holds it, apart from the memo that hands it
@@ -171,27 +226,23 @@ impl Lease {
         session.in_flight.enter().then(|| {
             session.used(now);
             let (session, manager) = (session.clone(), manager.clone());
-            Self {
-                hold: Some(Hold::Session { session, manager }),
-                completed: false,
-            }
+            let hold = Some(Hold::Session { session, manager });
+            Self { hold }
         })
     }
 
     pub(crate) fn by(token: Arc<Token>) -> Self {
-        Self {
-            hold: Some(Hold::Token(token)),
-            completed: false,
-        }
+        let hold = Some(Hold::Token(token));
+        Self { hold }
     }
 
-    /// A token for more of the same.
-    pub(crate) fn to_token(&self) -> Arc<Token> {
+    /// A token for more of the same, which are given it there.
+    pub(crate) fn to_token(&self, home: Home) -> Arc<Token> {
         let token = Arc::new(Token {
             session: self.live().clone(),
             manager: self.manager().clone(),
         });
-        self.live().in_flight.count_by(&token);
+        self.live().in_flight.count_by(&token, home);
         token
     }
 
@@ -204,13 +255,16 @@ impl Lease {
     ///
     /// A status that tells of a server in trouble (410, 502, 503, 504) makes every session suspect:
     /// [`complete_with`](Self::complete_with) looks at it.
-    pub fn complete(mut self) {
-        self.completed = true;
+    pub fn complete(self) {
         self.manager().core().answered(self.live());
+        self.complete_at_once();
     }
 
+    #[inline]
     pub(crate) fn complete_at_once(mut self) {
-        self.completed = true;
+        if let Some(hold) = self.hold.take() {
+            hold.release();
+        }
     }
 
     /// Returns what can be said of the session as of now. When the head of the response is there, and before
@@ -234,17 +288,11 @@ impl Lease {
     }
 
     pub(crate) fn live(&self) -> &Arc<LiveSession> {
-        match self.held() {
-            Hold::Session { session, .. } => session,
-            Hold::Token(token) => &token.session,
-        }
+        self.held().live()
     }
 
     pub(crate) fn manager(&self) -> &SessionManager {
-        match self.held() {
-            Hold::Session { manager, .. } => manager,
-            Hold::Token(token) => &token.manager,
-        }
+        self.held().manager()
     }
 
     fn held(&self) -> &Hold {
@@ -262,24 +310,10 @@ fn put_session(headers: &mut HeaderMap, id: HeaderValue) {
 }
 
 impl Drop for Lease {
+    #[inline]
     fn drop(&mut self) {
-        if !self.completed {
-            let until = self.manager().core().linger_until();
-            self.live().in_flight.linger(until);
-        }
-        match self.hold.take() {
-            Some(Hold::Session { session, manager }) => {
-                if session.in_flight.leave() {
-                    manager.core().wake_janitor();
-                }
-            }
-            Some(Hold::Token(token)) if token.session.in_flight.is_retired() => {
-                let manager = token.manager.clone();
-                drop(token);
-                manager.core().wake_janitor();
-            }
-            // One that is retired at this very moment is looked at from time to time.
-            Some(Hold::Token(_)) | None => {}
+        if let Some(hold) = self.hold.take() {
+            hold.linger();
         }
     }
 }

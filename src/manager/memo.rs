@@ -1,10 +1,10 @@
 //! What a layer remembers from one request to the next, so that a hit costs little more than a constant header.
 //!
-//! A request with the same credentials as the one before it gets the same session again, here and without further ado.
+//! A request with the same credentials as one before it gets the same session again, here and without further ado.
 //! Everything else is decided in `admit`; this room only repeats a decision that was made there less than [`SPAN`] ago.
 //! It is as good as that decision, because
 //!
-//! * whatever ends a session or makes it suspect has it [forgotten](Memos::forget) here before it goes on: who is told
+//! * whatever ends a session or makes it suspect has it [forgotten](forget) here before it goes on: who is told
 //!   that it has ended, starts after that;
 //! * what is remembered ends, by both clocks, with the shortest of `SPAN`, the time until its renewal is due, and the
 //!   time for which the id may be sent;
@@ -13,27 +13,26 @@
 //! Each thread has a place of its own, with its own copy of the header's value: threads that count one and the same
 //! reference counter up and down are slower together than one of them alone.
 
+mod hash;
+mod place;
+
 use std::{
-    cell::Cell,
     mem,
-    sync::{
-        Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue};
+use secrecy::zeroize::Zeroizing;
 
+use self::place::Places;
+pub(crate) use self::place::{Home, Memos, forget};
 use super::{
     identity::Identity,
     lease::{Lease, Token},
-    partition::PartitionId,
-    session::LiveSession,
 };
 use crate::{
-    clock::Reading,
+    clock::Ticks,
     headers::{self, API_KEY, Credentials, SESSION_ID},
 };
 
@@ -44,33 +43,18 @@ pub(crate) const SPAN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Memory(OnceLock<Arc<Places>>);
 
-/// One for each thread that is likely to run at once. More threads than that share some, which costs only time.
-#[derive(Debug)]
-struct Places(Box<[Place]>);
-
-/// On cache lines that no other has a share in.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Place(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    memo: Option<Memo>,
-    /// What was found last. It is remembered when it is found twice in a row.
-    found: Option<PartitionId>,
-}
-
 /// Requests with these credentials get this session.
 #[derive(Debug)]
 struct Memo {
-    credentials: Credentials<HeaderValue>,
+    credentials: Credentials<Zeroizing<Box<[u8]>>>,
     /// What is put in.
     id: HeaderValue,
     /// Where the request has none.
     key: Option<HeaderValue>,
     token: Arc<Token>,
-    since: Reading,
-    good_for: Duration,
+    since: Ticks,
+    /// In nanoseconds.
+    good_for: u64,
     /// Requests that have got it and are not counted with the session yet.
     uses: u64,
 }
@@ -80,16 +64,17 @@ impl Memory {
         Self(OnceLock::new())
     }
 
-    /// Repeats the last decision, if it was about a request like this one and still holds: puts the headers in.
+    /// Repeats the last decision about a request like this one, if it still holds: puts the headers in.
     #[inline]
     pub(crate) fn recall(
         &self,
         headers: &mut HeaderMap,
-        now: impl FnOnce() -> Reading,
+        now: impl FnOnce() -> Ticks,
     ) -> Option<Lease> {
+        let credentials = headers::credentials(headers)?;
         let mut state = self.0.get()?.here();
-        let memo = state.memo.as_mut()?;
-        if memo.credentials.as_ref() != headers::credentials(headers)? || !memo.holds(now()) {
+        let memo = state.memo(credentials)?;
+        if !memo.holds(now()) {
             return None;
         }
         memo.uses += 1;
@@ -100,8 +85,8 @@ impl Memory {
         Some(Lease::by(memo.token.clone()))
     }
 
-    /// Notes a decision, if it is made for the second time in a row. `identity` is what it was made by, and `key` is put
-    /// in with the session.
+    /// Notes a decision, if it is not made for the first time. `identity` is what it was made by, and `key` is put in with
+    /// the session.
     #[cold]
     pub(crate) fn remember(
         &self,
@@ -113,34 +98,36 @@ impl Memory {
         let (session, core) = (lease.live(), lease.manager().core());
         let places = self.0.get_or_init(|| core.memos.open());
         let mut state = places.here();
-        if let Some(memo) = &mut state.memo
+        if let Some(memo) = state.memo(credentials)
             && Arc::ptr_eq(memo.token.session(), session)
-            && memo.credentials.as_ref() == credentials
         {
-            (memo.since, memo.good_for) = core.may_repeat(session);
-            memo.settle();
+            memo.renew(core.may_repeat(session));
             return;
         }
-        let id = session.partition.id;
-        // Looked at under the lock: what ends it from here on finds the memo.
-        if state.found.replace(id) != Some(id) || !core.is_in_order(session) {
+        if !state.was_found(credentials) {
+            return;
+        }
+        let token = lease.to_token(places.home(credentials));
+        // Looked at under the lock, and once its home is known: what ends it from here on finds the memo.
+        if !core.is_in_order(session) {
             return;
         }
         // After a change of the manager's key or defaults, what was decided before it is not for those who come later.
         if !Arc::ptr_eq(identity, &lease.manager().identity()) {
             return;
         }
-        let (since, good_for) = core.may_repeat(session);
         session.in_flight.remembered(true);
-        state.memo = Some(Memo {
-            credentials: credentials.map(own),
+        let (since, good_for) = core.may_repeat(session);
+        let memo = Memo {
+            credentials: credentials.map(|value| Zeroizing::new(value.as_bytes().into())),
             id: own(&session.header),
             key: key.map(own),
-            token: lease.to_token(),
+            token,
             since,
-            good_for,
+            good_for: nanos(good_for),
             uses: 0,
-        });
+        };
+        state.put(credentials, memo);
     }
 }
 
@@ -148,42 +135,34 @@ impl Drop for Memory {
     /// Its sessions are not held any longer, whoever else may still be looking at the places.
     fn drop(&mut self) {
         if let Some(places) = self.0.get() {
-            places.clear(|_| true);
+            places.clear();
         }
-    }
-}
-
-impl Places {
-    /// The place of this thread.
-    #[inline]
-    fn here(&self) -> MutexGuard<'_, State> {
-        self.0[number() & (self.0.len() - 1)].lock()
-    }
-
-    fn clear(&self, is_meant: impl Fn(&Token) -> bool) {
-        for place in &self.0 {
-            let mut state = place.lock();
-            // Let go of under the lock: whoever drops the memory waits for it, and so has the last handle.
-            state.memo.take_if(|memo| is_meant(&memo.token));
-        }
-    }
-}
-
-impl Place {
-    #[inline]
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Memo {
     #[inline]
-    fn holds(&self, now: Reading) -> bool {
+    fn is_about(&self, credentials: Credentials<&HeaderValue>) -> bool {
+        use Credentials::{ApiKey, Authorization, None};
+        match (&self.credentials, credentials) {
+            (None, None) => true,
+            (ApiKey(ours), ApiKey(theirs)) | (Authorization(ours), Authorization(theirs)) => {
+                ***ours == *theirs.as_bytes()
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn holds(&self, now: Ticks) -> bool {
         // A clock that was set back makes it very old.
-        let passed =
-            |now: Duration, since: Duration| now.checked_sub(since).unwrap_or(Duration::MAX);
-        passed(now.monotonic, self.since.monotonic) < self.good_for
-            && passed(now.wall, self.since.wall) < self.good_for
+        now.are_within(self.good_for, self.since)
+    }
+
+    fn renew(&mut self, (since, good_for): (Ticks, Duration)) {
+        self.since = since;
+        self.good_for = nanos(good_for);
+        self.settle();
     }
 
     /// Counts its uses with the session.
@@ -199,57 +178,8 @@ impl Drop for Memo {
     }
 }
 
-/// All that is remembered of one manager's sessions.
-#[derive(Debug, Default)]
-pub(crate) struct Memos(Mutex<Vec<Weak<Places>>>);
-
-impl Memos {
-    fn open(&self) -> Arc<Places> {
-        static COUNT: LazyLock<usize> = LazyLock::new(|| {
-            let threads = thread::available_parallelism().map_or(1, usize::from);
-            threads.next_power_of_two().clamp(2, 64)
-        });
-        let places = Arc::new(Places((0..*COUNT).map(|_| Place::default()).collect()));
-        let mut all = self.all();
-        all.retain(|places| places.strong_count() > 0);
-        all.push(Arc::downgrade(&places));
-        places
-    }
-
-    /// Nobody is given this session any more without its being looked at. Whoever has got it before is in flight from now
-    /// on, and everybody can see that.
-    pub(crate) fn forget(&self, session: &Arc<LiveSession>) {
-        self.clear(|token| Arc::ptr_eq(token.session(), session));
-    }
-
-    /// The same for all of them.
-    pub(crate) fn forget_all(&self) {
-        self.clear(|_| true);
-    }
-
-    fn clear(&self, is_meant: impl Fn(&Token) -> bool) {
-        for places in self.all().iter().filter_map(Weak::upgrade) {
-            places.clear(&is_meant);
-        }
-    }
-
-    fn all(&self) -> MutexGuard<'_, Vec<Weak<Places>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts up over the threads that ask.
-#[inline]
-fn number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! { static NUMBER: Cell<Option<usize>> = const { Cell::new(None) } }
-    NUMBER.with(|number| {
-        number.get().unwrap_or_else(|| {
-            let new = NEXT.fetch_add(1, Ordering::Relaxed);
-            number.set(Some(new));
-            new
-        })
-    })
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A copy that shares no reference counter with the original.
@@ -326,9 +256,9 @@ mod tests {
             thread::yield_now();
         }
         let (forgotten, is_forgotten) = mpsc::channel();
-        let memos = core.memos.clone();
+        let forgetful = core.clone();
         thread::spawn(move || {
-            memos.forget_all();
+            forgetful.memos.forget_all();
             forgotten.send(())
         });
         let waited = is_forgotten.recv_timeout(Duration::from_secs(10));

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     event::{Event, RetireReason},
-    memo::Memos,
+    memo,
     observe::Observer,
     partition::PartitionId,
     session::LiveSession,
@@ -96,16 +96,14 @@ pub(crate) struct Retirement {
     queue: Mutex<Queue>,
     changed: Notify,
     observer: Arc<Observer>,
-    memos: Arc<Memos>,
 }
 
 impl Retirement {
-    pub(crate) fn new(observer: Arc<Observer>, memos: Arc<Memos>) -> Self {
+    pub(crate) fn new(observer: Arc<Observer>) -> Self {
         Self {
             queue: Mutex::default(),
             changed: Notify::new(),
             observer,
-            memos,
         }
     }
 
@@ -115,7 +113,7 @@ impl Retirement {
             return;
         }
         if reason == RetireReason::Lost {
-            self.memos.forget(session);
+            memo::forget(session);
             // There is nothing to be deleted.
             self.observer.emit(Event::Retired {
                 session: session.reference(),
@@ -286,7 +284,7 @@ impl Retirement {
 
     /// It has been retired.
     fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
-        self.memos.forget(session);
+        memo::forget(session);
         self.observer.emit(Event::Retired {
             session: session.reference(),
             reason,

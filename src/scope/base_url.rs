@@ -145,6 +145,23 @@ impl BaseUrl {
         place.is_https == self.is_https && place.authority == self.authority
     }
 
+    /// Whether a place is another host's, however it is spelt: what it names ends, before the port, with another name.
+    #[inline]
+    pub(super) fn is_plainly_another(&self, authority: &str) -> bool {
+        let Host::Name(name) = &self.host else {
+            return false;
+        };
+        let authority = target::without_port(authority.as_bytes());
+        // A name may end with a dot.
+        let is_clear = authority.last().is_some_and(|last| *last != b'.');
+        let mut ends = authority.iter().rev();
+        let mut is_same = |byte: &u8| {
+            ends.next()
+                .is_some_and(|end| end.eq_ignore_ascii_case(byte))
+        };
+        is_clear && !name.as_bytes().iter().rev().all(|byte| is_same(byte))
+    }
+
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }

@@ -30,6 +30,17 @@ pub(crate) enum Scope {
     Sipher,
 }
 
+/// What a request is at first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Glance {
+    /// [`Scope::Sipher`]: spelt as usual, and on a path that is like no other kind's.
+    Sipher,
+    /// [`Scope::Elsewhere`], however it is spelt.
+    Elsewhere,
+    /// [`scope`](BaseUrl::scope) decides.
+    Unclear,
+}
+
 /// Whose a request is that does not say where it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Unaddressed {
@@ -54,21 +65,27 @@ impl BaseUrl {
         path.map_or(Scope::Elsewhere, path::classify)
     }
 
-    /// Whether a place is [`Scope::Sipher`] at first sight: spelt as usual, and on a path that is like no other kind's. Where
-    /// it says no, [`scope`](Self::scope) decides.
+    /// What a place is at first sight, which most are.
     #[inline]
-    pub(crate) fn is_plainly_ours(&self, place: Place<'_>) -> bool {
-        let may_climb = |path: &str| path.bytes().any(|byte| matches!(byte, b'.' | b'%' | b'\\'));
-        let is_plain_below = |prefix: &str| {
-            let path = place.path.strip_prefix(prefix);
-            path.is_some_and(|path| path::is_plain(path) && !may_climb(path))
-        };
-        self.is_plainly_at(place)
-            && if self.prefix().is_empty() {
-                path::is_plain(place.path)
+    pub(crate) fn glance(&self, place: Place<'_>) -> Glance {
+        if !self.is_plainly_at(place) {
+            return if self.is_plainly_another(place.authority) {
+                Glance::Elsewhere
             } else {
-                is_plain_below(self.prefix())
-            }
+                Glance::Unclear
+            };
+        }
+        let is_plain = if self.prefix().is_empty() {
+            path::is_plain(place.path)
+        } else {
+            let path = place.path.strip_prefix(self.prefix());
+            path.is_some_and(|path| path::is_plain(path) && !path::may_climb(path))
+        };
+        if is_plain {
+            Glance::Sipher
+        } else {
+            Glance::Unclear
+        }
     }
 
     /// Whether what is sent there is sent to Sipher.

@@ -37,13 +37,18 @@ pub(super) fn classify(path: &str) -> Scope {
 /// Below `/v1/`, and by its next two letters neither public nor a session call.
 #[inline]
 pub(super) fn is_plain(path: &str) -> bool {
-    match path.as_bytes() {
-        [b'/', b'v', b'1', b'/', one, two, ..] => !matches!(
-            &[one.to_ascii_lowercase(), two.to_ascii_lowercase()],
-            b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se"
-        ),
-        _ => false,
-    }
+    let Some([b'/', b'v', b'1', b'/', next @ ..]) = path.as_bytes().first_chunk::<6>() else {
+        return false;
+    };
+    // In lower case, or no letters at all.
+    let next = [next[0] | 0x20, next[1] | 0x20];
+    !matches!(&next, b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se")
+}
+
+/// Whether somebody on the way may make another path of it.
+#[inline]
+pub(super) fn may_climb(path: &str) -> bool {
+    path.bytes().any(|byte| matches!(byte, b'.' | b'%' | b'\\'))
 }
 
 fn is_below(path: &str, parent: &str) -> bool {

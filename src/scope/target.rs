@@ -99,6 +99,19 @@ pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     Some((host, port))
 }
 
+/// An authority without its port, if that is one.
+#[inline]
+pub(super) fn without_port(authority: &[u8]) -> &[u8] {
+    let mut rest = authority;
+    while let [before @ .., b'0'..=b'9'] = rest {
+        rest = before;
+    }
+    match rest {
+        [before @ .., b':'] => before,
+        _ => authority,
+    }
+}
+
 /// The origin and nothing else: paths and queries of others may repeat ids and keys.
 impl fmt::Display for Origin<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

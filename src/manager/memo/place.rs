@@ -1,0 +1,179 @@
+//! Where memos are kept: a place for each thread, and in it the one memo that most layers need, and those of other keys.
+
+use std::{
+    cell::Cell,
+    collections::{HashMap, hash_map::Entry},
+    hash::BuildHasherDefault,
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use http::HeaderValue;
+
+use super::{
+    Memo,
+    hash::{AsItIs, hash},
+};
+use crate::{headers::Credentials, manager::session::LiveSession};
+
+/// How many keys a place knows, each with half a kilobyte if it is remembered. With one more it begins anew.
+const MOST: usize = 1 << 14;
+
+/// One for each thread that is likely to run at once. More threads than that share some, which costs only time.
+#[derive(Debug)]
+pub(super) struct Places(Box<[Place]>);
+
+/// On cache lines that no other has a share in.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Place(Mutex<State>);
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Looked at before anything is hashed.
+    first: Option<Memo>,
+    /// What was found, by the hash of its credentials. It is remembered when it is found again.
+    found: HashMap<u64, Option<Box<Memo>>, BuildHasherDefault<AsItIs>>,
+}
+
+impl Places {
+    /// The place of this thread.
+    #[inline]
+    pub(super) fn here(&self) -> MutexGuard<'_, State> {
+        self.0[number() & (self.0.len() - 1)].lock()
+    }
+
+    /// Where a memo of this thread is to be found.
+    pub(super) fn home(self: &Arc<Self>, credentials: Credentials<&HeaderValue>) -> Home {
+        Home {
+            places: Arc::downgrade(self),
+            place: number() & (self.0.len() - 1),
+            hash: hash(credentials),
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        for place in &self.0 {
+            let mut state = place.lock();
+            // Let go of under the lock: whoever drops the memory waits for it, and so has the last handle.
+            state.first = None;
+            state.found.clear();
+        }
+    }
+}
+
+impl Place {
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What is remembered of such requests, whether it still holds or not.
+    #[inline]
+    pub(super) fn memo(&mut self, credentials: Credentials<&HeaderValue>) -> Option<&mut Memo> {
+        let first = self.first.as_ref()?;
+        if first.is_about(credentials) {
+            return self.first.as_mut();
+        }
+        let memo = self.found.get_mut(&hash(credentials))?.as_deref_mut();
+        memo.filter(|memo| memo.is_about(credentials))
+    }
+
+    /// Whether such a request was here before; from now on it was.
+    pub(super) fn was_found(&mut self, credentials: Credentials<&HeaderValue>) -> bool {
+        let is_full = self.found.len() >= MOST;
+        match self.found.entry(hash(credentials)) {
+            Entry::Occupied(_) => return true,
+            Entry::Vacant(new) if !is_full => _ = new.insert(None),
+            Entry::Vacant(_) => self.found.clear(),
+        }
+        false
+    }
+
+    pub(super) fn put(&mut self, credentials: Credentials<&HeaderValue>, memo: Memo) {
+        let is_first = self
+            .first
+            .as_ref()
+            .is_none_or(|first| first.is_about(credentials) || !first.holds(memo.since));
+        let other = self.found.entry(hash(credentials)).or_default();
+        if is_first {
+            (*other, self.first) = (None, Some(memo));
+        } else {
+            *other = Some(Box::new(memo));
+        }
+    }
+
+    fn forget(&mut self, hash: u64, session: &Arc<LiveSession>) {
+        let is_meant = |memo: &Memo| Arc::ptr_eq(memo.token.session(), session);
+        self.first.take_if(|memo| is_meant(memo));
+        if let Some(other) = self.found.get_mut(&hash) {
+            other.take_if(|memo| is_meant(memo));
+        }
+    }
+}
+
+/// Where a memo is to be found.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    places: Weak<Places>,
+    place: usize,
+    hash: u64,
+}
+
+/// Nobody is given this session any more without its being looked at. Whoever has got it before is in flight from now
+/// on, and everybody can see that.
+pub(crate) fn forget(session: &Arc<LiveSession>) {
+    for home in session.in_flight.homes() {
+        if let Some(places) = home.places.upgrade() {
+            places.0[home.place].lock().forget(home.hash, session);
+        }
+    }
+}
+
+/// All that is remembered of one manager's sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Memos(Mutex<Vec<Weak<Places>>>);
+
+impl Memos {
+    pub(super) fn open(&self) -> Arc<Places> {
+        static COUNT: LazyLock<usize> = LazyLock::new(|| {
+            let threads = thread::available_parallelism().map_or(1, usize::from);
+            threads.next_power_of_two().clamp(2, 64)
+        });
+        let places = Arc::new(Places((0..*COUNT).map(|_| Place::default()).collect()));
+        let mut all = self.all();
+        all.retain(|places| places.strong_count() > 0);
+        all.push(Arc::downgrade(&places));
+        places
+    }
+
+    /// [`forget`]s all of them.
+    pub(crate) fn forget_all(&self) {
+        for places in self.all().iter().filter_map(Weak::upgrade) {
+            places.clear();
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Weak<Places>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts up over the threads that ask.
+#[inline]
+fn number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! { static NUMBER: Cell<Option<usize>> = const { Cell::new(None) } }
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            let new = NEXT.fetch_add(1, Ordering::Relaxed);
+            number.set(Some(new));
+            new
+        })
+    })
+}
