@@ -159,7 +159,7 @@ impl BaseUrl {
             ends.next()
                 .is_some_and(|end| end.eq_ignore_ascii_case(byte))
         };
-        is_clear && !name.as_bytes().iter().rev().all(|byte| is_same(byte))
+        is_clear && !name.as_bytes().iter().rev().all(&mut is_same)
     }
 
     pub(super) fn prefix(&self) -> &str {

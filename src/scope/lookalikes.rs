@@ -184,14 +184,14 @@ fn judge(seed: u64) -> usize {
         );
     };
     if let Ok(uri) = drawn.parse() {
-        let seen = match Place::of_uri(&uri).map(|place| base.glance(place)) {
+        let glanced = match Place::of_uri(&uri).map(|place| base.glance(place)) {
             Some(Glance::Sipher) => Some(Scope::Sipher),
             Some(Glance::Elsewhere) => Some(Scope::Elsewhere),
             Some(Glance::Unclear) | None => None,
         };
         let scope = base.scope(Target::of_uri(&uri), Unaddressed::Elsewhere);
-        let agrees_with = |seen| assert_eq!(scope, seen, "SCOPE_SEED={seed}: {drawn}");
-        seen.into_iter().for_each(agrees_with);
+        let is_seen = |seen| assert_eq!(scope, seen, "SCOPE_SEED={seed}: {drawn}");
+        glanced.into_iter().for_each(is_seen);
         check(
             is_ours(&uri, Unaddressed::Elsewhere),
             agrees(base_url, &drawn),

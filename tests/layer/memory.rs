@@ -124,6 +124,46 @@ async fn requests_that_differ_are_looked_at_anew() {
     }
 }
 
+/// A memo for each key, of which one is looked at first.
+#[tokio::test(start_paused = true)]
+async fn each_of_many_keys_is_given_its_own_session_and_no_other() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let keys: Vec<_> = (0..20)
+        .map(|_| setup.sipher.api_key(sipher_session::testing::Tier::Pro))
+        .collect();
+    let send_all = async || {
+        let mut ids = Vec::new();
+        for (i, key) in keys.iter().enumerate() {
+            let mut request = generate();
+            let value = if i % 2 == 0 {
+                key.clone()
+            } else {
+                format!("Bearer {key}")
+            };
+            let name = ["x-api-key", "authorization"][i % 2];
+            request.headers_mut().insert(name, value.parse().unwrap());
+            send(&service, request).await;
+            ids.push((i, setup.last_id().unwrap()));
+        }
+        ids
+    };
+    let first = send_all().await;
+    for _ in 0..4 {
+        assert_eq!(send_all().await, first);
+    }
+    assert_eq!(manager.stats().in_flight, 0, "remembered is not in flight");
+    for generation in [1, 6, 20] {
+        assert!(manager.invalidate(generation));
+    }
+    let second = send_all().await;
+    let changed = first.iter().zip(&second).filter(|(one, two)| one != two);
+    let changed: Vec<_> = changed.map(|(one, _)| one.0).collect();
+    assert_eq!(changed, [0, 5, 19]);
+    setup.sipher.assert_every_call_had_a_session();
+}
+
 /// The cache is told of a use no more often than each second: it must not throw out what is used all the time.
 #[tokio::test(start_paused = true)]
 async fn a_session_in_use_is_the_last_to_make_room_for_others() {
