@@ -184,7 +184,12 @@ fn need<R: Outgoing>(
     layer: Option<&HashedDefaults>,
 ) -> Result<Need, Error> {
     match scope {
-        Scope::Elsewhere | Scope::Public => return Ok(Need::Nothing),
+        Scope::Elsewhere => return Ok(Need::Nothing),
+        // It needs nothing, and what becomes of it tells of the server all the same.
+        Scope::Public => {
+            let why = Bare::Public;
+            return Ok(Need::Key { key: None, why });
+        }
         Scope::SessionCall | Scope::Sipher => {}
     }
     let own_key = headers::api_key(request.headers())?;

@@ -23,6 +23,8 @@ pub(crate) enum InFlightRequest {
 /// Why a request bears no session of ours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bare {
+    /// Nobody's key or session has to do with it.
+    Public,
     /// It is about sessions itself.
     SessionCall,
     /// It bore an id of its own.
@@ -76,7 +78,7 @@ impl InFlightRequest {
         match self {
             Self::Leased(lease) => Some(lease.proof()),
             Self::Bare { why, .. } => match why {
-                Bare::SessionCall => None,
+                Bare::Public | Bare::SessionCall => None,
                 Bare::OwnSession => Some(Proof::OwnSession),
                 Bare::Without => Some(Proof::Without),
             },
