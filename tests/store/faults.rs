@@ -102,6 +102,35 @@ async fn a_connection_whose_other_end_is_gone_without_a_word_is_replaced() {
     assert_eq!(changes.next().await, None);
 }
 
+#[tokio::test]
+async fn a_master_that_is_one_no_more_is_left_and_looked_for_again() {
+    let (Some(server), Some(other)) = (Server::start(), Server::start()) else {
+        return;
+    };
+    let it = Subject::of(server);
+    it.granted(member(1), 0).await;
+    let connection = || {
+        let clients: String = it.server().ask(&["CLIENT", "LIST"]);
+        let its = clients.lines().find(|line| line.contains("resp=3"));
+        its.and_then(|line| line.split(' ').next())
+            .map(str::to_owned)
+    };
+    let before = connection();
+    it.server().follow(&other);
+    let error = it.store.claim(it.slot, member(1), 0, MINUTE).await;
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("READONLY") || error.contains("read only"),
+        "{error}"
+    );
+    it.current().await;
+    let after = connection();
+    assert!(
+        before.is_some() && after.is_some() && before != after,
+        "{before:?}, {after:?}"
+    );
+}
+
 /// Between a store and its server.
 struct Way {
     port: u16,
