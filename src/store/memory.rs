@@ -123,7 +123,11 @@ impl Place {
             left: stored.until.saturating_sub(now),
             ..stored.record.clone()
         });
-        Found { record, now }
+        Found {
+            record,
+            is_certain: true,
+            now,
+        }
     }
 
     fn generation(&self) -> Option<u64> {
@@ -277,7 +281,8 @@ impl SessionStore for MemoryStore {
                 return Left::Others;
             };
             let was_there = users.until.remove(&member).is_some();
-            if !was_there || !users.until.is_empty() || now < users.complete_from {
+            let had_a_last = !was_there && generation <= place.revoked;
+            if had_a_last || !users.until.is_empty() || now < users.complete_from {
                 return Left::Others;
             }
             place.revoke(generation);

@@ -119,7 +119,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, Kept>;
 
-    /// Says that `member` uses a generation no more. When the last one leaves, the generation is revoked in the same step.
+    /// Says that `member` uses a generation no more. When the last one leaves, the generation is revoked in the same step, and nobody else is the last.
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left>;
 
     /// Ends that this generation, or an older one, is taken up. The first time, it also takes the right to make a record from whoever has it.
@@ -192,6 +192,9 @@ pub struct Record {
 pub struct Found {
     /// The current record.
     pub record: Option<Record>,
+    /// Whether all that was written about it is known. Not so where a store came back from an older copy of itself: the session may
+    /// have been deleted since. Once one of its users has [kept](SessionStore::keep) it, it is certain again.
+    pub is_certain: bool,
     /// The store's time, since 1970.
     pub now: Duration,
 }

@@ -17,10 +17,14 @@ async fn while_the_store_is_down_requests_go_on_with_the_session_at_hand() {
     let mut fleet = Fleet::new();
     let mut processes = fleet.start_many(5);
     let before = fleet.call(&processes).await;
-    processes.iter().for_each(|process| process.store.cut());
+    for process in &processes {
+        process.store.cut();
+    }
     fleet.work(&processes, 3 * MINUTE, SECOND).await;
     assert_eq!(fleet.call(&processes).await, before);
-    processes.iter().for_each(|process| process.store.mend());
+    for process in &processes {
+        process.store.mend();
+    }
     fleet.work(&processes, 10 * MINUTE, SECOND).await;
     assert_eq!(fleet.call(&processes).await, before);
     assert_eq!(fleet.setup.creates(), 1);
@@ -41,12 +45,16 @@ async fn after_that_each_process_makes_one_of_its_own_and_they_converge_once_the
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(5);
     fleet.call(&processes).await;
-    processes.iter().for_each(|process| process.store.cut());
+    for process in &processes {
+        process.store.cut();
+    }
     fleet.work(&processes, 20 * MINUTE, SECOND).await;
     let ids = fleet.call(&processes).await;
     assert_eq!(ids.len(), 5, "each its own");
     assert_eq!(fleet.setup.creates(), 1 + 5);
-    processes.iter().for_each(|process| process.store.mend());
+    for process in &processes {
+        process.store.mend();
+    }
     fleet.work(&processes, MINUTE, SECOND).await;
     assert_eq!(fleet.call(&processes).await.len(), 1);
     assert_eq!(fleet.setup.creates(), 1 + 5, "nothing new for that");

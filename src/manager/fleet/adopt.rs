@@ -12,6 +12,13 @@ use crate::{
     store::{Found, Kept},
 };
 
+/// A session that another process has made.
+pub(super) struct Adopted {
+    pub(super) session: Arc<LiveSession>,
+    /// Not so where the server is to be asked about it first.
+    pub(super) is_sound: bool,
+}
+
 impl Create {
     pub(super) async fn adopt(
         &self,
@@ -19,7 +26,7 @@ impl Create {
         seal: &Seal,
         found: Found,
         sent: Reading,
-    ) -> Option<Arc<LiveSession>> {
+    ) -> Option<Adopted> {
         let after = self.newest(fleet, seal.slot);
         let whose = (&self.partition, self.generation);
         fleet
@@ -41,8 +48,8 @@ impl Inner {
         found: Found,
         sent: Reading,
         can_ask: bool,
-    ) -> Option<Arc<LiveSession>> {
-        let (record, store_now) = (found.record?, found.now);
+    ) -> Option<Adopted> {
+        let (record, store_now, is_certain) = (found.record?, found.now, found.is_certain);
         let number = record.generation;
         let sealed = seal.open(number, &record.sealed);
         let sealed = sealed.and_then(|plain| Sealed::parse(&plain));
@@ -61,7 +68,8 @@ impl Inner {
         }
         // What was made before the last sign of trouble may be what was lost.
         let signs = core.suspicion.signs_before(sent.before(age));
-        let is_sound = signs == core.suspicion.signs() && !self.sharing.verify_adopted;
+        let is_trusted = is_certain && !self.sharing.verify_adopted;
+        let is_sound = is_trusted && signs == core.suspicion.signs();
         if !(is_sound || can_ask) {
             return None;
         }
@@ -86,7 +94,7 @@ impl Inner {
         if matches!(kept, Ok(Kept::Current)) && session.is_usable(core.now()) {
             self.seen.note(seal.slot, number, false);
             self.join(&session);
-            return Some(session);
+            return Some(Adopted { session, is_sound });
         }
         if let Some(place) = session.membership() {
             // It may count as a user all the same.
@@ -115,7 +123,7 @@ impl Inner {
         let generation = core.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let whose = (&older.partition, generation);
         let adopted = self.adopt(core, &seal, whose, after, found, sent, false);
-        if let Some(session) = adopted.await {
+        if let Some(Adopted { session, .. }) = adopted.await {
             core.take_up(&session);
         }
     }

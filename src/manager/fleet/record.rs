@@ -59,7 +59,7 @@ mod tests {
             id: SessionId::parse(&format!("sess_{}", "0a".repeat(32))).unwrap(),
             life: Duration::from_secs(3600),
             born_wall: Duration::from_millis(1_795_456_800_123),
-            born_store: Duration::from_millis(1_795_456_800_000),
+            born_store: Duration::from_secs(1_795_456_800),
         };
         let plain = sealed.to_bytes();
         assert_eq!(Sealed::parse(&plain), Some(sealed));

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::sleep;
 
-use super::{Inner, Membership, new_member, record::Sealed, seal::Seal};
+use super::{Inner, Membership, adopt::Adopted, new_member, record::Sealed, seal::Seal};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
@@ -125,7 +125,11 @@ impl Create {
                 Ok(Claim::Published(found)) => {
                     let generation = found.record.as_ref().map_or(0, |record| record.generation);
                     match self.adopt(fleet, &seal, found, sent).await {
-                        Some(session) => return self.adopted(fleet, session),
+                        Some(Adopted {
+                            session,
+                            is_sound: true,
+                        }) => return Share::Done(Ok(session)),
+                        Some(Adopted { session, .. }) => return Share::Ask(session),
                         None => passed_over = generation,
                     }
                     useless += 1;
@@ -167,15 +171,6 @@ impl Create {
             seen.generation
         } else {
             seen.generation.saturating_sub(1)
-        }
-    }
-
-    fn adopted(&self, fleet: &Inner, session: Arc<LiveSession>) -> Share {
-        let is_suspect = session.is_suspect(self.core.suspicion.signs());
-        if is_suspect || fleet.sharing.verify_adopted {
-            Share::Ask(session)
-        } else {
-            Share::Done(Ok(session))
         }
     }
 

@@ -26,7 +26,15 @@ pub(super) fn found(answer: Value) -> Result<Found, Trouble> {
     let mut parts = Parts::of(answer)?;
     let now = parts.time()?;
     let record = parts.record()?;
-    Ok(Found { record, now })
+    let is_certain = match &record {
+        Some(_) => yes_or_no(&parts.value()?)?,
+        None => true,
+    };
+    Ok(Found {
+        record,
+        is_certain,
+        now,
+    })
 }
 
 pub(super) fn claim(answer: Value) -> Result<Claim, Trouble> {

@@ -6,7 +6,7 @@
 //!
 //! | key | type | what | ends | bytes |
 //! | --- | --- | --- | --- | --- |
-//! | `<prefix>:{<slot>}:record` | string | the generation and the sealed session | with the session | 160 and the session |
+//! | `<prefix>:{<slot>}:record` | string | the generation, the history of writes, and the sealed session | with the session | 200 and the session |
 //! | `<prefix>:{<slot>}:claim` | string | who may make the next one | with the lease | 220 |
 //! | `<prefix>:{<slot>}:highest` | string | the highest generation ever granted | 48 h after it was last set | 100 |
 //! | `<prefix>:{<slot>}:revoked` | string | up to where generations are revoked | 48 h after it was last set | 100 |
@@ -32,7 +32,8 @@
 //! The last one that uses a session deletes it, so nobody may be taken for the last one who is not. Each set of users has
 //! with it the server's `run_id` and `master_replid`, and one of them changes whenever writes may have been lost: with a
 //! restart from an old snapshot or log, and with a replica that takes over. From then on the longest lease is waited for
-//! until anybody is the last. A server that tells neither is never believed, and its sessions are left to expire.
+//! until anybody is the last. Each record has them too: one from before that may be of a session that was deleted since, so the server is
+//! asked about it before anybody takes it up, until one of those who use it has said so again. A server that tells neither is never believed, and its sessions are left to expire.
 //!
 //! What no server can tell: a master that is cut off, and goes on while a replica has taken over, has users whom the
 //! replica does not know. If that lasts longer than a lease, one session may be deleted while some still use it. `min-replicas-to-write` ends it.
@@ -333,7 +334,9 @@ impl SessionStore for RedisStore {
                 keys.users(slot, generation),
             ])
             .with(member.to_string())
-            .with(generation);
+            .with(generation)
+            .with(keys.channel())
+            .with(slot.to_string());
         self.step(call, |answer| answer::left(&answer))
     }
 

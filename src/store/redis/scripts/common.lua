@@ -31,33 +31,45 @@ local function higher(one, other)
   return less(one, other) and other or one
 end
 
--- The current record: its generation and what is sealed.
+-- A server that starts, and a replica that takes over, may have lost writes, and each begins a history of its own, by which what was written before is told from the rest. A
+-- former master that takes over again has its old `run_id`, but not its old `master_replid`.
+local function this_history()
+  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local replication = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  if run or replication then
+    return redis.sha1hex((run or '') .. ' ' .. (replication or ''))
+  end
+  return nil -- a server that does not say is not believed
+end
+
+-- The current record: its generation, what is sealed, and the history of writes that it belongs to.
 local function record_in(key)
   local value = redis.call('GET', key)
   if not value then
     return nil
   end
-  local generation, sealed = string.match(value, '^(%d+):(.*)$')
+  local generation, history, sealed = string.match(value, '^(%d+):(%x*):(.*)$')
   if not generation then
     error('sipher-session: no record where one should be', 0)
   end
-  return generation_in(generation), sealed
+  return generation_in(generation), sealed, history
 end
 
 local function put(key, generation, left, sealed)
   if left == '0' then
     return redis.call('DEL', key)
   end
-  redis.call('SET', key, generation .. ':' .. sealed, 'PX', left)
+  redis.call('SET', key, generation .. ':' .. (this_history() or '') .. ':' .. sealed, 'PX', left)
 end
 
--- The answer to "what is there".
+-- The answer to "what is there". What belongs to another history may have been deleted since, and that forgotten.
 local function found(key)
-  local generation, sealed = record_in(key)
+  local generation, sealed, history = record_in(key)
   if not generation then
     return { time[1], time[2] }
   end
-  return { time[1], time[2], generation, redis.call('PTTL', key), sealed }
+  local is_certain = history == this_history() and 1 or 0
+  return { time[1], time[2], generation, redis.call('PTTL', key), sealed, is_certain }
 end
 
 local function announce(channel, slot)

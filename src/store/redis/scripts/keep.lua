@@ -1,11 +1,11 @@
 local record, highest, revoked, users = unpack(KEYS)
 local member, generation, left, lease, sealed = unpack(ARGV)
 
-local current = record_in(record)
+local current, kept, history = record_in(record)
 local ever = generation_in(redis.call('GET', highest))
 local ended = generation_in(redis.call('GET', revoked))
 local is_lost = not current or less(current, generation)
-if is_lost and not less(ended, generation) then
+if not less(ended, generation) then
   return { 'revoked' }
 end
 
@@ -19,5 +19,8 @@ if is_lost then
   end
   redis.call('SET', highest, higher(ever, generation), 'PX', KEPT)
   put(record, generation, left, sealed)
+elseif left ~= '0' and kept == sealed and history ~= this_history() then
+  -- Whoever uses it knows that it has not been deleted.
+  put(record, generation, digits(redis.call('PTTL', record)), sealed)
 end
 return { 'current' }

@@ -3,23 +3,13 @@
 -- Two more entries have scores that are not above zero. `lease` is the longest lease seen. `history:` names the
 -- history of writes that the set belongs to, with the time from when on nobody in it can have been forgotten.
 
--- A server that starts, and a replica that takes over, may have lost writes, and each begins a history of its own. A
--- former master that takes over again has its old `run_id`, but not its old `master_replid`.
-local function this_history()
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  local replication = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-  if run or replication then
-    return 'history:' .. redis.sha1hex((run or '') .. ' ' .. (replication or ''))
-  end
-  return nil -- a server that does not say is not believed
-end
-
 local function forget_ended(users)
   redis.call('ZREMRANGEBYSCORE', users, '(0', digits(now))
 end
 
 -- Returns from when on the set is complete. `whole` says that nobody can have used this generation before.
 local function complete_from(users, history, lease, whole)
+  history = history and 'history:' .. history
   local longest = math.max(lease, -(redis.call('ZSCORE', users, 'lease') or 0))
   -- First of all: a set that becomes empty in between would lose its end.
   redis.call('ZADD', users, digits(-longest), 'lease')
