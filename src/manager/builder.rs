@@ -32,7 +32,7 @@ const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
 #[cfg(feature = "store")]
 const MEMBER_LEASE: Duration = Duration::from_secs(5 * 60);
-/// Twice the time between two looks.
+/// Time for four looks, with some to spare.
 #[cfg(feature = "store")]
 const LEAST_MEMBER_LEASE: Duration = Duration::from_secs(30);
 
@@ -225,7 +225,7 @@ impl SessionManagerBuilder {
     /// sessions of its own.
     ///
     /// One process makes a session and the others take it up, so the fleet makes as many session calls as one process alone. The
-    /// processes have to agree on API key, base URL and defaults; all else may differ. See the module
+    /// processes have to agree on API key, base URL, defaults and [`member_lease`](Self::member_lease); all else may differ. See the module
     /// [`store`](crate::store).
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
@@ -244,11 +244,11 @@ impl SessionManagerBuilder {
     }
 
     /// Sets how long a shared session is kept for a process that the store has not heard of. Defaults to 5 minutes; 30 s at
-    /// least.
+    /// least. All processes of a fleet have to agree on it.
     ///
-    /// For so long a session that a killed process used is not deleted. While a process cannot reach the store it goes on with the
-    /// session at hand for as long, less `hard`, and for half of it at least. A process tells the store four times in that time, and each 15 s at least,
-    /// that it is there.
+    /// For so long a session that a killed process used is not deleted. While a process cannot reach the store it goes on
+    /// with the session at hand for as long, less `hard`, and for half of it at least. A process tells the store four times
+    /// in that time, and each 15 s at least, that it is there.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn member_lease(mut self, lease: Duration) -> Self {

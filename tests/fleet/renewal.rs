@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sipher_session::{
-    Event,
+    ErrorKind, Event, SessionManagerBuilder,
     testing::{Fault, Target, What},
 };
 
 use crate::{
+    flaky::Trouble,
     processes::Fleet,
     support::{SECOND, pass},
 };
@@ -86,9 +87,9 @@ async fn a_session_that_is_published_too_late_is_refused_and_deleted() {
     let late = tokio::spawn(async move { manager.session().await.unwrap().id().clone() });
     pass(1.0).await;
     // It has the right, and gets its session; then its word reaches the store after the end of its lease.
-    slow.store.set(crate::flaky::Trouble {
+    slow.store.set(Trouble {
         delay: 4 * SECOND,
-        ..crate::flaky::Trouble::default()
+        ..Trouble::default()
     });
     pass(9.0).await;
     fleet.setup.sipher.set_latency(Duration::ZERO);
@@ -136,4 +137,39 @@ async fn a_process_that_starts_again_finds_the_session_of_the_others() {
     assert_eq!(fleet.setup.creates(), 1);
     let events = processes[1].events();
     assert!(matches!(events[..], [Event::Adopted { .. }]), "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_anothers_renewal_take_it_up_and_make_none_of_their_own() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(5);
+    fleet.call(&processes).await;
+    pass(3000.0).await;
+    fleet.setup.sipher.set_latency(SECOND / 2);
+    // Who waits hears nothing from here on; the one task that did so before still does.
+    for process in &processes {
+        process.store.set(Trouble {
+            is_mute: true,
+            ..Trouble::default()
+        });
+    }
+    // All of them find that it is due, and go on with what there is.
+    for process in &processes {
+        process.manager.session().await.unwrap();
+    }
+    pass(10.0).await;
+    assert_eq!(fleet.call(&processes).await.len(), 1);
+    assert_eq!(fleet.setup.creates(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_lease_is_long_enough_for_the_longest_time_that_a_request_may_be_held_up() {
+    let mut fleet = Fleet::new();
+    let lease =
+        |seconds| move |builder: SessionManagerBuilder| builder.member_lease(seconds * SECOND);
+    let too_short = lease(89)(fleet.setup.builder()).build();
+    assert_eq!(too_short.unwrap_err().kind(), ErrorKind::Config);
+    let processes = [fleet.start_with(lease(90)), fleet.start_with(lease(90))];
+    fleet.work(&processes, 30 * MINUTE, MINUTE).await;
+    assert_eq!(fleet.setup.creates(), 1);
 }

@@ -51,6 +51,9 @@ impl Inner {
     ) -> Option<Adopted> {
         let (record, store_now, is_certain) = (found.record?, found.now, found.is_certain);
         let number = record.generation;
+        if number == after {
+            return None; // it has been taken up here while this was on its way
+        }
         let sealed = seal.open(number, &record.sealed);
         let sealed = sealed.and_then(|plain| Sealed::parse(&plain));
         let Some(sealed) = sealed.filter(|_| number > after) else {

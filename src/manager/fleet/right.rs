@@ -10,7 +10,8 @@ use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
     manager::{
-        OnStoreDown, create::Create, event::RetireReason, flight::Outcome, session::LiveSession,
+        OnStoreDown, create::Create, event::RetireReason, flight::Outcome, life::Phase,
+        session::LiveSession,
     },
     store::{Claim, Member, Record, Slot},
 };
@@ -92,7 +93,7 @@ impl Create {
         let mut changes = fleet.store().changes();
         let (mut passed_over, mut useless) = (0, 0);
         loop {
-            if !core.ledger().is_flying(self.partition.id, self.generation) {
+            if !core.ledger().is_flying(self.partition.id, self.generation) || self.is_spared() {
                 return Share::Fenced;
             }
             let after = self.newest(fleet, seal.slot).max(passed_over);
@@ -158,6 +159,15 @@ impl Create {
                 () = sleep(held_for.clamp(Duration::from_millis(1), POLL)) => {}
             }
         }
+    }
+
+    /// Whether what the liaison has taken up meanwhile will do.
+    fn is_spared(&self) -> bool {
+        let (core, now) = (&self.core, self.core.now());
+        core.cached(self.partition.id).is_some_and(|current| {
+            let is_newer = current.generation > self.generation;
+            is_newer && current.phase(now) == Phase::Fresh && core.is_in_order(&current)
+        })
     }
 
     /// What a record has to be newer than.
