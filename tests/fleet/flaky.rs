@@ -21,6 +21,8 @@ pub struct Trouble {
     pub delay: Duration,
     /// Nothing is told by itself: all that is left is to look.
     pub is_mute: bool,
+    /// What is on its way arrives, also when nobody waits for it any more.
+    pub is_late: bool,
 }
 
 /// What somebody else makes of a record before it is read.
@@ -29,10 +31,20 @@ pub type Meddler = Box<dyn Fn(Slot, Record) -> Record + Send + Sync>;
 /// All that was published, by whomever.
 pub type Published = Arc<Mutex<Vec<(Slot, Record)>>>;
 
+/// What the store has said of who may publish, in order.
+pub type Rights = Arc<Mutex<Vec<Said>>>;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Said {
+    Granted(Slot, Member, u64),
+    Accepted(Slot, Member, u64),
+}
+
 #[derive(Clone)]
 pub struct Flaky {
     store: MemoryStore,
     published: Published,
+    rights: Rights,
     meddler: Arc<Mutex<Option<Meddler>>>,
     trouble: Arc<Mutex<Trouble>>,
 }
@@ -42,9 +54,14 @@ impl Flaky {
         Self {
             store,
             published,
+            rights: Rights::default(),
             meddler: Arc::default(),
             trouble: Arc::default(),
         }
+    }
+
+    pub fn with_rights(self, rights: Rights) -> Self {
+        Self { rights, ..self }
     }
 
     pub fn set(&self, trouble: Trouble) {
@@ -76,22 +93,31 @@ impl Flaky {
         self.set(Trouble::default());
     }
 
-    fn pass<'a, T: Send + 'a>(
-        &'a self,
-        step: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T> + Send + 'a,
-    ) -> StoreFuture<'a, T> {
-        let trouble = *self.trouble.lock().unwrap();
-        Box::pin(async move {
+    fn say(&self, said: Said) {
+        self.rights.lock().unwrap().push(said);
+    }
+
+    fn pass<T: Send + 'static>(
+        &self,
+        step: impl for<'a> FnOnce(&'a Self) -> StoreFuture<'a, T> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        let (trouble, this) = (*self.trouble.lock().unwrap(), self.clone());
+        let travel = async move {
             tokio::time::sleep(trouble.delay).await;
             if trouble.is_cut {
                 return Err(BoxError::from("cut"));
             }
-            let done = step(&self.store).await;
+            let done = step(&this).await;
             if trouble.loses_answers {
                 return Err(BoxError::from("lost"));
             }
             done
-        })
+        };
+        if trouble.is_late {
+            let travel = tokio::spawn(travel);
+            return Box::pin(async move { travel.await? });
+        }
+        Box::pin(travel)
     }
 }
 
@@ -103,7 +129,9 @@ impl std::fmt::Debug for Flaky {
 
 impl SessionStore for Flaky {
     fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
-        self.pass(move |store| Box::pin(async move { Ok(self.read(slot, store.get(slot).await?)) }))
+        self.pass(move |this| {
+            Box::pin(async move { Ok(this.read(slot, this.store.get(slot).await?)) })
+        })
     }
 
     fn claim(
@@ -113,10 +141,14 @@ impl SessionStore for Flaky {
         after: u64,
         lease: Duration,
     ) -> StoreFuture<'_, Claim> {
-        self.pass(move |store| {
+        self.pass(move |this| {
             Box::pin(async move {
-                Ok(match store.claim(slot, member, after, lease).await? {
-                    Claim::Published(found) => Claim::Published(self.read(slot, found)),
+                let claim = this.store.claim(slot, member, after, lease).await?;
+                if let Claim::Granted { generation, .. } = claim {
+                    this.say(Said::Granted(slot, member, generation));
+                }
+                Ok(match claim {
+                    Claim::Published(found) => Claim::Published(this.read(slot, found)),
                     claim => claim,
                 })
             })
@@ -131,7 +163,16 @@ impl SessionStore for Flaky {
         lease: Duration,
     ) -> StoreFuture<'_, bool> {
         self.published.lock().unwrap().push((slot, record.clone()));
-        self.pass(move |store| store.publish(slot, member, record, lease))
+        self.pass(move |this| {
+            Box::pin(async move {
+                let generation = record.generation;
+                let is_accepted = this.store.publish(slot, member, record, lease).await?;
+                if is_accepted {
+                    this.say(Said::Accepted(slot, member, generation));
+                }
+                Ok(is_accepted)
+            })
+        })
     }
 
     fn release(
@@ -141,7 +182,7 @@ impl SessionStore for Flaky {
         generation: u64,
         pause: Duration,
     ) -> StoreFuture<'_, ()> {
-        self.pass(move |store| store.release(slot, member, generation, pause))
+        self.pass(move |this| this.store.release(slot, member, generation, pause))
     }
 
     fn keep(
@@ -151,10 +192,10 @@ impl SessionStore for Flaky {
         record: Record,
         lease: Duration,
     ) -> StoreFuture<'_, Kept> {
-        self.pass(move |store| {
+        self.pass(move |this| {
             Box::pin(async move {
-                Ok(match store.keep(slot, member, record, lease).await? {
-                    Kept::Newer(found) => Kept::Newer(self.read(slot, found)),
+                Ok(match this.store.keep(slot, member, record, lease).await? {
+                    Kept::Newer(found) => Kept::Newer(this.read(slot, found)),
                     kept => kept,
                 })
             })
@@ -162,11 +203,11 @@ impl SessionStore for Flaky {
     }
 
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
-        self.pass(move |store| store.leave(slot, member, generation))
+        self.pass(move |this| this.store.leave(slot, member, generation))
     }
 
     fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {
-        self.pass(move |store| store.revoke(slot, generation))
+        self.pass(move |this| this.store.revoke(slot, generation))
     }
 
     fn changes(&self) -> Changes {

@@ -17,4 +17,5 @@ mod leaving;
 mod processes;
 mod records;
 mod renewal;
+mod simulation;
 mod store_down;

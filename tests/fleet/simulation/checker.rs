@@ -1,0 +1,370 @@
+//! Judges a run by what the processes sent, by what the server made of it, and by what the store said.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use serde_json::Value;
+use sipher_session::testing::{Operation, SessionUse};
+
+use super::{
+    script::{self, Deed, End, Script},
+    trace::{Entry, Line, Who, short},
+    wire,
+    world::Run,
+};
+use crate::flaky::Said;
+
+/// Which processes were built alike: key, defaults.
+type Group = (usize, usize);
+
+#[derive(Default)]
+struct Checker<'a> {
+    script: Option<&'a Script>,
+    asked: HashMap<u64, Asked>,
+    /// Who is at a create, by call.
+    creating: BTreeMap<u64, (Who, String)>,
+    /// When the creates of one slot were sent, once all is well.
+    created: HashMap<String, Duration>,
+    calls: HashMap<usize, Vec<Duration>>,
+    call_of: HashMap<u64, (Who, Operation)>,
+    undelivered: HashSet<u64>,
+    invalidated: HashSet<(Who, String)>,
+    changes: HashMap<Group, Changes>,
+    asleep: Vec<usize>,
+    /// When the requests were on their way, by line.
+    way: HashMap<u64, (usize, usize)>,
+    is_well: bool,
+    /// No more requests.
+    is_over: bool,
+    others: Vec<(Who, usize)>,
+    remaining: usize,
+    failures: Vec<String>,
+}
+
+struct Asked {
+    who: Who,
+    allowed: Vec<Value>,
+    is_well: bool,
+    barred: HashSet<String>,
+}
+
+/// What has been changed in a group so far.
+#[derive(Default)]
+struct Changes {
+    values: Vec<Value>,
+    by: HashSet<Who>,
+    /// What the only one who has changed anything has now, if that is certain.
+    now: Option<Value>,
+}
+
+/// Returns what is wrong with a run.
+pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
+    let mut checker = Checker {
+        script: Some(script),
+        ..Checker::default()
+    };
+    for (at, line) in run.lines.iter().enumerate() {
+        checker.line(at, line);
+    }
+    checker.server(run);
+    checker.budgets(run);
+    checker.rights(run);
+    checker.failures
+}
+
+fn value(which: usize) -> Value {
+    serde_json::to_value(script::defaults(which)).unwrap()
+}
+
+impl Checker<'_> {
+    fn script(&self) -> &Script {
+        self.script.unwrap()
+    }
+
+    fn fails(&mut self, what: String) {
+        self.failures.push(what);
+    }
+
+    fn group(&self, who: Who) -> Group {
+        let place = &self.script().places[who.place];
+        (place.key, place.home)
+    }
+
+    fn line(&mut self, index: usize, line: &Line) {
+        match &line.what {
+            Entry::Asks { who, n } => self.asks(*who, *n),
+            Entry::Departs {
+                who,
+                n,
+                id,
+                is_live,
+            } => {
+                self.way.insert(*n, (index, usize::MAX));
+                let Some(id) = id else {
+                    return self.fails(format!("I6: request {n} of {who} went without a session"));
+                };
+                if !is_live {
+                    self.fails(format!(
+                        "I1: request {n} of {who} left with the dead {}",
+                        short(id)
+                    ));
+                }
+                if self.asked[n].barred.contains(id) {
+                    self.fails(format!(
+                        "I11: request {n} of {who} bears what was invalidated"
+                    ));
+                }
+            }
+            Entry::Got { n, outcome } => {
+                if let Some((_, until)) = self.way.get_mut(n) {
+                    *until = index;
+                }
+                if self.asked[n].is_well && !outcome.starts_with("404") {
+                    self.fails(format!("I9: all is well, and request {n} gets {outcome}"));
+                }
+            }
+            Entry::Call {
+                who,
+                call,
+                operation,
+                key,
+                about,
+            } => {
+                self.calls.entry(who.life).or_default().push(line.at);
+                self.call_of.insert(*call, (*who, *operation));
+                if *operation == Operation::Create {
+                    self.create(*who, *call, format!("{key} {about}"), line.at);
+                }
+            }
+            Entry::Answered { call, status } => {
+                self.creating.remove(call);
+                if status.is_none() {
+                    self.undelivered.insert(*call);
+                }
+            }
+            Entry::Invalidated { who, id } => {
+                self.invalidated.insert((*who, id.clone()));
+            }
+            Entry::Change { who, to } => {
+                let changes = self.changes.entry(self.group(*who)).or_default();
+                changes.values.extend(to.iter().cloned());
+                changes.by.insert(*who);
+                changes.now = None;
+            }
+            Entry::Changed {
+                who,
+                to,
+                is_certain,
+            } => {
+                let changes = self.changes.entry(self.group(*who)).or_default();
+                changes.values.extend(to.clone());
+                // A failure has changed nothing, but what was there before that is not looked up.
+                changes.now = to.clone().filter(|_| *is_certain);
+            }
+            Entry::Asleep => self.asleep.push(index),
+            Entry::Well => self.is_well = true,
+            Entry::Last(last) => {
+                self.is_over = true;
+                self.last(last);
+            }
+            Entry::ShutDown { who, report } if self.is_over => {
+                if report.left_to_others > 0 {
+                    self.others.push((*who, report.left_to_others));
+                }
+                self.remaining += report.left_to_expire + report.failed;
+            }
+            Entry::End { live, tasks } => self.end(*live, *tasks),
+            _ => {}
+        }
+    }
+
+    fn asks(&mut self, who: Who, n: u64) {
+        let group = self.group(who);
+        let mut allowed = vec![value(group.1)];
+        if let Some(changes) = self.changes.get(&group) {
+            allowed.extend(changes.values.iter().cloned());
+            if let Some(now) = changes.now.as_ref().filter(|_| changes.by.len() == 1)
+                && changes.by.contains(&who)
+            {
+                allowed = vec![now.clone()];
+            }
+        }
+        let barred = self.invalidated.iter().filter(|(by, _)| *by == who);
+        let asked = Asked {
+            who,
+            allowed,
+            is_well: self.is_well,
+            barred: barred.map(|(_, id)| id.clone()).collect(),
+        };
+        self.asked.insert(n, asked);
+    }
+
+    /// I2 and I8, for the whole fleet.
+    fn create(&mut self, who: Who, call: u64, slot: String, at: Duration) {
+        if self.is_well {
+            let other = self.creating.values().find(|(_, other)| *other == slot);
+            if let Some((other, _)) = other {
+                self.fails(format!("I2: {who} creates beside {other} at {at:?}"));
+            }
+            let (least, _) = self.script().ttl();
+            // A renewal comes no earlier than this, by the clock that is ahead.
+            let period = least.mul_f64(0.75 - 5.0 / 20.0);
+            let before = self.created.insert(slot.clone(), at);
+            let apart = before.map_or(Duration::MAX, |before| at.saturating_sub(before));
+            if apart < period && !self.script().is_skewed {
+                self.fails(format!(
+                    "I8: {who} creates {apart:?} after the last one, at {at:?}"
+                ));
+            }
+        }
+        self.creating.insert(call, (who, slot));
+    }
+
+    /// I1, as the server saw it when it looked the session up; and whose defaults it applied.
+    fn server(&mut self, run: &Run) {
+        let mut orphans: HashMap<Who, u64> = HashMap::new();
+        for exchange in &run.log {
+            if exchange.operation == Operation::Create && exchange.status == 201 {
+                let call = exchange.request_id.as_ref().and_then(|id| id.parse().ok());
+                let call = call.filter(|call| self.undelivered.contains(call));
+                if let Some((who, _)) = call.and_then(|call| self.call_of.get(&call)) {
+                    *orphans.entry(*who).or_default() += 1;
+                }
+            }
+            let Some(n) = wire::number(&exchange.path) else {
+                continue;
+            };
+            let asked = &self.asked[&n];
+            match &exchange.session {
+                SessionUse::Live { defaults, .. } => {
+                    if !asked.allowed.contains(defaults) {
+                        let text = format!("I1: request {n} of {} has {defaults}", asked.who);
+                        self.failures.push(text);
+                    }
+                }
+                _ if self.was_asleep(n) => {}
+                session => self
+                    .failures
+                    .push(format!("I1: request {n} of {}: {session:?}", asked.who)),
+            }
+        }
+        for line in &run.lines {
+            if let Entry::ShutDown { who, report } = &line.what
+                && orphans
+                    .get(who)
+                    .is_some_and(|made| *made > report.possible_orphans)
+            {
+                let text = format!("I3: {} orphans of {who}, of {report}", orphans[who]);
+                self.failures.push(text);
+            }
+        }
+    }
+
+    /// All machines slept while it was on its way.
+    fn was_asleep(&self, n: u64) -> bool {
+        let (from, until) = self.way[&n];
+        self.asleep.iter().any(|at| (from..until).contains(at))
+    }
+
+    /// I8, for each process.
+    fn budgets(&mut self, run: &Run) {
+        for (life, calls) in &self.calls {
+            for (first, start) in calls.iter().enumerate() {
+                for (last, end) in calls.iter().enumerate().skip(first) {
+                    let (made, span) = (last - first + 1, *end - *start);
+                    if made as u64 > run.budgets[life].bound(span) {
+                        self.failures
+                            .push(format!("I8: {made} calls of process {life} in {span:?}"));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is made known is made known by who was last granted the right, and each time with a higher number.
+    fn rights(&mut self, run: &Run) {
+        let (mut granted, mut accepted) = (HashMap::new(), HashMap::new());
+        for said in &run.rights {
+            match *said {
+                Said::Granted(slot, member, generation) => {
+                    granted.insert(slot, (member, generation));
+                }
+                Said::Accepted(slot, member, generation) => {
+                    let before = accepted.insert(slot, generation);
+                    let has_right = granted.get(&slot) == Some(&(member, generation));
+                    if !has_right || before >= Some(generation) {
+                        let text = format!("I2: {slot}: {generation} after {before:?}");
+                        self.failures.push(text);
+                    }
+                }
+            }
+        }
+    }
+
+    /// I9: all of one partition agree in the end.
+    fn last(&mut self, last: &[(Who, String, Option<String>)]) {
+        // Only the last look counts.
+        self.failures
+            .retain(|failure| !failure.starts_with("I9: apart"));
+        let mut ids: BTreeMap<&str, HashSet<&Option<String>>> = BTreeMap::new();
+        for (_, partition, id) in last {
+            ids.entry(partition).or_default().insert(id);
+        }
+        for (partition, ids) in ids {
+            if ids.len() > 1 && !self.script().is_skewed {
+                self.fails(format!("I9: apart: {partition}: {ids:?}"));
+            }
+        }
+        self.followed(last);
+    }
+
+    /// Those who were built alike have the same defaults, if nothing kept them from hearing of a change.
+    fn followed(&mut self, last: &[(Who, String, Option<String>)]) {
+        let script = self.script();
+        let is_deaf = |deed: &Deed| {
+            matches!(
+                deed,
+                Deed::Flush
+                    | Deed::Kill(_)
+                    | Deed::Shutdown(..)
+                    | Deed::SetBack(..)
+                    | Deed::SetForward(..)
+            )
+        };
+        let are_alike = script.places.iter().all(|place| place.ahead == 0);
+        if !are_alike || script.has(is_deaf) {
+            return;
+        }
+        let mut groups: BTreeMap<Group, HashSet<&str>> = BTreeMap::new();
+        for (who, partition, _) in last {
+            groups
+                .entry(self.group(*who))
+                .or_default()
+                .insert(partition);
+        }
+        for (group, partitions) in groups {
+            if partitions.len() > 1 {
+                self.fails(format!("I9: apart: {group:?} has {partitions:?}"));
+            }
+        }
+    }
+
+    /// I3 and I10.
+    fn end(&mut self, live: usize, tasks: usize) {
+        if tasks > 0 {
+            self.fails(format!("I10: {tasks} tasks at the end"));
+        }
+        let (script, remaining) = (self.script(), self.remaining);
+        if script.end == End::Killed || script.is_skewed {
+            return;
+        }
+        if live > 0 || remaining > 0 {
+            let others = &self.others;
+            let text = format!("I3: {live} live at the end, {remaining} reported, {others:?}");
+            self.fails(text);
+        }
+    }
+}

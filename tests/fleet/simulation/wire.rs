@@ -1,0 +1,177 @@
+//! One process's end of the network: passes everything on to the server, and writes down what it sends and sees.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use sipher_session::testing::{FakeError, FakeSipher, Operation};
+use tokio::{sync::oneshot, time::sleep};
+use tower::Service;
+
+use super::trace::{Entry, Trace, Who};
+
+/// Says how long a request is held up on its way.
+pub(crate) const HELD_UP: &str = "x-held-up";
+
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(crate) who: Who,
+    pub(crate) sipher: FakeSipher,
+    pub(crate) trace: Trace,
+    pub(crate) calls: Arc<AtomicU64>,
+    /// How long a request goes on whose caller is gone.
+    pub(crate) linger: Duration,
+}
+
+type Answer = Result<Response<Full<Bytes>>, io::Error>;
+
+impl Service<Request<Full<Bytes>>> for Wire {
+    type Response = Response<Full<Bytes>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        match number(request.uri().path()) {
+            Some(n) => self.request(request, n),
+            None => self.session_call(request),
+        }
+    }
+}
+
+/// The number of a caller's request.
+pub(crate) fn number(path: &str) -> Option<u64> {
+    path.strip_prefix("/v1/sim/")?.parse().ok()
+}
+
+impl Wire {
+    fn header(request: &Request<Full<Bytes>>, name: &str) -> Option<String> {
+        let value = request.headers().get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    fn request(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        n: u64,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let id = Self::header(&request, "x-session-id");
+        self.trace.add(Entry::Departs {
+            who: self.who,
+            n,
+            is_live: id.as_ref().is_some_and(|id| self.sipher.is_live(id)),
+            id,
+        });
+        let held_up = Self::header(&request, HELD_UP).and_then(|millis| millis.parse().ok());
+        let held_up = Duration::from_millis(held_up.unwrap_or(0));
+        let (sipher, linger) = (self.sipher.clone(), self.linger);
+        Box::pin(async move {
+            let (caller, gone) = oneshot::channel::<()>();
+            // What was sent goes on when its caller drops it, as long as the manager has been told that it may.
+            let under_way = tokio::spawn(async move {
+                let answer = async {
+                    sleep(held_up).await;
+                    travel(sipher, request).await
+                };
+                tokio::select! {
+                    biased;
+                    answer = answer => answer,
+                    () = async { drop(gone.await); sleep(linger).await; } => Err(broken(&FakeError::Reset)),
+                }
+            });
+            let answer = under_way.await;
+            drop(caller);
+            answer.unwrap_or_else(|_| Err(broken(&FakeError::Reset)))
+        })
+    }
+
+    fn session_call(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let operation = match request.method().as_str() {
+            "POST" => Operation::Create,
+            "DELETE" => Operation::Delete,
+            _ => Operation::Get,
+        };
+        let (who, trace, sipher) = (self.who, self.trace.clone(), self.sipher.clone());
+        let key = Self::header(&request, "x-api-key").unwrap_or_default();
+        // So that it is found again in the server's log.
+        let named = call.to_string().parse().unwrap();
+        request.headers_mut().insert("x-request-id", named);
+        Box::pin(async move {
+            let about = match operation {
+                Operation::Create => asked(request.body()).await,
+                _ => request.uri().path().rsplit('/').next().unwrap().to_owned(),
+            };
+            trace.add(Entry::Call {
+                who,
+                call,
+                operation,
+                key,
+                about,
+            });
+            let mut ticket = Ticket {
+                trace,
+                call,
+                status: None,
+            };
+            let answer = travel(sipher, request).await?;
+            ticket.status = Some(answer.status().as_u16());
+            Ok(answer)
+        })
+    }
+}
+
+async fn asked(body: &Full<Bytes>) -> String {
+    let bytes = body.clone().collect().await.unwrap().to_bytes();
+    let asked: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    asked
+        .get("defaults")
+        .map_or_else(String::new, Value::to_string)
+}
+
+async fn travel(mut sipher: FakeSipher, request: Request<Full<Bytes>>) -> Answer {
+    let answer = sipher.call(request).await.map_err(|error| broken(&error))?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|error| broken(&error))?;
+    Ok(Response::from_parts(head, Full::new(body.to_bytes())))
+}
+
+fn broken(error: &FakeError) -> io::Error {
+    let kind = match error {
+        FakeError::Refused => io::ErrorKind::ConnectionRefused,
+        _ => io::ErrorKind::ConnectionReset,
+    };
+    io::Error::new(kind, error.to_string())
+}
+
+/// One session call, until its outcome is known.
+struct Ticket {
+    trace: Trace,
+    call: u64,
+    status: Option<u16>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let (call, status) = (self.call, self.status);
+        self.trace.add(Entry::Answered { call, status });
+    }
+}
