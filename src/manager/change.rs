@@ -47,7 +47,8 @@ impl SessionManager {
     /// # Cancel safety
     ///
     /// Dropped before it has returned, it has changed nothing; the successor may have been made, and is then kept until
-    /// it is used or evicted.
+    /// it is used or evicted. Only in a fleet it may have changed already, while the others are told of it; then they are
+    /// told all the same.
     pub async fn update_defaults(&self, patch: SessionDefaults) -> Result<(), Error> {
         let merged = |older: &Identity| {
             let defaults = (*older.defaults().defaults).clone();
@@ -98,7 +99,7 @@ impl SessionManager {
             let older = self.identity();
             let newer = change(&older)?;
             self.switch(&older, newer).await?;
-            fleet.changed_defaults();
+            fleet.changed_defaults(self.core());
         }
         fleet.tell_defaults(self.core()).await;
         Ok(())

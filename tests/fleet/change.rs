@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use sipher_session::{Chain, SessionDefaults};
+use sipher_session::{
+    Chain, SessionDefaults,
+    testing::{Fault, Target, What},
+};
 
 use crate::{
+    flaky::Trouble,
     processes::Fleet,
     support::{SECOND, pass},
 };
@@ -106,5 +110,58 @@ async fn who_is_started_after_a_change_begins_with_what_it_was_built_with() {
         fleet.call(&later).await;
         assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
         pass(20.0).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_told_also_when_nobody_waits_until_it_is() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    processes[0]
+        .manager
+        .replace_defaults(chain(Chain::Near))
+        .await
+        .unwrap();
+    pass(1.0).await;
+    let slow = Trouble {
+        delay: 2 * SECOND,
+        ..Trouble::default()
+    };
+    processes[0].store.set(slow);
+    let change = processes[0].manager.update_defaults(chain(Chain::Sui));
+    // Enough to make the session, and not enough to tell of it.
+    let given_up = tokio::time::timeout(Duration::from_millis(6_500), change).await;
+    assert!(given_up.is_err());
+    fleet.setup.call(&processes[0].manager).await.unwrap();
+    assert_eq!(
+        fleet.setup.last_chain().as_deref(),
+        Some("sui"),
+        "it is changed here"
+    );
+    processes[0].store.mend();
+    pass(30.0).await;
+    fleet.setup.call(&processes[1].manager).await.unwrap();
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_cannot_be_followed_does_not_end_the_use_of_what_there_is() {
+    for what in [What::Status(400), What::Hang] {
+        let mut fleet = Fleet::new();
+        let processes = fleet.start_many(2);
+        let before = fleet.call(&processes).await;
+        processes[1].store.cut();
+        let change = processes[0].manager.update_defaults(chain(Chain::Sui));
+        change.await.unwrap();
+        // The session with the new defaults is there no more, and there is no other to be had.
+        processes[0].shutdown().await;
+        let never = Fault::new(what.clone()).on(Target::Create).always();
+        fleet.setup.sipher.fault(never);
+        processes[1].store.mend();
+        fleet
+            .work(&processes[1..], Duration::from_secs(1_000), SECOND)
+            .await;
+        assert_eq!(fleet.call(&processes[1..]).await, before, "{what:?}");
     }
 }

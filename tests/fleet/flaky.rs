@@ -14,6 +14,7 @@ use sipher_session::{
 };
 
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a trouble of its own
 pub struct Trouble {
     pub is_cut: bool,
     /// It does what it is asked for, and does not say so.

@@ -6,13 +6,14 @@
 use std::{
     sync::{
         Arc, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{
     Fleet, Inner, new_member, refuse,
@@ -40,10 +41,15 @@ pub(super) struct Following {
     home: Arc<SessionDefaults>,
     built: Reading,
     handle: Weak<Handle>,
-    /// There is a change here that the store has not been told of.
-    untold: AtomicBool,
-    /// How many changes there have been here.
-    changes: AtomicU64,
+    /// How many changes were made here, and how many of them the store has been told of.
+    made: AtomicU64,
+    told: AtomicU64,
+}
+
+impl Following {
+    fn is_untold(&self) -> bool {
+        self.told.load(Ordering::Acquire) < self.made.load(Ordering::Acquire)
+    }
 }
 
 /// What is written down.
@@ -66,25 +72,25 @@ impl Fleet {
             home: identity.defaults().defaults.clone(),
             built: handle.core.now(),
             handle: Arc::downgrade(handle),
-            untold: AtomicBool::new(false),
-            changes: AtomicU64::new(0),
+            made: AtomicU64::new(0),
+            told: AtomicU64::new(0),
         };
         let _ = inner.following.set(following);
     }
 
     /// The defaults were changed here, a moment ago and under the lock of changes.
-    pub(crate) fn changed_defaults(&self) {
+    pub(crate) fn changed_defaults(&self, core: &Arc<Core>) {
         if let Some(following) = self.inner().and_then(|inner| inner.following.get()) {
-            following.changes.fetch_add(1, Ordering::AcqRel);
-            following.untold.store(true, Ordering::Release);
+            following.made.fetch_add(1, Ordering::AcqRel);
+            // Also where nobody waits until the others are told.
+            self.attend(core);
         }
     }
 
     /// Tells the others at once, or as soon as the store is there.
-    pub(crate) async fn tell_defaults(&self, core: &Arc<Core>) {
-        let Some(inner) = self.inner() else { return };
-        if inner.tell_defaults(core).await.is_err() {
-            self.attend(core);
+    pub(crate) async fn tell_defaults(&self, core: &Core) {
+        if let Some(inner) = self.inner() {
+            let _ = inner.tell_defaults(core).await;
         }
     }
 }
@@ -106,17 +112,26 @@ impl Inner {
 
     /// Tells of a change that was made here, if there is one that has not been told.
     pub(super) async fn tell_defaults(&self, core: &Core) -> Result<(), Error> {
+        let is_untold = || self.following.get().is_some_and(Following::is_untold);
         for _ in 0..TRIES {
+            // Looked at first: names and keys are not for nothing.
+            if !is_untold() {
+                return Ok(());
+            }
+            // Counted before they are read: what is changed after that is told once more.
+            let made = self
+                .following
+                .get()
+                .map_or(0, |following| following.made.load(Ordering::Acquire));
             let Some((following, identity, seal)) = self.home(core) else {
                 return Ok(());
             };
-            if !following.untold.swap(false, Ordering::AcqRel) {
-                return Ok(());
+            if self.write_defaults(core, &seal, &identity).await? {
+                following.told.fetch_max(made, Ordering::AcqRel);
             }
-            let written = self.write_defaults(core, &seal, &identity).await;
-            let is_untold = !matches!(written, Ok(true));
-            following.untold.fetch_or(is_untold, Ordering::AcqRel);
-            written?;
+        }
+        if !is_untold() {
+            return Ok(());
         }
         let text = "another process changes the defaults";
         Err(Error::new(ErrorKind::Store, text))
@@ -170,7 +185,7 @@ impl Inner {
         let Some((following, identity, seal)) = self.home(core) else {
             return Ok(());
         };
-        let changes = following.changes.load(Ordering::Acquire);
+        let made = following.made.load(Ordering::Acquire);
         let found = self.step(core, self.store().get(seal.slot)).await?;
         let seen = self.seen.of(seal.slot).generation;
         let Some(record) = found.record.filter(|record| record.generation > seen) else {
@@ -191,19 +206,38 @@ impl Inner {
                 self.seen.note(seal.slot, record.generation, false);
                 return Ok(());
             };
-            // Without a handle, which would keep the manager alive for as long.
-            if let Some(partition) = newer.partition()? {
-                core.warm_up(&partition).await?;
+            let is_wanted = || following.made.load(Ordering::Acquire) == made;
+            // Meanwhile nobody tells the store which sessions are in use. What is not done in time is done next time.
+            let switched = timeout(
+                self.interval(),
+                switch(core, &following.handle, &newer, is_wanted),
+            );
+            match switched.await {
+                Ok(switched) => switched?,
+                Err(_) => return Ok(()),
             }
-            let Some(handle) = following.handle.upgrade() else {
-                return Ok(());
-            };
-            let is_wanted = || following.changes.load(Ordering::Acquire) == changes;
-            SessionManager(handle)
-                .follow_defaults(&newer, is_wanted)
-                .await?;
         }
         self.seen.note(seal.slot, record.generation, false);
         Ok(())
+    }
+}
+
+/// Goes over to what another process has changed, unless something was changed here meanwhile.
+async fn switch(
+    core: &Arc<Core>,
+    handle: &Weak<Handle>,
+    newer: &Identity,
+    is_wanted: impl FnOnce() -> bool,
+) -> Result<(), Error> {
+    // First without a handle, which would keep the manager alive for as long as that takes.
+    if let Some(partition) = newer.partition()? {
+        core.warm_up(&partition).await?;
+    }
+    match handle.upgrade() {
+        Some(handle) => {
+            let manager = SessionManager(handle);
+            manager.follow_defaults(newer, is_wanted).await
+        }
+        None => Ok(()),
     }
 }

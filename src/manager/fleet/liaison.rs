@@ -122,7 +122,7 @@ impl Inner {
         }
     }
 
-    fn interval(&self) -> Duration {
+    pub(super) fn interval(&self) -> Duration {
         LOOK.min(self.sharing.member_lease / 4)
     }
 
@@ -143,6 +143,7 @@ impl Inner {
         for session in &own {
             self.converge(core, session).await?;
         }
+        // Last, as these may fail for reasons of their own.
         self.tell_defaults(core).await?;
         let of_defaults = || self.slot_of_defaults(core);
         if concerned.is_none_or(|slot| Some(slot) == of_defaults()) {

@@ -70,13 +70,13 @@ impl Fleet {
 
     pub(super) fn follow(&self, _: &Arc<Handle>) {}
 
-    pub(crate) fn changed_defaults(&self) {}
+    pub(crate) fn changed_defaults(&self, _: &Arc<Core>) {}
 
     #[allow(clippy::unused_async)]
     pub(crate) async fn last_words(&self, _: &Arc<Core>) {}
 
     #[allow(clippy::unused_async)]
-    pub(crate) async fn tell_defaults(&self, _: &Arc<Core>) {}
+    pub(crate) async fn tell_defaults(&self, _: &Core) {}
 
     #[allow(clippy::unused_async)]
     pub(crate) async fn leave(&self, _: &Core, _: &LiveSession) -> Leaving {
