@@ -167,9 +167,9 @@ async fn the_shortest_lease_is_long_enough_for_the_longest_time_that_a_request_m
     let mut fleet = Fleet::new();
     let lease =
         |seconds| move |builder: SessionManagerBuilder| builder.member_lease(seconds * SECOND);
-    let too_short = lease(89)(fleet.setup.builder()).build();
+    let too_short = lease(29)(fleet.setup.builder()).build();
     assert_eq!(too_short.unwrap_err().kind(), ErrorKind::Config);
-    let processes = [fleet.start_with(lease(90)), fleet.start_with(lease(90))];
+    let processes = [fleet.start_with(lease(30)), fleet.start_with(lease(30))];
     fleet.work(&processes, 30 * MINUTE, MINUTE).await;
     assert_eq!(fleet.setup.creates(), 1);
 }
