@@ -3,7 +3,7 @@
 mod goals;
 mod machine;
 mod measured;
-mod svg;
+pub mod svg;
 
 use std::{collections::HashMap, fmt::Write, fs, io::Result, path::Path};
 

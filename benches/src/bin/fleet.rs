@@ -1,0 +1,128 @@
+//! How many session calls a fleet makes in a day, alone and with a shared store, by simulation.
+//!
+//! `fleet DIRECTORY` writes a table and a plot. Each process sends one request every five minutes, for 24 hours of
+//! virtual time, and sessions live for an hour.
+
+use std::{env, fmt::Write, fs, path::Path, time::Duration};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use sipher_session::{
+    BoxError, Chain, SessionDefaults, SessionLayer, SessionManager,
+    api::Transport,
+    store::MemoryStore,
+    testing::{FakeSipher, TestClock, Tier},
+};
+use sipher_session_benches::report::svg;
+use tokio::{task::JoinSet, time::sleep};
+use tower::{Layer, ServiceExt};
+
+const PROCESSES: [usize; 9] = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const EVERY: Duration = Duration::from_secs(5 * 60);
+/// What a pro key may do in a day.
+const QUOTA: f64 = 2_000.0;
+
+fn main() -> Result<(), BoxError> {
+    let directory = env::args().nth(1).ok_or("fleet DIRECTORY")?;
+    let mut measured = Vec::new();
+    for processes in PROCESSES {
+        let [alone, shared] = [false, true].map(|is_shared| day(processes, is_shared));
+        let (alone, shared) = (alone?, shared?);
+        eprintln!("{processes} processes: {alone} alone, {shared} shared");
+        measured.push((processes, alone, shared));
+    }
+    write(Path::new(&directory), &measured)
+}
+
+/// The session calls of one day.
+fn day(processes: usize, is_shared: bool) -> Result<usize, BoxError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    runtime.block_on(async {
+        let (sipher, clock) = (FakeSipher::new(), TestClock::new());
+        let store = MemoryStore::new(clock.clone());
+        let shared_key = sipher.api_key(Tier::Enterprise);
+        sipher.set_rate_limit(None);
+        let mut fleet = JoinSet::new();
+        for number in 0..processes {
+            // Alone, each has a key of its own: what is counted is what it wants, not what a quota leaves it.
+            let key = if is_shared {
+                shared_key.clone()
+            } else {
+                sipher.api_key(Tier::Enterprise)
+            };
+            let builder = SessionManager::builder()
+                .api_key(key)
+                .defaults(SessionDefaults::new().chain(Chain::Near))
+                .transport(Transport::new(sipher.clone()))
+                .clock(clock.clone())
+                .seed(number as u64);
+            let builder = if is_shared {
+                builder.store(store.clone())
+            } else {
+                builder
+            };
+            let offset = EVERY.mul_f64(number as f64 / processes as f64);
+            fleet.spawn(work(builder.build()?, sipher.clone(), offset));
+        }
+        let mut calls = 0;
+        for _ in 0..24 * 12 {
+            sleep(DAY / (24 * 12)).await;
+            // What is in the log is kept in memory.
+            calls += sipher.session_calls();
+            sipher.assert_no_dead_id();
+            sipher.clear_log();
+        }
+        while let Some(ended) = fleet.join_next().await {
+            ended??;
+        }
+        Ok(calls + sipher.session_calls())
+    })
+}
+
+async fn work(
+    sessions: SessionManager,
+    sipher: FakeSipher,
+    offset: Duration,
+) -> Result<(), BoxError> {
+    let service = SessionLayer::new(sessions).layer(sipher);
+    sleep(offset).await;
+    for _ in 0..DAY.as_secs() / EVERY.as_secs() {
+        let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+            .header("content-type", "application/json")
+            .body(Full::<Bytes>::from("{}"))?;
+        service.clone().oneshot(request).await?;
+        sleep(EVERY).await;
+    }
+    Ok(())
+}
+
+fn write(directory: &Path, measured: &[(usize, usize, usize)]) -> Result<(), BoxError> {
+    let mut table = String::from("| processes | alone | shared |\n| --- | --- | --- |\n");
+    for (processes, alone, shared) in measured {
+        writeln!(table, "| {processes} | {alone} | {shared} |")?;
+    }
+    let points = |of: fn(&(usize, usize, usize)) -> usize| {
+        let point = |row: &(usize, usize, usize)| (row.0 as f64, of(row) as f64);
+        measured.iter().map(point).collect::<Vec<_>>()
+    };
+    let (alone, shared) = (points(|row| row.1), points(|row| row.2));
+    let ends = [1.0, PROCESSES[PROCESSES.len() - 1] as f64].map(|x| (x, QUOTA));
+    let lines = svg::lines(
+        "Session calls in a day",
+        "processes on one API key",
+        &[
+            ("alone".to_owned(), &alone[..]),
+            ("what a pro key may do".to_owned(), &ends[..]),
+            ("with a shared store".to_owned(), &shared[..]),
+        ],
+    );
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("calls.md"), table)?;
+    fs::write(directory.join("calls.svg"), lines)?;
+    Ok(())
+}

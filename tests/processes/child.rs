@@ -1,0 +1,89 @@
+//! One process: several managers under load, until it is told to end or killed.
+
+use std::{
+    env,
+    io::{BufRead, stdin},
+    time::Duration,
+};
+
+use sipher_session::{Chain, SessionDefaults, SessionLayer, SessionManager, store::RedisStore};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+
+pub const MANAGERS: usize = 5;
+
+pub fn run() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let variable = |name| env::var(name).unwrap();
+        // One for all: it takes a while to build.
+        let client = reqwest::Client::new();
+        let managers: Vec<SessionManager> = (0..MANAGERS)
+            .map(|_| {
+                SessionManager::builder()
+                    .api_key(variable("SIPHER_API_KEY"))
+                    .base_url(variable("SIPHER_BASE_URL"))
+                    .defaults(SessionDefaults::new().chain(Chain::Near))
+                    .create_timeout(Duration::from_secs(4))
+                    .http_client(client.clone())
+                    .store(RedisStore::connect(&variable("REDIS_URL")).unwrap())
+                    .build()
+                    .unwrap()
+            })
+            .collect();
+        let mut load = JoinSet::new();
+        for manager in &managers {
+            load.spawn(work(
+                manager.clone(),
+                client.clone(),
+                variable("SIPHER_BASE_URL"),
+            ));
+        }
+        let mut orders = orders();
+        while let Some(order) = orders.recv().await {
+            match order.as_str() {
+                "invalidate" => {
+                    if let Ok(session) = managers[0].session().await {
+                        managers[0].invalidate(session.generation());
+                    }
+                }
+                _ => break,
+            }
+        }
+        load.shutdown().await;
+        for manager in managers {
+            manager.shutdown(Duration::from_secs(5)).await;
+        }
+    });
+}
+
+async fn work(manager: SessionManager, client: reqwest::Client, base_url: String) {
+    let http = reqwest_middleware::ClientBuilder::new(client)
+        .with(SessionLayer::new(manager))
+        .build();
+    loop {
+        let request = http
+            .post(format!("{base_url}/v1/stealth/generate"))
+            .header("content-type", "application/json")
+            .body("{}");
+        if let Err(error) = request.send().await {
+            eprintln!("{error:?}");
+        }
+        sleep(Duration::from_millis(fastrand::u64(10..50))).await;
+    }
+}
+
+/// What the parent says, line by line; nothing more once it is gone.
+fn orders() -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
