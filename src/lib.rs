@@ -126,6 +126,13 @@
 //! [`SessionManager::shutdown`] lets requests under way end, deletes every session within its deadline, and returns a
 //! [`ShutdownReport`]. Requests that need a session fail with [`ErrorKind::Shutdown`] from its start.
 //!
+//! # Many processes
+//!
+//! Processes on one API key can share their sessions, so that a thousand of them cost no more calls than one: see the
+//! module `store`, under the feature of that name, and [`docs/fleet.md`] for what is promised.
+//!
+//! [`docs/fleet.md`]: https://docs.rs/crate/sipher-session/latest/source/docs/fleet.md
+//!
 //! # Features
 //!
 //! | feature | default | |
@@ -135,6 +142,8 @@
 //! | `rustls` | yes | https for the session calls, with rustls |
 //! | `hyper` | with `reqwest` | understands what hyper's clients say of a connection that broke: turn it on with a tower stack over hyper |
 //! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` below the layer took elsewhere |
+//! | `store` | | sessions that several processes share, through a `store` |
+//! | `redis` | | such a store in Redis or Valkey |
 //! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can turn |
 //!
 //! Features only add. Without `reqwest`, give the builder a [`transport`](SessionManagerBuilder::transport).

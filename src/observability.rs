@@ -15,6 +15,11 @@
 //! | message | level | fields |
 //! | --- | --- | --- |
 //! | `session created` | debug | `session`, `generation`, `usable_for`; `replaces` (the predecessor's fingerprint) if it has one |
+//! | `session of the fleet taken up`, `session of the fleet replaced` | debug | `session`, `generation` |
+//! | `session left to the fleet` | debug | `session`, `generation` |
+//! | `shared store down` | warn | those of the error |
+//! | `shared store up` | info | |
+//! | `record in the shared store refused` | warn | `slot` |
 //! | `session retired` | debug | `session`, `generation`, `reason` (see [below](#reasons)) |
 //! | `session deleted` | debug | `session`, `generation`, `already_gone` |
 //! | `session left to expire` | debug, or warn with the error that kept it from being deleted | `session`, `generation`, `left`; those of the error |
@@ -63,6 +68,7 @@
 //! | metric | type | labels | counts |
 //! | --- | --- | --- | --- |
 //! | `sipher_session_creates_total` | counter | `outcome`: `created`, `failed` | creates that came to an outcome, renewals included |
+//! | `sipher_session_adopted_total` | counter | | sessions of other processes that were taken up |
 //! | `sipher_session_session_calls_total` | counter | `operation`: `create`, `delete`, `get` | the manager's calls to `/v1/sessions`; what the [`CallBudget`](crate::CallBudget) bounds |
 //! | `sipher_session_retired_total` | counter | `reason`: see [below](#reasons) | sessions that are sent no more |
 //! | `sipher_session_deleted_total` | counter | `outcome`: `deleted`, `already_gone` | sessions that are no more on the server |
@@ -78,8 +84,8 @@
 //!
 //! # Reasons
 //!
-//! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `leaked`, `lost`,
-//! `replaced`, `shutdown`, `wrong_answer`.
+//! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `lapsed`, `leaked`,
+//! `lost`, `replaced`, `revoked`, `shutdown`, `wrong_answer`.
 //!
 //! # Subscribers and recorders must not call into the manager
 //!

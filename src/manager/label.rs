@@ -4,14 +4,16 @@ use super::event::RetireReason;
 
 /// Every reason there is.
 #[cfg(feature = "metrics")]
-pub(crate) const REASONS: [RetireReason; 9] = [
+pub(crate) const REASONS: [RetireReason; 11] = [
     RetireReason::Changed,
     RetireReason::Evicted,
     RetireReason::Fenced,
     RetireReason::Invalidated,
+    RetireReason::Lapsed,
     RetireReason::Leaked,
     RetireReason::Lost,
     RetireReason::Replaced,
+    RetireReason::Revoked,
     RetireReason::Shutdown,
     RetireReason::WrongAnswer,
 ];

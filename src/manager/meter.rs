@@ -29,6 +29,7 @@ mod on {
         },
     };
 
+    const ADOPTED: &str = "sipher_session_adopted_total";
     const CREATES: &str = "sipher_session_creates_total";
     const CREATE_DURATION: &str = "sipher_session_create_duration_seconds";
     const DELETED: &str = "sipher_session_deleted_total";
@@ -77,7 +78,7 @@ mod on {
             for reason in label::REASONS {
                 counter!(RETIRED, "reason" => label::reason(reason)).increment(0);
             }
-            for name in [LATE_ANSWERS, LEFT_TO_EXPIRE, ORPHANS, SENT_WITHOUT] {
+            for name in [ADOPTED, LATE_ANSWERS, LEFT_TO_EXPIRE, ORPHANS, SENT_WITHOUT] {
                 counter!(name).increment(0);
             }
             gauge!(LIVE).increment(0.0);
@@ -121,7 +122,10 @@ mod on {
                     session,
                     usable_for,
                     ..
-                } => self.created(session.generation, *usable_for),
+                } => {
+                    counter!(ADOPTED).increment(1);
+                    self.created(session.generation, *usable_for);
+                }
                 Event::SendingWithout { .. }
                 | Event::LeftToOthers { .. }
                 | Event::RecordRefused { .. }
@@ -221,6 +225,7 @@ mod on {
             CREATES,
             "Creates that came to an outcome, renewals included.",
         );
+        count(ADOPTED, "Sessions of other processes that were taken up.");
         count(
             DELETED,
             "Sessions that are no more on the server, by whether it had lost them before.",

@@ -30,6 +30,8 @@ pub struct Stats {
     pub session_calls: u64,
     /// Sessions that were created, successors included.
     pub created: u64,
+    /// Sessions of other processes that were taken up, see [`SessionManagerBuilder::store`](crate::SessionManagerBuilder).
+    pub adopted: u64,
     /// Creates that failed, renewals included.
     pub create_failures: u64,
     /// Sessions that had to make room for others.
@@ -63,6 +65,7 @@ pub(crate) struct Observer {
     events: broadcast::Sender<Event>,
     session_calls: AtomicU64,
     created: AtomicU64,
+    adopted: AtomicU64,
     create_failures: AtomicU64,
     evicted: AtomicU64,
     deleted: AtomicU64,
@@ -82,6 +85,7 @@ impl Observer {
             events: broadcast::Sender::new(CAPACITY),
             session_calls: AtomicU64::new(0),
             created: AtomicU64::new(0),
+            adopted: AtomicU64::new(0),
             create_failures: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             deleted: AtomicU64::new(0),
@@ -168,6 +172,7 @@ impl Observer {
         Stats {
             session_calls: get(&self.session_calls),
             created: get(&self.created),
+            adopted: get(&self.adopted),
             create_failures: get(&self.create_failures),
             evicted: get(&self.evicted),
             deleted: get(&self.deleted),
@@ -185,6 +190,10 @@ impl Observer {
             Event::Created { .. } => {
                 self.told.store(false, Ordering::Release);
                 &self.created
+            }
+            Event::Adopted { .. } => {
+                self.told.store(false, Ordering::Release);
+                &self.adopted
             }
             Event::Verified { .. } => {
                 self.told.store(false, Ordering::Release);
