@@ -10,7 +10,7 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
-//! | `right` | who makes a session; making it known |
+//! | `share`, `right` | who makes a session; making it known |
 //! | `seen` | what is older than what was seen before |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
@@ -25,6 +25,7 @@ mod record;
 mod right;
 mod seal;
 mod seen;
+mod share;
 
 use std::{
     fmt,
@@ -41,7 +42,8 @@ use tokio::{sync::Notify, time::timeout};
 use self::{defaults::Following, seen::AllSeen};
 pub(crate) use self::{
     member::{Leaving, Membership},
-    right::{Attempt, Share},
+    right::Attempt,
+    share::Share,
 };
 use super::{OnStoreDown, core::Core, event::Event, session::LiveSession};
 use crate::{

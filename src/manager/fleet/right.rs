@@ -1,40 +1,30 @@
-//! Who in the fleet makes a session, and how the others learn of it.
+//! The right to make a session for the fleet: how it is used, and given back.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::sleep;
 
-use super::{Inner, Membership, adopt::Adopted, new_member, record::Sealed, seal::Seal};
+use super::{Inner, Membership, new_member, record::Sealed, seal::Seal};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
-    manager::{
-        OnStoreDown, create::Create, event::RetireReason, flight::Outcome, life::Phase,
-        session::LiveSession,
-    },
+    manager::{create::Create, event::RetireReason, session::LiveSession},
     store::{Claim, Member, Record, Slot},
 };
 
-/// How often a claim is tried while another holds the right, in case that its end was not told.
-const POLL: Duration = Duration::from_secs(1);
 /// Nobody is made to wait longer for another's failure, whatever the store says.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// Above this, numbers are no generations: scripts of stores count in floating point.
-const HIGHEST: u64 = 1 << 53;
-/// How many records that are of no use are passed over.
-const PASSED_OVER: usize = 3;
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The right to make the next session of a slot.
 #[derive(Debug)]
 pub(super) struct Right {
-    slot: Slot,
-    member: Member,
-    generation: u64,
+    pub(super) slot: Slot,
+    pub(super) member: Member,
+    pub(super) generation: u64,
     /// The store's time when it was granted, and when that was known here.
-    granted: (Duration, Reading),
-    since: Reading,
-    lease: Duration,
+    pub(super) granted: (Duration, Reading),
+    pub(super) since: Reading,
+    pub(super) lease: Duration,
 }
 
 /// What a create has got from the fleet so far.
@@ -46,6 +36,16 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// What stands in the way of a publication once may do so for ever: then the session stays this process's own.
+    pub(super) fn has_got(&mut self, right: Right) {
+        self.right = (!self.was_refused).then_some(right);
+    }
+
+    /// A right that does not last long enough is given up for another: to be asked for by the same member.
+    pub(super) fn give_up(&mut self) -> Option<Member> {
+        self.right.take().map(|right| right.member)
+    }
+
     /// For how long a session that is made would be accepted, if that is bounded.
     pub(crate) fn accepted_for(&self, now: Reading) -> Option<Duration> {
         self.right.as_ref().map(|right| right.left(now))
@@ -58,132 +58,7 @@ impl Right {
     }
 }
 
-/// How a create goes on.
-pub(crate) enum Share {
-    /// It is to make the call.
-    Create,
-    /// It is to ask the server about this session, which another has made.
-    Ask(Arc<LiveSession>),
-    /// It has its outcome.
-    Done(Outcome),
-    /// Another create has taken its place.
-    Fenced,
-}
-
 impl Create {
-    /// Finds out who makes the session, and waits for it if that is another.
-    pub(in crate::manager) async fn share(&mut self) -> Share {
-        let core = self.core.clone();
-        let Some(fleet) = core.fleet.inner() else {
-            return Share::Create;
-        };
-        let lease = core.settings.create_timeout / 2;
-        if let Some(right) = &self.attempt.right
-            && right.left(core.now()) >= lease / 2
-        {
-            return Share::Create;
-        }
-        let seal = Seal::of(&self.partition, &core.settings.base);
-        let member = self
-            .attempt
-            .right
-            .take()
-            .map_or_else(|| new_member(&core), |right| right.member);
-        let (begun, patience) = (core.now(), core.patience());
-        let mut changes = fleet.store().changes();
-        let (mut passed_over, mut useless) = (0, 0);
-        loop {
-            if !core.ledger().is_flying(self.partition.id, self.generation) || self.is_spared() {
-                return Share::Fenced;
-            }
-            let after = self.newest(fleet, seal.slot).max(passed_over);
-            let sent = core.now();
-            let claim = async {
-                fleet.send_revocations(&core).await?;
-                let claim = fleet.store().claim(seal.slot, member, after, lease);
-                fleet.step(&core, claim).await
-            };
-            let claim = tokio::select! {
-                biased;
-                _ = core.closed() => return Share::Done(Err(Error::shutdown())),
-                claim = claim => claim,
-            };
-            let held_for = match claim {
-                Err(error) => return alone(fleet, error),
-                // What stands in the way of a publication once may do so for ever.
-                Ok(Claim::Granted { .. }) if self.attempt.was_refused => return Share::Create,
-                Ok(Claim::Granted { generation, now }) if generation < HIGHEST => {
-                    self.attempt.right = Some(Right {
-                        slot: seal.slot,
-                        member,
-                        generation,
-                        granted: (now, core.now()),
-                        since: sent,
-                        lease,
-                    });
-                    return Share::Create;
-                }
-                Ok(Claim::Published(found)) => {
-                    let generation = found.record.as_ref().map_or(0, |record| record.generation);
-                    match self.adopt(fleet, &seal, found, sent).await {
-                        Some(Adopted {
-                            session,
-                            is_sound: true,
-                        }) => return Share::Done(Ok(session)),
-                        Some(Adopted { session, .. }) => return Share::Ask(session),
-                        None => passed_over = generation,
-                    }
-                    useless += 1;
-                    if useless > PASSED_OVER || generation >= HIGHEST {
-                        let text = "the shared store holds what none of this fleet has written";
-                        return alone(fleet, Error::new(ErrorKind::Store, text));
-                    }
-                    continue;
-                }
-                Ok(Claim::Granted { .. }) => {
-                    let text = "the shared store counts too high";
-                    return alone(fleet, Error::new(ErrorKind::Store, text));
-                }
-                Ok(Claim::Held { left }) => left.min(LONGEST_PAUSE),
-            };
-            let waited = core.now().since(begun);
-            if waited.saturating_add(held_for.min(POLL)) > patience {
-                return Share::Done(Err(held(held_for)));
-            }
-            let told =
-                async { while changes.next().await.is_some_and(|slot| slot != seal.slot) {} };
-            tokio::select! {
-                biased;
-                _ = core.closed() => return Share::Done(Err(Error::shutdown())),
-                () = told => {}
-                () = sleep(held_for.clamp(Duration::from_millis(1), POLL)) => {}
-            }
-        }
-    }
-
-    /// Whether what the liaison has taken up meanwhile will do.
-    fn is_spared(&self) -> bool {
-        let (core, now) = (&self.core, self.core.now());
-        core.cached(self.partition.id).is_some_and(|current| {
-            let is_newer = current.generation > self.generation;
-            is_newer && current.phase(now) == Phase::Fresh && core.is_in_order(&current)
-        })
-    }
-
-    /// What a record has to be newer than.
-    pub(super) fn newest(&self, fleet: &Inner, slot: Slot) -> u64 {
-        let seen = fleet.seen.of(slot);
-        let current = self.core.cached(self.partition.id);
-        let now = self.core.now();
-        let is_in_use = current.is_some_and(|session| session.is_usable(now));
-        // What was merely evicted, or not kept in time, may be taken up once more.
-        if seen.is_spent || is_in_use {
-            seen.generation
-        } else {
-            seen.generation.saturating_sub(1)
-        }
-    }
-
     /// Makes the session that this create has made known to the others.
     ///
     /// # Errors
@@ -309,17 +184,5 @@ impl Inner {
             lease,
         };
         Ok((claim, seal, right))
-    }
-}
-
-fn held(left: Duration) -> Error {
-    let text = "another process of the fleet makes the session, or has failed to a moment ago";
-    Error::new(ErrorKind::Store, text).with_retry_after(left)
-}
-
-fn alone(fleet: &Inner, error: Error) -> Share {
-    match fleet.sharing.on_store_down {
-        OnStoreDown::OwnSession => Share::Create,
-        OnStoreDown::Fail => Share::Done(Err(error)),
     }
 }

@@ -1,0 +1,207 @@
+//! A create that asks the fleet first: is there a session already, is another making one, or is it for this one to do?
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{
+    Inner,
+    adopt::Adopted,
+    new_member,
+    right::{LONGEST_PAUSE, Right},
+    seal::Seal,
+};
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+    manager::{OnStoreDown, create::Create, flight::Outcome, life::Phase, session::LiveSession},
+    store::{Changes, Claim, Found, Member, Slot},
+};
+
+/// How often a claim is tried while another holds the right, in case that its end was not told.
+const POLL: Duration = Duration::from_secs(1);
+/// Above this, numbers are no generations: scripts of stores count in floating point.
+const HIGHEST: u64 = 1 << 53;
+/// How many records that are of no use are passed over.
+const PASSED_OVER: usize = 3;
+
+/// How a create goes on.
+pub(crate) enum Share {
+    /// It is to make the call.
+    Create,
+    /// It is to ask the server about this session, which another has made.
+    Ask(Arc<LiveSession>),
+    /// It has its outcome.
+    Done(Outcome),
+    /// Another create has taken its place.
+    Fenced,
+}
+
+/// One create at the store.
+struct Claimant {
+    seal: Seal,
+    member: Member,
+    lease: Duration,
+    /// Of records that were of no use.
+    passed_over: u64,
+    useless: usize,
+}
+
+impl Create {
+    /// Finds out who makes the session, and waits for it if that is another.
+    pub(in crate::manager) async fn share(&mut self) -> Share {
+        let core = self.core.clone();
+        let Some(fleet) = core.fleet.inner() else {
+            return Share::Create;
+        };
+        let lease = core.settings.create_timeout / 2;
+        if self.attempt.accepted_for(core.now()) >= Some(lease / 2) {
+            return Share::Create;
+        }
+        let mut claimant = Claimant {
+            seal: Seal::of(&self.partition, &core.settings.base),
+            member: self.attempt.give_up().unwrap_or_else(|| new_member(&core)),
+            lease,
+            passed_over: 0,
+            useless: 0,
+        };
+        let (begun, patience) = (core.now(), core.patience());
+        let mut changes = fleet.store().changes();
+        loop {
+            if !core.ledger().is_flying(self.partition.id, self.generation) || self.is_spared() {
+                return Share::Fenced;
+            }
+            let claimed = tokio::select! {
+                biased;
+                _ = core.closed() => Err(Share::Done(Err(Error::shutdown()))),
+                claimed = self.claim(fleet, &mut claimant) => claimed,
+            };
+            let held_for = match claimed {
+                Ok(held_for) => held_for,
+                Err(share) => return share,
+            };
+            let waited = core.now().since(begun);
+            if waited.saturating_add(held_for.min(POLL)) > patience {
+                return Share::Done(Err(held(held_for)));
+            }
+            tokio::select! {
+                biased;
+                _ = core.closed() => return Share::Done(Err(Error::shutdown())),
+                () = change_of(claimant.seal.slot, &mut changes) => {}
+                () = sleep(held_for.clamp(Duration::from_millis(1), POLL)) => {}
+            }
+        }
+    }
+
+    /// Asks once. `Ok` is for how long another has the right; everything else ends the waiting.
+    async fn claim(&mut self, fleet: &Inner, claimant: &mut Claimant) -> Result<Duration, Share> {
+        let core = self.core.clone();
+        let slot = claimant.seal.slot;
+        loop {
+            let after = self.newest(fleet, slot).max(claimant.passed_over);
+            let sent = core.now();
+            let told = fleet.send_revocations(&core).await;
+            told.map_err(|error| alone(fleet, error))?;
+            let claim = fleet
+                .store()
+                .claim(slot, claimant.member, after, claimant.lease);
+            let claim = fleet.step(&core, claim).await;
+            match claim.map_err(|error| alone(fleet, error))? {
+                Claim::Granted { generation, now } => {
+                    return Err(self.granted(fleet, claimant, sent, (generation, now)));
+                }
+                Claim::Published(found) => self.published(fleet, claimant, sent, found).await?,
+                Claim::Held { left } => return Ok(left.min(LONGEST_PAUSE)),
+            }
+        }
+    }
+
+    fn granted(
+        &mut self,
+        fleet: &Inner,
+        claimant: &Claimant,
+        since: Reading,
+        (generation, now): (u64, Duration),
+    ) -> Share {
+        if generation >= HIGHEST {
+            let text = "the shared store counts too high";
+            return alone(fleet, Error::new(ErrorKind::Store, text));
+        }
+        let right = Right {
+            slot: claimant.seal.slot,
+            member: claimant.member,
+            generation,
+            granted: (now, self.core.now()),
+            since,
+            lease: claimant.lease,
+        };
+        self.attempt.has_got(right);
+        Share::Create
+    }
+
+    /// Takes up what there is; `Ok` if that is of no use, and to be passed over.
+    async fn published(
+        &self,
+        fleet: &Inner,
+        claimant: &mut Claimant,
+        sent: Reading,
+        found: Found,
+    ) -> Result<(), Share> {
+        let generation = found.record.as_ref().map_or(0, |record| record.generation);
+        if let Some(adopted) = self.adopt(fleet, &claimant.seal, found, sent).await {
+            let Adopted { session, is_sound } = adopted;
+            return Err(if is_sound {
+                Share::Done(Ok(session))
+            } else {
+                Share::Ask(session)
+            });
+        }
+        claimant.passed_over = generation;
+        claimant.useless += 1;
+        if claimant.useless > PASSED_OVER || generation >= HIGHEST {
+            let text = "the shared store holds what none of this fleet has written";
+            return Err(alone(fleet, Error::new(ErrorKind::Store, text)));
+        }
+        Ok(())
+    }
+
+    /// Whether what the liaison has taken up meanwhile will do.
+    fn is_spared(&self) -> bool {
+        let (core, now) = (&self.core, self.core.now());
+        core.cached(self.partition.id).is_some_and(|current| {
+            let is_newer = current.generation > self.generation;
+            is_newer && current.phase(now) == Phase::Fresh && core.is_in_order(&current)
+        })
+    }
+
+    /// What a record has to be newer than.
+    pub(super) fn newest(&self, fleet: &Inner, slot: Slot) -> u64 {
+        let seen = fleet.seen.of(slot);
+        let current = self.core.cached(self.partition.id);
+        let now = self.core.now();
+        let is_in_use = current.is_some_and(|session| session.is_usable(now));
+        // What was merely evicted, or not kept in time, may be taken up once more.
+        if seen.is_spent || is_in_use {
+            seen.generation
+        } else {
+            seen.generation.saturating_sub(1)
+        }
+    }
+}
+
+fn alone(fleet: &Inner, error: Error) -> Share {
+    match fleet.sharing.on_store_down {
+        OnStoreDown::OwnSession => Share::Create,
+        OnStoreDown::Fail => Share::Done(Err(error)),
+    }
+}
+
+fn held(left: Duration) -> Error {
+    let text = "another process of the fleet makes the session, or has failed to a moment ago";
+    Error::new(ErrorKind::Store, text).with_retry_after(left)
+}
+
+/// Waits until something is told of a slot.
+async fn change_of(slot: Slot, changes: &mut Changes) {
+    while changes.next().await.is_some_and(|other| other != slot) {}
+}
