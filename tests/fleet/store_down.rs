@@ -152,3 +152,15 @@ async fn what_is_said_of_a_session_reaches_the_others_though_nothing_is_told() {
         fleet.setup.sipher.assert_every_call_had_a_session();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_invalidated_is_put_back_by_nobody_though_there_is_no_successor() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    let before = fleet.call(&processes).await;
+    let session = processes[0].manager.session().await.unwrap();
+    processes[0].manager.invalidate(session.generation());
+    pass(16.0).await;
+    assert_ne!(fleet.call(&processes[1..]).await, before);
+    assert_eq!(fleet.call(&processes).await.len(), 1);
+}

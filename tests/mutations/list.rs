@@ -1,10 +1,23 @@
-//! The faults, each with the invariant that it breaks and a seed of the simulation that shows it.
+//! The faults, each with the invariant that it breaks and what shows it.
+
+use By::{Fleet, Life, Scenario};
+
+/// What finds a fault.
+#[derive(Clone, Copy)]
+pub(crate) enum By {
+    /// A seed of the simulation.
+    Life(u64),
+    /// A seed of that of fleets.
+    Fleet(u64),
+    /// One test of fleets.
+    Scenario(&'static str),
+}
 
 pub(crate) struct Mutation {
     pub(crate) name: &'static str,
     /// Separated by blanks if there are several.
     pub(crate) invariant: &'static str,
-    pub(crate) seed: u64,
+    pub(crate) by: By,
     pub(crate) file: &'static str,
     pub(crate) old: &'static str,
     pub(crate) new: &'static str,
@@ -14,7 +27,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "sessions_are_sent_up_to_their_very_end",
         invariant: "I1",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/life.rs",
         old: "if left <= self.hard {",
         new: "if left.is_zero() {",
@@ -22,7 +35,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "time_that_the_machine_slept_does_not_count",
         invariant: "I1",
-        seed: 7,
+        by: Life(7),
         file: "src/clock.rs",
         old: "monotonic.max(wall)",
         new: "monotonic.max(wall.min(monotonic))",
@@ -30,7 +43,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a_suspect_session_is_used",
         invariant: "I1",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/core.rs",
         old: "!session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())",
         new: "!session.in_flight.is_retired()",
@@ -38,7 +51,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "layers_remember_through_a_sign_of_trouble",
         invariant: "I1",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/core.rs",
         old: "        self.memos.forget_all();\n",
         new: "",
@@ -46,23 +59,23 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "layers_remember_for_ever",
         invariant: "I1",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/memo.rs",
-        old: "passed(now.monotonic, self.since.monotonic) < self.good_for",
-        new: "passed(now.monotonic, self.since.monotonic) < Duration::MAX || self.good_for < Duration::ZERO",
+        old: "        now.are_within(self.good_for, self.since)\n",
+        new: "        now.are_within(self.good_for, self.since) || self.good_for > 0\n",
     },
     Mutation {
         name: "layers_remember_sessions_that_have_ended",
         invariant: "I11",
-        seed: 42,
+        by: Life(42),
         file: "src/manager/retire.rs",
-        old: "reason: RetireReason) {\n        self.memos.forget(session);\n",
+        old: "reason: RetireReason) {\n        memo::forget(session);\n",
         new: "reason: RetireReason) {\n",
     },
     Mutation {
         name: "a_session_with_other_defaults_than_asked_for_is_used",
         invariant: "I1",
-        seed: 6,
+        by: Life(6),
         file: "src/manager/echo.rs",
         old: "            None => return wrong(format!(\"the session that was made does not store `{key}`\")),\n",
         new: "            None => {}\n",
@@ -70,7 +83,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "keys_share_their_sessions",
         invariant: "I1",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/partition.rs",
         old: "    pub(crate) fn with_key(&self, key: KeyId) -> PartitionId {\n        PartitionId(key.0 ^ self.hash)",
         new: "    pub(crate) fn with_key(&self, _: KeyId) -> PartitionId {\n        PartitionId(self.hash)",
@@ -78,7 +91,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "sessions_are_deleted_under_the_requests_that_use_them",
         invariant: "I1",
-        seed: 12,
+        by: Life(12),
         file: "src/manager/retire.rs",
         old: "    if session.in_flight.count() > 0 {\n        // The lease wakes us when it goes.",
         new: "    if session.in_flight.count() > 1_000 {",
@@ -86,15 +99,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "dropped_requests_do_not_linger",
         invariant: "I1",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/lease.rs",
-        old: "        if !self.completed {",
-        new: "        if !self.completed && self.hold.is_none() {",
+        old: "            hold.linger();\n",
+        new: "            hold.release();\n",
     },
     Mutation {
         name: "every_caller_makes_a_create_of_his_own",
         invariant: "I2",
-        seed: 2,
+        by: Life(2),
         file: "src/manager/acquire.rs",
         old: "        if let Some(flight) = ledger.flight(partition.id) {\n",
         new: "        if let Some(flight) = ledger.flight(partition.id).filter(|flight| flight.generation == 0) {\n",
@@ -102,7 +115,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a_create_that_began_before_an_invalidation_is_used_after_it",
         invariant: "I11",
-        seed: 5,
+        by: Life(5),
         file: "src/manager/core.rs",
         old: "                    ledger.fence(id);\n",
         new: "",
@@ -110,15 +123,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "evicted_sessions_are_forgotten",
         invariant: "I3",
-        seed: 2,
+        by: Life(2),
         file: "src/manager/core.rs",
-        old: "if cause == RemovalCause::Size {",
-        new: "if cause == RemovalCause::Explicit {",
+        old: "RemovalCause::Size => evicted.evict(session, now.now()),",
+        new: "RemovalCause::Size => drop((&evicted, now.now(), session)),",
     },
     Mutation {
         name: "what_a_create_brings_too_late_is_forgotten",
         invariant: "I3",
-        seed: 36,
+        by: Life(36),
         file: "src/manager/create.rs",
         old: "            core.retirement.retire(session, RetireReason::Fenced);\n",
         new: "            let _ = RetireReason::Fenced;\n",
@@ -126,15 +139,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "sessions_go_to_other_origins",
         invariant: "I4",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/admit.rs",
-        old: "        Scope::Elsewhere | Scope::Public => return Ok(Need::Nothing),\n        Scope::SessionCall | Scope::Sipher => {}\n",
-        new: "        Scope::Public => return Ok(Need::Nothing),\n        Scope::Elsewhere | Scope::SessionCall | Scope::Sipher => {}\n",
+        old: "        Scope::Elsewhere => return Ok(Need::Nothing),\n",
+        new: "        Scope::Elsewhere => {}\n",
     },
     Mutation {
         name: "server_text_is_shown_as_it_comes",
         invariant: "I5",
-        seed: 6,
+        by: Life(6),
         file: "src/api/answer.rs",
         old: "        return scrub::text(&text, secrets);\n",
         new: "        return text;\n",
@@ -142,7 +155,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "requests_go_without_a_session",
         invariant: "I6",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/acquire.rs",
         old: "            OnNoSession::Fail => Err(error),\n",
         new: "            OnNoSession::Fail if error.kind() == ErrorKind::Config => Err(error),\n            OnNoSession::Fail => Ok(InFlightRequest::Bare { manager: self, why: Bare::Without, key: None }),\n",
@@ -150,7 +163,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "requests_wait_for_a_renewal",
         invariant: "I7",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/acquire.rs",
         old: "        if phase == Phase::Over {\n            return None;",
         new: "        if phase != Phase::Fresh {\n            return None;",
@@ -158,15 +171,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "requests_wait_for_a_check_that_no_sign_asked_for",
         invariant: "I7",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/acquire.rs",
         old: "                core.follow_up(&session, Some(&session), now);\n",
-        new: "                core.follow_up(&session, Some(&session), now);\n                core.suspicion.raise();\n                return None;\n",
+        new: "                core.follow_up(&session, Some(&session), now);\n                core.suspicion.raise(now);\n                return None;\n",
     },
     Mutation {
         name: "session_calls_are_not_counted",
         invariant: "I8",
-        seed: 6,
+        by: Life(6),
         file: "src/manager/budget.rs",
         old: "            Some(wait) => Err(wait),\n",
         new: "            Some(wait) if wait > Duration::MAX => Err(wait),\n            Some(_) => Ok(()),\n",
@@ -174,7 +187,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "session_calls_of_one_partition_follow_at_once",
         invariant: "I8",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/ledger.rs",
         old: "        if !floor.is_zero() {",
         new: "        if floor > FLOOR {",
@@ -182,7 +195,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "a_failure_holds_back_for_ever",
         invariant: "I9",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/hold.rs",
         old: "        self.pause.saturating_sub(now.since(self.since))",
         new: "        (self.pause * 10_000).saturating_sub(now.since(self.since))",
@@ -190,7 +203,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "tasks_stay_when_the_last_handle_is_gone",
         invariant: "I10",
-        seed: 44,
+        by: Life(44),
         file: "src/manager/janitor.rs",
         old: "        _ = core.closed() => {}\n        () = attend",
         new: "        () = sleep(Duration::from_secs(3_600)) => {}\n        () = attend",
@@ -198,7 +211,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "creates_go_on_when_the_last_handle_is_gone",
         invariant: "I10",
-        seed: 142,
+        by: Life(142),
         file: "src/manager/create.rs",
         old: "            () = core.abandoned() => return,\n",
         new: "            () = std::future::pending() => return,\n",
@@ -206,7 +219,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "sessions_are_handed_out_after_the_shutdown_has_begun",
         invariant: "I11",
-        seed: 3,
+        by: Life(3),
         file: "src/manager/core.rs",
         old: "        self.retire_all(RetireReason::Shutdown, |_| true);\n",
         new: "        if deadline > Duration::from_secs(10) {\n            self.retire_all(RetireReason::Shutdown, |_| true);\n        }\n",
@@ -214,7 +227,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "older_defaults_stay_in_use_after_a_change",
         invariant: "I11",
-        seed: 0,
+        by: Life(0),
         file: "src/manager/change.rs",
         old: "        self.core().retire_all(RetireReason::Changed, is_older);\n",
         new: "        drop(is_older);\n",
@@ -222,7 +235,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "answers_are_never_late",
         invariant: "I1",
-        seed: 33,
+        by: Life(33),
         file: "src/manager/proof.rs",
         old: "        } else if left.is_zero() {\n",
         new: "        } else if left > core.settings.ttl {\n",
@@ -230,9 +243,49 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "requests_are_replayed_whatever_came_of_them",
         invariant: "I6",
-        seed: 0,
+        by: Life(0),
         file: "src/layer/replay.rs",
         old: "            Ok(status) => suspicion::in_status(status),\n",
         new: "            Ok(status) => suspicion::in_status(status) || status.is_client_error(),\n",
+    },
+    Mutation {
+        name: "who_leaves_first_deletes_what_the_others_use",
+        invariant: "I1",
+        by: Scenario("a_store_that_forgot_who_uses_a_session_does_not_let_it_be_deleted"),
+        file: "src/manager/fleet/member.rs",
+        old: "            Ok(Left::Others) => Leaving::ToOthers,",
+        new: "            Ok(Left::Others) => Leaving::Delete,",
+    },
+    Mutation {
+        name: "a_membership_never_lapses",
+        invariant: "I1",
+        by: Scenario("who_is_cut_off_stops_using_a_session_before_the_others_may_delete_it"),
+        file: "src/manager/fleet/member.rs",
+        old: "        self.lease.saturating_sub(now.since(kept))",
+        new: "        self.lease.saturating_sub(now.since(kept)).max(self.lease)",
+    },
+    Mutation {
+        name: "a_publication_that_was_refused_counts",
+        invariant: "I2",
+        by: Scenario("a_session_that_is_published_too_late_is_refused_and_deleted"),
+        file: "src/manager/fleet/right.rs",
+        old: "            return false;",
+        new: "            return true;",
+    },
+    Mutation {
+        name: "an_older_record_is_taken_up",
+        invariant: "I1",
+        by: Scenario("an_older_record_is_not_taken_by_who_has_seen_a_newer_one"),
+        file: "src/manager/fleet/adopt.rs",
+        old: "sealed.filter(|_| number > after)",
+        new: "sealed.filter(|_| number > 0 && after < u64::MAX)",
+    },
+    Mutation {
+        name: "a_record_of_anybodys_is_opened_under_any_number",
+        invariant: "I1",
+        by: Scenario("a_record_that_passes_for_another_generation_is_refused"),
+        file: "src/manager/fleet/seal.rs",
+        old: "        bound[16..].copy_from_slice(&generation.to_be_bytes());",
+        new: "        bound[16..].copy_from_slice(&generation.min(1).to_be_bytes());",
     },
 ];

@@ -1,8 +1,8 @@
-//! Whether the simulation can fail: faults are put into the source one by one, and each has to be found.
+//! Whether the simulations can fail: faults are put into the source one by one, and each has to be found.
 //!
 //! ```text
 //! cargo test --test mutations                            each still fits the source, and is in the documentation
-//! cargo test --test mutations -- --ignored               and is found, by its seed
+//! cargo test --test mutations -- --ignored               and is found, by its seed or test
 //! MUTATION=a_word_of_a_name cargo test --test mutations -- --ignored
 //! MUTATION_SEEDS=2000 cargo test --test mutations -- --ignored      finds seeds, where they are not right any more
 //! ```
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use list::{MUTATIONS, Mutation};
+use list::{By, MUTATIONS, Mutation};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,10 +48,15 @@ fn every_mutation_fits_the_source_and_is_documented() {
         let Mutation {
             name,
             invariant,
-            seed,
+            by,
             ..
         } = mutation;
-        let row = format!("| {} | {invariant} | {seed} |", name.replace('_', " "));
+        let by = match by {
+            By::Life(seed) => seed.to_string(),
+            By::Fleet(seed) => format!("fleet {seed}"),
+            By::Scenario(test) => format!("`{test}`"),
+        };
+        let row = format!("| {} | {invariant} | {by} |", name.replace('_', " "));
         assert!(docs.contains(&row), "docs/testing.md lacks: {row}");
     }
     let numbers = (1..=11).map(|n| format!("I{n}"));
@@ -71,9 +76,11 @@ fn every_mutation_is_killed_by_its_seed() {
     let crate_copy = Copy::new();
     let seeds = env::var("MUTATION_SEEDS").ok();
     let only = env::var("MUTATION").unwrap_or_default();
-    crate_copy
-        .passes(&[("SIM_SEEDS", "20")])
-        .expect("without a fault all is well");
+    for lives in [LIVES, FLEETS] {
+        crate_copy
+            .passes(lives, "whatever_happens", &[(lives.seeds, "20")])
+            .expect("without a fault all is well");
+    }
     let mut survivors = Vec::new();
     for mutation in MUTATIONS
         .iter()
@@ -82,12 +89,17 @@ fn every_mutation_is_killed_by_its_seed() {
         let path = crate_copy.0.join(mutation.file);
         let original = fs::read(&path).unwrap();
         fs::write(&path, mutation.apply()).unwrap();
-        let seed = mutation.seed.to_string();
-        let which = match &seeds {
-            Some(seeds) => ("SIM_SEEDS", seeds.as_str()),
-            None => ("SIM_SEED", seed.as_str()),
+        let (lives, seed, test) = match mutation.by {
+            By::Life(seed) => (LIVES, Some(seed.to_string()), "whatever_happens"),
+            By::Fleet(seed) => (FLEETS, Some(seed.to_string()), "whatever_happens"),
+            By::Scenario(test) => (FLEETS, None, test),
         };
-        match crate_copy.passes(&[which]) {
+        let which = match (&seed, &seeds) {
+            (Some(_), Some(seeds)) => Some((lives.seeds, seeds.as_str())),
+            (Some(seed), None) => Some((lives.seed, seed.as_str())),
+            (None, _) => None,
+        };
+        match crate_copy.passes(lives, test, which.as_slice()) {
             Ok(()) => survivors.push(mutation.name),
             Err(why) => println!(
                 "killed: {} ({})\n{}",
@@ -106,6 +118,27 @@ fn every_mutation_is_killed_by_its_seed() {
 
 /// In tenths of a second: a build and many lives.
 const PATIENCE: u32 = 6_000;
+
+/// Where lives are drawn from seeds.
+#[derive(Clone, Copy)]
+struct Lives {
+    target: &'static [&'static str],
+    /// Names one.
+    seed: &'static str,
+    /// Says how many.
+    seeds: &'static str,
+}
+
+const LIVES: Lives = Lives {
+    target: &["--test", "simulation"],
+    seed: "SIM_SEED",
+    seeds: "SIM_SEEDS",
+};
+const FLEETS: Lives = Lives {
+    target: &["--features", "store,testing", "--test", "fleet"],
+    seed: "FLEET_SEED",
+    seeds: "FLEET_SEEDS",
+};
 
 /// The crate in a place of its own, where it can be spoilt.
 struct Copy(PathBuf);
@@ -130,17 +163,13 @@ impl Copy {
     }
 
     /// Runs lives; what they broke, or that it was not even built, is the error.
-    fn passes(&self, lives: &[(&str, &str)]) -> Result<(), String> {
+    fn passes(&self, lives: Lives, test: &str, which: &[(&str, &str)]) -> Result<(), String> {
         let mut lives_on = Command::new(env!("CARGO"))
-            .args([
-                "test",
-                "--quiet",
-                "--test",
-                "simulation",
-                "whatever_happens",
-            ])
+            .args(["test", "--quiet"])
+            .args(lives.target)
+            .arg(test)
             .current_dir(&self.0)
-            .envs(lives.iter().copied())
+            .envs(which.iter().copied())
             .env("CARGO_TARGET_DIR", self.0.join("target"))
             .env("RUST_BACKTRACE", "0")
             .stdout(File::create(self.0.join("said")).unwrap())

@@ -3,9 +3,9 @@
 //! must hold through all of it.
 //!
 //! ```text
-//! cargo test --test fleet --features store                     as many as are quick, and all else
-//! FLEET_SEEDS=10000 FLEET_FROM=500 cargo test --test fleet --features store whatever_happens -- --nocapture
-//! FLEET_SEED=42 cargo test --test fleet --features store whatever_happens -- --nocapture     one, with its trace
+//! cargo test --test fleet --features store,testing                     as many as are quick, and all else
+//! FLEET_SEEDS=10000 FLEET_FROM=500 cargo test --test fleet --features store,testing whatever_happens -- --nocapture
+//! FLEET_SEED=42 cargo test --test fleet --features store,testing whatever_happens -- --nocapture     one, with its trace
 //! ```
 
 mod checker;
@@ -25,7 +25,7 @@ use std::{
 use script::Script;
 
 /// So many lives are run when nobody says otherwise.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 60;
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;

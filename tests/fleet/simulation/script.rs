@@ -105,7 +105,7 @@ impl Script {
         };
         let lease = secs(rng, 90..300);
         // Few lives and many are both worth a look.
-        let until = ttl.mul_f64(0.5 + 4.0 * rng.f64()).max(lease * 2);
+        let until = ttl.mul_f64(0.5 + 3.0 * rng.f64()).max(lease * 2);
         let skew = match rng.u8(0..10) {
             0..5 => 0,
             5..8 => millis_of(ttl) / 20,
@@ -163,7 +163,7 @@ fn place(rng: &mut Rng, key: usize, home: usize, ttl: Duration, skew: i64) -> Pl
             ttl
         },
         create_timeout,
-        max_wait: secs(rng, 2..40),
+        max_wait: secs(rng, 5..40),
         linger: millis(rng, 0..12_000),
         per_minute: rng.u32(20..120),
         burst: rng.u32(8..60),

@@ -317,7 +317,7 @@ impl World<'_> {
         let (_, ttl) = self.script.ttl();
         let start = Instant::now();
         // By then, whatever trouble has left behind is over.
-        let end = start + HOLD + 2 * ttl + self.script.lease;
+        let end = start + HOLD + ttl.mul_f64(1.5) + self.script.lease;
         let mut is_well = false;
         let rng = &mut Rng::with_seed(self.script.seed);
         while Instant::now() < end {
