@@ -1,14 +1,12 @@
 //! The faults, each with the invariant that it breaks and what shows it.
 
-use By::{Fleet, Life, Scenario};
+use By::{Life, Scenario};
 
 /// What finds a fault.
 #[derive(Clone, Copy)]
 pub(crate) enum By {
     /// A seed of the simulation.
     Life(u64),
-    /// A seed of that of fleets.
-    Fleet(u64),
     /// One test of fleets.
     Scenario(&'static str),
 }
@@ -251,10 +249,10 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "who_leaves_first_deletes_what_the_others_use",
         invariant: "I1",
-        by: Scenario("a_store_that_forgot_who_uses_a_session_does_not_let_it_be_deleted"),
+        by: Scenario("the_last_one_out_deletes_the_session_and_nobody_else"),
         file: "src/manager/fleet/member.rs",
-        old: "            Ok(Left::Others) => Leaving::ToOthers,",
-        new: "            Ok(Left::Others) => Leaving::Delete,",
+        old: "            Ok(Left::Last) => {\n",
+        new: "            Ok(Left::Last | Left::Others) => {\n",
     },
     Mutation {
         name: "a_membership_never_lapses",

@@ -53,7 +53,6 @@ fn every_mutation_fits_the_source_and_is_documented() {
         } = mutation;
         let by = match by {
             By::Life(seed) => seed.to_string(),
-            By::Fleet(seed) => format!("fleet {seed}"),
             By::Scenario(test) => format!("`{test}`"),
         };
         let row = format!("| {} | {invariant} | {by} |", name.replace('_', " "));
@@ -91,7 +90,6 @@ fn every_mutation_is_killed_by_its_seed() {
         fs::write(&path, mutation.apply()).unwrap();
         let (lives, seed, test) = match mutation.by {
             By::Life(seed) => (LIVES, Some(seed.to_string()), "whatever_happens"),
-            By::Fleet(seed) => (FLEETS, Some(seed.to_string()), "whatever_happens"),
             By::Scenario(test) => (FLEETS, None, test),
         };
         let which = match (&seed, &seeds) {
