@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 use http::HeaderValue;
 use serde_json::json;
 use sipher_session::{
-    ApiKey, CallBudget, Chain, Doubt, ErrorKind, NoSession, OnNoSession, PrivacyLevel, Proof,
-    RetireReason, SessionConfig, SessionDefaults, SessionId, SessionLayer, SessionManager,
+    ApiKey, CallBudget, Chain, Doubt, ErrorKind, NoSession, OnNoSession, OnStoreDown, PrivacyLevel,
+    Proof, RetireReason, SessionConfig, SessionDefaults, SessionId, SessionLayer, SessionManager,
     SessionsApi, ViewingKey,
     api::{Backend, CreateSession, RpcProvider, SessionRecord},
     clock::{Clock, SystemClock},
@@ -63,6 +63,8 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("Backend", &Backend::SipNative);
     shown.of("NoSession", &NoSession);
     shown.of("OnNoSession", &OnNoSession::Fail);
+    shown.of("OnStoreDown", &OnStoreDown::Fail);
+    shown.of("Ticks", &SystemClock::new().recent_ticks());
     shown.of("RetireReason", &RetireReason::Lost);
     shown.of("ErrorKind", &ErrorKind::Config);
     shown.of("CallBudget", &CallBudget::default());
