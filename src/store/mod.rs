@@ -11,10 +11,10 @@
 //! use sipher_session::{SessionManager, api::Transport, store::MemoryStore, testing::{FakeSipher, TestClock, Tier}};
 //!
 //! let (sipher, clock) = (FakeSipher::new(), TestClock::new());
-//! let store = MemoryStore::new(clock.clone());
+//! let (store, key) = (MemoryStore::new(clock.clone()), sipher.api_key(Tier::Pro));
 //! let process = || {
 //!     SessionManager::builder()
-//!         .api_key(sipher.api_key(Tier::Pro))
+//!         .api_key(key.as_str())
 //!         .transport(Transport::new(sipher.clone()))
 //!         .clock(clock.clone())
 //!         .store(store.clone())
