@@ -1,6 +1,7 @@
 //! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
 
 use std::{
+    ptr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -167,7 +168,7 @@ impl Inner {
         if place.has_left() {
             return Ok(());
         }
-        let is_this = |other: &LiveSession| std::ptr::eq(other, Arc::as_ptr(session));
+        let is_this = |other: &LiveSession| ptr::eq(other, Arc::as_ptr(session));
         if place.holds_for(sent).is_zero() {
             // The others may have deleted it since. It is taken up again if they have not.
             self.forget(session);
@@ -216,7 +217,7 @@ impl Inner {
         match self.claim_for(core, session).await? {
             (Claim::Granted { .. }, _, right) => {
                 if session.is_usable(core.now()) && !self.publish(core, session, &right).await {
-                    let is_this = |other: &LiveSession| std::ptr::eq(other, Arc::as_ptr(session));
+                    let is_this = |other: &LiveSession| ptr::eq(other, Arc::as_ptr(session));
                     core.retire_all(RetireReason::Fenced, is_this);
                 }
             }

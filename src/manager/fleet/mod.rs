@@ -145,16 +145,12 @@ impl Inner {
                     Some(source) => error.with_source(source),
                     None => error,
                 };
-                self.down(core, &error);
+                if !self.is_down.swap(true, Ordering::AcqRel) {
+                    let error = error.clone();
+                    core.emit(Event::StoreDown { error });
+                }
                 Err(error)
             }
-        }
-    }
-
-    fn down(&self, core: &Core, error: &Error) {
-        if !self.is_down.swap(true, Ordering::AcqRel) {
-            let error = error.clone();
-            core.emit(Event::StoreDown { error });
         }
     }
 }

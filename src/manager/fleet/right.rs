@@ -8,7 +8,7 @@ use super::{Inner, Membership, new_member, record::Sealed, seal::Seal};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
-    manager::{create::Create, event::RetireReason, session::LiveSession},
+    manager::{core::Core, create::Create, event::RetireReason, session::LiveSession},
     store::{Claim, Member, Record, Slot},
 };
 
@@ -109,7 +109,7 @@ impl Inner {
     /// Returns whether the session is the fleet's from now on.
     pub(super) async fn publish(
         &self,
-        core: &crate::manager::core::Core,
+        core: &Core,
         session: &Arc<LiveSession>,
         right: &Right,
     ) -> bool {
@@ -159,7 +159,7 @@ impl Inner {
     /// The right to publish a session that was made without it.
     pub(super) async fn claim_for(
         &self,
-        core: &crate::manager::core::Core,
+        core: &Core,
         session: &LiveSession,
     ) -> Result<(Claim, Seal, Right), Error> {
         let seal = Seal::of(&session.partition, &core.settings.base);
