@@ -61,6 +61,33 @@ impl Reading {
     }
 }
 
+/// A [`Reading`] to be kept, in half the room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// In nanoseconds, which go on for 584 years.
+    monotonic: u64,
+    wall: u64,
+}
+
+impl From<Reading> for Moment {
+    fn from(reading: Reading) -> Self {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            monotonic: nanos(reading.monotonic),
+            wall: nanos(reading.wall),
+        }
+    }
+}
+
+impl From<Moment> for Reading {
+    fn from(moment: Moment) -> Self {
+        Self {
+            monotonic: Duration::from_nanos(moment.monotonic),
+            wall: Duration::from_nanos(moment.wall),
+        }
+    }
+}
+
 /// A source of time.
 ///
 /// [`SystemClock`] is the default; tests pass in `testing::TestClock`, which follows tokio's

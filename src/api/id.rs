@@ -13,7 +13,8 @@ use serde::{Deserialize, Deserializer, de};
 use crate::secret::Fingerprint;
 
 const PREFIX: &str = "sess_";
-const LEN: usize = PREFIX.len() + 64;
+const DIGITS: usize = 64;
+const LEN: usize = PREFIX.len() + DIGITS;
 
 /// The id of a session: `sess_` and 64 lower-case hexadecimal digits.
 ///
@@ -55,12 +56,6 @@ impl SessionId {
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.as_str())
     }
-
-    pub(crate) fn to_header(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_str(self.as_str()).expect("a parsed id is ASCII");
-        value.set_sensitive(true);
-        value
-    }
 }
 
 impl PartialEq for SessionId {
@@ -96,6 +91,65 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
+/// An id for as long as a session is held: what its digits say, wiped when it goes. As text it takes four times the room.
+pub(crate) struct KeptId(Zeroizing<[u8; DIGITS / 2]>);
+
+impl KeptId {
+    pub(crate) fn to_id(&self) -> SessionId {
+        self.with_text(|text| SessionId(Arc::new(text.into())))
+    }
+
+    pub(crate) fn to_header(&self) -> HeaderValue {
+        let mut value = self
+            .with_text(HeaderValue::from_str)
+            .expect("an id is ASCII");
+        value.set_sensitive(true);
+        value
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.with_text(Fingerprint::of)
+    }
+
+    fn with_text<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut text = Zeroizing::new([0; LEN]);
+        let (prefix, digits) = text.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(*self.0) {
+            pair.copy_from_slice(&[byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]));
+        }
+        use_it(str::from_utf8(&*text).expect("digits are ASCII"))
+    }
+}
+
+impl From<&SessionId> for KeptId {
+    fn from(id: &SessionId) -> Self {
+        let value = |digit: u8| match digit {
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => digit - b'0',
+        };
+        let digits = &id.as_str().as_bytes()[PREFIX.len()..];
+        let mut kept = Self(Zeroizing::default());
+        for (byte, pair) in kept.0.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = value(pair[0]) << 4 | value(pair[1]);
+        }
+        kept
+    }
+}
+
+impl PartialEq<SessionId> for KeptId {
+    fn eq(&self, other: &SessionId) -> bool {
+        *self.0 == *Self::from(other).0
+    }
+}
+
+impl fmt::Debug for KeptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId(#{})", self.fingerprint())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,8 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_marked_sensitive() {
-        let id = SessionId::parse(&format!("sess_{}", "0".repeat(64))).unwrap();
-        assert!(id.to_header().is_sensitive());
+    fn an_id_that_was_kept_is_the_same_as_before_as_text_and_in_a_header_that_is_marked_sensitive()
+    {
+        for digits in ["0123456789abcdef", "fedcba9876543210", "0000000000000000"] {
+            let id = SessionId::parse(&format!("sess_{}", digits.repeat(4))).unwrap();
+            let kept = KeptId::from(&id);
+            assert!(kept.to_id() == id && kept == id);
+            assert_eq!(kept.fingerprint(), id.fingerprint());
+            let header = kept.to_header();
+            assert_eq!(header.as_bytes(), id.as_str().as_bytes());
+            assert!(header.is_sensitive());
+            let other = id.as_str().replacen(&digits[..2], "11", 1);
+            assert!(kept != SessionId::parse(&other).unwrap());
+        }
     }
 }

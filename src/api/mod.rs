@@ -41,6 +41,7 @@ pub use bytes::Bytes;
 
 pub(crate) use self::{
     defaults::KNOWN as KNOWN_DEFAULTS,
+    id::KeptId,
     model::check_ttl,
     sessions::{Change, OnChange},
     transport::{NotSent, Redirected},

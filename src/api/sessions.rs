@@ -193,7 +193,7 @@ impl SessionsApi {
         base: &BaseUrl,
         partition: &Partition,
     ) -> Self {
-        let key = (partition.key.clone(), partition.key_header.clone());
+        let key = (partition.key.clone(), partition.key_header());
         let inner = Inner {
             transport: transport.clone(),
             base: base.clone(),

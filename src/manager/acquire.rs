@@ -207,7 +207,7 @@ impl Core {
 
     fn is_to_be_verified(&self, session: &LiveSession, now: Reading) -> bool {
         let every = self.settings.verify_every;
-        every.is_some_and(|every| now.since(*session.alive_at()) >= every)
+        every.is_some_and(|every| now.since(session.alive_at()) >= every)
             || session.was_out_of_sight(now)
     }
 

@@ -1,6 +1,6 @@
 //! Whether the server still knows a session. A create begins with this question where there is a session that may do.
 
-use std::{ptr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     budget::Purpose,
@@ -35,9 +35,12 @@ impl Create {
             .saturating_sub(now.since(begun));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         core.observer.session_call(Call::Get);
-        let answer = api.timeout(time_left).get_session(&suspect.id).await;
+        let answer = api
+            .timeout(time_left)
+            .get_session(&suspect.id.to_id())
+            .await;
         let record = answer.inspect_err(|error| self.look_at(error))?;
-        if record.id != suspect.id {
+        if suspect.id != record.id {
             return Err(Error::new(
                 ErrorKind::WrongAnswer,
                 "the server answered for another session",
@@ -51,16 +54,16 @@ impl Create {
     /// Requests that bore it went without their defaults.
     pub(super) fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
         let (core, now) = (&self.core, self.core.now());
-        let unknown_for = now.since(*suspect.alive_at());
+        let unknown_for = now.since(suspect.alive_at());
         suspect.set_lost();
         if reason == RetireReason::Lost {
             core.suspect_others(suspect);
         }
-        let retired = core.retire_all(reason, |session| ptr::eq(session, Arc::as_ptr(suspect)));
+        let was_handed_out = core.retire_this(reason, suspect);
         // Also where it has just been taken up, and is nowhere yet.
         core.fleet.retired(suspect, reason);
         self.adopted = false;
-        if !retired.is_empty() {
+        if was_handed_out {
             core.emit(lost(suspect, unknown_for));
         }
         self.suspect = None;

@@ -99,8 +99,9 @@ impl Core {
             .max_capacity(settings.max_sessions)
             // The default policy throws a new entry out before an old one that was used more often.
             .eviction_policy(EvictionPolicy::lru())
-            // By moka's own clock; only so that what ended long ago does not stay in memory.
-            .time_to_live(if sharing.is_some() {
+            // By moka's own clock; only so that what ended long ago does not stay in memory. Its time to live would do
+            // as well, and costs a queue of its own.
+            .time_to_idle(if sharing.is_some() {
                 LONGEST_TTL
             } else {
                 settings.ttl
@@ -231,12 +232,17 @@ impl Core {
         self.retirement.wake();
     }
 
+    /// Nothing that bears a retired session may be in flight any more.
+    pub(crate) fn released(&self, session: &Arc<LiveSession>) {
+        self.retirement.look_at(session);
+    }
+
     /// Every session that is not retired, whether its id may still be sent or not.
     ///
     /// Exact only for who holds the ledger: under it, sessions come, go and move between the cache and the pins.
     pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
         let cached = self.live.iter().map(|(_, session)| session);
-        let all = cached.chain(self.retirement.pinned());
+        let all = cached.chain(self.retirement.all_pinned());
         all.filter(|session| !session.in_flight.is_retired())
             .collect()
     }
@@ -289,7 +295,30 @@ impl Core {
         janitor::start(self);
     }
 
-    /// Ends that the sessions that are meant are handed out; returns them.
+    /// Ends that a session is handed out; returns whether it was until now.
+    pub(crate) fn retire_this(
+        self: &Arc<Self>,
+        reason: RetireReason,
+        session: &Arc<LiveSession>,
+    ) -> bool {
+        let is_held = {
+            let mut ledger = self.ledger();
+            let id = session.partition.id;
+            let held = [self.cached(id), self.retirement.pinned(id)];
+            let is_held = held
+                .iter()
+                .flatten()
+                .any(|held| Arc::ptr_eq(held, session) && !session.in_flight.is_retired());
+            if is_held {
+                self.end(&mut ledger, reason, session);
+            }
+            is_held
+        };
+        janitor::start(self);
+        is_held
+    }
+
+    /// The same for all that are meant; returns them.
     pub(crate) fn retire_all(
         self: &Arc<Self>,
         reason: RetireReason,
@@ -305,26 +334,29 @@ impl Core {
             // The cache has no order of its own.
             meant.sort_by_key(|session| session.generation);
             for session in &meant {
-                let id = session.partition.id;
-                if reason == RetireReason::Invalidated {
-                    // Whatever speaks against the session may speak against one that is on its way.
-                    ledger.fence(id);
-                }
-                if self
-                    .live
-                    .get(&id)
-                    .is_some_and(|cached| Arc::ptr_eq(&cached, session))
-                {
-                    self.live.invalidate(&id);
-                }
-                self.retirement.unpin_this(session);
-                self.retirement.retire(session, reason);
-                self.fleet.retired(session, reason);
+                self.end(&mut ledger, reason, session);
             }
             meant
         };
         janitor::start(self);
         meant
+    }
+
+    fn end(&self, ledger: &mut Ledger, reason: RetireReason, session: &Arc<LiveSession>) {
+        let id = session.partition.id;
+        if reason == RetireReason::Invalidated {
+            // Whatever speaks against the session may speak against one that is on its way.
+            ledger.fence(id);
+        }
+        if self
+            .cached(id)
+            .is_some_and(|cached| Arc::ptr_eq(&cached, session))
+        {
+            self.live.invalidate(&id);
+        }
+        self.retirement.unpin_this(session);
+        self.retirement.retire(session, reason);
+        self.fleet.retired(session, reason);
     }
 
     pub(crate) fn stats(&self) -> Stats {

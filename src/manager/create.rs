@@ -306,9 +306,8 @@ impl Create {
         let ttl = core.settings.ttl;
         let session = |life| {
             let life = Life::new(born, life, core.with_rng(fastrand::Rng::f64));
-            let id = record.id.clone();
             Arc::new(LiveSession::new(
-                id,
+                &record.id,
                 self.generation,
                 partition.clone(),
                 life,
@@ -346,7 +345,7 @@ impl Create {
                 Ok(session) => {
                     match self.suspect {
                         Some(_) => ledger.checked(&self.partition),
-                        None => ledger.succeeded(&self.partition, *session.alive_at()),
+                        None => ledger.succeeded(&self.partition, session.alive_at()),
                     }
                     self.succeed(session, current)
                 }

@@ -182,7 +182,8 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
     let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
     core.observer.session_call(Call::Delete);
     let is_first = session.begin_delete();
-    let already_gone = match api.timeout(TIMEOUT).delete_session(&session.id).await {
+    let id = session.id.to_id();
+    let already_gone = match api.timeout(TIMEOUT).delete_session(&id).await {
         Ok(()) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // Another process may have deleted one that was shared.
@@ -209,7 +210,7 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
 fn was_lost(core: &Core, session: &LiveSession) {
     let now = core.now();
     if !session.life.left(now).is_zero() {
-        core.emit(check::lost(session, now.since(*session.alive_at())));
+        core.emit(check::lost(session, now.since(session.alive_at())));
         core.suspect_others(session);
     }
 }

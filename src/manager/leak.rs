@@ -43,9 +43,7 @@ impl InFlightRequest {
             Self::Leased(lease) => {
                 let session = lease.live();
                 if session.set_leaked() {
-                    core.retire_all(RetireReason::Leaked, |other| {
-                        other.generation == session.generation
-                    });
+                    core.retire_this(RetireReason::Leaked, session);
                     leaked(Some(session.reference()), &session.partition.key);
                 }
             }

@@ -8,7 +8,7 @@ use std::{
     error::Error as StdError,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering, fence},
     },
     time::Duration,
@@ -31,10 +31,16 @@ pub(crate) struct InFlight {
     state: AtomicUsize,
     /// Until when requests count whose callers dropped them, in milliseconds of monotonic time.
     linger_until: AtomicU64,
+    /// Many sessions are never remembered, and need no room for it.
+    memories: OnceLock<Box<Memories>>,
+}
+
+#[derive(Debug, Default)]
+struct Memories {
     /// Stand for more who use it, each with where it is remembered.
     tokens: Mutex<Vec<(Weak<Token>, Home)>>,
     /// How many of the tokens a memo holds: it does not use the session.
-    remembered: AtomicUsize,
+    held: AtomicUsize,
 }
 
 impl InFlight {
@@ -76,8 +82,11 @@ impl InFlight {
 
     /// Exact where no memo is being made or dropped: so once it is retired and forgotten.
     fn count_of_tokens(&self) -> usize {
-        let remembered = self.remembered.load(Ordering::Acquire);
-        let held: usize = self
+        let Some(memories) = self.memories.get() else {
+            return 0;
+        };
+        let remembered = memories.held.load(Ordering::Acquire);
+        let held: usize = memories
             .tokens()
             .iter()
             .map(|(token, _)| token.strong_count())
@@ -88,27 +97,30 @@ impl InFlight {
     }
 
     fn count_by(&self, token: &Arc<Token>, home: Home) {
-        let mut tokens = self.tokens();
+        let mut tokens = self.memories().tokens();
         tokens.retain(|(token, _)| token.strong_count() > 0);
         tokens.push((Arc::downgrade(token), home));
     }
 
     /// Where it may be remembered.
     pub(crate) fn homes(&self) -> Vec<Home> {
-        self.tokens().iter().map(|(_, home)| home.clone()).collect()
+        // Also where there is none yet: who is about to make one sees then that the session is retired.
+        let tokens = self.memories().tokens();
+        tokens.iter().map(|(_, home)| home.clone()).collect()
     }
 
     /// One more memo holds a token, or one less.
     pub(crate) fn remembered(&self, more: bool) {
+        let held = &self.memories().held;
         if more {
-            self.remembered.fetch_add(1, Ordering::AcqRel);
+            held.fetch_add(1, Ordering::AcqRel);
         } else {
-            self.remembered.fetch_sub(1, Ordering::AcqRel);
+            held.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    fn tokens(&self) -> MutexGuard<'_, Vec<(Weak<Token>, Home)>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memories(&self) -> &Memories {
+        self.memories.get_or_init(Box::default)
     }
 
     /// Nobody uses it, and nobody who dropped a request lately may have left it half-read.
@@ -131,6 +143,12 @@ impl InFlight {
     pub(crate) fn linger(&self, until: Duration) {
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
         self.linger_until.fetch_max(until, Ordering::AcqRel);
+    }
+}
+
+impl Memories {
+    fn tokens(&self) -> MutexGuard<'_, Vec<(Weak<Token>, Home)>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,17 +205,20 @@ impl Hold {
 
     #[inline(never)]
     fn release_and_wake(self) {
-        let manager = match self {
-            Self::Session { session, manager } => session.in_flight.leave().then_some(manager),
+        let (session, manager) = match self {
+            Self::Session { session, manager } => {
+                if !session.in_flight.leave() {
+                    return;
+                }
+                (session, manager)
+            }
             Self::Token(token) => {
-                let manager = token.manager.clone();
+                let held = (token.session.clone(), token.manager.clone());
                 drop(token);
-                Some(manager)
+                held
             }
         };
-        if let Some(manager) = manager {
-            manager.core().wake_janitor();
-        }
+        manager.core().released(&session);
     }
 }
 
@@ -300,7 +321,7 @@ impl Lease {
     }
 
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {
-        put_session(headers, self.live().header.clone());
+        put_session(headers, self.live().id.to_header());
     }
 }
 

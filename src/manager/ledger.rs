@@ -244,8 +244,12 @@ impl Ledger {
             return Clearance::Wait(floor, over_budget(floor));
         }
         if purpose == Purpose::Delete && self.queued > 0 {
-            let wait = self.bucket.wait_for(self.queued, now.monotonic).max(FLOOR);
-            return Clearance::Wait(wait, over_budget(wait));
+            // Theirs come first; where there is enough for all, nobody waits for them.
+            let wait = self.bucket.wait_for(self.queued + 1, now.monotonic);
+            if !wait.is_zero() {
+                let wait = wait.max(FLOOR);
+                return Clearance::Wait(wait, over_budget(wait));
+            }
         }
         if let Err(wait) = self.bucket.take(purpose, now.monotonic) {
             return Clearance::Wait(wait, over_budget(wait));

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Reading;
+use crate::clock::{Moment, Reading};
 
 const SOFT_SHARE: f64 = 0.20;
 const SOFT_RANGE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15 * 60));
@@ -28,15 +28,34 @@ const IDLE_LEAST: Duration = Duration::from_secs(60);
 const DELETE_LEFT: Duration = Duration::from_secs(30);
 const DELETE_SHARE: f64 = 0.10;
 
-/// The life of one session.
+/// The life of one session. There may be many, so that it takes no more room than it needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Life {
-    born: Reading,
+    born: Moment,
     /// How old it was then: nothing, where this process has made it.
-    age: Duration,
-    total: Duration,
-    soft: Duration,
-    hard: Duration,
+    age: Millis,
+    total: Millis,
+    soft: Millis,
+    hard: Millis,
+}
+
+/// Up to 49 days, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Millis(u32);
+
+impl Millis {
+    fn no_more_than(time: Duration) -> Self {
+        Self(u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    fn no_less_than(time: Duration) -> Self {
+        let millis = time.as_nanos().div_ceil(1_000_000);
+        Self(u32::try_from(millis).unwrap_or(u32::MAX))
+    }
+
+    fn get(self) -> Duration {
+        Duration::from_millis(self.0.into())
+    }
 }
 
 /// What a session is good for.
@@ -59,12 +78,13 @@ impl Life {
             .clamp(least, most)
             .mul_f64(1.0 + SOFT_JITTER * jitter);
         let (least, most) = HARD_RANGE;
+        let hard = total.mul_f64(HARD_SHARE).clamp(least, most);
         Self {
-            born,
-            age: Duration::ZERO,
-            total,
-            soft: soft.min(total.mul_f64(SOFT_MOST)),
-            hard: total.mul_f64(HARD_SHARE).clamp(least, most),
+            born: born.into(),
+            age: Millis(0),
+            total: Millis::no_more_than(total),
+            soft: Millis::no_more_than(soft.min(total.mul_f64(SOFT_MOST))),
+            hard: Millis::no_less_than(hard),
         }
     }
 
@@ -72,30 +92,33 @@ impl Life {
     #[cfg(feature = "store")]
     pub(crate) fn aged(now: Reading, total: Duration, age: Duration, jitter: f64) -> Self {
         Self {
-            age,
+            age: Millis::no_less_than(age),
             ..Self::new(now, total, jitter)
         }
     }
 
     pub(crate) fn born(&self) -> Reading {
-        self.born.before(self.age)
+        self.counted_from().before(self.age.get())
     }
 
-    #[cfg(feature = "store")]
+    fn counted_from(&self) -> Reading {
+        self.born.into()
+    }
+
     pub(crate) fn total(&self) -> Duration {
-        self.total
+        self.total.get()
     }
 
     /// With this much left or less, the id is sent no more.
     pub(crate) fn hard(&self) -> Duration {
-        self.hard
+        self.hard.get()
     }
 
     pub(crate) fn phase(&self, now: Reading) -> Phase {
         let left = self.left(now);
-        if left <= self.hard {
+        if left <= self.hard() {
             Phase::Over
-        } else if left <= self.soft {
+        } else if left <= self.soft.get() {
             Phase::Aging
         } else {
             Phase::Fresh
@@ -104,9 +127,9 @@ impl Life {
 
     /// How much of the whole life is left.
     pub(crate) fn left(&self, now: Reading) -> Duration {
-        self.total
-            .saturating_sub(self.age)
-            .saturating_sub(now.since(self.born))
+        self.total()
+            .saturating_sub(self.age.get())
+            .saturating_sub(now.since(self.counted_from()))
     }
 
     /// For how long the same decision about it is right.
@@ -120,34 +143,34 @@ impl Life {
 
     /// How long nobody used it, when it is worth asking the server whether it still has it.
     pub(crate) fn long_idle(&self) -> Duration {
-        self.total.mul_f64(IDLE_SHARE).max(IDLE_LEAST)
+        self.total().mul_f64(IDLE_SHARE).max(IDLE_LEAST)
     }
 
     /// Whether the server may still have it. The wall clock is not asked: set forward, it says too much.
     pub(crate) fn may_go_on(&self, now: Reading) -> bool {
-        let passed = now.monotonic.saturating_sub(self.born.monotonic);
-        passed.saturating_add(self.age) < self.total
+        let passed = now.monotonic.saturating_sub(self.counted_from().monotonic);
+        passed.saturating_add(self.age.get()) < self.total()
     }
 
     /// How long the id may still be sent.
     pub(crate) fn usable_for(&self, now: Reading) -> Duration {
-        self.left(now).saturating_sub(self.hard)
+        self.left(now).saturating_sub(self.hard())
     }
 
     /// How long until a request would start a renewal.
     pub(crate) fn renewal_in(&self, now: Reading) -> Duration {
-        self.left(now).saturating_sub(self.soft)
+        self.left(now).saturating_sub(self.soft.get())
     }
 
     /// Whether so much life is left that it is worth a call to end it.
     pub(crate) fn is_worth_deleting(&self, now: Reading) -> bool {
-        self.left(now) > DELETE_LEFT.max(self.total.mul_f64(DELETE_SHARE))
+        self.left(now) > DELETE_LEFT.max(self.total().mul_f64(DELETE_SHARE))
     }
 
     /// How long until it is not worth a call any more.
     pub(crate) fn worth_deleting_for(&self, now: Reading) -> Duration {
         self.left(now)
-            .saturating_sub(DELETE_LEFT.max(self.total.mul_f64(DELETE_SHARE)))
+            .saturating_sub(DELETE_LEFT.max(self.total().mul_f64(DELETE_SHARE)))
     }
 }
 

@@ -120,7 +120,7 @@ impl Memory {
         let (since, good_for) = core.may_repeat(session);
         let memo = Memo {
             credentials: credentials.map(|value| Zeroizing::new(value.as_bytes().into())),
-            id: own(&session.header),
+            id: own(&session.id.to_header()),
             key: key.map(own),
             token,
             since,

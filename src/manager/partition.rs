@@ -58,7 +58,6 @@ pub(crate) struct Partition {
     pub(crate) id: PartitionId,
     pub(crate) key_id: KeyId,
     pub(crate) key: ApiKey,
-    pub(crate) key_header: HeaderValue,
     pub(crate) defaults: Arc<SessionDefaults>,
 }
 
@@ -67,7 +66,7 @@ impl Partition {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the defaults cannot be right.
     pub(crate) fn new(key: ApiKey, defaults: &HashedDefaults) -> Result<Arc<Self>, Error> {
-        let key_header = key.to_header()?;
+        key.to_header()?;
         defaults.defaults.validate()?;
         let key_id = KeyId::of(key.expose());
         let id = defaults.with_key(key_id);
@@ -75,9 +74,14 @@ impl Partition {
             id,
             key_id,
             key,
-            key_header,
             defaults: defaults.defaults.clone(),
         }))
+    }
+
+    /// Made when it is needed: there may be many partitions, and they make calls now and then.
+    pub(crate) fn key_header(&self) -> HeaderValue {
+        let header = self.key.to_header();
+        header.expect("it has been one when the partition was made")
     }
 }
 

@@ -4,7 +4,7 @@
 //! that bears it is in flight, or left to expire once that is not worth a call any more.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -37,6 +37,8 @@ pub(crate) struct Retired {
     tries: u32,
     /// In monotonic time.
     not_before: Duration,
+    /// When to look at it, in monotonic time.
+    due: Duration,
     error: Option<Error>,
 }
 
@@ -46,6 +48,7 @@ impl Retired {
             session,
             tries: 0,
             not_before: Duration::ZERO,
+            due: Duration::ZERO,
             error: None,
         }
     }
@@ -61,15 +64,49 @@ impl Retired {
     }
 }
 
+/// In the order in which they were made. A create that is refused may make two of one generation.
+type Key = (u64, usize);
+
+fn key(session: &Arc<LiveSession>) -> Key {
+    (session.generation, Arc::as_ptr(session).addr())
+}
+
 #[derive(Debug, Default)]
 struct Queue {
-    retired: Vec<Retired>,
+    retired: BTreeMap<Key, Retired>,
+    /// All of them, the one that is to be looked at first in front: there may be too many to look at each of them every
+    /// time.
+    due: BTreeSet<(Duration, Key)>,
     /// Not worth a call while there is anything else to do; a shutdown deletes them all the same.
     expiring: Vec<Arc<LiveSession>>,
+    /// When to forget those of them that have expired.
+    tidy_at: Duration,
     /// Evicted while requests used them. They are still good, and whoever asks for one gets it back.
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
     attended: Option<Attendance>,
     attendants: u64,
+}
+
+impl Queue {
+    fn add(&mut self, retired: Retired) {
+        let key = key(&retired.session);
+        self.due.insert((retired.due, key));
+        self.retired.insert(key, retired);
+    }
+
+    fn take(&mut self, key: Key) -> Option<Retired> {
+        let retired = self.retired.remove(&key)?;
+        self.due.remove(&(retired.due, key));
+        Some(retired)
+    }
+
+    fn set_due(&mut self, key: Key, due: Duration) {
+        if let Some(retired) = self.retired.get_mut(&key) {
+            self.due.remove(&(retired.due, key));
+            retired.due = due;
+            self.due.insert((due, key));
+        }
+    }
 }
 
 /// Who attends to the queue, and when that was last seen to be so.
@@ -144,18 +181,26 @@ impl Retirement {
     }
 
     pub(crate) fn unpin_this(&self, session: &Arc<LiveSession>) {
-        let is_this = |_: &PartitionId, pinned: &mut Arc<LiveSession>| Arc::ptr_eq(pinned, session);
-        self.queue().pinned.extract_if(is_this).for_each(drop);
+        let (mut queue, id) = (self.queue(), session.partition.id);
+        if let Some(pinned) = queue.pinned.get(&id)
+            && Arc::ptr_eq(pinned, session)
+        {
+            queue.pinned.remove(&id);
+        }
     }
 
-    pub(crate) fn pinned(&self) -> Vec<Arc<LiveSession>> {
+    pub(crate) fn pinned(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
+        self.queue().pinned.get(&id).cloned()
+    }
+
+    pub(crate) fn all_pinned(&self) -> Vec<Arc<LiveSession>> {
         self.queue().pinned.values().cloned().collect()
     }
 
     /// How many requests still use a session that is on its way out.
     pub(crate) fn in_flight(&self) -> usize {
         let queue = self.queue();
-        let retired = queue.retired.iter().map(|retired| &retired.session);
+        let retired = queue.retired.values().map(|retired| &retired.session);
         retired
             .chain(&queue.expiring)
             .map(|session| session.in_flight.count())
@@ -165,18 +210,27 @@ impl Retirement {
     /// Takes out everything, for the shutdown to deal with.
     pub(crate) fn take_all(&self) -> Vec<Retired> {
         let mut queue = self.queue();
-        let mut all = mem::take(&mut queue.retired);
+        queue.due.clear();
+        let retired = mem::take(&mut queue.retired);
+        let mut all: Vec<_> = retired.into_values().collect();
         all.extend(mem::take(&mut queue.expiring).into_iter().map(Retired::new));
         all
     }
 
     /// Puts back what was taken out and not dealt with.
     pub(crate) fn put_back(&self, sessions: impl Iterator<Item = Arc<LiveSession>>) {
-        self.queue().retired.extend(sessions.map(Retired::new));
+        let mut queue = self.queue();
+        sessions.for_each(|session| queue.add(Retired::new(session)));
     }
 
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
+    }
+
+    /// Something about a session has changed.
+    pub(crate) fn look_at(&self, session: &Arc<LiveSession>) {
+        self.queue().set_due(key(session), Duration::ZERO);
+        self.wake();
     }
 
     pub(crate) async fn changed(&self) {
@@ -221,25 +275,16 @@ impl Retirement {
             return Next::Done;
         }
         self.settle_pinned(&mut queue, now);
-        self.let_expire(&mut queue, now);
-        let ready = queue
-            .retired
-            .iter()
-            .filter(|retired| wait_for(retired, now).is_zero());
-        let ready: Vec<_> = ready
-            .take(AT_ONCE)
-            .map(|retired| retired.session.clone())
-            .collect();
+        if queue.tidy_at <= now.monotonic {
+            queue.expiring.retain(|session| session.life.may_go_on(now));
+            queue.tidy_at = now.monotonic.saturating_add(LOOK);
+        }
+        let ready = self.take_stock(&mut queue, now);
         if !ready.is_empty() {
             return Next::Delete(ready);
         }
-        match queue
-            .retired
-            .iter()
-            .map(|retired| wait_for(retired, now))
-            .min()
-        {
-            Some(wait) => Next::Wait(wait.min(LOOK)),
+        match queue.due.first() {
+            Some((due, _)) => Next::Wait(due.saturating_sub(now.monotonic)),
             None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
             None => {
                 // Under the same lock as the look: whatever comes later starts its own attendant.
@@ -251,16 +296,17 @@ impl Retirement {
 
     /// A session has been deleted, or need not be.
     pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
-        self.queue()
-            .retired
-            .retain(|retired| !Arc::ptr_eq(&retired.session, session));
+        self.queue().take(key(session));
     }
 
     /// A session has been deleted by hand.
     pub(crate) fn remove_id(&self, id: &SessionId) {
-        self.queue()
-            .retired
-            .retain(|retired| retired.session.id != *id);
+        let mut queue = self.queue();
+        let is_meant = |retired: &&Retired| retired.session.id == *id;
+        let meant = queue.retired.values().find(is_meant);
+        if let Some(key) = meant.map(|retired| key(&retired.session)) {
+            queue.take(key);
+        }
     }
 
     /// A session could not be deleted for now; `tried` says whether a call was made.
@@ -271,15 +317,12 @@ impl Retirement {
         tried: Option<Error>,
     ) {
         let mut queue = self.queue();
-        let retired = queue
-            .retired
-            .iter_mut()
-            .find(|retired| Arc::ptr_eq(&retired.session, session));
-        if let Some(retired) = retired {
+        if let Some(retired) = queue.retired.get_mut(&key(session)) {
             retired.not_before = until;
             retired.tries += u32::from(tried.is_some());
             retired.error = tried.or_else(|| retired.error.take());
         }
+        queue.set_due(key(session), Duration::ZERO);
     }
 
     /// It has been retired.
@@ -289,22 +332,43 @@ impl Retirement {
             session: session.reference(),
             reason,
         });
-        queue.retired.push(Retired::new(session.clone()));
+        queue.add(Retired::new(session.clone()));
         self.changed.notify_one();
     }
 
-    fn let_expire(&self, queue: &mut Queue, now: Reading) {
-        let Queue {
-            retired, expiring, ..
-        } = queue;
-        expiring.retain(|session| session.life.may_go_on(now));
-        let not_worth_it = |retired: &mut Retired| {
-            !retired.session.life.is_worth_deleting(now) || retired.tries >= MAX_TRIES
-        };
-        for retired in retired.extract_if(.., not_worth_it) {
-            self.observer.emit(retired.left_to_expire(now));
-            expiring.push(retired.session);
+    /// Looks at those that are due. Returns some of those that can be deleted now, and lets go of those that need not be.
+    fn take_stock(&self, queue: &mut Queue, now: Reading) -> Vec<Arc<LiveSession>> {
+        let mut ready = Vec::new();
+        while let Some((due, key)) = queue.due.first().copied()
+            && due <= now.monotonic
+            && ready.len() < AT_ONCE
+        {
+            // Off the front; those that are ready stay due.
+            queue.due.remove(&(due, key));
+            let Some(retired) = queue.retired.get_mut(&key) else {
+                continue;
+            };
+            let wait = wait_for(retired, now);
+            if !retired.session.life.is_worth_deleting(now) || retired.tries >= MAX_TRIES {
+                if let Some(retired) = queue.retired.remove(&key) {
+                    self.observer.emit(retired.left_to_expire(now));
+                    queue.expiring.push(retired.session);
+                }
+            } else if wait.is_zero() {
+                ready.push(retired.session.clone());
+            } else {
+                // Now and then in any case: the clocks may be set, and not everybody says that he is done.
+                retired.due = now.monotonic.saturating_add(wait.min(LOOK));
+                queue.due.insert((retired.due, key));
+            }
         }
+        for session in &ready {
+            let key = key(session);
+            if let Some(retired) = queue.retired.get(&key) {
+                queue.due.insert((retired.due, key));
+            }
+        }
+        ready
     }
 
     /// What was evicted in use goes the way of all once it is idle.

@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderValue;
-
 use super::{
     fleet::Membership,
     lease::InFlight,
@@ -19,8 +17,8 @@ use super::{
     partition::Partition,
 };
 use crate::{
-    api::{SessionDefaults, SessionId},
-    clock::{Clock, Reading},
+    api::{KeptId, SessionDefaults, SessionId},
+    clock::{Clock, Moment, Reading},
     secret::Fingerprint,
 };
 
@@ -29,9 +27,7 @@ const IN_USE: Duration = memo::SPAN.saturating_mul(2);
 
 /// A session that the server has made for this process.
 pub(crate) struct LiveSession {
-    pub(crate) id: SessionId,
-    /// The id as it is sent, made once.
-    pub(crate) header: HeaderValue,
+    pub(crate) id: KeptId,
     pub(crate) generation: u64,
     pub(crate) partition: Arc<Partition>,
     pub(crate) life: Life,
@@ -41,7 +37,7 @@ pub(crate) struct LiveSession {
     /// How many signs of trouble there had been when it was last known to be alive.
     alive_as_of: AtomicU64,
     /// When that was.
-    alive_at: Mutex<Reading>,
+    alive_at: Mutex<Moment>,
     /// Requests that it was given to since.
     uses: AtomicU64,
     /// When it was last given to one, in milliseconds of monotonic time.
@@ -59,23 +55,21 @@ pub(crate) struct LiveSession {
 
 impl LiveSession {
     pub(crate) fn new(
-        id: SessionId,
+        id: &SessionId,
         generation: u64,
         partition: Arc<Partition>,
         life: Life,
         (made_at, signs): (Reading, u64),
     ) -> Self {
-        let header = id.to_header();
         Self {
-            id,
-            header,
+            id: id.into(),
             generation,
             partition,
             life,
             in_flight: InFlight::default(),
             renew_at: AtomicU64::new(0),
             alive_as_of: AtomicU64::new(signs),
-            alive_at: Mutex::new(life.born()),
+            alive_at: Mutex::new(life.born().into()),
             uses: AtomicU64::new(0),
             used_at: AtomicU64::new(millis(made_at.monotonic)),
             was_idle: AtomicBool::new(false),
@@ -144,9 +138,9 @@ impl LiveSession {
     /// `uses` are those from before it was asked.
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
-        let mut alive_at = self.alive_at();
-        if alive_at.monotonic <= now.monotonic {
-            *alive_at = now;
+        let mut alive_at = self.lock_alive_at();
+        if Reading::from(*alive_at).monotonic <= now.monotonic {
+            *alive_at = now.into();
         }
         drop(alive_at);
         self.was_idle.store(false, Ordering::Relaxed);
@@ -158,7 +152,11 @@ impl LiveSession {
     }
 
     /// When the server last knew it.
-    pub(crate) fn alive_at(&self) -> MutexGuard<'_, Reading> {
+    pub(crate) fn alive_at(&self) -> Reading {
+        (*self.lock_alive_at()).into()
+    }
+
+    fn lock_alive_at(&self) -> MutexGuard<'_, Moment> {
         self.alive_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,7 +177,7 @@ impl LiveSession {
     /// Whether the server may have forgotten it without anybody noticing: it was idle for long, or the clocks have moved
     /// apart, as when the machine slept.
     pub(crate) fn was_out_of_sight(&self, now: Reading) -> bool {
-        self.was_idle.load(Ordering::Relaxed) || now.has_jumped_since(*self.alive_at())
+        self.was_idle.load(Ordering::Relaxed) || now.has_jumped_since(self.alive_at())
     }
 
     /// The server does not know it any more.
@@ -277,17 +275,19 @@ pub struct SessionRef {
 #[derive(Clone)]
 pub struct Session {
     live: Arc<LiveSession>,
+    id: SessionId,
     clock: Arc<dyn Clock>,
 }
 
 impl Session {
     pub(crate) fn new(live: Arc<LiveSession>, clock: Arc<dyn Clock>) -> Self {
-        Self { live, clock }
+        let id = live.id.to_id();
+        Self { live, id, clock }
     }
 
     /// Returns the id.
     pub fn id(&self) -> &SessionId {
-        &self.live.id
+        &self.id
     }
 
     /// Returns the defaults that the server stores for it.

@@ -18,7 +18,7 @@ use sipher_session_benches::report::svg;
 use tokio::{task::JoinSet, time::sleep};
 use tower::{Layer, ServiceExt};
 
-const PROCESSES: [usize; 7] = [1, 3, 10, 30, 100, 300, 1_000];
+const PROCESSES: [usize; 9] = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const EVERY: Duration = Duration::from_secs(5 * 60);
 /// What a pro key may do in a day.

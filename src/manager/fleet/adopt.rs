@@ -77,7 +77,7 @@ impl Inner {
             return None;
         }
         let session = LiveSession::new(
-            sealed.id,
+            &sealed.id,
             generation,
             partition.clone(),
             life,

@@ -1,7 +1,6 @@
 //! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
 
 use std::{
-    ptr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -168,11 +167,10 @@ impl Inner {
         if place.has_left() {
             return Ok(());
         }
-        let is_this = |other: &LiveSession| ptr::eq(other, Arc::as_ptr(session));
         if place.holds_for(sent).is_zero() {
             // The others may have deleted it since. It is taken up again if they have not.
             self.forget(session);
-            core.retire_all(RetireReason::Lapsed, is_this);
+            core.retire_this(RetireReason::Lapsed, session);
             return Ok(());
         }
         // What nobody is to take up any more is not put back.
@@ -193,7 +191,7 @@ impl Inner {
                 self.replace(core, session, found, sent).await;
             }
             Kept::Revoked => {
-                core.retire_all(RetireReason::Revoked, is_this);
+                core.retire_this(RetireReason::Revoked, session);
             }
             Kept::Current | Kept::Newer(_) | Kept::Gone => {}
         }
@@ -217,8 +215,7 @@ impl Inner {
         match self.claim_for(core, session).await? {
             (Claim::Granted { .. }, _, right) => {
                 if session.is_usable(core.now()) && !self.publish(core, session, &right).await {
-                    let is_this = |other: &LiveSession| ptr::eq(other, Arc::as_ptr(session));
-                    core.retire_all(RetireReason::Fenced, is_this);
+                    core.retire_this(RetireReason::Fenced, session);
                 }
             }
             (Claim::Published(found), ..) => self.replace(core, session, found, sent).await,

@@ -121,7 +121,7 @@ impl Inner {
         let before = known_at.since(born);
         let born_store = store_then.saturating_add(after).saturating_sub(before);
         let sealed = Sealed {
-            id: session.id.clone(),
+            id: session.id.to_id(),
             life: session.life.total(),
             born_wall: born.wall,
             born_store,
