@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret, SecretBox, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::secret::Fingerprint;
@@ -91,8 +91,8 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// An id for as long as a session is held: what its digits say, wiped when it goes. As text it takes four times the room.
-pub(crate) struct KeptId(Zeroizing<[u8; DIGITS / 2]>);
+/// An id for as long as a session is held: what its digits say, wiped when it goes. As text it takes three times the room.
+pub(crate) struct KeptId(SecretBox<[u8; DIGITS / 2]>);
 
 impl KeptId {
     pub(crate) fn to_id(&self) -> SessionId {
@@ -116,7 +116,7 @@ impl KeptId {
         let mut text = Zeroizing::new([0; LEN]);
         let (prefix, digits) = text.split_at_mut(PREFIX.len());
         prefix.copy_from_slice(PREFIX.as_bytes());
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(*self.0) {
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.expose_secret()) {
             pair.copy_from_slice(&[byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]));
         }
         use_it(str::from_utf8(&*text).expect("digits are ASCII"))
@@ -130,17 +130,17 @@ impl From<&SessionId> for KeptId {
             _ => digit - b'0',
         };
         let digits = &id.as_str().as_bytes()[PREFIX.len()..];
-        let mut kept = Self(Zeroizing::default());
-        for (byte, pair) in kept.0.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = value(pair[0]) << 4 | value(pair[1]);
-        }
-        kept
+        Self(SecretBox::init_with_mut(|kept: &mut [u8; _]| {
+            for (byte, pair) in kept.iter_mut().zip(digits.chunks_exact(2)) {
+                *byte = value(pair[0]) << 4 | value(pair[1]);
+            }
+        }))
     }
 }
 
-impl PartialEq<SessionId> for KeptId {
-    fn eq(&self, other: &SessionId) -> bool {
-        *self.0 == *Self::from(other).0
+impl PartialEq for KeptId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
     }
 }
 
@@ -178,13 +178,13 @@ mod tests {
         for digits in ["0123456789abcdef", "fedcba9876543210", "0000000000000000"] {
             let id = SessionId::parse(&format!("sess_{}", digits.repeat(4))).unwrap();
             let kept = KeptId::from(&id);
-            assert!(kept.to_id() == id && kept == id);
+            assert!(kept.to_id() == id && kept == KeptId::from(&id));
             assert_eq!(kept.fingerprint(), id.fingerprint());
             let header = kept.to_header();
             assert_eq!(header.as_bytes(), id.as_str().as_bytes());
             assert!(header.is_sensitive());
             let other = id.as_str().replacen(&digits[..2], "11", 1);
-            assert!(kept != SessionId::parse(&other).unwrap());
+            assert!(kept != KeptId::from(&SessionId::parse(&other).unwrap()));
         }
     }
 }

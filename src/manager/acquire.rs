@@ -193,8 +193,11 @@ impl Core {
 
     /// The current session of a partition, also if it was evicted while requests used it.
     fn find(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
-        if let Some(session) = self.cached(id).filter(|session| session.is_usable(now)) {
-            return Some(session);
+        match self.cached(id) {
+            Some(session) if session.is_usable(now) => return Some(session),
+            // To be asked for it keeps it in the cache.
+            Some(session) if !session.life.may_go_on(now) => self.forget(&session),
+            _ => {}
         }
         let pinned = self.retirement.unpin(id)?;
         if !pinned.is_usable(now) {

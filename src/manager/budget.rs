@@ -98,15 +98,10 @@ impl Bucket {
 
     /// Takes a token, or says how long it takes until there is one. `now` is monotonic time.
     pub(crate) fn take(&mut self, purpose: Purpose, now: Duration) -> Result<(), Duration> {
-        let reserve = match purpose {
-            Purpose::Create | Purpose::LastDelete => 0,
-            Purpose::Check => self.budget.burst / 8,
-            Purpose::Delete => self.budget.burst / 4,
-        };
         let interval = self.budget.interval();
         let full_at = self.full_at.max(now) + interval;
         // The bucket is this far from full when its last token that may be taken is gone.
-        let empty = interval * (self.budget.burst - reserve);
+        let empty = interval * (self.budget.burst - self.reserve(purpose));
         match full_at.saturating_sub(now).checked_sub(empty) {
             None | Some(Duration::ZERO) => {
                 self.full_at = full_at;
@@ -114,6 +109,21 @@ impl Bucket {
             }
             Some(wait) => Err(wait),
         }
+    }
+
+    /// How many tokens it leaves.
+    fn reserve(&self, purpose: Purpose) -> u32 {
+        match purpose {
+            Purpose::Create | Purpose::LastDelete => 0,
+            Purpose::Check => self.budget.burst / 8,
+            Purpose::Delete => self.budget.burst / 4,
+        }
+    }
+
+    /// How long it takes until a delete takes no token that one of so many creates and checks needs.
+    pub(crate) fn wait_beside(&self, queued: usize, now: Duration) -> Duration {
+        let reserve = usize::try_from(self.reserve(Purpose::Check)).unwrap_or(usize::MAX);
+        self.wait_for(queued.saturating_add(reserve).saturating_add(1), now)
     }
 
     /// How long it takes until so many more tokens could have been taken.

@@ -35,12 +35,10 @@ impl Create {
             .saturating_sub(now.since(begun));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         core.observer.session_call(Call::Get);
-        let answer = api
-            .timeout(time_left)
-            .get_session(&suspect.id.to_id())
-            .await;
+        let id = suspect.id.to_id();
+        let answer = api.timeout(time_left).get_session(&id).await;
         let record = answer.inspect_err(|error| self.look_at(error))?;
-        if suspect.id != record.id {
+        if record.id != id {
             return Err(Error::new(
                 ErrorKind::WrongAnswer,
                 "the server answered for another session",

@@ -252,6 +252,12 @@ impl Core {
         self.live.get(&id)
     }
 
+    /// A session has ended by itself.
+    pub(crate) fn forget(&self, session: &Arc<LiveSession>) {
+        memo::forget(session);
+        self.live.invalidate(&session.partition.id);
+    }
+
     /// Makes a session the current one of its partition, and retires the one it replaces. The caller holds the ledger.
     pub(crate) fn install(&self, session: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
         let id = session.partition.id;

@@ -244,9 +244,10 @@ impl Ledger {
             return Clearance::Wait(floor, over_budget(floor));
         }
         if purpose == Purpose::Delete && self.queued > 0 {
-            // Theirs come first; where there is enough for all, nobody waits for them.
-            let wait = self.bucket.wait_for(self.queued + 1, now.monotonic);
-            if !wait.is_zero() {
+            // Theirs come first, also in the floor between two calls of one partition. Where there is enough for all, nobody
+            // waits for them.
+            let wait = self.bucket.wait_beside(self.queued, now.monotonic);
+            if !wait.is_zero() || self.flight(partition.id).is_some() {
                 let wait = wait.max(FLOOR);
                 return Clearance::Wait(wait, over_budget(wait));
             }
@@ -469,6 +470,38 @@ mod tests {
             ledger.clear(&two, Purpose::Create, Some(2), at(902)),
             Clearance::Granted
         ));
+    }
+
+    #[test]
+    fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() {
+        let deletes = |queued: u64| {
+            let mut ledger = Ledger::new(CallBudget::new(60, 8).unwrap());
+            for generation in 0..queued {
+                let (_, outcome) = promise();
+                let id = partition(&format!("q{generation}"), "near").id;
+                ledger.begin(id, generation, outcome, true, at(0));
+            }
+            let granted = (0..8).filter(|n| {
+                let partition = partition(&format!("k{n}"), "near");
+                let cleared = ledger.clear(&partition, Purpose::Delete, None, at(0));
+                matches!(cleared, Clearance::Granted)
+            });
+            let granted = granted.count();
+            let own = ledger.clear(&partition("q0", "near"), Purpose::Delete, None, at(0));
+            assert!(
+                queued == 0 || matches!(own, Clearance::Wait(..)),
+                "its floor is the create's"
+            );
+            let creates = (0..queued).filter(|n| {
+                let partition = partition(&format!("q{n}"), "near");
+                let cleared = ledger.clear(&partition, Purpose::Create, Some(*n), at(0));
+                matches!(cleared, Clearance::Granted)
+            });
+            assert_eq!(creates.count() as u64, queued, "each has its token");
+            granted
+        };
+        // Two of the eight are kept for creates that are yet to come, or one that no check may take.
+        assert_eq!([0, 1, 2, 6, 7, 8].map(deletes), [6, 6, 5, 1, 0, 0]);
     }
 
     #[test]

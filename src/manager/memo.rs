@@ -120,7 +120,7 @@ impl Memory {
         let (since, good_for) = core.may_repeat(session);
         let memo = Memo {
             credentials: credentials.map(|value| Zeroizing::new(value.as_bytes().into())),
-            id: own(&session.id.to_header()),
+            id: counted(session.id.to_header()),
             key: key.map(own),
             token,
             since,
@@ -187,8 +187,13 @@ fn own(value: &HeaderValue) -> HeaderValue {
     let mut copy = HeaderValue::from_bytes(value.as_bytes()).expect("it was one before");
     // Also where the request's own key was not marked: it shows in `Debug` otherwise.
     copy.set_sensitive(true);
-    // The first clone of a value allocates its counter: here, and not on a request.
-    copy.clone()
+    counted(copy)
+}
+
+/// The first clone of a value allocates its counter: here, and not on a request.
+#[allow(clippy::needless_pass_by_value)] // the clone is the only one there is
+fn counted(value: HeaderValue) -> HeaderValue {
+    value.clone()
 }
 
 #[cfg(test)]

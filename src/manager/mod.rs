@@ -90,7 +90,7 @@ pub use self::{
     shutdown::{Fate, SessionEnd, ShutdownReport},
 };
 use crate::{
-    api::{Change, SessionDefaults, SessionId, SessionsApi},
+    api::{Change, KeptId, SessionDefaults, SessionId, SessionsApi},
     error::Error,
     scope::Scope,
     secret::ApiKey,
@@ -320,8 +320,9 @@ fn by_hand(core: &Arc<Core>, id: &SessionId, change: Change) {
     match change {
         Change::Deleted => core.retirement.remove_id(id),
         Change::Begins(timeout) => {
+            let id = KeptId::from(id);
             core.retire_all(RetireReason::Invalidated, |session| {
-                let is_meant = session.id == *id;
+                let is_meant = session.id == id;
                 if is_meant {
                     session.begin_delete();
                     session

@@ -19,7 +19,11 @@ use super::{
     partition::PartitionId,
     session::LiveSession,
 };
-use crate::{api::SessionId, clock::Reading, error::Error};
+use crate::{
+    api::{KeptId, SessionId},
+    clock::Reading,
+    error::Error,
+};
 
 /// How many are handed out to be deleted before the queue is looked at again.
 const AT_ONCE: usize = 64;
@@ -94,10 +98,10 @@ impl Queue {
         self.retired.insert(key, retired);
     }
 
-    fn take(&mut self, key: Key) -> Option<Retired> {
-        let retired = self.retired.remove(&key)?;
-        self.due.remove(&(retired.due, key));
-        Some(retired)
+    fn remove(&mut self, key: Key) {
+        if let Some(retired) = self.retired.remove(&key) {
+            self.due.remove(&(retired.due, key));
+        }
     }
 
     fn set_due(&mut self, key: Key, due: Duration) {
@@ -296,17 +300,18 @@ impl Retirement {
 
     /// A session has been deleted, or need not be.
     pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
-        self.queue().take(key(session));
+        self.queue().remove(key(session));
     }
 
     /// A session has been deleted by hand.
     pub(crate) fn remove_id(&self, id: &SessionId) {
-        let mut queue = self.queue();
-        let is_meant = |retired: &&Retired| retired.session.id == *id;
-        let meant = queue.retired.values().find(is_meant);
-        if let Some(key) = meant.map(|retired| key(&retired.session)) {
-            queue.take(key);
-        }
+        let (mut queue, id) = (self.queue(), KeptId::from(id));
+        let retired = queue.retired.values().map(|retired| &retired.session);
+        let meant: Vec<_> = retired
+            .filter(|session| session.id == id)
+            .map(key)
+            .collect();
+        meant.into_iter().for_each(|key| queue.remove(key));
     }
 
     /// A session could not be deleted for now; `tried` says whether a call was made.
@@ -338,35 +343,31 @@ impl Retirement {
 
     /// Looks at those that are due. Returns some of those that can be deleted now, and lets go of those that need not be.
     fn take_stock(&self, queue: &mut Queue, now: Reading) -> Vec<Arc<LiveSession>> {
-        let mut ready = Vec::new();
+        let (mut ready, mut still_due, mut let_go) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((due, key)) = queue.due.first().copied()
             && due <= now.monotonic
             && ready.len() < AT_ONCE
         {
-            // Off the front; those that are ready stay due.
             queue.due.remove(&(due, key));
             let Some(retired) = queue.retired.get_mut(&key) else {
                 continue;
             };
             let wait = wait_for(retired, now);
             if !retired.session.life.is_worth_deleting(now) || retired.tries >= MAX_TRIES {
-                if let Some(retired) = queue.retired.remove(&key) {
-                    self.observer.emit(retired.left_to_expire(now));
-                    queue.expiring.push(retired.session);
-                }
+                let_go.extend(queue.retired.remove(&key));
             } else if wait.is_zero() {
                 ready.push(retired.session.clone());
+                still_due.push((due, key));
             } else {
                 // Now and then in any case: the clocks may be set, and not everybody says that he is done.
                 retired.due = now.monotonic.saturating_add(wait.min(LOOK));
                 queue.due.insert((retired.due, key));
             }
         }
-        for session in &ready {
-            let key = key(session);
-            if let Some(retired) = queue.retired.get(&key) {
-                queue.due.insert((retired.due, key));
-            }
+        queue.due.extend(still_due);
+        for retired in let_go {
+            self.observer.emit(retired.left_to_expire(now));
+            queue.expiring.push(retired.session);
         }
         ready
     }

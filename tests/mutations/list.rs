@@ -139,8 +139,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I4",
         by: Life(0),
         file: "src/manager/admit.rs",
-        old: "        Scope::Elsewhere => return Ok(Need::Nothing),\n",
-        new: "        Scope::Elsewhere => {}\n",
+        old: "            Some(Glance::Elsewhere) => return Ok(Admission::Pass),\n",
+        new: "            Some(Glance::Elsewhere) => return Ok(memory.recall(request.headers_mut(), || core.recent()).map_or(Admission::Pass, |lease| Admission::Send(InFlightRequest::Leased(lease)))),\n",
     },
     Mutation {
         name: "server_text_is_shown_as_it_comes",
