@@ -217,7 +217,7 @@ impl Create {
     /// What was taken up and is not used after all is left again.
     fn let_adopted_go(&mut self) {
         if let Some(session) = self.suspect.as_ref().filter(|_| self.adopted) {
-            self.core.fleet.retired(session, RetireReason::Revoked);
+            self.core.fleet.spend(session);
             self.core.retirement.retire(session, RetireReason::Fenced);
         }
         self.adopted = false;

@@ -19,7 +19,8 @@
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
 //! | `ledger`, `flight`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `leak` | what a redirect took elsewhere |
-//! | `session`, `life`, `lease` | one session; how long it is used; who uses it |
+//! | `session`, `life` | one session; how long it is used |
+//! | `lease`, `usage` | a request's hold on a session; how many there are |
 //! | `proof` | what an answer says about its session |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
@@ -63,6 +64,7 @@ mod retire;
 mod session;
 mod shutdown;
 pub(crate) mod suspicion;
+mod usage;
 
 use std::{
     fmt,
@@ -216,7 +218,8 @@ impl SessionManager {
     /// Returns the four operations of the sessions API, for the configured API key and on the manager's own transport.
     ///
     /// Calls made with it are not counted in the manager's budget. What it updates or deletes, the manager stops using
-    /// first.
+    /// first. In a fleet that shares a store, such a session is the others' as well: they are told to stop using it, and do
+    /// so within moments, but nobody waits until they have.
     pub fn api(&self) -> SessionsApi {
         let core = self.core();
         let identity = self.identity();

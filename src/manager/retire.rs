@@ -3,8 +3,10 @@
 //! Whatever leaves the cache comes here: replaced, evicted, invalidated. From here a session is deleted once nothing
 //! that bears it is in flight, or left to expire once that is not worth a call any more.
 
+mod waiting;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::HashMap,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,6 +14,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use self::waiting::Waiting;
+pub(crate) use self::waiting::{LOOK, Retired};
 use super::{
     event::{Event, RetireReason},
     memo,
@@ -19,68 +23,13 @@ use super::{
     partition::PartitionId,
     session::LiveSession,
 };
-use crate::{
-    api::{KeptId, SessionId},
-    clock::Reading,
-    error::Error,
-};
+use crate::{api::SessionId, clock::Reading, error::Error};
 
-/// How many are handed out to be deleted before the queue is looked at again.
-const AT_ONCE: usize = 64;
-/// An attendant looks at the queue at least this often, so that one on a stalled runtime is noticed.
-pub(crate) const LOOK: Duration = Duration::from_secs(15);
 /// An attendant that was not seen for so long is replaced.
 const ABSENT: Duration = Duration::from_secs(60);
-/// How often a delete is tried before its session is left to expire.
-const MAX_TRIES: u32 = 3;
-
-/// A session on its way out.
-#[derive(Clone, Debug)]
-pub(crate) struct Retired {
-    pub(crate) session: Arc<LiveSession>,
-    tries: u32,
-    /// In monotonic time.
-    not_before: Duration,
-    /// When to look at it, in monotonic time.
-    due: Duration,
-    error: Option<Error>,
-}
-
-impl Retired {
-    pub(crate) fn new(session: Arc<LiveSession>) -> Self {
-        Self {
-            session,
-            tries: 0,
-            not_before: Duration::ZERO,
-            due: Duration::ZERO,
-            error: None,
-        }
-    }
-
-    pub(crate) fn left_to_expire(&self, now: Reading) -> Event {
-        let session = &self.session;
-        let left = session.life.left(now);
-        Event::LeftToExpire {
-            session: session.reference(),
-            left,
-            error: self.error.clone(),
-        }
-    }
-}
-
-/// In the order in which they were made. A create that is refused may make two of one generation.
-type Key = (u64, usize);
-
-fn key(session: &Arc<LiveSession>) -> Key {
-    (session.generation, Arc::as_ptr(session).addr())
-}
-
 #[derive(Debug, Default)]
 struct Queue {
-    retired: BTreeMap<Key, Retired>,
-    /// All of them, the one that is to be looked at first in front: there may be too many to look at each of them every
-    /// time.
-    due: BTreeSet<(Duration, Key)>,
+    waiting: Waiting,
     /// Not worth a call while there is anything else to do; a shutdown deletes them all the same.
     expiring: Vec<Arc<LiveSession>>,
     /// When to forget those of them that have expired.
@@ -89,28 +38,6 @@ struct Queue {
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
     attended: Option<Attendance>,
     attendants: u64,
-}
-
-impl Queue {
-    fn add(&mut self, retired: Retired) {
-        let key = key(&retired.session);
-        self.due.insert((retired.due, key));
-        self.retired.insert(key, retired);
-    }
-
-    fn remove(&mut self, key: Key) {
-        if let Some(retired) = self.retired.remove(&key) {
-            self.due.remove(&(retired.due, key));
-        }
-    }
-
-    fn set_due(&mut self, key: Key, due: Duration) {
-        if let Some(retired) = self.retired.get_mut(&key) {
-            self.due.remove(&(retired.due, key));
-            retired.due = due;
-            self.due.insert((due, key));
-        }
-    }
 }
 
 /// Who attends to the queue, and when that was last seen to be so.
@@ -204,8 +131,9 @@ impl Retirement {
     /// How many requests still use a session that is on its way out.
     pub(crate) fn in_flight(&self) -> usize {
         let queue = self.queue();
-        let retired = queue.retired.values().map(|retired| &retired.session);
-        retired
+        queue
+            .waiting
+            .sessions()
             .chain(&queue.expiring)
             .map(|session| session.in_flight.count())
             .sum()
@@ -214,9 +142,7 @@ impl Retirement {
     /// Takes out everything, for the shutdown to deal with.
     pub(crate) fn take_all(&self) -> Vec<Retired> {
         let mut queue = self.queue();
-        queue.due.clear();
-        let retired = mem::take(&mut queue.retired);
-        let mut all: Vec<_> = retired.into_values().collect();
+        let mut all = mem::take(&mut queue.waiting).into_all();
         all.extend(mem::take(&mut queue.expiring).into_iter().map(Retired::new));
         all
     }
@@ -224,7 +150,7 @@ impl Retirement {
     /// Puts back what was taken out and not dealt with.
     pub(crate) fn put_back(&self, sessions: impl Iterator<Item = Arc<LiveSession>>) {
         let mut queue = self.queue();
-        sessions.for_each(|session| queue.add(Retired::new(session)));
+        sessions.for_each(|session| queue.waiting.add(session));
     }
 
     pub(crate) fn wake(&self) {
@@ -233,7 +159,7 @@ impl Retirement {
 
     /// Something about a session has changed.
     pub(crate) fn look_at(&self, session: &Arc<LiveSession>) {
-        self.queue().set_due(key(session), Duration::ZERO);
+        self.queue().waiting.look_at(session);
         self.wake();
     }
 
@@ -244,7 +170,7 @@ impl Retirement {
     /// Makes the caller attend to the queue, if there is something in it and nobody does.
     pub(crate) fn attend(&self, now: Reading) -> Option<u64> {
         let mut queue = self.queue();
-        let is_empty = queue.retired.is_empty() && queue.pinned.is_empty();
+        let is_empty = queue.waiting.is_empty() && queue.pinned.is_empty();
         let attended = queue
             .attended
             .is_some_and(|last| now.since(last.seen) < ABSENT);
@@ -283,12 +209,16 @@ impl Retirement {
             queue.expiring.retain(|session| session.life.may_go_on(now));
             queue.tidy_at = now.monotonic.saturating_add(LOOK);
         }
-        let ready = self.take_stock(&mut queue, now);
+        let (ready, let_go) = queue.waiting.take_stock(now);
+        for retired in let_go {
+            self.observer.emit(retired.left_to_expire(now));
+            queue.expiring.push(retired.session);
+        }
         if !ready.is_empty() {
             return Next::Delete(ready);
         }
-        match queue.due.first() {
-            Some((due, _)) => Next::Wait(due.saturating_sub(now.monotonic)),
+        match queue.waiting.next_in(now) {
+            Some(wait) => Next::Wait(wait),
             None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
             None => {
                 // Under the same lock as the look: whatever comes later starts its own attendant.
@@ -300,18 +230,12 @@ impl Retirement {
 
     /// A session has been deleted, or need not be.
     pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
-        self.queue().remove(key(session));
+        self.queue().waiting.remove(session);
     }
 
     /// A session has been deleted by hand.
     pub(crate) fn remove_id(&self, id: &SessionId) {
-        let (mut queue, id) = (self.queue(), KeptId::from(id));
-        let retired = queue.retired.values().map(|retired| &retired.session);
-        let meant: Vec<_> = retired
-            .filter(|session| session.id == id)
-            .map(key)
-            .collect();
-        meant.into_iter().for_each(|key| queue.remove(key));
+        self.queue().waiting.remove_id(id);
     }
 
     /// A session could not be deleted for now; `tried` says whether a call was made.
@@ -321,13 +245,7 @@ impl Retirement {
         until: Duration,
         tried: Option<Error>,
     ) {
-        let mut queue = self.queue();
-        if let Some(retired) = queue.retired.get_mut(&key(session)) {
-            retired.not_before = until;
-            retired.tries += u32::from(tried.is_some());
-            retired.error = tried.or_else(|| retired.error.take());
-        }
-        queue.set_due(key(session), Duration::ZERO);
+        self.queue().waiting.postpone(session, until, tried);
     }
 
     /// It has been retired.
@@ -337,39 +255,8 @@ impl Retirement {
             session: session.reference(),
             reason,
         });
-        queue.add(Retired::new(session.clone()));
+        queue.waiting.add(session.clone());
         self.changed.notify_one();
-    }
-
-    /// Looks at those that are due. Returns some of those that can be deleted now, and lets go of those that need not be.
-    fn take_stock(&self, queue: &mut Queue, now: Reading) -> Vec<Arc<LiveSession>> {
-        let (mut ready, mut still_due, mut let_go) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some((due, key)) = queue.due.first().copied()
-            && due <= now.monotonic
-            && ready.len() < AT_ONCE
-        {
-            queue.due.remove(&(due, key));
-            let Some(retired) = queue.retired.get_mut(&key) else {
-                continue;
-            };
-            let wait = wait_for(retired, now);
-            if !retired.session.life.is_worth_deleting(now) || retired.tries >= MAX_TRIES {
-                let_go.extend(queue.retired.remove(&key));
-            } else if wait.is_zero() {
-                ready.push(retired.session.clone());
-                still_due.push((due, key));
-            } else {
-                // Now and then in any case: the clocks may be set, and not everybody says that he is done.
-                retired.due = now.monotonic.saturating_add(wait.min(LOOK));
-                queue.due.insert((retired.due, key));
-            }
-        }
-        queue.due.extend(still_due);
-        for retired in let_go {
-            self.observer.emit(retired.left_to_expire(now));
-            queue.expiring.push(retired.session);
-        }
-        ready
     }
 
     /// What was evicted in use goes the way of all once it is idle.
@@ -400,19 +287,6 @@ fn see(queue: &mut Queue, attendant: u64, now: Reading) -> bool {
         .as_mut()
         .filter(|present| present.attendant == attendant);
     present.map(|present| present.seen = now).is_some()
-}
-
-/// How long until something is to be done about a session.
-fn wait_for(retired: &Retired, now: Reading) -> Duration {
-    let session = &retired.session;
-    let worth_it = session.life.worth_deleting_for(now);
-    if session.in_flight.count() > 0 {
-        // The lease wakes us when it goes.
-        return worth_it;
-    }
-    let lingers = session.in_flight.lingers_for(now);
-    let postponed = retired.not_before.saturating_sub(now.monotonic);
-    lingers.max(postponed).min(worth_it)
 }
 
 fn pinned_wait(queue: &Queue, now: Reading) -> Duration {

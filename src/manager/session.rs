@@ -11,10 +11,10 @@ use std::{
 
 use super::{
     fleet::Membership,
-    lease::InFlight,
     life::{Life, Phase},
     memo,
     partition::Partition,
+    usage::InFlight,
 };
 use crate::{
     api::{KeptId, SessionDefaults, SessionId},

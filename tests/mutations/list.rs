@@ -27,7 +27,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I1",
         by: Life(0),
         file: "src/manager/life.rs",
-        old: "if left <= self.hard {",
+        old: "if left <= self.hard() {",
         new: "if left.is_zero() {",
     },
     Mutation {
@@ -90,9 +90,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "sessions_are_deleted_under_the_requests_that_use_them",
         invariant: "I1",
         by: Life(12),
-        file: "src/manager/retire.rs",
-        old: "    if session.in_flight.count() > 0 {\n        // The lease wakes us when it goes.",
-        new: "    if session.in_flight.count() > 1_000 {",
+        file: "src/manager/retire/waiting.rs",
+        old: "        if session.in_flight.count() > 0 {\n            // The lease wakes us when it goes.",
+        new: "        if session.in_flight.count() > 1_000 {",
     },
     Mutation {
         name: "dropped_requests_do_not_linger",

@@ -19,6 +19,15 @@ pub(super) struct Adopted {
     pub(super) is_sound: bool,
 }
 
+/// What the store has in a slot.
+pub(super) struct Offer {
+    pub(super) found: Found,
+    /// When it was asked.
+    pub(super) sent: Reading,
+    /// Only what is newer is taken.
+    pub(super) after: u64,
+}
+
 impl Create {
     pub(super) async fn adopt(
         &self,
@@ -28,25 +37,21 @@ impl Create {
         sent: Reading,
     ) -> Option<Adopted> {
         let after = self.newest(fleet, seal.slot);
+        let offer = Offer { found, sent, after };
         let whose = (&self.partition, self.generation);
-        fleet
-            .adopt(&self.core, seal, whose, after, found, sent, true)
-            .await
+        fleet.adopt(&self.core, seal, whose, offer, true).await
     }
 }
 
 impl Inner {
-    /// Opens a record that was asked for at `sent`, and joins those who use it. `None` if it is of no use, or is to be
-    /// asked about and the caller cannot do that.
-    #[allow(clippy::too_many_arguments)]
+    /// Opens a record, and joins those who use it. `None` if it is of no use, or is to be asked about and the caller cannot do
+    /// that.
     pub(super) async fn adopt(
         &self,
         core: &Core,
         seal: &Seal,
         (partition, generation): (&Arc<Partition>, u64),
-        after: u64,
-        found: Found,
-        sent: Reading,
+        Offer { found, sent, after }: Offer,
         can_ask: bool,
     ) -> Option<Adopted> {
         let (record, store_now, is_certain) = (found.record?, found.now, found.is_certain);
@@ -125,7 +130,8 @@ impl Inner {
         }
         let generation = core.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let whose = (&older.partition, generation);
-        let adopted = self.adopt(core, &seal, whose, after, found, sent, false);
+        let offer = Offer { found, sent, after };
+        let adopted = self.adopt(core, &seal, whose, offer, false);
         if let Some(Adopted { session, .. }) = adopted.await {
             core.take_up(&session);
         }

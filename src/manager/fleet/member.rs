@@ -133,6 +133,13 @@ impl Fleet {
         }
     }
 
+    /// A session that was taken up is of no use here, and is not taken up again.
+    pub(crate) fn spend(&self, session: &LiveSession) {
+        if let (Some(inner), Some(place)) = (self.inner(), session.membership()) {
+            inner.seen.note(place.slot, place.generation, true);
+        }
+    }
+
     /// A session has been retired: is it over for the others as well?
     pub(crate) fn retired(&self, session: &LiveSession, reason: RetireReason) {
         use RetireReason::{Fenced, Invalidated, Leaked, Lost, Revoked, WrongAnswer};

@@ -84,6 +84,8 @@ impl Fleet {
     }
 
     pub(crate) fn retired(&self, _: &LiveSession, _: RetireReason) {}
+
+    pub(crate) fn spend(&self, _: &LiveSession) {}
 }
 
 #[allow(clippy::unused_self, clippy::unused_async, clippy::unnecessary_wraps)]

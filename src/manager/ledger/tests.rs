@@ -1,0 +1,187 @@
+use super::*;
+use crate::{
+    api::SessionDefaults,
+    manager::{partition::HashedDefaults, promise::promise},
+    secret::ApiKey,
+};
+
+fn at(seconds: u64) -> Reading {
+    let time = Duration::from_secs(seconds);
+    Reading {
+        monotonic: time,
+        wall: time,
+    }
+}
+
+fn partition(key: &str, chain: &str) -> Arc<Partition> {
+    let defaults = SessionDefaults::new().chain(chain.into());
+    Partition::new(ApiKey::from(key), &HashedDefaults::new(defaults)).unwrap()
+}
+
+fn error(kind: ErrorKind, hint: u64) -> Error {
+    Error::new(kind, "").with_retry_after(Duration::from_secs(hint))
+}
+
+fn held(ledger: &Ledger, partition: &Partition, now: u64) -> u64 {
+    let checked = ledger.check(partition, Purpose::Create, Duration::ZERO, at(now));
+    checked
+        .err()
+        .and_then(|error| error.retry_after())
+        .unwrap_or_default()
+        .as_secs()
+}
+
+#[test]
+fn failures_of_one_moment_count_once() {
+    let mut ledger = Ledger::new(CallBudget::default());
+    for chain in ["near", "sui", "base", "sei"] {
+        ledger.failed(
+            &partition("k", chain),
+            Purpose::Create,
+            error(ErrorKind::Credentials, 0),
+            at(100),
+        );
+    }
+    assert_eq!(held(&ledger, &partition("k", "near"), 100), 30);
+    ledger.failed(
+        &partition("k", "near"),
+        Purpose::Create,
+        error(ErrorKind::Credentials, 0),
+        at(131),
+    );
+    assert_eq!(
+        held(&ledger, &partition("k", "near"), 131),
+        60,
+        "and one more in a row"
+    );
+}
+
+#[test]
+fn a_milder_failure_does_not_end_what_a_harder_one_began() {
+    let mut ledger = Ledger::new(CallBudget::default());
+    let (one, two) = (partition("k1", "near"), partition("k2", "near"));
+    ledger.failed(
+        &one,
+        Purpose::Create,
+        error(ErrorKind::RateLimited, 60),
+        at(100),
+    );
+    ledger.failed(
+        &two,
+        Purpose::Create,
+        error(ErrorKind::RateLimited, 1),
+        at(101),
+    );
+    assert_eq!(held(&ledger, &two, 101), 59);
+    ledger.failed(&one, Purpose::Create, error(ErrorKind::Quota, 900), at(200));
+    ledger.failed(
+        &one,
+        Purpose::Create,
+        error(ErrorKind::Credentials, 0),
+        at(201),
+    );
+    assert_eq!(held(&ledger, &one, 201), 899);
+}
+
+#[test]
+fn a_success_ends_only_what_began_before_it_was_sent() {
+    let mut ledger = Ledger::new(CallBudget::default());
+    let partition = partition("k", "near");
+    ledger.failed(
+        &partition,
+        Purpose::Create,
+        error(ErrorKind::Quota, 900),
+        at(100),
+    );
+    ledger.succeeded(&partition, at(99));
+    assert_eq!(held(&ledger, &partition, 100), 900);
+    ledger.succeeded(&partition, at(101));
+    assert_eq!(held(&ledger, &partition, 101), 0);
+}
+
+#[test]
+fn one_create_tries_whether_a_keys_hold_is_over_and_the_others_wait_for_it() {
+    let mut ledger = Ledger::new(CallBudget::default());
+    let (one, two) = (partition("k", "near"), partition("k", "sui"));
+    ledger.failed(&one, Purpose::Create, error(ErrorKind::Quota, 900), at(0));
+    assert!(matches!(
+        ledger.clear(&one, Purpose::Create, Some(1), at(900)),
+        Clearance::Granted
+    ));
+    assert!(matches!(
+        ledger.clear(&two, Purpose::Create, Some(2), at(901)),
+        Clearance::Soon
+    ));
+    assert!(
+        ledger
+            .check(&two, Purpose::Create, Duration::ZERO, at(901))
+            .is_ok(),
+        "it may wait"
+    );
+    let again = ledger.clear(&one, Purpose::Create, Some(1), at(901));
+    assert!(
+        matches!(again, Clearance::Granted),
+        "its own try does not hold it back"
+    );
+    ledger.succeeded(&one, at(900));
+    assert!(matches!(
+        ledger.clear(&two, Purpose::Create, Some(2), at(902)),
+        Clearance::Granted
+    ));
+}
+
+#[test]
+fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() {
+    let deletes = |queued: u64| {
+        let mut ledger = Ledger::new(CallBudget::new(60, 8).unwrap());
+        for generation in 0..queued {
+            let (_, outcome) = promise();
+            let id = partition(&format!("q{generation}"), "near").id;
+            ledger.begin(id, generation, outcome, true, at(0));
+        }
+        let granted = (0..8).filter(|n| {
+            let partition = partition(&format!("k{n}"), "near");
+            let cleared = ledger.clear(&partition, Purpose::Delete, None, at(0));
+            matches!(cleared, Clearance::Granted)
+        });
+        let granted = granted.count();
+        let own = ledger.clear(&partition("q0", "near"), Purpose::Delete, None, at(0));
+        assert!(
+            queued == 0 || matches!(own, Clearance::Wait(..)),
+            "its floor is the create's"
+        );
+        let creates = (0..queued).filter(|n| {
+            let partition = partition(&format!("q{n}"), "near");
+            let cleared = ledger.clear(&partition, Purpose::Create, Some(*n), at(0));
+            matches!(cleared, Clearance::Granted)
+        });
+        assert_eq!(creates.count() as u64, queued, "each has its token");
+        granted
+    };
+    // Two of the eight are kept for creates that are yet to come, or one that no check may take.
+    assert_eq!([0, 1, 2, 6, 7, 8].map(deletes), [6, 6, 5, 1, 0, 0]);
+}
+
+#[test]
+fn what_is_over_is_forgotten_and_what_holds_is_not() {
+    let mut ledger = Ledger::new(CallBudget::default());
+    let (_, outcome) = promise();
+    for n in 0..1_000 {
+        let partition = partition(&format!("k{n}"), "near");
+        ledger.failed(
+            &partition,
+            Purpose::Create,
+            error(ErrorKind::Credentials, 0),
+            at(0),
+        );
+    }
+    ledger.failed(
+        &partition("held", "near"),
+        Purpose::Create,
+        error(ErrorKind::Rejected, 0),
+        at(2_000),
+    );
+    ledger.begin(partition("last", "near").id, 1, outcome, true, at(2_001));
+    assert!(ledger.keys.is_empty());
+    assert_eq!(ledger.partitions.len(), 2);
+}
