@@ -115,7 +115,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I11",
         by: Life(5),
         file: "src/manager/core.rs",
-        old: "                    ledger.fence(id);\n",
+        old: "            ledger.fence(id);\n",
         new: "",
     },
     Mutation {
