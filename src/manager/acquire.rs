@@ -16,7 +16,7 @@ use super::{
     budget::Purpose,
     core::{Core, Stage},
     create::Create,
-    event::{Event, RetireReason},
+    event::Event,
     flight::{Flight, Outcome},
     in_flight::{Bare, InFlightRequest},
     janitor,
@@ -189,23 +189,6 @@ impl Core {
             return Err(no_runtime());
         }
         Ok(Joined::Flight(flight, timeout))
-    }
-
-    /// The current session of a partition, also if it was evicted while requests used it.
-    fn find(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
-        match self.cached(id) {
-            Some(session) if session.is_usable(now) => return Some(session),
-            // To be asked for it keeps it in the cache.
-            Some(session) if !session.life.may_go_on(now) => self.forget(&session),
-            _ => {}
-        }
-        let pinned = self.retirement.unpin(id)?;
-        if !pinned.is_usable(now) {
-            self.retirement.retire(&pinned, RetireReason::Replaced);
-            return None;
-        }
-        self.install(&pinned);
-        Some(pinned)
     }
 
     fn is_to_be_verified(&self, session: &LiveSession, now: Reading) -> bool {

@@ -13,7 +13,8 @@
 //! | --- | --- |
 //! | `admit`, `memo` | what one request needs before it may be sent; the short way of one like the one before |
 //! | `message`, `in_flight` | requests and responses of any client's; a request on its way, and what comes of it |
-//! | `acquire`, `core` | from a partition to a lease on its session; what all handles share |
+//! | `acquire`, `current` | from a partition to a lease on its session; which one that is |
+//! | `core` | what all handles share |
 //! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
@@ -35,6 +36,7 @@ mod change;
 mod check;
 mod core;
 mod create;
+mod current;
 mod echo;
 mod event;
 #[cfg_attr(not(feature = "store"), path = "fleet/off.rs")]

@@ -9,8 +9,6 @@ use std::{
 use sipher_session::{Chain, SessionDefaults, SessionLayer, SessionManager, store::RedisStore};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
-pub const MANAGERS: usize = 5;
-
 pub fn run() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -18,14 +16,17 @@ pub fn run() {
         .unwrap();
     runtime.block_on(async {
         let variable = |name| env::var(name).unwrap();
+        let number = |name| variable(name).parse::<u64>().unwrap();
+        let pause = Duration::from_millis(number("PAUSE_MILLIS"));
         // One for all: it takes a while to build.
         let client = reqwest::Client::new();
-        let managers: Vec<SessionManager> = (0..MANAGERS)
+        let managers: Vec<SessionManager> = (0..number("MANAGERS"))
             .map(|_| {
                 SessionManager::builder()
                     .api_key(variable("SIPHER_API_KEY"))
                     .base_url(variable("SIPHER_BASE_URL"))
                     .defaults(SessionDefaults::new().chain(Chain::Near))
+                    .ttl(Duration::from_secs(number("TTL_SECONDS")))
                     .create_timeout(Duration::from_secs(4))
                     .http_client(client.clone())
                     .store(RedisStore::connect(&variable("REDIS_URL")).unwrap())
@@ -39,6 +40,7 @@ pub fn run() {
                 manager.clone(),
                 client.clone(),
                 variable("SIPHER_BASE_URL"),
+                pause,
             ));
         }
         let mut orders = orders();
@@ -53,13 +55,15 @@ pub fn run() {
             }
         }
         load.shutdown().await;
+        let mut ends = JoinSet::new();
         for manager in managers {
-            manager.shutdown(Duration::from_secs(5)).await;
+            ends.spawn(async move { manager.shutdown(Duration::from_secs(5)).await });
         }
+        ends.join_all().await;
     });
 }
 
-async fn work(manager: SessionManager, client: reqwest::Client, base_url: String) {
+async fn work(manager: SessionManager, client: reqwest::Client, base_url: String, pause: Duration) {
     let http = reqwest_middleware::ClientBuilder::new(client)
         .with(SessionLayer::new(manager))
         .build();
@@ -71,7 +75,7 @@ async fn work(manager: SessionManager, client: reqwest::Client, base_url: String
         if let Err(error) = request.send().await {
             eprintln!("{error:?}");
         }
-        sleep(Duration::from_millis(fastrand::u64(10..50))).await;
+        sleep(pause.mul_f64(0.3 + fastrand::f64() * 1.4)).await;
     }
 }
 

@@ -12,11 +12,30 @@ use std::{
 use sipher_session::testing::{FakeSipher, Operation, Served, SessionUse, Tier};
 use tokio::runtime::Runtime;
 
-use crate::{child::MANAGERS, server::Server};
+use crate::server::Server;
 
-pub const PROCESSES: usize = 8;
+/// How large it is, and for how long its sessions live.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub processes: usize,
+    /// In each process.
+    pub managers: usize,
+    pub ttl: Duration,
+}
+
+impl Size {
+    fn all(self) -> usize {
+        self.processes * self.managers
+    }
+
+    /// How long a manager rests between two requests: all of them together send a thousand in a second.
+    fn pause(self) -> Duration {
+        Duration::from_millis(1) * u32::try_from(self.all()).unwrap()
+    }
+}
 
 pub struct Fleet {
+    pub size: Size,
     sipher: FakeSipher,
     served: Served,
     key: String,
@@ -29,7 +48,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    pub fn new(redis: &Server) -> Self {
+    pub fn new(redis: &Server, size: Size) -> Self {
         let runtime = Runtime::new().unwrap();
         let sipher = FakeSipher::new();
         // Long enough for a kill in the middle of a create.
@@ -37,15 +56,20 @@ impl Fleet {
         sipher.set_rate_limit(None);
         let served = runtime.block_on(sipher.serve()).unwrap();
         Self {
+            size,
             key: sipher.api_key(Tier::Enterprise),
             sipher,
             served,
             redis: redis.url(),
-            processes: (0..PROCESSES).map(|_| None).collect(),
+            processes: (0..size.processes).map(|_| None).collect(),
             invalidations: 0,
             kills: 0,
             _runtime: runtime,
         }
+    }
+
+    pub fn start_all(&mut self) {
+        (0..self.size.processes).for_each(|number| self.start(number));
     }
 
     pub fn start(&mut self, number: usize) {
@@ -55,6 +79,9 @@ impl Fleet {
             .env("SIPHER_API_KEY", &self.key)
             .env("SIPHER_BASE_URL", self.served.base_url())
             .env("REDIS_URL", &self.redis)
+            .env("MANAGERS", self.size.managers.to_string())
+            .env("TTL_SECONDS", self.size.ttl.as_secs().to_string())
+            .env("PAUSE_MILLIS", self.size.pause().as_millis().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null());
         self.processes[number] = Some(child.spawn().unwrap());
@@ -96,8 +123,8 @@ impl Fleet {
         };
         for _ in 0..3 {
             let before = sent();
-            while sent() < before + 4 * PROCESSES * MANAGERS {
-                sleep(Duration::from_millis(50));
+            while sent() < before + 4 * self.size.all() {
+                sleep(self.size.pause());
             }
         }
     }
@@ -109,7 +136,7 @@ impl Fleet {
             .iter()
             .rev()
             .filter(|exchange| exchange.operation == Operation::Other);
-        last.take(PROCESSES * MANAGERS)
+        last.take(self.size.all())
             .map(|exchange| match &exchange.session {
                 SessionUse::Live { id, .. } => id.clone(),
                 other => panic!("{other:?}"),

@@ -17,11 +17,16 @@ use std::{env, thread::sleep, time::Duration};
 use fastrand::Rng;
 
 use self::{
-    fleet::{Fleet, PROCESSES},
+    fleet::{Fleet, Size},
     server::Server,
 };
 
 const MOMENT: Duration = Duration::from_millis(100);
+const SIZE: Size = Size {
+    processes: 8,
+    managers: 5,
+    ttl: Duration::from_secs(3600),
+};
 
 /// Draws from a seed who is killed when. `PROCESSES_SEED` repeats it, as far as the machine goes along.
 fn rng() -> Rng {
@@ -35,17 +40,15 @@ fn rng() -> Rng {
 fn killed_processes_leave_the_others_with_one_session_that_is_alive() {
     let Some(redis) = Server::start() else { return };
     let mut rng = rng();
-    let mut fleet = Fleet::new(&redis);
-    for number in 0..PROCESSES {
-        fleet.start(number);
-    }
+    let mut fleet = Fleet::new(&redis, SIZE);
+    fleet.start_all();
     fleet.come_to_rest();
     // Sessions are ended all the time, so that many a killed process was just about to make one.
     for _ in 0..60 {
         sleep(MOMENT.mul_f64(rng.f64() * 2.0));
-        fleet.tell(rng.usize(..PROCESSES), "invalidate");
+        fleet.tell(rng.usize(..SIZE.processes), "invalidate");
         if rng.u8(..3) == 0 {
-            let number = rng.usize(..PROCESSES);
+            let number = rng.usize(..SIZE.processes);
             fleet.kill(number);
             fleet.start(number);
         }
@@ -67,10 +70,8 @@ fn a_redis_that_is_killed_and_comes_back_empty_costs_no_session() {
     let Some(mut redis) = Server::start() else {
         return;
     };
-    let mut fleet = Fleet::new(&redis);
-    for number in 0..PROCESSES {
-        fleet.start(number);
-    }
+    let mut fleet = Fleet::new(&redis, SIZE);
+    fleet.start_all();
     fleet.come_to_rest();
     let before = fleet.sessions_in_use();
     for _ in 0..2 {
@@ -93,6 +94,62 @@ fn a_redis_that_is_killed_and_comes_back_empty_costs_no_session() {
     fleet.start(0);
     fleet.come_to_rest();
     assert_eq!(fleet.creates(), 1);
+    fleet.end();
+}
+
+/// For some minutes: `cargo test --release --test processes --features redis,testing -- --ignored thousand --nocapture`
+#[test]
+#[ignore = "takes four minutes"]
+fn a_thousand_managers_make_one_session_for_each_period_of_renewal() {
+    const TTL: Duration = Duration::from_secs(60);
+    let Some(mut redis) = Server::start() else {
+        return;
+    };
+    let mut rng = rng();
+    let size = Size {
+        processes: 20,
+        managers: 50,
+        ttl: TTL,
+    };
+    let mut fleet = Fleet::new(&redis, size);
+    fleet.start_all();
+    fleet.come_to_rest();
+    // A renewal is due after three quarters of a life at the earliest: so many sessions in so many lives.
+    let most = |lives: usize| 1 + lives * 4 / 3;
+    sleep(2 * TTL);
+    let creates = fleet.creates();
+    println!("in peace: {creates} sessions in {:?}", 2 * TTL);
+    assert!((3..=most(2)).contains(&creates), "{creates}");
+    // A process is killed every second, so that some are in the middle of a create; one that makes it is killed at once.
+    for _ in 0..TTL.as_secs() {
+        sleep(10 * MOMENT);
+        let number = rng.usize(..size.processes);
+        fleet.kill(number);
+        fleet.start(number);
+    }
+    let (creates, kills) = (fleet.creates() - creates, fleet.kills());
+    println!("with {kills} processes killed: {creates} sessions in {TTL:?}");
+    assert!(creates <= most(1) + kills, "{creates}");
+    fleet.come_to_rest();
+    let before = fleet.creates();
+    for _ in 0..3 {
+        redis.kill();
+        sleep(20 * MOMENT);
+        redis.start_again();
+        sleep(20 * MOMENT);
+        redis.stop();
+        sleep(30 * MOMENT);
+        redis.go_on();
+        sleep(10 * MOMENT);
+        redis.ask::<()>(&["FLUSHALL"]);
+        sleep(10 * MOMENT);
+    }
+    let creates = fleet.creates() - before;
+    println!("with Redis killed, stopped and flushed three times: {creates} sessions");
+    // Whoever needs one while it is down makes one of its own.
+    assert!(creates <= size.processes * size.managers, "{creates}");
+    fleet.come_to_rest();
+    println!("in use in the end: {}", fleet.sessions_in_use().len());
     fleet.end();
 }
 
