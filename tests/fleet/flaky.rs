@@ -20,6 +20,8 @@ pub struct Trouble {
     /// It does what it is asked for, and does not say so.
     pub loses_answers: bool,
     pub delay: Duration,
+    /// What a claim is answered with is on its way for so long.
+    pub answers_claims_after: Duration,
     /// Nothing is told by itself: all that is left is to look.
     pub is_mute: bool,
     /// What is on its way arrives, also when nobody waits for it any more.
@@ -142,9 +144,11 @@ impl SessionStore for Flaky {
         after: u64,
         lease: Duration,
     ) -> StoreFuture<'_, Claim> {
+        let answer_takes = self.trouble.lock().unwrap().answers_claims_after;
         self.pass(move |this| {
             Box::pin(async move {
                 let claim = this.store.claim(slot, member, after, lease).await?;
+                tokio::time::sleep(answer_takes).await;
                 if let Claim::Granted { generation, .. } = claim {
                     this.say(Said::Granted(slot, member, generation));
                 }

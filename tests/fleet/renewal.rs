@@ -163,6 +163,27 @@ async fn those_who_wait_for_anothers_renewal_take_it_up_and_make_none_of_their_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_told_late_of_what_it_has_taken_up_meanwhile_makes_none_of_its_own() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    pass(3000.0).await;
+    fleet.setup.sipher.set_latency(SECOND / 2);
+    // The first one makes it, and the other waits for that.
+    for process in &processes {
+        process.manager.session().await.unwrap();
+    }
+    pass(0.2).await;
+    processes[1].store.set(Trouble {
+        answers_claims_after: 2 * SECOND,
+        ..Trouble::default()
+    });
+    pass(10.0).await;
+    assert_eq!(fleet.call(&processes).await.len(), 1);
+    assert_eq!(fleet.setup.creates(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_shortest_lease_is_long_enough_for_the_longest_time_that_a_request_may_be_held_up() {
     let mut fleet = Fleet::new();
     let lease =

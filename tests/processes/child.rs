@@ -27,7 +27,7 @@ pub fn run() {
                     .base_url(variable("SIPHER_BASE_URL"))
                     .defaults(SessionDefaults::new().chain(Chain::Near))
                     .ttl(Duration::from_secs(number("TTL_SECONDS")))
-                    .create_timeout(Duration::from_secs(4))
+                    .create_timeout(Duration::from_secs(number("CREATE_TIMEOUT_SECONDS")))
                     .http_client(client.clone())
                     .store(RedisStore::connect(&variable("REDIS_URL")).unwrap())
                     .build()

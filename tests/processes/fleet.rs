@@ -21,6 +21,8 @@ pub struct Size {
     /// In each process.
     pub managers: usize,
     pub ttl: Duration,
+    /// Twice as long as others wait for a process that is killed while it makes a session.
+    pub create_timeout: Duration,
 }
 
 impl Size {
@@ -80,6 +82,10 @@ impl Fleet {
             .env("SIPHER_BASE_URL", self.served.base_url())
             .env("REDIS_URL", &self.redis)
             .env("MANAGERS", self.size.managers.to_string())
+            .env(
+                "CREATE_TIMEOUT_SECONDS",
+                self.size.create_timeout.as_secs().to_string(),
+            )
             .env("TTL_SECONDS", self.size.ttl.as_secs().to_string())
             .env("PAUSE_MILLIS", self.size.pause().as_millis().to_string())
             .stdin(Stdio::piped())

@@ -26,6 +26,7 @@ const SIZE: Size = Size {
     processes: 8,
     managers: 5,
     ttl: Duration::from_secs(3600),
+    create_timeout: Duration::from_secs(4),
 };
 
 /// Draws from a seed who is killed when. `PROCESSES_SEED` repeats it, as far as the machine goes along.
@@ -110,10 +111,12 @@ fn a_thousand_managers_make_one_session_for_each_period_of_renewal() {
         processes: 20,
         managers: 50,
         ttl: TTL,
+        create_timeout: Duration::from_secs(20),
     };
     let mut fleet = Fleet::new(&redis, size);
     fleet.start_all();
     fleet.come_to_rest();
+    println!("once all have begun: {} sessions", fleet.creates());
     // A renewal is due after three quarters of a life at the earliest: so many sessions in so many lives.
     let most = |lives: usize| 1 + lives * 4 / 3;
     sleep(2 * TTL);

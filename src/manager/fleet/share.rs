@@ -68,9 +68,6 @@ impl Create {
         let (begun, patience) = (core.now(), core.patience());
         let mut changes = fleet.store().changes();
         loop {
-            if !core.ledger().is_flying(self.partition.id, self.generation) || self.is_spared() {
-                return Share::Fenced;
-            }
             let claimed = tokio::select! {
                 biased;
                 _ = core.closed() => Err(Share::Done(Err(Error::shutdown()))),
@@ -98,6 +95,10 @@ impl Create {
         let core = self.core.clone();
         let slot = claimant.seal.slot;
         loop {
+            // Also between two claims: the liaison may have taken up what the first one was answered with.
+            if !core.ledger().is_flying(self.partition.id, self.generation) || self.is_spared() {
+                return Err(Share::Fenced);
+            }
             let after = self.newest(fleet, slot).max(claimant.passed_over);
             let sent = core.now();
             let told = fleet.send_revocations(&core).await;
