@@ -74,6 +74,7 @@ impl Create {
         done: Promise<Outcome>,
     ) -> Self {
         let (generation, status) = (flight.generation, flight.status.clone());
+        let attempt = Attempt::instead_of(core.cached(partition.id).as_deref());
         let queues = suspect.is_some() || !core.fleet.is_there();
         Self {
             begun: core.now(),
@@ -88,7 +89,7 @@ impl Create {
             } else {
                 Progress::Sharing
             },
-            attempt: Attempt::default(),
+            attempt,
             adopted: false,
             turned: false,
         }

@@ -184,6 +184,26 @@ async fn who_is_told_late_of_what_it_has_taken_up_meanwhile_makes_none_of_its_ow
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_begins_a_renewal_while_it_takes_another_session_up_makes_none_of_its_own() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    pass(3000.0).await;
+    fleet.setup.sipher.set_latency(SECOND / 2);
+    processes[1].store.set(Trouble {
+        delay: 3 * SECOND / 10,
+        ..Trouble::default()
+    });
+    processes[0].manager.session().await.unwrap();
+    // The other has learnt of it, and says just now that it uses it too.
+    pass(1.0).await;
+    processes[1].manager.session().await.unwrap();
+    pass(10.0).await;
+    assert_eq!(fleet.call(&processes).await.len(), 1);
+    assert_eq!(fleet.setup.creates(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_shortest_lease_is_long_enough_for_the_longest_time_that_a_request_may_be_held_up() {
     let mut fleet = Fleet::new();
     let lease =

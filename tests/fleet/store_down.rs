@@ -41,6 +41,26 @@ async fn while_the_store_is_down_requests_go_on_with_the_session_at_hand() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_when_a_renewal_is_due_makes_nobody_renew_alone() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(5);
+    let before = fleet.call(&processes).await;
+    pass(3000.0).await;
+    for process in &processes {
+        process.store.cut();
+    }
+    fleet.work(&processes, 2 * MINUTE, SECOND).await;
+    assert_eq!(fleet.call(&processes).await, before);
+    assert_eq!(fleet.setup.creates(), 1);
+    for process in &processes {
+        process.store.mend();
+    }
+    fleet.work(&processes, MINUTE, SECOND).await;
+    assert_eq!(fleet.call(&processes).await.len(), 1);
+    assert_eq!(fleet.setup.creates(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_that_each_process_makes_one_of_its_own_and_they_converge_once_the_store_is_back() {
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(5);

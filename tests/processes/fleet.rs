@@ -119,6 +119,15 @@ impl Fleet {
         self.sipher.count(Operation::Create)
     }
 
+    /// The session calls, and when they came.
+    pub fn print_session_calls(&self) {
+        let log = self.sipher.log();
+        let start = log.first().map_or(Duration::ZERO, |first| first.at);
+        for call in log.iter().filter(|call| call.operation != Operation::Other) {
+            println!("{:>7.2} s  {call}", (call.at - start).as_secs_f64());
+        }
+    }
+
     /// Waits until whatever was under way has ended, and everybody has sent something since.
     pub fn come_to_rest(&self) {
         let sent = || {

@@ -121,6 +121,7 @@ fn a_thousand_managers_make_one_session_for_each_period_of_renewal() {
     let most = |lives: usize| 1 + lives * 4 / 3;
     sleep(2 * TTL);
     let creates = fleet.creates();
+    fleet.print_session_calls();
     println!("in peace: {creates} sessions in {:?}", 2 * TTL);
     assert!((3..=most(2)).contains(&creates), "{creates}");
     // A process is killed every second, so that some are in the middle of a create; one that makes it is killed at once.

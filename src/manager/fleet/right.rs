@@ -30,12 +30,27 @@ pub(super) struct Right {
 /// What a create has got from the fleet so far.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
+    /// The fleet's number of the session that there was when the create began.
+    instead_of: Option<u64>,
     right: Option<Right>,
     /// It was not accepted that the session is the fleet's.
     was_refused: bool,
 }
 
 impl Attempt {
+    pub(crate) fn instead_of(current: Option<&LiveSession>) -> Self {
+        let place = current.and_then(LiveSession::membership);
+        Self {
+            instead_of: place.map(Membership::generation),
+            ..Self::default()
+        }
+    }
+
+    /// Whether a session is one that the create would bring.
+    pub(super) fn is_settled_by(&self, session: &LiveSession) -> bool {
+        session.membership().map(Membership::generation) > self.instead_of
+    }
+
     /// What stands in the way of a publication once may do so for ever: then the session stays this process's own.
     pub(super) fn has_got(&mut self, right: Right) {
         self.right = (!self.was_refused).then_some(right);

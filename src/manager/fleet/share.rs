@@ -20,6 +20,8 @@ use crate::{
 
 /// How often a claim is tried while another holds the right, in case that its end was not told.
 const POLL: Duration = Duration::from_secs(1);
+/// How soon a renewal is tried again where the store could not be asked.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Above this, numbers are no generations: scripts of stores count in floating point.
 const HIGHEST: u64 = 1 << 53;
 /// How many records that are of no use are passed over.
@@ -102,12 +104,12 @@ impl Create {
             let after = self.newest(fleet, slot).max(claimant.passed_over);
             let sent = core.now();
             let told = fleet.send_revocations(&core).await;
-            told.map_err(|error| alone(fleet, error))?;
+            told.map_err(|error| self.alone(fleet, error))?;
             let claim = fleet
                 .store()
                 .claim(slot, claimant.member, after, claimant.lease);
             let claim = fleet.step(&core, claim).await;
-            match claim.map_err(|error| alone(fleet, error))? {
+            match claim.map_err(|error| self.alone(fleet, error))? {
                 Claim::Granted { generation, now } => {
                     return Err(self.granted(fleet, claimant, sent, (generation, now)));
                 }
@@ -126,7 +128,7 @@ impl Create {
     ) -> Share {
         if generation >= HIGHEST {
             let text = "the shared store counts too high";
-            return alone(fleet, Error::new(ErrorKind::Store, text));
+            return self.alone(fleet, Error::new(ErrorKind::Store, text));
         }
         let right = Right {
             slot: claimant.seal.slot,
@@ -161,7 +163,7 @@ impl Create {
         claimant.useless += 1;
         if claimant.useless > PASSED_OVER || generation >= HIGHEST {
             let text = "the shared store holds what none of this fleet has written";
-            return Err(alone(fleet, Error::new(ErrorKind::Store, text)));
+            return Err(self.alone(fleet, Error::new(ErrorKind::Store, text)));
         }
         Ok(())
     }
@@ -170,9 +172,23 @@ impl Create {
     fn is_spared(&self) -> bool {
         let (core, now) = (&self.core, self.core.now());
         core.cached(self.partition.id).is_some_and(|current| {
-            let is_newer = current.generation > self.generation;
-            is_newer && current.phase(now) == Phase::Fresh && core.is_in_order(&current)
+            self.attempt.is_settled_by(&current)
+                && current.phase(now) == Phase::Fresh
+                && core.is_in_order(&current)
         })
+    }
+
+    /// The store cannot be asked. While there is a session to go on with, the fleet needs no other than its own.
+    fn alone(&self, fleet: &Inner, error: Error) -> Share {
+        let (core, now) = (&self.core, self.core.now());
+        let current = core.cached(self.partition.id);
+        if current.is_some_and(|current| core.is_good(&current, now)) {
+            return Share::Done(Err(error.with_retry_after(AGAIN)));
+        }
+        match fleet.sharing.on_store_down {
+            OnStoreDown::OwnSession => Share::Create,
+            OnStoreDown::Fail => Share::Done(Err(error)),
+        }
     }
 
     /// What a record has to be newer than.
@@ -187,13 +203,6 @@ impl Create {
         } else {
             seen.generation.saturating_sub(1)
         }
-    }
-}
-
-fn alone(fleet: &Inner, error: Error) -> Share {
-    match fleet.sharing.on_store_down {
-        OnStoreDown::OwnSession => Share::Create,
-        OnStoreDown::Fail => Share::Done(Err(error)),
     }
 }
 
