@@ -116,7 +116,11 @@ impl SessionManager {
                             return Ok(lease);
                         }
                     }
-                    Some(Err(error)) => return Err(error.clone()),
+                    // What failed may have been to replace a session that is good after all.
+                    Some(Err(error)) => {
+                        let lease = self.try_lease(partition.id);
+                        return lease.ok_or_else(|| error.clone());
+                    }
                     // It was retired as soon as it was there, or its task is gone: once more.
                     Some(Ok(_)) | None => {}
                 },
@@ -215,6 +219,11 @@ impl Core {
         let mut ledger = self.ledger();
         self.give_up_overdue(&mut ledger, partition.id, now);
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
+            return;
+        }
+        // Another may have taken its place since it was looked at.
+        let current = self.cached(partition.id);
+        if !current.is_some_and(|current| Arc::ptr_eq(&current, session)) {
             return;
         }
         let may_begin = match suspect {

@@ -54,7 +54,9 @@ impl Create {
         let (core, now) = (&self.core, self.core.now());
         let unknown_for = now.since(suspect.alive_at());
         suspect.set_lost();
-        if reason == RetireReason::Lost {
+        // One that was shared and is used no more may have been deleted by another process.
+        let may_be_deleted = suspect.membership().is_some() && suspect.in_flight.is_retired();
+        if reason == RetireReason::Lost && !may_be_deleted {
             core.suspect_others(suspect);
         }
         let was_handed_out = core.retire_this(reason, suspect);

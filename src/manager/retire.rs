@@ -27,6 +27,7 @@ use crate::{api::SessionId, clock::Reading, error::Error};
 
 /// An attendant that was not seen for so long is replaced.
 const ABSENT: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Waiting,

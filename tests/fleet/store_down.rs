@@ -88,6 +88,20 @@ async fn after_that_each_process_makes_one_of_its_own_and_they_converge_once_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_of_ones_own_is_renewed_in_the_background_though_the_store_is_down() {
+    let mut fleet = Fleet::new();
+    let mut processes = vec![fleet.start()];
+    fleet.call(&processes).await;
+    processes[0].store.cut();
+    fleet.work(&processes, 90 * MINUTE, SECOND).await;
+    assert_eq!(fleet.setup.creates(), 1 + 2);
+    let events = processes[0].events();
+    let failed = |event: &&Event| matches!(event, Event::RenewalFailed { .. });
+    let failed = events.iter().find(failed);
+    assert!(failed.is_none(), "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_fail_no_session_is_made_without_the_store() {
     let mut fleet = Fleet::new();
     let process = fleet.start_with(|builder| builder.on_store_down(OnStoreDown::Fail));

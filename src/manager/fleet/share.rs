@@ -178,16 +178,18 @@ impl Create {
         })
     }
 
-    /// The store cannot be asked. While there is a session to go on with, the fleet needs no other than its own.
+    /// The store cannot be asked. While the fleet's session is good, nobody makes another in its place.
     fn alone(&self, fleet: &Inner, error: Error) -> Share {
         let (core, now) = (&self.core, self.core.now());
         let current = core.cached(self.partition.id);
-        if current.is_some_and(|current| core.is_good(&current, now)) {
-            return Share::Done(Err(error.with_retry_after(AGAIN)));
-        }
-        match fleet.sharing.on_store_down {
-            OnStoreDown::OwnSession => Share::Create,
-            OnStoreDown::Fail => Share::Done(Err(error)),
+        let current = current.filter(|current| core.is_good(current, now));
+        match (fleet.sharing.on_store_down, current) {
+            (OnStoreDown::OwnSession, Some(current)) if current.membership().is_none() => {
+                Share::Create
+            }
+            (_, Some(_)) => Share::Done(Err(error.with_retry_after(AGAIN))),
+            (OnStoreDown::OwnSession, None) => Share::Create,
+            (OnStoreDown::Fail, None) => Share::Done(Err(error)),
         }
     }
 
