@@ -74,7 +74,9 @@ async fn all_steps(server: Server, store: RedisStore) -> Subject {
     it.server()
         .ask::<()>(&["ZADD", &users, "0", "history:other"]);
     it.keep(member(1), &lost).await;
-    let denied: Vec<redis::Value> = it.server().ask(&["ACL", "LOG"]);
+    let mut denied: Vec<redis::Value> = it.server().ask(&["ACL", "LOG"]);
+    // What newer servers are told besides, and older ones have no rule for.
+    denied.retain(|entry| !format!("{entry:?}").contains("client|setinfo"));
     assert!(denied.is_empty(), "{denied:?}");
     it
 }

@@ -22,10 +22,11 @@
 //! A user for the fleet, as one line:
 //!
 //! ```text
-//! ACL SETUSER fleet on >password ~sipher-session:* &sipher-session:changes +evalsha +eval +time +info +get +set +del +exists +pttl +pexpire +zadd +zrem +zscore +zcount +zrangebyscore +zremrangebyscore +publish +subscribe
+//! ACL SETUSER fleet on >password ~sipher-session:* resetchannels &sipher-session:changes +evalsha +eval +time +info +get +set +del +exists +pttl +pexpire +zadd +zrem +zscore +zcount +zrangebyscore +zremrangebyscore +publish +subscribe
 //! ```
 //!
-//! In a cluster also `+cluster|slots +asking +ping`, behind sentinels also `+role`. Without `+subscribe` all works, and changes are found later.
+//! In a cluster also `+cluster|slots +asking +ping`, behind sentinels also `+role`. From Redis 7.2 on, and in Valkey, a cluster's connections ask for `+client|setinfo` too, and go on
+//! where they may not. Without `+subscribe` all works, and changes are found later.
 //!
 //! # When a server forgets
 //!
