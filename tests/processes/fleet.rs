@@ -124,7 +124,10 @@ impl Fleet {
         let log = self.sipher.log();
         let start = log.first().map_or(Duration::ZERO, |first| first.at);
         for call in log.iter().filter(|call| call.operation != Operation::Other) {
-            println!("{:>7.2} s  {call}", (call.at - start).as_secs_f64());
+            println!(
+                "{:>7.2} s  {call}",
+                call.at.saturating_sub(start).as_secs_f64()
+            );
         }
     }
 
