@@ -1,22 +1,19 @@
 //! What is written down about security, and must stay true.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 const SECURITY: &str = include_str!("../../SECURITY.md");
 const DEPENDENCIES: &str = include_str!("../../docs/dependencies.md");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 
 fn sources(path: &Path) -> String {
-    let read = |path: PathBuf| fs::read_to_string(path).unwrap();
     if path.is_file() {
-        return read(path.to_owned());
+        return fs::read_to_string(path).unwrap();
     }
     let entries = fs::read_dir(path).unwrap_or_else(|_| panic!("{} is not there", path.display()));
-    entries.map(|entry| read(entry.unwrap().path())).collect()
+    entries
+        .map(|entry| sources(&entry.unwrap().path()))
+        .collect()
 }
 
 #[test]
