@@ -130,7 +130,7 @@ impl From<&SessionId> for KeptId {
             _ => digit - b'0',
         };
         let digits = &id.as_str().as_bytes()[PREFIX.len()..];
-        Self(SecretBox::init_with_mut(|kept: &mut [u8; _]| {
+        Self(SecretBox::init_with_mut(|kept: &mut [u8; DIGITS / 2]| {
             for (byte, pair) in kept.iter_mut().zip(digits.chunks_exact(2)) {
                 *byte = value(pair[0]) << 4 | value(pair[1]);
             }
