@@ -137,7 +137,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "sessions_go_to_other_origins",
         invariant: "I4",
-        by: Life(0),
+        by: Life(5),
         file: "src/manager/admit.rs",
         old: "            Some(Glance::Elsewhere) => return Ok(Admission::Pass),\n",
         new: "            Some(Glance::Elsewhere) => return Ok(memory.recall(request.headers_mut(), || core.recent()).map_or(Admission::Pass, |lease| Admission::Send(InFlightRequest::Leased(lease)))),\n",
