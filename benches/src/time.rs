@@ -31,7 +31,9 @@ pub fn run(cases: &[Case], rounds: usize) -> Vec<f64> {
         for step in 0..cases.len() {
             // Another neighbour in each round; the first is to warm up.
             let i = (step * (1 + round % 5) + round) % cases.len();
-            let mut batches: Vec<f64> = (0..in_a_row(&cases[i])).map(|_| timed(&mut *lanes[i])).collect();
+            let mut batches: Vec<f64> = (0..in_a_row(&cases[i]))
+                .map(|_| timed(&mut *lanes[i]))
+                .collect();
             if round > 0 {
                 samples[i].push((median(&mut batches) - empty) / BATCH as f64);
             }

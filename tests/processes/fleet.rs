@@ -37,7 +37,7 @@ impl Size {
 }
 
 pub struct Fleet {
-    pub size: Size,
+    size: Size,
     sipher: FakeSipher,
     served: Served,
     key: String,

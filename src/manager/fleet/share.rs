@@ -182,15 +182,15 @@ impl Create {
     fn alone(&self, fleet: &Inner, error: Error) -> Share {
         let (core, now) = (&self.core, self.core.now());
         let current = core.cached(self.partition.id);
-        let current = current.filter(|current| core.is_good(current, now));
-        match (fleet.sharing.on_store_down, current) {
-            (OnStoreDown::OwnSession, Some(current)) if current.membership().is_none() => {
-                Share::Create
-            }
-            (_, Some(_)) => Share::Done(Err(error.with_retry_after(AGAIN))),
-            (OnStoreDown::OwnSession, None) => Share::Create,
-            (OnStoreDown::Fail, None) => Share::Done(Err(error)),
+        let good = current.filter(|current| core.is_good(current, now));
+        let is_the_fleets = good.as_ref().and_then(|it| it.membership()).is_some();
+        if fleet.sharing.on_store_down == OnStoreDown::OwnSession && !is_the_fleets {
+            return Share::Create;
         }
+        Share::Done(Err(match good {
+            Some(_) => error.with_retry_after(AGAIN),
+            None => error,
+        }))
     }
 
     /// What a record has to be newer than.
