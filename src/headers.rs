@@ -41,51 +41,51 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 
 /// What a request says of its API key, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Credentials<T> {
-    None,
-    ApiKey(T),
-    Authorization(T),
+pub(crate) struct Credentials<'a> {
+    pub(crate) stand_in: Credential,
+    /// Empty if they stand nowhere.
+    pub(crate) value: &'a HeaderValue,
 }
 
-impl<T> Credentials<T> {
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Credentials<U> {
-        match self {
-            Self::None => Credentials::None,
-            Self::ApiKey(value) => Credentials::ApiKey(change(value)),
-            Self::Authorization(value) => Credentials::Authorization(change(value)),
-        }
-    }
+/// The header that says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    None,
+    ApiKey,
+    Authorization,
+}
+
+static NOTHING: HeaderValue = HeaderValue::from_static("");
+
+impl Credentials<'_> {
+    pub(crate) const NONE: Credentials<'static> = Credentials {
+        stand_in: Credential::None,
+        value: &NOTHING,
+    };
 }
 
 /// The credentials of a request. `None` where a closer look is needed: it bears a session id, or more than one of these
 /// headers.
 #[inline]
-pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<&HeaderValue>> {
-    let mut found = None;
-    // Names alone are much faster to walk over than names with their values.
-    for (at, name) in headers.keys().enumerate() {
-        let is_key = *name == API_KEY;
-        if is_key || *name == AUTHORIZATION {
-            // Which of them counts is decided elsewhere.
-            found.replace((at, name, is_key)).is_none().then_some(())?;
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
+    let mut found = Credentials::NONE;
+    for (name, value) in headers {
+        let stand_in = if *name == AUTHORIZATION {
+            Credential::Authorization
+        } else if *name == API_KEY {
+            Credential::ApiKey
         } else if *name == SESSION_ID {
             return None;
+        } else {
+            continue;
+        };
+        if found.stand_in != Credential::None {
+            // Which of them counts is decided elsewhere.
+            return None;
         }
+        found = Credentials { stand_in, value };
     }
-    let Some((at, name, is_key)) = found else {
-        return Some(Credentials::None);
-    };
-    let value = if headers.len() == headers.keys_len() {
-        headers.values().nth(at)?
-    } else {
-        let mut values = headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none())?
-    };
-    Some(if is_key {
-        Credentials::ApiKey(value)
-    } else {
-        Credentials::Authorization(value)
-    })
+    Some(found)
 }
 
 /// Whether a request bears a session id of its own.

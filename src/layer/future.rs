@@ -32,7 +32,7 @@ pin_project! {
         #[pin]
         state: State<S, R>,
         // From the call on; beside the state, so that the inner future is made where it stays.
-        in_flight: Option<InFlightRequest>,
+        in_flight: InFlightRequest,
         // It was not there at once.
         waited: bool,
         proves: bool,
@@ -59,8 +59,13 @@ struct Waiting<S, R> {
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
     #[inline]
-    pub(super) fn calling(future: S::Future, proves: bool) -> Self {
-        Self::new(State::Calling { future }, proves)
+    pub(super) fn calling(future: S::Future, in_flight: InFlightRequest, proves: bool) -> Self {
+        Self {
+            state: State::Calling { future },
+            in_flight,
+            waited: false,
+            proves,
+        }
     }
 
     #[cold]
@@ -70,28 +75,21 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
             request,
             admission,
         }));
-        Self::new(State::Waiting { waiting }, proves)
+        Self::not_calling(State::Waiting { waiting }, proves)
     }
 
     #[cold]
     pub(super) fn failed(error: Error) -> Self {
-        Self::new(State::Failed { error: Some(error) }, false)
+        Self::not_calling(State::Failed { error: Some(error) }, false)
     }
 
-    #[inline]
-    fn new(state: State<S, R>, proves: bool) -> Self {
+    fn not_calling(state: State<S, R>, proves: bool) -> Self {
         Self {
             state,
-            in_flight: None,
+            in_flight: InFlightRequest::default(),
             waited: false,
             proves,
         }
-    }
-
-    #[inline]
-    pub(super) fn with(mut self, in_flight: InFlightRequest) -> Self {
-        self.in_flight = Some(in_flight);
-        self
     }
 }
 
@@ -116,22 +114,12 @@ where
             *this.waited = true;
             return Poll::Pending;
         };
-        let request = this.in_flight.take();
-        Poll::Ready(match response {
-            Ok(mut response) => {
-                if let Some(request) = request {
-                    request.complete(&mut response, *this.proves, !*this.waited);
-                }
-                Ok(response)
-            }
-            Err(error) => {
-                let error = error.into();
-                if let Some(request) = request {
-                    request.fail(&*error);
-                }
-                Err(error)
-            }
-        })
+        let mut response = response.map_err(Into::into);
+        match &mut response {
+            Ok(response) => this.in_flight.complete(response, *this.proves, !*this.waited),
+            Err(error) => this.in_flight.fail(&**error),
+        }
+        Poll::Ready(response)
     }
 }
 
@@ -139,7 +127,7 @@ where
 #[cold]
 fn set_out<S, R>(
     mut state: Pin<&mut State<S, R>>,
-    in_flight: &mut Option<InFlightRequest>,
+    in_flight: &mut InFlightRequest,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Error>>
 where
@@ -161,8 +149,8 @@ where
         mut request,
         ..
     } = *waiting.take().expect("it was there just now");
-    let admitted = in_flight.insert(admitted?);
-    admitted.inject(request.headers_mut());
+    *in_flight = admitted?;
+    in_flight.inject(request.headers_mut());
     let future = ready.call(request);
     state.set(State::Calling { future });
     Poll::Ready(Ok(()))

@@ -12,7 +12,7 @@ use crate::{
         SessionManager, admit::Admission, memo::Memory, message::Outgoing,
         partition::HashedDefaults,
     },
-    scope::{Scope, Unaddressed},
+    scope::{Glance, Scope, Unaddressed},
 };
 
 /// Puts sessions on requests: a [`tower_layer::Layer`], and with the feature `reqwest-middleware` also a
@@ -29,9 +29,13 @@ use crate::{
 ///
 /// See the [module](crate::layer) for an example.
 #[derive(Clone, Debug)]
-pub struct SessionLayer {
+pub struct SessionLayer(Arc<Shared>);
+
+/// In one allocation, as services are cloned for each request.
+#[derive(Debug)]
+struct Shared {
     /// Dropped before the manager, which may be the last handle: not under the locks of what is remembered.
-    memory: Arc<Memory>,
+    memory: Memory,
     manager: SessionManager,
     defaults: Option<HashedDefaults>,
     proves: bool,
@@ -41,32 +45,29 @@ pub struct SessionLayer {
 impl SessionLayer {
     /// Makes a layer that uses the manager's defaults.
     pub fn new(sessions: SessionManager) -> Self {
-        Self {
+        Self(Arc::new(Shared {
+            memory: Memory::new(),
             manager: sessions,
             defaults: None,
             proves: false,
-            memory: Arc::new(Memory::new()),
             unaddressed: Unaddressed::Elsewhere,
-        }
+        }))
     }
 
     /// Makes it a layer for exactly these defaults instead of the manager's.
     ///
     /// This is also the way for `reqwest::Request` as a tower request, whose extensions nobody else can see.
     #[must_use]
-    pub fn defaults(mut self, defaults: SessionDefaults) -> Self {
-        self.defaults = Some(HashedDefaults::new(defaults));
-        // What was found for others is none of its business.
-        self.memory = Arc::new(Memory::new());
-        self
+    pub fn defaults(self, defaults: SessionDefaults) -> Self {
+        let defaults = Some(HashedDefaults::new(defaults));
+        self.but(|shared| shared.defaults = defaults)
     }
 
     /// Has every response say, by a [`Proof`](crate::Proof) in its extensions, which session its request was sent with.
     /// Defaults to none.
     #[must_use]
-    pub fn with_proof(mut self) -> Self {
-        self.proves = true;
-        self
+    pub fn with_proof(self) -> Self {
+        self.but(|shared| shared.proves = true)
     }
 
     /// Says that the inner service sends to Sipher whatever does not say where it goes, as in `GET /v1/scan`. Defaults
@@ -103,9 +104,21 @@ impl SessionLayer {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn inner_is_sipher(mut self) -> Self {
-        self.unaddressed = Unaddressed::Sipher;
-        self
+    pub fn inner_is_sipher(self) -> Self {
+        self.but(|shared| shared.unaddressed = Unaddressed::Sipher)
+    }
+
+    /// Another one, which has found nothing yet: what was found for this one may be none of its business.
+    fn but(&self, change: impl FnOnce(&mut Shared)) -> Self {
+        let mut shared = Shared {
+            memory: Memory::new(),
+            manager: self.0.manager.clone(),
+            defaults: self.0.defaults.clone(),
+            proves: self.0.proves,
+            unaddressed: self.0.unaddressed,
+        };
+        change(&mut shared);
+        Self(Arc::new(shared))
     }
 
     /// Makes it a layer that sends a request once more where its first sending met a sign of a server that restarts: see
@@ -116,27 +129,47 @@ impl SessionLayer {
 
     #[cfg(all(test, feature = "testing"))]
     pub(crate) fn memory(&self) -> &Memory {
-        &self.memory
+        &self.0.memory
     }
 
     pub(crate) fn proves(&self) -> bool {
-        self.proves
+        self.0.proves
     }
 
     pub(crate) fn manager(&self) -> &SessionManager {
-        &self.manager
+        &self.0.manager
     }
 
     /// Which kind of request it is, by where it goes.
     pub(crate) fn scope<R: Outgoing>(&self, request: &R) -> Scope {
-        self.manager.scope(request, self.unaddressed)
+        self.0.manager.scope(request, self.0.unaddressed)
     }
 
+    /// Decides about a request, and puts in what is at hand.
     #[inline]
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
-        let defaults = self.defaults.as_ref();
-        self.manager
-            .admit(request, defaults, self.unaddressed, &self.memory)
+        let Shared {
+            manager, memory, ..
+        } = &*self.0;
+        let like_one_before = match manager.glance(request) {
+            Some(Glance::Elsewhere) => return Ok(Admission::pass()),
+            Some(Glance::Sipher) if !request.speaks_for_itself() => {
+                memory.recall(request.headers_mut(), || manager.core().recent())
+            }
+            Some(Glance::Sipher | Glance::Unclear) | None => None,
+        };
+        match like_one_before {
+            Some(in_flight) => Ok(Admission::Send(in_flight)),
+            None => self.look_and_admit(request),
+        }
+    }
+
+    #[inline(never)]
+    fn look_and_admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
+        let (scope, defaults) = (self.scope(request), self.0.defaults.as_ref());
+        self.0
+            .manager
+            .admit(scope, request, defaults, Some(&self.0.memory))
     }
 }
 

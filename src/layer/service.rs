@@ -57,9 +57,8 @@ impl<S> SessionService<S> {
     {
         let proves = self.layer.proves();
         match self.layer.admit(&mut request) {
-            Ok(Admission::Pass) => ResponseFuture::calling(self.inner.call(request), proves),
             Ok(Admission::Send(in_flight)) => {
-                ResponseFuture::calling(self.inner.call(request), proves).with(in_flight)
+                ResponseFuture::calling(self.inner.call(request), in_flight, proves)
             }
             Ok(Admission::Wait(admission)) => {
                 // The service that was polled ready must be the one that is called: it may hold a permit.

@@ -18,13 +18,14 @@ use super::{
     create::Create,
     event::Event,
     flight::{Flight, Outcome},
-    in_flight::{Bare, InFlightRequest},
+    in_flight::InFlightRequest,
     janitor,
     ledger::Ledger,
     life::Phase,
     partition::{Partition, PartitionId},
     promise::promise,
     session::LiveSession,
+    token::{Bare, Bears},
 };
 use crate::{
     clock::Reading,
@@ -77,7 +78,7 @@ impl SessionManager {
         partition: Arc<Partition>,
     ) -> Result<InFlightRequest, Error> {
         let error = match self.clone().lease(partition.clone()).await {
-            Ok(lease) => return Ok(InFlightRequest::Leased(lease)),
+            Ok(lease) => return Ok(lease.into_request()),
             Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
             Err(error) => error,
         };
@@ -85,11 +86,11 @@ impl SessionManager {
             OnNoSession::Fail => Err(error),
             OnNoSession::SendWithout => {
                 self.core().observer.sent_without(&error);
-                Ok(InFlightRequest::Bare {
-                    manager: self,
+                let bears = Bears::Nothing {
                     why: Bare::Without,
                     key: Some(partition.key.clone()),
-                })
+                };
+                Ok(InFlightRequest::bare(self, bears))
             }
         }
     }

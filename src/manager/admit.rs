@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     SessionManager,
     identity::Identity,
-    in_flight::{Bare, InFlightRequest},
+    in_flight::InFlightRequest,
     memo::Memory,
     message::Outgoing,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
+    token::{Bare, Bears},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -66,8 +67,6 @@ pub enum OnStoreDown {
 
 /// A request that may go out, now or as soon as there is a session for it.
 pub(crate) enum Admission {
-    /// As it is, and nothing is to be learnt from what comes of it.
-    Pass,
     /// As it is now.
     Send(InFlightRequest),
     /// Once this is ready, which is then put in.
@@ -77,6 +76,14 @@ pub(crate) enum Admission {
 /// Holds no borrow of the request or of the service.
 pub(crate) type AdmissionFuture =
     Pin<Box<dyn Future<Output = Result<InFlightRequest, Error>> + Send>>;
+
+impl Admission {
+    /// Nothing is to be learnt from what comes of it.
+    #[inline]
+    pub(crate) fn pass() -> Self {
+        Self::Send(InFlightRequest::default())
+    }
+}
 
 /// What is to be put into a request's headers.
 enum Need {
@@ -92,43 +99,11 @@ enum Need {
 }
 
 impl SessionManager {
-    /// Decides about a request, and puts in what is at hand. `layer` are the defaults of the layer that it passes, and
-    /// `unaddressed` is what that takes for Sipher's.
+    /// What a request is at first sight, if it says where it goes.
     #[inline]
-    pub(crate) fn admit<R: Outgoing>(
-        &self,
-        request: &mut R,
-        layer: Option<&HashedDefaults>,
-        unaddressed: Unaddressed,
-        memory: &Memory,
-    ) -> Result<Admission, Error> {
-        let core = self.core();
-        match request
-            .place()
-            .map(|place| core.settings.base.glance(place))
-        {
-            Some(Glance::Elsewhere) => return Ok(Admission::Pass),
-            // In every respect like one before it.
-            Some(Glance::Sipher) if !speaks_for_itself(request) => {
-                if let Some(lease) = memory.recall(request.headers_mut(), || core.recent()) {
-                    return Ok(Admission::Send(InFlightRequest::Leased(lease)));
-                }
-            }
-            Some(Glance::Sipher | Glance::Unclear) | None => {}
-        }
-        self.look_and_admit(request, layer, unaddressed, memory)
-    }
-
-    #[inline(never)]
-    fn look_and_admit<R: Outgoing>(
-        &self,
-        request: &mut R,
-        layer: Option<&HashedDefaults>,
-        unaddressed: Unaddressed,
-        memory: &Memory,
-    ) -> Result<Admission, Error> {
-        let scope = self.scope(request, unaddressed);
-        self.admit_in(scope, request, layer, Some(memory))
+    pub(crate) fn glance<R: Outgoing>(&self, request: &R) -> Option<Glance> {
+        let base = &self.core().settings.base;
+        Some(base.glance(request.place()?))
     }
 
     /// Which kind of request it is, by where it goes.
@@ -137,7 +112,9 @@ impl SessionManager {
         base.scope(request.target(), unaddressed)
     }
 
-    pub(crate) fn admit_in<R: Outgoing>(
+    /// Decides about a request of this kind, and puts in what is at hand. `layer` are the defaults of the layer that it
+    /// passes, and what that remembers.
+    pub(crate) fn admit<R: Outgoing>(
         &self,
         scope: Scope,
         request: &mut R,
@@ -146,28 +123,29 @@ impl SessionManager {
     ) -> Result<Admission, Error> {
         let identity = self.identity();
         let (id, key) = match need(&identity, scope, request, layer)? {
-            Need::Nothing => return Ok(Admission::Pass),
+            Need::Nothing => return Ok(Admission::pass()),
             Need::Key { key, why } => {
-                let bare = InFlightRequest::Bare {
-                    manager: self.clone(),
+                let bears = Bears::Nothing {
                     why,
                     key: identity.key().filter(|_| key.is_some()).cloned(),
                 };
                 put_key(request, key);
-                return Ok(Admission::Send(bare));
+                let request = InFlightRequest::bare(self.clone(), bears);
+                return Ok(Admission::Send(request));
             }
             Need::Session { id, key } => (id, key),
         };
         if let Some(lease) = self.try_lease(id) {
             if let Some(memory) = memory
-                && !speaks_for_itself(request)
+                && !request.speaks_for_itself()
                 && let Some(credentials) = headers::credentials(request.headers())
             {
                 memory.remember(&lease, credentials, &identity, key.as_ref());
             }
             put_key(request, key);
-            lease.inject(request.headers_mut());
-            return Ok(Admission::Send(InFlightRequest::Leased(lease)));
+            let in_flight = lease.into_request();
+            in_flight.inject(request.headers_mut());
+            return Ok(Admission::Send(in_flight));
         }
         let partition = partition(&identity, request, layer)?;
         put_key(request, key);
@@ -234,12 +212,6 @@ fn partition<R: Outgoing>(
     // The manager's own settings have been checked: what is wrong is the request's, or its layer's.
     Partition::new(key, defaults)
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
-}
-
-/// Whether a request says by itself what is to become of it.
-#[inline]
-fn speaks_for_itself<R: Outgoing>(request: &R) -> bool {
-    request.opted_out() || request.own_defaults().is_some()
 }
 
 fn put_key<R: Outgoing>(request: &mut R, key: Option<HeaderValue>) {

@@ -1,83 +1,114 @@
 //! A request on its way, and what comes of it.
+//!
+//! A session must not be deleted while the server may still be reading a request that bears it: the server looks the
+//! id up only once the whole body has arrived. So whoever sends the id holds a [`Token`] from the moment the header is put
+//! in until the head of the response is there.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::Arc};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Lease, Proof, SessionManager, leak, message::Incoming, suspicion};
-use crate::secret::ApiKey;
+use super::{
+    Proof, SessionManager, leak,
+    message::Incoming,
+    suspicion,
+    token::{Bare, Bears, Token},
+};
+use crate::headers::SESSION_ID;
 
-/// A request on its way to Sipher, until what comes of it is known.
-pub(crate) enum InFlightRequest {
-    /// It bears a session.
-    Leased(Lease),
-    /// It bears none of ours; what comes of it still tells how the server is.
-    Bare {
-        manager: SessionManager,
-        why: Bare,
-        /// The API key, if it was put in.
-        key: Option<ApiKey>,
-    },
-}
-
-/// Why a request bears no session of ours.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Bare {
-    /// Nobody's key or session has to do with it.
-    Public,
-    /// It is about sessions itself.
-    SessionCall,
-    /// It bore an id of its own.
-    OwnSession,
-    /// It, or [`OnNoSession`], said so.
-    Without,
-}
+/// A request on its way to Sipher, until what comes of it is known. Holds nothing once that is so, nor if nothing is to be
+/// learnt from it.
+///
+/// One that is merely dropped counts for another `linger`: it may still be on its way.
+#[derive(Debug, Default)]
+pub(crate) struct InFlightRequest(Option<Arc<Token>>);
 
 impl InFlightRequest {
-    /// Puts the session in, if there is one.
-    pub(crate) fn inject(&self, headers: &mut HeaderMap) {
-        if let Self::Leased(lease) = self {
-            lease.inject(headers);
-        }
+    #[inline]
+    pub(crate) fn by(token: Arc<Token>) -> Self {
+        Self(Some(token))
     }
 
-    pub(crate) fn into_lease(self) -> Option<Lease> {
-        match self {
-            Self::Leased(lease) => Some(lease),
-            Self::Bare { .. } => None,
+    pub(super) fn bare(manager: SessionManager, bears: Bears) -> Self {
+        Self::by(Arc::new(Token { manager, bears }))
+    }
+
+    /// Puts the session in, if there is one. In place of any other: the server ignores two session ids, even equal ones.
+    pub(crate) fn inject(&self, headers: &mut HeaderMap) {
+        if let Some(session) = self.token().and_then(Token::session) {
+            put_session(headers, session.id.to_header());
         }
     }
 
     /// The head of the response is there. What it proves is put in if `prove` says so; one that was there `at_once` is not
     /// late.
     #[inline]
-    pub(crate) fn complete(self, response: &mut impl Incoming, prove: bool, at_once: bool) {
+    pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
+        let Some(token) = self.0.take() else { return };
         if let Some(target) = response.answered_from() {
-            self.was_answered_from(target);
+            token.was_answered_from(target);
         }
-        let status = response.status();
-        self.manager().saw_status(status);
-        if let Some(proof) = prove.then(|| self.proof()).flatten() {
+        token.manager.saw_status(response.status());
+        if prove && let Some(proof) = token.proof() {
             response.extensions_mut().insert(proof);
         }
-        match self {
-            Self::Leased(lease) if at_once => lease.complete_at_once(),
-            Self::Leased(lease) => lease.complete(),
-            Self::Bare { .. } => {}
+        if !at_once {
+            token.answered();
+        }
+        token.release();
+    }
+
+    /// It failed without a response.
+    #[cold]
+    pub(crate) fn fail(&mut self, error: &(dyn StdError + 'static)) {
+        let Some(token) = &self.0 else { return };
+        if let Some(target) = leak::given_up_at(error) {
+            token.was_answered_from(target);
+        }
+        token.manager.saw_error(error);
+        self.linger();
+    }
+
+    /// Nobody knows whether the server is still reading.
+    #[cold]
+    fn linger(&mut self) {
+        let Some(token) = self.0.take() else { return };
+        if let Some(session) = token.session() {
+            let until = token.manager.core().linger_until();
+            session.in_flight.linger(until);
+        }
+        token.release();
+    }
+
+    /// The head of the response is there, and that is all that is known.
+    pub(super) fn end(&mut self) {
+        if let Some(token) = self.0.take() {
+            token.answered();
+            token.release();
         }
     }
 
-    pub(super) fn manager(&self) -> &SessionManager {
-        match self {
-            Self::Leased(lease) => lease.manager(),
-            Self::Bare { manager, .. } => manager,
+    pub(super) fn token(&self) -> Option<&Token> {
+        self.0.as_deref()
+    }
+}
+
+impl Drop for InFlightRequest {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.linger();
         }
     }
+}
 
+impl Token {
     fn proof(&self) -> Option<Proof> {
-        match self {
-            Self::Leased(lease) => Some(lease.proof()),
-            Self::Bare { why, .. } => match why {
+        match &self.bears {
+            Bears::Remembered(session) | Bears::Session(session) => {
+                Some(Proof::of(session, self.manager.core()))
+            }
+            Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,
                 Bare::OwnSession => Some(Proof::OwnSession),
                 Bare::Without => Some(Proof::Without),
@@ -85,19 +116,15 @@ impl InFlightRequest {
         }
     }
 
-    /// It failed without a response.
-    pub(crate) fn fail(self, error: &(dyn StdError + 'static)) {
-        if let Some(target) = leak::given_up_at(error) {
-            self.was_answered_from(target);
-        }
-        match self {
-            Self::Leased(lease) => lease.fail(error),
-            Self::Bare { manager, .. } => manager.saw_error(error),
+    fn answered(&self) {
+        if let Some(session) = self.session() {
+            self.manager.core().answered(session);
         }
     }
 }
 
 impl SessionManager {
+    #[inline]
     pub(crate) fn saw_status(&self, status: StatusCode) {
         if suspicion::in_status(status) {
             self.core().suspect();
@@ -108,5 +135,22 @@ impl SessionManager {
         if suspicion::in_error(error) {
             self.core().suspect();
         }
+    }
+}
+
+fn put_session(headers: &mut HeaderMap, id: HeaderValue) {
+    headers.insert(SESSION_ID, id);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_takes_the_place_of_any_other() {
+        let mut headers = HeaderMap::new();
+        put_session(&mut headers, HeaderValue::from_static("one"));
+        put_session(&mut headers, HeaderValue::from_static("two"));
+        assert!(headers.get_all(SESSION_ID).iter().eq(["two"]));
     }
 }

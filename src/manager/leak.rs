@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 
 use super::{
     event::{Event, RetireReason},
-    in_flight::InFlightRequest,
+    token::{Bears, Token},
 };
 use crate::{
     api::scrub,
@@ -16,18 +16,18 @@ use crate::{
     secret::{ApiKey, Fingerprint},
 };
 
-impl InFlightRequest {
+impl Token {
     /// The request has been sent there, at the end of a chain of redirects or at once.
     pub(super) fn was_answered_from(&self, target: Target<'_>) {
         let Some(origin) = target.origin else { return };
-        if !self.manager().core().settings.base.contains(target) {
+        if !self.manager.core().settings.base.contains(target) {
             self.leaked_to(origin);
         }
     }
 
     #[cold]
     fn leaked_to(&self, origin: Origin<'_>) {
-        let core = self.manager().core();
+        let core = self.manager.core();
         let leaked = |session, key: &ApiKey| {
             core.emit(Event::Leaked {
                 session,
@@ -39,17 +39,16 @@ impl InFlightRequest {
                 ),
             });
         };
-        match self {
-            Self::Leased(lease) => {
-                let session = lease.live();
+        match &self.bears {
+            Bears::Remembered(session) | Bears::Session(session) => {
                 if session.set_leaked() {
                     core.retire_this(RetireReason::Leaked, session);
                     leaked(Some(session.reference()), &session.partition.key);
                 }
             }
-            Self::Bare { key: Some(key), .. } => leaked(None, key),
+            Bears::Nothing { key: Some(key), .. } => leaked(None, key),
             // What it bore was its sender's own.
-            Self::Bare { key: None, .. } => {}
+            Bears::Nothing { key: None, .. } => {}
         }
     }
 }

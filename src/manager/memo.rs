@@ -29,11 +29,14 @@ use self::place::Places;
 pub(crate) use self::place::{Home, Memos, forget};
 use super::{
     identity::Identity,
-    lease::{Lease, Token},
+    in_flight::InFlightRequest,
+    lease::Lease,
+    session::LiveSession,
+    token::Token,
 };
 use crate::{
     clock::Ticks,
-    headers::{self, API_KEY, Credentials, SESSION_ID},
+    headers::{self, API_KEY, Credential, Credentials, SESSION_ID},
 };
 
 /// For how long a decision is repeated before it is made anew. The cache learns as often that a session is in use.
@@ -46,12 +49,14 @@ pub(crate) struct Memory(OnceLock<Arc<Places>>);
 /// Requests with these credentials get this session.
 #[derive(Debug)]
 struct Memo {
-    credentials: Credentials<Zeroizing<Box<[u8]>>>,
+    stand_in: Credential,
+    credentials: Zeroizing<Box<[u8]>>,
     /// What is put in.
     id: HeaderValue,
     /// Where the request has none.
     key: Option<HeaderValue>,
     token: Arc<Token>,
+    session: Arc<LiveSession>,
     since: Ticks,
     /// In nanoseconds.
     good_for: u64,
@@ -70,10 +75,9 @@ impl Memory {
         &self,
         headers: &mut HeaderMap,
         now: impl FnOnce() -> Ticks,
-    ) -> Option<Lease> {
-        let credentials = headers::credentials(headers)?;
+    ) -> Option<InFlightRequest> {
         let mut state = self.0.get()?.here();
-        let memo = state.memo(credentials)?;
+        let memo = state.memo(headers::credentials(headers)?)?;
         if !memo.holds(now()) {
             return None;
         }
@@ -82,7 +86,7 @@ impl Memory {
             headers.insert(API_KEY, key.clone());
         }
         headers.insert(SESSION_ID, memo.id.clone());
-        Some(Lease::by(memo.token.clone()))
+        Some(InFlightRequest::by(memo.token.clone()))
     }
 
     /// Notes a decision, if it is not made for the first time. `identity` is what it was made by, and `key` is put in with
@@ -91,15 +95,16 @@ impl Memory {
     pub(crate) fn remember(
         &self,
         lease: &Lease,
-        credentials: Credentials<&HeaderValue>,
+        credentials: Credentials<'_>,
         identity: &Arc<Identity>,
         key: Option<&HeaderValue>,
     ) {
-        let (session, core) = (lease.live(), lease.manager().core());
+        let (session, manager) = (lease.live(), lease.manager());
+        let core = manager.core();
         let places = self.0.get_or_init(|| core.memos.open());
         let mut state = places.here();
         if let Some(memo) = state.memo(credentials)
-            && Arc::ptr_eq(memo.token.session(), session)
+            && Arc::ptr_eq(&memo.session, session)
         {
             memo.renew(core.may_repeat(session));
             return;
@@ -107,22 +112,24 @@ impl Memory {
         if !state.was_found(credentials) {
             return;
         }
-        let token = lease.to_token(places.home(credentials));
+        let token = Token::remembered(session, manager, places.home(credentials));
         // Looked at under the lock, and once its home is known: what ends it from here on finds the memo.
         if !core.is_in_order(session) {
             return;
         }
         // After a change of the manager's key or defaults, what was decided before it is not for those who come later.
-        if !Arc::ptr_eq(identity, &lease.manager().identity()) {
+        if !Arc::ptr_eq(identity, &manager.identity()) {
             return;
         }
         session.in_flight.remembered(true);
         let (since, good_for) = core.may_repeat(session);
         let memo = Memo {
-            credentials: credentials.map(|value| Zeroizing::new(value.as_bytes().into())),
+            stand_in: credentials.stand_in,
+            credentials: Zeroizing::new(credentials.value.as_bytes().into()),
             id: counted(session.id.to_header()),
             key: key.map(own),
             token,
+            session: session.clone(),
             since,
             good_for: nanos(good_for),
             uses: 0,
@@ -142,15 +149,8 @@ impl Drop for Memory {
 
 impl Memo {
     #[inline]
-    fn is_about(&self, credentials: Credentials<&HeaderValue>) -> bool {
-        use Credentials::{ApiKey, Authorization, None};
-        match (&self.credentials, credentials) {
-            (None, None) => true,
-            (ApiKey(ours), ApiKey(theirs)) | (Authorization(ours), Authorization(theirs)) => {
-                ***ours == *theirs.as_bytes()
-            }
-            _ => false,
-        }
+    fn is_about(&self, credentials: Credentials<'_>) -> bool {
+        self.stand_in == credentials.stand_in && **self.credentials == *credentials.value.as_bytes()
     }
 
     #[inline]
@@ -167,14 +167,14 @@ impl Memo {
 
     /// Counts its uses with the session.
     fn settle(&mut self) {
-        self.token.session().add_uses(mem::take(&mut self.uses));
+        self.session.add_uses(mem::take(&mut self.uses));
     }
 }
 
 impl Drop for Memo {
     fn drop(&mut self) {
         self.settle();
-        self.token.session().in_flight.remembered(false);
+        self.session.in_flight.remembered(false);
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
     /// Whether a decision that was made by this identity is repeated.
     fn repeats(memory: &Memory, lease: &Lease, identity: &Arc<Identity>) -> bool {
         for _ in 0..2 {
-            memory.remember(lease, Credentials::None, identity, None);
+            memory.remember(lease, Credentials::NONE, identity, None);
         }
         let now = || lease.manager().core().recent();
         memory.recall(&mut HeaderMap::new(), now).is_some()

@@ -20,6 +20,12 @@ pub(crate) trait Outgoing {
     /// What its sender says about it, where the client has room for that.
     fn extensions(&self) -> Option<&Extensions>;
 
+    /// Whether it says by itself what is to become of it.
+    #[inline]
+    fn speaks_for_itself(&self) -> bool {
+        self.opted_out() || self.own_defaults().is_some()
+    }
+
     /// Whether it is to go without a session.
     fn opted_out(&self) -> bool {
         let extensions = self.extensions();

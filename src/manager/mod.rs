@@ -21,7 +21,7 @@
 //! | `ledger`, `flight`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
 //! | `leak` | what a redirect took elsewhere |
 //! | `session`, `life` | one session; how long it is used |
-//! | `lease`, `usage` | a request's hold on a session; how many there are |
+//! | `token`, `lease`, `usage` | what stands for requests on their way; a hold on a session; how many there are |
 //! | `proof` | what an answer says about its session |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
@@ -66,6 +66,7 @@ mod retire;
 mod session;
 mod shutdown;
 pub(crate) mod suspicion;
+mod token;
 mod usage;
 
 use std::{
@@ -194,13 +195,12 @@ impl SessionManager {
     ///
     /// Dropping the future loses nothing: a create goes on in its own task.
     pub async fn apply(&self, headers: &mut HeaderMap) -> Result<Option<Lease>, Error> {
-        match self.admit_in(Scope::Sipher, headers, None, None)? {
-            Admission::Pass => Ok(None),
-            Admission::Send(request) => Ok(request.into_lease()),
+        match self.admit(Scope::Sipher, headers, None, None)? {
+            Admission::Send(request) => Ok(Lease::of(request)),
             Admission::Wait(request) => {
                 let request = request.await?;
                 request.inject(headers);
-                Ok(request.into_lease())
+                Ok(Lease::of(request))
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{lease::Token, memo::Home};
+use super::{memo::Home, token::Token};
 use crate::clock::Reading;
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".

@@ -24,8 +24,7 @@ impl Middleware for SessionLayer {
             request: &mut request,
             extensions,
         });
-        let in_flight = match admission.map_err(Error::middleware)? {
-            Admission::Pass => return next.run(request, extensions).await,
+        let mut in_flight = match admission.map_err(Error::middleware)? {
             Admission::Send(in_flight) => in_flight,
             Admission::Wait(admission) => {
                 let in_flight = admission.await.map_err(Error::middleware)?;

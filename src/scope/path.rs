@@ -37,7 +37,8 @@ pub(super) fn classify(path: &str) -> Scope {
 /// Below `/v1/`, and by its next two letters neither public nor a session call.
 #[inline]
 pub(super) fn is_plain(path: &str) -> bool {
-    let Some([b'/', b'v', b'1', b'/', next @ ..]) = path.as_bytes().first_chunk::<6>() else {
+    let below = path.strip_prefix("/v1/").map(str::as_bytes);
+    let Some(next) = below.and_then(|below| below.first_chunk::<2>()) else {
         return false;
     };
     // In lower case, or no letters at all.

@@ -5,21 +5,15 @@ use std::{
     sync::LazyLock,
 };
 
-use http::HeaderValue;
-
 use crate::headers::Credentials;
 
 /// Large and odd, with bits set all over.
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
-pub(super) fn hash(credentials: Credentials<&HeaderValue>) -> u64 {
+pub(super) fn hash(credentials: Credentials<'_>) -> u64 {
     // Drawn for this process, so that nobody outside knows which keys fall together.
     static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(FACTOR));
-    let (kind, bytes) = match credentials {
-        Credentials::None => (0, &[][..]),
-        Credentials::ApiKey(key) => (1, key.as_bytes()),
-        Credentials::Authorization(value) => (2, value.as_bytes()),
-    };
+    let bytes = credentials.value.as_bytes();
     let mix = |hash: u64, word: u64| {
         let product = u128::from(hash ^ word) * u128::from(FACTOR);
         #[allow(clippy::cast_possible_truncation)] // both halves
@@ -30,7 +24,7 @@ pub(super) fn hash(credentials: Credentials<&HeaderValue>) -> u64 {
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     let words = words.iter().chain([&last]);
-    words.fold(mix(*SEED, kind), |hash, word| {
+    words.fold(mix(*SEED, credentials.stand_in as u64), |hash, word| {
         mix(hash.rotate_left(32), u64::from_le_bytes(*word))
     })
 }

@@ -11,8 +11,6 @@ use std::{
     thread,
 };
 
-use http::HeaderValue;
-
 use super::{
     Memo,
     hash::{AsItIs, hash},
@@ -47,7 +45,7 @@ impl Places {
     }
 
     /// Where a memo of this thread is to be found.
-    pub(super) fn home(self: &Arc<Self>, credentials: Credentials<&HeaderValue>) -> Home {
+    pub(super) fn home(self: &Arc<Self>, credentials: Credentials<'_>) -> Home {
         Home {
             places: Arc::downgrade(self),
             place: number() & (self.0.len() - 1),
@@ -75,7 +73,7 @@ impl Place {
 impl State {
     /// What is remembered of such requests, whether it still holds or not.
     #[inline]
-    pub(super) fn memo(&mut self, credentials: Credentials<&HeaderValue>) -> Option<&mut Memo> {
+    pub(super) fn memo(&mut self, credentials: Credentials<'_>) -> Option<&mut Memo> {
         let first = self.first.as_ref()?;
         if first.is_about(credentials) {
             return self.first.as_mut();
@@ -85,7 +83,7 @@ impl State {
     }
 
     /// Whether such a request was here before; from now on it was.
-    pub(super) fn was_found(&mut self, credentials: Credentials<&HeaderValue>) -> bool {
+    pub(super) fn was_found(&mut self, credentials: Credentials<'_>) -> bool {
         let is_full = self.found.len() >= MOST;
         match self.found.entry(hash(credentials)) {
             Entry::Occupied(_) => return true,
@@ -95,7 +93,7 @@ impl State {
         false
     }
 
-    pub(super) fn put(&mut self, credentials: Credentials<&HeaderValue>, memo: Memo) {
+    pub(super) fn put(&mut self, credentials: Credentials<'_>, memo: Memo) {
         let is_first = self
             .first
             .as_ref()
@@ -109,7 +107,7 @@ impl State {
     }
 
     fn forget(&mut self, hash: u64, session: &Arc<LiveSession>) {
-        let is_meant = |memo: &Memo| Arc::ptr_eq(memo.token.session(), session);
+        let is_meant = |memo: &Memo| Arc::ptr_eq(&memo.session, session);
         self.first.take_if(|memo| is_meant(memo));
         if let Some(other) = self.found.get_mut(&hash) {
             other.take_if(|memo| is_meant(memo));

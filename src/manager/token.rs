@@ -1,0 +1,104 @@
+//! What stands for requests on their way, for as long as anybody holds it.
+
+use std::sync::Arc;
+
+use super::{SessionManager, memo::Home, session::LiveSession};
+use crate::{clock::Reading, secret::ApiKey};
+
+/// Stands for one request, or for all those of one thread that were given a session from memory. A request in flight is a
+/// handle too.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(super) manager: SessionManager,
+    pub(super) bears: Bears,
+}
+
+/// What the request bears, and how it is counted.
+#[derive(Debug)]
+pub(crate) enum Bears {
+    /// A session, which counts the references to this token: whoever has one, apart from the memo that hands them out, is a
+    /// request.
+    Remembered(Arc<LiveSession>),
+    /// A session, in which this one request is counted.
+    Session(Arc<LiveSession>),
+    /// No session of ours; what comes of it still tells how the server is.
+    Nothing {
+        why: Bare,
+        /// The API key, if it was put in.
+        key: Option<ApiKey>,
+    },
+}
+
+/// Why a request bears no session of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bare {
+    /// Nobody's key or session has to do with it.
+    Public,
+    /// It is about sessions itself.
+    SessionCall,
+    /// It bore an id of its own.
+    OwnSession,
+    /// It, or [`OnNoSession`](super::OnNoSession), said so.
+    Without,
+}
+
+impl Token {
+    /// For one request. `None` if the session is not to be used any more.
+    pub(super) fn on(
+        session: &Arc<LiveSession>,
+        manager: &SessionManager,
+        now: Reading,
+    ) -> Option<Arc<Self>> {
+        session.in_flight.enter().then(|| {
+            session.used(now);
+            let (session, manager) = (session.clone(), manager.clone());
+            let bears = Bears::Session(session);
+            Arc::new(Self { manager, bears })
+        })
+    }
+
+    /// For requests that are given it there.
+    pub(super) fn remembered(
+        session: &Arc<LiveSession>,
+        manager: &SessionManager,
+        home: Home,
+    ) -> Arc<Self> {
+        let token = Arc::new(Self {
+            manager: manager.clone(),
+            bears: Bears::Remembered(session.clone()),
+        });
+        session.in_flight.count_by(&token, home);
+        token
+    }
+
+    pub(super) fn session(&self) -> Option<&Arc<LiveSession>> {
+        match &self.bears {
+            Bears::Remembered(session) | Bears::Session(session) => Some(session),
+            Bears::Nothing { .. } => None,
+        }
+    }
+
+    /// One request less.
+    #[inline]
+    pub(super) fn release(self: Arc<Self>) {
+        match &self.bears {
+            // One that is retired at this very moment is looked at from time to time.
+            Bears::Remembered(session) if !session.in_flight.is_retired() => {}
+            _ => self.release_and_wake(),
+        }
+    }
+
+    #[inline(never)]
+    fn release_and_wake(self: Arc<Self>) {
+        let (session, is_last) = match &self.bears {
+            Bears::Remembered(session) => (session.clone(), true),
+            Bears::Session(session) => (session.clone(), session.in_flight.leave()),
+            Bears::Nothing { .. } => return,
+        };
+        let manager = self.manager.clone();
+        drop(self);
+        if is_last {
+            manager.core().released(&session);
+        }
+    }
+}
