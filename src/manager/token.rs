@@ -78,27 +78,25 @@ impl Token {
         }
     }
 
-    /// One request less.
+    /// One request less. The last one says so to who waits for the session's end; a memo that hands the token out is one of
+    /// its holders, and lets go of it when the session is retired.
     #[inline]
     pub(super) fn release(self: Arc<Self>) {
-        match &self.bears {
-            // One that is retired at this very moment is looked at from time to time.
-            Bears::Remembered(session) if !session.in_flight.is_retired() => {}
-            _ => self.release_and_wake(),
+        if let Some(last) = Arc::into_inner(self) {
+            last.end();
         }
     }
 
-    #[inline(never)]
-    fn release_and_wake(self: Arc<Self>) {
-        let (session, is_last) = match &self.bears {
-            Bears::Remembered(session) => (session.clone(), true),
-            Bears::Session(session) => (session.clone(), session.in_flight.leave()),
+    #[cold]
+    fn end(self) {
+        let (session, may_be_over) = match &self.bears {
+            // One that is retired at this very moment is looked at from time to time.
+            Bears::Remembered(session) => (session, session.in_flight.is_retired()),
+            Bears::Session(session) => (session, session.in_flight.leave()),
             Bears::Nothing { .. } => return,
         };
-        let manager = self.manager.clone();
-        drop(self);
-        if is_last {
-            manager.core().released(&session);
+        if may_be_over {
+            self.manager.core().released(session);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The layer as a `reqwest_middleware::Middleware`.
 
+use std::{future::poll_fn, pin::Pin};
+
 use ::reqwest::{Request, Response};
-use async_trait::async_trait;
 use http::{Extensions, HeaderMap};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
@@ -12,67 +13,88 @@ use crate::{
     scope::{Place, Target},
 };
 
-#[async_trait]
+/// Both are written out, as `async_trait` would keep a request twice in each future.
 impl Middleware for SessionLayer {
-    async fn handle(
-        &self,
+    fn handle<'a, 'b, 'c, 'f>(
+        &'a self,
         mut request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> Result<Response> {
-        let admission = self.admit(&mut WithExtensions {
-            request: &mut request,
-            extensions,
-        });
-        let mut in_flight = match admission.map_err(Error::middleware)? {
-            Admission::Send(in_flight) => in_flight,
-            Admission::Wait(admission) => {
-                let in_flight = admission.await.map_err(Error::middleware)?;
-                in_flight.inject(request.headers_mut());
-                in_flight
+        extensions: &'b mut Extensions,
+        next: Next<'c>,
+    ) -> Answer<'f>
+    where
+        'a: 'f,
+        'b: 'f,
+        'c: 'f,
+    {
+        Box::pin(async move {
+            let admission = self.admit(&mut WithExtensions {
+                request: &mut request,
+                extensions,
+            });
+            let mut in_flight = match admission.map_err(Error::middleware)? {
+                Admission::Send(in_flight) => in_flight,
+                Admission::Wait(admission) => {
+                    let in_flight = admission.await.map_err(Error::middleware)?;
+                    in_flight.inject(request.headers_mut());
+                    in_flight
+                }
+            };
+            let (mut next, mut at_once) = (next.run(request, extensions), true);
+            let mut response = poll_fn(|cx| {
+                let answer = next.as_mut().poll(cx);
+                at_once &= answer.is_ready();
+                answer
+            })
+            .await;
+            match &mut response {
+                Ok(response) => in_flight.complete(response, self.proves(), at_once),
+                Err(Error::Reqwest(error)) => in_flight.fail(error),
+                Err(Error::Middleware(error)) => in_flight.fail(&**error),
             }
-        };
-        let mut response = next.run(request, extensions).await;
-        match &mut response {
-            Ok(response) => in_flight.complete(response, self.proves(), false),
-            Err(Error::Reqwest(error)) => in_flight.fail(error),
-            Err(Error::Middleware(error)) => in_flight.fail(&**error),
-        }
-        response
+            response
+        })
     }
 }
 
-#[async_trait]
 impl Middleware for ReplayLayer {
-    async fn handle(
-        &self,
+    fn handle<'a, 'b, 'c, 'f>(
+        &'a self,
         mut request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> Result<Response> {
-        let layer = self.layer();
-        let seen = WithExtensions {
-            request: &mut request,
-            extensions,
-        };
-        let Some(again) = layer.spare(&seen, |seen| seen.request.duplicate()) else {
-            return layer.handle(request, extensions, next).await;
-        };
-        let first = layer.handle(request, extensions, next.clone()).await;
-        let is_replayed = match &first {
-            Ok(response) => layer.replays_after(Ok(response.status())),
-            Err(Error::Reqwest(error)) => layer.replays_after(Err(error)),
-            Err(Error::Middleware(error)) => layer.replays_after(Err(&**error)),
-        };
-        if is_replayed {
-            // It may hold a place that the second one needs.
-            drop(first);
-            layer.handle(again, extensions, next).await
-        } else {
-            first
-        }
+        extensions: &'b mut Extensions,
+        next: Next<'c>,
+    ) -> Answer<'f>
+    where
+        'a: 'f,
+        'b: 'f,
+        'c: 'f,
+    {
+        Box::pin(async move {
+            let layer = self.layer();
+            let seen = WithExtensions {
+                request: &mut request,
+                extensions,
+            };
+            let Some(again) = layer.spare(&seen, |seen| seen.request.duplicate()) else {
+                return layer.handle(request, extensions, next).await;
+            };
+            let first = layer.handle(request, extensions, next.clone()).await;
+            let is_replayed = match &first {
+                Ok(response) => layer.replays_after(Ok(response.status())),
+                Err(Error::Reqwest(error)) => layer.replays_after(Err(error)),
+                Err(Error::Middleware(error)) => layer.replays_after(Err(&**error)),
+            };
+            if is_replayed {
+                // It may hold a place that the second one needs.
+                drop(first);
+                layer.handle(again, extensions, next).await
+            } else {
+                first
+            }
+        })
     }
 }
+
+type Answer<'f> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'f>>;
 
 /// A request with what its sender says about it, which travels beside it here.
 struct WithExtensions<'a> {

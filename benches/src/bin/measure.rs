@@ -18,8 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("{name:24} {:8.0}", count::instructions(name)?);
             }
         }
-        ["time", rounds] => {
-            let cases = cases::all();
+        ["time", rounds, ref names @ ..] => {
+            let mut cases = cases::all();
+            cases.retain(|case| names.is_empty() || names.contains(&case.name));
             for (case, ns) in cases.iter().zip(time::run(&cases, rounds.parse()?)) {
                 println!("{:24} {ns:8.1}", case.name);
             }
@@ -67,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["report", directory, weights] => {
             report::write(Path::new(directory), &fs::read_to_string(weights)?)?;
         }
-        _ => return Err("measure time ROUNDS | count CASE… | batches CASE N".into()),
+        _ => return Err("measure time ROUNDS CASE… | count CASE… | batches CASE N".into()),
     }
     Ok(())
 }

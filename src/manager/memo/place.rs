@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     hash::BuildHasherDefault,
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
@@ -33,8 +33,10 @@ struct Place(Mutex<State>);
 pub(super) struct State {
     /// Looked at before anything is hashed.
     first: Option<Memo>,
-    /// What was found, by the hash of its credentials. It is remembered when it is found again.
-    found: HashMap<u64, Option<Box<Memo>>, BuildHasherDefault<AsItIs>>,
+    /// Those of other keys, by the hash of their credentials.
+    others: HashMap<u64, Memo, BuildHasherDefault<AsItIs>>,
+    /// What was found once. It is remembered when it is found again.
+    found: HashSet<u64, BuildHasherDefault<AsItIs>>,
 }
 
 impl Places {
@@ -58,6 +60,7 @@ impl Places {
             let mut state = place.lock();
             // Let go of under the lock: whoever drops the memory waits for it, and so has the last handle.
             state.first = None;
+            state.others.clear();
             state.found.clear();
         }
     }
@@ -78,19 +81,17 @@ impl State {
         if first.is_about(credentials) {
             return self.first.as_mut();
         }
-        let memo = self.found.get_mut(&hash(credentials))?.as_deref_mut();
-        memo.filter(|memo| memo.is_about(credentials))
+        let other = self.others.get_mut(&hash(credentials));
+        other.filter(|other| other.is_about(credentials))
     }
 
     /// Whether such a request was here before; from now on it was.
     pub(super) fn was_found(&mut self, credentials: Credentials<'_>) -> bool {
-        let is_full = self.found.len() >= MOST;
-        match self.found.entry(hash(credentials)) {
-            Entry::Occupied(_) => return true,
-            Entry::Vacant(new) if !is_full => _ = new.insert(None),
-            Entry::Vacant(_) => self.found.clear(),
+        if self.found.len() >= MOST {
+            self.found.clear();
+            self.others.clear();
         }
-        false
+        !self.found.insert(hash(credentials))
     }
 
     pub(super) fn put(&mut self, credentials: Credentials<'_>, memo: Memo) {
@@ -98,19 +99,22 @@ impl State {
             .first
             .as_ref()
             .is_none_or(|first| first.is_about(credentials) || !first.holds(memo.since));
-        let other = self.found.entry(hash(credentials)).or_default();
+        let hash = hash(credentials);
         if is_first {
-            (*other, self.first) = (None, Some(memo));
+            self.others.remove(&hash);
+            self.first = Some(memo);
         } else {
-            *other = Some(Box::new(memo));
+            self.others.insert(hash, memo);
         }
     }
 
     fn forget(&mut self, hash: u64, session: &Arc<LiveSession>) {
         let is_meant = |memo: &Memo| Arc::ptr_eq(&memo.session, session);
         self.first.take_if(|memo| is_meant(memo));
-        if let Some(other) = self.found.get_mut(&hash) {
-            other.take_if(|memo| is_meant(memo));
+        if let Entry::Occupied(other) = self.others.entry(hash)
+            && is_meant(other.get())
+        {
+            other.remove();
         }
     }
 }
