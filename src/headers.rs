@@ -66,7 +66,8 @@ impl Credentials<'_> {
 
 /// The credentials of a request. `None` where a closer look is needed: it bears a session id, or more than one of these
 /// headers.
-#[inline]
+#[allow(clippy::inline_always)] // a walk over a few names, on every request
+#[inline(always)]
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
     let mut found = Credentials::NONE;
     for (name, value) in headers {

@@ -116,7 +116,9 @@ where
         };
         let mut response = response.map_err(Into::into);
         match &mut response {
-            Ok(response) => this.in_flight.complete(response, *this.proves, !*this.waited),
+            Ok(response) => this
+                .in_flight
+                .complete(response, *this.proves, !*this.waited),
             Err(error) => this.in_flight.fail(&**error),
         }
         Poll::Ready(response)

@@ -28,10 +28,7 @@ use secrecy::zeroize::Zeroizing;
 use self::place::Places;
 pub(crate) use self::place::{Home, Memos, forget};
 use super::{
-    identity::Identity,
-    in_flight::InFlightRequest,
-    lease::Lease,
-    session::LiveSession,
+    identity::Identity, in_flight::InFlightRequest, lease::Lease, session::LiveSession,
     token::Token,
 };
 use crate::{
