@@ -2,7 +2,13 @@
 //!
 //! Reads `benches/cost.txt`, or with `--write` writes it.
 
-use std::{env, error::Error, fs, process::ExitCode};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    env,
+    error::Error,
+    fs,
+    process::ExitCode,
+};
 
 #[path = "shared/allocations.rs"]
 mod allocations;
@@ -42,9 +48,22 @@ struct Cost {
     allocations: f64,
 }
 
+/// Instructions of what has been counted already.
+#[derive(Default)]
+struct Counted(HashMap<String, f64>);
+
+impl Counted {
+    fn instructions(&mut self, case: &str) -> std::io::Result<f64> {
+        Ok(match self.0.entry(case.to_owned()) {
+            Entry::Occupied(counted) => *counted.get(),
+            Entry::Vacant(new) => *new.insert(count::instructions(case)?),
+        })
+    }
+}
+
 /// What a case costs now.
-fn cost(case: &str, anchor: &str) -> Result<Cost, Box<dyn Error>> {
-    let ratio = count::instructions(case)? / count::instructions(anchor)?;
+fn cost(counted: &mut Counted, case: &str, anchor: &str) -> Result<Cost, Box<dyn Error>> {
+    let ratio = counted.instructions(case)? / counted.instructions(anchor)?;
     let own = allocations(case);
     // The middleware's boxes are reqwest-middleware's.
     let allocations = own - allocations(anchor);
@@ -57,8 +76,9 @@ fn write() -> Result<(), Box<dyn Error>> {
          # Written by `benches/guard --write`, checked by `.ci/cost`.\n\
          # case anchor instructions-ratio allocations\n",
     );
+    let mut counted = Counted::default();
     for (case, anchor) in GUARDED {
-        let Cost { ratio, allocations } = cost(case, anchor)?;
+        let Cost { ratio, allocations } = cost(&mut counted, case, anchor)?;
         text += &format!("{case} {anchor} {ratio:.3} {allocations:.2}\n");
     }
     print!("{text}");
@@ -68,6 +88,7 @@ fn write() -> Result<(), Box<dyn Error>> {
 
 fn check() -> Result<ExitCode, Box<dyn Error>> {
     let text = fs::read_to_string(THRESHOLDS)?;
+    let mut counted = Counted::default();
     let mut failed = 0;
     let mut passed = 0;
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -76,7 +97,7 @@ fn check() -> Result<ExitCode, Box<dyn Error>> {
         };
         let (most, most_allocations) =
             (ratio.parse::<f64>()? * MARGIN, allocations.parse::<f64>()?);
-        let now = cost(case, anchor)?;
+        let now = cost(&mut counted, case, anchor)?;
         let good = now.ratio <= most && now.allocations <= most_allocations + 0.005;
         if good {
             passed += 1
