@@ -42,14 +42,14 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 /// What a request says of its API key, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Credentials<'a> {
-    pub(crate) stand_in: Credential,
+    pub(crate) header: KeyHeader,
     /// Empty if they stand nowhere.
     pub(crate) value: &'a HeaderValue,
 }
 
-/// The header that says it.
+/// Where an API key stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Credential {
+pub(crate) enum KeyHeader {
     None,
     ApiKey,
     Authorization,
@@ -59,7 +59,7 @@ static NOTHING: HeaderValue = HeaderValue::from_static("");
 
 impl Credentials<'_> {
     pub(crate) const NONE: Credentials<'static> = Credentials {
-        stand_in: Credential::None,
+        header: KeyHeader::None,
         value: &NOTHING,
     };
 }
@@ -71,20 +71,20 @@ impl Credentials<'_> {
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
     let mut found = Credentials::NONE;
     for (name, value) in headers {
-        let stand_in = if *name == AUTHORIZATION {
-            Credential::Authorization
+        let header = if *name == AUTHORIZATION {
+            KeyHeader::Authorization
         } else if *name == API_KEY {
-            Credential::ApiKey
+            KeyHeader::ApiKey
         } else if *name == SESSION_ID {
             return None;
         } else {
             continue;
         };
-        if found.stand_in != Credential::None {
+        if found.header != KeyHeader::None {
             // Which of them counts is decided elsewhere.
             return None;
         }
-        found = Credentials { stand_in, value };
+        found = Credentials { header, value };
     }
     Some(found)
 }
@@ -185,12 +185,12 @@ mod tests {
                 headers.append(*name, value.clone());
             }
             let mut all = drawn.iter().filter_map(|(name, value)| {
-                let stand_in = match *name {
-                    "x-api-key" => Credential::ApiKey,
-                    "authorization" => Credential::Authorization,
+                let header = match *name {
+                    "x-api-key" => KeyHeader::ApiKey,
+                    "authorization" => KeyHeader::Authorization,
                     _ => return None,
                 };
-                Some(Credentials { stand_in, value })
+                Some(Credentials { header, value })
             });
             let expected = match (all.next(), all.next()) {
                 (None, _) => Some(Credentials::NONE),

@@ -60,14 +60,14 @@ impl SessionLayer {
     #[must_use]
     pub fn defaults(self, defaults: SessionDefaults) -> Self {
         let defaults = Some(HashedDefaults::new(defaults));
-        self.but(|shared| shared.defaults = defaults)
+        self.changed(|shared| shared.defaults = defaults)
     }
 
     /// Has every response say, by a [`Proof`](crate::Proof) in its extensions, which session its request was sent with.
     /// Defaults to none.
     #[must_use]
     pub fn with_proof(self) -> Self {
-        self.but(|shared| shared.proves = true)
+        self.changed(|shared| shared.proves = true)
     }
 
     /// Says that the inner service sends to Sipher whatever does not say where it goes, as in `GET /v1/scan`. Defaults
@@ -105,11 +105,11 @@ impl SessionLayer {
     /// ```
     #[must_use]
     pub fn inner_is_sipher(self) -> Self {
-        self.but(|shared| shared.unaddressed = Unaddressed::Sipher)
+        self.changed(|shared| shared.unaddressed = Unaddressed::Sipher)
     }
 
     /// Another one, which has found nothing yet: what was found for this one may be none of its business.
-    fn but(&self, change: impl FnOnce(&mut Shared)) -> Self {
+    fn changed(&self, change: impl FnOnce(&mut Shared)) -> Self {
         let mut shared = Shared {
             memory: Memory::new(),
             manager: self.0.manager.clone(),

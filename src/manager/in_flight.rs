@@ -44,7 +44,7 @@ impl InFlightRequest {
     /// late.
     #[inline]
     pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
-        let Some(token) = self.0.take() else { return };
+        let Some(token) = &self.0 else { return };
         if let Some(target) = response.answered_from() {
             token.was_answered_from(target);
         }
@@ -55,7 +55,7 @@ impl InFlightRequest {
         if !at_once {
             token.answered();
         }
-        token.release();
+        self.release();
     }
 
     /// It failed without a response.
@@ -72,18 +72,25 @@ impl InFlightRequest {
     /// Nobody knows whether the server is still reading.
     #[cold]
     fn linger(&mut self) {
-        let Some(token) = self.0.take() else { return };
+        let Some(token) = &self.0 else { return };
         if let Some(session) = token.session() {
             let until = token.manager.core().linger_until();
             session.in_flight.linger(until);
         }
-        token.release();
+        self.release();
     }
 
     /// The head of the response is there, and that is all that is known.
-    pub(super) fn end(&mut self) {
+    pub(super) fn answered(&mut self) {
+        let Some(token) = &self.0 else { return };
+        token.answered();
+        self.release();
+    }
+
+    /// Last of all: what comes before it asks users' clocks and subscribers, and may panic.
+    #[inline]
+    fn release(&mut self) {
         if let Some(token) = self.0.take() {
-            token.answered();
             token.release();
         }
     }

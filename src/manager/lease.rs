@@ -1,4 +1,4 @@
-//! A request that bears a session, as those see it who send it themselves.
+//! A request that is certain to bear a session.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -47,7 +47,7 @@ impl Lease {
     /// A status that tells of a server in trouble (410, 502, 503, 504) makes every session suspect:
     /// [`complete_with`](Self::complete_with) looks at it.
     pub fn complete(mut self) {
-        self.0.end();
+        self.0.answered();
     }
 
     /// Returns what can be said of the session as of now. When the head of the response is there, and before
@@ -65,7 +65,8 @@ impl Lease {
     /// Says that the request failed without a response.
     ///
     /// A connection that could not be made, or broke, makes every session suspect. As nobody knows whether the server is
-    /// still reading, the request counts for another `linger`.
+    /// still reading, the request counts for another `linger`. A redirect that `reqwest` would not follow to elsewhere has
+    /// taken the id there, so the session ends.
     pub fn fail(mut self, error: &(dyn StdError + 'static)) {
         self.0.fail(error);
     }

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     clock::Ticks,
-    headers::{self, API_KEY, Credential, Credentials, SESSION_ID},
+    headers::{self, API_KEY, Credentials, KeyHeader, SESSION_ID},
 };
 
 /// For how long a decision is repeated before it is made anew. The cache learns as often that a session is in use.
@@ -46,13 +46,14 @@ pub(crate) struct Memory(OnceLock<Arc<Places>>);
 /// Requests with these credentials get this session.
 #[derive(Debug)]
 struct Memo {
-    stand_in: Credential,
+    header: KeyHeader,
     credentials: Zeroizing<Box<[u8]>>,
     /// What is put in.
     id: HeaderValue,
     /// Where the request has none.
     key: Option<HeaderValue>,
     token: Arc<Token>,
+    /// What the token bears.
     session: Arc<LiveSession>,
     since: Ticks,
     /// In nanoseconds.
@@ -121,7 +122,7 @@ impl Memory {
         session.in_flight.remembered(true);
         let (since, good_for) = core.may_repeat(session);
         let memo = Memo {
-            stand_in: credentials.stand_in,
+            header: credentials.header,
             credentials: Zeroizing::new(credentials.value.as_bytes().into()),
             id: counted(session.id.to_header()),
             key: key.map(own),
@@ -147,7 +148,7 @@ impl Drop for Memory {
 impl Memo {
     #[inline]
     fn is_about(&self, credentials: Credentials<'_>) -> bool {
-        self.stand_in == credentials.stand_in && **self.credentials == *credentials.value.as_bytes()
+        self.header == credentials.header && **self.credentials == *credentials.value.as_bytes()
     }
 
     #[inline]

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::{SessionManager, memo::Home, session::LiveSession};
 use crate::{clock::Reading, secret::ApiKey};
 
-/// Stands for one request, or for all those of one thread that were given a session from memory. A request in flight is a
-/// handle too.
+/// Stands for one request, or for all that were given a session by the same memo. A request in flight is a handle too.
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(super) manager: SessionManager,

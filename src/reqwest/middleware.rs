@@ -13,7 +13,7 @@ use crate::{
     scope::{Place, Target},
 };
 
-/// Both are written out, as `async_trait` would keep a request twice in each future.
+// Both are written out, as `async_trait` would keep a request twice in each future.
 impl Middleware for SessionLayer {
     fn handle<'a, 'b, 'c, 'f>(
         &'a self,

@@ -91,7 +91,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I1",
         by: Life(12),
         file: "src/manager/retire/waiting.rs",
-        old: "        if session.in_flight.count() > 0 {\n            // The lease wakes us when it goes.",
+        old: "        if session.in_flight.count() > 0 {\n            // The last of them wakes us.",
         new: "        if session.in_flight.count() > 1_000 {",
     },
     Mutation {
@@ -156,7 +156,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         by: Life(0),
         file: "src/manager/acquire.rs",
         old: "            OnNoSession::Fail => Err(error),\n",
-        new: "            OnNoSession::Fail if error.kind() == ErrorKind::Config => Err(error),\n            OnNoSession::Fail => Ok(InFlightRequest::Bare { manager: self, why: Bare::Without, key: None }),\n",
+        new: "            OnNoSession::Fail if error.kind() == ErrorKind::Config => Err(error),\n            OnNoSession::Fail => Ok(InFlightRequest::bare(self, Bears::Nothing { why: Bare::Without, key: None })),\n",
     },
     Mutation {
         name: "requests_wait_for_a_renewal",

@@ -24,7 +24,7 @@ pub(super) fn hash(credentials: Credentials<'_>) -> u64 {
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     let words = words.iter().chain([&last]);
-    words.fold(mix(*SEED, credentials.stand_in as u64), |hash, word| {
+    words.fold(mix(*SEED, credentials.header as u64), |hash, word| {
         mix(hash.rotate_left(32), u64::from_le_bytes(*word))
     })
 }

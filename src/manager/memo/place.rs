@@ -60,8 +60,7 @@ impl Places {
             let mut state = place.lock();
             // Let go of under the lock: whoever drops the memory waits for it, and so has the last handle.
             state.first = None;
-            state.others.clear();
-            state.found.clear();
+            state.begin_anew();
         }
     }
 }
@@ -87,11 +86,11 @@ impl State {
 
     /// Whether such a request was here before; from now on it was.
     pub(super) fn was_found(&mut self, credentials: Credentials<'_>) -> bool {
-        if self.found.len() >= MOST {
-            self.found.clear();
-            self.others.clear();
+        let is_new = self.found.insert(hash(credentials));
+        if is_new && self.found.len() > MOST {
+            self.begin_anew();
         }
-        !self.found.insert(hash(credentials))
+        !is_new
     }
 
     pub(super) fn put(&mut self, credentials: Credentials<'_>, memo: Memo) {
@@ -106,6 +105,11 @@ impl State {
         } else {
             self.others.insert(hash, memo);
         }
+    }
+
+    fn begin_anew(&mut self) {
+        self.others = HashMap::default();
+        self.found = HashSet::default();
     }
 
     fn forget(&mut self, hash: u64, session: &Arc<LiveSession>) {

@@ -9,6 +9,7 @@
 //! ```
 
 mod checker;
+mod process;
 mod script;
 mod trace;
 mod wire;

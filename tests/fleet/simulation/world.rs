@@ -11,7 +11,7 @@ use fastrand::Rng;
 use http::Request;
 use http_body_util::Full;
 use sipher_session::{
-    CallBudget, Error, Event, Events, OnStoreDown, SessionDefaults, SessionLayer, SessionManager,
+    CallBudget, Error, OnStoreDown, SessionLayer, SessionManager,
     api::Transport,
     store::MemoryStore,
     testing::{Exchange, FakeSipher, Fault, TestClock, Tier},
@@ -23,6 +23,7 @@ use tokio::{
 use tower::{Layer, ServiceExt};
 
 use super::{
+    process::{Process, change, shut_down},
     script::{self, Deed, End, Place, Script},
     trace::{Entry, Line, Trace, Who},
     wire::{HELD_UP, Wire},
@@ -38,15 +39,6 @@ pub(crate) struct Run {
     pub(crate) log: Vec<Exchange>,
     pub(crate) rights: Vec<Said>,
     pub(crate) budgets: HashMap<usize, CallBudget>,
-}
-
-struct Process {
-    who: Who,
-    manager: SessionManager,
-    events: Events,
-    wire: Wire,
-    /// What is done with it, which ends with it.
-    hands: Vec<AbortHandle>,
 }
 
 struct World<'a> {
@@ -402,51 +394,4 @@ impl World<'_> {
             process.tell(&self.trace);
         }
     }
-}
-
-impl Process {
-    fn tell(&mut self, trace: &Trace) {
-        while let Some(event) = self.events.try_recv() {
-            if !matches!(event, Event::Missed { .. }) {
-                trace.add(Entry::Event(self.who, format!("{event:?}")));
-            }
-        }
-    }
-}
-
-async fn shut_down(mut process: Process, deadline: Duration, trace: Trace) {
-    let report = process.manager.shutdown(deadline).await;
-    process.tell(&trace);
-    let who = process.who;
-    trace.add(Entry::ShutDown { who, report });
-}
-
-async fn change(
-    trace: Trace,
-    who: Who,
-    manager: SessionManager,
-    to: SessionDefaults,
-    is_patch: bool,
-    gives_up_after: Duration,
-) {
-    let value = |defaults: &SessionDefaults| serde_json::to_value(defaults).unwrap();
-    let merged = manager.defaults().merged_with(&to);
-    trace.add(Entry::Change {
-        who,
-        to: vec![value(if is_patch { &merged } else { &to })],
-    });
-    let done = timeout(gives_up_after, async {
-        if is_patch {
-            manager.update_defaults(to).await
-        } else {
-            manager.replace_defaults(to).await
-        }
-    });
-    let done = done.await;
-    let now = value(&manager.defaults());
-    trace.add(Entry::Changed {
-        who,
-        is_certain: done.is_ok(),
-        to: matches!(done, Ok(Ok(()))).then_some(now),
-    });
 }
