@@ -1,10 +1,17 @@
 //! How sessions end while the manager lives on.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sipher_session::{
     Event, RetireReason, SessionDefaults,
-    testing::{Fault, Target, Tier, What},
+    clock::{Clock, Reading},
+    testing::{Fault, Target, TestClock, Tier, What},
 };
 use tower::ServiceExt;
 
@@ -52,26 +59,82 @@ async fn a_create_that_began_before_an_invalidation_is_not_used_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_is_not_deleted_while_a_request_that_bears_it_is_in_flight() {
-    let setup = Setup::new();
-    let manager = setup.manager();
-    let first = manager.session().await.unwrap();
-    // The server looks the session up only after these 30 s.
-    setup
-        .sipher
-        .fault(Fault::new(What::Delay(30 * SECOND)).on(Target::Others));
-    let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
-    pass(1.0).await;
-    manager.invalidate(first.generation());
-    pass(28.0).await;
-    assert!(setup.sipher.is_live(first.id().as_str()));
-    slow.await.unwrap().unwrap();
-    assert_eq!(setup.last_chain().as_deref(), Some("near"));
-    pass(1.0).await;
-    assert!(
-        !setup.sipher.is_live(first.id().as_str()),
-        "it goes right after"
-    );
-    setup.sipher.assert_every_call_had_a_session();
+    // The first request is looked at, and the fourth remembered.
+    for before in [0, 3] {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        let first = manager.session().await.unwrap();
+        let service = setup.service(&manager);
+        for _ in 0..before {
+            service.clone().oneshot(generate()).await.unwrap();
+        }
+        // The server looks the session up only after these 30 s.
+        setup
+            .sipher
+            .fault(Fault::new(What::Delay(30 * SECOND)).on(Target::Others));
+        let slow = tokio::spawn(service.oneshot(generate()));
+        pass(1.0).await;
+        manager.invalidate(first.generation());
+        pass(28.0).await;
+        assert!(setup.sipher.is_live(first.id().as_str()));
+        slow.await.unwrap().unwrap();
+        assert_eq!(setup.last_chain().as_deref(), Some("near"));
+        pass(1.0).await;
+        assert!(
+            !setup.sipher.is_live(first.id().as_str()),
+            "it goes right after"
+        );
+        setup.sipher.assert_every_call_had_a_session();
+    }
+}
+
+/// A clock of the user's own that fails once.
+#[derive(Clone, Debug)]
+struct FailsOnce {
+    clock: TestClock,
+    fails: Arc<AtomicBool>,
+}
+
+impl Clock for FailsOnce {
+    fn now(&self) -> Reading {
+        assert!(
+            !self.fails.swap(false, Ordering::SeqCst),
+            "no time to be had"
+        );
+        self.clock.now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_an_answer_is_looked_at_leaves_nothing_in_flight() {
+    for before in [0, 3] {
+        let setup = Setup::new();
+        let clock = FailsOnce {
+            clock: setup.clock.clone(),
+            fails: Arc::default(),
+        };
+        let builder = setup.builder().clock(clock.clone());
+        let manager = builder.linger(7 * SECOND).build().unwrap();
+        let first = manager.session().await.unwrap();
+        let service = setup.service(&manager);
+        for _ in 0..before {
+            service.clone().oneshot(generate()).await.unwrap();
+        }
+        setup
+            .sipher
+            .fault(Fault::new(What::DelayAnswer(2 * SECOND)).on(Target::Others));
+        let call = tokio::spawn(service.oneshot(generate()));
+        pass(1.0).await;
+        assert_eq!(manager.stats().in_flight, 1);
+        clock.fails.store(true, Ordering::SeqCst);
+        assert!(call.await.unwrap_err().is_panic());
+        assert_eq!(manager.stats().in_flight, 0);
+        manager.invalidate(first.generation());
+        pass(6.5).await;
+        assert!(setup.sipher.is_live(first.id().as_str()), "it lingers");
+        pass(1.0).await;
+        assert!(!setup.sipher.is_live(first.id().as_str()));
+    }
 }
 
 #[tokio::test(start_paused = true)]

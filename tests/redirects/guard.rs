@@ -130,6 +130,20 @@ async fn a_chain_that_is_given_up_elsewhere_is_noticed_without_an_answer() {
 }
 
 #[tokio::test]
+async fn what_a_lease_failed_with_may_tell_that_its_id_went_elsewhere() {
+    let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
+    let mut events = here.sessions.events();
+    elsewhere.redirects_to(elsewhere.url("/again"));
+    here.redirects_to(&elsewhere.url("/"));
+    let client = client(Policy::default());
+    let mut request = client.get(here.url("/v1/backends")).build().unwrap();
+    let lease = here.sessions.apply(request.headers_mut()).await.unwrap();
+    let failed = client.execute(request).await.unwrap_err();
+    lease.unwrap().fail(&failed);
+    assert_eq!(leaks(&mut events), [(Some(1), elsewhere.base_url.clone())]);
+}
+
+#[tokio::test]
 async fn a_key_that_was_put_in_without_a_session_is_told_of_and_one_of_the_callers_is_not() {
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
     let mut events = here.sessions.events();

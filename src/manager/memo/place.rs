@@ -183,3 +183,25 @@ fn number() -> usize {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::headers::KeyHeader;
+
+    #[test]
+    fn a_place_knows_as_many_keys_as_it_may_and_begins_anew_with_one_more() {
+        let mut state = State::default();
+        let mut is_known = |key: usize| {
+            let value = &HeaderValue::from(key);
+            let header = KeyHeader::ApiKey;
+            state.was_found(Credentials { header, value })
+        };
+        assert!((0..MOST).all(|key| !is_known(key)), "none twice");
+        assert!((0..MOST).all(&mut is_known));
+        assert!(!is_known(MOST));
+        assert!((0..MOST).all(|key| !is_known(key)));
+    }
+}
