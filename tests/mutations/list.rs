@@ -201,7 +201,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "tasks_stay_when_the_last_handle_is_gone",
         invariant: "I10",
-        by: Life(44),
+        by: Life(91),
         file: "src/manager/janitor.rs",
         old: "        _ = core.closed() => {}\n        () = attend",
         new: "        () = sleep(Duration::from_secs(3_600)) => {}\n        () = attend",
