@@ -72,16 +72,20 @@ pub fn with_keys() -> [Points; 3] {
     points
 }
 
-/// Seconds to serve so many callers that wait, from the answer to the create on.
-pub fn waiting() -> Points {
-    decades(10_000)
-        .map(|n| {
-            (
-                n as f64,
-                median(&mut (0..7).map(|_| herd::released(n)).collect::<Vec<_>>()),
-            )
-        })
-        .collect()
+/// Seconds to serve so many callers that wait, from the answer to the create on; the same of tasks that a channel wakes.
+pub fn waiting() -> [Points; 2] {
+    let mut points = [Vec::new(), Vec::new()];
+    for n in decades(10_000) {
+        let mut took = [Vec::new(), Vec::new()];
+        for _ in 0..7 {
+            took[0].push(herd::released(n));
+            took[1].push(herd::woken_at_once(n));
+        }
+        for (points, took) in points.iter_mut().zip(&mut took) {
+            points.push((n as f64, median(took)));
+        }
+    }
+    points
 }
 
 fn a_call(lane: &mut dyn Lane) -> f64 {

@@ -81,25 +81,56 @@ pub fn woken(n: usize) -> f64 {
     took.as_secs_f64()
 }
 
+/// Seconds from the moment at which a channel wakes `n` tasks until the last of them has made a call with the session at hand.
+pub fn woken_at_once(n: usize) -> f64 {
+    let stub = StubSipher::new(3_600);
+    let manager = ours::builder(&stub).build().expect("good settings");
+    let requests = requests(n);
+    let took = alone().block_on(async move {
+        manager.session().await.expect("a session");
+        let (there, is_there) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        for request in requests {
+            let (mut is_there, manager) = (is_there.clone(), manager.clone());
+            tasks.spawn(async move {
+                let _ = is_there.wait_for(|there| *there).await;
+                one(manager, request).await;
+            });
+        }
+        come_to_rest(n).await;
+        let start = Instant::now();
+        there.send_replace(true);
+        tasks.join_all().await;
+        start.elapsed()
+    });
+    took.as_secs_f64()
+}
+
+/// A runtime on one thread, where it is known who goes first.
+fn alone() -> Runtime {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime")
+}
+
+/// Each of so many tasks, and what they start, comes to where it waits.
+async fn come_to_rest(n: usize) {
+    for _ in 0..4 + n / 16 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Seconds from the answer to the create until the last of `n` callers that wait for it is served.
 pub fn released(n: usize) -> f64 {
     let stub = StubSipher::new(3_600);
     stub.open(false);
     let manager = ours::builder(&stub).build().expect("good settings");
     let requests = requests(n);
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let took = runtime.block_on(async move {
+    let took = alone().block_on(async move {
         let mut tasks = JoinSet::new();
         for request in requests {
             tasks.spawn(one(manager.clone(), request));
         }
-        // Each of them, and then the create, comes to where it waits.
-        for _ in 0..4 + n / 16 {
-            tokio::task::yield_now().await;
-        }
+        come_to_rest(n).await;
         let start = Instant::now();
         stub.open(true);
         tasks.join_all().await;

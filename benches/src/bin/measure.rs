@@ -5,7 +5,7 @@ use std::{env, fs, path::Path, time::Duration};
 use sipher_session_benches::{
     cases, count,
     e2e::{self, How, Load, Server},
-    herd, renewals, report, scale, time,
+    growth, herd, renewals, report, scale, time,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,6 +40,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     herd::woken(n),
                     herd::released(n)
                 );
+            }
+        }
+        ["waiting"] => {
+            for points in growth::waiting() {
+                println!("{points:?} {:.3}", growth::exponent(&points, 100.0));
             }
         }
         ["renewals"] => println!("{:?}", renewals::waits()),

@@ -39,7 +39,7 @@ pub struct Measured {
     pub weights: HashMap<String, f64>,
     pub calls: Points,
     pub with_keys: [Points; 3],
-    pub waiting: Points,
+    pub waiting: [Points; 2],
 }
 
 /// Ours ÷ by hand.
@@ -132,8 +132,9 @@ impl Measured {
     }
 
     /// With where the line is fitted from: below, what is there once outweighs what grows.
-    pub fn growth(&self) -> [Growth<'_>; 5] {
+    pub fn growth(&self) -> [Growth<'_>; 6] {
         let [keys, constant, made] = &self.with_keys;
+        let [served, woken] = &self.waiting;
         [
             ("a call, once so many have been made", &self.calls, 1.0),
             ("a call, with so many keys used evenly", keys, 1.0),
@@ -141,7 +142,12 @@ impl Measured {
             ("all sessions of so many keys made", made, 100.0),
             (
                 "all callers served that waited for one create",
-                &self.waiting,
+                served,
+                100.0,
+            ),
+            (
+                "as many tasks woken by a channel, and a call each",
+                woken,
                 100.0,
             ),
         ]
