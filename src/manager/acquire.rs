@@ -184,7 +184,7 @@ impl Core {
             Err(_) => None,
         };
         if suspect.is_none() {
-            self.may_create(&ledger, partition, now)?;
+            self.may_create(&mut ledger, partition, now)?;
         }
         let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
@@ -229,7 +229,7 @@ impl Core {
         }
         let may_begin = match suspect {
             Some(_) => ledger.check(partition, Purpose::Check, self.patience(), now),
-            None => self.may_create(&ledger, partition, now),
+            None => self.may_create(&mut ledger, partition, now),
         };
         match may_begin {
             Ok(()) => {
@@ -263,7 +263,7 @@ impl Core {
     /// Whether a create would have a chance, by a call or by what another process has made.
     fn may_create(
         &self,
-        ledger: &Ledger,
+        ledger: &mut Ledger,
         partition: &Partition,
         now: Reading,
     ) -> Result<(), Error> {

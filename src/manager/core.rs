@@ -113,7 +113,7 @@ impl Core {
             .build();
         Self {
             fleet: Fleet::new(sharing, clock.clone()),
-            ledger: Mutex::new(Ledger::new(settings.budget)),
+            ledger: Mutex::new(Ledger::new(settings.budget, settings.create_timeout)),
             settings,
             transport,
             observer,

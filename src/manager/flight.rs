@@ -40,9 +40,13 @@ impl Flight {
     /// How long until it counts as lost. A moment later than its own deadline, at which one whose runtime is well ends by
     /// itself.
     pub(super) fn overdue_in(&self, timeout: Duration, now: Reading) -> Duration {
-        let patience = timeout.saturating_add(GRACE);
-        patience.saturating_sub(now.since(self.begun))
+        overdue_after(timeout).saturating_sub(now.since(self.begun))
     }
+}
+
+/// How long a create may take before it counts as lost, from its first call on or while it waits for that.
+pub(super) fn overdue_after(timeout: Duration) -> Duration {
+    timeout.saturating_add(GRACE)
 }
 
 impl Status {

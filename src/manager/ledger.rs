@@ -10,11 +10,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     budget::{Bucket, CallBudget, Purpose},
-    flight::{Flight, Outcome, Status},
+    flight::{Flight, Outcome, Status, overdue_after},
     hold::{Hold, hold},
     partition::{KeyId, Partition, PartitionId},
     policy::{self, FLOOR, Reach},
     promise::Promised,
+    queue::Queue,
 };
 use crate::{
     clock::Reading,
@@ -64,8 +65,7 @@ pub(crate) struct Ledger {
     keys: HashMap<KeyId, Option<Hold>>,
     origin: Option<Hold>,
     bucket: Bucket,
-    /// Creates that wait for their first call.
-    queued: usize,
+    queue: Queue,
     /// Every create that has not ended, also those that nobody waits for any more, by generation.
     under_way: HashMap<u64, Arc<Status>>,
     /// When to tidy up next: at so many entries.
@@ -73,13 +73,14 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(budget: CallBudget) -> Self {
+    /// `create_timeout` is how long one create may take.
+    pub(crate) fn new(budget: CallBudget, create_timeout: Duration) -> Self {
         Self {
             partitions: HashMap::new(),
             keys: HashMap::new(),
             origin: None,
             bucket: Bucket::new(budget),
-            queued: 0,
+            queue: Queue::new(overdue_after(create_timeout)),
             under_way: HashMap::new(),
             tidy_at: 64,
         }
@@ -100,7 +101,7 @@ impl Ledger {
     ///
     /// What holds it back.
     pub(crate) fn check(
-        &self,
+        &mut self,
         partition: &Partition,
         purpose: Purpose,
         patience: Duration,
@@ -114,7 +115,8 @@ impl Ledger {
         {
             return Err(hold.error(now));
         }
-        let wait = self.bucket.wait_for(self.queued + 1, now.monotonic);
+        let queued = self.queue.len(now);
+        let wait = self.bucket.wait_for(queued + 1, now.monotonic);
         if wait > patience {
             Err(over_budget(wait))
         } else {
@@ -157,7 +159,9 @@ impl Ledger {
         now: Reading,
     ) -> Flight {
         self.tidy(now);
-        self.queued += usize::from(queues);
+        if queues {
+            self.queue.enter(generation, now);
+        }
         let flight = Flight {
             generation,
             begun: now,
@@ -170,13 +174,13 @@ impl Ledger {
     }
 
     /// A create finds that it has to make a call.
-    pub(crate) fn enter_queue(&mut self) {
-        self.queued += 1;
+    pub(crate) fn enter_queue(&mut self, generation: u64, now: Reading) {
+        self.queue.enter(generation, now);
     }
 
-    /// The create's first call is about to go out, or never will.
+    /// The create's first call is about to go out.
     pub(crate) fn leave_queue(&mut self, id: PartitionId, generation: u64, now: Reading) {
-        self.queued -= 1;
+        self.queue.leave(generation);
         let flight = self
             .partitions
             .get_mut(&id)
@@ -189,6 +193,7 @@ impl Ledger {
     /// Takes the create out, if it is still the one; from then on, another may start.
     pub(crate) fn end(&mut self, id: PartitionId, generation: u64) -> bool {
         self.under_way.remove(&generation);
+        self.queue.leave(generation);
         let flying = self.is_flying(id, generation);
         if let Some(entry) = self.partitions.get_mut(&id).filter(|_| flying) {
             entry.flight = None;
@@ -198,7 +203,9 @@ impl Ledger {
 
     /// Whatever create is under way, its session will not be used.
     pub(crate) fn fence(&mut self, id: PartitionId) -> Option<Flight> {
-        self.partitions.get_mut(&id)?.flight.take()
+        let fenced = self.partitions.get_mut(&id)?.flight.take()?;
+        self.queue.leave(fenced.generation);
+        Some(fenced)
     }
 
     /// The same for one that did not end in time; returns whether that leaves a possible orphan.
@@ -246,10 +253,11 @@ impl Ledger {
         if !floor.is_zero() {
             return Clearance::Wait(floor, over_budget(floor));
         }
-        if purpose == Purpose::Delete && self.queued > 0 {
+        let queued = self.queue.len(now);
+        if purpose == Purpose::Delete && queued > 0 {
             // Theirs come first, also in the floor between two calls of one partition. Where there is enough for all, nobody
             // waits for them.
-            let wait = self.bucket.wait_beside(self.queued, now.monotonic);
+            let wait = self.bucket.wait_beside(queued, now.monotonic);
             if !wait.is_zero() || self.flight(partition.id).is_some() {
                 let wait = wait.max(FLOOR);
                 return Clearance::Wait(wait, over_budget(wait));

@@ -18,7 +18,7 @@
 //! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
-//! | `ledger`, `flight`, `hold`, `budget` | what is under way; what is held back; the bound on calls |
+//! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
 //! | `leak` | what a redirect took elsewhere |
 //! | `session`, `life` | one session; how long it is used |
 //! | `token`, `lease`, `usage` | what stands for requests on their way; a hold on a session; how many there are |
@@ -62,6 +62,7 @@ pub(crate) mod partition;
 mod policy;
 mod promise;
 mod proof;
+mod queue;
 mod retire;
 mod session;
 mod shutdown;

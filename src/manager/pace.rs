@@ -16,7 +16,8 @@ impl Create {
     pub(super) async fn queue(&mut self) -> Option<Result<(), Error>> {
         let patience = self.core.patience();
         if self.progress == Progress::Sharing {
-            self.core.ledger().enter_queue();
+            let now = self.core.now();
+            self.core.ledger().enter_queue(self.generation, now);
             self.progress = Progress::Queued;
         }
         let since = self.core.now();

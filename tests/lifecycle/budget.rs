@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use sipher_session::{
-    CallBudget, ErrorKind,
+    CallBudget, ErrorKind, SessionDefaults,
     testing::{Fault, Operation, Target, Tier, What},
 };
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use crate::support::{SECOND, Setup, generate, ours, pass};
+use crate::support::{Call, SECOND, Setup, generate, ours, pass};
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_wrong_keys_makes_no_more_calls_than_the_budget_and_evicts_nobody() {
@@ -197,4 +197,66 @@ async fn who_finds_the_budget_used_up_is_told_when_there_is_more() {
     assert!(error.is_transient());
     pass(1.0).await;
     setup.call(&manager).await.unwrap();
+}
+
+/// A call with defaults of its own, as many of them as are asked for.
+fn with_own(n: usize) -> Call {
+    let mut defaults = SessionDefaults::new();
+    defaults.default_viewing_key = Some(format!("0x{n:08x}").as_str().into());
+    let mut request = generate();
+    request.extensions_mut().insert(defaults);
+    request
+}
+
+/// The ends of a create that waits for its first call: its key is refused, it is fenced, its caller's manager goes on.
+#[tokio::test(start_paused = true)]
+async fn creates_that_fail_while_they_wait_for_a_call_leave_their_places_to_others() {
+    for what in [What::Status(401), What::Status(403)] {
+        let setup = Setup::new();
+        let manager = setup.builder().call_budget(60, 2).build().unwrap();
+        setup.sipher.fault(Fault::new(what).on(Target::Create));
+        let mut callers = JoinSet::new();
+        for n in 0..100 {
+            callers.spawn(setup.service(&manager).oneshot(with_own(n)));
+        }
+        for answer in callers.join_all().await {
+            let kind = ours(&answer.unwrap_err()).kind();
+            assert!(matches!(kind, ErrorKind::Credentials | ErrorKind::Budget));
+        }
+        // The server takes the key again, and the bucket is full.
+        pass(600.0).await;
+        for n in 0..10 {
+            let answer = setup.service(&manager).oneshot(with_own(n)).await;
+            assert!(answer.is_ok(), "{n}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_at_a_time_and_short_waits_do_not_end_creates_after_a_refusal() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .call_budget(12, 1)
+        .max_wait(Duration::from_millis(4_900))
+        .build()
+        .unwrap();
+    setup.sipher.set_latency(2 * SECOND);
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(401)).on(Target::Create));
+    let mut callers = JoinSet::new();
+    callers.spawn(setup.service(&manager).oneshot(with_own(0)));
+    pass(1.0).await;
+    // Waits for the next token, and finds the key refused by then.
+    callers.spawn(setup.service(&manager).oneshot(with_own(1)));
+    for answer in callers.join_all().await {
+        assert_eq!(ours(&answer.unwrap_err()).kind(), ErrorKind::Credentials);
+    }
+    pass(60.0).await;
+    for n in 0..3 {
+        let answer = setup.service(&manager).oneshot(with_own(n)).await;
+        assert!(answer.is_ok(), "{n}: {answer:?}");
+        pass(5.0).await;
+    }
 }

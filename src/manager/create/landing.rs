@@ -49,9 +49,6 @@ impl Create {
 
     /// Strikes the create from the ledger; returns whether it was still the one for its partition.
     fn end(&mut self, ledger: &mut Ledger) -> bool {
-        if self.progress == Progress::Queued {
-            ledger.leave_queue(self.partition.id, self.generation, self.core.now());
-        }
         if self.progress != Progress::Calling && self.status.given_up.load(Ordering::Acquire) {
             // It ended after all, and what came of it is known or counted.
             self.core.observer.take_back_orphan();

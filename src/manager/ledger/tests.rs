@@ -22,7 +22,11 @@ fn error(kind: ErrorKind, hint: u64) -> Error {
     Error::new(kind, "").with_retry_after(Duration::from_secs(hint))
 }
 
-fn held(ledger: &Ledger, partition: &Partition, now: u64) -> u64 {
+fn ledger(budget: CallBudget) -> Ledger {
+    Ledger::new(budget, Duration::from_secs(20))
+}
+
+fn held(ledger: &mut Ledger, partition: &Partition, now: u64) -> u64 {
     let checked = ledger.check(partition, Purpose::Create, Duration::ZERO, at(now));
     checked
         .err()
@@ -33,7 +37,7 @@ fn held(ledger: &Ledger, partition: &Partition, now: u64) -> u64 {
 
 #[test]
 fn failures_of_one_moment_count_once() {
-    let mut ledger = Ledger::new(CallBudget::default());
+    let mut ledger = ledger(CallBudget::default());
     for chain in ["near", "sui", "base", "sei"] {
         ledger.failed(
             &partition("k", chain),
@@ -42,7 +46,7 @@ fn failures_of_one_moment_count_once() {
             at(100),
         );
     }
-    assert_eq!(held(&ledger, &partition("k", "near"), 100), 30);
+    assert_eq!(held(&mut ledger, &partition("k", "near"), 100), 30);
     ledger.failed(
         &partition("k", "near"),
         Purpose::Create,
@@ -50,7 +54,7 @@ fn failures_of_one_moment_count_once() {
         at(131),
     );
     assert_eq!(
-        held(&ledger, &partition("k", "near"), 131),
+        held(&mut ledger, &partition("k", "near"), 131),
         60,
         "and one more in a row"
     );
@@ -58,7 +62,7 @@ fn failures_of_one_moment_count_once() {
 
 #[test]
 fn a_milder_failure_does_not_end_what_a_harder_one_began() {
-    let mut ledger = Ledger::new(CallBudget::default());
+    let mut ledger = ledger(CallBudget::default());
     let (one, two) = (partition("k1", "near"), partition("k2", "near"));
     ledger.failed(
         &one,
@@ -72,7 +76,7 @@ fn a_milder_failure_does_not_end_what_a_harder_one_began() {
         error(ErrorKind::RateLimited, 1),
         at(101),
     );
-    assert_eq!(held(&ledger, &two, 101), 59);
+    assert_eq!(held(&mut ledger, &two, 101), 59);
     ledger.failed(&one, Purpose::Create, error(ErrorKind::Quota, 900), at(200));
     ledger.failed(
         &one,
@@ -80,12 +84,12 @@ fn a_milder_failure_does_not_end_what_a_harder_one_began() {
         error(ErrorKind::Credentials, 0),
         at(201),
     );
-    assert_eq!(held(&ledger, &one, 201), 899);
+    assert_eq!(held(&mut ledger, &one, 201), 899);
 }
 
 #[test]
 fn a_success_ends_only_what_began_before_it_was_sent() {
-    let mut ledger = Ledger::new(CallBudget::default());
+    let mut ledger = ledger(CallBudget::default());
     let partition = partition("k", "near");
     ledger.failed(
         &partition,
@@ -94,14 +98,14 @@ fn a_success_ends_only_what_began_before_it_was_sent() {
         at(100),
     );
     ledger.succeeded(&partition, at(99));
-    assert_eq!(held(&ledger, &partition, 100), 900);
+    assert_eq!(held(&mut ledger, &partition, 100), 900);
     ledger.succeeded(&partition, at(101));
-    assert_eq!(held(&ledger, &partition, 101), 0);
+    assert_eq!(held(&mut ledger, &partition, 101), 0);
 }
 
 #[test]
 fn one_create_tries_whether_a_keys_hold_is_over_and_the_others_wait_for_it() {
-    let mut ledger = Ledger::new(CallBudget::default());
+    let mut ledger = ledger(CallBudget::default());
     let (one, two) = (partition("k", "near"), partition("k", "sui"));
     ledger.failed(&one, Purpose::Create, error(ErrorKind::Quota, 900), at(0));
     assert!(matches!(
@@ -133,7 +137,7 @@ fn one_create_tries_whether_a_keys_hold_is_over_and_the_others_wait_for_it() {
 #[test]
 fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() {
     let deletes = |queued: u64| {
-        let mut ledger = Ledger::new(CallBudget::new(60, 8).unwrap());
+        let mut ledger = ledger(CallBudget::new(60, 8).unwrap());
         for generation in 0..queued {
             let (_, outcome) = promise();
             let id = partition(&format!("q{generation}"), "near").id;
@@ -164,7 +168,7 @@ fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() 
 
 #[test]
 fn what_is_over_is_forgotten_and_what_holds_is_not() {
-    let mut ledger = Ledger::new(CallBudget::default());
+    let mut ledger = ledger(CallBudget::default());
     let (_, outcome) = promise();
     for n in 0..1_000 {
         let partition = partition(&format!("k{n}"), "near");
@@ -184,4 +188,45 @@ fn what_is_over_is_forgotten_and_what_holds_is_not() {
     ledger.begin(partition("last", "near").id, 1, outcome, true, at(2_001));
     assert!(ledger.keys.is_empty());
     assert_eq!(ledger.partitions.len(), 2);
+}
+
+/// Whether a create of another key would have to wait for longer than it may.
+fn is_crowded(ledger: &mut Ledger, now: u64) -> bool {
+    let other = partition("another", "near");
+    let checked = ledger.check(&other, Purpose::Create, Duration::ZERO, at(now));
+    checked.is_err()
+}
+
+#[test]
+fn whoever_ends_is_given_up_or_fenced_does_not_wait_for_a_call_any_more() {
+    type End = fn(&mut Ledger, PartitionId, u64);
+    let ends: [End; 3] = [
+        |ledger, id, generation| drop(ledger.end(id, generation)),
+        |ledger, id, _| drop(ledger.give_up(id)),
+        |ledger, id, _| drop(ledger.fence(id)),
+    ];
+    for end in ends {
+        let mut ledger = ledger(CallBudget::new(60, 3).unwrap());
+        let queued: Vec<_> = (0..3)
+            .map(|n| partition(&format!("q{n}"), "near"))
+            .collect();
+        for (generation, partition) in (1..).zip(&queued) {
+            let (_, outcome) = promise();
+            ledger.begin(partition.id, generation, outcome, true, at(0));
+        }
+        assert!(is_crowded(&mut ledger, 1));
+        end(&mut ledger, queued[0].id, 1);
+        assert!(!is_crowded(&mut ledger, 1));
+        // However often it is said.
+        end(&mut ledger, queued[0].id, 1);
+        ledger.end(queued[0].id, 1);
+        ledger.end(queued[1].id, 2);
+        ledger.end(queued[2].id, 3);
+        for n in 0..3 {
+            let partition = partition(&format!("k{n}"), "near");
+            let cleared = ledger.clear(&partition, Purpose::Create, Some(9), at(1));
+            assert!(matches!(cleared, Clearance::Granted), "{n}");
+        }
+        assert!(is_crowded(&mut ledger, 1), "the tokens are gone");
+    }
 }
