@@ -141,7 +141,7 @@
 //! | `reqwest-middleware` | yes | the layer as a `reqwest_middleware::Middleware` |
 //! | `rustls` | yes | https for the session calls, with rustls |
 //! | `hyper` | with `reqwest` | understands what hyper's clients say of a connection that broke: turn it on with a tower stack over hyper |
-//! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` below the layer took elsewhere |
+//! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` (0.6 or 0.7) below the layer took elsewhere |
 //! | `store` | | sessions that several processes share, through a `store` |
 //! | `redis` | | such a store in Redis or Valkey |
 //! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can turn |

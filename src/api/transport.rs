@@ -70,7 +70,7 @@ impl Transport {
                     .map_err(|e| NotSent(e.into()))?;
                 let asked = request.uri().clone();
                 let response = service.call(request).await.map_err(Into::into)?;
-                if let Some(from) = followed::last_uri(response.extensions()) {
+                for from in followed::uris(response.extensions()) {
                     let (from, asked) = (Target::of_uri(from), Target::of_uri(&asked));
                     if !from.zip(asked).is_some_and(|(from, asked)| from.is(&asked)) {
                         return Err(Redirected::to(from).into());

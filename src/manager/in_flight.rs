@@ -45,7 +45,7 @@ impl InFlightRequest {
     #[inline]
     pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
         let Some(token) = &self.0 else { return };
-        if let Some(target) = response.answered_from() {
+        for target in response.answered_from() {
             token.was_answered_from(target);
         }
         token.manager.saw_status(response.status());

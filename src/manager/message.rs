@@ -41,8 +41,8 @@ pub(crate) trait Outgoing {
 /// A response of any client's, as far as this crate looks at it.
 pub(crate) trait Incoming {
     fn status(&self) -> StatusCode;
-    /// Where it came from, if it says so: elsewhere than the request was sent to if the client followed redirects.
-    fn answered_from(&self) -> Option<Target<'_>>;
+    /// Where it came from, as far as it says so: elsewhere than the request was sent to if the client followed redirects.
+    fn answered_from(&self) -> impl Iterator<Item = Target<'_>>;
     fn extensions_mut(&mut self) -> &mut Extensions;
 }
 
@@ -51,8 +51,9 @@ impl<B> Incoming for http::Response<B> {
         self.status()
     }
 
-    fn answered_from(&self) -> Option<Target<'_>> {
-        Target::of_uri(followed::last_uri(self.extensions())?)
+    #[inline]
+    fn answered_from(&self) -> impl Iterator<Item = Target<'_>> {
+        followed::uris(self.extensions()).filter_map(Target::of_uri)
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {

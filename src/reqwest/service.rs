@@ -65,9 +65,9 @@ impl Incoming for Response {
         self.status()
     }
 
-    fn answered_from(&self) -> Option<Target<'_>> {
+    fn answered_from(&self) -> impl Iterator<Item = Target<'_>> {
         let made_by_hand = self.url().host_str() == Some(NO_URL);
-        target(self.url()).filter(|_| !made_by_hand)
+        target(self.url()).filter(|_| !made_by_hand).into_iter()
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {

@@ -6,7 +6,6 @@ use sipher_session::{
     testing::{Fault, Target, What},
 };
 use tower::ServiceBuilder;
-use tower_http::follow_redirect::FollowRedirectLayer;
 
 use crate::{Elsewhere, Here, client};
 
@@ -73,11 +72,13 @@ async fn an_answer_from_another_path_is_no_session_either() {
     assert_eq!(here.calls(), [("/v1/health".to_owned(), false)]);
 }
 
+macro_rules! in_each_version {
+    ($($name:ident: $tower_http:ident,)+) => {$(
 #[tokio::test]
-async fn a_tower_stack_that_follows_redirects_is_found_out() {
+async fn $name() {
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
     let follow = ServiceBuilder::new()
-        .layer(FollowRedirectLayer::new())
+        .layer($tower_http::follow_redirect::FollowRedirectLayer::new())
         .service(crate::order::hyper());
     let sessions = SessionManager::builder()
         .api_key(here.key.as_str())
@@ -91,4 +92,11 @@ async fn a_tower_stack_that_follows_redirects_is_found_out() {
     let error = sessions.session().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongAddress);
     assert!(error.to_string().contains(&elsewhere.base_url), "{error}");
+}
+    )+};
+}
+
+in_each_version! {
+    a_tower_stack_that_follows_redirects_is_found_out: tower_http,
+    a_tower_stack_that_follows_redirects_is_found_out_with_0_7: tower_http_07,
 }
