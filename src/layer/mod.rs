@@ -33,7 +33,8 @@
 //! # What is put in, and what is left alone
 //!
 //! Requests to other origins, and to Sipher's public paths, pass untouched. Session calls (`/v1/sessions…`) get the
-//! configured API key, if they bear none, and no session. A request that bears one well-formed `X-Session-Id` keeps it.
+//! configured API key, if they bear none, and no session; a `PATCH` or `DELETE` of one of the manager's own sessions ends
+//! its use before it is sent. A request that bears one well-formed `X-Session-Id` keeps it.
 //! All others get the session of the API key that they bear, or else of the configured one. One request may speak for
 //! itself through its extensions: [`SessionDefaults`](crate::SessionDefaults) for a session with exactly these defaults,
 //! [`NoSession`](crate::NoSession) for none.

@@ -89,6 +89,7 @@ impl SessionManager {
                 let bears = Bears::Nothing {
                     why: Bare::Without,
                     key: Some(partition.key.clone()),
+                    by_hand: None,
                 };
                 Ok(InFlightRequest::bare(self, bears))
             }

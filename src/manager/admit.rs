@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     SessionManager,
+    by_hand::ByHand,
     identity::Identity,
     in_flight::InFlightRequest,
     memo::Memory,
@@ -122,12 +123,17 @@ impl SessionManager {
         memory: Option<&Memory>,
     ) -> Result<Admission, Error> {
         let identity = self.identity();
+        let by_hand = match scope {
+            Scope::SessionCall | Scope::Sipher => ByHand::of(self.core(), request),
+            Scope::Elsewhere | Scope::Public => None,
+        };
         let (id, key) = match need(&identity, scope, request, layer)? {
             Need::Nothing => return Ok(Admission::pass()),
             Need::Key { key, why } => {
                 let bears = Bears::Nothing {
                     why,
                     key: identity.key().filter(|_| key.is_some()).cloned(),
+                    by_hand,
                 };
                 put_key(request, key);
                 let request = InFlightRequest::bare(self.clone(), bears);
@@ -135,6 +141,10 @@ impl SessionManager {
             }
             Need::Session { id, key } => (id, key),
         };
+        if let Some(by_hand) = by_hand {
+            // From here on it is one of those that bear another session.
+            by_hand.linger(self.core().linger_until());
+        }
         if let Some(lease) = self.try_lease(id) {
             if let Some(memory) = memory
                 && !request.speaks_for_itself()

@@ -49,6 +49,7 @@ impl InFlightRequest {
             token.was_answered_from(target);
         }
         token.manager.saw_status(response.status());
+        token.may_have_changed(response.status());
         if prove && let Some(proof) = token.proof() {
             response.extensions_mut().insert(proof);
         }
@@ -73,10 +74,7 @@ impl InFlightRequest {
     #[cold]
     fn linger(&mut self) {
         let Some(token) = &self.0 else { return };
-        if let Some(session) = token.session() {
-            let until = token.manager.core().linger_until();
-            session.in_flight.linger(until);
-        }
+        token.linger(token.manager.core().linger_until());
         self.release();
     }
 
@@ -120,6 +118,18 @@ impl Token {
                 Bare::OwnSession => Some(Proof::OwnSession),
                 Bare::Without => Some(Proof::Without),
             },
+        }
+    }
+
+    #[inline]
+    fn may_have_changed(&self, status: StatusCode) {
+        if let Bears::Nothing {
+            by_hand: Some(by_hand),
+            ..
+        } = &self.bears
+            && status.is_success()
+        {
+            by_hand.succeeded(self.manager.core());
         }
     }
 

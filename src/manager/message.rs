@@ -11,6 +11,8 @@ use crate::{
 
 /// A request of any client's, as far as this crate looks at it.
 pub(crate) trait Outgoing {
+    /// What it does, if that is known.
+    fn method(&self) -> Option<&Method>;
     /// Where it goes, if it says so.
     fn target(&self) -> Option<Target<'_>>;
     /// The same, not yet taken apart.
@@ -63,6 +65,10 @@ impl<B> Incoming for http::Response<B> {
 
 /// Headers on their own, of a request that is certain to be Sipher's.
 impl Outgoing for HeaderMap {
+    fn method(&self) -> Option<&Method> {
+        None
+    }
+
     fn target(&self) -> Option<Target<'_>> {
         None
     }
@@ -85,6 +91,10 @@ impl Outgoing for HeaderMap {
 }
 
 impl<B> Outgoing for http::Request<B> {
+    fn method(&self) -> Option<&Method> {
+        Some(self.method())
+    }
+
     fn target(&self) -> Option<Target<'_>> {
         // Its headers are for a proxy, whatever its URI looks like.
         if self.method() == Method::CONNECT {

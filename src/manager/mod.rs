@@ -15,7 +15,7 @@
 //! | `message`, `in_flight` | requests and responses of any client's; a request on its way, and what comes of it |
 //! | `acquire`, `current` | from a partition to a lease on its session; which one that is |
 //! | `core` | what all handles share |
-//! | `identity`, `change` | whose sessions, with which defaults; changing that under traffic |
+//! | `identity`, `change`, `by_hand` | whose sessions, with which defaults; changing that under traffic; sessions that users change or delete |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
@@ -32,6 +32,7 @@ mod acquire;
 pub(crate) mod admit;
 mod budget;
 mod builder;
+mod by_hand;
 mod change;
 mod check;
 mod core;
@@ -96,7 +97,7 @@ pub use self::{
     shutdown::{Fate, SessionEnd, ShutdownReport},
 };
 use crate::{
-    api::{Change, KeptId, SessionDefaults, SessionId, SessionsApi},
+    api::{SessionDefaults, SessionsApi},
     error::Error,
     scope::Scope,
     secret::ApiKey,
@@ -221,8 +222,8 @@ impl SessionManager {
     /// Returns the four operations of the sessions API, for the configured API key and on the manager's own transport.
     ///
     /// Calls made with it are not counted in the manager's budget. What it updates or deletes, the manager stops using
-    /// first. In a fleet that shares a store, such a session is the others' as well: they are told to stop using it, and do
-    /// so within moments, but nobody waits until they have.
+    /// first, as it does for a `PATCH` or `DELETE` that you send through the layer. In a fleet that shares a store, such a
+    /// session is the others' as well: they stop using it within moments, but this call does not wait until they have.
     pub fn api(&self) -> SessionsApi {
         let core = self.core();
         let identity = self.identity();
@@ -230,7 +231,7 @@ impl SessionManager {
         let weak = Arc::downgrade(core);
         let on_change: crate::api::OnChange = Box::new(move |id, change| {
             if let Some(core) = weak.upgrade() {
-                by_hand(&core, id, change);
+                by_hand::told_by_api(&core, id, change);
             }
         });
         SessionsApi::with(
@@ -318,25 +319,5 @@ impl Drop for Handle {
     /// The last handle is gone: every task ends at its next poll.
     fn drop(&mut self) {
         self.core.abandon();
-    }
-}
-
-/// What is changed or deleted by hand is not used from before the call on. The manager's own delete comes after it.
-fn by_hand(core: &Arc<Core>, id: &SessionId, change: Change) {
-    match change {
-        Change::Deleted => core.retirement.remove_id(id),
-        Change::Begins(timeout) => {
-            let id = KeptId::from(id);
-            core.retire_all(RetireReason::Invalidated, |session| {
-                let is_meant = session.id == id;
-                if is_meant {
-                    session.begin_delete();
-                    session
-                        .in_flight
-                        .linger(core.now().monotonic.saturating_add(timeout));
-                }
-                is_meant
-            });
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! What stands for requests on their way, for as long as anybody holds it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{SessionManager, memo::Home, session::LiveSession};
+use super::{SessionManager, by_hand::ByHand, memo::Home, session::LiveSession};
 use crate::{clock::Reading, secret::ApiKey};
 
 /// Stands for one request, or for all that were given a session by the same memo. A request in flight is a handle too.
@@ -25,6 +25,8 @@ pub(crate) enum Bears {
         why: Bare,
         /// The API key, if it was put in.
         key: Option<ApiKey>,
+        /// What it does to a session.
+        by_hand: Option<ByHand>,
     },
 }
 
@@ -74,6 +76,20 @@ impl Token {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => Some(session),
             Bears::Nothing { .. } => None,
+        }
+    }
+
+    /// The request may still be on its way.
+    pub(super) fn linger(&self, until: Duration) {
+        match &self.bears {
+            Bears::Remembered(session) | Bears::Session(session) => {
+                session.in_flight.linger(until);
+            }
+            Bears::Nothing { by_hand, .. } => {
+                if let Some(by_hand) = by_hand {
+                    by_hand.linger(until);
+                }
+            }
         }
     }
 

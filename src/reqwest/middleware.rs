@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, pin::Pin};
 
-use ::reqwest::{Request, Response};
+use ::reqwest::{Method, Request, Response};
 use http::{Extensions, HeaderMap};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
@@ -103,6 +103,10 @@ struct WithExtensions<'a> {
 }
 
 impl Outgoing for WithExtensions<'_> {
+    fn method(&self) -> Option<&Method> {
+        Some(self.request.method())
+    }
+
     fn target(&self) -> Option<Target<'_>> {
         self.request.target()
     }

@@ -76,6 +76,10 @@ impl Incoming for Response {
 }
 
 impl Outgoing for Request {
+    fn method(&self) -> Option<&Method> {
+        Some(self.method())
+    }
+
     fn target(&self) -> Option<Target<'_>> {
         // Its headers are for a proxy.
         if self.method() == Method::CONNECT {

@@ -14,6 +14,7 @@ mod tests;
 
 pub(crate) use self::{
     base_url::{BaseUrl, DEFAULT_BASE_URL, PlainHttp, presentable},
+    path::session_id_in,
     target::{Origin, Place, Target},
 };
 

@@ -1,6 +1,9 @@
 //! What a path of the API asks for.
 
+use std::borrow::Cow;
+
 use super::Scope;
+use crate::api::SessionId;
 
 /// Paths that the server answers without authentication, and so without a session.
 const PUBLIC: [&str; 8] = [
@@ -34,6 +37,20 @@ pub(super) fn classify(path: &str) -> Scope {
     }
 }
 
+/// The session that a path is about: its segment that is an id, whatever stands around it and however it is encoded.
+///
+/// More than the server's own reading, in which only `/v1/sessions/{id}` names one: what somebody on the way makes of a path
+/// is not known here, and to stop using a session for nothing costs a call.
+pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
+    let path = if path.contains('%') {
+        Cow::from(String::from_utf8_lossy(&decoded(path).collect::<Vec<_>>()).into_owned())
+    } else {
+        Cow::from(path)
+    };
+    let mut segments = path.split(['/', '\\', ';']);
+    segments.find_map(|segment| SessionId::parse(segment.trim()))
+}
+
 /// Below `/v1/`, and by its next two letters neither public nor a session call.
 #[inline]
 pub(super) fn is_plain(path: &str) -> bool {
@@ -43,7 +60,8 @@ pub(super) fn is_plain(path: &str) -> bool {
     };
     // In lower case, or no letters at all.
     let next = [next[0] | 0x20, next[1] | 0x20];
-    !matches!(&next, b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se")
+    // Nor encoded, which may hide either.
+    !next.contains(&b'%') && !matches!(&next, b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se")
 }
 
 /// Whether somebody on the way may make another path of it.

@@ -6,6 +6,7 @@ mod spec;
 mod world;
 
 mod api_key;
+mod by_hand;
 mod create;
 mod defaults;
 mod reach;

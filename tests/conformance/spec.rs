@@ -29,6 +29,13 @@ impl Spec {
         }
     }
 
+    pub(crate) fn call(method: &'static str, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            ..Self::get(path)
+        }
+    }
+
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self {
             method: "GET",

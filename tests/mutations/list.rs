@@ -98,9 +98,9 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "dropped_requests_do_not_linger",
         invariant: "I1",
         by: Life(0),
-        file: "src/manager/in_flight.rs",
-        old: "            session.in_flight.linger(until);\n",
-        new: "            let _ = (session, until);\n",
+        file: "src/manager/token.rs",
+        old: "                session.in_flight.linger(until);\n",
+        new: "                let _ = (session, until);\n",
     },
     Mutation {
         name: "every_caller_makes_a_create_of_his_own",
