@@ -2,20 +2,20 @@
 
 use http::{Extensions, Uri};
 
-/// The last URI that was asked, by each `FollowRedirect` that the answer came through.
+/// Shows the last URI that was asked, by each `FollowRedirect` that the answer came through.
 ///
 /// Versions 0.6 and 0.7 of tower-http live side by side in real trees (`reqwest` stays on 0.6), and each notes it in a type of
 /// its own.
 #[cfg(feature = "tower-http")]
 #[inline]
-pub(crate) fn uris(extensions: &Extensions) -> impl Iterator<Item = &Uri> {
-    let by_06 = extensions.get::<tower_http::follow_redirect::RequestUri>();
-    let by_07 = extensions.get::<tower_http_07::follow_redirect::RequestUri>();
-    let uris = [by_06.map(|uri| &uri.0), by_07.map(|uri| &uri.0)];
-    uris.into_iter().flatten()
+pub(crate) fn each_uri<'a>(extensions: &'a Extensions, mut see: impl FnMut(&'a Uri)) {
+    if let Some(uri) = extensions.get::<tower_http::follow_redirect::RequestUri>() {
+        see(&uri.0);
+    }
+    if let Some(uri) = extensions.get::<tower_http_07::follow_redirect::RequestUri>() {
+        see(&uri.0);
+    }
 }
 
 #[cfg(not(feature = "tower-http"))]
-pub(crate) fn uris(_: &Extensions) -> impl Iterator<Item = &Uri> {
-    std::iter::empty()
-}
+pub(crate) fn each_uri<'a>(_: &'a Extensions, _: impl FnMut(&'a Uri)) {}

@@ -14,7 +14,6 @@ use crate::secret::Fingerprint;
 
 const PREFIX: &str = "sess_";
 const DIGITS: usize = 64;
-const LEN: usize = PREFIX.len() + DIGITS;
 
 /// The id of a session: `sess_` and 64 lower-case hexadecimal digits.
 ///
@@ -33,6 +32,8 @@ const LEN: usize = PREFIX.len() + DIGITS;
 pub struct SessionId(Arc<SecretString>);
 
 impl SessionId {
+    pub(crate) const LEN: usize = PREFIX.len() + DIGITS;
+
     /// Parses an id; `None` if it does not have the form of one.
     pub fn parse(id: &str) -> Option<Self> {
         Self::is_one(id).then(|| Self(Arc::new(id.into())))
@@ -41,7 +42,7 @@ impl SessionId {
     /// Whether a text has the form of an id.
     pub(crate) fn is_one(id: &str) -> bool {
         let lower_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        id.len() == LEN
+        id.len() == Self::LEN
             && id
                 .strip_prefix(PREFIX)
                 .is_some_and(|digits| digits.bytes().all(lower_hex))
@@ -113,7 +114,7 @@ impl KeptId {
 
     fn with_text<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = Zeroizing::new([0; LEN]);
+        let mut text = Zeroizing::new([0; SessionId::LEN]);
         let (prefix, digits) = text.split_at_mut(PREFIX.len());
         prefix.copy_from_slice(PREFIX.as_bytes());
         for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.expose_secret()) {

@@ -70,11 +70,15 @@ impl Transport {
                     .map_err(|e| NotSent(e.into()))?;
                 let asked = request.uri().clone();
                 let response = service.call(request).await.map_err(Into::into)?;
-                for from in followed::uris(response.extensions()) {
+                let mut redirected = None;
+                followed::each_uri(response.extensions(), |from| {
                     let (from, asked) = (Target::of_uri(from), Target::of_uri(&asked));
                     if !from.zip(asked).is_some_and(|(from, asked)| from.is(&asked)) {
-                        return Err(Redirected::to(from).into());
+                        redirected = Some(Redirected::to(from));
                     }
+                });
+                if let Some(redirected) = redirected {
+                    return Err(redirected.into());
                 }
                 read(response).await
             })

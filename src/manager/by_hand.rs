@@ -76,14 +76,13 @@ fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
         is_meant
     });
     let entered = entered.into_inner();
-    let held = all
-        .into_iter()
-        .filter(|session| entered.contains(&Arc::as_ptr(session)));
-    let hold = |session| {
-        let core = core.clone();
-        Hold { core, session }
-    };
-    held.map(hold).collect()
+    all.into_iter()
+        .filter(|session| entered.contains(&Arc::as_ptr(session)))
+        .map(|session| Hold {
+            core: core.clone(),
+            session,
+        })
+        .collect()
 }
 
 /// What is changed or deleted by [`SessionsApi`](crate::SessionsApi) is used no more. The manager's own delete comes after the call,

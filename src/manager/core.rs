@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     api::Transport,
-    clock::{Clock, LAG, Reading, Ticks},
+    clock::{Clock, LAG, Reading, Span, Ticks},
     scope::BaseUrl,
 };
 
@@ -213,6 +213,11 @@ impl Core {
 
     pub(crate) fn recent(&self) -> Ticks {
         self.clock.recent_ticks()
+    }
+
+    #[inline]
+    pub(crate) fn goes_on(&self, span: Span) -> bool {
+        span.goes_on(&*self.clock)
     }
 
     /// The head of the response to a request that bore a session is there.

@@ -14,7 +14,7 @@ use super::{
     suspicion,
     token::{Bare, Bears, Token},
 };
-use crate::headers::SESSION_ID;
+use crate::{clock::Span, headers::SESSION_ID};
 
 /// A request on its way to Sipher, until what comes of it is known. Holds nothing once that is so, nor if nothing is to be
 /// learnt from it.
@@ -30,7 +30,12 @@ impl InFlightRequest {
     }
 
     pub(super) fn bare(manager: SessionManager, bears: Bears) -> Self {
-        Self::by(Arc::new(Token { manager, bears }))
+        let young = Span::default();
+        Self::by(Arc::new(Token {
+            manager,
+            bears,
+            young,
+        }))
     }
 
     /// Puts the session in, if there is one. In place of any other: the server ignores two session ids, even equal ones.
@@ -40,20 +45,18 @@ impl InFlightRequest {
         }
     }
 
-    /// The head of the response is there. What it proves is put in if `prove` says so; one that was there `at_once` is not
-    /// late.
+    /// The head of the response is there. What it proves is put in if `prove` says so. One that was there `at_once`, when it
+    /// was first asked for, is late only if nobody asked for long.
     #[inline]
     pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
         let Some(token) = &self.0 else { return };
-        for target in response.answered_from() {
-            token.was_answered_from(target);
-        }
+        response.answered_from(|target| token.was_answered_from(target));
         token.manager.saw_status(response.status());
         token.may_have_changed(response.status());
         if prove && let Some(proof) = token.proof() {
             response.extensions_mut().insert(proof);
         }
-        if !at_once {
+        if !(at_once && token.is_young()) {
             token.answered();
         }
         self.release();

@@ -7,7 +7,10 @@ use http::StatusCode;
 use super::{
     Proof, SessionManager, in_flight::InFlightRequest, session::LiveSession, token::Token,
 };
-use crate::{Session, clock::Reading};
+use crate::{
+    Session,
+    clock::{Reading, Span},
+};
 
 /// One request's hold on a session: as long as it exists, the session is not deleted.
 ///
@@ -73,6 +76,10 @@ impl Lease {
 
     pub(super) fn live(&self) -> &Arc<LiveSession> {
         self.token().session().expect("it bears one")
+    }
+
+    pub(super) fn young(&self) -> Span {
+        self.token().young
     }
 
     pub(super) fn manager(&self) -> &SessionManager {

@@ -110,7 +110,7 @@ impl Memory {
         if !state.was_found(credentials) {
             return;
         }
-        let token = Token::remembered(session, manager, places.home(credentials));
+        let token = Token::remembered(session, manager, places.home(credentials), lease.young());
         // Looked at under the lock, and once its home is known: what ends it from here on finds the memo.
         if !core.is_in_order(session) {
             return;

@@ -43,8 +43,8 @@ pub(crate) trait Outgoing {
 /// A response of any client's, as far as this crate looks at it.
 pub(crate) trait Incoming {
     fn status(&self) -> StatusCode;
-    /// Where it came from, as far as it says so: elsewhere than the request was sent to if the client followed redirects.
-    fn answered_from(&self) -> impl Iterator<Item = Target<'_>>;
+    /// Shows where it came from, as far as it says so: elsewhere than the request was sent to if the client followed redirects.
+    fn answered_from<'a>(&'a self, see: impl FnMut(Target<'a>));
     fn extensions_mut(&mut self) -> &mut Extensions;
 }
 
@@ -54,8 +54,12 @@ impl<B> Incoming for http::Response<B> {
     }
 
     #[inline]
-    fn answered_from(&self) -> impl Iterator<Item = Target<'_>> {
-        followed::uris(self.extensions()).filter_map(Target::of_uri)
+    fn answered_from<'a>(&'a self, mut see: impl FnMut(Target<'a>)) {
+        followed::each_uri(self.extensions(), |uri| {
+            if let Some(target) = Target::of_uri(uri) {
+                see(target);
+            }
+        });
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {

@@ -3,13 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{SessionManager, by_hand::ByHand, memo::Home, session::LiveSession};
-use crate::{clock::Reading, secret::ApiKey};
+use crate::{
+    clock::{Reading, Span},
+    secret::ApiKey,
+};
 
 /// Stands for one request, or for all that were given a session by the same memo. A request in flight is a handle too.
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(super) manager: SessionManager,
     pub(super) bears: Bears,
+    /// While this goes on, what it bears has certainly not come to its end.
+    pub(super) young: Span,
 }
 
 /// What the request bears, and how it is counted.
@@ -52,9 +57,14 @@ impl Token {
     ) -> Option<Arc<Self>> {
         session.in_flight.enter().then(|| {
             session.used(now);
+            let young = Span::from(now, session.life.left(now));
             let (session, manager) = (session.clone(), manager.clone());
             let bears = Bears::Session(session);
-            Arc::new(Self { manager, bears })
+            Arc::new(Self {
+                manager,
+                bears,
+                young,
+            })
         })
     }
 
@@ -63,10 +73,12 @@ impl Token {
         session: &Arc<LiveSession>,
         manager: &SessionManager,
         home: Home,
+        young: Span,
     ) -> Arc<Self> {
         let token = Arc::new(Self {
             manager: manager.clone(),
             bears: Bears::Remembered(session.clone()),
+            young,
         });
         session.in_flight.count_by(&token, home);
         token
@@ -77,6 +89,12 @@ impl Token {
             Bears::Remembered(session) | Bears::Session(session) => Some(session),
             Bears::Nothing { .. } => None,
         }
+    }
+
+    /// Whether an answer that is there now is certainly not late. A closer look costs more.
+    #[inline]
+    pub(super) fn is_young(&self) -> bool {
+        self.manager.core().goes_on(self.young)
     }
 
     /// The request may still be on its way.

@@ -65,9 +65,10 @@ impl Incoming for Response {
         self.status()
     }
 
-    fn answered_from(&self) -> impl Iterator<Item = Target<'_>> {
+    fn answered_from<'a>(&'a self, see: impl FnMut(Target<'a>)) {
         let made_by_hand = self.url().host_str() == Some(NO_URL);
-        target(self.url()).filter(|_| !made_by_hand).into_iter()
+        let own = target(self.url()).filter(|_| !made_by_hand);
+        own.into_iter().for_each(see);
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {

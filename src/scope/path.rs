@@ -42,6 +42,9 @@ pub(super) fn classify(path: &str) -> Scope {
 /// More than the server's own reading, in which only `/v1/sessions/{id}` names one: what somebody on the way makes of a path
 /// is not known here, and to stop using a session for nothing costs a call.
 pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
+    if path.len() < SessionId::LEN {
+        return None;
+    }
     let path = if path.contains('%') {
         Cow::from(String::from_utf8_lossy(&decoded(path).collect::<Vec<_>>()).into_owned())
     } else {

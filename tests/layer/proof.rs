@@ -3,12 +3,13 @@
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use sipher_session::{
-    Doubt, Event, NoSession, OnNoSession, Proof, SessionLayer, SessionManager, SessionService,
+    BoxError, Doubt, Event, NoSession, OnNoSession, Proof, SessionLayer, SessionManager,
+    SessionService,
     api::Bytes,
     testing::{FakeBody, FakeSipher, Fault, Target, What},
 };
 use tokio::task::JoinHandle;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::support::{Call, SECOND, Setup, generate, pass};
 
@@ -32,11 +33,11 @@ async fn under_way(setup: &Setup, manager: &SessionManager) -> JoinHandle<Respon
     answer
 }
 
-fn proof(response: &Response<FakeBody>) -> Option<Proof> {
+fn proof<B>(response: &Response<B>) -> Option<Proof> {
     response.extensions().get().copied()
 }
 
-fn doubt(response: &Response<FakeBody>) -> Option<Doubt> {
+fn doubt<B>(response: &Response<B>) -> Option<Doubt> {
     match proof(response) {
         Some(Proof::Session { doubt, .. }) => doubt,
         other => panic!("{other:?}"),
@@ -194,4 +195,75 @@ async fn an_answer_of_a_session_that_was_found_lost_meanwhile_says_so() {
     setup.call(&manager).await.unwrap();
     let response = slow.await.unwrap();
     assert_eq!(doubt(&response), Some(Doubt::Lost));
+}
+
+/// A service that has its answer as soon as it is asked for.
+fn at_once()
+-> impl tower::Service<Call, Response = Response<()>, Error = BoxError, Future: Send + 'static>
++ Clone
++ Send
++ 'static {
+    tower::service_fn(|_: Call| std::future::ready(Ok::<_, BoxError>(Response::new(()))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_asked_for_after_the_end_of_its_session_is_late_however_soon_it_was_there()
+ {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    let layer = SessionLayer::new(manager.clone()).with_proof();
+    let mut late_answers = 0;
+    // Looked up, found again, and remembered.
+    for requests_before in [0, 1, 4] {
+        let mut events = manager.events();
+        manager.session().await.unwrap();
+        let mut service = layer.layer(at_once());
+        for _ in 0..requests_before {
+            service.call(generate()).await.unwrap();
+        }
+        let in_time = service.call(generate());
+        let late = service.call(generate());
+        pass(40.0).await;
+        assert_eq!(doubt(&in_time.await.unwrap()), None);
+        assert_eq!(manager.stats().late_answers, late_answers);
+        pass(30.0).await;
+        assert_eq!(doubt(&late.await.unwrap()), Some(Doubt::Late));
+        late_answers += 1;
+        assert_eq!(manager.stats().late_answers, late_answers);
+        let told = std::iter::from_fn(|| events.try_recv())
+            .filter(|event| matches!(event, Event::Late { .. }));
+        assert_eq!(told.count(), 1, "after {requests_before}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_waits_in_a_buffer_until_its_session_has_ended_is_late() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    let mut events = manager.events();
+    let service = SessionLayer::new(manager.clone())
+        .with_proof()
+        .layer(at_once());
+    let mut buffer = tower::buffer::Buffer::new(service, 8);
+    manager.session().await.unwrap();
+    for _ in 0..3 {
+        buffer
+            .ready()
+            .await
+            .unwrap()
+            .call(generate())
+            .await
+            .unwrap();
+    }
+    let answer = buffer.ready().await.unwrap().call(generate());
+    // Its worker has called the layer long before anybody asks for the answer; the machine sleeps meanwhile.
+    pass(1.0).await;
+    setup.clock.suspend(30 * SECOND);
+    pass(30.0).await;
+    assert_eq!(doubt(&answer.await.unwrap()), Some(Doubt::Late));
+    let told = std::iter::from_fn(|| events.try_recv());
+    assert!(
+        told.into_iter()
+            .any(|event| matches!(event, Event::Late { .. }))
+    );
 }
