@@ -110,7 +110,11 @@ impl Create {
             outcome = self.fly() => outcome,
         };
         let error = outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
-        self.give_back_right(error).await;
+        tokio::select! {
+            biased;
+            () = core.abandoned() => return,
+            () = self.give_back_right(error) => {}
+        }
         if let Some(outcome) = outcome {
             let session = outcome.as_ref().ok().cloned();
             self.land(outcome);
