@@ -49,6 +49,7 @@ impl SessionManager {
         }
         // From here on it is used, and whether it was not for long is known.
         let lease = Lease::on(&session, self, now)?;
+        core.fleet.used(core, now);
         match phase {
             Phase::Fresh if core.is_to_be_verified(&session, now) => {
                 core.follow_up(&session, Some(&session), now);

@@ -248,7 +248,7 @@ impl SessionManagerBuilder {
     ///
     /// For so long a session that a killed process used is not deleted. While a process cannot reach the store it goes on
     /// with the session at hand for as long, less `hard`, and for half of it at least. A process tells the store four times
-    /// in that time, and each 15 s at least, that it is there.
+    /// in that time, and each 10 s at least, that it is there.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn member_lease(mut self, lease: Duration) -> Self {

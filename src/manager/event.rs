@@ -68,14 +68,17 @@ pub enum Event {
         /// The slot that it was found in, as `Display` of `store::Slot` writes it.
         slot: String,
     },
-    /// The shared store cannot be reached. Requests go on with the sessions at hand; what happens after that is
-    /// [`OnStoreDown`](crate::OnStoreDown).
+    /// The shared store, or a part of it, cannot be reached. Requests go on with the sessions at hand; what happens after that
+    /// is [`OnStoreDown`](crate::OnStoreDown).
+    ///
+    /// It comes once, with the first failure, until [`StoreUp`](Self::StoreUp). Where the store is spread over several
+    /// machines, sessions on those that answer are not affected.
     #[non_exhaustive]
     StoreDown {
         /// What happened.
         error: Error,
     },
-    /// The shared store is there again.
+    /// The shared store is there again: no part of it fails that was asked within the last minute.
     StoreUp,
     /// A session could not be created, and whoever waited for it got the error.
     #[non_exhaustive]

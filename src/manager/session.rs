@@ -109,7 +109,11 @@ impl LiveSession {
         if self.kept_for(now).is_zero() {
             return Phase::Over;
         }
-        self.life.phase(now)
+        match self.life.phase(now) {
+            // Nobody else in the fleet takes it up: the next request looks for another, and none waits for that.
+            Phase::Fresh if self.membership().is_some_and(Membership::was_refused) => Phase::Aging,
+            phase => phase,
+        }
     }
 
     /// For how long the same decision about it is right.

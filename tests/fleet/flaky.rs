@@ -1,7 +1,11 @@
 //! One process's way to a store, which can be cut, slow, or lose answers.
 
 use std::{
-    sync::{Arc, Mutex},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,6 +54,9 @@ pub struct Flaky {
     rights: Rights,
     meddler: Arc<Mutex<Option<Meddler>>>,
     trouble: Arc<Mutex<Trouble>>,
+    /// Instead of that, for parts of the store.
+    at: Arc<Mutex<HashMap<Slot, Trouble>>>,
+    keeps: Arc<AtomicUsize>,
 }
 
 impl Flaky {
@@ -60,6 +67,8 @@ impl Flaky {
             rights: Rights::default(),
             meddler: Arc::default(),
             trouble: Arc::default(),
+            at: Arc::default(),
+            keeps: Arc::default(),
         }
     }
 
@@ -69,6 +78,16 @@ impl Flaky {
 
     pub fn set(&self, trouble: Trouble) {
         *self.trouble.lock().unwrap() = trouble;
+    }
+
+    /// Trouble with one slot alone, as if it was on a machine of its own.
+    pub fn set_at(&self, slot: Slot, trouble: Trouble) {
+        self.at.lock().unwrap().insert(slot, trouble);
+    }
+
+    fn trouble_at(&self, slot: Slot) -> Trouble {
+        let at = self.at.lock().unwrap().get(&slot).copied();
+        at.unwrap_or_else(|| *self.trouble.lock().unwrap())
     }
 
     /// Whatever is read from here on has gone through somebody's hands.
@@ -96,15 +115,21 @@ impl Flaky {
         self.set(Trouble::default());
     }
 
+    /// How often it was told that a session is in use.
+    pub fn keeps(&self) -> usize {
+        self.keeps.load(Ordering::SeqCst)
+    }
+
     fn say(&self, said: Said) {
         self.rights.lock().unwrap().push(said);
     }
 
     fn pass<T: Send + 'static>(
         &self,
+        slot: Slot,
         step: impl for<'a> FnOnce(&'a Self) -> StoreFuture<'a, T> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let (trouble, this) = (*self.trouble.lock().unwrap(), self.clone());
+        let (trouble, this) = (self.trouble_at(slot), self.clone());
         let travel = async move {
             tokio::time::sleep(trouble.delay).await;
             if trouble.is_cut {
@@ -132,7 +157,7 @@ impl std::fmt::Debug for Flaky {
 
 impl SessionStore for Flaky {
     fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
-        self.pass(move |this| {
+        self.pass(slot, move |this| {
             Box::pin(async move { Ok(this.read(slot, this.store.get(slot).await?)) })
         })
     }
@@ -144,8 +169,8 @@ impl SessionStore for Flaky {
         after: u64,
         lease: Duration,
     ) -> StoreFuture<'_, Claim> {
-        let answer_takes = self.trouble.lock().unwrap().answers_claims_after;
-        self.pass(move |this| {
+        let answer_takes = self.trouble_at(slot).answers_claims_after;
+        self.pass(slot, move |this| {
             Box::pin(async move {
                 let claim = this.store.claim(slot, member, after, lease).await?;
                 tokio::time::sleep(answer_takes).await;
@@ -168,7 +193,7 @@ impl SessionStore for Flaky {
         lease: Duration,
     ) -> StoreFuture<'_, bool> {
         self.published.lock().unwrap().push((slot, record.clone()));
-        self.pass(move |this| {
+        self.pass(slot, move |this| {
             Box::pin(async move {
                 let generation = record.generation;
                 let is_accepted = this.store.publish(slot, member, record, lease).await?;
@@ -187,7 +212,9 @@ impl SessionStore for Flaky {
         generation: u64,
         pause: Duration,
     ) -> StoreFuture<'_, ()> {
-        self.pass(move |this| this.store.release(slot, member, generation, pause))
+        self.pass(slot, move |this| {
+            this.store.release(slot, member, generation, pause)
+        })
     }
 
     fn keep(
@@ -197,7 +224,8 @@ impl SessionStore for Flaky {
         record: Record,
         lease: Duration,
     ) -> StoreFuture<'_, Kept> {
-        self.pass(move |this| {
+        self.keeps.fetch_add(1, Ordering::SeqCst);
+        self.pass(slot, move |this| {
             Box::pin(async move {
                 Ok(match this.store.keep(slot, member, record, lease).await? {
                     Kept::Newer(found) => Kept::Newer(this.read(slot, found)),
@@ -208,11 +236,11 @@ impl SessionStore for Flaky {
     }
 
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
-        self.pass(move |this| this.store.leave(slot, member, generation))
+        self.pass(slot, move |this| this.store.leave(slot, member, generation))
     }
 
     fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {
-        self.pass(move |this| this.store.revoke(slot, generation))
+        self.pass(slot, move |this| this.store.revoke(slot, generation))
     }
 
     fn changes(&self) -> Changes {

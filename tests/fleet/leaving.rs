@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
+use sipher_session::{
+    Chain, SessionDefaults, SessionLayer,
+    testing::{Fault, Target, What},
+};
+use tower::{Layer, ServiceExt};
+
 use crate::{
-    processes::Fleet,
-    support::{SECOND, pass},
+    flaky::Trouble,
+    processes::{Fleet, Process},
+    support::{SECOND, generate, pass},
 };
 
 #[tokio::test(start_paused = true)]
@@ -95,4 +102,76 @@ async fn a_session_whose_store_is_down_at_shutdown_is_left_to_expire() {
         assert_eq!(report.left_to_expire, 1, "{report}");
     }
     assert_eq!(fleet.setup.sipher.live_sessions(), 1);
+}
+
+/// The way to the store takes so long.
+fn slow(process: &Process, delay: Duration) {
+    process.store.set(Trouble {
+        delay,
+        ..Trouble::default()
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_cut_off_leaves_time_for_requests_that_are_held_up() {
+    let mut fleet = Fleet::new();
+    let process = [fleet.start()];
+    let before = fleet.call(&process).await;
+    process[0].store.cut();
+    let (cut, mut last) = (tokio::time::Instant::now(), Duration::ZERO);
+    while cut.elapsed() < 320 * SECOND {
+        pass(1.0).await;
+        if fleet.call(&process).await == before {
+            last = cut.elapsed();
+        }
+    }
+    // Its lease is 5 min; of a session of an hour, requests may be held up for 1 min.
+    assert!((220 * SECOND..=240 * SECOND).contains(&last), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_said_that_it_uses_a_session_while_it_left_it_is_not_a_user() {
+    let mut fleet = Fleet::new();
+    // A session that is evicted is left, and the process goes on.
+    let process = fleet.start_with(|builder| builder.max_sessions(1));
+    let other = [fleet.start()];
+    fleet.setup.call(&process.manager).await.unwrap();
+    fleet.call(&other).await;
+    pass(9.0).await;
+    slow(&process, 3 * SECOND);
+    pass(2.0).await;
+    // That it is in use is on its way since 10 s; that it is not overtakes it.
+    process.store.mend();
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    let layer = SessionLayer::new(process.manager.clone()).defaults(sui);
+    let service = layer.layer(fleet.setup.sipher.clone());
+    service.oneshot(generate()).await.unwrap();
+    pass(5.0).await;
+    let report = other[0].shutdown().await;
+    assert_eq!(report.deleted, 1, "nobody else uses it: {report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_the_last_handle_is_gone_no_task_waits_for_the_store() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start();
+    fleet.setup.sipher.set_latency(SECOND);
+    let refused = Fault::new(What::Status(401)).on(Target::Create);
+    fleet.setup.sipher.fault(refused.always());
+    let manager = process.manager.clone();
+    let call = tokio::spawn(async move { manager.session().await.map(drop) });
+    pass(0.5).await;
+    // It has the right to make the session, fails to, and gives it back.
+    slow(&process, 4 * SECOND);
+    pass(2.0).await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    assert_eq!(tasks(), 2, "who waits, and the create");
+    call.abort();
+    drop(process);
+    pass(0.001).await;
+    assert_eq!(tasks(), 0);
 }

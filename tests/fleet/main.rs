@@ -13,9 +13,13 @@ mod support;
 
 mod change;
 mod flaky;
+mod leaks;
 mod leaving;
 mod processes;
+mod publication;
 mod records;
 mod renewal;
+mod runtimes;
+mod shards;
 mod simulation;
 mod store_down;

@@ -1,13 +1,16 @@
 //! What stands in the store is not believed without a look.
 
 use sipher_session::{
-    Chain, Event, SessionDefaults, SessionManagerBuilder,
+    Chain, Event, SessionDefaults, SessionLayer, SessionManagerBuilder,
     store::{Record, Slot},
+    testing::{Fault, Target, What},
 };
+use tower::{Layer, ServiceExt};
 
 use crate::{
+    flaky::Trouble,
     processes::{Fleet, Process},
-    support::pass,
+    support::{SECOND, generate, pass},
 };
 
 fn refused(process: &mut Process) -> usize {
@@ -173,4 +176,47 @@ async fn nothing_of_a_key_or_of_defaults_is_in_a_record_in_clear() {
     for secret in [key, &ids[0][5..], "near", "feedface", "chain"] {
         assert!(!text.contains(secret), "{secret}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_store_has_lost_since_it_was_read_is_neither_put_back_nor_taken_up() {
+    let mut fleet = Fleet::new();
+    let processes = [fleet.start(), fleet.start()];
+    fleet.call(&processes[..1]).await;
+    // It reads the record, and its word that it uses it is on its way for 2 s.
+    processes[1].store.set(Trouble {
+        answers_claims_after: SECOND,
+        ..Trouble::default()
+    });
+    let manager = processes[1].manager.clone();
+    let call = tokio::spawn(async move { manager.session().await.map(drop).unwrap() });
+    pass(0.5).await;
+    processes[1].store.set(Trouble {
+        delay: 2 * SECOND,
+        ..Trouble::default()
+    });
+    pass(1.0).await;
+    // Meanwhile the only one who uses it deletes it, and the store forgets all of that.
+    assert_eq!(processes[0].shutdown().await.deleted, 1);
+    fleet.store.clear();
+    call.await.unwrap();
+    fleet.call(&processes[1..]).await;
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_from_before_a_sign_of_trouble_is_asked_about_by_whoever_takes_it_up_after_it() {
+    let mut fleet = Fleet::new();
+    let processes = [fleet.start(), fleet.start()];
+    fleet.call(&processes[..1]).await;
+    pass(10.0).await;
+    fleet.setup.sipher.restart();
+    let sign = Fault::new(What::Status(503)).on(Target::Create);
+    fleet.setup.sipher.fault(sign.times(1));
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    let layer = SessionLayer::new(processes[1].manager.clone()).defaults(sui);
+    let service = layer.layer(fleet.setup.sipher.clone());
+    service.oneshot(generate()).await.unwrap();
+    fleet.call(&processes[1..]).await;
+    fleet.setup.sipher.assert_every_call_had_a_session();
 }

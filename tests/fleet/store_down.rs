@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipher_session::{ErrorKind, Event, OnStoreDown};
+use sipher_session::{ErrorKind, Event, OnStoreDown, SessionManagerBuilder};
 
 use crate::{
     flaky::Trouble,
@@ -197,4 +197,28 @@ async fn what_was_invalidated_is_put_back_by_nobody_though_there_is_no_successor
     pass(16.0).await;
     assert_ne!(fleet.call(&processes[1..]).await, before);
     assert_eq!(fleet.call(&processes).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_session_of_ones_own_does_not_take_the_place_of_the_fleets() {
+    let mut fleet = Fleet::new();
+    let process = [fleet.start_with(SessionManagerBuilder::verify_adopted)];
+    process[0].store.cut();
+    fleet.call(&process).await;
+    pass(1500.0).await;
+    let others = fleet.start_many(2);
+    let ids = fleet.call(&others).await;
+    process[0].store.mend();
+    pass(1500.0).await;
+    // Its renewal is due. It finds the fleet's session, and asks the server about it.
+    fleet.setup.sipher.set_latency(2 * SECOND);
+    process[0].manager.session().await.unwrap();
+    pass(0.5).await;
+    // Meanwhile something is told of the slot, and so it is looked at.
+    others[1].shutdown().await;
+    pass(10.0).await;
+    fleet.setup.sipher.set_latency(Duration::ZERO);
+    assert_eq!(fleet.call(&process).await, ids);
+    assert_eq!(fleet.call(&others[..1]).await, ids);
+    assert_eq!(fleet.setup.creates(), 2);
 }

@@ -1,9 +1,6 @@
 //! Taking up a session that another process has made.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
 use crate::{
@@ -92,14 +89,18 @@ impl Inner {
         let place = (seal.slot, new_member(core));
         let joined = Membership::new(place, number, record.sealed, lease, core.now());
         // It is not put back: whoever left it last may have deleted it since it was read.
-        let join = joined.record(Duration::ZERO);
+        let join = joined.record_in_use();
         let kept = self.store().keep(place.0, place.1, join, lease);
-        let kept = self.step(core, kept).await;
+        let kept = self.step_at(core, place.0, kept).await;
         if matches!(kept, Ok(Kept::Revoked)) {
             return None;
         }
+        let is_current = matches!(kept, Ok(Kept::Current));
+        if is_current {
+            joined.is_accepted();
+        }
         session.share(joined);
-        if matches!(kept, Ok(Kept::Current)) && session.is_usable(core.now()) {
+        if is_current && session.is_usable(core.now()) {
             self.seen.note(seal.slot, number, false);
             self.join(&session);
             return Some(Adopted { session, is_sound });
@@ -116,11 +117,10 @@ impl Inner {
         &self,
         core: &Arc<Core>,
         older: &Arc<LiveSession>,
-        found: Found,
-        sent: Reading,
+        (found, sent): (Found, Reading),
+        after: u64,
     ) {
         let seal = Seal::of(&older.partition, &core.settings.base);
-        let after = self.seen.of(seal.slot).generation;
         if found
             .record
             .as_ref()

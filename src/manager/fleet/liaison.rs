@@ -1,29 +1,62 @@
 //! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
 
 use std::{
+    collections::{HashMap, HashSet},
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
 use tokio::{runtime::Handle, time::sleep};
 
-use super::{Fleet, Inner, Membership};
+use super::{Fleet, Inner, rota::Rota};
 use crate::{
+    clock::Reading,
     error::Error,
     manager::{
         core::{Core, Stage},
-        event::RetireReason,
         session::LiveSession,
     },
-    store::{Claim, Kept, Slot},
+    store::Slot,
 };
 
-/// How often every session is looked at, whatever the store tells by itself.
-const LOOK: Duration = Duration::from_secs(15);
+/// How often every session is looked at, whatever the store tells by itself. What the fleet does not use any more is used by
+/// nobody after 15 s, also if this task stands still and another takes over: after `GRACE`, with the next request.
+const LOOK: Duration = Duration::from_secs(10);
 /// For how long changes are collected before they are looked at.
 const COLLECT: Duration = Duration::from_millis(50);
-/// How often it is tried whether a store that is down is there again.
+/// How soon the defaults are looked at again where that failed.
 const RETRY: Duration = Duration::from_secs(2);
+/// How many slots are looked at side by side.
+const AT_ONCE: usize = 16;
+/// A look that takes longer is made room beside, up to so many in all.
+const SLOW: Duration = Duration::from_secs(1);
+const MOST_AT_ONCE: usize = 64;
+/// How often the task is seen while it waits for the store.
+const TICK: Duration = Duration::from_millis(500);
+
+/// A slot that is being looked at.
+struct Look<'a> {
+    slot: Slot,
+    begun: Duration,
+    work: Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>,
+}
+
+impl<'a> Look<'a> {
+    fn new(
+        core: &Core,
+        slot: Slot,
+        work: impl Future<Output = Result<(), Error>> + Send + 'a,
+    ) -> Self {
+        Self {
+            slot,
+            begun: core.now().monotonic,
+            work: Box::pin(work),
+        }
+    }
+}
 
 impl Fleet {
     /// A session is there: sees to it that the fleet is kept in touch with.
@@ -35,13 +68,36 @@ impl Fleet {
         self.attend(core);
     }
 
+    /// A session is used: takes over from a task whose runtime has ended or stands still.
+    pub(crate) fn used(&self, core: &Arc<Core>, now: Reading) {
+        if let Some(inner) = self.inner()
+            && inner.attendance.is_late(now.monotonic)
+        {
+            self.attend(core);
+        }
+    }
+
     /// Tells the others what only this process knows. It shuts down.
     pub(crate) async fn last_words(&self, core: &Arc<Core>) {
-        if let Some(inner) = self.inner() {
-            // Whoever does not hear of it finds out by itself, later.
-            let _ = inner.send_revocations(core).await;
-            let _ = inner.tell_defaults(core).await;
-        }
+        let Some(inner) = self.inner() else { return };
+        // Whoever does not hear of it finds out by itself, later.
+        let revocations = async {
+            let mut slots: Vec<_> = inner.to_be_revoked().keys().copied().collect();
+            slots.sort_unstable();
+            let (mut slots, mut under_way) = (slots.into_iter(), Vec::new());
+            loop {
+                while under_way.len() < AT_ONCE
+                    && let Some(slot) = slots.next()
+                {
+                    under_way.push(Look::new(core, slot, inner.send_revocations(core, slot)));
+                }
+                if under_way.is_empty() {
+                    break;
+                }
+                let _ = first_of(&mut under_way).await;
+            }
+        };
+        let _ = tokio::join!(revocations, inner.tell_defaults(core));
     }
 
     /// Starts the task, if it is needed and there is a runtime.
@@ -49,179 +105,210 @@ impl Fleet {
         let (Some(inner), Ok(runtime)) = (self.inner(), Handle::try_current()) else {
             return;
         };
-        if core.stage() == Stage::Open && !inner.attended.swap(true, Ordering::AcqRel) {
-            let attendance = Attendance {
-                core: core.clone(),
-                is_ours: true,
-            };
-            runtime.spawn(run(attendance));
+        if core.stage() == Stage::Open
+            && let Some(attendant) = inner.attendance.begin(core.now().monotonic)
+        {
+            let core = core.clone();
+            runtime.spawn(run(Attendant { core, attendant }));
         }
     }
 }
 
 /// However the task ends, also with its runtime, another may begin.
-struct Attendance {
+struct Attendant {
     core: Arc<Core>,
-    /// Another has not taken over.
-    is_ours: bool,
+    attendant: u64,
 }
 
-impl Drop for Attendance {
+impl Drop for Attendant {
     fn drop(&mut self) {
-        if let Some(inner) = self.core.fleet.inner().filter(|_| self.is_ours) {
-            inner.attended.store(false, Ordering::Release);
+        if let Some(inner) = self.core.fleet.inner() {
+            inner.attendance.lose(self.attendant);
         }
     }
 }
 
-async fn run(mut attendance: Attendance) {
-    let core = &attendance.core;
+async fn run(mut present: Attendant) {
+    let core = present.core.clone();
     let Some(fleet) = core.fleet.inner() else {
         return;
     };
-    tokio::select! {
-        biased;
-        // A shutdown takes leave by itself.
-        _ = core.closed() => {}
-        () = async {
-            loop {
-                fleet.keep_in_touch(core).await;
-                fleet.attended.store(false, Ordering::Release);
-                // What came since the last look has found somebody here.
-                let is_needed = !(fleet.joined().is_empty() && fleet.own(core).is_empty());
-                if !is_needed || fleet.attended.swap(true, Ordering::AcqRel) {
-                    attendance.is_ours = false;
-                    break;
-                }
-            }
-        } => {}
+    loop {
+        let attendant = present.attendant;
+        tokio::select! {
+            biased;
+            // A shutdown takes leave by itself.
+            _ = core.closed() => return,
+            () = fleet.while_attended(attendant, fleet.keep_in_touch(&core, attendant)) => {}
+        }
+        // What came since the last look has found somebody here.
+        if !fleet.attendance.end(attendant) || fleet.slots(&core).is_empty() {
+            return;
+        }
+        match fleet.attendance.begin(core.now().monotonic) {
+            Some(attendant) => present.attendant = attendant,
+            None => return,
+        }
     }
 }
 
 impl Inner {
-    async fn keep_in_touch(&self, core: &Arc<Core>) {
-        let mut changes = self.store().changes();
-        // The first look is for whatever was there before this task began to listen.
-        let mut concerned: Option<Slot> = None;
+    /// Ends when another has taken over. As that is looked at with each poll, a task that stood still for a while does not
+    /// begin another step of the store.
+    async fn while_attended(&self, attendant: u64, work: impl Future<Output = ()>) {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if self.attendance.is_by(attendant) {
+                work.as_mut().poll(context)
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
+    async fn keep_in_touch(&self, core: &Arc<Core>, attendant: u64) {
         loop {
-            let wait = match self.look(core, concerned).await {
-                Ok(true) => self.interval(),
-                Ok(false) => return,
+            tokio::select! {
+                biased;
+                () = self.keep_sessions(core, attendant) => {}
+                // At a pace of its own: to follow a change may take as long as a create.
+                () = self.keep_to_defaults(core) => {}
+            }
+            // A change of defaults is told also where there is no session.
+            if self.look_at_defaults(core).await.is_ok() {
+                return;
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Looks at each slot every now and then, and when something is told of it; until none is left.
+    async fn keep_sessions(&self, core: &Arc<Core>, attendant: u64) {
+        let mut changes = self.store().changes();
+        let (mut rota, mut under_way) = (Rota::default(), Vec::new());
+        let (mut own, mut listed_until) = (HashMap::new(), Duration::ZERO);
+        loop {
+            let now = core.now().monotonic;
+            if listed_until <= now {
+                own = self.own(core);
+                rota.set(&self.slots_with(&own), now);
+                listed_until = now.saturating_add(self.interval());
+                if rota.is_empty() {
+                    return;
+                }
+            }
+            while has_room(&under_way, now)
+                && let Some(slot) = rota.next(now)
+            {
+                let own = own.get(&slot).cloned().unwrap_or_default();
+                under_way.push(Look::new(core, slot, self.look(core, slot, own)));
+            }
+            let wait = listed_until.saturating_sub(now);
+            let wait = match rota.wait(now) {
+                Some(next) if !next.is_zero() => wait.min(next),
+                // There is no room for it.
+                Some(_) => wait.min(TICK),
+                None => wait,
+            };
+            let wait = if under_way.is_empty() {
+                wait
+            } else {
+                wait.min(TICK)
+            };
+            self.attendance.expect(attendant, now.saturating_add(wait));
+            tokio::select! {
+                biased;
+                (slot, is_ok) = first_of(&mut under_way), if !under_way.is_empty() => {
+                    rota.done(slot, is_ok, core.now().monotonic, self.interval());
+                }
+                change = changes.next() => {
+                    // A change rarely comes alone, and one look is enough for all.
+                    let at = core.now().monotonic.saturating_add(COLLECT);
+                    match change {
+                        Some(slot) if rota.hurry(slot, at) => {}
+                        Some(slot) if self.joined(slot).is_empty() => {}
+                        Some(_) => listed_until = Duration::ZERO,
+                        None => rota.hurry_all(at),
+                    }
+                }
+                () = self.wake.notified() => {
+                    let now = core.now().monotonic;
+                    let slots: Vec<_> = self.to_be_revoked().keys().copied().collect();
+                    if !slots.into_iter().all(|slot| rota.hurry(slot, now)) {
+                        listed_until = Duration::ZERO;
+                    }
+                }
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn keep_to_defaults(&self, core: &Arc<Core>) {
+        let mut changes = self.store().changes();
+        loop {
+            let wait = match self.look_at_defaults(core).await {
+                Ok(()) => self.interval(),
                 Err(_) => RETRY.min(self.interval()),
             };
-            concerned = tokio::select! {
-                biased;
-                slot = changes.next() => {
-                    // A change rarely comes alone, and one look is enough for all.
-                    sleep(COLLECT).await;
-                    slot.filter(|slot| !changes.has_others(*slot))
+            let home = self.slot_of_defaults(core);
+            let is_told = async {
+                while let Some(slot) = changes.next().await {
+                    if Some(slot) == home {
+                        changes.has_others(slot);
+                        break;
+                    }
                 }
-                () = self.wake.notified() => None,
-                () = sleep(wait) => None,
+                sleep(COLLECT).await;
             };
+            tokio::select! {
+                biased;
+                () = is_told => {}
+                () = sleep(wait) => {}
+            }
         }
+    }
+
+    async fn look_at_defaults(&self, core: &Arc<Core>) -> Result<(), Error> {
+        let told = self.tell_defaults(core).await;
+        // Also where that was in vain: each may fail for reasons of its own.
+        let followed = self.follow_defaults(core).await;
+        told.and(followed)
     }
 
     pub(super) fn interval(&self) -> Duration {
         LOOK.min(self.sharing.member_lease / 4)
     }
 
-    /// Looks at the sessions of one slot, or at all; returns whether there is any left.
-    async fn look(&self, core: &Arc<Core>, concerned: Option<Slot>) -> Result<bool, Error> {
-        self.send_revocations(core).await?;
-        // First of all: requests need them.
-        let joined = self.joined();
-        for session in &joined {
-            let Some(place) = session.membership() else {
-                continue;
-            };
-            if concerned.is_none_or(|slot| slot == place.slot) {
-                self.keep(core, session, place).await?;
-            }
-        }
-        let own = self.own(core);
-        for session in &own {
-            self.converge(core, session).await?;
-        }
-        // Last, as these may fail for reasons of their own.
-        self.tell_defaults(core).await?;
-        let of_defaults = || self.slot_of_defaults(core);
-        if concerned.is_none_or(|slot| Some(slot) == of_defaults()) {
-            self.follow_defaults(core).await?;
-        }
-        Ok(!(joined.is_empty() && own.is_empty()))
+    /// Returns the slots that there is something to do about.
+    fn slots(&self, core: &Core) -> HashSet<Slot> {
+        self.slots_with(&self.own(core))
     }
 
-    /// Says that a session is in use, and learns what has become of it.
-    async fn keep(
-        &self,
-        core: &Arc<Core>,
-        session: &Arc<LiveSession>,
-        place: &Membership,
-    ) -> Result<(), Error> {
-        let sent = core.now();
-        if !session.life.may_go_on(sent) {
-            self.forget(session);
-            return Ok(());
-        }
-        if place.has_left() {
-            return Ok(());
-        }
-        if place.holds_for(sent).is_zero() {
-            // The others may have deleted it since. It is taken up again if they have not.
-            self.forget(session);
-            core.retire_this(RetireReason::Lapsed, session);
-            return Ok(());
-        }
-        // What nobody is to take up any more is not put back.
-        let is_over = session.in_flight.is_retired();
-        let left = session.life.left(sent);
-        let record = place.record(if is_over { Duration::ZERO } else { left });
-        let keep = self
-            .store()
-            .keep(place.slot, place.member, record, self.sharing.member_lease);
-        let kept = self.step(core, keep).await?;
-        place.kept(sent);
-        if place.has_left() {
-            // Meanwhile, and it counts as a user once more.
-            self.leave(core, place).await?;
-        }
-        match kept {
-            Kept::Newer(found) if session.is_usable(core.now()) => {
-                self.replace(core, session, found, sent).await;
-            }
-            Kept::Revoked => {
-                core.retire_this(RetireReason::Revoked, session);
-            }
-            Kept::Current | Kept::Newer(_) | Kept::Gone => {}
-        }
-        Ok(())
+    fn slots_with(&self, own: &HashMap<Slot, Vec<Arc<LiveSession>>>) -> HashSet<Slot> {
+        let revoked: Vec<_> = self.to_be_revoked().keys().copied().collect();
+        let joined = self.joined_slots();
+        let all = joined.into_iter().chain(revoked);
+        all.chain(own.keys().copied()).collect()
     }
+}
 
-    /// Sessions that were made while the store was down.
-    fn own(&self, core: &Core) -> Vec<Arc<LiveSession>> {
-        if !self.has_own.swap(false, Ordering::AcqRel) {
-            return Vec::new();
-        }
-        let (now, mut own) = (core.now(), core.sessions());
-        own.retain(|session| session.membership().is_none() && session.is_usable(now));
-        self.has_own.fetch_or(!own.is_empty(), Ordering::AcqRel);
-        own
-    }
+/// Whether another slot may be looked at. Those that take long are not counted, up to a bound.
+fn has_room(under_way: &[Look<'_>], now: Duration) -> bool {
+    let is_quick = |look: &&Look<'_>| now.saturating_sub(look.begun) < SLOW;
+    under_way.len() < MOST_AT_ONCE && under_way.iter().filter(is_quick).count() < AT_ONCE
+}
 
-    /// A session that was made while the store was down becomes the fleet's, or gives way to the fleet's.
-    async fn converge(&self, core: &Arc<Core>, session: &Arc<LiveSession>) -> Result<(), Error> {
-        let sent = core.now();
-        match self.claim_for(core, session).await? {
-            (Claim::Granted { .. }, _, right) => {
-                if session.is_usable(core.now()) && !self.publish(core, session, &right).await {
-                    core.retire_this(RetireReason::Fenced, session);
-                }
+/// Waits for the first of them to end, and takes it out. Returns whether that was well.
+async fn first_of(under_way: &mut Vec<Look<'_>>) -> (Slot, bool) {
+    poll_fn(|context| {
+        for at in 0..under_way.len() {
+            if let Poll::Ready(outcome) = under_way[at].work.as_mut().poll(context) {
+                let look = under_way.remove(at);
+                return Poll::Ready((look.slot, outcome.is_ok()));
             }
-            (Claim::Published(found), ..) => self.replace(core, session, found, sent).await,
-            // Whoever makes one publishes it.
-            (Claim::Held { .. }, ..) => {}
         }
-        Ok(())
-    }
+        Poll::Pending
+    })
+    .await
 }

@@ -1,8 +1,9 @@
 //! Using a session that others use: for how long, and how one stops.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -10,12 +11,12 @@ use std::{
 
 use bytes::Bytes;
 
-use super::Fleet;
+use super::{Fleet, publication::Publication};
 use crate::{
     clock::Reading,
     error::Error,
     manager::{core::Core, event::RetireReason, session::LiveSession},
-    store::{Left, Member, Record, Slot},
+    store::{Left, Member, Slot},
 };
 
 /// One session's place in the fleet.
@@ -24,8 +25,10 @@ pub(crate) struct Membership {
     pub(super) slot: Slot,
     pub(super) member: Member,
     pub(super) generation: u64,
-    sealed: Bytes,
+    pub(super) sealed: Bytes,
     lease: Duration,
+    /// What the store has said of its record.
+    pub(super) publication: Mutex<Publication>,
     /// When the store was last told that it is in use: before the call that did so went out.
     kept: Mutex<Reading>,
     /// Nobody else uses it. Then it is for this process to delete.
@@ -59,6 +62,7 @@ impl Membership {
             generation,
             sealed,
             lease,
+            publication: Mutex::new(Publication::UnderWay),
             kept: Mutex::new(kept),
             is_last: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
@@ -71,8 +75,13 @@ impl Membership {
 
     /// How long the others certainly wait for this process before they delete the session.
     pub(super) fn holds_for(&self, now: Reading) -> Duration {
+        self.lease.saturating_sub(self.kept_since(now))
+    }
+
+    /// How long ago the store was last told that it is in use.
+    pub(super) fn kept_since(&self, now: Reading) -> Duration {
         let kept = *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lease.saturating_sub(now.since(kept))
+        now.since(kept)
     }
 
     /// The same, less what a request may be held up on its way. A short lease has no room for all of that.
@@ -98,15 +107,6 @@ impl Membership {
             *kept = sent;
         }
     }
-
-    /// As it is put back into a store that has lost it.
-    pub(super) fn record(&self, left: Duration) -> Record {
-        Record {
-            generation: self.generation,
-            sealed: self.sealed.clone(),
-            left,
-        }
-    }
 }
 
 impl Fleet {
@@ -121,7 +121,7 @@ impl Fleet {
         inner.forget(session);
         place.has_left.store(true, Ordering::Release);
         // So that those who stay know what this process knows.
-        let _ = inner.send_revocations(core).await;
+        let _ = inner.send_revocations(core, place.slot).await;
         match inner.leave(core, place).await {
             Ok(Left::Last) => {
                 place.is_nobody_elses();
@@ -150,7 +150,8 @@ impl Fleet {
             reason,
             Fenced | Invalidated | Leaked | Lost | Revoked | WrongAnswer
         );
-        if !is_over || place.is_last() {
+        // A refused record is in no store. To revoke it would end the claim of whoever makes the next one.
+        if !is_over || place.is_last() || place.was_refused() {
             return;
         }
         inner.seen.note(place.slot, place.generation, true);
@@ -160,9 +161,8 @@ impl Fleet {
         }
         if reason != RetireReason::Revoked {
             let mut revoked = inner.to_be_revoked();
-            if !revoked.contains(&(place.slot, place.generation)) {
-                revoked.push((place.slot, place.generation));
-            }
+            let highest = revoked.entry(place.slot).or_default();
+            *highest = place.generation.max(*highest);
             drop(revoked);
             inner.wake.notify_one();
         }
@@ -171,43 +171,69 @@ impl Fleet {
 
 impl super::Inner {
     pub(super) fn join(&self, session: &Arc<LiveSession>) {
+        let Some(place) = session.membership() else {
+            return;
+        };
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
-        joined.push(Arc::downgrade(session));
+        let members = joined.entry(place.slot).or_default();
+        members.push(Arc::downgrade(session));
     }
 
-    /// Every session that is shared, and not left yet.
-    pub(super) fn joined(&self) -> Vec<Arc<LiveSession>> {
+    /// Returns the slots with sessions that are shared, and not left yet.
+    pub(super) fn joined_slots(&self) -> Vec<Slot> {
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
-        joined.retain(|session| session.strong_count() > 0);
-        joined.iter().filter_map(std::sync::Weak::upgrade).collect()
+        joined.retain(|_, sessions| {
+            sessions.retain(|session| session.strong_count() > 0);
+            !sessions.is_empty()
+        });
+        joined.keys().copied().collect()
+    }
+
+    /// Returns the sessions of one slot that are shared, and not left yet.
+    pub(super) fn joined(&self, slot: Slot) -> Vec<Arc<LiveSession>> {
+        let joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = joined.get(&slot).into_iter().flatten();
+        sessions.filter_map(std::sync::Weak::upgrade).collect()
     }
 
     pub(super) async fn leave(&self, core: &Core, place: &Membership) -> Result<Left, Error> {
         let leave = self
             .store()
             .leave(place.slot, place.member, place.generation);
-        self.step(core, leave).await
+        self.step_at(core, place.slot, leave).await
     }
 
     pub(super) fn forget(&self, session: &LiveSession) {
+        let Some(place) = session.membership() else {
+            return;
+        };
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
-        joined.retain(|other| !std::ptr::eq(other.as_ptr(), session));
+        if let Some(sessions) = joined.get_mut(&place.slot) {
+            sessions.retain(|other| !std::ptr::eq(other.as_ptr(), session));
+            if sessions.is_empty() {
+                joined.remove(&place.slot);
+            }
+        }
     }
 
-    pub(super) fn to_be_revoked(&self) -> std::sync::MutexGuard<'_, Vec<(Slot, u64)>> {
+    pub(super) fn to_be_revoked(&self) -> MutexGuard<'_, HashMap<Slot, u64>> {
         self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the store what nobody is to use any more. What it could not be told is kept for the next time.
-    pub(super) async fn send_revocations(&self, core: &Core) -> Result<(), Error> {
+    /// Tells the store which generation of a slot, and with it each older one, nobody may use any more. What the store
+    /// could not be told is kept for the next time.
+    pub(super) async fn send_revocations(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         loop {
-            let Some((slot, generation)) = self.to_be_revoked().first().copied() else {
+            let Some(generation) = self.to_be_revoked().get(&slot).copied() else {
                 return Ok(());
             };
-            self.step(core, self.store().revoke(slot, generation))
-                .await?;
-            self.to_be_revoked()
-                .retain(|other| *other != (slot, generation));
+            let revoke = self.store().revoke(slot, generation);
+            self.step_at(core, slot, revoke).await?;
+            let mut revoked = self.to_be_revoked();
+            // A newer one may have come meanwhile.
+            if revoked.get(&slot) == Some(&generation) {
+                revoked.remove(&slot);
+            }
         }
     }
 }

@@ -10,36 +10,41 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
-//! | `share`, `right` | who makes a session; making it known |
+//! | `share`, `right`, `publication` | who makes a session; the right to; making it known |
 //! | `seen` | what is older than what was seen before |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
 //! | `defaults` | following a change of defaults |
-//! | `liaison` | the one task that keeps in touch with the store |
+//! | `liaison`, `rota`, `attendance` | the one task that keeps in touch with the store; when it looks at which slot; who takes over from it |
+//! | `heartbeat` | one look at a slot |
+//! | `outage` | which slots cannot be reached |
 
 mod adopt;
+mod attendance;
 mod defaults;
+mod heartbeat;
 mod liaison;
 mod member;
+mod outage;
+mod publication;
 mod record;
 mod right;
+mod rota;
 mod seal;
 mod seen;
 mod share;
 
 use std::{
+    collections::HashMap,
     fmt,
     future::Future,
-    sync::{
-        Arc, Mutex, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::timeout};
 
-use self::{defaults::Following, seen::AllSeen};
+use self::{attendance::Attendance, defaults::Following, outage::Outage, seen::AllSeen};
 pub(crate) use self::{
     member::{Leaving, Membership},
     right::Attempt,
@@ -71,16 +76,16 @@ struct Inner {
     sharing: Sharing,
     seen: AllSeen,
     /// Sessions that are shared, and not left yet.
-    joined: Mutex<Vec<Weak<LiveSession>>>,
+    joined: Mutex<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
-    /// Generations that nobody in the fleet is to use, and that the store has not been told of.
-    revoked: Mutex<Vec<(Slot, u64)>>,
+    /// The highest generation of each slot that nobody in the fleet may use, where the store has not been told of it.
+    revoked: Mutex<HashMap<Slot, u64>>,
     /// There is something to tell the store.
     wake: Notify,
-    attended: AtomicBool,
+    attendance: Attendance,
     /// There may be sessions that were made while the store was down.
     has_own: AtomicBool,
-    is_down: AtomicBool,
+    outage: Outage,
 }
 
 impl Fleet {
@@ -93,9 +98,9 @@ impl Fleet {
                 following: OnceLock::new(),
                 revoked: Mutex::default(),
                 wake: Notify::new(),
-                attended: AtomicBool::new(false),
+                attendance: Attendance::default(),
                 has_own: AtomicBool::new(false),
-                is_down: AtomicBool::new(false),
+                outage: Outage::default(),
             })
         }))
     }
@@ -122,36 +127,51 @@ impl Inner {
         &*self.sharing.store
     }
 
-    /// One step of the store, in bounded time. Whether that is there is told of when it changes.
+    /// One step of the store that concerns the defaults, in bounded time.
     async fn step<T>(
         &self,
         core: &Core,
         step: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<T, Error> {
-        let outcome = match timeout(STEP, step).await {
-            Ok(outcome) => outcome.map_err(Some),
-            Err(_) => Err(None),
-        };
-        match outcome {
-            Ok(done) => {
-                if self.is_down.swap(false, Ordering::AcqRel) {
+        self.bounded(core, None, step).await
+    }
+
+    /// One step of the store that concerns a slot, in bounded time.
+    async fn step_at<T>(
+        &self,
+        core: &Core,
+        slot: Slot,
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
+        self.bounded(core, Some(slot), step).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        core: &Core,
+        slot: Option<Slot>,
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
+        let source = match timeout(STEP, step).await {
+            Ok(Ok(done)) => {
+                if self.outage.answered(slot, core.now()) {
                     core.emit(Event::StoreUp);
                 }
-                Ok(done)
+                return Ok(done);
             }
-            Err(source) => {
-                let error = Error::new(ErrorKind::Store, "the shared store cannot be reached");
-                let error = match source {
-                    Some(source) => error.with_source(source),
-                    None => error,
-                };
-                if !self.is_down.swap(true, Ordering::AcqRel) {
-                    let error = error.clone();
-                    core.emit(Event::StoreDown { error });
-                }
-                Err(error)
-            }
+            Ok(Err(source)) => Some(source),
+            Err(_) => None,
+        };
+        let error = Error::new(ErrorKind::Store, "the shared store cannot be reached");
+        let error = match source {
+            Some(source) => error.with_source(source),
+            None => error,
+        };
+        if self.outage.failed(slot, core.now()) {
+            let error = error.clone();
+            core.emit(Event::StoreDown { error });
         }
+        Err(error)
     }
 }
 

@@ -58,6 +58,10 @@ impl Membership {
     pub(crate) fn is_last(&self) -> bool {
         match *self {}
     }
+
+    pub(crate) fn was_refused(&self) -> bool {
+        match *self {}
+    }
 }
 
 #[allow(clippy::unused_self)]
@@ -71,6 +75,8 @@ impl Fleet {
     }
 
     pub(crate) fn landed(&self, _: &Arc<Core>, _: &LiveSession) {}
+
+    pub(crate) fn used(&self, _: &Arc<Core>, _: Reading) {}
 
     pub(super) fn follow(&self, _: &Arc<Handle>) {}
 

@@ -2,18 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-
-use super::{Inner, Membership, new_member, record::Sealed, seal::Seal};
+use super::{Inner, Membership, new_member, seal::Seal};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
     manager::{core::Core, create::Create, event::RetireReason, session::LiveSession},
-    store::{Claim, Member, Record, Slot},
+    store::{Claim, Member, Slot},
 };
 
 /// Nobody is made to wait longer for another's failure, whatever the store says.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// After so many refusals a create stops publishing: whatever causes them may do so for ever. Its session then belongs to
+/// this process alone.
+const REFUSALS: u32 = 2;
 
 /// The right to make the next session of a slot.
 #[derive(Debug)]
@@ -33,8 +34,8 @@ pub(crate) struct Attempt {
     /// The fleet's number of the session that there was when the create began.
     instead_of: Option<u64>,
     right: Option<Right>,
-    /// It was not accepted that the session is the fleet's.
-    was_refused: bool,
+    /// How many publications the store has refused.
+    refusals: u32,
 }
 
 impl Attempt {
@@ -51,9 +52,13 @@ impl Attempt {
         session.membership().map(Membership::generation) > self.instead_of
     }
 
-    /// What stands in the way of a publication once may do so for ever: then the session stays this process's own.
     pub(super) fn has_got(&mut self, right: Right) {
-        self.right = (!self.was_refused).then_some(right);
+        self.right = Some(right);
+    }
+
+    /// Takes out the right to publish, which is good for one publication, whatever comes of it.
+    fn use_right(&mut self) -> Option<Right> {
+        self.right.take_if(|_| self.refusals < REFUSALS)
     }
 
     /// A right that does not last long enough is given up for another: to be asked for by the same member.
@@ -84,16 +89,19 @@ impl Create {
         session: &Arc<LiveSession>,
     ) -> Result<(), Error> {
         let core = self.core.clone();
-        let (Some(fleet), Some(right)) = (core.fleet.inner(), &self.attempt.right) else {
+        let Some(fleet) = core.fleet.inner() else {
             return Ok(());
         };
-        // One that is not wanted here any more is not given to others.
-        let is_wanted = core.ledger().is_flying(self.partition.id, self.generation);
-        if is_wanted && fleet.publish(&core, session, right).await {
-            self.attempt.right = None;
-            return Ok(());
+        // One that is not wanted here any more is not given to others; its right is given back.
+        if core.ledger().is_flying(self.partition.id, self.generation) {
+            let Some(right) = self.attempt.use_right() else {
+                return Ok(());
+            };
+            if fleet.publish(&core, session, &right).await {
+                return Ok(());
+            }
+            self.attempt.refusals += 1;
         }
-        self.attempt.was_refused = true;
         core.retirement.retire(session, RetireReason::Fenced);
         let text = "another process of the fleet makes the session";
         Err(Error::new(ErrorKind::Store, text).with_retry_after(Duration::ZERO))
@@ -116,61 +124,11 @@ impl Create {
             .store()
             .release(right.slot, right.member, right.generation, pause);
         // It lapses otherwise.
-        let _ = fleet.step(&core, release).await;
+        let _ = fleet.step_at(&core, right.slot, release).await;
     }
 }
 
 impl Inner {
-    /// Returns whether the session is the fleet's from now on.
-    pub(super) async fn publish(
-        &self,
-        core: &Core,
-        session: &Arc<LiveSession>,
-        right: &Right,
-    ) -> bool {
-        let seal = Seal::of(&session.partition, &core.settings.base);
-        let (born, sent) = (session.life.born(), core.now());
-        let (store_then, known_at) = right.granted;
-        // No later than it was: by the store's clock, what has passed between grant and call is taken from this one.
-        let after = born.monotonic.saturating_sub(known_at.monotonic);
-        let before = known_at.since(born);
-        let born_store = store_then.saturating_add(after).saturating_sub(before);
-        let sealed = Sealed {
-            id: session.id.to_id(),
-            life: session.life.total(),
-            born_wall: born.wall,
-            born_store,
-        };
-        let sealed = seal.seal(right.generation, &sealed.to_bytes());
-        let Some(sealed) = sealed.map(Bytes::from) else {
-            return true; // stays this process's own
-        };
-        let lease = self.sharing.member_lease;
-        let record = Record {
-            generation: right.generation,
-            sealed: sealed.clone(),
-            left: session.life.left(sent),
-        };
-        let publish = self
-            .store()
-            .publish(right.slot, right.member, record, lease);
-        let place = (right.slot, right.member);
-        let membership = Membership::new(place, right.generation, sealed, lease, sent);
-        // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
-        session.share(membership);
-        self.join(session);
-        if let Ok(false) = self.step(core, publish).await {
-            self.forget(session);
-            session
-                .membership()
-                .into_iter()
-                .for_each(Membership::is_nobody_elses);
-            return false;
-        }
-        self.seen.note(right.slot, right.generation, false);
-        true
-    }
-
     /// The right to publish a session that was made without it.
     pub(super) async fn claim_for(
         &self,
@@ -185,7 +143,7 @@ impl Inner {
         );
         let after = self.seen.of(seal.slot).generation;
         let claim = self.store().claim(seal.slot, member, after, lease);
-        let claim = self.step(core, claim).await?;
+        let claim = self.step_at(core, seal.slot, claim).await?;
         let (generation, now) = match claim {
             Claim::Granted { generation, now } => (generation, now),
             _ => (0, Duration::ZERO),

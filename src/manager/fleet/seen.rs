@@ -23,6 +23,14 @@ pub(super) struct Seen {
     pub(super) is_spent: bool,
 }
 
+impl Seen {
+    /// What a record has to be newer than where none is in use here: what was merely evicted, or not kept in time, may be
+    /// taken up once more.
+    pub(super) fn lowest(self) -> u64 {
+        self.generation.saturating_sub(u64::from(!self.is_spent))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct AllSeen {
     clock: Arc<dyn Clock>,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    Inner,
+    Inner, Membership,
     adopt::Adopted,
     new_member,
     right::{LONGEST_PAUSE, Right},
@@ -103,12 +103,13 @@ impl Create {
             }
             let after = self.newest(fleet, slot).max(claimant.passed_over);
             let sent = core.now();
-            let told = fleet.send_revocations(&core).await;
+            // Only those of this slot: an error stays with the slot that it concerns.
+            let told = fleet.send_revocations(&core, slot).await;
             told.map_err(|error| self.alone(fleet, error))?;
             let claim = fleet
                 .store()
                 .claim(slot, claimant.member, after, claimant.lease);
-            let claim = fleet.step(&core, claim).await;
+            let claim = fleet.step_at(&core, slot, claim).await;
             match claim.map_err(|error| self.alone(fleet, error))? {
                 Claim::Granted { generation, now } => {
                     return Err(self.granted(fleet, claimant, sent, (generation, now)));
@@ -198,12 +199,14 @@ impl Create {
         let seen = fleet.seen.of(slot);
         let current = self.core.cached(self.partition.id);
         let now = self.core.now();
-        let is_in_use = current.is_some_and(|session| session.is_usable(now));
-        // What was merely evicted, or not kept in time, may be taken up once more.
-        if seen.is_spent || is_in_use {
+        let is_in_use = |session: &LiveSession| {
+            let generation = session.membership().map(Membership::generation);
+            session.is_usable(now) && generation == Some(seen.generation)
+        };
+        if current.is_some_and(|session| is_in_use(&session)) {
             seen.generation
         } else {
-            seen.generation.saturating_sub(1)
+            seen.lowest()
         }
     }
 }

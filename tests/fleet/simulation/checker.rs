@@ -295,7 +295,9 @@ impl Checker<'_> {
                 Said::Accepted(slot, member, generation) => {
                     let before = accepted.insert(slot, generation);
                     let has_right = granted.get(&slot) == Some(&(member, generation));
-                    if !has_right || before >= Some(generation) {
+                    // Who was not answered asks again.
+                    let is_told_again = before == Some(generation);
+                    if !is_told_again && (!has_right || before > Some(generation)) {
                         let text = format!("I2: {slot}: {generation} after {before:?}");
                         self.failures.push(text);
                     }

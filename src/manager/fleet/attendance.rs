@@ -1,0 +1,150 @@
+//! Who keeps in touch with the store, and by when that task has to be seen again.
+//!
+//! The task lives on the runtime of whoever started it. That runtime may end, or stand still: then whoever uses a shared
+//! session next starts another one, on its own runtime. The old task ends at its next poll, should there be one.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How much later than it said a task may be seen again before another takes over.
+const GRACE: Duration = Duration::from_secs(2);
+/// There is none, and none is needed.
+const NEVER: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(super) struct Attendance {
+    present: Mutex<Present>,
+    /// From when on nobody attends, in milliseconds of monotonic time.
+    late_from: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Present {
+    /// Counts up: the latest one.
+    attendant: u64,
+    is_there: bool,
+}
+
+impl Default for Attendance {
+    fn default() -> Self {
+        Self {
+            present: Mutex::default(),
+            late_from: AtomicU64::new(NEVER),
+        }
+    }
+}
+
+impl Attendance {
+    /// Whether a task is needed that is not there. For whoever uses a session: one comparison.
+    pub(super) fn is_late(&self, now: Duration) -> bool {
+        self.late_from.load(Ordering::Acquire) <= millis(now)
+    }
+
+    /// Makes the caller the one who attends, unless somebody does and is not late.
+    pub(super) fn begin(&self, now: Duration) -> Option<u64> {
+        let mut present = self.lock();
+        if present.is_there && !self.is_late(now) {
+            return None;
+        }
+        present.attendant += 1;
+        present.is_there = true;
+        self.set(now);
+        Some(present.attendant)
+    }
+
+    /// Says until when an attendant will be seen again.
+    pub(super) fn expect(&self, attendant: u64, until: Duration) {
+        let present = self.lock();
+        if present.attendant == attendant && present.is_there {
+            self.set(until);
+        }
+    }
+
+    /// Whether nobody has taken over from an attendant.
+    pub(super) fn is_by(&self, attendant: u64) -> bool {
+        self.lock().attendant == attendant
+    }
+
+    /// An attendant has nothing left to do. Returns whether nobody had taken over.
+    pub(super) fn end(&self, attendant: u64) -> bool {
+        self.gone(attendant, NEVER)
+    }
+
+    /// An attendant is gone with its runtime, though it had something left to do.
+    pub(super) fn lose(&self, attendant: u64) {
+        let _ = self.gone(attendant, 0);
+    }
+
+    fn gone(&self, attendant: u64, late_from: u64) -> bool {
+        let mut present = self.lock();
+        let was_there = present.attendant == attendant && present.is_there;
+        if was_there {
+            present.is_there = false;
+            self.late_from.store(late_from, Ordering::Release);
+        }
+        was_there
+    }
+
+    fn set(&self, until: Duration) {
+        let late_from = millis(until.saturating_add(GRACE));
+        self.late_from.store(late_from, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NEVER - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn nobody_is_late_where_nobody_is_needed() {
+        let attendance = Attendance::default();
+        assert!(!attendance.is_late(at(1_000_000)));
+        let first = attendance.begin(at(0)).unwrap();
+        assert!(attendance.end(first));
+        assert!(!attendance.is_late(at(1_000_000)));
+        assert!(attendance.begin(at(0)).is_some());
+    }
+
+    #[test]
+    fn one_attends_until_it_is_late_and_then_another_does_and_the_first_one_has_no_say() {
+        let attendance = Attendance::default();
+        let first = attendance.begin(at(0)).unwrap();
+        attendance.expect(first, at(10));
+        assert_eq!(attendance.begin(at(11)), None);
+        assert!(!attendance.is_late(at(11)) && attendance.is_late(at(12)));
+        let second = attendance.begin(at(12)).unwrap();
+        assert!(!attendance.is_by(first) && attendance.is_by(second));
+        attendance.expect(first, at(1_000));
+        assert!(attendance.is_late(at(14)));
+        attendance.expect(second, at(20));
+        assert!(!attendance.end(first));
+        attendance.lose(first);
+        assert!(!attendance.is_late(at(21)));
+    }
+
+    #[test]
+    fn one_that_is_gone_with_its_runtime_is_missed_at_once() {
+        let attendance = Attendance::default();
+        let first = attendance.begin(at(5)).unwrap();
+        attendance.lose(first);
+        assert!(attendance.is_late(at(0)));
+        assert!(attendance.begin(at(5)).is_some());
+    }
+}

@@ -1,0 +1,158 @@
+//! One look at a slot: tells the store which sessions are in use here, and learns what has become of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{Inner, Membership, seal::Seal};
+use crate::{
+    clock::Reading,
+    error::Error,
+    manager::{core::Core, event::RetireReason, session::LiveSession},
+    store::{Claim, Kept, Slot},
+};
+
+impl Inner {
+    /// Looks at one slot.
+    pub(super) async fn look(
+        &self,
+        core: &Arc<Core>,
+        slot: Slot,
+        own: Vec<Arc<LiveSession>>,
+    ) -> Result<(), Error> {
+        self.send_revocations(core, slot).await?;
+        for session in self.joined(slot) {
+            if let Some(place) = session.membership() {
+                self.keep(core, &session, place).await?;
+            }
+        }
+        for session in own {
+            // Another look may have made it the fleet's.
+            if session.membership().is_none() && session.is_usable(core.now()) {
+                self.converge(core, &session, slot).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that a session is in use, and learns what has become of it.
+    async fn keep(
+        &self,
+        core: &Arc<Core>,
+        session: &Arc<LiveSession>,
+        place: &Membership,
+    ) -> Result<(), Error> {
+        let sent = core.now();
+        if !session.life.may_go_on(sent) {
+            self.forget(session);
+            return Ok(());
+        }
+        if place.has_left() {
+            return Ok(());
+        }
+        if place.holds_for(sent).is_zero() {
+            // The others may have deleted it since. It is taken up again if they have not.
+            self.forget(session);
+            core.retire_this(RetireReason::Lapsed, session);
+            return Ok(());
+        }
+        let kept = self.say_used(core, session, place, sent).await?;
+        place.kept(sent);
+        if place.has_left() {
+            // Meanwhile, and it counts as a user once more.
+            self.leave(core, place).await?;
+        }
+        match kept {
+            Kept::Newer(found) if session.is_usable(core.now()) => {
+                let after = self.seen.of(place.slot).generation;
+                self.replace(core, session, (found, sent), after).await;
+            }
+            Kept::Revoked => {
+                core.retire_this(RetireReason::Revoked, session);
+            }
+            Kept::Current | Kept::Newer(_) | Kept::Gone => {}
+        }
+        Ok(())
+    }
+
+    async fn say_used(
+        &self,
+        core: &Core,
+        session: &LiveSession,
+        place: &Membership,
+        sent: Reading,
+    ) -> Result<Kept, Error> {
+        // What nobody is to take up any more is neither published nor put back.
+        let is_over = session.in_flight.is_retired();
+        if !is_over
+            && place.is_unanswered(sent)
+            && self.publish_again(core, session, place, sent).await?
+        {
+            return Ok(Kept::Current);
+        }
+        let record = match place.accepted().filter(|_| !is_over) {
+            Some(accepted) => accepted.record(session.life.left(sent)),
+            None => place.record_in_use(),
+        };
+        let keep = self
+            .store()
+            .keep(place.slot, place.member, record, self.sharing.member_lease);
+        let kept = self.step_at(core, place.slot, keep).await?;
+        if kept == Kept::Current {
+            place.is_accepted();
+        }
+        Ok(kept)
+    }
+
+    /// Sessions that were made while the store was down, by slot.
+    pub(super) fn own(&self, core: &Core) -> HashMap<Slot, Vec<Arc<LiveSession>>> {
+        let mut own: HashMap<_, Vec<_>> = HashMap::new();
+        if !self.has_own.swap(false, Ordering::AcqRel) {
+            return own;
+        }
+        let now = core.now();
+        for session in core.sessions() {
+            if session.membership().is_none() && session.is_usable(now) {
+                let slot = Seal::of(&session.partition, &core.settings.base).slot;
+                own.entry(slot).or_default().push(session);
+            }
+        }
+        self.has_own.fetch_or(!own.is_empty(), Ordering::AcqRel);
+        own
+    }
+
+    /// A session that was made while the store was down becomes the fleet's, or gives way to the fleet's.
+    async fn converge(
+        &self,
+        core: &Arc<Core>,
+        session: &Arc<LiveSession>,
+        slot: Slot,
+    ) -> Result<(), Error> {
+        let sent = core.now();
+        // Whatever the fleet has comes first. A claim would not tell of what has been seen here, such as a session that
+        // the server is being asked about: this older one would take its place.
+        let get = self.store().get(slot);
+        let found = self.step_at(core, slot, get).await?;
+        if found.record.is_some() {
+            let after = self.seen.of(slot).lowest();
+            self.replace(core, session, (found, sent), after).await;
+            return Ok(());
+        }
+        let sent = core.now();
+        match self.claim_for(core, session).await? {
+            (Claim::Granted { .. }, _, right) => {
+                if session.is_usable(core.now()) && !self.publish(core, session, &right).await {
+                    core.retire_this(RetireReason::Fenced, session);
+                }
+            }
+            (Claim::Published(found), ..) => {
+                let after = self.seen.of(slot).lowest();
+                self.replace(core, session, (found, sent), after).await;
+            }
+            // Whoever makes one publishes it.
+            (Claim::Held { .. }, ..) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Which slots of the store cannot be reached. The store counts as down from the first failure until none is left.
+//!
+//! A store may be spread over several machines: a part of it that is down says nothing about the others.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{clock::Reading, store::Slot};
+
+/// A slot that failed, and that nobody has asked for since, counts for so long.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+/// How many slots are remembered as failing.
+const MOST: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// Looked at first: where nothing fails, nobody takes the lock.
+    is_down: AtomicBool,
+    /// When each of them failed last. `None` is the slot of the defaults.
+    failing: Mutex<HashMap<Option<Slot>, Reading>>,
+}
+
+impl Outage {
+    /// A step failed. Returns whether the store counts as down from now on, and did not before.
+    pub(super) fn failed(&self, slot: Option<Slot>, now: Reading) -> bool {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing.len() >= MOST {
+            forget(&mut failing, now);
+        }
+        if failing.len() < MOST {
+            failing.insert(slot, now);
+        }
+        !self.is_down.swap(true, Ordering::AcqRel)
+    }
+
+    /// A step succeeded. Returns whether the store counts as up from now on, and did not before.
+    pub(super) fn answered(&self, slot: Option<Slot>, now: Reading) -> bool {
+        if !self.is_down.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.remove(&slot);
+        forget(&mut failing, now);
+        failing.is_empty() && self.is_down.swap(false, Ordering::AcqRel)
+    }
+}
+
+fn forget(failing: &mut HashMap<Option<Slot>, Reading>, now: Reading) {
+    failing.retain(|_, at| now.since(*at) < FORGOTTEN);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Option<Slot> = Some(Slot([1; 16]));
+    const OTHER: Option<Slot> = Some(Slot([2; 16]));
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn the_first_failure_is_down_and_the_last_one_that_ends_is_up() {
+        let outage = Outage::default();
+        assert!(!outage.answered(ONE, at(0)), "it was never down");
+        assert!(outage.failed(ONE, at(1)));
+        assert!(!outage.failed(OTHER, at(2)), "it is down already");
+        assert!(!outage.answered(ONE, at(3)), "the other still fails");
+        assert!(!outage.failed(OTHER, at(4)));
+        assert!(outage.answered(OTHER, at(5)));
+        assert!(!outage.answered(ONE, at(6)));
+    }
+
+    #[test]
+    fn a_slot_that_nobody_asks_for_any_more_does_not_keep_it_down() {
+        let outage = Outage::default();
+        assert!(outage.failed(ONE, at(0)));
+        assert!(!outage.answered(OTHER, at(59)));
+        assert!(outage.answered(OTHER, at(60)));
+    }
+
+    #[test]
+    fn a_flood_of_failing_slots_is_not_remembered() {
+        let outage = Outage::default();
+        for number in 0..3000_u32 {
+            let mut slot = [0; 16];
+            slot[..4].copy_from_slice(&number.to_be_bytes());
+            outage.failed(Some(Slot(slot)), at(u64::from(number / 1500) * 30));
+        }
+        assert_eq!(outage.failing.lock().unwrap().len(), MOST);
+        assert!(outage.answered(ONE, at(90)));
+    }
+}

@@ -1,0 +1,104 @@
+//! The runtime of whoever used a session first may end, or stand still; others use the session on runtimes of their own.
+
+use std::{thread, time::Duration};
+
+use sipher_session::testing::{Fault, Target, What};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
+
+use crate::{
+    flaky::Trouble,
+    processes::{Fleet, Process},
+    support::{SECOND, pass},
+};
+
+/// Does something on a runtime of its own, which nobody drives after that.
+fn elsewhere<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> (T, Runtime) {
+    let elsewhere = thread::spawn(move || {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        (runtime.block_on(work), runtime)
+    });
+    elsewhere.join().unwrap()
+}
+
+/// Two processes with one session. The first one has been warmed up elsewhere, and is told nothing: it has to look.
+fn warmed_up_elsewhere() -> (Fleet, [Process; 2], Runtime) {
+    let mut fleet = Fleet::new();
+    let processes = [fleet.start(), fleet.start()];
+    processes[0].store.set(Trouble {
+        is_mute: true,
+        ..Trouble::default()
+    });
+    let manager = processes[0].manager.clone();
+    let (_, runtime) = elsewhere(async move { manager.session().await.unwrap() });
+    (fleet, processes, runtime)
+}
+
+/// For how many seconds after the other process has invalidated a session it is still on requests of the first one, which
+/// sends one each second.
+async fn hears_of_it_after(fleet: &Fleet, processes: &[Process; 2]) -> u32 {
+    let before = fleet.call(processes).await;
+    assert_eq!(before.len(), 1);
+    for _ in 0..7 {
+        pass(1.0).await;
+        fleet.call(&processes[..1]).await;
+    }
+    let session = processes[1].manager.session().await.unwrap();
+    assert!(processes[1].manager.invalidate(session.generation()));
+    let mut last = 0;
+    for second in 1..=40 {
+        pass(1.0).await;
+        if fleet.call(&processes[..1]).await == before {
+            last = second;
+        }
+    }
+    last
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_invalidate_is_heard_of_though_the_runtime_of_the_warm_up_is_gone() {
+    let (fleet, processes, runtime) = warmed_up_elsewhere();
+    runtime.shutdown_background();
+    let last = hears_of_it_after(&fleet, &processes).await;
+    assert!(last < 15, "used for {last} s more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_invalidate_is_heard_of_though_the_runtime_of_the_warm_up_stands_still() {
+    let (fleet, processes, runtime) = warmed_up_elsewhere();
+    let last = hears_of_it_after(&fleet, &processes).await;
+    assert!(last < 15, "used for {last} s more");
+    // The task that stood still sees that another has taken over, and does nothing more.
+    let kept = processes[0].store.keeps();
+    let driven = thread::spawn(move || {
+        let alive = || runtime.metrics().num_alive_tasks();
+        let before = alive();
+        runtime.block_on(pass(20.0));
+        (before, alive())
+    });
+    assert_eq!(driven.join().unwrap(), (1, 0));
+    assert_eq!(processes[0].store.keeps(), kept);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_shutdown_did_not_do_before_its_runtime_ended_is_done_by_the_next_one() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start();
+    fleet.setup.call(&process.manager).await.unwrap();
+    let hangs = Fault::new(What::Delay(1000 * SECOND)).on(Target::Delete);
+    fleet.setup.sipher.fault(hangs.times(1));
+    let manager = process.manager.clone();
+    let (report, runtime) =
+        elsewhere(async move { timeout(SECOND, manager.shutdown(Duration::from_secs(5))).await });
+    assert!(report.is_err(), "it takes longer");
+    runtime.shutdown_background();
+    let report = process.shutdown().await;
+    assert_eq!(report.deleted, 1, "{report}");
+    assert_eq!(fleet.setup.sipher.live_sessions(), 0);
+}

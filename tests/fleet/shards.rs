@@ -1,0 +1,130 @@
+//! A store that is spread over several machines, of which one is down.
+
+use std::time::Duration;
+
+use sipher_session::{Chain, Event, SessionDefaults, SessionLayer, store::Slot};
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt};
+
+use crate::{
+    flaky::Trouble,
+    processes::{Fleet, Process},
+    support::{SECOND, generate, pass},
+};
+
+/// One process sends a request that asks for another chain than the process's own.
+async fn call_for(fleet: &Fleet, process: &Process, chain: Chain) -> Option<String> {
+    let defaults = SessionDefaults::new().chain(chain);
+    let layer = SessionLayer::new(process.manager.clone()).defaults(defaults);
+    let service = layer.layer(fleet.setup.sipher.clone());
+    service.oneshot(generate()).await.ok()?;
+    fleet.setup.last_id()
+}
+
+/// Where the process has published the session of its own chain.
+fn first_slot(fleet: &Fleet) -> Slot {
+    fleet.published.lock().unwrap()[0].0
+}
+
+/// Errors at once, and nothing at all.
+fn troubles() -> [Trouble; 2] {
+    let is_cut = Trouble {
+        is_cut: true,
+        ..Trouble::default()
+    };
+    let hangs = Trouble {
+        delay: 100_000 * SECOND,
+        ..Trouble::default()
+    };
+    [is_cut, hangs]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_that_waits_for_one_shard_holds_up_no_create_on_the_others() {
+    for trouble in troubles() {
+        let mut fleet = Fleet::new();
+        let process = fleet.start();
+        fleet.setup.call(&process.manager).await.unwrap();
+        process.store.set_at(first_slot(&fleet), trouble);
+        let session = process.manager.session().await.unwrap();
+        assert!(process.manager.invalidate(session.generation()));
+        pass(20.0).await;
+        let other = [fleet.start()];
+        let start = Instant::now();
+        let id = call_for(&fleet, &process, Chain::Sui).await;
+        assert!(id.is_some() && start.elapsed() < SECOND);
+        let of_other = call_for(&fleet, &other[0], Chain::Sui).await;
+        assert_eq!(id, of_other, "it is the fleet's");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_on_the_healthy_shards_is_heard_of_while_another_is_down() {
+    for trouble in troubles() {
+        let mut fleet = Fleet::new();
+        let (process, other) = (fleet.start(), fleet.start());
+        process.store.set(Trouble {
+            is_mute: true,
+            ..Trouble::default()
+        });
+        // The one that is down comes first in the order in which they were joined.
+        fleet.setup.call(&process.manager).await.unwrap();
+        let before = call_for(&fleet, &process, Chain::Sui).await;
+        process.store.set_at(first_slot(&fleet), trouble);
+        let service = SessionLayer::new(other.manager.clone())
+            .defaults(SessionDefaults::new().chain(Chain::Sui))
+            .layer(fleet.setup.sipher.clone());
+        service.oneshot(generate()).await.unwrap();
+        pass(30.0).await;
+        // There is just one more that the other knows of.
+        assert!(other.manager.invalidate(1));
+        let (start, mut last) = (Instant::now(), Duration::ZERO);
+        while start.elapsed() < 60 * SECOND {
+            pass(1.0).await;
+            if call_for(&fleet, &process, Chain::Sui).await == before {
+                last = start.elapsed();
+            }
+        }
+        assert!(last < 15 * SECOND, "used for {last:?} more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_counts_as_down_once_while_one_shard_is_down() {
+    for which in 0..2 {
+        let mut fleet = Fleet::new();
+        let mut process = fleet.start();
+        fleet.setup.call(&process.manager).await.unwrap();
+        call_for(&fleet, &process, Chain::Sui).await.unwrap();
+        let (slot, _) = fleet.published.lock().unwrap()[which];
+        process.store.set_at(slot, troubles()[0]);
+        pass(120.0).await;
+        process.store.set_at(slot, Trouble::default());
+        pass(20.0).await;
+        let events = process.events();
+        let said = |event: &&Event| matches!(event, Event::StoreDown { .. } | Event::StoreUp);
+        let said: Vec<_> = events.iter().filter(said).collect();
+        assert!(
+            matches!(said[..], [Event::StoreDown { .. }, Event::StoreUp]),
+            "{said:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_shuts_down_tells_the_healthy_shards_what_it_knows() {
+    let mut fleet = Fleet::new();
+    let (process, other) = (fleet.start(), fleet.start());
+    fleet.setup.call(&process.manager).await.unwrap();
+    call_for(&fleet, &process, Chain::Sui).await.unwrap();
+    let before = call_for(&fleet, &other, Chain::Sui).await;
+    let dead = first_slot(&fleet);
+    process.store.set_at(dead, troubles()[1]);
+    for generation in [1, 2] {
+        assert!(process.manager.invalidate(generation));
+    }
+    process.shutdown().await;
+    pass(0.1).await;
+    let after = call_for(&fleet, &other, Chain::Sui).await;
+    assert_ne!(after, before);
+}
