@@ -1,6 +1,6 @@
 //! The faults, each with the invariant that it breaks and what shows it.
 
-use By::{Life, Scenario};
+use By::Life;
 
 /// What finds a fault.
 #[derive(Clone, Copy)]
@@ -211,8 +211,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I10",
         by: Life(142),
         file: "src/manager/create.rs",
-        old: "            () = core.abandoned() => return,\n",
-        new: "            () = std::future::pending() => return,\n",
+        old: "            () = core.abandoned() => return,\n            outcome",
+        new: "            () = std::future::pending() => return,\n            outcome",
     },
     Mutation {
         name: "sessions_are_handed_out_after_the_shutdown_has_begun",
@@ -245,45 +245,5 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         file: "src/layer/replay.rs",
         old: "            Ok(status) => suspicion::in_status(status),\n",
         new: "            Ok(status) => suspicion::in_status(status) || status.is_client_error(),\n",
-    },
-    Mutation {
-        name: "who_leaves_first_deletes_what_the_others_use",
-        invariant: "I1",
-        by: Scenario("the_last_one_out_deletes_the_session_and_nobody_else"),
-        file: "src/manager/fleet/member.rs",
-        old: "            Ok(Left::Last) => {\n",
-        new: "            Ok(Left::Last | Left::Others) => {\n",
-    },
-    Mutation {
-        name: "a_membership_never_lapses",
-        invariant: "I1",
-        by: Scenario("who_is_cut_off_stops_using_a_session_before_the_others_may_delete_it"),
-        file: "src/manager/fleet/member.rs",
-        old: "        self.lease.saturating_sub(now.since(kept))",
-        new: "        self.lease.saturating_sub(now.since(kept)).max(self.lease)",
-    },
-    Mutation {
-        name: "a_publication_that_was_refused_counts",
-        invariant: "I2",
-        by: Scenario("a_session_that_is_published_too_late_is_refused_and_deleted"),
-        file: "src/manager/fleet/right.rs",
-        old: "            return false;",
-        new: "            return true;",
-    },
-    Mutation {
-        name: "an_older_record_is_taken_up",
-        invariant: "I1",
-        by: Scenario("an_older_record_is_not_taken_by_who_has_seen_a_newer_one"),
-        file: "src/manager/fleet/adopt.rs",
-        old: "sealed.filter(|_| number > after)",
-        new: "sealed.filter(|_| number > 0 && after < u64::MAX)",
-    },
-    Mutation {
-        name: "a_record_of_anybodys_is_opened_under_any_number",
-        invariant: "I1",
-        by: Scenario("a_record_that_passes_for_another_generation_is_refused"),
-        file: "src/manager/fleet/seal.rs",
-        old: "        bound[16..].copy_from_slice(&generation.to_be_bytes());",
-        new: "        bound[16..].copy_from_slice(&generation.min(1).to_be_bytes());",
     },
 ];

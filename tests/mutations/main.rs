@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used)] // what cannot be set up is a failure
 
+mod fleets;
 mod list;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use fleets::OF_FLEETS;
 use list::{By, MUTATIONS, Mutation};
 
 fn root() -> &'static Path {
@@ -40,10 +42,14 @@ impl Mutation {
     }
 }
 
+fn all() -> impl Iterator<Item = &'static Mutation> {
+    MUTATIONS.iter().chain(OF_FLEETS)
+}
+
 #[test]
 fn every_mutation_fits_the_source_and_is_documented() {
     let docs = fs::read_to_string(root().join("docs/testing.md")).unwrap();
-    for mutation in MUTATIONS {
+    for mutation in all() {
         assert_ne!(mutation.apply(), mutation.old);
         let Mutation {
             name,
@@ -62,10 +68,7 @@ fn every_mutation_fits_the_source_and_is_documented() {
     for invariant in numbers {
         let attacks =
             |mutation: &&Mutation| mutation.invariant.split(' ').any(|of| of == invariant);
-        assert!(
-            MUTATIONS.iter().any(|m| attacks(&m)),
-            "nothing attacks {invariant}"
-        );
+        assert!(all().any(|m| attacks(&m)), "nothing attacks {invariant}");
     }
 }
 
@@ -81,10 +84,7 @@ fn every_mutation_is_killed_by_its_seed() {
             .expect("without a fault all is well");
     }
     let mut survivors = Vec::new();
-    for mutation in MUTATIONS
-        .iter()
-        .filter(|mutation| mutation.name.contains(&only))
-    {
+    for mutation in all().filter(|mutation| mutation.name.contains(&only)) {
         let path = crate_copy.0.join(mutation.file);
         let original = fs::read(&path).unwrap();
         fs::write(&path, mutation.apply()).unwrap();
