@@ -243,12 +243,12 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets how long a shared session is kept for a process that the store has not heard of. Defaults to 5 minutes; 30 s at
+    /// Sets how long a process goes on with a shared session while it cannot reach the store. Defaults to 5 minutes; 30 s at
     /// least. All processes of a fleet have to agree on it.
     ///
-    /// For so long a session that a killed process used is not deleted. While a process cannot reach the store it goes on
-    /// with the session at hand for as long, less `hard`, and for half of it at least. A process tells the store four times
-    /// in that time, and each 10 s at least, that it is there.
+    /// It goes on for this time less `hard`, and for half of it at least. A process tells the store four times in that time,
+    /// and each 10 s at least, which sessions it uses. A longer lease bridges longer outages of the store; a shorter one ends
+    /// sooner the use of a session that was invalidated meanwhile.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn member_lease(mut self, lease: Duration) -> Self {

@@ -55,7 +55,8 @@ pub enum Event {
         /// How long it is going to be used.
         usable_for: Duration,
     },
-    /// A session is not used here any more. Other processes of the fleet use it, and delete it when they are done.
+    /// A session is not used here any more. Other processes of the fleet use it, or may use it: the last one that leaves
+    /// deletes it. It expires instead if one of them was killed, or if the store may have forgotten one.
     #[non_exhaustive]
     LeftToOthers {
         /// The session.

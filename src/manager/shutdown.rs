@@ -39,7 +39,8 @@ pub struct ShutdownReport {
     pub already_gone: usize,
     /// Alive on the server until they expire: still used by a request, nearly over, or out of time or budget.
     pub left_to_expire: usize,
-    /// Alive on the server because other processes of the fleet use them, and delete them when they are done.
+    /// Alive on the server because other processes of the fleet use them, or may use them. The last one that leaves deletes
+    /// them. They expire instead if a process that used them was killed, or if the store may have forgotten one.
     pub left_to_others: usize,
     /// Could not be deleted, and so are left to expire as well.
     pub failed: usize,
@@ -121,7 +122,7 @@ pub enum Fate {
         /// Requests that still used it.
         in_flight: usize,
     },
-    /// Other processes of the fleet use it.
+    /// Other processes of the fleet use it, or may use it.
     LeftToOthers,
     /// It could not be deleted, and ends by itself.
     #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! A store within one process: for tests, and the plainest statement of what a store does.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -38,8 +38,10 @@ struct Shared {
 struct Place {
     record: Option<Stored>,
     claim: Option<Claimed>,
-    /// The highest generation that was granted or revoked.
+    /// The highest generation that was published or revoked.
     highest: u64,
+    /// The highest one that was granted, and until when that is kept.
+    granted: Option<(u64, Duration)>,
     revoked: u64,
     users: HashMap<u64, Users>,
 }
@@ -60,9 +62,10 @@ struct Claimed {
 /// Who uses one generation.
 #[derive(Debug, Default)]
 struct Users {
-    until: HashMap<Member, Duration>,
-    /// From when on there is nobody who was forgotten.
-    complete_from: Duration,
+    /// All that have not left by their own word. The end of a lease takes nobody out: the clock may have stepped past it.
+    members: HashSet<Member>,
+    /// Nobody who ever used the generation was forgotten.
+    is_whole: bool,
     /// Until when this is kept: the last lease and the record itself have ended.
     kept_until: Duration,
 }
@@ -112,10 +115,8 @@ impl Place {
     fn forget_what_ended(&mut self, now: Duration) {
         self.record.take_if(|stored| stored.until <= now);
         self.claim.take_if(|claimed| claimed.until <= now);
+        self.granted.take_if(|(_, until)| *until <= now);
         self.users.retain(|_, users| users.kept_until > now);
-        for users in self.users.values_mut() {
-            users.until.retain(|_, until| *until > now);
-        }
     }
 
     fn found(&self, now: Duration) -> Found {
@@ -156,7 +157,7 @@ impl Place {
 
 impl Users {
     fn add(&mut self, member: Member, until: Duration, record_until: Duration) {
-        self.until.insert(member, until);
+        self.members.insert(member);
         self.kept_until = self.kept_until.max(until).max(record_until);
     }
 }
@@ -184,12 +185,17 @@ impl SessionStore for MemoryStore {
             }
             // Never below the time: what was granted before everything was forgotten is lower all the same.
             let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-            let generation = place.highest.max(after).saturating_add(1).max(millis);
-            place.highest = generation;
+            let granted = place.granted.map_or(0, |(generation, _)| generation);
+            let highest = place.highest.max(granted).max(after);
+            let generation = highest.saturating_add(1).max(millis);
+            let until = now.saturating_add(lease);
             place.claim = Some(Claimed {
                 by: Some((member, generation)),
-                until: now.saturating_add(lease),
+                until,
             });
+            // From then on the time alone is above it.
+            let is_past = Duration::from_millis(generation.saturating_add(1));
+            place.granted = Some((generation, until.max(is_past)));
             Claim::Granted { generation, now }
         })
     }
@@ -204,12 +210,16 @@ impl SessionStore for MemoryStore {
         let published = self.step(slot, |place, now| {
             let generation = record.generation;
             let claimed = place.claim.as_ref().and_then(|claimed| claimed.by);
-            if claimed == Some((member, generation)) {
+            let is_granted = claimed == Some((member, generation));
+            if is_granted {
                 place.claim = None;
             } else if !place.has(&record) {
                 return false;
             }
+            place.highest = place.highest.max(generation);
+            let is_whole = is_granted && !place.users.contains_key(&generation);
             let users = place.users.entry(generation).or_default();
+            users.is_whole |= is_whole;
             users.add(
                 member,
                 now.saturating_add(lease),
@@ -255,12 +265,9 @@ impl SessionStore for MemoryStore {
                 return Kept::Revoked;
             }
             let until = now.saturating_add(lease);
-            let known = place.users.contains_key(&generation);
+            // Where there is no entry, those who used it were forgotten.
             let users = place.users.entry(generation).or_default();
             users.add(member, until, now.saturating_add(record.left));
-            if !known {
-                users.complete_from = until;
-            }
             if place.generation() > Some(generation) {
                 return Kept::Newer(place.found(now));
             }
@@ -276,13 +283,12 @@ impl SessionStore for MemoryStore {
     }
 
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
-        let left = self.step(slot, |place, now| {
+        let left = self.step(slot, |place, _| {
             let Some(users) = place.users.get_mut(&generation) else {
                 return Left::Others;
             };
-            let was_there = users.until.remove(&member).is_some();
-            let had_a_last = !was_there && generation <= place.revoked;
-            if had_a_last || !users.until.is_empty() || now < users.complete_from {
+            let was_there = users.members.remove(&member);
+            if !(was_there && users.members.is_empty() && users.is_whole) {
                 return Left::Others;
             }
             place.revoke(generation);

@@ -2,7 +2,7 @@
 //!
 //! Without a store every process has sessions of its own, and a thousand of them use up what one key may do in a day.
 //! With one, whoever comes first makes the session and the others take it up; before it ends, one of them makes the
-//! successor; and the last one that uses it deletes it.
+//! successor; and the last one that leaves it deletes it.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -65,8 +65,14 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> +
 /// Each method is one step that nobody sees half done. All times are the store's own, so that processes whose clocks differ agree. Implemented by
 /// [`MemoryStore`], and by `RedisStore` with the feature `redis`.
 ///
-/// For each [`Slot`] a store keeps at most one [`Record`]; at most one claim on the right to make the next one; who uses each
-/// generation of it; and the highest generation that was ever granted or revoked, for at least a day.
+/// For each [`Slot`] a store keeps at most one [`Record`]; at most one claim on the right to make the next one; the members of
+/// each generation; and the highest generation that was published or revoked, for at least a day. What was merely claimed is
+/// forgotten with the claim.
+///
+/// # Clocks that step
+///
+/// Claims, records and leases end by the store's clock, which may step. One that steps forward ends them early, which costs a
+/// create at worst. One that steps back ends them late. Neither may ever make a member the last one, see [`leave`](Self::leave).
 ///
 /// # Cancel safety
 ///
@@ -77,8 +83,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Asks for the right to make a record newer than `after`, for the time of `lease`.
     ///
-    /// The granted generation is above `after`, above every one that was granted before, and above every one that was
-    /// revoked. Whoever holds the right and asks again is granted it anew.
+    /// The granted generation is above `after`, above every one that was published or revoked, and above every one that was
+    /// granted before, while that claim lives. Whoever holds the right and asks again is granted it anew.
+    ///
+    /// No generation is granted twice: each is the store's time in milliseconds at least, and a higher one is remembered
+    /// until that time is above it.
     fn claim(
         &self,
         slot: Slot,
@@ -108,9 +117,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Says that `member` uses a record, for the time of `lease` from now on, and looks up what is current.
     ///
-    /// A record that the store has lost is put back for its `left`, unless that is zero. Who else used it is not known
-    /// then: the answer to [`leave`](Self::leave) is [`Left::Others`] until every lease has ended that may have been
-    /// forgotten.
+    /// A record that the store has lost is put back for its `left`, unless that is zero. If the store has lost the
+    /// generation's members too, the answer to [`leave`](Self::leave) is [`Left::Others`] for this generation from then on.
     fn keep(
         &self,
         slot: Slot,
@@ -119,7 +127,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, Kept>;
 
-    /// Says that `member` uses a generation no more. When the last one leaves, the generation is revoked in the same step, and nobody else is the last.
+    /// Says that `member` uses a generation no more.
+    ///
+    /// The answer is [`Left::Last`] only when every member that ever used the generation has left by its own word, and the
+    /// store is certain to remember them all. The generation is then revoked in the same step, and nobody else is the last.
+    ///
+    /// A lease that ends makes nobody the last: the member may live, and the store's clock may have stepped. Such a member
+    /// stays one until it leaves. If it never does, or if the store may have forgotten a member (it was flushed, restarted or
+    /// failed over, or evicted a key), the session is left to expire.
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left>;
 
     /// Ends that this generation, or an older one, is taken up. The first time, it also takes the right to make a record from whoever has it.
@@ -237,9 +252,9 @@ pub enum Kept {
 #[allow(clippy::exhaustive_enums)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Nobody, for certain.
+    /// Nobody, for certain: every member has left by its own word.
     Last,
-    /// Others, or it is not known.
+    /// Others use it, or may use it. A member that was killed counts as one of them.
     Others,
 }
 

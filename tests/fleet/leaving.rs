@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipher_session::{
-    Chain, SessionDefaults, SessionLayer,
+    Chain, SessionDefaults, SessionLayer, SessionManagerBuilder,
     testing::{Fault, Target, What},
 };
 use tower::{Layer, ServiceExt};
@@ -35,29 +35,76 @@ async fn the_last_one_out_deletes_the_session_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_process_keeps_the_session_for_its_lease_and_not_for_ever() {
+async fn what_a_killed_process_used_is_left_to_expire_and_the_report_says_so() {
     let mut fleet = Fleet::new();
     let mut processes = fleet.start_many(3);
     fleet.call(&processes).await;
     drop(processes.pop()); // killed
-    processes[0].shutdown().await;
-    pass(301.0).await;
-    assert_eq!(processes[1].shutdown().await.deleted, 1);
-
+    for process in &processes {
+        // Long after the lease of the killed one.
+        pass(301.0).await;
+        let report = process.shutdown().await;
+        assert_eq!((report.deleted, report.left_to_others), (0, 1), "{report}");
+    }
+    assert_eq!(
+        (fleet.setup.sipher.live_sessions(), fleet.setup.deletes()),
+        (1, 0)
+    );
+    // The next session has not been used by the killed one.
+    pass(3_600.0).await;
     let processes = fleet.start_many(2);
     fleet.call(&processes).await;
-    let (killed, other) = (&processes[0], &processes[1]);
-    killed.store.cut();
-    let report = other.shutdown().await;
-    assert_eq!(
-        (report.deleted, report.left_to_others),
-        (0, 1),
-        "it may still be there"
-    );
+    processes[0].shutdown().await;
+    assert_eq!(processes[1].shutdown().await.deleted, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_cut_off_stops_using_a_session_before_the_others_may_delete_it() {
+async fn a_session_is_not_deleted_under_those_who_use_it_when_the_stores_clock_steps_past_their_leases()
+ {
+    for minutes in [6, 60, 49 * 60] {
+        let (mut fleet, clock) = Fleet::with_store_clock();
+        let long = |builder: SessionManagerBuilder| builder.ttl(14_400 * SECOND);
+        let processes = [fleet.start_with(long), fleet.start_with(long)];
+        let ids = fleet.call(&processes).await;
+        clock.suspend(60 * minutes * SECOND);
+        let report = processes[0].shutdown().await;
+        assert_eq!((report.deleted, report.left_to_others), (0, 1), "{report}");
+        for _ in 0..10 {
+            assert_eq!(fleet.call(&processes[1..]).await, ids);
+            pass(20.0).await;
+        }
+        processes[1].shutdown().await;
+        fleet.setup.sipher.assert_every_call_had_a_session();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_of_the_stores_clock_cost_a_create_at_most_and_never_a_session_in_use() {
+    for hours in [1, 49] {
+        for forward in [true, false] {
+            let (mut fleet, clock) = Fleet::with_store_clock();
+            let mut processes = fleet.start_many(3);
+            fleet.call(&processes).await;
+            fleet.work(&processes, 600 * SECOND, SECOND).await;
+            let step = 3_600 * hours * SECOND;
+            if forward {
+                clock.suspend(step);
+            } else {
+                clock.set_back(step);
+            }
+            // The first one comes at once, before anybody has put anything back.
+            processes.insert(0, fleet.start());
+            fleet.work(&processes, 7_200 * SECOND, 5 * SECOND).await;
+            assert_eq!(fleet.call(&processes).await.len(), 1);
+            let creates = fleet.setup.creates();
+            assert!(creates <= 1 + 1 + 3, "{hours} h, {forward}: {creates}");
+            fleet.setup.sipher.assert_every_call_had_a_session();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_cut_off_stops_using_a_session_when_its_lease_ends_and_nobody_deletes_it_before() {
     let mut fleet = Fleet::new();
     let mut processes = fleet.start_many(2);
     let before = fleet.call(&processes).await;
@@ -68,7 +115,7 @@ async fn who_is_cut_off_stops_using_a_session_before_the_others_may_delete_it() 
         fleet.call(&processes[..1]).await;
         if tokio::time::Instant::now() + 299 * SECOND > end && processes.len() > 1 {
             let other = processes.pop().unwrap();
-            assert_eq!(other.shutdown().await.deleted, 1, "its lease is over");
+            assert_eq!(other.shutdown().await.left_to_others, 1);
         }
     }
     assert_ne!(fleet.call(&processes).await, before);

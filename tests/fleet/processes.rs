@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sipher_session::{Event, Events, SessionManager, SessionManagerBuilder, store::MemoryStore};
+use sipher_session::{
+    Event, Events, SessionManager, SessionManagerBuilder, store::MemoryStore, testing::TestClock,
+};
 
 use crate::{
     flaky::{Flaky, Published},
@@ -26,10 +28,20 @@ pub struct Process {
 impl Fleet {
     pub fn new() -> Self {
         let setup = Setup::new();
-        let store = MemoryStore::new(setup.clock.clone());
+        let clock = setup.clock.clone();
+        Self::with(setup, clock)
+    }
+
+    /// With a store that goes by a clock of its own.
+    pub fn with_store_clock() -> (Self, TestClock) {
+        let clock = TestClock::new();
+        (Self::with(Setup::new(), clock.clone()), clock)
+    }
+
+    fn with(setup: Setup, clock: TestClock) -> Self {
         Self {
             setup,
-            store,
+            store: MemoryStore::new(clock),
             published: Published::default(),
             started: 0,
         }

@@ -14,7 +14,9 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
     Mutation {
         name: "a_membership_never_lapses",
         invariant: "I1",
-        by: Scenario("who_is_cut_off_stops_using_a_session_before_the_others_may_delete_it"),
+        by: Scenario(
+            "who_is_cut_off_stops_using_a_session_when_its_lease_ends_and_nobody_deletes_it_before",
+        ),
         file: "src/manager/fleet/member.rs",
         old: "        self.lease.saturating_sub(self.kept_since(now))",
         new: "        self.lease\n            .saturating_sub(self.kept_since(now))\n            .max(self.lease)",

@@ -69,10 +69,6 @@ async fn all_steps(server: Server, store: RedisStore) -> Subject {
     it.keep(member(1), &lost).await;
     it.server().ask::<()>(&["SCRIPT", "FLUSH"]);
     it.current().await;
-    // As if a replica had taken over: another history.
-    let users = format!("sipher-session:{{{}}}:users:{}", it.slot, lost.generation);
-    it.server()
-        .ask::<()>(&["ZADD", &users, "0", "history:other"]);
     it.keep(member(1), &lost).await;
     let mut denied: Vec<redis::Value> = it.server().ask(&["ACL", "LOG"]);
     // What newer servers are told besides, and older ones have no rule for.

@@ -1,6 +1,6 @@
 //! What is left on the server: all of it named as it is documented, and with an end.
 
-use sipher_session::store::{Member, SessionStore};
+use sipher_session::store::{Member, SessionStore, Slot};
 
 use crate::{
     server::Server,
@@ -55,6 +55,47 @@ async fn every_key_has_the_prefix_the_slot_between_braces_and_an_end() {
     assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), all);
     it.pass(48 * 60 * MINUTE);
     assert_eq!(it.server().keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_merely_claimed_leaves_nothing_once_the_claim_has_ended() {
+    let Some(it) = Subject::redis() else { return };
+    for number in 0..100_u128 {
+        let slot = Slot::parse(&format!("{number:032x}")).unwrap();
+        it.store.claim(slot, member(1), 0, MINUTE).await.unwrap();
+    }
+    assert_eq!(
+        it.server().keys().len(),
+        200,
+        "the claims, and their numbers"
+    );
+    it.pass(MINUTE);
+    assert_eq!(it.server().keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_published_is_remembered_for_two_days_whatever_is_claimed_after_it() {
+    let Some(it) = Subject::redis() else { return };
+    let published = it.published(member(1)).await;
+    it.granted(member(1), published.generation).await;
+    let highest = format!("sipher-session:{{{}}}:highest", it.slot);
+    let left: u64 = it.server().ask(&["PTTL", &highest]);
+    assert!(left > 47 * 60 * 60 * 1000, "{left}");
+}
+
+#[tokio::test]
+async fn a_number_above_the_time_is_remembered_until_the_time_is_above_it() {
+    let Some(it) = Subject::redis() else { return };
+    let now = it.store.get(it.slot).await.unwrap().now;
+    // As if the clock had been set back by an hour since.
+    let after = u64::try_from((now + 60 * MINUTE).as_millis()).unwrap();
+    let granted = it.granted(member(1), after).await;
+    it.store
+        .release(it.slot, member(1), granted, std::time::Duration::ZERO)
+        .await
+        .unwrap();
+    it.pass(59 * MINUTE);
+    assert!(it.granted(member(2), 0).await > granted);
 }
 
 #[tokio::test]

@@ -149,6 +149,7 @@ impl<'a> Side<'a> {
             What::Revoke => done(store.revoke(slot, generation).await),
             What::Pass(minutes) => {
                 it.pass(minutes * MINUTE);
+                self.wait_for_higher_grants().await;
                 String::new()
             }
             What::Forget => {
@@ -159,7 +160,8 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Until the time is above what was granted: only then is a grant above it that nobody remembers.
+    /// Until the time is above what was granted: only then is a grant above it that nobody remembers. A server's own time
+    /// does not pass when everything ends earlier.
     async fn wait_for_higher_grants(&self) {
         let highest = u128::from(*self.granted.iter().max().unwrap());
         while self

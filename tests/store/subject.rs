@@ -33,8 +33,6 @@ const TURN: &str = "
                 local score = tonumber(entries[i + 1])
                 if score > 0 then
                     redis.call('ZADD', key, string.format('%.0f', math.max(score - by, 1)), entries[i])
-                elseif entries[i] ~= 'lease' then
-                    redis.call('ZADD', key, string.format('%.0f', math.min(score + by, 0)), entries[i])
                 end
             end
         end

@@ -8,9 +8,9 @@
 //! | --- | --- | --- | --- | --- |
 //! | `<prefix>:{<slot>}:record` | string | the generation, the history of writes, and the sealed session | with the session | 200 and the session |
 //! | `<prefix>:{<slot>}:claim` | string | who may make the next one | with the lease | 220 |
-//! | `<prefix>:{<slot>}:highest` | string | the highest generation ever granted | 48 h after it was last set | 100 |
+//! | `<prefix>:{<slot>}:highest` | string | the highest generation that is known | with the claim; 48 h after a publication or revocation | 100 |
 //! | `<prefix>:{<slot>}:revoked` | string | up to where generations are revoked | 48 h after it was last set | 100 |
-//! | `<prefix>:{<slot>}:users:<generation>` | sorted set | whose leases end when | with the session and the last lease | 250, and 50 for each further member, or 140 from 128 members on |
+//! | `<prefix>:{<slot>}:users:<generation>` | sorted set | the members, and when their leases end | with the session and the last lease | 250, and 50 for each further member, or 140 from 128 members on |
 //!
 //! That is about 1 kB for each API key with each set of defaults. The bytes are those of `MEMORY USAGE` in Redis 7.0. The braces keep the keys of
 //! a slot on one server of a cluster. Changes are told on the one channel `<prefix>:changes`.
@@ -22,7 +22,7 @@
 //! A user for the fleet, as one line:
 //!
 //! ```text
-//! ACL SETUSER fleet on >password ~sipher-session:* resetchannels &sipher-session:changes +evalsha +eval +time +info +get +set +del +exists +pttl +pexpire +zadd +zrem +zscore +zcount +zrangebyscore +zremrangebyscore +publish +subscribe
+//! ACL SETUSER fleet on >password ~sipher-session:* resetchannels &sipher-session:changes +evalsha +eval +time +info +get +set +del +exists +pttl +pexpire +zadd +zrem +zscore +zcount +publish +subscribe
 //! ```
 //!
 //! In a cluster also `+cluster|slots +asking +ping`, behind sentinels also `+role`. From Redis 7.2 on, and in Valkey, a cluster's connections ask for `+client|setinfo` too, and go on
@@ -30,22 +30,31 @@
 //!
 //! # When a server forgets
 //!
-//! The last one that uses a session deletes it, so nobody may be taken for the last one who is not. Each set of users has
-//! with it the server's `run_id` and `master_replid`, and one of them changes whenever writes may have been lost: with a
-//! restart from an old snapshot or log, and with a replica that takes over. From then on the longest lease is waited for
-//! until anybody is the last. Each record has them too: one from before that may be of a session that was deleted since, so the server is
+//! The last member of a session deletes it, so the server must never call a member the last while another may live. The
+//! server says so only of a set of members that is whole: it was begun by a publication, and no member of it was forgotten.
+//! A set bears a mark of that, with the server's `run_id` and `master_replid`. One of them changes whenever writes may have
+//! been lost: with a restart from an old snapshot or log, and with a replica that takes over. A set without the mark of the
+//! present server never becomes whole again, and its session is left to expire. Each record has them too: one from before that may be of a session that was deleted since, so the server is
 //! asked about it before anybody takes it up, until one of those who use it has said so again. A server that tells neither is never believed, and its sessions are left to expire.
 //!
-//! What no server can tell: a master that is cut off, and goes on while a replica has taken over, has users whom the
-//! replica does not know. If that lasts longer than a lease, one session may be deleted while some still use it. `min-replicas-to-write` ends it.
+//! What no server can tell: a master that is cut off, and goes on while a replica has taken over, may gain members that the
+//! replica does not know, and call one of its own the last. One session may then be deleted while some still use it.
+//! `min-replicas-to-write` ends it.
 //!
-//! A server that is full (`noeviction`) refuses steps as a whole. One that evicts keys forgets them one by one, which is waited for likewise.
-//! Do not let it evict `revoked`: `volatile-ttl` takes the ones that end soon first.
+//! A server that is full (`noeviction`) refuses steps as a whole. One that evicts keys forgets them one by one: a set of
+//! members that was evicted is not whole when it comes back. Do not let it evict `revoked`: `volatile-ttl` takes the ones that end soon first.
+//!
+//! # When the server's clock steps
+//!
+//! All keys end by the server's wall clock. If it steps forward, claims and records end early: another process makes a
+//! session, at the cost of a create, and members put their record back. A lease that ends takes no member out of its set, and a set that
+//! ends early is not whole when it comes back. So a step never deletes a session that is in use; it is left to expire. If the clock steps back, keys end later.
 //!
 //! # Generations
 //!
 //! They are compared as decimal numbers of up to 20 digits, exact in all 64 bits. Each is at least the server's time in milliseconds,
-//! so that it is higher than what was granted before everything was forgotten. At 2⁶⁴ − 1 they stay, and that one is granted again and again: nobody gets
+//! so that it is higher than what was granted before everything was forgotten. One that is only claimed is kept with the claim, and until that time
+//! is above it; one that was published or revoked is kept for 48 h. At 2⁶⁴ − 1 they stay, and that one is granted again and again: nobody gets
 //! there but by asking for a generation after it.
 //!
 //! # Connections
@@ -272,6 +281,7 @@ impl SessionStore for RedisStore {
             .on([
                 keys.record(slot),
                 keys.claim(slot),
+                keys.highest(slot),
                 keys.users(slot, record.generation),
             ])
             .with(member.to_string())

@@ -16,7 +16,7 @@ macro_rules! scripts {
 
 scripts! {
     GET = "common", "get";
-    CLAIM = "common", "users", "successor", "claim";
+    CLAIM = "common", "successor", "claim";
     PUBLISH = "common", "users", "publish";
     RELEASE = "common", "release";
     KEEP = "common", "users", "keep";

@@ -5,22 +5,50 @@ use sipher_session::store::{Kept, Left};
 use crate::subject::{MINUTE, member, on_each};
 
 #[tokio::test]
-async fn who_keeps_the_current_record_uses_it_until_its_lease_ends() {
+async fn a_lease_that_ends_makes_nobody_the_last() {
     on_each(async |it| {
         let published = it.published(member(1)).await;
         assert_eq!(it.keep(member(2), &published).await, Kept::Current);
-        let leave = |number| {
-            it.store
-                .leave(it.slot, member(number), published.generation)
-        };
-        assert_eq!(leave(1).await.unwrap(), Left::Others);
-        it.pass(MINUTE);
-        assert_eq!(
-            leave(3).await.unwrap(),
-            Left::Last,
-            "nobody keeps it any more"
-        );
-        assert_eq!(leave(3).await.unwrap(), Left::Others, "there is one last");
+        it.pass(2 * MINUTE);
+        assert_eq!(it.leave(1, &published).await, Left::Others, "2 may live");
+        assert_eq!(it.current().await, Some(published.generation));
+        assert_eq!(it.leave(3, &published).await, Left::Others, "a stranger");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_member_whose_lease_has_ended_may_come_back_and_leave_by_its_own_word() {
+    for comes_back in [true, false] {
+        on_each(async |it| {
+            let published = it.published(member(1)).await;
+            it.keep(member(2), &published).await;
+            it.pass(2 * MINUTE);
+            if comes_back {
+                assert_eq!(it.keep(member(2), &published).await, Kept::Current);
+            }
+            assert_eq!(it.leave(2, &published).await, Left::Others);
+            assert_eq!(it.leave(1, &published).await, Left::Last);
+            assert_eq!(it.leave(1, &published).await, Left::Others, "once only");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_step_of_the_clock_over_everything_leaves_the_session_to_expire() {
+    on_each(async |it| {
+        let published = it.published(member(1)).await;
+        it.keep(member(2), &published).await;
+        it.pass(2 * 60 * MINUTE);
+        assert_eq!(it.current().await, None, "it ended by the store's clock");
+        assert_eq!(it.keep(member(1), &published).await, Kept::Current);
+        assert_eq!(it.leave(1, &published).await, Left::Others, "2 may live");
+        assert_eq!(it.current().await, Some(published.generation));
+        assert_eq!(it.keep(member(2), &published).await, Kept::Current);
+        assert_eq!(it.leave(2, &published).await, Left::Others);
+        let next = it.published(member(2)).await;
+        assert_eq!(it.leave(2, &next).await, Left::Last, "a new generation");
     })
     .await;
 }
@@ -47,25 +75,34 @@ async fn who_keeps_an_older_record_is_told_of_the_newer_and_still_uses_the_older
 }
 
 #[tokio::test]
-async fn nobody_is_the_last_until_every_lease_that_may_have_been_forgotten_has_ended() {
+async fn nobody_is_ever_the_last_of_a_generation_whose_members_may_have_been_forgotten() {
     on_each(async |it| {
         let published = it.published(member(1)).await;
         it.keep(member(2), &published).await;
         it.forget_everything();
-        let leave = |number| {
-            it.store
-                .leave(it.slot, member(number), published.generation)
-        };
-        assert_eq!(leave(1).await.unwrap(), Left::Others, "nothing is known");
+        assert_eq!(it.leave(1, &published).await, Left::Others, "none is known");
         it.keep(member(1), &published).await;
-        assert_eq!(
-            leave(1).await.unwrap(),
-            Left::Others,
-            "the other may still use it"
-        );
+        assert_eq!(it.leave(1, &published).await, Left::Others);
         assert_eq!(it.current().await, Some(published.generation));
-        it.pass(MINUTE);
-        assert_eq!(leave(1).await.unwrap(), Left::Last);
+        it.pass(2 * MINUTE);
+        it.keep(member(1), &published).await;
+        assert_eq!(it.leave(1, &published).await, Left::Others, "nor later");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_publish_that_is_repeated_after_its_members_were_forgotten_does_not_vouch_for_them() {
+    on_each(async |it| {
+        let published = it.published(member(1)).await;
+        it.keep(member(2), &published).await;
+        it.forget_everything();
+        it.keep(member(1), &published).await;
+        let again = it
+            .store
+            .publish(it.slot, member(1), published.clone(), MINUTE);
+        assert!(again.await.unwrap());
+        assert_eq!(it.leave(1, &published).await, Left::Others);
     })
     .await;
 }

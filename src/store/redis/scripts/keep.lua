@@ -9,7 +9,7 @@ if not less(ended, generation) then
   return { 'revoked' }
 end
 
-use(users, member, this_history(), tonumber(lease), tonumber(left), false)
+use(users, member, tonumber(lease), tonumber(left))
 if current and less(generation, current) then
   return { 'newer', found(record) }
 end

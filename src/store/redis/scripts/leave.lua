@@ -4,17 +4,12 @@ local member, generation, channel, slot = unpack(ARGV)
 local current = record_in(record)
 local ever = generation_in(redis.call('GET', highest))
 local ended = generation_in(redis.call('GET', revoked))
-if redis.call('EXISTS', users) == 0 then
-  return 0
+if redis.call('ZREM', users, member) == 0 then
+  return 0 -- it has left before, or was forgotten
 end
-forget_ended(users)
-local was_there = redis.call('ZREM', users, member) == 1
-if not was_there and not less(ended, generation) then
-  return 0 -- another has been the last
-end
-local from = complete_from(users, this_history(), 0, false)
-keep_until(users, from - now)
-if redis.call('ZCOUNT', users, '(0', '+inf') > 0 or now < from then
+local history = this_history()
+local is_whole = history and redis.call('ZSCORE', users, entry_of_whole(history))
+if not is_whole or redis.call('ZCOUNT', users, '(0', '+inf') > 0 then
   return 0
 end
 end_up_to(generation, current, record, ever, highest, ended, revoked)

@@ -1,4 +1,4 @@
-local record, claim, users = unpack(KEYS)
+local record, claim, highest, users = unpack(KEYS)
 local member, generation, left, lease, sealed, channel, slot = unpack(ARGV)
 
 -- Told again what has been accepted, it has been.
@@ -11,10 +11,15 @@ if not again and not granted then
   return 0
 end
 
+local ever = generation_in(redis.call('GET', highest))
 local history = this_history()
 -- The same history as when it was granted: it cannot have been published, used and forgotten since.
-local whole = granted and history and string.sub(held, #right + 1) == history
-use(users, member, history, tonumber(lease), tonumber(left), whole)
+local is_whole = granted and history and string.sub(held, #right + 1) == history and redis.call('EXISTS', users) == 0
+use(users, member, tonumber(lease), tonumber(left))
+if is_whole then
+  redis.call('ZADD', users, '0', entry_of_whole(history))
+end
+redis.call('SET', highest, higher(ever, generation), 'PX', KEPT)
 if granted then
   redis.call('DEL', claim)
 end
