@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     Lease, SessionManager,
-    admit::OnNoSession,
+    admit::{OnNoSession, no_api_key},
     budget::Purpose,
     core::{Core, Stage},
     create::Create,
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
+    secret::ApiKey,
 };
 
 impl SessionManager {
@@ -62,10 +63,14 @@ impl SessionManager {
 
     /// The miss: waits for a create, at most `max_wait`.
     pub(crate) async fn lease(self, partition: Arc<Partition>) -> Result<Lease, Error> {
+        self.lease_on(Wanted::Session(partition)).await
+    }
+
+    async fn lease_on(&self, wanted: Wanted) -> Result<Lease, Error> {
         // Before the timer, which would panic.
         runtime()?;
         let max_wait = self.core().settings.max_wait;
-        timeout(max_wait, self.wait_for_lease(&partition))
+        timeout(max_wait, self.find_and_wait(wanted))
             .await
             .unwrap_or_else(|_| {
                 let text = format!("no session within the `max_wait` of {max_wait:?}");
@@ -73,12 +78,32 @@ impl SessionManager {
             })
     }
 
+    async fn find_and_wait(&self, wanted: Wanted) -> Result<Lease, Error> {
+        let partition = match wanted {
+            Wanted::Session(partition) => partition,
+            Wanted::OfManager(key) => {
+                self.core().fleet.first_look(self).await?;
+                Partition::new(key, self.identity().defaults())?
+            }
+        };
+        self.wait_for_lease(&partition).await
+    }
+
+    /// The miss for the configured API key and defaults.
+    pub(crate) async fn lease_of_manager(&self) -> Result<Lease, Error> {
+        let key = self.identity().key().cloned();
+        let key = key.ok_or_else(no_api_key)?;
+        self.lease_on(Wanted::OfManager(key)).await
+    }
+
     /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
-    pub(crate) async fn lease_or_without(
-        self,
-        partition: Arc<Partition>,
-    ) -> Result<InFlightRequest, Error> {
-        let error = match self.clone().lease(partition.clone()).await {
+    pub(crate) async fn lease_or_without(self, wanted: Wanted) -> Result<InFlightRequest, Error> {
+        let key = match &wanted {
+            Wanted::Session(partition) => &partition.key,
+            Wanted::OfManager(key) => key,
+        };
+        let key = key.clone();
+        let error = match self.lease_on(wanted).await {
             Ok(lease) => return Ok(lease.into_request()),
             Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
             Err(error) => error,
@@ -89,7 +114,7 @@ impl SessionManager {
                 self.core().observer.sent_without(&error);
                 let bears = Bears::Nothing {
                     why: Bare::Without,
-                    key: Some(partition.key.clone()),
+                    key: Some(key),
                     by_hand: None,
                 };
                 Ok(InFlightRequest::bare(self, bears))
@@ -131,6 +156,13 @@ impl SessionManager {
             }
         }
     }
+}
+
+/// What a request waits for.
+pub(crate) enum Wanted {
+    Session(Arc<Partition>),
+    /// One of this API key with the manager's defaults, which have to be looked up first.
+    OfManager(ApiKey),
 }
 
 enum Joined {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     SessionManager,
+    acquire::Wanted,
     by_hand::ByHand,
     identity::Identity,
     in_flight::InFlightRequest,
@@ -51,7 +52,8 @@ pub enum OnNoSession {
     SendWithout,
 }
 
-/// What happens when no session is at hand and the store that a fleet shares cannot be reached.
+/// What happens when no session is at hand and the store that a fleet shares cannot be reached. It decides as well for a
+/// process that has just started and could not read the defaults that its group has now.
 #[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -59,10 +61,12 @@ pub enum OnNoSession {
 #[non_exhaustive]
 pub enum OnStoreDown {
     /// The process makes one of its own, within its budget of calls. Once the store is back it becomes the fleet's, or gives way to
-    /// the fleet's.
+    /// the fleet's. A process that has just started uses the defaults that it was built with, and follows its group once the
+    /// store is back.
     #[default]
     OwnSession,
-    /// It makes none: requests fail with [`ErrorKind::Store`].
+    /// It makes none: requests fail with [`ErrorKind::Store`]. Choose this if a session with older defaults, such as a lower
+    /// privacy level, is worse than none.
     Fail,
 }
 
@@ -122,6 +126,8 @@ impl SessionManager {
         layer: Option<&HashedDefaults>,
         memory: Option<&Memory>,
     ) -> Result<Admission, Error> {
+        // Asked before the defaults are read: whoever says yes has set them before.
+        let has_looked = self.core().fleet.has_looked();
         let identity = self.identity();
         let by_hand = match scope {
             Scope::SessionCall | Scope::Sipher => ByHand::of(self.core(), request),
@@ -145,6 +151,12 @@ impl SessionManager {
             // From here on it is one of those that bear another session.
             by_hand.linger(self.core().linger_until());
         }
+        if !has_looked && layer.is_none() && request.own_defaults().is_none() {
+            let wanted = Wanted::OfManager(key_of(&identity, request)?);
+            put_key(request, key);
+            let request = self.clone().lease_or_without(wanted);
+            return Ok(Admission::Wait(Box::pin(request)));
+        }
         if let Some(lease) = self.try_lease(id) {
             if let Some(memory) = memory
                 && !request.speaks_for_itself()
@@ -159,8 +171,9 @@ impl SessionManager {
         }
         let partition = partition(&identity, request, layer)?;
         put_key(request, key);
+        let wanted = Wanted::Session(partition);
         Ok(Admission::Wait(Box::pin(
-            self.clone().lease_or_without(partition),
+            self.clone().lease_or_without(wanted),
         )))
     }
 }
@@ -212,16 +225,21 @@ fn partition<R: Outgoing>(
     request: &R,
     layer: Option<&HashedDefaults>,
 ) -> Result<Arc<Partition>, Error> {
-    let key = match headers::api_key(request.headers())? {
-        Some(key) => ApiKey::from(key),
-        None => identity.key().cloned().ok_or_else(no_api_key)?,
-    };
+    let key = key_of(identity, request)?;
     let own = request.own_defaults();
     let own = own.map(|defaults| HashedDefaults::new(defaults.clone()));
     let defaults = own.as_ref().or(layer).unwrap_or(identity.defaults());
     // The manager's own settings have been checked: what is wrong is the request's, or its layer's.
     Partition::new(key, defaults)
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
+}
+
+/// The API key that a request bears, or the configured one.
+fn key_of<R: Outgoing>(identity: &Identity, request: &R) -> Result<ApiKey, Error> {
+    match headers::api_key(request.headers())? {
+        Some(key) => Ok(ApiKey::from(key)),
+        None => identity.key().cloned().ok_or_else(no_api_key),
+    }
 }
 
 fn put_key<R: Outgoing>(request: &mut R, key: Option<HeaderValue>) {

@@ -36,13 +36,17 @@ impl SessionManager {
     /// older defaults. Until then all go on with the older ones; nobody waits. When it fails, nothing has changed.
     /// Layers and requests with defaults of their own are not concerned.
     ///
-    /// In a fleet that shares a store, the processes that were built with the same defaults as this one follow: within
-    /// moments, and within 15 s at most where they hold a session and reach the store. It is not waited for.
+    /// In a fleet that shares a store, the processes that were built with the same defaults follow: within moments, and within
+    /// 15 s at most if they hold a session and reach the store. This call does not wait for them. What another process
+    /// changed in other fields stays; of two changes of one field the later one wins, by the store's time of when it was
+    /// made. If the store cannot be reached, the others learn of it later. This method, like every request, first adopts
+    /// what the others have changed before this process started.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right, and those of
-    /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error.
+    /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error. In a fleet
+    /// with `OnStoreDown::Fail`, [`ErrorKind::Store`](crate::ErrorKind::Store) if the store was never reached so far.
     ///
     /// # Cancel safety
     ///
@@ -50,11 +54,7 @@ impl SessionManager {
     /// it is used or evicted. Only in a fleet it may have changed already, while the others are told of it; then they are
     /// told all the same.
     pub async fn update_defaults(&self, patch: SessionDefaults) -> Result<(), Error> {
-        let merged = |older: &Identity| {
-            let defaults = (*older.defaults().defaults).clone();
-            older.with_defaults(defaults.merged_with(&patch))
-        };
-        self.change_for_all(merged).await
+        self.change_for_all(DefaultsChange::Patch(patch)).await
     }
 
     /// Makes `defaults` the manager's defaults, exactly: this is how to take one away.
@@ -69,37 +69,51 @@ impl SessionManager {
     ///
     /// That of [`update_defaults`](Self::update_defaults).
     pub async fn replace_defaults(&self, defaults: SessionDefaults) -> Result<(), Error> {
-        self.change_for_all(|older| older.with_defaults(defaults))
+        self.change_for_all(DefaultsChange::Replacement(defaults))
             .await
     }
 
-    /// Another process of the fleet has changed them.
+    /// Begins with what other processes of the fleet have changed. No request has got a session with the older defaults.
+    #[cfg(feature = "store")]
+    pub(crate) async fn begin_with_defaults(
+        &self,
+        now: impl FnOnce() -> SessionDefaults,
+        done: impl FnOnce(),
+    ) -> Result<(), Error> {
+        let _one_at_a_time = self.0.changing.lock().await;
+        self.set_identity(self.identity().with_defaults(now())?);
+        done();
+        Ok(())
+    }
+
+    /// Other processes of the fleet have changed them. `now` is asked once nobody else changes them.
     #[cfg(feature = "store")]
     pub(crate) async fn follow_defaults(
         &self,
-        newer: &Identity,
-        is_wanted: impl FnOnce() -> bool,
+        now: impl FnOnce() -> SessionDefaults,
+        done: impl FnOnce(),
     ) -> Result<(), Error> {
         let _one_at_a_time = self.0.changing.lock().await;
-        if !is_wanted() {
-            return Ok(());
-        }
         let older = self.identity();
-        let newer = older.with_defaults((*newer.defaults().defaults).clone())?;
-        self.switch(&older, newer).await
+        let newer = older.with_defaults(now())?;
+        if newer.defaults().defaults != older.defaults().defaults {
+            self.switch(&older, newer).await?;
+        }
+        done();
+        Ok(())
     }
 
-    async fn change_for_all(
-        &self,
-        change: impl FnOnce(&Identity) -> Result<Identity, Error>,
-    ) -> Result<(), Error> {
+    async fn change_for_all(&self, change: DefaultsChange) -> Result<(), Error> {
         let fleet = &self.core().fleet;
+        // What is changed is what the others have now.
+        fleet.first_look(self).await?;
         {
             let _one_at_a_time = self.0.changing.lock().await;
             let older = self.identity();
-            let newer = change(&older)?;
+            let before = older.defaults().defaults.clone();
+            let newer = older.with_defaults(change.of(&before))?;
             self.switch(&older, newer).await?;
-            fleet.changed_defaults(self.core());
+            fleet.changed_defaults(self.core(), &change, &before);
         }
         fleet.tell_defaults(self.core()).await;
         Ok(())
@@ -111,6 +125,9 @@ impl SessionManager {
     /// Once this has returned, no request that bears no key of its own gets the older one. When it fails, because the
     /// new key is not accepted for instance, nothing has changed.
     ///
+    /// In a fleet that shares a store, the processes with the new key are another group. Changes of defaults that were made
+    /// so far are taken along, and what the new group has changed is adopted.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a key, and those of [`session`](Self::session).
@@ -119,10 +136,23 @@ impl SessionManager {
     ///
     /// That of [`update_defaults`](Self::update_defaults).
     pub async fn set_api_key(&self, key: impl Into<ApiKey>) -> Result<(), Error> {
-        let _one_at_a_time = self.0.changing.lock().await;
-        let older = self.identity();
-        let newer = older.with_key(key.into())?;
-        self.switch(&older, newer).await
+        let fleet = &self.core().fleet;
+        fleet.first_look(self).await?;
+        {
+            let _one_at_a_time = self.0.changing.lock().await;
+            let older = self.identity();
+            let newer = older.with_key(key.into())?;
+            let (newer, moving) = fleet.move_to(self.core(), newer).await;
+            self.switch(&older, newer).await?;
+            fleet.moved_to(self.core(), &moving);
+        }
+        fleet.tell_defaults(self.core()).await;
+        Ok(())
+    }
+
+    fn set_identity(&self, newer: Identity) {
+        let identity = &self.0.identity;
+        *identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
     }
 
     /// The caller holds the lock of changes.
@@ -133,17 +163,30 @@ impl SessionManager {
             None => None,
         };
         let is_older = older_sessions(older, &newer);
-        *self
-            .0
-            .identity
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+        self.set_identity(newer);
         self.core().memos.forget_all();
         self.core().retire_all(RetireReason::Changed, is_older);
         if let Some(lease) = lease {
             lease.complete();
         }
         Ok(())
+    }
+}
+
+/// A change of the manager's defaults.
+pub(crate) enum DefaultsChange {
+    /// Of those fields alone that have a value.
+    Patch(SessionDefaults),
+    /// Of all fields: those without a value are taken away.
+    Replacement(SessionDefaults),
+}
+
+impl DefaultsChange {
+    fn of(&self, older: &SessionDefaults) -> SessionDefaults {
+        match self {
+            Self::Patch(patch) => older.clone().merged_with(patch),
+            Self::Replacement(defaults) => defaults.clone(),
+        }
     }
 }
 

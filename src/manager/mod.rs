@@ -173,8 +173,7 @@ impl SessionManager {
     ///
     /// Dropping the future loses nothing: the create goes on in its own task.
     pub async fn session(&self) -> Result<Session, Error> {
-        let partition = self.identity().partition()?.ok_or_else(admit::no_api_key)?;
-        let lease = self.clone().lease(partition).await?;
+        let lease = self.lease_of_manager().await?;
         let session = lease.session();
         lease.complete();
         Ok(session)
@@ -245,6 +244,9 @@ impl SessionManager {
 
     /// Returns the defaults of requests that do not say otherwise: where to start from for a layer or a request that
     /// differs in one of them.
+    ///
+    /// In a fleet that shares a store these are what the manager was built with until the first request, or call of
+    /// [`session`](Self::session), has adopted what other processes changed.
     pub fn defaults(&self) -> SessionDefaults {
         (*self.identity().defaults().defaults).clone()
     }

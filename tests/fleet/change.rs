@@ -95,22 +95,26 @@ async fn two_who_change_at_once_agree_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_started_after_a_change_begins_with_what_it_was_built_with() {
+async fn a_change_that_fails_changes_nothing_here_or_elsewhere() {
     let mut fleet = Fleet::new();
-    let first = fleet.start_many(1);
-    fleet.call(&first).await;
-    first[0]
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    fleet
+        .setup
+        .sipher
+        .fault(Fault::new(What::Status(400)).on(Target::Create));
+    let failed = processes[0]
         .manager
         .update_defaults(chain(Chain::Sui))
-        .await
-        .unwrap();
-    pass(1.0).await;
-    let later = fleet.start_many(1);
-    for _ in 0..3 {
-        fleet.call(&later).await;
-        assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
-        pass(20.0).await;
+        .await;
+    failed.unwrap_err();
+    pass(20.0).await;
+    for process in &processes {
+        assert_eq!(process.manager.defaults(), chain(Chain::Near));
     }
+    let later = fleet.start_many(1);
+    fleet.call(&later).await;
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
 }
 
 #[tokio::test(start_paused = true)]

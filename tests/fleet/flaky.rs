@@ -57,6 +57,7 @@ pub struct Flaky {
     /// Instead of that, for parts of the store.
     at: Arc<Mutex<HashMap<Slot, Trouble>>>,
     keeps: Arc<AtomicUsize>,
+    gets: Arc<AtomicUsize>,
 }
 
 impl Flaky {
@@ -69,6 +70,7 @@ impl Flaky {
             trouble: Arc::default(),
             at: Arc::default(),
             keeps: Arc::default(),
+            gets: Arc::default(),
         }
     }
 
@@ -102,6 +104,11 @@ impl Flaky {
             None => record,
         });
         Found { record, ..found }
+    }
+
+    /// How often a slot was looked at.
+    pub fn gets(&self) -> usize {
+        self.gets.load(Ordering::SeqCst)
     }
 
     pub fn cut(&self) {
@@ -157,6 +164,7 @@ impl std::fmt::Debug for Flaky {
 
 impl SessionStore for Flaky {
     fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
+        self.gets.fetch_add(1, Ordering::SeqCst);
         self.pass(slot, move |this| {
             Box::pin(async move { Ok(this.read(slot, this.store.get(slot).await?)) })
         })

@@ -12,9 +12,11 @@
 mod support;
 
 mod change;
+mod first_look;
 mod flaky;
 mod leaks;
 mod leaving;
+mod patches;
 mod processes;
 mod publication;
 mod records;

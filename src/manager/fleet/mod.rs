@@ -14,7 +14,7 @@
 //! | `seen` | what is older than what was seen before |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
-//! | `defaults` | following a change of defaults |
+//! | `defaults` | the defaults that a group of processes shares |
 //! | `liaison`, `rota`, `attendance` | the one task that keeps in touch with the store; when it looks at which slot; who takes over from it |
 //! | `heartbeat` | one look at a slot |
 //! | `outage` | which slots cannot be reached |
@@ -44,7 +44,12 @@ use std::{
 
 use tokio::{sync::Notify, time::timeout};
 
-use self::{attendance::Attendance, defaults::Following, outage::Outage, seen::AllSeen};
+use self::{
+    attendance::Attendance,
+    defaults::{FirstLook, Following},
+    outage::Outage,
+    seen::AllSeen,
+};
 pub(crate) use self::{
     member::{Leaving, Membership},
     right::Attempt,
@@ -78,6 +83,7 @@ struct Inner {
     /// Sessions that are shared, and not left yet.
     joined: Mutex<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
+    first_look: FirstLook,
     /// The highest generation of each slot that nobody in the fleet may use, where the store has not been told of it.
     revoked: Mutex<HashMap<Slot, u64>>,
     /// There is something to tell the store.
@@ -96,6 +102,7 @@ impl Fleet {
                 seen: AllSeen::new(clock),
                 joined: Mutex::default(),
                 following: OnceLock::new(),
+                first_look: FirstLook::default(),
                 revoked: Mutex::default(),
                 wake: Notify::new(),
                 attendance: Attendance::default(),

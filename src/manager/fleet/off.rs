@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Handle, core::Core, create::Create, event::RetireReason, flight::Outcome, session::LiveSession,
+    Handle, SessionManager, change::DefaultsChange, core::Core, create::Create,
+    event::RetireReason, flight::Outcome, identity::Identity, session::LiveSession,
 };
 use crate::{
+    api::SessionDefaults,
     clock::{Clock, Reading},
     error::Error,
 };
@@ -22,6 +24,8 @@ pub(crate) enum Membership {}
 
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {}
+
+pub(crate) struct Moving;
 
 #[allow(dead_code)] // as the one that does something
 pub(crate) enum Share {
@@ -80,7 +84,24 @@ impl Fleet {
 
     pub(super) fn follow(&self, _: &Arc<Handle>) {}
 
-    pub(crate) fn changed_defaults(&self, _: &Arc<Core>) {}
+    #[inline]
+    pub(crate) fn has_looked(&self) -> bool {
+        true
+    }
+
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn first_look(&self, _: &SessionManager) -> Result<(), Error> {
+        Ok(())
+    }
+
+    pub(crate) fn changed_defaults(&self, _: &Arc<Core>, _: &DefaultsChange, _: &SessionDefaults) {}
+
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn move_to(&self, _: &Core, newer: Identity) -> (Identity, Moving) {
+        (newer, Moving)
+    }
+
+    pub(crate) fn moved_to(&self, _: &Arc<Core>, _: &Moving) {}
 
     #[allow(clippy::unused_async)]
     pub(crate) async fn last_words(&self, _: &Arc<Core>) {}

@@ -25,7 +25,7 @@ const LONGEST: usize = 32 * 1024;
 pub(super) enum Kind {
     /// A session with these defaults.
     Session,
-    /// The defaults that have taken the place of these.
+    /// What has been changed by processes that were built with these defaults.
     Defaults,
 }
 
@@ -48,7 +48,8 @@ impl Seal {
     ) -> Self {
         let kind: &[u8] = match kind {
             Kind::Session => b"session",
-            Kind::Defaults => b"defaults",
+            // The second form. Version 0.1 had another, in a slot of its own.
+            Kind::Defaults => b"defaults 2",
         };
         let secret = Hkdf::<Sha256>::new(Some(VERSION), key.expose().as_bytes());
         let defaults = to_json(defaults);

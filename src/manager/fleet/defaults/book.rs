@@ -1,0 +1,187 @@
+//! What this process knows of its group's defaults, and what it has changed since it last reached the store.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::lww::{LwwDefaults, copy};
+use crate::{api::SessionDefaults, clock::Reading};
+
+/// The manager's defaults are always what is written here, over what it was built with.
+#[derive(Default)]
+pub(super) struct Book {
+    /// What has been adopted, and what was changed here, by the store's time.
+    known: LwwDefaults,
+    /// Changes that were made here and have no time of the store's yet.
+    pending: BTreeMap<String, Pending>,
+    /// The values of those.
+    values: SessionDefaults,
+    /// The store may not have all of this.
+    is_untold: bool,
+}
+
+struct Pending {
+    made: Reading,
+    /// Whoever made it knew of this change of the field: it is the later one, whatever clocks say.
+    above: u64,
+}
+
+impl Book {
+    pub(super) fn known(&self) -> &LwwDefaults {
+        &self.known
+    }
+
+    pub(super) fn is_untold(&self) -> bool {
+        self.is_untold
+    }
+
+    /// The fields of these names were changed here, to what they are in `values`.
+    pub(super) fn change(
+        &mut self,
+        names: impl IntoIterator<Item = String>,
+        values: &SessionDefaults,
+        made: Reading,
+    ) {
+        for name in names {
+            copy(values, &name, &mut self.values);
+            let above = self.known.changed_at(&name);
+            self.pending.insert(name, Pending { made, above });
+            self.is_untold = true;
+        }
+    }
+
+    /// Gives what is pending the store's time of when it was made. `now` is the moment at which the store's time was known
+    /// here.
+    pub(super) fn stamp(&mut self, store_now: Duration, now: Reading) {
+        for (name, Pending { made, above }) in std::mem::take(&mut self.pending) {
+            let at = store_now.saturating_sub(now.since(made));
+            let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+            let at = at.max(above.saturating_add(1));
+            self.known.set(&name, at, &self.values);
+        }
+        self.values = SessionDefaults::default();
+    }
+
+    /// What the defaults are with these changes as well.
+    pub(super) fn with(
+        &self,
+        others: &LwwDefaults,
+        built_with: &SessionDefaults,
+    ) -> SessionDefaults {
+        let mut all = self.known.clone();
+        all.merge(others);
+        let mut now = all.over(built_with);
+        for name in self.pending.keys() {
+            copy(&self.values, name, &mut now);
+        }
+        now
+    }
+
+    /// The manager has these changes as well.
+    pub(super) fn adopt(&mut self, others: &LwwDefaults) {
+        self.known.merge(others);
+    }
+
+    /// The store has all of `told`.
+    pub(super) fn was_told(&mut self, told: &LwwDefaults) {
+        self.is_untold = !(self.pending.is_empty() && told.covers(&self.known));
+    }
+
+    /// What the store had is of no use any more: it is told everything anew.
+    pub(super) fn tell_anew(&mut self) {
+        self.is_untold = !(self.pending.is_empty() && self.known.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Chain, PrivacyLevel};
+
+    fn at(seconds: u64) -> Reading {
+        let monotonic = Duration::from_secs(seconds);
+        Reading {
+            monotonic,
+            wall: Duration::from_secs(1_795_000_000) + monotonic,
+        }
+    }
+
+    const STORE: Duration = Duration::from_secs(1_700_000_000);
+
+    fn chain(chain: Chain) -> SessionDefaults {
+        SessionDefaults::new().chain(chain)
+    }
+
+    fn change(book: &mut Book, name: &str, values: &SessionDefaults, made: Reading) {
+        book.change([name.to_owned()], values, made);
+    }
+
+    #[test]
+    fn a_change_bears_the_stores_time_of_when_it_was_made() {
+        let mut book = Book::default();
+        change(&mut book, "chain", &chain(Chain::Sui), at(100));
+        assert!(book.is_untold());
+        book.stamp(STORE, at(3_700));
+        let at = book.known().changed_at("chain");
+        assert_eq!(at, (STORE.as_secs() - 3_600) * 1_000);
+        let mut later = LwwDefaults::default();
+        later.set("chain", at + 1, &chain(Chain::Near));
+        assert_eq!(
+            book.with(&later, &SessionDefaults::new()),
+            chain(Chain::Near)
+        );
+    }
+
+    #[test]
+    fn a_change_is_later_than_what_was_known_when_it_was_made_whatever_clocks_say() {
+        let (mut book, mut other) = (Book::default(), LwwDefaults::default());
+        let far = u64::try_from((STORE + Duration::from_secs(9_999)).as_millis()).unwrap();
+        other.set("chain", far, &chain(Chain::Near));
+        book.adopt(&other);
+        change(&mut book, "chain", &chain(Chain::Sui), at(100));
+        book.stamp(STORE, at(100));
+        assert_eq!(
+            book.with(&other, &SessionDefaults::new()),
+            chain(Chain::Sui)
+        );
+        // And one of one's own at the same moment.
+        change(&mut book, "chain", &chain(Chain::Base), at(100));
+        book.stamp(STORE, at(100));
+        assert_eq!(
+            book.with(&other, &SessionDefaults::new()),
+            chain(Chain::Base)
+        );
+    }
+
+    #[test]
+    fn what_is_pending_holds_here_until_the_store_is_reached() {
+        let (mut book, mut other) = (Book::default(), LwwDefaults::default());
+        change(&mut book, "chain", &chain(Chain::Sui), at(100));
+        other.set("chain", u64::MAX, &chain(Chain::Near));
+        other.set(
+            "privacyLevel",
+            1,
+            &SessionDefaults::new().privacy_level(PrivacyLevel::Maximum),
+        );
+        let both = chain(Chain::Sui).privacy_level(PrivacyLevel::Maximum);
+        assert_eq!(book.with(&other, &SessionDefaults::new()), both);
+    }
+
+    #[test]
+    fn it_is_told_when_the_store_has_all_of_it_and_nothing_is_pending() {
+        let mut book = Book::default();
+        book.tell_anew();
+        assert!(!book.is_untold(), "there is nothing to tell");
+        change(&mut book, "chain", &chain(Chain::Sui), at(100));
+        book.stamp(STORE, at(100));
+        let told = book.known().clone();
+        change(&mut book, "chain", &chain(Chain::Near), at(101));
+        book.was_told(&told);
+        assert!(book.is_untold());
+        book.stamp(STORE, at(102));
+        book.was_told(&book.known().clone());
+        assert!(!book.is_untold());
+        book.was_told(&told);
+        assert!(book.is_untold());
+        book.tell_anew();
+        assert!(book.is_untold());
+    }
+}

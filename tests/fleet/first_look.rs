@@ -1,0 +1,199 @@
+//! A process begins with what its group has now.
+
+use sipher_session::{
+    Chain, ErrorKind, OnStoreDown, PrivacyLevel, SessionDefaults, SessionLayer, SessionManager,
+};
+use tower::{Layer, ServiceExt};
+
+use crate::{
+    flaky::Trouble,
+    processes::Fleet,
+    support::{SECOND, generate, ours, pass},
+};
+
+fn chain(chain: Chain) -> SessionDefaults {
+    SessionDefaults::new().chain(chain)
+}
+
+fn level(level: PrivacyLevel) -> SessionDefaults {
+    SessionDefaults::new().privacy_level(level)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_starts_begins_with_what_the_others_have_now() {
+    let mut fleet = Fleet::new();
+    let first = fleet.start_many(1);
+    fleet.call(&first).await;
+    first[0]
+        .manager
+        .update_defaults(chain(Chain::Sui))
+        .await
+        .unwrap();
+    pass(1.0).await;
+    let creates = fleet.setup.creates();
+    let later = fleet.start_many(3);
+    fleet.call(&later[..1]).await;
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+    let session = later[1].manager.session().await.unwrap();
+    assert_eq!(session.defaults().chain, Some(Chain::Sui));
+    // A change of one field by a process that has just started leaves the others as they are.
+    let change = later[2]
+        .manager
+        .update_defaults(level(PrivacyLevel::Maximum));
+    change.await.unwrap();
+    let both = level(PrivacyLevel::Maximum).chain(Chain::Sui);
+    assert_eq!(later[2].manager.defaults(), both);
+    assert_eq!(fleet.setup.creates(), creates + 1, "for that change alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_steps_makes_no_newcomer_follow_what_is_not_current() {
+    for forward in [true, false] {
+        let mut fleet = Fleet::new();
+        let processes = fleet.start_many(1);
+        fleet.call(&processes).await;
+        let change = |to| processes[0].manager.update_defaults(chain(to));
+        change(Chain::Sui).await.unwrap();
+        pass(60.0).await;
+        change(Chain::Near).await.unwrap();
+        pass(1.0).await;
+        if forward {
+            fleet.setup.clock.suspend(1_800 * SECOND);
+        } else {
+            fleet.setup.clock.set_back(1_800 * SECOND);
+        }
+        let later = fleet.start_many(1);
+        for _ in 0..3 {
+            fleet.call(&later).await;
+            assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
+            pass(20.0).await;
+        }
+        // Whoever knows of a change makes a later one, whatever the clock says.
+        later[0]
+            .manager
+            .update_defaults(chain(Chain::Base))
+            .await
+            .unwrap();
+        fleet.work(&processes, 60 * SECOND, SECOND).await;
+        assert_eq!(processes[0].manager.defaults(), chain(Chain::Base));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_look_is_one_step_for_all_who_wait_and_for_the_managers_own_defaults_only() {
+    let mut fleet = Fleet::new();
+    let first = fleet.start_many(1);
+    fleet.call(&first).await;
+    let process = fleet.start();
+    process.store.set(Trouble {
+        delay: SECOND,
+        ..Trouble::default()
+    });
+    let look = async {
+        pass(1.5).await;
+        process.store.gets()
+    };
+    let (outcomes, looks) = tokio::join!(all_at_once(&fleet, &process.manager, 20), look);
+    assert_eq!(looks, 1);
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
+
+    // A layer with defaults of its own does not wait for it.
+    let process = fleet.start();
+    process.store.set(Trouble {
+        delay: SECOND,
+        ..Trouble::default()
+    });
+    let layer = SessionLayer::new(process.manager.clone()).defaults(chain(Chain::Sui));
+    let service = layer.layer(fleet.setup.sipher.clone());
+    let look = async {
+        pass(0.5).await;
+        process.store.gets()
+    };
+    let (outcome, looks) = tokio::join!(service.oneshot(generate()), look);
+    outcome.unwrap();
+    assert_eq!(looks, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_look_goes_on_with_what_it_was_built_with_and_follows_once_the_store_is_back() {
+    for trouble in [
+        Trouble {
+            is_cut: true,
+            ..Trouble::default()
+        },
+        Trouble {
+            delay: 100_000 * SECOND,
+            ..Trouble::default()
+        },
+    ] {
+        let mut fleet = Fleet::new();
+        let first = fleet.start_many(1);
+        fleet.call(&first).await;
+        first[0]
+            .manager
+            .update_defaults(chain(Chain::Sui))
+            .await
+            .unwrap();
+        let later = fleet.start_many(1);
+        later[0].store.set(trouble);
+        fleet.call(&later).await;
+        assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
+        later[0].store.mend();
+        pass(20.0).await;
+        fleet.call(&later).await;
+        assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_fail_nobody_gets_a_session_before_the_first_look() {
+    let mut fleet = Fleet::new();
+    let first = fleet.start_many(1);
+    fleet.call(&first).await;
+    first[0]
+        .manager
+        .update_defaults(chain(Chain::Sui))
+        .await
+        .unwrap();
+    let later = fleet.start_with(|builder| builder.on_store_down(OnStoreDown::Fail));
+    later.store.cut();
+    let creates = fleet.setup.creates();
+    for outcome in all_at_once(&fleet, &later.manager, 10).await {
+        assert_eq!(outcome.unwrap_err(), ErrorKind::Store);
+    }
+    let change = later.manager.update_defaults(chain(Chain::Base)).await;
+    assert_eq!(change.unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(fleet.setup.creates(), creates);
+    later.store.mend();
+    fleet.setup.call(&later.manager).await.unwrap();
+    assert_eq!(
+        fleet.setup.last_chain().as_deref(),
+        Some("sui"),
+        "nothing was changed"
+    );
+}
+
+/// Requests, and callers who want the session itself.
+async fn all_at_once(
+    fleet: &Fleet,
+    manager: &SessionManager,
+    count: usize,
+) -> Vec<Result<(), ErrorKind>> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..count {
+        let manager = manager.clone();
+        let service = fleet.setup.service(&manager);
+        tasks.spawn(async move {
+            if number % 2 == 0 {
+                let called = service.oneshot(generate()).await;
+                called.map(drop).map_err(|error| ours(&error).kind())
+            } else {
+                let session = manager.session().await;
+                session.map(drop).map_err(|error| error.kind())
+            }
+        });
+    }
+    tasks.join_all().await
+}
