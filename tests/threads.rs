@@ -19,7 +19,7 @@ use http::HeaderMap;
 use sipher_session::{
     Chain, ErrorKind, SessionDefaults, SessionManager, SessionManagerBuilder,
     api::Transport,
-    testing::{FakeSipher, Fault, Operation, Target, Tier, What},
+    testing::{FakeSipher, Fault, Operation, Target, TestClock, Tier, What},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -158,6 +158,63 @@ fn a_runtime_that_stalls_holds_nobody_up_and_its_late_session_is_deleted() {
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(sipher.live_sessions(), 0);
     thread.join().unwrap();
+}
+
+#[test]
+fn a_janitor_whose_runtime_stalls_is_replaced() {
+    let (sipher, builder) = setup();
+    let clock = TestClock::new();
+    let manager = builder.clock(clock.clone()).build().unwrap();
+    // Its janitor is spawned here, and the runtime not driven any more.
+    let stalled = Builder::new_current_thread().enable_all().build().unwrap();
+    let generation = |manager: SessionManager| async move {
+        manager.session().await.map(|session| session.generation())
+    };
+    stalled.block_on(async {
+        let first = generation(manager.clone()).await.unwrap();
+        assert!(manager.invalidate(first));
+    });
+    let other = runtime();
+    let second = other.block_on(generation(manager.clone())).unwrap();
+    assert_eq!(sipher.count(Operation::Delete), 0);
+    clock.suspend(Duration::from_secs(61));
+    {
+        let _entered = other.enter();
+        assert!(manager.invalidate(second));
+    }
+    until("both deleted", || sipher.live_sessions() == 0);
+    stalled.block_on(tokio::task::yield_now());
+    assert_eq!(sipher.count(Operation::Delete), 2, "and not once more");
+}
+
+#[test]
+fn what_a_shutdown_leaves_when_its_runtime_ends_is_deleted_by_the_next() {
+    let (sipher, builder) = setup();
+    let manager = builder.build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    second.block_on(manager.session()).unwrap();
+    let other = sipher.api_key(Tier::Pro);
+    let mut headers = HeaderMap::new();
+    headers.insert("x-api-key", other.parse().unwrap());
+    let lease = second.block_on(manager.apply(&mut headers));
+    let lease = lease.unwrap().unwrap();
+    // One is being deleted, the other waits for its request.
+    sipher.fault(Fault::new(What::Hang).on(Target::Delete));
+    let shutdown = first.spawn({
+        let manager = manager.clone();
+        async move { manager.shutdown(Duration::from_secs(60)).await }
+    });
+    until("the first delete", || sipher.count(Operation::Delete) == 1);
+    first.shutdown_background();
+    assert!(
+        second.block_on(shutdown).is_err(),
+        "it went with its runtime"
+    );
+    lease.complete();
+    let report = second.block_on(manager.shutdown(Duration::from_secs(5)));
+    assert_eq!(report.deleted, 2, "{report:?}");
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(sipher.live_sessions(), 0);
 }
 
 #[test]

@@ -243,6 +243,20 @@ mod tests {
         assert!(repeats(&memory, &lease(&manager, &newer).await, &newer));
     }
 
+    /// A session may end, or become suspect, after it was given to a request and before that is noted.
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_ended_or_is_suspect_meanwhile_is_not_remembered() {
+        let (manager, memory) = (manager(), Memory::new());
+        let identity = manager.identity();
+        let suspect: fn(&SessionManager) = |manager| manager.core().suspect();
+        let invalidate: fn(&SessionManager) = |manager| assert!(manager.invalidate(1));
+        for end in [suspect, invalidate] {
+            let lease = lease(&manager, &identity).await;
+            end(&manager);
+            assert!(!repeats(&memory, &lease, &identity));
+        }
+    }
+
     /// The last handle goes with the layer; nothing that it needs is locked by what the layer remembers.
     #[tokio::test(start_paused = true)]
     async fn the_last_handle_is_not_dropped_under_the_locks_of_a_memory() {

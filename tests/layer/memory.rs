@@ -75,6 +75,56 @@ async fn after_a_sign_of_trouble_nothing_is_remembered_to_be_alive() {
     }
 }
 
+/// A thread looks at its first memo before the others. They are found again once that one is made anew.
+#[tokio::test(start_paused = true)]
+async fn after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = remembering(&setup, &manager).await;
+    let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
+    let of_other = || {
+        let mut request = generate();
+        let value = other.parse().unwrap();
+        request.headers_mut().insert("x-api-key", value);
+        request
+    };
+    for _ in 0..4 {
+        send(&service, of_other()).await;
+    }
+    setup.sipher.restart();
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    for _ in 0..4 {
+        send(&service, generate()).await;
+    }
+    send(&service, of_other()).await;
+    let last = setup.uses().pop().unwrap();
+    assert!(matches!(last.session, SessionUse::Live { .. }), "{last:?}");
+    assert_eq!(last.chain.as_deref(), Some("near"));
+}
+
+/// The server reads no key from an `Authorization` that is not `Bearer`: such a request is the configured key's.
+#[tokio::test(start_paused = true)]
+async fn the_same_value_in_another_header_is_not_the_same_key() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
+    for (header, key) in [("x-api-key", "pro 2"), ("authorization", "pro 1")] {
+        for _ in 0..4 {
+            let mut request = generate();
+            let value = other.parse().unwrap();
+            request.headers_mut().insert(header, value);
+            send(&service, request).await;
+            let last = setup.uses().pop().unwrap();
+            assert_eq!(last.key.as_deref(), Some(key));
+            assert!(matches!(last.session, SessionUse::Live { .. }), "{last:?}");
+            assert_eq!(last.chain.as_deref(), Some("near"));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_that_differ_are_looked_at_anew() {
     let setup = Setup::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipher_session::{
-    ErrorKind, SessionManager,
+    Chain, ErrorKind, Event, SessionDefaults, SessionManager,
     testing::{Fault, Target, Tier, What},
 };
 
@@ -254,4 +254,49 @@ async fn a_dead_server_is_asked_within_the_pace_of_the_cool_down() {
     // A refused connection leaves nothing behind.
     let orphan = |event: &_| matches!(event, sipher_session::Event::PossibleOrphan { .. });
     assert!(!std::iter::from_fn(|| events.try_recv()).any(|event| orphan(&event)));
+}
+
+/// Too short to be known for one by its looks.
+const VIEWING_KEY: &str = "0xfeed1234";
+
+/// A manager with a viewing key, and a server that repeats it whatever it is asked about a session.
+fn repeats_the_viewing_key(setup: &Setup, target: Target) -> SessionManager {
+    let error = format!(r#"{{"error":{{"code":"NEW","message":"for {VIEWING_KEY}"}}}}"#);
+    let answer = What::Answer {
+        status: 500,
+        headers: vec![],
+        body: error,
+    };
+    setup.sipher.fault(Fault::new(answer).on(target).always());
+    let defaults = SessionDefaults::new().chain(Chain::Near);
+    let defaults = defaults.default_viewing_key(VIEWING_KEY);
+    setup.builder().defaults(defaults).build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_delete_does_not_show_a_viewing_key_that_the_server_repeats() {
+    let setup = Setup::new();
+    let manager = repeats_the_viewing_key(&setup, Target::Delete);
+    let mut events = manager.events();
+    manager.session().await.unwrap();
+    manager.invalidate(1);
+    pass(60.0).await;
+    let left = std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
+        Event::LeftToExpire { error, .. } => error,
+        _ => None,
+    });
+    let shown = format!("{:?}", left.unwrap());
+    assert!(shown.contains("for [redacted]"), "{shown}");
+    assert!(!shown.contains(VIEWING_KEY), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_by_hand_does_not_show_the_managers_viewing_key_that_the_server_repeats() {
+    let setup = Setup::new();
+    let manager = repeats_the_viewing_key(&setup, Target::Get);
+    let session = manager.session().await.unwrap();
+    let error = manager.api().get_session(session.id()).await.unwrap_err();
+    let shown = format!("{error:?}");
+    assert!(shown.contains("for [redacted]"), "{shown}");
+    assert!(!shown.contains(VIEWING_KEY), "{shown}");
 }

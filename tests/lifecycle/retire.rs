@@ -233,6 +233,30 @@ async fn a_session_in_use_is_not_evicted_under_its_requests() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_is_not_evicted_under_a_request_that_was_given_it_from_memory() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(1).build().unwrap();
+    let service = setup.service(&manager);
+    for _ in 0..3 {
+        service.clone().oneshot(generate()).await.unwrap();
+    }
+    setup
+        .sipher
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+    let slow = tokio::spawn(service.oneshot(generate()));
+    pass(5.0).await; // its last use was noted longer ago than counts
+    let mut request = generate();
+    request.extensions_mut().insert(SessionDefaults::new());
+    setup.service(&manager).oneshot(request).await.unwrap();
+    pass(5.0).await;
+    assert_eq!(manager.stats().evicted, 0);
+    setup.call(&manager).await.unwrap();
+    assert_eq!(setup.creates(), 2, "whoever asks for it meanwhile gets it");
+    slow.await.unwrap().unwrap();
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_changed_by_hand_is_not_used_again() {
     let setup = Setup::new();
     let manager = setup.manager();
