@@ -9,6 +9,11 @@ pub(crate) enum By {
     Life(u64),
     /// One test of fleets.
     Scenario(&'static str),
+    /// One test of any target, `lib` among them, with all features.
+    Test {
+        target: &'static str,
+        name: &'static str,
+    },
 }
 
 pub(crate) struct Mutation {

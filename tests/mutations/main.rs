@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used)] // what cannot be set up is a failure
 
+mod by_test;
 mod fleets;
 mod list;
 
@@ -21,8 +22,13 @@ use std::{
     time::Duration,
 };
 
+use by_test::BY_TEST;
 use fleets::OF_FLEETS;
 use list::{By, MUTATIONS, Mutation};
+
+fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
+    MUTATIONS.iter().chain(OF_FLEETS).chain(BY_TEST)
+}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,14 +48,10 @@ impl Mutation {
     }
 }
 
-fn all() -> impl Iterator<Item = &'static Mutation> {
-    MUTATIONS.iter().chain(OF_FLEETS)
-}
-
 #[test]
 fn every_mutation_fits_the_source_and_is_documented() {
     let docs = fs::read_to_string(root().join("docs/testing.md")).unwrap();
-    for mutation in all() {
+    for mutation in mutations() {
         assert_ne!(mutation.apply(), mutation.old);
         let Mutation {
             name,
@@ -60,6 +62,11 @@ fn every_mutation_fits_the_source_and_is_documented() {
         let by = match by {
             By::Life(seed) => seed.to_string(),
             By::Scenario(test) => format!("`{test}`"),
+            By::Test { target, name } => {
+                let is_there = sources(target).contains(&format!("fn {name}("));
+                assert!(is_there, "{target} has no test {name}");
+                format!("`{name}`")
+            }
         };
         let row = format!("| {} | {invariant} | {by} |", name.replace('_', " "));
         assert!(docs.contains(&row), "docs/testing.md lacks: {row}");
@@ -68,7 +75,10 @@ fn every_mutation_fits_the_source_and_is_documented() {
     for invariant in numbers {
         let attacks =
             |mutation: &&Mutation| mutation.invariant.split(' ').any(|of| of == invariant);
-        assert!(all().any(|m| attacks(&m)), "nothing attacks {invariant}");
+        assert!(
+            mutations().any(|m| attacks(&m)),
+            "nothing attacks {invariant}"
+        );
     }
 }
 
@@ -80,24 +90,35 @@ fn every_mutation_is_killed_by_its_seed() {
     let only = env::var("MUTATION").unwrap_or_default();
     for lives in [LIVES, FLEETS] {
         crate_copy
-            .passes(lives, "whatever_happens", &[(lives.seeds, "20")])
+            .passes(lives.target, "whatever_happens", Some((lives.seeds, "20")))
             .expect("without a fault all is well");
     }
+    let mutations = mutations().filter(|mutation| mutation.name.contains(&only));
+    for mutation in mutations.clone() {
+        if let By::Test { target, name } = mutation.by {
+            crate_copy
+                .passes(&arguments(target), name, None)
+                .expect("without a fault all is well");
+        }
+    }
     let mut survivors = Vec::new();
-    for mutation in all().filter(|mutation| mutation.name.contains(&only)) {
+    for mutation in mutations {
         let path = crate_copy.0.join(mutation.file);
         let original = fs::read(&path).unwrap();
         fs::write(&path, mutation.apply()).unwrap();
-        let (lives, seed, test) = match mutation.by {
-            By::Life(seed) => (LIVES, Some(seed.to_string()), "whatever_happens"),
-            By::Scenario(test) => (FLEETS, None, test),
+        let outcome = match mutation.by {
+            By::Life(seed) => {
+                let seed = seed.to_string();
+                let which = match &seeds {
+                    Some(seeds) => (LIVES.seeds, seeds.as_str()),
+                    None => (LIVES.seed, seed.as_str()),
+                };
+                crate_copy.passes(LIVES.target, "whatever_happens", Some(which))
+            }
+            By::Scenario(test) => crate_copy.passes(FLEETS.target, test, None),
+            By::Test { target, name } => crate_copy.passes(&arguments(target), name, None),
         };
-        let which = match (&seed, &seeds) {
-            (Some(_), Some(seeds)) => Some((lives.seeds, seeds.as_str())),
-            (Some(seed), None) => Some((lives.seed, seed.as_str())),
-            (None, _) => None,
-        };
-        match crate_copy.passes(lives, test, which.as_slice()) {
+        match outcome {
             Ok(()) => survivors.push(mutation.name),
             Err(why) => println!(
                 "killed: {} ({})\n{}",
@@ -138,6 +159,31 @@ const FLEETS: Lives = Lives {
     seeds: "FLEET_SEEDS",
 };
 
+/// What has cargo run the tests of a target.
+fn arguments(target: &'static str) -> Vec<&'static str> {
+    match target {
+        "lib" => vec!["--all-features", "--lib"],
+        target => vec!["--all-features", "--test", target],
+    }
+}
+
+/// The sources of a target, one after the other.
+fn sources(target: &str) -> String {
+    fn read(path: &Path) -> String {
+        if !path.is_dir() {
+            return fs::read_to_string(path).unwrap();
+        }
+        let entries = fs::read_dir(path).unwrap();
+        entries.map(|entry| read(&entry.unwrap().path())).collect()
+    }
+    let file = root().join(format!("tests/{target}.rs"));
+    match target {
+        "lib" => read(&root().join("src")),
+        _ if file.exists() => read(&file),
+        _ => read(&root().join("tests").join(target)),
+    }
+}
+
 /// The crate in a place of its own, where it can be spoilt.
 struct Copy(PathBuf);
 
@@ -160,14 +206,19 @@ impl Copy {
         Self(to)
     }
 
-    /// Runs lives; what they broke, or that it was not even built, is the error.
-    fn passes(&self, lives: Lives, test: &str, which: &[(&str, &str)]) -> Result<(), String> {
+    /// Runs a test, with a variable that says which lives; what it found is the error. Panics if it does not build.
+    fn passes(
+        &self,
+        target: &[&str],
+        test: &str,
+        which: Option<(&str, &str)>,
+    ) -> Result<(), String> {
         let mut lives_on = Command::new(env!("CARGO"))
             .args(["test", "--quiet"])
-            .args(lives.target)
+            .args(target)
             .arg(test)
             .current_dir(&self.0)
-            .envs(which.iter().copied())
+            .envs(which)
             .env("CARGO_TARGET_DIR", self.0.join("target"))
             .env("RUST_BACKTRACE", "0")
             .stdout(File::create(self.0.join("said")).unwrap())
@@ -214,6 +265,7 @@ fn is_verdict(line: &str) -> bool {
             .is_some_and(|n| n.parse::<u8>().is_ok())
     }) || line.contains("proves")
         || line.contains("was sent twice")
+        || line.contains("panicked at")
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -1,0 +1,94 @@
+//! The faults that one test of its own shows, whatever the target.
+
+use crate::list::{By::Test, Mutation};
+
+pub(crate) const BY_TEST: &[Mutation] = &[
+    Mutation {
+        name: "a_sign_of_trouble_reaches_only_the_first_key_that_a_layer_remembers",
+        invariant: "I1",
+        by: Test {
+            target: "layer",
+            name: "after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it",
+        },
+        file: "src/manager/memo/place.rs",
+        old: "            state.first = None;\n            state.begin_anew();\n",
+        new: "            state.first = None;\n",
+    },
+    Mutation {
+        name: "layers_tell_keys_apart_by_their_values_alone",
+        invariant: "I1",
+        by: Test {
+            target: "layer",
+            name: "the_same_value_in_another_header_is_not_the_same_key",
+        },
+        file: "src/manager/memo.rs",
+        old: "self.header == credentials.header && **self",
+        new: "**self",
+    },
+    Mutation {
+        name: "layers_remember_what_ended_before_they_noted_it",
+        invariant: "I11",
+        by: Test {
+            target: "lib",
+            name: "a_session_that_has_ended_or_is_suspect_meanwhile_is_not_remembered",
+        },
+        file: "src/manager/memo.rs",
+        old: "        if !core.is_in_order(session) {\n            return;\n        }\n",
+        new: "",
+    },
+    Mutation {
+        name: "sessions_are_evicted_under_requests_that_were_given_them_from_memory",
+        invariant: "I7",
+        by: Test {
+            target: "lifecycle",
+            name: "a_session_is_not_evicted_under_a_request_that_was_given_it_from_memory",
+        },
+        file: "src/manager/usage.rs",
+        old: "        !self.lingers(now)\n            && self.count_of_tokens() == 0\n",
+        new: "        !self.lingers(now)\n",
+    },
+    Mutation {
+        name: "a_failed_delete_shows_the_viewing_key",
+        invariant: "I5",
+        by: Test {
+            target: "lifecycle",
+            name: "a_failed_delete_does_not_show_a_viewing_key_that_the_server_repeats",
+        },
+        file: "src/api/sessions.rs",
+        old: "viewing_key: partition.defaults.default_viewing_key.clone(),",
+        new: "viewing_key: None,",
+    },
+    Mutation {
+        name: "a_call_by_hand_shows_the_managers_viewing_key",
+        invariant: "I5",
+        by: Test {
+            target: "lifecycle",
+            name: "a_call_by_hand_does_not_show_the_managers_viewing_key_that_the_server_repeats",
+        },
+        file: "src/manager/mod.rs",
+        old: "        .hiding(self.defaults().default_viewing_key)\n",
+        new: "",
+    },
+    Mutation {
+        name: "a_shutdown_whose_runtime_ends_forgets_its_sessions",
+        invariant: "I3",
+        by: Test {
+            target: "threads",
+            name: "what_a_shutdown_leaves_when_its_runtime_ends_is_deleted_by_the_next",
+        },
+        file: "src/manager/shutdown.rs",
+        old: "        self.core.retirement.put_back(unfinished);\n",
+        new: "        drop(unfinished);\n",
+    },
+    Mutation {
+        name: "a_janitor_that_stalls_is_never_replaced",
+        invariant: "I3",
+        by: Test {
+            target: "threads",
+            name: "a_janitor_whose_runtime_stalls_is_replaced",
+        },
+        file: "src/manager/retire.rs",
+        old: ".is_some_and(|last| now.since(last.seen) < ABSENT);",
+        new: ".is_some_and(|last| now.since(last.seen) < Duration::MAX);",
+    },
+];
