@@ -248,7 +248,8 @@ fn a_request_that_starts_after_an_invalidation_never_bears_the_older_session() {
     for worker in workers {
         assert!(runtime.block_on(worker).unwrap() > 0);
     }
-    let report = runtime.block_on(manager.shutdown(Duration::from_secs(5)));
+    // Calls of one partition are half a second apart, and a busy machine leaves all deletes to the end.
+    let report = runtime.block_on(manager.shutdown(Duration::from_secs(20)));
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(sipher.live_sessions(), 0);
 }
