@@ -92,3 +92,30 @@ pub(crate) fn hold(place: &mut Option<Hold>, error: Error, now: Reading) -> Erro
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind::{Timeout, Unavailable};
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn only_failures_of_one_kind_are_counted_in_a_row() {
+        let mut place = None;
+        let mut pause = |kind, now| {
+            let error = hold(&mut place, Error::new(kind, ""), at(now));
+            error.retry_after().unwrap().as_secs()
+        };
+        assert_eq!(pause(Unavailable, 100), 1);
+        assert_eq!(pause(Unavailable, 110), 2);
+        assert_eq!(pause(Timeout, 120), 1, "the first of its kind");
+        assert_eq!(pause(Timeout, 130), 2);
+    }
+}
