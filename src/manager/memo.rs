@@ -257,6 +257,19 @@ mod tests {
         }
     }
 
+    /// A session may be remembered and forgotten a thousand times.
+    #[tokio::test(start_paused = true)]
+    async fn a_session_keeps_no_homes_of_what_is_not_remembered_any_more() {
+        let (manager, memory) = (manager(), Memory::new());
+        let identity = manager.identity();
+        let lease = lease(&manager, &identity).await;
+        for _ in 0..10 {
+            assert!(repeats(&memory, &lease, &identity));
+            manager.core().memos.forget_all();
+        }
+        assert_eq!(lease.live().in_flight.homes().len(), 1);
+    }
+
     /// The last handle goes with the layer; nothing that it needs is locked by what the layer remembers.
     #[tokio::test(start_paused = true)]
     async fn the_last_handle_is_not_dropped_under_the_locks_of_a_memory() {

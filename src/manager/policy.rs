@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_table_holds() {
         use ErrorKind::{
-            Credentials, Quota, RateLimited, Rejected, Timeout, Unavailable, WrongAddress,
+            Credentials, Quota, RateLimited, Rejected, Store, Timeout, Unavailable, WrongAddress,
             WrongAnswer,
         };
         use Reach::{Key, Origin, Partition};
@@ -133,6 +133,7 @@ mod tests {
             (Unavailable, None, 60, (Partition, 30)),
             (Unavailable, Some(45), 1, (Partition, 45)),
             (Timeout, None, 2, (Partition, 2)),
+            (Store, None, 9, (Partition, 1)),
         ] {
             assert_eq!(
                 after(kind, hint, failures),

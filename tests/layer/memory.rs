@@ -104,6 +104,30 @@ async fn after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it()
     assert_eq!(last.chain.as_deref(), Some("near"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_ends_a_session_ends_what_each_of_several_layers_remembers_of_it() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut services = Vec::new();
+    for _ in 0..3 {
+        services.push(remembering(&setup, &manager).await);
+    }
+    setup
+        .sipher
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+    let slow = tokio::spawn(services[0].clone().oneshot(generate()));
+    pass(0.5).await;
+    assert!(manager.invalidate(1));
+    for service in &services {
+        send(service, generate()).await;
+    }
+    assert_eq!(setup.deletes(), 0, "one of them is still on its way");
+    slow.await.unwrap().unwrap();
+    pass(1.0).await;
+    assert_eq!(setup.deletes(), 1);
+    setup.sipher.assert_every_call_had_a_session();
+}
+
 /// The server reads no key from an `Authorization` that is not `Bearer`: such a request is the configured key's.
 #[tokio::test(start_paused = true)]
 async fn the_same_value_in_another_header_is_not_the_same_key() {

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderMap;
 use sipher_session::{
-    Event, RetireReason, SessionDefaults,
+    Event, Lease, RetireReason, SessionDefaults,
     clock::{Clock, Reading},
     testing::{Fault, Target, TestClock, Tier, What},
 };
@@ -280,6 +281,26 @@ async fn what_is_changed_by_hand_is_not_used_again() {
         "it is deleted when its update is over"
     );
     setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_between_calls_of_one_key_does_not_hold_up_the_deletes_of_another() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let keys = [&setup.key, &setup.key, &setup.sipher.api_key(Tier::Pro)];
+    let mut leases = Vec::new();
+    for (key, generation) in keys.into_iter().zip(1..) {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-api-key", key.parse().unwrap());
+        leases.push(manager.apply(&mut headers).await.unwrap().unwrap());
+        assert!(manager.invalidate(generation));
+    }
+    pass(1.0).await;
+    leases.into_iter().for_each(Lease::complete);
+    pass(0.1).await;
+    assert_eq!(setup.deletes(), 2, "one of each key");
+    pass(0.2).await;
+    assert_eq!(setup.deletes(), 3);
 }
 
 #[tokio::test(start_paused = true)]
