@@ -124,6 +124,7 @@ mod tests {
         let skewed = 9_000_000_000_000;
         assert_eq!(life(skewed, skewed + 60_000).unwrap(), 60_000);
         assert_eq!(life(0, 7_200_000).unwrap(), 3_600_000);
+        assert_eq!(life(0, 30_000).unwrap(), 30_000);
         assert_eq!(
             life(0, 29_999).unwrap_err().to_string(),
             "the session that was made lives for 29.999s; expected 30s or more"

@@ -12,6 +12,7 @@ mod support;
 
 mod budget;
 mod change;
+mod check;
 mod create;
 mod failures;
 mod out_of_sight;

@@ -307,6 +307,11 @@ async fn what_holds_up_the_deletes_of_one_key_does_not_hold_up_those_of_another(
         pass(0.1).await;
         assert_eq!(setup.sipher.live_sessions_of(&other), 0);
         assert_eq!(setup.deletes(), 2, "one of each key");
+        pass(10.0).await;
+        let asked_again = usize::from(!is_refused);
+        assert_eq!(setup.deletes(), 2 + asked_again);
+        assert_eq!(manager.session().await.is_err(), is_refused);
+        manager.invalidate(4);
         pass(60.0).await;
         assert_eq!(setup.sipher.live_sessions(), 0);
     }
