@@ -11,8 +11,45 @@ fn base(url: &str) -> BaseUrl {
 #[track_caller]
 fn assert_scope(base_url: &str, uri: &str, scope: Scope) {
     let parsed: Uri = uri.parse().unwrap();
-    let found = base(base_url).scope(Target::of_uri(&parsed), Unaddressed::Elsewhere);
+    let base = base(base_url);
+    let found = base.scope(Target::of_uri(&parsed), Unaddressed::Elsewhere);
     assert_eq!(found, scope, "{uri}");
+    match Place::of_uri(&parsed).map(|place| base.glance(place)) {
+        Some(Glance::Sipher) => assert_eq!(scope, Scope::Sipher, "{uri} at first sight"),
+        Some(Glance::Elsewhere) => assert_eq!(scope, Scope::Elsewhere, "{uri} at first sight"),
+        Some(Glance::Unclear) | None => {}
+    }
+}
+
+/// What is called unclear is right too, and costs each request a closer look.
+#[test]
+fn what_is_spelt_as_usual_is_clear_at_first_sight() {
+    for (base_url, uri, glance) in [
+        ("https://host", "https://host/v1/scan", Glance::Sipher),
+        (
+            "https://host:8443",
+            "https://host:8443/v1/scan",
+            Glance::Sipher,
+        ),
+        (
+            "http://127.0.0.1:80",
+            "http://127.0.0.1/v1/scan",
+            Glance::Sipher,
+        ),
+        ("https://host/a", "https://host/a/v1/scan", Glance::Sipher),
+        ("https://host/a", "https://host/a/v1/s.n", Glance::Unclear),
+        ("https://host", "https://host/v1/sessions", Glance::Unclear),
+        ("https://host", "https://other/v1/scan", Glance::Elsewhere),
+        (
+            "https://host",
+            "https://other:443/v1/scan",
+            Glance::Elsewhere,
+        ),
+    ] {
+        let uri: Uri = uri.parse().unwrap();
+        let place = Place::of_uri(&uri).unwrap();
+        assert_eq!(base(base_url).glance(place), glance, "{uri}");
+    }
 }
 
 #[test]
