@@ -15,6 +15,7 @@ mod change;
 mod check;
 mod create;
 mod failures;
+mod janitor;
 mod out_of_sight;
 mod renewal;
 mod retire;
