@@ -9,6 +9,9 @@ use http::{Extensions, Uri};
 #[cfg(feature = "tower-http")]
 #[inline]
 pub(crate) fn each_uri<'a>(extensions: &'a Extensions, mut see: impl FnMut(&'a Uri)) {
+    if extensions.is_empty() {
+        return;
+    }
     if let Some(uri) = extensions.get::<tower_http::follow_redirect::RequestUri>() {
         see(&uri.0);
     }

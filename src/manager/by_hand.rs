@@ -38,9 +38,9 @@ impl Drop for Hold {
 impl ByHand {
     /// Looks whether a request changes or deletes a session; from then on nobody else uses it.
     pub(super) fn of<R: Outgoing>(core: &Arc<Core>, request: &R) -> Option<Self> {
-        let method = request.method().filter(|method| !method.is_safe())?;
-        let id = scope::session_id_in(request.target()?.path)?;
-        Some(Self {
+        let (method, path) = request.method_and_path()?;
+        let id = scope::session_id_in(path)?;
+        (!method.is_safe()).then(|| Self {
             deletes: *method == Method::DELETE,
             holds: take_out_of_use(core, &id),
             id,

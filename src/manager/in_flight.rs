@@ -52,12 +52,11 @@ impl InFlightRequest {
         let Some(token) = &self.0 else { return };
         response.answered_from(|target| token.was_answered_from(target));
         token.manager.saw_status(response.status());
-        token.may_have_changed(response.status());
         if prove && let Some(proof) = token.proof() {
             response.extensions_mut().insert(proof);
         }
         if !(at_once && token.is_young()) {
-            token.answered();
+            token.answered(Some(response.status()));
         }
         self.release();
     }
@@ -84,7 +83,7 @@ impl InFlightRequest {
     /// The head of the response is there, and that is all that is known.
     pub(super) fn answered(&mut self) {
         let Some(token) = &self.0 else { return };
-        token.answered();
+        token.answered(None);
         self.release();
     }
 
@@ -124,21 +123,20 @@ impl Token {
         }
     }
 
-    #[inline]
-    fn may_have_changed(&self, status: StatusCode) {
-        if let Bears::Nothing {
-            by_hand: Some(by_hand),
-            ..
-        } = &self.bears
-            && status.is_success()
-        {
-            by_hand.succeeded(self.manager.core());
-        }
-    }
-
-    fn answered(&self) {
-        if let Some(session) = self.session() {
-            self.manager.core().answered(session);
+    /// The head of the response is there, with this status if it is known.
+    #[inline(never)]
+    fn answered(&self, status: Option<StatusCode>) {
+        match &self.bears {
+            Bears::Remembered(session) | Bears::Session(session) => {
+                self.manager.core().answered(session);
+            }
+            Bears::Nothing { by_hand, .. } => {
+                if let Some(by_hand) = by_hand
+                    && status.is_some_and(|status| status.is_success())
+                {
+                    by_hand.succeeded(self.manager.core());
+                }
+            }
         }
     }
 }

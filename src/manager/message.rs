@@ -11,8 +11,8 @@ use crate::{
 
 /// A request of any client's, as far as this crate looks at it.
 pub(crate) trait Outgoing {
-    /// What it does, if that is known.
-    fn method(&self) -> Option<&Method>;
+    /// What it does, and to what; if that is known.
+    fn method_and_path(&self) -> Option<(&Method, &str)>;
     /// Where it goes, if it says so.
     fn target(&self) -> Option<Target<'_>>;
     /// The same, not yet taken apart.
@@ -69,7 +69,7 @@ impl<B> Incoming for http::Response<B> {
 
 /// Headers on their own, of a request that is certain to be Sipher's.
 impl Outgoing for HeaderMap {
-    fn method(&self) -> Option<&Method> {
+    fn method_and_path(&self) -> Option<(&Method, &str)> {
         None
     }
 
@@ -95,8 +95,8 @@ impl Outgoing for HeaderMap {
 }
 
 impl<B> Outgoing for http::Request<B> {
-    fn method(&self) -> Option<&Method> {
-        Some(self.method())
+    fn method_and_path(&self) -> Option<(&Method, &str)> {
+        Some((self.method(), self.uri().path()))
     }
 
     fn target(&self) -> Option<Target<'_>> {

@@ -103,8 +103,8 @@ struct WithExtensions<'a> {
 }
 
 impl Outgoing for WithExtensions<'_> {
-    fn method(&self) -> Option<&Method> {
-        Some(self.request.method())
+    fn method_and_path(&self) -> Option<(&Method, &str)> {
+        self.request.method_and_path()
     }
 
     fn target(&self) -> Option<Target<'_>> {

@@ -77,8 +77,8 @@ impl Incoming for Response {
 }
 
 impl Outgoing for Request {
-    fn method(&self) -> Option<&Method> {
-        Some(self.method())
+    fn method_and_path(&self) -> Option<(&Method, &str)> {
+        Some((self.method(), self.url().path()))
     }
 
     fn target(&self) -> Option<Target<'_>> {
