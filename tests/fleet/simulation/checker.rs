@@ -54,9 +54,45 @@ struct Asked {
 #[derive(Default)]
 struct Changes {
     values: Vec<Value>,
+    patches: Vec<Value>,
     by: HashSet<Who>,
+    /// Changes under way: each process makes its own one after another, and the next may be in use before the last has returned.
+    open: usize,
     /// What the only one who has changed anything has now, if that is certain.
     now: Option<Value>,
+}
+
+impl Changes {
+    /// Adds whatever a process of the group may have from here on: it may hear of changes in any order, and of some only.
+    fn begins(&mut self, home: Value, to: &Value, is_patch: bool) {
+        if self.values.is_empty() {
+            self.values.push(home);
+        }
+        if is_patch {
+            self.patches.push(to.clone());
+        } else {
+            self.values.push(to.clone());
+        }
+        let mut next = 0;
+        while let Some(base) = self.values.get(next).cloned() {
+            for patch in &self.patches {
+                let merged = merged(&base, patch);
+                if !self.values.contains(&merged) {
+                    self.values.push(merged);
+                }
+            }
+            next += 1;
+        }
+    }
+}
+
+fn merged(base: &Value, patch: &Value) -> Value {
+    let mut merged = base.clone();
+    if let (Some(merged), Some(patch)) = (merged.as_object_mut(), patch.as_object()) {
+        let fields = patch.iter().map(|(name, value)| (name.clone(), value.clone()));
+        merged.extend(fields);
+    }
+    merged
 }
 
 /// Returns what is wrong with a run.
@@ -124,10 +160,12 @@ impl Checker<'_> {
                     ));
                 }
             }
-            Entry::Got { n, outcome } => {
+            Entry::Ended { n } => {
                 if let Some((_, until)) = self.way.get_mut(n) {
                     *until = index;
                 }
+            }
+            Entry::Got { n, outcome } => {
                 if self.asked[n].is_well && !outcome.starts_with("404") {
                     self.fails(format!("I9: all is well, and request {n} gets {outcome}"));
                 }
@@ -154,10 +192,12 @@ impl Checker<'_> {
             Entry::Invalidated { who, id } => {
                 self.invalidated.insert((*who, id.clone()));
             }
-            Entry::Change { who, to } => {
-                let changes = self.changes.entry(self.group(*who)).or_default();
-                changes.values.extend(to.iter().cloned());
+            Entry::Change { who, to, is_patch } => {
+                let group = self.group(*who);
+                let changes = self.changes.entry(group).or_default();
+                changes.begins(value(group.1), to, *is_patch);
                 changes.by.insert(*who);
+                changes.open += 1;
                 changes.now = None;
             }
             Entry::Changed {
@@ -167,8 +207,9 @@ impl Checker<'_> {
             } => {
                 let changes = self.changes.entry(self.group(*who)).or_default();
                 changes.values.extend(to.clone());
+                changes.open -= 1;
                 // A failure has changed nothing, but what was there before that is not looked up.
-                changes.now = to.clone().filter(|_| *is_certain);
+                changes.now = to.clone().filter(|_| *is_certain && changes.open == 0);
             }
             Entry::Asleep => self.asleep.push(index),
             Entry::Well => self.is_well = true,

@@ -46,10 +46,10 @@ pub(crate) async fn change(
     gives_up_after: Duration,
 ) {
     let value = |defaults: &SessionDefaults| serde_json::to_value(defaults).unwrap();
-    let merged = manager.defaults().merged_with(&to);
     trace.add(Entry::Change {
         who,
-        to: vec![value(if is_patch { &merged } else { &to })],
+        to: value(&to),
+        is_patch,
     });
     let done = timeout(gives_up_after, async {
         if is_patch {

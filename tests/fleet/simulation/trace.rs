@@ -39,6 +39,10 @@ pub(crate) enum Entry {
         /// Whether the server has that session at this moment.
         is_live: bool,
     },
+    /// Nothing of it is on its way any more, whether or not the caller waited for that.
+    Ended {
+        n: u64,
+    },
     Got {
         n: u64,
         outcome: String,
@@ -60,9 +64,11 @@ pub(crate) enum Entry {
         who: Who,
         id: String,
     },
+    /// A change begins: by these defaults, or to them.
     Change {
         who: Who,
-        to: Vec<Value>,
+        to: Value,
+        is_patch: bool,
     },
     /// Whether it is certain what came of it.
     Changed {

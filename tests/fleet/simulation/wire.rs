@@ -80,10 +80,15 @@ impl Wire {
         let held_up = Self::header(&request, HELD_UP).and_then(|millis| millis.parse().ok());
         let held_up = Duration::from_millis(held_up.unwrap_or(0));
         let (sipher, linger) = (self.sipher.clone(), self.linger);
+        let ended = Ended {
+            trace: self.trace.clone(),
+            n,
+        };
         Box::pin(async move {
             let (caller, gone) = oneshot::channel::<()>();
             // What was sent goes on when its caller drops it, as long as the manager has been told that it may.
             let under_way = tokio::spawn(async move {
+                let _ended = ended;
                 let answer = async {
                     sleep(held_up).await;
                     travel(sipher, request).await
@@ -160,6 +165,18 @@ fn broken(error: &FakeError) -> io::Error {
         _ => io::ErrorKind::ConnectionReset,
     };
     io::Error::new(kind, error.to_string())
+}
+
+/// One request on its way, which may take longer than its caller waits.
+struct Ended {
+    trace: Trace,
+    n: u64,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.trace.add(Entry::Ended { n: self.n });
+    }
 }
 
 /// One session call, until its outcome is known.

@@ -321,14 +321,17 @@ impl World<'_> {
             self.all_ask();
             self.hear();
         }
-        for _ in 0..4 {
+        for look in 0..6 {
             let from = self.numbers;
             self.all_ask();
             sleep(Duration::from_secs(20)).await;
             if self.last(from) {
                 break;
             }
-            sleep(ttl / 10).await;
+            // The look after a renewal that was under way comes at once: otherwise each may meet the next renewal.
+            if look % 2 == 1 {
+                sleep(ttl / 10).await;
+            }
         }
     }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use sipher_session::{clock::Reading, testing::Operation};
 
-use super::{Checker, known::GRACE};
+use super::{
+    Checker,
+    known::{GRACE, Tries},
+};
 use crate::{
     trace::{Partition, Sent},
     world::Run,
@@ -61,12 +64,38 @@ impl Checker<'_> {
             let same = flying.sent.operation == Operation::Create
                 && flying.sent.key == sent.key
                 && flying.sent.defaults == sent.defaults;
-            same && !flying.fenced && at.since(flying.at) < timeout
+            same && !flying.fenced && !flying.is_overdue(timeout, at)
         });
         if let Some(other) = other {
             let text = format!("I2: create {} beside {}", sent.wire, other.sent.wire);
             self.fails(text);
         }
+    }
+
+    /// Returns when the create began of which this call may be a try.
+    pub(super) fn begun(&mut self, sent: &Sent, at: Reading) -> Reading {
+        let (Some(key), Some(defaults)) = (sent.key, &sent.defaults) else {
+            return at;
+        };
+        let timeout = self.settings.create_timeout;
+        let of = |tries: &&mut Tries| {
+            tries.partition.key == key && tries.partition.defaults == *defaults
+        };
+        if let Some(tries) = self.tries.iter_mut().find(of) {
+            if at.since(tries.begun) >= timeout {
+                tries.begun = at;
+            }
+            return tries.begun;
+        }
+        let partition = Partition {
+            key,
+            defaults: defaults.clone(),
+        };
+        self.tries.push(Tries {
+            partition,
+            begun: at,
+        });
+        at
     }
 
     /// I5: no key and no id in anything that the crate has put into words.

@@ -37,6 +37,25 @@ impl Known {
     }
 }
 
+/// The tries of a partition's creates that have failed since `begun`: the next may be one more of the same create.
+pub(super) struct Tries {
+    pub(super) partition: Partition,
+    pub(super) begun: Reading,
+}
+
+impl Flying {
+    /// Whether a waiter may have given it up by `now`, `timeout` after it began.
+    ///
+    /// A create's deadline counts from its first try. Which tries belong together cannot be seen from outside, so that counts
+    /// only where the wall clock has moved ahead; otherwise a retry ends by its own deadline.
+    pub(super) fn is_overdue(&self, timeout: Duration, now: Reading) -> bool {
+        let elapsed = now.since(self.begun);
+        let is_ahead = elapsed > now.monotonic.saturating_sub(self.begun.monotonic);
+        let since = if is_ahead { elapsed } else { now.since(self.at) };
+        self.overdue || since >= timeout
+    }
+}
+
 /// Signs of trouble that the client has seen.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Signs {
@@ -61,6 +80,10 @@ pub(super) struct Asked {
 pub(super) struct Flying {
     pub(super) sent: Sent,
     pub(super) at: Reading,
+    /// When the first try was sent of which this may be a retry.
+    pub(super) begun: Reading,
+    /// Its deadline had passed at some time, by the host's clock, even if that was set back later.
+    pub(super) overdue: bool,
     pub(super) signs: Signs,
     /// Its partition's session has been invalidated since: another may begin.
     pub(super) fenced: bool,

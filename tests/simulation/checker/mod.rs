@@ -22,7 +22,7 @@ use crate::{
     wire,
     world::Run,
 };
-use known::{Asked, Flying, Known, Signs};
+use known::{Asked, Flying, GRACE, Known, Signs, Tries};
 
 pub(crate) struct Checker<'a> {
     script: &'a Script,
@@ -36,6 +36,7 @@ pub(crate) struct Checker<'a> {
     /// When the manager made its session calls.
     calls: Vec<Duration>,
     last_calls: Vec<(Partition, Reading)>,
+    tries: Vec<Tries>,
     shutdown: bool,
     /// The shutdown takes the sessions in a task of its own, after those who were to run already at that moment.
     shutdown_at: Duration,
@@ -60,6 +61,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         signs: Signs::default(),
         calls: Vec::new(),
         last_calls: Vec::new(),
+        tries: Vec::new(),
         shutdown: false,
         shutdown_at: Duration::MAX,
         calm: None,
@@ -167,6 +169,10 @@ impl Checker<'_> {
                 for known in self.known.values_mut() {
                     known.over |= known.left(at).is_zero();
                 }
+                let timeout = self.settings.create_timeout + GRACE;
+                for flying in self.flying.values_mut() {
+                    flying.overdue |= flying.is_overdue(timeout, at);
+                }
             }
             Entry::ShutdownBegins => {
                 self.shutdown = true;
@@ -242,6 +248,8 @@ impl Checker<'_> {
         let flying = Flying {
             sent: sent.clone(),
             at,
+            begun: self.begun(sent, at),
+            overdue: false,
             signs: self.signs,
             fenced: false,
             barred: false,
@@ -299,6 +307,7 @@ impl Checker<'_> {
                 };
                 // From here on this is the one that is used, if it is.
                 self.last.retain(|(of, _)| *of != known.partition);
+                self.tries.retain(|tries| tries.partition != known.partition);
                 self.known.insert(record.id.clone(), known);
             }
             (Operation::Get, 200) => {
