@@ -3,16 +3,17 @@
 use std::{future::Future, pin::Pin};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::Full;
+use serde_json::json;
 use sipher_session::{BoxError, Error, NoSession, Proof, SessionLayer, testing::FakeSipher};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tower::{Layer, Service};
 
 use crate::{
-    script::{self, Call},
+    script::{self, Call, SessionCall},
     trace::{Entry, Got, Partition},
-    wire::Seen,
+    wire::{BY_HAND, Seen, Wire},
     world::{World, value},
 };
 
@@ -20,6 +21,9 @@ type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> +
 
 impl World {
     pub(crate) async fn call(self, layer: SessionLayer, call: Call, n: u64) {
+        if let Some(session_call) = call.session_call {
+            return self.session_call(layer, &call, session_call).await;
+        }
         let trace = self.trace().clone();
         let base = if call.elsewhere {
             "https://elsewhere.example"
@@ -34,8 +38,8 @@ impl World {
             let key = self.wire.keys[key].parse().expect("a header value");
             request.headers_mut().insert("x-api-key", key);
         }
-        if let Some(defaults) = call.defaults {
-            request.extensions_mut().insert(script::defaults(defaults));
+        if let Some(defaults) = call.defaults() {
+            request.extensions_mut().insert(defaults);
         }
         if call.no_session {
             request.extensions_mut().insert(NoSession);
@@ -45,16 +49,24 @@ impl World {
             wants: self.wants(&call),
             without: call.no_session,
             elsewhere: call.elsewhere,
+            held: !call.polled_after.is_zero(),
         });
         let answer = {
+            let wire = Wire {
+                is_eager: call.is_eager,
+                ..self.wire.clone()
+            };
             // The wire is always ready.
             let answer: BoxFuture = if self.replays {
-                Box::pin(layer.replay_once().layer(self.wire.clone()).call(request))
+                Box::pin(layer.replay_once().layer(wire).call(request))
             } else {
-                Box::pin(layer.layer(self.wire.clone()).call(request))
+                Box::pin(layer.layer(wire).call(request))
             };
             if !call.elsewhere && !self.wire.has_sent(n) {
                 trace.add(Entry::Waits { n });
+            }
+            if !call.polled_after.is_zero() {
+                sleep(call.polled_after).await;
             }
             timeout(call.gives_up_after, answer).await
         };
@@ -76,13 +88,52 @@ impl World {
         trace.add(Entry::Got { n, outcome, proof });
     }
 
+    /// Deletes or changes the session that the last request of this key bore, by a request through the layer.
+    async fn session_call(self, layer: SessionLayer, call: &Call, session_call: SessionCall) {
+        let key = call.key.unwrap_or(self.desk().key);
+        let last = self.trace().with(|lines| {
+            lines.iter().rev().find_map(|line| match &line.what {
+                Entry::Sent(sent) if sent.n.is_some() && sent.key == Some(key) => sent.id.clone(),
+                _ => None,
+            })
+        });
+        let Some(id) = last else { return };
+        let (method, body) = match session_call {
+            SessionCall::Delete => (Method::DELETE, String::new()),
+            SessionCall::Patch(which) => {
+                let defaults = value(&script::defaults(which));
+                (Method::PATCH, json!({ "defaults": defaults }).to_string())
+            }
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}/v1/sessions/{id}", FakeSipher::base_url()))
+            .header("content-type", "application/json")
+            .body(Full::<Bytes>::from(body))
+            .expect("a request");
+        if let Some(key) = call.key {
+            let key = self.wire.keys[key].parse().expect("a header value");
+            request.headers_mut().insert("x-api-key", key);
+        }
+        self.trace().add(Entry::ChangedByHand { id });
+        let wire = self.wire.clone();
+        let answer = async move { layer.layer(wire).call(request).await };
+        let answer = timeout(call.gives_up_after, BY_HAND.scope((), answer)).await;
+        let outcome = match answer {
+            Err(_) => "gave up".to_owned(),
+            Ok(answer) => answer.map_or_else(|e| e.to_string(), |r| r.status().to_string()),
+        };
+        let told = format!("{session_call:?} through the layer: {outcome}");
+        self.trace().add(Entry::Hand(told));
+    }
+
     /// Whose session with which defaults a request that starts now may bear.
     fn wants(&self, call: &Call) -> Vec<Partition> {
         let desk = self.desk();
         let now = Some((desk.key, desk.defaults.clone()));
         let identities = now.into_iter().chain(desk.pending.clone());
         let wants = identities.map(|(key, defaults)| {
-            let own = call.defaults.map(script::defaults);
+            let own = call.defaults();
             Partition {
                 key: call.key.unwrap_or(key),
                 defaults: value(&own.unwrap_or(defaults)),

@@ -15,6 +15,7 @@
 mod caller;
 mod checker;
 mod forecast;
+mod hard;
 mod owner;
 mod script;
 mod trace;

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use sipher_session::{
-    Chain, PrivacyLevel, SessionDefaults,
+    Chain, PrivacyLevel, RpcProvider, SessionDefaults,
     testing::{Target, What},
 };
 
-use crate::forecast;
+use crate::{forecast, hard};
 
 /// API keys by their place: the manager starts with the first; the last two cannot have sessions.
 pub(crate) const KEYS: usize = 5;
 pub(crate) const FREE: usize = 3;
 pub(crate) const WRONG: usize = 4;
+/// So many more than these that nobody has.
+pub(crate) const MADE_UP: usize = 12;
 
 /// How long a request may be under way below the layer. Shorter than the least `hard`, so that no session ends meanwhile.
 pub(crate) const ON_THE_WAY: u64 = 4_000;
@@ -51,13 +53,33 @@ pub(crate) struct Settings {
 }
 
 /// One request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Call {
     pub(crate) key: Option<usize>,
     pub(crate) defaults: Option<usize>,
+    /// One of many more sets of defaults, in place of those.
+    pub(crate) set: Option<usize>,
+    /// It is no use of the session, but deletes or changes it.
+    pub(crate) session_call: Option<SessionCall>,
+    /// How long its future lies there before it is polled.
+    pub(crate) polled_after: Duration,
+    /// It is on its way all the same.
+    pub(crate) is_eager: bool,
     pub(crate) no_session: bool,
     pub(crate) elsewhere: bool,
     pub(crate) gives_up_after: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SessionCall {
+    Delete,
+    Patch(usize),
+}
+
+impl Call {
+    pub(crate) fn defaults(&self) -> Option<SessionDefaults> {
+        self.set.map(set).or(self.defaults.map(defaults))
+    }
 }
 
 /// What befalls the network, the server and the clocks.
@@ -126,6 +148,23 @@ pub(crate) fn defaults(which: usize) -> SessionDefaults {
     }
 }
 
+/// Many more.
+pub(crate) fn set(which: usize) -> SessionDefaults {
+    use Chain::{Aptos, Base, Bitcoin, Cosmos, Near, Polygon, Sui, Zcash};
+    let chains = [Aptos, Base, Bitcoin, Cosmos, Near, Polygon, Sui, Zcash];
+    let providers = [
+        RpcProvider::Helius,
+        RpcProvider::Quicknode,
+        RpcProvider::Triton,
+        RpcProvider::Generic,
+    ];
+    let levels = [PrivacyLevel::Shielded, PrivacyLevel::Maximum];
+    SessionDefaults::new()
+        .chain(chains[which % 8].clone())
+        .rpc_provider(providers[which / 8 % 4].clone())
+        .privacy_level(levels[which / 32 % 2].clone())
+}
+
 impl Script {
     pub(crate) fn of(seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed);
@@ -158,11 +197,9 @@ impl Script {
                 crowd(rng, moment, keys, &mut plan, &mut weather);
             }
         }
-        plan.sort_by_key(|(at, _)| *at);
-        weather.sort_by_key(|(at, _)| *at);
         hand.sort_by_key(|(at, _)| *at);
         let deadline = millis(rng, 0..20_000);
-        Self {
+        let mut script = Self {
             seed,
             settings,
             replicas: if rng.u8(..) < 25 { rng.usize(2..4) } else { 1 },
@@ -183,7 +220,13 @@ impl Script {
                 4 => End::DroppedShutdown(deadline),
                 _ => End::HandleDropped,
             },
+        };
+        if hard::is_hard(seed) {
+            hard::harden(&mut script);
         }
+        script.calls.sort_by_key(|(at, _)| *at);
+        script.weather.sort_by_key(|(at, _)| *at);
+        script
     }
 
     /// By how much the server's clock is set back in all.
@@ -223,7 +266,7 @@ fn settings(rng: &mut Rng) -> Settings {
     }
 }
 
-fn call(rng: &mut Rng, keys: usize) -> Call {
+pub(crate) fn call(rng: &mut Rng, keys: usize) -> Call {
     let key = rng.bool().then(|| {
         let wrong = rng.u8(..) < 20;
         if wrong {
@@ -242,6 +285,7 @@ fn call(rng: &mut Rng, keys: usize) -> Call {
         } else {
             millis(rng, 0..8_000)
         },
+        ..Call::default()
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Entry {
         wants: Vec<Partition>,
         without: bool,
         elsewhere: bool,
+        /// It is polled later.
+        held: bool,
     },
     /// The layer did not hand the request on at once.
     Waits {
@@ -81,6 +83,10 @@ pub(crate) enum Entry {
         id: String,
     },
     Event(String),
+    /// An answer came after the end of the session of this generation: the event comes once for each.
+    ToldLate {
+        generation: u64,
+    },
     ShutdownBegins,
     Report {
         deleted: usize,
@@ -219,12 +225,13 @@ impl fmt::Display for Line {
                 wants,
                 without,
                 elsewhere,
+                held,
             } => {
                 write!(f, "call {n}")?;
                 for partition in wants {
                     write!(f, " k{} {}", partition.key, partition.defaults)?;
                 }
-                write!(f, " without={without} elsewhere={elsewhere}")
+                write!(f, " without={without} elsewhere={elsewhere} held={held}")
             }
             Entry::Weather(what) | Entry::Hand(what) | Entry::Event(what) => f.write_str(what),
             Entry::Report {

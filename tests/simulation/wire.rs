@@ -37,6 +37,8 @@ pub(crate) struct Wire {
     pub(crate) trace: Trace,
     pub(crate) calls: Arc<AtomicU64>,
     pub(crate) sent: Arc<Mutex<HashSet<u64>>>,
+    /// Requests are sent when they are handed on, and not only when somebody waits for the answer.
+    pub(crate) is_eager: bool,
     /// Requests that go on by themselves, each in a task.
     pub(crate) under_way: Arc<AtomicUsize>,
     /// How long a request goes on whose caller is gone.
@@ -138,12 +140,14 @@ impl Service<Request<Full<Bytes>>> for Wire {
         };
         let (linger, counted) = (self.linger, self.under_way.clone());
         let answer = server.call(request);
+        let is_eager = self.is_eager;
+        let answer: Pin<Box<dyn Future<Output = _> + Send>> = match operation {
+            Operation::Other if is_eager => Box::pin(under_way(answer, linger, counted)),
+            Operation::Other => Box::pin(async move { under_way(answer, linger, counted).await }),
+            _ => Box::pin(answer),
+        };
         Box::pin(async move {
-            let answer = if operation == Operation::Other {
-                under_way(answer, linger, counted).await
-            } else {
-                answer.await
-            };
+            let answer = answer.await;
             match answer {
                 Ok(response) => {
                     let status = response.status().as_u16();
@@ -172,11 +176,11 @@ impl Service<Request<Full<Bytes>>> for Wire {
 }
 
 /// A request that was sent goes on when its caller drops it, as long as the manager has been told that it may.
-async fn under_way<T: Send + 'static>(
+fn under_way<T: Send + 'static>(
     answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
     linger: Duration,
     counted: Arc<AtomicUsize>,
-) -> Result<T, FakeError> {
+) -> impl Future<Output = Result<T, FakeError>> + Send + 'static {
     let (caller, gone) = oneshot::channel::<()>();
     counted.fetch_add(1, Ordering::Relaxed);
     let under_way = tokio::spawn(async move {
@@ -187,9 +191,11 @@ async fn under_way<T: Send + 'static>(
             () = async { drop(gone.await); sleep(linger).await; } => Err(FakeError::Reset),
         }
     });
-    let answer = under_way.await;
-    drop(caller);
-    answer.unwrap_or(Err(FakeError::Reset))
+    async move {
+        let answer = under_way.await;
+        drop(caller);
+        answer.unwrap_or(Err(FakeError::Reset))
+    }
 }
 
 /// Until it is dropped.

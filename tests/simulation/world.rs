@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    script::{self, Call, End, FREE, Script, WRONG, Weather},
+    hard,
+    script::{self, Call, End, FREE, MADE_UP, Script, WRONG, Weather},
     trace::{Entry, Line, Trace},
     wire::Wire,
 };
@@ -90,6 +91,7 @@ async fn live(script: &Script) -> Run {
         trace: trace.clone(),
         calls: Arc::default(),
         under_way: Arc::default(),
+        is_eager: false,
         sent: Arc::default(),
         // At its very end the session may be gone.
         linger: script.settings.linger.mul_f64(0.9),
@@ -134,6 +136,7 @@ fn keys(sipher: &FakeSipher) -> Vec<String> {
     let mut keys: Vec<_> = tiers.map(|tier| sipher.api_key(tier)).into();
     debug_assert_eq!((keys.len() - 1, keys.len()), (FREE, WRONG));
     keys.push("sk_pro_that_nobody_has".to_owned());
+    keys.extend((0..MADE_UP).map(|n| format!("sk_pro_that_{n}_have_made_up")));
     keys
 }
 
@@ -250,15 +253,32 @@ impl World {
         let good = if key < FREE { None } else { Some(1) };
         let call = Call {
             key: good,
-            defaults: None,
-            no_session: false,
-            elsewhere: false,
             gives_up_after: Duration::from_secs(90),
+            ..Call::default()
         };
-        let n = *self.numbers();
-        self.trace().add(Entry::Calm { n });
-        self.spawn(handle, &call, callers);
-        while callers.join_next().await.is_some() {}
+        // One session may be there still. Others can be had too, each when there is budget for it.
+        let sets = (0..5).filter(|_| hard::is_hard(script.seed)).map(Some);
+        let sets = [None].into_iter().chain(sets);
+        // With a budget for one call in more than `max_wait`, a request may find out that its session is lost, and no more.
+        let settings = &script.settings;
+        let refill = Duration::from_secs(60) / settings.per_minute;
+        let is_scarce = settings.burst < 2 && settings.max_wait < refill + Duration::from_secs(1);
+        let tries = if is_scarce { 2 } else { 1 };
+        for (set, left) in sets.flat_map(|set| (0..tries).rev().map(move |left| (set, left))) {
+            let n = *self.numbers();
+            if left == 0 {
+                self.trace().add(Entry::Calm { n });
+            }
+            let call = Call {
+                set,
+                ..call.clone()
+            };
+            self.spawn(handle, &call, callers);
+            while callers.join_next().await.is_some() {}
+            if hard::is_hard(script.seed) {
+                sleep(minutes(1)).await;
+            }
+        }
         self.told(events);
     }
 
@@ -355,6 +375,9 @@ impl World {
                 Event::Created { session, .. } => {
                     Entry::Event(format!("Created g{}", session.generation))
                 }
+                Event::Late { session, .. } => Entry::ToldLate {
+                    generation: session.generation,
+                },
                 _ => Entry::Event(name),
             }
         });

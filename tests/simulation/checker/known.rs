@@ -1,6 +1,6 @@
 //! What the client is known to know.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use sipher_session::{Proof, clock::Reading};
 
@@ -23,6 +23,8 @@ pub(super) struct Known {
     pub(super) by_hand: bool,
     /// By the host's clock at some time, even if that was set back later.
     pub(super) over: bool,
+    /// When the server's clock was first stepped forward in its life, by line.
+    pub(super) jumped: Option<usize>,
 }
 
 impl Known {
@@ -56,6 +58,15 @@ impl Flying {
     }
 }
 
+/// Sessions of which an answer came after their end, by generation.
+#[derive(Default)]
+pub(super) struct Late {
+    pub(super) proved: HashSet<u64>,
+    pub(super) told: HashSet<u64>,
+    /// There were more events than were heard.
+    pub(super) missed: bool,
+}
+
 /// Signs of trouble that the client has seen.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Signs {
@@ -69,6 +80,8 @@ pub(super) struct Asked {
     pub(super) wants: Vec<Partition>,
     pub(super) without: bool,
     pub(super) elsewhere: bool,
+    /// Its future was polled later than it was made.
+    pub(super) held: bool,
     pub(super) at: Reading,
     pub(super) signs: Signs,
     pub(super) sent: Option<Sent>,
@@ -89,4 +102,6 @@ pub(super) struct Flying {
     pub(super) fenced: bool,
     /// And what it brings is not to be used.
     pub(super) barred: bool,
+    /// When the server's clock was first stepped forward meanwhile, by line.
+    pub(super) jumped: Option<usize>,
 }

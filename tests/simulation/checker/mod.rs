@@ -10,7 +10,7 @@ mod requests;
 mod server;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use crate::{
     wire,
     world::Run,
 };
-use known::{Asked, Flying, GRACE, Known, Signs, Tries};
+use known::{Asked, Flying, GRACE, Known, Late, Signs, Tries};
 
 pub(crate) struct Checker<'a> {
     script: &'a Script,
@@ -40,11 +40,11 @@ pub(crate) struct Checker<'a> {
     shutdown: bool,
     /// The shutdown takes the sessions in a task of its own, after those who were to run already at that moment.
     shutdown_at: Duration,
-    calm: Option<u64>,
+    calm: HashSet<u64>,
     creates: usize,
     accounted: Option<u64>,
     suspensions: Vec<usize>,
-    server_jumped: bool,
+    late: Late,
     handled: HashMap<u64, (usize, usize)>,
     failures: Vec<String>,
 }
@@ -64,11 +64,11 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         tries: Vec::new(),
         shutdown: false,
         shutdown_at: Duration::MAX,
-        calm: None,
+        calm: HashSet::new(),
         creates: 0,
         accounted: None,
         suspensions: Vec::new(),
-        server_jumped: false,
+        late: Late::default(),
         handled: HashMap::new(),
         failures: Vec::new(),
     };
@@ -77,6 +77,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
     }
     checker.budget(run);
     checker.secrets(run);
+    checker.late();
     checker.server(run);
     checker.end(run);
     checker.failures
@@ -95,11 +96,13 @@ impl Checker<'_> {
                 wants,
                 without,
                 elsewhere,
+                held,
             } => {
                 let asked = Asked {
                     wants: wants.clone(),
                     without: *without,
                     elsewhere: *elsewhere,
+                    held: *held,
                     at,
                     signs: self.signs,
                     sent: None,
@@ -161,8 +164,13 @@ impl Checker<'_> {
             Entry::Weather(weather) if weather.starts_with("Suspend") => {
                 self.suspensions.push(index);
             }
-            Entry::Weather(weather) if weather.starts_with("Server") => {
-                self.server_jumped = true;
+            Entry::Weather(weather) if weather.starts_with("ServerForward") => {
+                for known in self.known.values_mut() {
+                    known.jumped.get_or_insert(index);
+                }
+                for flying in self.flying.values_mut() {
+                    flying.jumped.get_or_insert(index);
+                }
             }
             // Written down just before it is turned.
             Entry::Weather(weather) if weather.starts_with("WallBack") => {
@@ -178,7 +186,7 @@ impl Checker<'_> {
                 self.shutdown = true;
                 self.shutdown_at = at.monotonic;
             }
-            Entry::Calm { n } => self.calm = Some(*n),
+            Entry::Calm { n } => drop(self.calm.insert(*n)),
             Entry::Got { n, outcome, proof } => self.got(*n, *outcome, *proof, at),
             Entry::Report {
                 remaining, orphans, ..
@@ -186,6 +194,8 @@ impl Checker<'_> {
             | Entry::Abandoned { remaining, orphans } => {
                 self.accounted = Some(*remaining as u64 + *orphans);
             }
+            Entry::ToldLate { generation } => drop(self.late.told.insert(*generation)),
+            Entry::Event(name) if name == "Missed" => self.late.missed = true,
             Entry::Alive { .. }
             | Entry::Event(_)
             | Entry::Hand(_)
@@ -253,6 +263,7 @@ impl Checker<'_> {
             signs: self.signs,
             fenced: false,
             barred: false,
+            jumped: None,
         };
         self.flying.insert(sent.wire, flying);
     }
@@ -304,6 +315,7 @@ impl Checker<'_> {
                     out_of_use: flying.barred.then_some("I11: begun before an invalidation"),
                     by_hand: false,
                     over: false,
+                    jumped: flying.jumped,
                 };
                 // From here on this is the one that is used, if it is.
                 self.last.retain(|(of, _)| *of != known.partition);

@@ -2,7 +2,7 @@
 
 use sipher_session::{Doubt, Proof, SessionId, clock::Reading};
 
-use super::Checker;
+use super::{Checker, known::Late};
 use crate::trace::Got;
 
 impl Checker<'_> {
@@ -12,6 +12,11 @@ impl Checker<'_> {
             return;
         };
         asked.proof = proof;
+        if let Some(Proof::Session { session, left, .. }) = proof
+            && left.is_zero()
+        {
+            self.late.proved.insert(session.generation);
+        }
         let sent = asked.sent.as_ref().and_then(|sent| sent.id.clone());
         let right = match (outcome, sent, proof) {
             (
@@ -43,6 +48,23 @@ impl Checker<'_> {
         if !right {
             self.fails(format!("request {n}: {outcome:?} proves {proof:?}"));
         }
+    }
+
+    /// The owner hears of a late answer exactly if it says that it is late.
+    pub(super) fn late(&mut self) {
+        let Late {
+            proved,
+            told,
+            missed,
+        } = &self.late;
+        // An answer that was not passed on, but the request sent again, bears no proof that could be seen.
+        let untold = proved.difference(told).filter(|_| !missed);
+        let unproved = told.difference(proved).filter(|_| !self.settings.replays);
+        let wrong: Vec<_> = untold
+            .map(|generation| format!("I1: nobody was told that g{generation} was late"))
+            .chain(unproved.map(|generation| format!("I1: g{generation} was told late, and was not")))
+            .collect();
+        self.failures.extend(wrong);
     }
 
     /// What the server looked up after the end of a session is late, and so is in doubt.

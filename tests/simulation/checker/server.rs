@@ -59,10 +59,12 @@ impl Checker<'_> {
                     let mut asleep = self.suspensions.iter();
                     asleep.any(|at| from < at && at < to)
                 });
+                let (_, until) = self.handled.get(&n).copied().unwrap_or_default();
+                let jumped = self.known.get(id).and_then(|known| known.jumped);
                 unseen
                     || asleep
-                    || self.server_jumped
-                    || (script.late && self.is_told_late(n))
+                    || jumped.is_some_and(|at| at < until)
+                    || ((script.late || self.asked[&n].held) && self.is_told_late(n))
                     || script.has(|weather| {
                         matches!(
                             weather,
