@@ -30,6 +30,18 @@ pub struct Trouble {
     pub is_mute: bool,
     /// What is on its way arrives, also when nobody waits for it any more.
     pub is_late: bool,
+    /// Only these slots are in trouble, of two halves.
+    pub half: Option<u8>,
+}
+
+impl Trouble {
+    fn of(self, slot: Slot) -> Self {
+        let number = slot.to_string().bytes().fold(0, u8::wrapping_add) % 2;
+        match self.half {
+            Some(half) if half != number => Self::default(),
+            _ => self,
+        }
+    }
 }
 
 /// What somebody else makes of a record before it is read.
@@ -45,6 +57,8 @@ pub type Rights = Arc<Mutex<Vec<Said>>>;
 pub enum Said {
     Granted(Slot, Member, u64),
     Accepted(Slot, Member, u64),
+    /// The store has forgotten everything.
+    Flushed,
 }
 
 #[derive(Clone)]
@@ -89,7 +103,7 @@ impl Flaky {
 
     fn trouble_at(&self, slot: Slot) -> Trouble {
         let at = self.at.lock().unwrap().get(&slot).copied();
-        at.unwrap_or_else(|| *self.trouble.lock().unwrap())
+        at.unwrap_or_else(|| self.trouble.lock().unwrap().of(slot))
     }
 
     /// Whatever is read from here on has gone through somebody's hands.

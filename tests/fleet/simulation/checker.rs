@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use sipher_session::testing::{Operation, SessionUse};
+use sipher_session::testing::{DeadReason, Operation, SessionUse};
 
 use super::{
     script::{self, Deed, End, Script},
@@ -15,6 +15,9 @@ use super::{
     world::Run,
 };
 use crate::flaky::Said;
+
+/// How long it takes at most, without trouble, until others hear of something.
+const MOMENTS: Duration = Duration::from_secs(16);
 
 /// Which processes were built alike: key, defaults.
 type Group = (usize, usize);
@@ -31,8 +34,12 @@ struct Checker<'a> {
     call_of: HashMap<u64, (Who, Operation)>,
     undelivered: HashSet<u64>,
     invalidated: HashSet<(Who, String)>,
+    /// Sessions that were deleted, changed or leaked by hand: by whom, and when.
+    taken: HashMap<String, (Who, Duration)>,
     changes: HashMap<Group, Changes>,
     asleep: Vec<usize>,
+    /// When the store's clock was set back.
+    store_back: Vec<Duration>,
     /// When the requests were on their way, by line.
     way: HashMap<u64, (usize, usize)>,
     is_well: bool,
@@ -47,6 +54,7 @@ struct Asked {
     who: Who,
     allowed: Vec<Value>,
     is_well: bool,
+    held_up: Duration,
     barred: HashSet<String>,
 }
 
@@ -86,10 +94,16 @@ impl Changes {
     }
 }
 
+fn is_store_back(deed: &Deed) -> bool {
+    matches!(deed, Deed::StoreBack(_))
+}
+
 fn merged(base: &Value, patch: &Value) -> Value {
     let mut merged = base.clone();
     if let (Some(merged), Some(patch)) = (merged.as_object_mut(), patch.as_object()) {
-        let fields = patch.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let fields = patch
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
         merged.extend(fields);
     }
     merged
@@ -137,7 +151,7 @@ impl Checker<'_> {
 
     fn line(&mut self, index: usize, line: &Line) {
         match &line.what {
-            Entry::Asks { who, n } => self.asks(*who, *n),
+            Entry::Asks { who, n, held_up } => self.asks(*who, *n, *held_up),
             Entry::Departs {
                 who,
                 n,
@@ -148,7 +162,14 @@ impl Checker<'_> {
                 let Some(id) = id else {
                     return self.fails(format!("I6: request {n} of {who} went without a session"));
                 };
-                if !is_live {
+                let taken = self.taken.get(id);
+                let may_bear = taken.is_some_and(|taken| self.may_bear(*taken, *who, line.at));
+                if taken.is_some() && !may_bear {
+                    self.fails(format!(
+                        "I1: request {n} of {who} bears {}, which was taken out of use",
+                        short(id)
+                    ));
+                } else if !is_live && !may_bear && !self.may_misjudge_age(line.at) {
                     self.fails(format!(
                         "I1: request {n} of {who} left with the dead {}",
                         short(id)
@@ -192,6 +213,11 @@ impl Checker<'_> {
             Entry::Invalidated { who, id } => {
                 self.invalidated.insert((*who, id.clone()));
             }
+            Entry::TakenOut { who, id } => {
+                let taken = (*who, line.at);
+                self.taken.entry(id.clone()).or_insert(taken);
+                self.invalidated.insert((*who, id.clone()));
+            }
             Entry::Change { who, to, is_patch } => {
                 let group = self.group(*who);
                 let changes = self.changes.entry(group).or_default();
@@ -211,6 +237,7 @@ impl Checker<'_> {
                 // A failure has changed nothing, but what was there before that is not looked up.
                 changes.now = to.clone().filter(|_| *is_certain && changes.open == 0);
             }
+            Entry::Deed(deed) if deed.starts_with("StoreBack") => self.store_back.push(line.at),
             Entry::Asleep => self.asleep.push(index),
             Entry::Well => self.is_well = true,
             Entry::Last(last) => {
@@ -228,7 +255,7 @@ impl Checker<'_> {
         }
     }
 
-    fn asks(&mut self, who: Who, n: u64) {
+    fn asks(&mut self, who: Who, n: u64, held_up: Duration) {
         let group = self.group(who);
         let mut allowed = vec![value(group.1)];
         if let Some(changes) = self.changes.get(&group) {
@@ -244,6 +271,7 @@ impl Checker<'_> {
             who,
             allowed,
             is_well: self.is_well,
+            held_up,
             barred: barred.map(|(_, id)| id.clone()).collect(),
         };
         self.asked.insert(n, asked);
@@ -286,6 +314,9 @@ impl Checker<'_> {
             };
             let asked = &self.asked[&n];
             match &exchange.session {
+                // Whether it may bear that was judged when it left.
+                SessionUse::Live { id, .. } | SessionUse::Dead { id, .. }
+                    if self.taken.contains_key(id) => {}
                 SessionUse::Live { defaults, .. } => {
                     if !is_made_of(defaults, &asked.allowed) {
                         let text = format!("I1: request {n} of {} has {defaults}", asked.who);
@@ -293,6 +324,11 @@ impl Checker<'_> {
                     }
                 }
                 _ if self.was_asleep(n) => {}
+                SessionUse::Dead {
+                    why: DeadReason::Expired,
+                    ..
+                } if asked.held_up > Duration::from_millis(script::ON_THE_WAY)
+                    || self.is_of_unknown_age(n, run) => {}
                 session => self
                     .failures
                     .push(format!("I1: request {n} of {}: {session:?}", asked.who)),
@@ -308,6 +344,40 @@ impl Checker<'_> {
                 self.failures.push(text);
             }
         }
+    }
+
+    /// Whether a newcomer may take a session for younger than it is: the store's clock was set back in its life, and the wall
+    /// clock, the only other witness, differs from its maker's.
+    fn may_misjudge_age(&self, at: Duration) -> bool {
+        let script = self.script();
+        let is_turned = |deed: &Deed| matches!(deed, Deed::SetBack(..) | Deed::SetForward(..));
+        let differ = script.places.iter().any(|place| place.ahead != 0) || script.has(is_turned);
+        let (_, ttl) = script.ttl();
+        let mut steps = self.store_back.iter();
+        differ && steps.any(|step| (*step..*step + ttl).contains(&at))
+    }
+
+    fn is_of_unknown_age(&self, n: u64, run: &Run) -> bool {
+        let (departed, _) = self.way[&n];
+        self.may_misjudge_age(run.lines[departed].at)
+    }
+
+    /// Whether a request may still bear a session that was taken out of use: others hear of it within moments, and as long as
+    /// something kept them from hearing, their lease bounds it.
+    fn may_bear(&self, (by, since): (Who, Duration), who: Who, at: Duration) -> bool {
+        let is_deaf = |deed: &Deed| {
+            let deeds = matches!(
+                deed,
+                Deed::Store(..) | Deed::Flush | Deed::Kill(_) | Deed::Shutdown(..) | Deed::Sleep(_)
+            );
+            deeds || matches!(deed, Deed::StoreForward(_) | Deed::StoreBack(_))
+        };
+        let moments = if self.script().has(is_deaf) {
+            self.script().lease * 2
+        } else {
+            MOMENTS
+        };
+        who != by && at.saturating_sub(since) < moments
     }
 
     /// All machines slept while it was on its way.
@@ -337,6 +407,9 @@ impl Checker<'_> {
         let (mut granted, mut accepted) = (HashMap::new(), HashMap::new());
         for said in &run.rights {
             match *said {
+                // Its clock alone makes numbers rise after that, for those who have seen no higher one.
+                Said::Flushed if self.script().has(is_store_back) => accepted.clear(),
+                Said::Flushed => {}
                 Said::Granted(slot, member, generation) => {
                     granted.insert(slot, (member, generation));
                 }

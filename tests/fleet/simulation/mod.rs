@@ -9,6 +9,7 @@
 //! ```
 
 mod checker;
+mod hard;
 mod process;
 mod script;
 mod trace;

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use sipher_session::{Event, Events, SessionDefaults, SessionManager};
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::Full;
+use sipher_session::{
+    Event, Events, SessionDefaults, SessionLayer, SessionManager, testing::FakeSipher,
+};
 use tokio::{task::AbortHandle, time::timeout};
+use tower::{Layer, ServiceExt};
 
 use super::{
     trace::{Entry, Trace, Who},
@@ -35,6 +41,36 @@ pub(crate) async fn shut_down(mut process: Process, deadline: Duration, trace: T
     process.tell(&trace);
     let who = process.who;
     trace.add(Entry::ShutDown { who, report });
+}
+
+/// Deletes or changes the current session by a request through the layer.
+pub(crate) async fn session_call(who: Who, manager: SessionManager, wire: Wire, is_delete: bool) {
+    let Ok(session) = manager.session().await else {
+        return;
+    };
+    let id = session.id().as_str().to_owned();
+    let (method, body) = if is_delete {
+        (Method::DELETE, "")
+    } else {
+        (Method::PATCH, r#"{"defaults":{"chain":"aptos"}}"#)
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{}/v1/sessions/{id}", FakeSipher::base_url()))
+        .header("content-type", "application/json")
+        .body(Full::<Bytes>::from(body))
+        .unwrap();
+    wire.trace.add(Entry::TakenOut { who, id });
+    let wire = Wire {
+        by_hand: true,
+        ..wire
+    };
+    drop(
+        SessionLayer::new(manager)
+            .layer(wire)
+            .oneshot(request)
+            .await,
+    );
 }
 
 pub(crate) async fn change(

@@ -8,10 +8,11 @@ use sipher_session::{
     testing::{Target, What},
 };
 
+use super::hard;
 use crate::flaky::Trouble;
 
 /// How long a request may be under way below the layer: shorter than the least `hard`.
-const ON_THE_WAY: u64 = 3_000;
+pub(crate) const ON_THE_WAY: u64 = 3_000;
 /// How long the server takes with anything, at most.
 const LATENCY: u64 = 1_500;
 
@@ -76,6 +77,15 @@ pub(crate) enum Deed {
     SetForward(usize, Duration),
     /// All machines at once.
     Sleep(Duration),
+    StoreForward(Duration),
+    StoreBack(Duration),
+    /// Deletes or changes the session that a process has, by a request through its layer.
+    ByLayer {
+        place: usize,
+        is_delete: bool,
+    },
+    /// A request is redirected to elsewhere.
+    Leak(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +134,7 @@ impl Script {
         if !calm {
             trouble(rng, until, lease, places.len(), skew, &mut plan);
         }
-        plan.sort_by_key(|(at, _)| *at);
-        Self {
+        let mut script = Self {
             seed,
             lease,
             places,
@@ -139,7 +148,12 @@ impl Script {
                 1..3 => End::AtOnce,
                 _ => End::OneByOne,
             },
+        };
+        if seed % 4 == 1 {
+            hard::harden(&mut script);
         }
+        script.plan.sort_by_key(|(at, _)| *at);
+        script
     }
 
     pub(crate) fn ttl(&self) -> (Duration, Duration) {
@@ -337,15 +351,15 @@ fn change(rng: &mut Rng, place: usize) -> Deed {
     }
 }
 
-fn at(rng: &mut Rng, until: Duration) -> Duration {
+pub(crate) fn at(rng: &mut Rng, until: Duration) -> Duration {
     until.mul_f64(rng.f64())
 }
 
-fn secs(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+pub(crate) fn secs(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_secs(rng.u64(range))
 }
 
-fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+pub(crate) fn millis(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(rng.u64(range))
 }
 

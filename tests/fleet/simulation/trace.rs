@@ -30,6 +30,7 @@ pub(crate) enum Entry {
     Asks {
         who: Who,
         n: u64,
+        held_up: Duration,
     },
     /// His request leaves the layer.
     Departs {
@@ -61,6 +62,11 @@ pub(crate) enum Entry {
         status: Option<u16>,
     },
     Invalidated {
+        who: Who,
+        id: String,
+    },
+    /// Deleted, changed or leaked by this process, which tells the others.
+    TakenOut {
         who: Who,
         id: String,
     },
@@ -126,7 +132,7 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>10.3} ", self.at.as_secs_f64())?;
         match &self.what {
-            Entry::Asks { who, n } => write!(f, "{who} asks {n}"),
+            Entry::Asks { who, n, .. } => write!(f, "{who} asks {n}"),
             Entry::Departs {
                 who,
                 n,

@@ -13,17 +13,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use sipher_session::testing::{FakeError, FakeSipher, Operation};
 use tokio::{sync::oneshot, time::sleep};
 use tower::Service;
+use tower_http::follow_redirect::RequestUri;
 
 use super::trace::{Entry, Trace, Who};
 
 /// Says how long a request is held up on its way.
 pub(crate) const HELD_UP: &str = "x-held-up";
+/// Says that the answer comes from elsewhere, where a redirect has led.
+pub(crate) const LEAKS: &str = "x-leaks";
 
 #[derive(Clone)]
 pub(crate) struct Wire {
@@ -33,6 +36,8 @@ pub(crate) struct Wire {
     pub(crate) calls: Arc<AtomicU64>,
     /// How long a request goes on whose caller is gone.
     pub(crate) linger: Duration,
+    /// Session calls on it are a caller's, and not the manager's.
+    pub(crate) by_hand: bool,
 }
 
 type Answer = Result<Response<Full<Bytes>>, io::Error>;
@@ -49,6 +54,7 @@ impl Service<Request<Full<Bytes>>> for Wire {
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         match number(request.uri().path()) {
             Some(n) => self.request(request, n),
+            None if self.by_hand => Box::pin(travel(self.sipher.clone(), request)),
             None => self.session_call(request),
         }
     }
@@ -75,8 +81,10 @@ impl Wire {
             who: self.who,
             n,
             is_live: id.as_ref().is_some_and(|id| self.sipher.is_live(id)),
-            id,
+            id: id.clone(),
         });
+        let (who, trace) = (self.who, self.trace.clone());
+        let leaks = Self::header(&request, LEAKS).and(id);
         let held_up = Self::header(&request, HELD_UP).and_then(|millis| millis.parse().ok());
         let held_up = Duration::from_millis(held_up.unwrap_or(0));
         let (sipher, linger) = (self.sipher.clone(), self.linger);
@@ -101,7 +109,13 @@ impl Wire {
             });
             let answer = under_way.await;
             drop(caller);
-            answer.unwrap_or_else(|_| Err(broken(&FakeError::Reset)))
+            let mut answer = answer.unwrap_or_else(|_| Err(broken(&FakeError::Reset)))?;
+            if let Some(id) = leaks {
+                let elsewhere = Uri::from_static("https://elsewhere.example/");
+                answer.extensions_mut().insert(RequestUri(elsewhere));
+                trace.add(Entry::TakenOut { who, id });
+            }
+            Ok(answer)
         })
     }
 

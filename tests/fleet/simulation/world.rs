@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use fastrand::Rng;
-use http::Request;
+use http::{HeaderValue, Request};
 use http_body_util::Full;
 use sipher_session::{
     CallBudget, Error, OnStoreDown, SessionLayer, SessionManager,
@@ -23,10 +23,10 @@ use tokio::{
 use tower::{Layer, ServiceExt};
 
 use super::{
-    process::{Process, change, shut_down},
+    process::{Process, change, session_call, shut_down},
     script::{self, Deed, End, Place, Script},
     trace::{Entry, Line, Trace, Who},
-    wire::{HELD_UP, Wire},
+    wire::{HELD_UP, LEAKS, Wire},
 };
 use crate::flaky::{Flaky, Published, Rights, Said, Trouble};
 
@@ -48,6 +48,7 @@ struct World<'a> {
     store: MemoryStore,
     store_clock: TestClock,
     ways: Vec<Flaky>,
+    rights: Rights,
     clocks: Vec<TestClock>,
     trace: Trace,
     calls: Arc<AtomicU64>,
@@ -90,6 +91,7 @@ async fn live(script: &Script) -> Run {
         sipher,
         store,
         store_clock,
+        rights: rights.clone(),
         trace: Trace::new(),
         calls: Arc::default(),
         running: BTreeMap::new(),
@@ -148,6 +150,7 @@ impl World<'_> {
             trace: self.trace.clone(),
             calls: self.calls.clone(),
             linger: place.linger.mul_f64(0.9),
+            by_hand: false,
         };
         let builder = SessionManager::builder()
             .api_key(self.keys[place.key].as_str())
@@ -195,7 +198,21 @@ impl World<'_> {
                 gives_up_after,
                 held_up,
             } => {
-                self.request(*place, *gives_up_after, *held_up);
+                self.request(*place, *gives_up_after, *held_up, false);
+            }
+            Deed::Leak(place) => {
+                self.request(*place, Duration::from_secs(90), Duration::ZERO, true);
+            }
+            Deed::StoreForward(by) => self.store_clock.suspend(*by),
+            Deed::StoreBack(by) => self.store_clock.set_back(*by),
+            Deed::ByLayer { place, is_delete } => {
+                let Some(process) = self.running.get(place) else {
+                    return;
+                };
+                let (wire, is_delete) = (process.wire.clone(), *is_delete);
+                self.hand(*place, move |who, manager| {
+                    session_call(who, manager, wire, is_delete)
+                });
             }
             Deed::Start(place) => self.start(*place),
             Deed::Kill(place) => self.kill(*place),
@@ -206,7 +223,10 @@ impl World<'_> {
                 }
             }
             Deed::Store(place, trouble) => self.ways[*place].set(*trouble),
-            Deed::Flush => self.store.clear(),
+            Deed::Flush => {
+                self.store.clear();
+                self.rights.lock().unwrap().push(Said::Flushed);
+            }
             Deed::Fault { what, on, times } => {
                 self.sipher
                     .fault(Fault::new(what.clone()).on(*on).times(*times));
@@ -260,7 +280,13 @@ impl World<'_> {
         process.hands.push(self.work.spawn(deed));
     }
 
-    fn request(&mut self, place: usize, gives_up_after: Duration, held_up: Duration) -> u64 {
+    fn request(
+        &mut self,
+        place: usize,
+        gives_up_after: Duration,
+        held_up: Duration,
+        leaks: bool,
+    ) -> u64 {
         let n = self.numbers;
         self.numbers += 1;
         let Some(process) = self.running.get_mut(&place) else {
@@ -270,12 +296,17 @@ impl World<'_> {
         let layer = SessionLayer::new(process.manager.clone());
         let (service, trace) = (layer.layer(process.wire.clone()), self.trace.clone());
         process.hands.push(self.work.spawn(async move {
-            let request = Request::post(format!("{}/v1/sim/{n}", FakeSipher::base_url()))
+            let mut request = Request::post(format!("{}/v1/sim/{n}", FakeSipher::base_url()))
                 .header("content-type", "application/json")
                 .header(HELD_UP, u64::try_from(held_up.as_millis()).unwrap())
                 .body(Full::<Bytes>::from("{}"))
                 .unwrap();
-            trace.add(Entry::Asks { who, n });
+            if leaks {
+                request
+                    .headers_mut()
+                    .insert(LEAKS, HeaderValue::from_static("yes"));
+            }
+            trace.add(Entry::Asks { who, n, held_up });
             let outcome = match timeout(gives_up_after, service.oneshot(request)).await {
                 Err(_) => "gave up".to_owned(),
                 Ok(Ok(response)) => response.status().to_string(),
@@ -337,7 +368,7 @@ impl World<'_> {
 
     fn all_ask(&mut self) {
         for place in 0..self.script.places.len() {
-            self.request(place, Duration::from_secs(90), Duration::ZERO);
+            self.request(place, Duration::from_secs(90), Duration::ZERO, false);
         }
     }
 

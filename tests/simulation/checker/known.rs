@@ -53,7 +53,11 @@ impl Flying {
     pub(super) fn is_overdue(&self, timeout: Duration, now: Reading) -> bool {
         let elapsed = now.since(self.begun);
         let is_ahead = elapsed > now.monotonic.saturating_sub(self.begun.monotonic);
-        let since = if is_ahead { elapsed } else { now.since(self.at) };
+        let since = if is_ahead {
+            elapsed
+        } else {
+            now.since(self.at)
+        };
         self.overdue || since >= timeout
     }
 }

@@ -319,7 +319,8 @@ impl Checker<'_> {
                 };
                 // From here on this is the one that is used, if it is.
                 self.last.retain(|(of, _)| *of != known.partition);
-                self.tries.retain(|tries| tries.partition != known.partition);
+                self.tries
+                    .retain(|tries| tries.partition != known.partition);
                 self.known.insert(record.id.clone(), known);
             }
             (Operation::Get, 200) => {

@@ -62,7 +62,9 @@ impl Checker<'_> {
         let unproved = told.difference(proved).filter(|_| !self.settings.replays);
         let wrong: Vec<_> = untold
             .map(|generation| format!("I1: nobody was told that g{generation} was late"))
-            .chain(unproved.map(|generation| format!("I1: g{generation} was told late, and was not")))
+            .chain(
+                unproved.map(|generation| format!("I1: g{generation} was told late, and was not")),
+            )
             .collect();
         self.failures.extend(wrong);
     }
