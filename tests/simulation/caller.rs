@@ -21,7 +21,7 @@ type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> +
 
 impl World {
     pub(crate) async fn call(self, layer: SessionLayer, call: Call, n: u64) {
-        if let Some(session_call) = call.session_call {
+        if let Some(session_call) = call.by_layer {
             return self.session_call(layer, &call, session_call).await;
         }
         let trace = self.trace().clone();

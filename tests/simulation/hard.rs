@@ -69,14 +69,14 @@ fn through_the_layer(rng: &mut Rng, script: &mut Script) {
     for _ in 0..rng.usize(1..4) {
         let (start, key) = (at(rng, script.until), some_key(rng));
         train(rng, script, start, &[key]);
-        let session_call = Some(if rng.bool() {
+        let by_layer = Some(if rng.bool() {
             SessionCall::Delete
         } else {
             SessionCall::Patch(rng.usize(..))
         });
         let call = Call {
             key,
-            session_call,
+            by_layer,
             gives_up_after: Duration::from_secs(90),
             ..Call::default()
         };

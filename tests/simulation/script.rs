@@ -60,7 +60,7 @@ pub(crate) struct Call {
     /// One of many more sets of defaults, in place of those.
     pub(crate) set: Option<usize>,
     /// It is no use of the session, but deletes or changes it.
-    pub(crate) session_call: Option<SessionCall>,
+    pub(crate) by_layer: Option<SessionCall>,
     /// How long its future lies there before it is polled.
     pub(crate) polled_after: Duration,
     /// It is on its way all the same.

@@ -1,5 +1,7 @@
 //! Runs a script in virtual time.
 
+mod calm;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
@@ -18,8 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    hard,
-    script::{self, Call, End, FREE, MADE_UP, Script, WRONG, Weather},
+    script::{self, Call, End, FREE, MADE_UP, Script, WRONG},
     trace::{Entry, Line, Trace},
     wire::Wire,
 };
@@ -223,63 +224,6 @@ impl World {
         if !script.abrupt {
             self.calm_down(script, handle, events, callers).await;
         }
-    }
-
-    /// All trouble ends; a while later a request must succeed.
-    async fn calm_down(
-        &self,
-        script: &Script,
-        handle: &Handle,
-        events: &mut Events,
-        callers: &mut JoinSet<()>,
-    ) {
-        while callers.join_next().await.is_some() {}
-        let sipher = &self.wire.sipher;
-        sipher.clear_faults();
-        sipher.set_rate_limit(None);
-        sipher.set_capacity(10_000);
-        sipher.set_latency(Duration::ZERO);
-        self.trace().add(Entry::Weather("calm".to_owned()));
-        let burnt = script.has(|weather| matches!(weather, Weather::Burn(_)));
-        // A key whose day is used up has to wait for the next, by the server's clock.
-        let minutes = |n: u64| Duration::from_secs(60 * n);
-        sleep(if burnt {
-            minutes(25 * 60) + script.server_back()
-        } else {
-            minutes(20)
-        })
-        .await;
-        let key = self.desk().key;
-        let good = if key < FREE { None } else { Some(1) };
-        let call = Call {
-            key: good,
-            gives_up_after: Duration::from_secs(90),
-            ..Call::default()
-        };
-        // One session may be there still. Others can be had too, each when there is budget for it.
-        let sets = (0..5).filter(|_| hard::is_hard(script.seed)).map(Some);
-        let sets = [None].into_iter().chain(sets);
-        // With a budget for one call in more than `max_wait`, a request may find out that its session is lost, and no more.
-        let settings = &script.settings;
-        let refill = Duration::from_secs(60) / settings.per_minute;
-        let is_scarce = settings.burst < 2 && settings.max_wait < refill + Duration::from_secs(1);
-        let tries = if is_scarce { 2 } else { 1 };
-        for (set, left) in sets.flat_map(|set| (0..tries).rev().map(move |left| (set, left))) {
-            let n = *self.numbers();
-            if left == 0 {
-                self.trace().add(Entry::Calm { n });
-            }
-            let call = Call {
-                set,
-                ..call.clone()
-            };
-            self.spawn(handle, &call, callers);
-            while callers.join_next().await.is_some() {}
-            if hard::is_hard(script.seed) {
-                sleep(minutes(1)).await;
-            }
-        }
-        self.told(events);
     }
 
     fn spawn(&self, handle: &Handle, call: &Call, callers: &mut JoinSet<()>) {

@@ -1,5 +1,8 @@
 //! Judges a run by what the processes sent, by what the server made of it, and by what the store said.
 
+mod changes;
+mod excuses;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
@@ -15,9 +18,8 @@ use super::{
     world::Run,
 };
 use crate::flaky::Said;
-
-/// How long it takes at most, without trouble, until others hear of something.
-const MOMENTS: Duration = Duration::from_secs(16);
+use changes::Changes;
+use excuses::is_store_back;
 
 /// Which processes were built alike: key, defaults.
 type Group = (usize, usize);
@@ -56,57 +58,6 @@ struct Asked {
     is_well: bool,
     held_up: Duration,
     barred: HashSet<String>,
-}
-
-/// What has been changed in a group so far.
-#[derive(Default)]
-struct Changes {
-    values: Vec<Value>,
-    patches: Vec<Value>,
-    by: HashSet<Who>,
-    /// Changes under way: each process makes its own one after another, and the next may be in use before the last has returned.
-    open: usize,
-    /// What the only one who has changed anything has now, if that is certain.
-    now: Option<Value>,
-}
-
-impl Changes {
-    /// Adds whatever a process of the group may have from here on: it may hear of changes in any order, and of some only.
-    fn begins(&mut self, home: Value, to: &Value, is_patch: bool) {
-        if self.values.is_empty() {
-            self.values.push(home);
-        }
-        if is_patch {
-            self.patches.push(to.clone());
-        } else {
-            self.values.push(to.clone());
-        }
-        let mut next = 0;
-        while let Some(base) = self.values.get(next).cloned() {
-            for patch in &self.patches {
-                let merged = merged(&base, patch);
-                if !self.values.contains(&merged) {
-                    self.values.push(merged);
-                }
-            }
-            next += 1;
-        }
-    }
-}
-
-fn is_store_back(deed: &Deed) -> bool {
-    matches!(deed, Deed::StoreBack(_))
-}
-
-fn merged(base: &Value, patch: &Value) -> Value {
-    let mut merged = base.clone();
-    if let (Some(merged), Some(patch)) = (merged.as_object_mut(), patch.as_object()) {
-        let fields = patch
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()));
-        merged.extend(fields);
-    }
-    merged
 }
 
 /// Returns what is wrong with a run.
@@ -159,27 +110,7 @@ impl Checker<'_> {
                 is_live,
             } => {
                 self.way.insert(*n, (index, usize::MAX));
-                let Some(id) = id else {
-                    return self.fails(format!("I6: request {n} of {who} went without a session"));
-                };
-                let taken = self.taken.get(id);
-                let may_bear = taken.is_some_and(|taken| self.may_bear(*taken, *who, line.at));
-                if taken.is_some() && !may_bear {
-                    self.fails(format!(
-                        "I1: request {n} of {who} bears {}, which was taken out of use",
-                        short(id)
-                    ));
-                } else if !is_live && !may_bear && !self.may_misjudge_age(line.at) {
-                    self.fails(format!(
-                        "I1: request {n} of {who} left with the dead {}",
-                        short(id)
-                    ));
-                }
-                if self.asked[n].barred.contains(id) {
-                    self.fails(format!(
-                        "I11: request {n} of {who} bears what was invalidated"
-                    ));
-                }
+                self.departs(*who, *n, id.as_deref(), *is_live, line.at);
             }
             Entry::Ended { n } => {
                 if let Some((_, until)) = self.way.get_mut(n) {
@@ -187,9 +118,8 @@ impl Checker<'_> {
                 }
             }
             Entry::Got { n, outcome } => {
-                if self.asked[n].is_well && !outcome.starts_with("404") {
-                    self.fails(format!("I9: all is well, and request {n} gets {outcome}"));
-                }
+                let is_well = self.asked[n].is_well;
+                self.got(*n, outcome, is_well);
             }
             Entry::Call {
                 who,
@@ -252,6 +182,37 @@ impl Checker<'_> {
             }
             Entry::End { live, tasks } => self.end(*live, *tasks),
             _ => {}
+        }
+    }
+
+    /// I1, I6, I11: what a request bears when it leaves the layer.
+    fn departs(&mut self, who: Who, n: u64, id: Option<&str>, is_live: bool, at: Duration) {
+        let Some(id) = id else {
+            return self.fails(format!("I6: request {n} of {who} went without a session"));
+        };
+        let taken = self.taken.get(id);
+        let may_bear = taken.is_some_and(|taken| self.may_bear(*taken, who, at));
+        if taken.is_some() && !may_bear {
+            self.fails(format!(
+                "I1: request {n} of {who} bears {}, which was taken out of use",
+                short(id)
+            ));
+        } else if !is_live && !may_bear && !self.may_misjudge_age(at) {
+            self.fails(format!(
+                "I1: request {n} of {who} left with the dead {}",
+                short(id)
+            ));
+        }
+        if self.asked[&n].barred.contains(id) {
+            self.fails(format!(
+                "I11: request {n} of {who} bears what was invalidated"
+            ));
+        }
+    }
+
+    fn got(&mut self, n: u64, outcome: &str, is_well: bool) {
+        if is_well && !outcome.starts_with("404") {
+            self.fails(format!("I9: all is well, and request {n} gets {outcome}"));
         }
     }
 
@@ -346,46 +307,6 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether a newcomer may take a session for younger than it is: the store's clock was set back in its life, and the wall
-    /// clock, the only other witness, differs from its maker's.
-    fn may_misjudge_age(&self, at: Duration) -> bool {
-        let script = self.script();
-        let is_turned = |deed: &Deed| matches!(deed, Deed::SetBack(..) | Deed::SetForward(..));
-        let differ = script.places.iter().any(|place| place.ahead != 0) || script.has(is_turned);
-        let (_, ttl) = script.ttl();
-        let mut steps = self.store_back.iter();
-        differ && steps.any(|step| (*step..*step + ttl).contains(&at))
-    }
-
-    fn is_of_unknown_age(&self, n: u64, run: &Run) -> bool {
-        let (departed, _) = self.way[&n];
-        self.may_misjudge_age(run.lines[departed].at)
-    }
-
-    /// Whether a request may still bear a session that was taken out of use: others hear of it within moments, and as long as
-    /// something kept them from hearing, their lease bounds it.
-    fn may_bear(&self, (by, since): (Who, Duration), who: Who, at: Duration) -> bool {
-        let is_deaf = |deed: &Deed| {
-            let deeds = matches!(
-                deed,
-                Deed::Store(..) | Deed::Flush | Deed::Kill(_) | Deed::Shutdown(..) | Deed::Sleep(_)
-            );
-            deeds || matches!(deed, Deed::StoreForward(_) | Deed::StoreBack(_))
-        };
-        let moments = if self.script().has(is_deaf) {
-            self.script().lease * 2
-        } else {
-            MOMENTS
-        };
-        who != by && at.saturating_sub(since) < moments
-    }
-
-    /// All machines slept while it was on its way.
-    fn was_asleep(&self, n: u64) -> bool {
-        let (from, until) = self.way[&n];
-        self.asleep.iter().any(|at| (from..until).contains(at))
-    }
-
     /// I8, for each process.
     fn budgets(&mut self, run: &Run) {
         for (life, calls) in &self.calls {
@@ -442,37 +363,6 @@ impl Checker<'_> {
             }
         }
         self.followed(last);
-    }
-
-    /// Those who were built alike have the same defaults, if nothing kept them from hearing of a change.
-    fn followed(&mut self, last: &[(Who, String, Option<String>)]) {
-        let script = self.script();
-        let is_deaf = |deed: &Deed| {
-            matches!(
-                deed,
-                Deed::Flush
-                    | Deed::Kill(_)
-                    | Deed::Shutdown(..)
-                    | Deed::SetBack(..)
-                    | Deed::SetForward(..)
-            )
-        };
-        let are_alike = script.places.iter().all(|place| place.ahead == 0);
-        if !are_alike || script.has(is_deaf) {
-            return;
-        }
-        let mut groups: BTreeMap<Group, HashSet<&str>> = BTreeMap::new();
-        for (who, partition, _) in last {
-            groups
-                .entry(self.group(*who))
-                .or_default()
-                .insert(partition);
-        }
-        for (group, partitions) in groups {
-            if partitions.len() > 1 {
-                self.fails(format!("I9: apart: {group:?} has {partitions:?}"));
-            }
-        }
     }
 
     /// I3 and I10.

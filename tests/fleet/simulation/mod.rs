@@ -27,7 +27,7 @@ use std::{
 use script::Script;
 
 /// So many lives are run when nobody says otherwise.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 120;
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;

@@ -1,32 +1,30 @@
 //! Runs a script in virtual time.
 
+mod asking;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use bytes::Bytes;
 use fastrand::Rng;
-use http::{HeaderValue, Request};
-use http_body_util::Full;
 use sipher_session::{
-    CallBudget, Error, OnStoreDown, SessionLayer, SessionManager,
+    CallBudget, OnStoreDown, SessionManager,
     api::Transport,
     store::MemoryStore,
     testing::{Exchange, FakeSipher, Fault, TestClock, Tier},
 };
 use tokio::{
     task::{AbortHandle, JoinSet},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
-use tower::{Layer, ServiceExt};
 
 use super::{
     process::{Process, change, session_call, shut_down},
     script::{self, Deed, End, Place, Script},
     trace::{Entry, Line, Trace, Who},
-    wire::{HELD_UP, LEAKS, Wire},
+    wire::Wire,
 };
 use crate::flaky::{Flaky, Published, Rights, Said, Trouble};
 
@@ -265,65 +263,6 @@ impl World<'_> {
                 self.sipher.clock().suspend(*by);
                 self.trace.add(Entry::Asleep);
             }
-        }
-    }
-
-    fn hand<F: Future<Output = ()> + Send + 'static>(
-        &mut self,
-        place: usize,
-        deed: impl FnOnce(Who, SessionManager) -> F,
-    ) {
-        let Some(process) = self.running.get_mut(&place) else {
-            return;
-        };
-        let deed = deed(process.who, process.manager.clone());
-        process.hands.push(self.work.spawn(deed));
-    }
-
-    fn request(
-        &mut self,
-        place: usize,
-        gives_up_after: Duration,
-        held_up: Duration,
-        leaks: bool,
-    ) -> u64 {
-        let n = self.numbers;
-        self.numbers += 1;
-        let Some(process) = self.running.get_mut(&place) else {
-            return n;
-        };
-        let who = process.who;
-        let layer = SessionLayer::new(process.manager.clone());
-        let (service, trace) = (layer.layer(process.wire.clone()), self.trace.clone());
-        process.hands.push(self.work.spawn(async move {
-            let mut request = Request::post(format!("{}/v1/sim/{n}", FakeSipher::base_url()))
-                .header("content-type", "application/json")
-                .header(HELD_UP, u64::try_from(held_up.as_millis()).unwrap())
-                .body(Full::<Bytes>::from("{}"))
-                .unwrap();
-            if leaks {
-                request
-                    .headers_mut()
-                    .insert(LEAKS, HeaderValue::from_static("yes"));
-            }
-            trace.add(Entry::Asks { who, n, held_up });
-            let outcome = match timeout(gives_up_after, service.oneshot(request)).await {
-                Err(_) => "gave up".to_owned(),
-                Ok(Ok(response)) => response.status().to_string(),
-                Ok(Err(error)) => match error.downcast_ref::<Error>() {
-                    Some(error) => format!("{:?}: {error}", error.kind()),
-                    None => error.to_string(),
-                },
-            };
-            trace.add(Entry::Got { n, outcome });
-        }));
-        n
-    }
-
-    /// From one moment to the next, with all that it was at.
-    fn kill(&mut self, place: usize) {
-        if let Some(process) = self.running.remove(&place) {
-            process.hands.iter().for_each(AbortHandle::abort);
         }
     }
 

@@ -80,6 +80,7 @@ pub(super) struct Signs {
     pub(super) possible: u64,
 }
 
+#[allow(clippy::struct_excessive_bools)] // each says something else of the request
 pub(super) struct Asked {
     pub(super) wants: Vec<Partition>,
     pub(super) without: bool,

@@ -88,6 +88,7 @@ impl Checker<'_> {
         self.failures.push(what);
     }
 
+    #[allow(clippy::too_many_lines)] // one arm for each kind of line
     fn line(&mut self, index: usize, line: &Line) {
         let at = line.at;
         match &line.what {
