@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipher_session::{Chain, SessionDefaults, SessionLayer};
+use sipher_session::{Chain, SessionDefaults, SessionLayer, store::SessionStore};
 use tower::{Layer, ServiceExt};
 
 use crate::{
@@ -18,6 +18,14 @@ async fn until_published(fleet: &Fleet) {
     while count() == before {
         pass(0.05).await;
     }
+}
+
+/// A process has a session of other defaults, and so keeps in touch with the store.
+async fn keeps_in_touch(fleet: &Fleet, process: &Process) {
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    let layer = SessionLayer::new(process.manager.clone()).defaults(sui);
+    let other = layer.layer(fleet.setup.sipher.clone());
+    other.oneshot(generate()).await.unwrap();
 }
 
 /// The first process begins a create; returns once the session is made, and its way to the store takes 0.9 s.
@@ -37,11 +45,7 @@ async fn a_session_that_was_refused_is_put_into_the_store_by_nobody() {
     let mut fleet = Fleet::new();
     let processes = [fleet.start(), fleet.start()];
     fleet.call(&processes[1..]).await;
-    // The first one has a session of other defaults, and so keeps in touch with the store.
-    let sui = SessionDefaults::new().chain(Chain::Sui);
-    let layer = SessionLayer::new(processes[0].manager.clone()).defaults(sui);
-    let other = layer.layer(fleet.setup.sipher.clone());
-    other.oneshot(generate()).await.unwrap();
+    keeps_in_touch(&fleet, &processes[0]).await;
     // The store has lost the session that the other one still uses, so the first one may make another.
     fleet.store.clear();
     fleet.setup.sipher.set_latency(SECOND / 2);
@@ -145,4 +149,19 @@ async fn a_session_that_its_maker_does_not_want_any_more_is_not_published() {
     assert!(processes[0].manager.invalidate(session.generation()));
     pass(10.0).await;
     assert_eq!(fleet.published.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_not_said_to_be_in_use_before_the_store_has_it() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start();
+    keeps_in_touch(&fleet, &process).await;
+    let call = publishes(&fleet, &process).await;
+    process.store.mend();
+    let slot = fleet.published.lock().unwrap()[1].0;
+    // Something is told of the slot, and whoever has a session there looks at it.
+    fleet.store.revoke(slot, 0).await.unwrap();
+    call.await.unwrap();
+    let report = process.shutdown().await;
+    assert_eq!(report.deleted, 2, "no others are expected: {report}");
 }

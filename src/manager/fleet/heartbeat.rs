@@ -48,7 +48,8 @@ impl Inner {
             self.forget(session);
             return Ok(());
         }
-        if place.has_left() {
+        // Before the store has the record, to say that it is in use would look as if the store had lost it, with its users.
+        if place.has_left() || place.is_under_way(sent) {
             return Ok(());
         }
         if place.holds_for(sent).is_zero() {
@@ -86,7 +87,7 @@ impl Inner {
         // What nobody is to take up any more is neither published nor put back.
         let is_over = session.in_flight.is_retired();
         if !is_over
-            && place.is_unanswered(sent)
+            && place.is_unanswered()
             && self.publish_again(core, session, place, sent).await?
         {
             return Ok(Kept::Current);

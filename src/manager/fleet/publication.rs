@@ -79,14 +79,16 @@ impl Membership {
         self.answered(Some(true));
     }
 
-    /// Whether the publication has to be repeated. A call whose task stands still never ends, so it counts only for as
-    /// long as a step may take.
-    pub(super) fn is_unanswered(&self, now: Reading) -> bool {
-        match self.publication() {
-            Publication::Unknown => true,
-            Publication::UnderWay => self.kept_since(now) > STEP,
-            Publication::Accepted | Publication::Refused => false,
-        }
+    /// Whether the first publication may still be answered. A call whose task stands still never ends, so it counts only
+    /// for as long as a step may take.
+    pub(super) fn is_under_way(&self, now: Reading) -> bool {
+        self.publication() == Publication::UnderWay && self.kept_since(now) <= STEP
+    }
+
+    /// Whether the publication has to be repeated, if it is not under way.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let publication = self.publication();
+        matches!(publication, Publication::Unknown | Publication::UnderWay)
     }
 
     fn publication(&self) -> Publication {
