@@ -15,7 +15,8 @@
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
 //! | `defaults` | the defaults that a group of processes shares |
-//! | `liaison`, `rota`, `attendance` | the one task that keeps in touch with the store; when it looks at which slot; who takes over from it |
+//! | `liaison`, `rota` | the one task that keeps in touch with the store; when it looks at which slot |
+//! | `attendance` | who takes that task over when its runtime has ended or stands still |
 //! | `heartbeat` | one look at a slot |
 //! | `outage` | which slots cannot be reached |
 
