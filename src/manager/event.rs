@@ -64,6 +64,8 @@ pub enum Event {
     },
     /// What the shared store holds was not written by this fleet, was changed since, or is older than what was seen
     /// before. It is not used.
+    /// A change of defaults that another version of this crate wrote in a form that this one cannot read is refused too, and
+    /// not overwritten.
     #[non_exhaustive]
     RecordRefused {
         /// The slot that it was found in, as `Display` of `store::Slot` writes it.

@@ -28,6 +28,8 @@ pub struct Trouble {
     pub answers_claims_after: Duration,
     /// Nothing is told by itself: all that is left is to look.
     pub is_mute: bool,
+    /// It accepts no publication.
+    pub refuses: bool,
     /// What is on its way arrives, also when nobody waits for it any more.
     pub is_late: bool,
     /// Only these slots are in trouble, of two halves.
@@ -215,8 +217,12 @@ impl SessionStore for Flaky {
         lease: Duration,
     ) -> StoreFuture<'_, bool> {
         self.published.lock().unwrap().push((slot, record.clone()));
+        let trouble = self.trouble_at(slot);
         self.pass(slot, move |this| {
             Box::pin(async move {
+                if trouble.refuses {
+                    return Ok(false);
+                }
                 let generation = record.generation;
                 let is_accepted = this.store.publish(slot, member, record, lease).await?;
                 if is_accepted {

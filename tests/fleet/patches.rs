@@ -201,6 +201,23 @@ async fn a_new_api_key_takes_the_changes_along_and_finds_those_of_its_own_group(
     fleet.setup.sipher.assert_every_call_had_a_session();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_every_publication_holds_a_change_up_for_a_bounded_time() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    processes[0].store.set(Trouble {
+        refuses: true,
+        ..Trouble::default()
+    });
+    let change = processes[0].manager.update_defaults(chain(Chain::Sui));
+    let change = tokio::time::timeout(60 * SECOND, change).await;
+    change.unwrap().unwrap();
+    processes[0].store.mend();
+    pass(30.0).await;
+    assert_eq!(processes[1].manager.defaults(), chain(Chain::Sui));
+}
+
 /// Each process patches fields at random while its way to the store is cut and mended at random. In the end every field is
 /// what its last writer made it, everywhere.
 #[tokio::test(start_paused = true)]
