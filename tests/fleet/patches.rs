@@ -202,7 +202,7 @@ async fn a_new_api_key_takes_the_changes_along_and_finds_those_of_its_own_group(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_refuses_every_publication_holds_a_change_up_for_a_bounded_time() {
+async fn a_change_whose_publication_is_refused_is_tried_for_a_bounded_time_and_again_soon() {
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(2);
     fleet.call(&processes).await;
@@ -211,11 +211,13 @@ async fn a_store_that_refuses_every_publication_holds_a_change_up_for_a_bounded_
         ..Trouble::default()
     });
     let change = processes[0].manager.update_defaults(chain(Chain::Sui));
-    let change = tokio::time::timeout(60 * SECOND, change).await;
+    let change = tokio::time::timeout(30 * SECOND, change).await;
     change.unwrap().unwrap();
     processes[0].store.mend();
-    pass(30.0).await;
-    assert_eq!(processes[1].manager.defaults(), chain(Chain::Sui));
+    // When its own claim has lapsed, and not only with the next look.
+    pass(13.0).await;
+    fleet.call(&processes[1..]).await;
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
 }
 
 /// Each process patches fields at random while its way to the store is cut and mended at random. In the end every field is

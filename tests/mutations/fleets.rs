@@ -198,8 +198,8 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         invariant: "I11",
         by: Scenario("of_two_patches_at_once_neither_is_lost"),
         file: "src/manager/fleet/defaults/publish.rs",
-        old: "            state.merge(following.book().known());\n",
-        new: "            if after == 0 {\n                state.merge(following.book().known());\n            }\n",
+        old: "            merged.merge(following.book().known());\n",
+        new: "            if after == 0 {\n                merged.merge(following.book().known());\n            }\n",
     },
     Mutation {
         name: "a_change_bears_the_time_of_its_publication",

@@ -126,6 +126,7 @@ impl Inner {
         newest: InSlot,
     ) -> Result<LwwDefaults, Error> {
         let (member, begun) = (new_member(core), core.now());
+        // What the store has.
         let (mut state, mut newest) = (LwwDefaults::default(), Some(newest));
         let (mut after, mut is_half_over) = (0, false);
         for _ in 0..TRIES {
@@ -161,8 +162,9 @@ impl Inner {
                     continue;
                 }
             };
-            state.merge(following.book().known());
-            let Some(sealed) = sealed(seal, generation, &state) else {
+            let mut merged = state.clone();
+            merged.merge(following.book().known());
+            let Some(sealed) = sealed(seal, generation, &merged) else {
                 break; // no random numbers: nothing can be sealed
             };
             let record = Record {
@@ -172,8 +174,8 @@ impl Inner {
             };
             let publish = self.store().publish(seal.slot, member, record, LEASE);
             if self.step(core, publish).await? {
-                following.book().was_told(&state);
-                return Ok(state);
+                following.book().was_told(&merged);
+                return Ok(merged);
             }
         }
         let text = "another process changes the defaults";
