@@ -257,6 +257,26 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_decision_is_repeated_for_a_second_and_then_made_anew() {
+        let (manager, memory) = (manager(), Memory::new());
+        let identity = manager.identity();
+        let lease = lease(&manager, &identity).await;
+        let is_repeated = || {
+            let now = || manager.core().recent();
+            memory.recall(&mut HeaderMap::new(), now).is_some()
+        };
+        assert!(repeats(&memory, &lease, &identity));
+        for _ in 0..3 {
+            tokio::time::advance(SPAN.mul_f64(0.8)).await;
+            assert!(is_repeated());
+            tokio::time::advance(SPAN.mul_f64(0.3)).await;
+            assert!(!is_repeated());
+            memory.remember(&lease, Credentials::NONE, &identity, None);
+            assert!(is_repeated());
+        }
+    }
+
     /// A session may be remembered and forgotten a thousand times.
     #[tokio::test(start_paused = true)]
     async fn a_session_keeps_no_homes_of_what_is_not_remembered_any_more() {

@@ -11,6 +11,7 @@ mod proof;
 mod readiness;
 mod replay;
 mod request;
+mod several;
 mod shape;
 mod stack;
 

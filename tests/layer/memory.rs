@@ -12,7 +12,10 @@ use tower::{Layer, ServiceExt};
 use crate::support::{Call, SECOND, Setup, generate, pass};
 
 /// A service that has found the same session so often that it remembers it.
-async fn remembering(setup: &Setup, manager: &SessionManager) -> SessionService<FakeSipher> {
+pub(crate) async fn remembering(
+    setup: &Setup,
+    manager: &SessionManager,
+) -> SessionService<FakeSipher> {
     let service = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
     for _ in 0..4 {
         send(&service, generate()).await;
@@ -20,7 +23,7 @@ async fn remembering(setup: &Setup, manager: &SessionManager) -> SessionService<
     service
 }
 
-async fn send(service: &SessionService<FakeSipher>, request: Call) {
+pub(crate) async fn send(service: &SessionService<FakeSipher>, request: Call) {
     service.clone().oneshot(request).await.unwrap();
 }
 
@@ -72,80 +75,6 @@ async fn after_a_sign_of_trouble_nothing_is_remembered_to_be_alive() {
     for _ in 0..5 {
         send(&service, generate()).await;
         assert_eq!(setup.last_chain().as_deref(), Some("near"));
-    }
-}
-
-/// A thread looks at its first memo before the others. They are found again once that one is made anew.
-#[tokio::test(start_paused = true)]
-async fn after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it() {
-    let setup = Setup::new();
-    let manager = setup.manager();
-    let service = remembering(&setup, &manager).await;
-    let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
-    let of_other = || {
-        let mut request = generate();
-        let value = other.parse().unwrap();
-        request.headers_mut().insert("x-api-key", value);
-        request
-    };
-    for _ in 0..4 {
-        send(&service, of_other()).await;
-    }
-    setup.sipher.restart();
-    setup
-        .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
-    for _ in 0..4 {
-        send(&service, generate()).await;
-    }
-    send(&service, of_other()).await;
-    let last = setup.uses().pop().unwrap();
-    assert!(matches!(last.session, SessionUse::Live { .. }), "{last:?}");
-    assert_eq!(last.chain.as_deref(), Some("near"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_ends_a_session_ends_what_each_of_several_layers_remembers_of_it() {
-    let setup = Setup::new();
-    let manager = setup.manager();
-    let mut services = Vec::new();
-    for _ in 0..3 {
-        services.push(remembering(&setup, &manager).await);
-    }
-    setup
-        .sipher
-        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
-    let slow = tokio::spawn(services[0].clone().oneshot(generate()));
-    pass(0.5).await;
-    assert!(manager.invalidate(1));
-    for service in &services {
-        send(service, generate()).await;
-    }
-    assert_eq!(setup.deletes(), 0, "one of them is still on its way");
-    slow.await.unwrap().unwrap();
-    pass(1.0).await;
-    assert_eq!(setup.deletes(), 1);
-    setup.sipher.assert_every_call_had_a_session();
-}
-
-/// The server reads no key from an `Authorization` that is not `Bearer`: such a request is the configured key's.
-#[tokio::test(start_paused = true)]
-async fn the_same_value_in_another_header_is_not_the_same_key() {
-    let setup = Setup::new();
-    let manager = setup.manager();
-    let service = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
-    let other = setup.sipher.api_key(sipher_session::testing::Tier::Pro);
-    for (header, key) in [("x-api-key", "pro 2"), ("authorization", "pro 1")] {
-        for _ in 0..4 {
-            let mut request = generate();
-            let value = other.parse().unwrap();
-            request.headers_mut().insert(header, value);
-            send(&service, request).await;
-            let last = setup.uses().pop().unwrap();
-            assert_eq!(last.key.as_deref(), Some(key));
-            assert!(matches!(last.session, SessionUse::Live { .. }), "{last:?}");
-            assert_eq!(last.chain.as_deref(), Some("near"));
-        }
     }
 }
 

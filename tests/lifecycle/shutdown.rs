@@ -82,6 +82,7 @@ async fn a_request_that_does_not_end_leaves_its_session_to_expire() {
         "half of the deadline is for them"
     );
     assert_eq!((report.deleted, report.left_to_expire), (0, 1));
+    assert!(!report.is_clean());
     assert!(matches!(
         report.sessions[0].fate,
         Fate::LeftToExpire { in_flight: 1, .. }
@@ -119,6 +120,7 @@ async fn a_create_that_does_not_end_is_reported_and_deleted_if_it_still_answers(
     pass(1.0).await;
     let report = manager.shutdown(2 * SECOND).await;
     assert_eq!((report.deleted, report.possible_orphans), (0, 1));
+    assert!(!report.is_clean());
     assert_eq!(
         waiting.await.unwrap().unwrap_err().kind(),
         ErrorKind::Shutdown
@@ -198,6 +200,7 @@ async fn deletes_that_fail_are_reported_with_why() {
         .fault(Fault::new(What::Status(500)).on(Target::Delete).always());
     let report = manager.shutdown(3 * SECOND).await;
     assert_eq!((report.deleted, report.failed), (0, 1));
+    assert!(!report.is_clean());
     let Fate::Failed { error, .. } = &report.sessions[0].fate else {
         panic!("{report:?}")
     };

@@ -204,4 +204,17 @@ mod tests {
         assert!(!is_known(MOST));
         assert!((0..MOST).all(|key| !is_known(key)));
     }
+
+    #[test]
+    fn the_places_of_layers_that_are_gone_are_not_kept() {
+        let memos = Memos::default();
+        let kept = memos.open();
+        for _ in 0..10 {
+            drop(memos.open());
+        }
+        let last = memos.open();
+        let all: Vec<_> = memos.all().iter().filter_map(Weak::upgrade).collect();
+        assert_eq!(memos.all().len(), 2);
+        assert!(Arc::ptr_eq(&all[0], &kept) && Arc::ptr_eq(&all[1], &last));
+    }
 }
