@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipher_session::{
-    ErrorKind, Fate,
+    ErrorKind, Event, Fate,
     testing::{Fault, Target, Tier, What},
 };
 use tower::ServiceExt;
@@ -225,4 +225,25 @@ async fn the_longest_life_is_deleted_first_when_the_budget_does_not_do_for_all()
     let report = manager.shutdown(2 * SECOND).await;
     assert_eq!((report.deleted, report.left_to_expire), (2, 2));
     assert!(!setup.sipher.is_live(&last), "the youngest is among them");
+}
+
+/// What the last handle says when it goes without a shutdown.
+#[tokio::test(start_paused = true)]
+async fn the_last_handle_says_something_only_where_something_is_left() {
+    for is_orphan in [false, true] {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        let mut events = manager.events();
+        if is_orphan {
+            setup
+                .sipher
+                .fault(Fault::new(What::Hang).on(Target::Create));
+            let waiting = tokio::time::timeout(SECOND, manager.session()).await;
+            assert!(waiting.is_err());
+        }
+        drop(manager);
+        let is_abandoned = |event| matches!(event, Event::Abandoned { .. });
+        let told = std::iter::from_fn(|| events.try_recv()).any(is_abandoned);
+        assert_eq!(told, is_orphan);
+    }
 }
