@@ -127,6 +127,34 @@ fn is_broken(_: &(dyn StdError + 'static)) -> bool {
 mod tests {
     use super::*;
 
+    fn at(seconds: u64) -> Reading {
+        let time = std::time::Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn the_first_sign_after_each_proof_of_life_is_told_of() {
+        let suspicion = Suspicion::default();
+        for _ in 0..2 {
+            assert!(suspicion.raise(at(1)));
+            assert!(!suspicion.raise(at(2)));
+            suspicion.calm();
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "store")]
+    fn signs_came_before_a_moment_if_the_last_of_them_did() {
+        let suspicion = Suspicion::default();
+        suspicion.raise(at(1));
+        suspicion.raise(at(5));
+        let before = |seconds| suspicion.signs_before(at(seconds));
+        assert_eq!([before(1), before(5), before(6)], [0, 0, 2]);
+    }
+
     #[test]
     fn gateways_and_broken_connections_are_signs_and_plain_failures_are_not() {
         let signs = [410, 502, 503, 504];

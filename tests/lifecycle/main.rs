@@ -16,6 +16,7 @@ mod check;
 mod create;
 mod failures;
 mod janitor;
+mod lease;
 mod out_of_sight;
 mod renewal;
 mod retire;

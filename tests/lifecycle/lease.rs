@@ -1,0 +1,46 @@
+//! What is said of a request to a lease, by clients that cannot be wrapped.
+
+use std::io;
+
+use http::{HeaderMap, StatusCode};
+use sipher_session::{Event, Events};
+
+use crate::support::{SECOND, Setup, pass};
+
+fn is_suspected(events: &mut Events) -> bool {
+    let is_suspected = |event| matches!(event, Event::Suspected { .. });
+    std::iter::from_fn(|| events.try_recv()).any(is_suspected)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_tells_of_trouble_makes_the_sessions_suspect() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut events = manager.events();
+    for (status, is_sign) in [(200, false), (500, false), (503, true)] {
+        let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
+        lease.complete_with(StatusCode::from_u16(status).unwrap());
+        assert_eq!(is_suspected(&mut events), is_sign, "{status}");
+        assert_eq!(manager.stats().in_flight, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_lingers_and_a_broken_connection_makes_the_sessions_suspect() {
+    for (kind, is_sign) in [
+        (io::ErrorKind::TimedOut, false),
+        (io::ErrorKind::ConnectionReset, true),
+    ] {
+        let setup = Setup::new();
+        let manager = setup.builder().linger(7 * SECOND).build().unwrap();
+        let mut events = manager.events();
+        let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
+        lease.fail(&io::Error::from(kind));
+        assert_eq!(is_suspected(&mut events), is_sign, "{kind}");
+        assert!(manager.invalidate(1));
+        pass(6.5).await;
+        assert_eq!(setup.deletes(), 0);
+        pass(1.0).await;
+        assert_eq!(setup.deletes(), 1);
+    }
+}
