@@ -21,6 +21,12 @@ async fn change_by_a_stranger(setup: &Setup, session: &Session) {
     stranger.update_session(session.id(), &base).await.unwrap();
 }
 
+/// Whether a session ended because the server had not stored what it should have.
+fn is_wrong(event: &Event) -> bool {
+    let wrong = RetireReason::WrongAnswer;
+    matches!(event, Event::Retired { reason, .. } if *reason == wrong)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_check_that_finds_other_defaults_ends_that_session_and_suspects_no_other() {
     let setup = Setup::new();
@@ -34,8 +40,7 @@ async fn a_check_that_finds_other_defaults_ends_that_session_and_suspects_no_oth
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
     let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).collect();
-    let is_retired = |event: &Event| matches!(event, Event::Retired { reason, .. } if *reason == RetireReason::WrongAnswer);
-    assert!(told.iter().any(is_retired), "{told:?}");
+    assert!(told.iter().any(is_wrong), "{told:?}");
     let is_suspected = |event: &Event| matches!(event, Event::Suspected { .. });
     assert!(!told.iter().any(is_suspected), "{told:?}");
 }
@@ -76,6 +81,7 @@ async fn a_session_that_is_evicted_in_use_while_it_is_checked_ends_with_what_the
     let setup = Setup::new();
     let builder = setup.builder().max_sessions(1);
     let manager = builder.verify_every(60 * SECOND).build().unwrap();
+    let mut events = manager.events();
     let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
     change_by_a_stranger(&setup, &lease.session()).await;
     pass(61.0).await;
@@ -90,6 +96,7 @@ async fn a_session_that_is_evicted_in_use_while_it_is_checked_ends_with_what_the
     request.headers_mut().insert("x-api-key", value);
     setup.service(&manager).oneshot(request).await.unwrap(); // takes its place
     pass(2.0).await;
+    assert!(std::iter::from_fn(|| events.try_recv()).any(|event| is_wrong(&event)));
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
     lease.complete();
