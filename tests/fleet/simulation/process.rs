@@ -65,12 +65,9 @@ pub(crate) async fn session_call(who: Who, manager: SessionManager, wire: Wire, 
         by_hand: true,
         ..wire
     };
-    drop(
-        SessionLayer::new(manager)
-            .layer(wire)
-            .oneshot(request)
-            .await,
-    );
+    let answer = SessionLayer::new(manager).layer(wire).oneshot(request);
+    // A call that hangs would hang for ever.
+    drop(timeout(Duration::from_secs(90), answer).await);
 }
 
 pub(crate) async fn change(

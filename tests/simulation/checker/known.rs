@@ -80,6 +80,15 @@ pub(super) struct Signs {
     pub(super) possible: u64,
 }
 
+impl Signs {
+    pub(super) fn or_later(self, other: Self) -> Self {
+        Self {
+            certain: self.certain.max(other.certain),
+            possible: self.possible.max(other.possible),
+        }
+    }
+}
+
 #[allow(clippy::struct_excessive_bools)] // each says something else of the request
 pub(super) struct Asked {
     pub(super) wants: Vec<Partition>,

@@ -326,7 +326,8 @@ impl Checker<'_> {
             }
             (Operation::Get, 200) => {
                 if let Some(known) = self.known.get_mut(&record.id) {
-                    known.proved = flying.signs;
+                    // Two who asked may be answered in any order.
+                    known.proved = known.proved.or_later(flying.signs);
                     known.doubted = record.defaults != known.partition.defaults;
                 }
             }

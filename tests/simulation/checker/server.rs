@@ -64,7 +64,8 @@ impl Checker<'_> {
                 unseen
                     || asleep
                     || jumped.is_some_and(|at| at < until)
-                    || ((script.late || self.asked[&n].held) && self.is_told_late(n))
+                    || ((script.late || self.asked[&n].held)
+                        && (self.is_told_late(n) || self.was_sent_again(n, id)))
                     || script.has(|weather| {
                         matches!(
                             weather,
@@ -78,6 +79,12 @@ impl Checker<'_> {
             DeadReason::Deleted => self.known.get(id).is_some_and(|known| known.by_hand),
             _ => false,
         }
+    }
+
+    /// Its answer was a sign, and nobody got it: the request was sent once more, with another session.
+    fn was_sent_again(&self, n: u64, id: &str) -> bool {
+        let last = self.asked[&n].sent.as_ref();
+        self.settings.replays && last.is_some_and(|last| last.id.as_deref() != Some(id))
     }
 
     /// I3: what is alive at the end is accounted for.
