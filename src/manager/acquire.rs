@@ -23,6 +23,7 @@ use super::{
     ledger::Ledger,
     life::Phase,
     partition::{Partition, PartitionId},
+    policy::FLOOR,
     promise::promise,
     session::LiveSession,
     token::{Bare, Bears},
@@ -134,6 +135,10 @@ impl SessionManager {
                     Some(lease) => return Ok(lease),
                     None => continue,
                 },
+                Joined::Crowd => {
+                    sleep(FLOOR).await;
+                    continue;
+                }
             };
             tokio::select! {
                 biased;
@@ -169,6 +174,8 @@ enum Joined {
     Session(Arc<LiveSession>),
     /// With how long until it counts as lost.
     Flight(Flight, Duration),
+    /// None may begin, as so many are under way; soon, as they take no calls.
+    Crowd,
 }
 
 impl Core {
@@ -219,6 +226,9 @@ impl Core {
         };
         if suspect.is_none() {
             self.may_create(&mut ledger, partition, now)?;
+            if self.shares(&ledger, partition) && ledger.is_crowded(patience, now) {
+                return Ok(Joined::Crowd);
+            }
         }
         let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
@@ -261,8 +271,13 @@ impl Core {
         if !current.is_some_and(|current| Arc::ptr_eq(&current, session)) {
             return;
         }
+        let patience = self.patience();
+        if suspect.is_none() && ledger.is_crowded(patience, now) {
+            session.renew_again_at(now.monotonic.saturating_add(FLOOR));
+            return;
+        }
         let may_begin = match suspect {
-            Some(_) => ledger.check(partition, Purpose::Check, self.patience(), now),
+            Some(_) => ledger.check(partition, Purpose::Check, patience, now),
             None => self.may_create(&mut ledger, partition, now),
         };
         match may_begin {
@@ -287,10 +302,10 @@ impl Core {
     ) -> (Flight, Create) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let (done, outcome) = promise::<Outcome>();
-        // What another process may have made costs no call.
-        let queues = suspect.is_some() || !self.fleet.is_there();
+        let queues = suspect.is_some() || !self.shares(ledger, partition);
         let flight = ledger.begin(partition.id, generation, outcome, queues, now);
-        let create = Create::new(self.clone(), partition.clone(), suspect, &flight, done);
+        let how = (&flight, queues);
+        let create = Create::new(self.clone(), partition.clone(), suspect, how, done);
         (flight, create)
     }
 
@@ -301,11 +316,17 @@ impl Core {
         partition: &Partition,
         now: Reading,
     ) -> Result<(), Error> {
-        if self.fleet.is_there() {
+        if self.shares(ledger, partition) {
             ledger.check_holds(partition, Purpose::Create, now)
         } else {
             ledger.check(partition, Purpose::Create, self.patience(), now)
         }
+    }
+
+    /// Whether a create asks the fleet before it waits for a call: what another process may have made costs none. A key that
+    /// anybody may have made up pays first, so that a flood of them is bounded as calls are.
+    fn shares(&self, ledger: &Ledger, partition: &Partition) -> bool {
+        self.fleet.is_there() && ledger.is_accepted(partition.key_id)
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.

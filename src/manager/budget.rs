@@ -120,6 +120,11 @@ impl Bucket {
         }
     }
 
+    /// How many tokens can be taken within a span, from a full bucket on.
+    pub(crate) fn most_within(&self, span: Duration) -> usize {
+        usize::try_from(self.budget.bound(span)).unwrap_or(usize::MAX)
+    }
+
     /// How long it takes until a delete takes no token that one of so many creates and checks needs.
     pub(crate) fn wait_beside(&self, queued: usize, now: Duration) -> Duration {
         let reserve = usize::try_from(self.reserve(Purpose::Check)).unwrap_or(usize::MAX);

@@ -142,6 +142,9 @@ impl SessionManager {
             let _one_at_a_time = self.0.changing.lock().await;
             let older = self.identity();
             let newer = older.with_key(key.into())?;
+            if let Some(key) = newer.key_id() {
+                self.core().ledger().accept(key);
+            }
             let (newer, moving) = fleet.move_to(self.core(), newer).await;
             self.switch(&older, newer).await?;
             fleet.moved_to(self.core(), &moving);

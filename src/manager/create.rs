@@ -70,12 +70,11 @@ impl Create {
         core: Arc<Core>,
         partition: Arc<Partition>,
         suspect: Option<Arc<LiveSession>>,
-        flight: &Flight,
+        (flight, queues): (&Flight, bool),
         done: Promise<Outcome>,
     ) -> Self {
         let (generation, status) = (flight.generation, flight.status.clone());
         let attempt = Attempt::instead_of(core.cached(partition.id).as_deref());
-        let queues = suspect.is_some() || !core.fleet.is_there();
         Self {
             begun: core.now(),
             core,

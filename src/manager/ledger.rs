@@ -6,7 +6,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     budget::{Bucket, CallBudget, Purpose},
@@ -21,6 +25,9 @@ use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
 };
+
+/// So many creates may ask the store at once, however small the budget of calls is: most of them make none.
+const LEAST_AT_ONCE: usize = 16;
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -66,6 +73,10 @@ pub(crate) struct Ledger {
     origin: Option<Hold>,
     bucket: Bucket,
     queue: Queue,
+    /// Creates that ask the store, before they know whether there is a call to be made.
+    sharing: Queue,
+    /// Keys that the server has taken, or that the manager's owner has set, and that were not refused since.
+    accepted: HashSet<KeyId>,
     /// Every create that has not ended, also those that nobody waits for any more, by generation.
     under_way: HashMap<u64, Arc<Status>>,
     /// When to tidy up next: at so many entries.
@@ -81,6 +92,8 @@ impl Ledger {
             origin: None,
             bucket: Bucket::new(budget),
             queue: Queue::new(overdue_after(create_timeout)),
+            sharing: Queue::new(overdue_after(create_timeout)),
+            accepted: HashSet::new(),
             under_way: HashMap::new(),
             tidy_at: 64,
         }
@@ -161,6 +174,8 @@ impl Ledger {
         self.tidy(now);
         if queues {
             self.queue.enter(generation, now);
+        } else {
+            self.sharing.enter(generation, now);
         }
         let flight = Flight {
             generation,
@@ -175,6 +190,7 @@ impl Ledger {
 
     /// A create finds that it has to make a call.
     pub(crate) fn enter_queue(&mut self, generation: u64, now: Reading) {
+        self.sharing.leave(generation);
         self.queue.enter(generation, now);
     }
 
@@ -193,7 +209,7 @@ impl Ledger {
     /// Takes the create out, if it is still the one; from then on, another may start.
     pub(crate) fn end(&mut self, id: PartitionId, generation: u64) -> bool {
         self.under_way.remove(&generation);
-        self.queue.leave(generation);
+        self.leave_all(generation);
         let flying = self.is_flying(id, generation);
         if let Some(entry) = self.partitions.get_mut(&id).filter(|_| flying) {
             entry.flight = None;
@@ -204,8 +220,28 @@ impl Ledger {
     /// Whatever create is under way, its session will not be used.
     pub(crate) fn fence(&mut self, id: PartitionId) -> Option<Flight> {
         let fenced = self.partitions.get_mut(&id)?.flight.take()?;
-        self.queue.leave(fenced.generation);
+        self.leave_all(fenced.generation);
         Some(fenced)
+    }
+
+    fn leave_all(&mut self, generation: u64) {
+        self.queue.leave(generation);
+        self.sharing.leave(generation);
+    }
+
+    /// Whether as many creates ask the store at once as calls could be made within `patience`.
+    pub(crate) fn is_crowded(&mut self, patience: Duration, now: Reading) -> bool {
+        self.sharing.len(now) >= self.bucket.most_within(patience).max(LEAST_AT_ONCE)
+    }
+
+    /// The manager's owner has set this key.
+    pub(crate) fn accept(&mut self, key: KeyId) {
+        self.accepted.insert(key);
+    }
+
+    /// Whether a key is more than a claim of somebody's: only then has it a place in a store.
+    pub(crate) fn is_accepted(&self, key: KeyId) -> bool {
+        self.accepted.contains(&key)
     }
 
     /// The same for one that did not end in time; returns whether that leaves a possible orphan.
@@ -275,6 +311,7 @@ impl Ledger {
 
     /// A create that was sent at `sent` succeeded: what held it back until then is forgotten.
     pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
+        self.accept(partition.key_id);
         if let Some(hold) = self.keys.get_mut(&partition.key_id) {
             hold.take_if(|hold| hold.began_before(sent));
         }
@@ -286,6 +323,7 @@ impl Ledger {
 
     /// The server knows a session that was asked about.
     pub(crate) fn checked(&mut self, partition: &Partition) {
+        self.accept(partition.key_id);
         if let Some(Some(hold)) = self.keys.get_mut(&partition.key_id) {
             hold.end_probe();
         }
@@ -303,6 +341,9 @@ impl Ledger {
         now: Reading,
     ) -> Error {
         let reach = policy::consequence(&error, 1).reach;
+        if error.kind() == ErrorKind::Credentials {
+            self.accepted.remove(&partition.key_id);
+        }
         if let (false, Some(Some(hold))) =
             (reach == Reach::Key, self.keys.get_mut(&partition.key_id))
         {

@@ -157,6 +157,9 @@ impl SessionManager {
             identity,
             changing,
         }));
+        if let Some(key) = manager.identity().key_id() {
+            manager.core().ledger().accept(key);
+        }
         manager.core().fleet.follow(&manager.0);
         manager
     }

@@ -73,6 +73,7 @@ pub struct Flaky {
     /// Instead of that, for parts of the store.
     at: Arc<Mutex<HashMap<Slot, Trouble>>>,
     keeps: Arc<AtomicUsize>,
+    claims: Arc<AtomicUsize>,
     gets: Arc<AtomicUsize>,
 }
 
@@ -86,6 +87,7 @@ impl Flaky {
             trouble: Arc::default(),
             at: Arc::default(),
             keeps: Arc::default(),
+            claims: Arc::default(),
             gets: Arc::default(),
         }
     }
@@ -101,6 +103,11 @@ impl Flaky {
     /// Trouble with one slot alone, as if it was on a machine of its own.
     pub fn set_at(&self, slot: Slot, trouble: Trouble) {
         self.at.lock().unwrap().insert(slot, trouble);
+    }
+
+    /// How often somebody asked for the right to make a session.
+    pub fn claims(&self) -> usize {
+        self.claims.load(Ordering::SeqCst)
     }
 
     fn trouble_at(&self, slot: Slot) -> Trouble {
@@ -193,6 +200,7 @@ impl SessionStore for Flaky {
         after: u64,
         lease: Duration,
     ) -> StoreFuture<'_, Claim> {
+        self.claims.fetch_add(1, Ordering::SeqCst);
         let answer_takes = self.trouble_at(slot).answers_claims_after;
         self.pass(slot, move |this| {
             Box::pin(async move {

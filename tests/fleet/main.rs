@@ -25,3 +25,4 @@ mod runtimes;
 mod shards;
 mod simulation;
 mod store_down;
+mod strangers;

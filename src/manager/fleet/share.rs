@@ -39,6 +39,16 @@ pub(crate) enum Share {
     Fenced,
 }
 
+impl From<Adopted> for Share {
+    fn from(Adopted { session, is_sound }: Adopted) -> Self {
+        if is_sound {
+            Self::Done(Ok(session))
+        } else {
+            Self::Ask(session)
+        }
+    }
+}
+
 /// One create at the store.
 struct Claimant {
     seal: Seal,
@@ -56,6 +66,9 @@ impl Create {
         let Some(fleet) = core.fleet.inner() else {
             return Share::Create;
         };
+        if !core.ledger().is_accepted(self.partition.key_id) {
+            return self.look(fleet).await;
+        }
         let lease = core.settings.create_timeout / 2;
         if self.attempt.accepted_for(core.now()) >= Some(lease / 2) {
             return Share::Create;
@@ -89,6 +102,28 @@ impl Create {
                 () = change_of(claimant.seal.slot, &mut changes) => {}
                 () = sleep(held_for.clamp(Duration::from_millis(1), POLL)) => {}
             }
+        }
+    }
+
+    /// Takes up what there is, and claims nothing: a key that the server has not taken yet may be made up, and leaves nothing in
+    /// the store. What is made with it is published once it is there, as what was made while the store was down.
+    async fn look(&self, fleet: &Inner) -> Share {
+        let core = self.core.clone();
+        let seal = Seal::of(&self.partition, &core.settings.base);
+        let sent = core.now();
+        let get = fleet.step_at(&core, seal.slot, fleet.store().get(seal.slot));
+        let found = tokio::select! {
+            biased;
+            _ = core.closed() => return Share::Done(Err(Error::shutdown())),
+            found = get => found,
+        };
+        match found {
+            Err(error) => self.alone(fleet, error),
+            Ok(found) if found.record.is_none() => Share::Create,
+            Ok(found) => match self.adopt(fleet, &seal, found, sent).await {
+                Some(adopted) => adopted.into(),
+                None => Share::Create,
+            },
         }
     }
 
@@ -153,12 +188,7 @@ impl Create {
     ) -> Result<(), Share> {
         let generation = found.record.as_ref().map_or(0, |record| record.generation);
         if let Some(adopted) = self.adopt(fleet, &claimant.seal, found, sent).await {
-            let Adopted { session, is_sound } = adopted;
-            return Err(if is_sound {
-                Share::Done(Ok(session))
-            } else {
-                Share::Ask(session)
-            });
+            return Err(adopted.into());
         }
         claimant.passed_over = generation;
         claimant.useless += 1;
