@@ -120,6 +120,19 @@
 //! using its session for `linger`, since the server may be reading it. A [`shutdown`](SessionManager::shutdown) that was
 //! begun goes on.
 //!
+//! # Runtimes
+//!
+//! Session calls run in tasks, on the tokio runtime of the request that started them. A runtime that is driven all the time
+//! needs nothing more. If you call `block_on` once for each request on a `current_thread` runtime, background work advances
+//! only during those calls. Then this holds:
+//!
+//! * No request bears a dead id, and session calls stay within their bound, as always.
+//! * A renewal goes on with each request. If it has not ended when `hard` is left, the next request waits for a create.
+//! * A runtime that is dropped ends the create that runs on it, which may leave a session behind. The next attempt waits for
+//!   half of the time that is left. With a new runtime for each request, expect up to ten creates for each session.
+//!
+//! Better is one runtime that lives as long as the manager, such as a `multi_thread` runtime with one worker.
+//!
 //! # Shutting down
 //!
 //! Dropping the last handle ends all background work, but deletes nothing: the sessions live on until they expire.

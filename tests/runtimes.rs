@@ -4,7 +4,7 @@
 
 use std::{
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,14 +13,15 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, Request, Response};
 use sipher_session::{
-    ErrorKind, SessionManager, SessionManagerBuilder,
+    BoxError, ErrorKind, SessionLayer, SessionManager, SessionManagerBuilder,
     api::Transport,
     clock::{Clock, Reading},
-    testing::{FakeSipher, Tier},
+    testing::{FakeSipher, Operation, Tier},
 };
 use tokio::runtime::{Builder, Runtime};
+use tower::{Layer, Service};
 
 /// Both clocks go on when they are told to.
 #[derive(Clone, Debug)]
@@ -91,4 +92,52 @@ fn creates_on_a_runtime_that_stands_still_do_not_end_those_on_another() {
     clock.pass(60);
     other.block_on(manager.session()).unwrap();
     assert_eq!(sipher.live_sessions(), 1);
+}
+
+/// A program that makes a request every so many seconds, on a runtime that stands still in between; returns the creates of two
+/// lives.
+fn one_block_on_for_each_request(
+    every: u64,
+    latency: Duration,
+    mut drive: impl FnMut(&mut dyn FnMut() -> Answer),
+) -> usize {
+    let (sipher, clock, builder) = setup();
+    sipher.set_latency(latency);
+    let manager = builder.build().unwrap();
+    let layer = SessionLayer::new(manager.clone());
+    for _ in 0..2 * 3_600 / every {
+        let mut service = layer.layer(tower::service_fn(|_: Request<()>| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok::<_, BoxError>(Response::new(()))
+        }));
+        drive(&mut || {
+            let request = Request::get("https://sipher.sip-protocol.org/v1/backends");
+            Box::pin(service.call(request.body(()).unwrap()))
+        });
+        clock.pass(every);
+    }
+    sipher.count(Operation::Create)
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<()>, BoxError>>>>;
+
+#[test]
+fn a_runtime_that_is_driven_for_each_request_alone_makes_few_creates() {
+    for (every, millis) in [(10, 20), (30, 5), (30, 20), (60, 100)] {
+        let runtime = runtime();
+        let creates =
+            one_block_on_for_each_request(every, Duration::from_millis(millis), |request| {
+                drop(runtime.block_on(async { request().await.unwrap() }));
+            });
+        assert!(creates <= 6, "{creates}, each {every} s, at {millis} ms");
+    }
+}
+
+#[test]
+fn a_runtime_for_each_request_makes_a_bounded_number_of_creates() {
+    let creates = one_block_on_for_each_request(10, Duration::from_millis(20), |request| {
+        let runtime = runtime();
+        drop(runtime.block_on(async { request().await.unwrap() }));
+    });
+    assert!(creates <= 20, "{creates}");
 }

@@ -230,7 +230,7 @@ impl Core {
                 return Ok(Joined::Crowd);
             }
         }
-        let (flight, create) = self.begin(&mut ledger, partition, suspect, now);
+        let (flight, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
         drop(ledger);
         runtime.spawn(create.run());
@@ -262,7 +262,14 @@ impl Core {
         }
         let partition = &session.partition;
         let mut ledger = self.ledger();
-        self.give_up_overdue(&mut ledger, partition.id, now);
+        let before = ledger.flight(partition.id);
+        if before.is_some_and(|before| before.goes_on_with(&runtime)) {
+            return;
+        }
+        if self.give_up_overdue(&mut ledger, partition.id, now) {
+            // The next one may fare no better.
+            session.renew_later(now);
+        }
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
@@ -282,7 +289,8 @@ impl Core {
         };
         match may_begin {
             Ok(()) => {
-                let (_, create) = self.begin(&mut ledger, partition, suspect.cloned(), now);
+                let suspect = suspect.cloned();
+                let (_, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
                 drop(ledger);
                 runtime.spawn(create.run());
             }
@@ -296,6 +304,7 @@ impl Core {
     fn begin(
         self: &Arc<Self>,
         ledger: &mut Ledger,
+        runtime: &Handle,
         partition: &Arc<Partition>,
         suspect: Option<Arc<LiveSession>>,
         now: Reading,
@@ -303,9 +312,15 @@ impl Core {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let (done, outcome) = promise::<Outcome>();
         let queues = suspect.is_some() || !self.shares(ledger, partition);
-        let flight = ledger.begin(partition.id, generation, outcome, queues, now);
-        let how = (&flight, queues);
-        let create = Create::new(self.clone(), partition.clone(), suspect, how, done);
+        let how = (queues, Some(runtime.id()));
+        let flight = ledger.begin(partition.id, generation, outcome, how, now);
+        let create = Create::new(
+            self.clone(),
+            partition.clone(),
+            suspect,
+            (&flight, queues),
+            done,
+        );
         (flight, create)
     }
 
@@ -330,13 +345,14 @@ impl Core {
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.
-    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) {
+    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) -> bool {
         let timeout = self.settings.create_timeout;
         let is_overdue = |flight: &Flight| flight.overdue_in(timeout, now).is_zero();
         let overdue = ledger.flight(id).is_some_and(is_overdue);
         if overdue && ledger.give_up(id) {
             self.emit(Event::PossibleOrphan { error: None });
         }
+        overdue
     }
 
     /// How long a create may wait for its first call.

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::{self, Handle, RuntimeFlavor};
+
 use super::{promise::Promised, session::LiveSession};
 use crate::{clock::Reading, error::Error};
 
@@ -25,6 +27,8 @@ pub(crate) struct Flight {
     pub(super) begun: Reading,
     pub(crate) outcome: Promised<Outcome>,
     pub(crate) status: Arc<Status>,
+    /// Where its task runs.
+    pub(super) runtime: Option<runtime::Id>,
 }
 
 /// What is known of a create from outside of its task.
@@ -41,6 +45,12 @@ impl Flight {
     /// itself.
     pub(super) fn overdue_in(&self, timeout: Duration, now: Reading) -> Duration {
         overdue_after(timeout).saturating_sub(now.since(self.begun))
+    }
+
+    /// Whether its task goes on while the caller waits for anything: it runs on the caller's own runtime, which has no thread
+    /// but this one. Its own deadline ends it then.
+    pub(super) fn goes_on_with(&self, caller: &Handle) -> bool {
+        self.runtime == Some(caller.id()) && caller.runtime_flavor() == RuntimeFlavor::CurrentThread
     }
 }
 

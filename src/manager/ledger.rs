@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime;
+
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     flight::{Flight, Outcome, Status, overdue_after},
@@ -168,7 +170,7 @@ impl Ledger {
         id: PartitionId,
         generation: u64,
         outcome: Promised<Outcome>,
-        queues: bool,
+        (queues, runtime): (bool, Option<runtime::Id>),
         now: Reading,
     ) -> Flight {
         self.tidy(now);
@@ -182,6 +184,7 @@ impl Ledger {
             begun: now,
             outcome,
             status: Arc::default(),
+            runtime,
         };
         self.under_way.insert(generation, flight.status.clone());
         self.partitions.entry(id).or_default().flight = Some(flight.clone());

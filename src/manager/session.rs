@@ -239,6 +239,13 @@ impl LiveSession {
         self.renew_at.store(millis(due), Ordering::Release);
     }
 
+    /// A renewal broke off, or did not end: the next one may do likewise, and each may leave a session behind. So there are ever
+    /// fewer the more time there is, and the last one is waited for.
+    pub(crate) fn renew_later(&self, now: Reading) {
+        let pause = self.life.usable_for(now) / 2;
+        self.renew_again_at(now.monotonic.saturating_add(pause));
+    }
+
     pub(crate) fn reference(&self) -> SessionRef {
         SessionRef {
             fingerprint: self.id.fingerprint(),

@@ -1,6 +1,6 @@
 //! Answers that are none, and answers that get lost.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,7 +10,8 @@ use sipher_session::{
     api::{CreateSession, Transport},
     testing::{FakeSipher, Fault, What},
 };
-use tower::service_fn;
+use tokio::{sync::oneshot, time::sleep};
+use tower::{ServiceExt, service_fn};
 
 use crate::{World, over_every_transport};
 
@@ -129,4 +130,33 @@ async fn what_a_transport_says_is_shown_without_the_id_and_the_key() {
         "https://sipher.sip-protocol.org/v1/sessions/sess_[redacted] Ok(\"[redacted]\") failed"
     );
     assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+/// As with a client whose connection is read by a task of its own, on a runtime that stood still from before the answer came
+/// until after the time was over.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_there_when_a_runtime_goes_on_counts_though_its_time_is_over() {
+    let world = World::in_process();
+    let sipher = world.sipher.clone();
+    let read_by_a_task = Transport::new(service_fn(move |request: Request<Full<Bytes>>| {
+        let answer = sipher.clone().oneshot(request);
+        let (arrives, arrived) = oneshot::channel();
+        let (read, answered) = oneshot::channel();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(1)).await;
+            let _ = arrives.send(());
+        });
+        tokio::spawn(async move {
+            arrived.await.unwrap();
+            let _ = read.send(answer.await);
+        });
+        async { answered.await.unwrap() }
+    }));
+    let api = SessionsApi::new(read_by_a_task, &world.base_url, &*world.key).unwrap();
+    let api = api.timeout(Duration::from_secs(2));
+    let request = CreateSession::new(SessionDefaults::new());
+    let create = tokio::spawn(async move { api.create_session(&request).await });
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    create.await.unwrap().unwrap();
 }

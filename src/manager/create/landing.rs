@@ -138,7 +138,11 @@ impl Drop for Create {
         let core = self.core.clone();
         self.end(&mut core.ledger());
         if let Some(session) = core.cached(self.partition.id) {
-            session.renew_again_at(Duration::ZERO);
+            if self.suspect.is_some() {
+                session.renew_again_at(Duration::ZERO);
+            } else {
+                session.renew_later(core.now());
+            }
         }
         if calling && !self.status.given_up.load(Ordering::Acquire) {
             core.emit(Event::PossibleOrphan { error: None });

@@ -141,7 +141,7 @@ fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() 
         for generation in 0..queued {
             let (_, outcome) = promise();
             let id = partition(&format!("q{generation}"), "near").id;
-            ledger.begin(id, generation, outcome, true, at(0));
+            ledger.begin(id, generation, outcome, (true, None), at(0));
         }
         let granted = (0..8).filter(|n| {
             let partition = partition(&format!("k{n}"), "near");
@@ -185,7 +185,13 @@ fn what_is_over_is_forgotten_and_what_holds_is_not() {
         error(ErrorKind::Rejected, 0),
         at(2_000),
     );
-    ledger.begin(partition("last", "near").id, 1, outcome, true, at(2_001));
+    ledger.begin(
+        partition("last", "near").id,
+        1,
+        outcome,
+        (true, None),
+        at(2_001),
+    );
     assert!(ledger.keys.is_empty());
     assert_eq!(ledger.partitions.len(), 2);
 }
@@ -216,7 +222,7 @@ fn whoever_ends_is_given_up_or_fenced_does_not_wait_for_a_call_any_more() {
             .collect();
         for (generation, partition) in (1..).zip(&queued) {
             let (_, outcome) = promise();
-            ledger.begin(partition.id, generation, outcome, true, at(0));
+            ledger.begin(partition.id, generation, outcome, (true, None), at(0));
         }
         assert!(is_crowded(&mut ledger, 1));
         end(&mut ledger, queued[0].id, 1);
