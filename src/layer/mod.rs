@@ -34,10 +34,18 @@
 //!
 //! Requests to other origins, and to Sipher's public paths, pass untouched. Session calls (`/v1/sessions…`) get the
 //! configured API key, if they bear none, and no session; a `PATCH` or `DELETE` of one of the manager's own sessions ends
-//! its use before it is sent. A request that bears one well-formed `X-Session-Id` keeps it.
+//! its use before it is sent. Later requests get a new session with the manager's defaults, so a `PATCH` changes nothing for them:
+//! [`update_defaults`](crate::SessionManager::update_defaults) does. If the call fails, the manager deletes the session itself.
+//! A request that bears one well-formed `X-Session-Id` keeps it.
 //! All others get the session of the API key that they bear, or else of the configured one. One request may speak for
 //! itself through its extensions: [`SessionDefaults`](crate::SessionDefaults) for a session with exactly these defaults,
 //! [`NoSession`](crate::NoSession) for none.
+//!
+//! # Await the response at once
+//!
+//! The layer decides when the service is called, and most clients send when the response's future is first polled. A future
+//! that is kept longer than `hard` may send a dead id; so may one that waits behind a `tower::buffer::Buffer`.
+//! [`Event::Late`](crate::Event) tells of it afterwards. `tokio::spawn` what you do not await at once.
 //!
 //! # Readiness and backpressure are the inner service's
 //!
@@ -47,9 +55,9 @@
 //! # Where it belongs in a stack
 //!
 //! Inside of whatever sends a request more than once (retries, `FollowRedirect`), so that each time is looked at anew.
-//! Put it outside of a `FollowRedirect`, and the session id goes wherever the redirect points. With the feature
+//! Put it outside of a `FollowRedirect`, and session id and API key go wherever the redirect points. With the feature
 //! `tower-http` that is noticed where the last hop is not Sipher's: the session is replaced, and
-//! [`Event::Leaked`](crate::Event) tells of it.
+//! [`Event::Leaked`](crate::Event) tells of it. A chain that comes back to Sipher is not noticed.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]

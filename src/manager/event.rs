@@ -147,8 +147,8 @@ pub enum Event {
         /// How many requests were given it since then.
         requests: u64,
     },
-    /// An answer came after the end of the session that its request bore, because something below the layer held it up:
-    /// the server's own defaults may have applied.
+    /// An answer was taken after the end of the session that its request bore: the server's own defaults may have applied.
+    /// Something below the layer held the request up, or its future was polled late; the two cannot be told apart.
     ///
     /// This is told once for each session; [`Stats::late_answers`](crate::Stats) counts the answers.
     #[non_exhaustive]
@@ -187,7 +187,8 @@ pub enum Event {
         /// Why.
         reason: RetireReason,
     },
-    /// A session was deleted on the server.
+    /// The manager has deleted a session on the server. What you delete with [`SessionManager::api`](crate::SessionManager::api)
+    /// or through the layer is only retired.
     #[non_exhaustive]
     Deleted {
         /// The session.
@@ -231,7 +232,7 @@ pub enum RetireReason {
     Evicted,
     /// It was made by a create that had been given up.
     Fenced,
-    /// Somebody said so.
+    /// By [`SessionManager::invalidate`](crate::SessionManager::invalidate), or because a call of yours changes or deletes it.
     Invalidated,
     /// The shared store was not there for so long that the other processes of the fleet may have deleted it.
     Lapsed,

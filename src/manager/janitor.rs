@@ -127,9 +127,7 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
         Leaving::Delete => {}
         Leaving::ToOthers => {
             core.retirement.remove(session);
-            core.emit(Event::LeftToOthers {
-                session: session.reference(),
-            });
+            core.emit(left_to_others(session));
             return None;
         }
         Leaving::Unknown(error) => {
@@ -162,6 +160,11 @@ async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
         },
     }
     None
+}
+
+pub(super) fn left_to_others(session: &LiveSession) -> Event {
+    let session = session.reference();
+    Event::LeftToOthers { session }
 }
 
 pub(super) fn left_to_expire(core: &Core, session: &LiveSession, error: Error) -> Event {

@@ -51,7 +51,7 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Returns whether the server certainly holds no session of this manager any more, save those that others use.
+    /// Returns whether the server certainly holds no session of this manager any more, save those in `left_to_others`.
     pub fn is_clean(&self) -> bool {
         self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
     }
@@ -353,7 +353,7 @@ impl Drop for Ending {
     }
 }
 
-/// Takes leave of one session that others may use. Without a fate it is this process's own from here on.
+/// Leaves one session that others may use. Without a fate it is this process's own.
 async fn leave(
     core: Arc<Core>,
     session: Arc<LiveSession>,
@@ -362,7 +362,10 @@ async fn leave(
     let left = timeout(time, core.fleet.leave(&core, &session)).await;
     let fate = match left {
         Ok(Leaving::Delete) => None,
-        Ok(Leaving::ToOthers) => Some(Fate::LeftToOthers),
+        Ok(Leaving::ToOthers) => {
+            core.emit(janitor::left_to_others(&session));
+            Some(Fate::LeftToOthers)
+        }
         Ok(Leaving::Unknown(error)) => {
             core.emit(janitor::left_to_expire(&core, &session, error));
             Some(left_to_expire(&session, core.now()))

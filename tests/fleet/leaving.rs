@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipher_session::{
-    Chain, SessionDefaults, SessionLayer, SessionManagerBuilder,
+    Chain, Event, SessionDefaults, SessionLayer, SessionManagerBuilder,
     testing::{Fault, Target, What},
 };
 use tower::{Layer, ServiceExt};
@@ -67,8 +67,12 @@ async fn a_session_is_not_deleted_under_those_who_use_it_when_the_stores_clock_s
         let processes = [fleet.start_with(long), fleet.start_with(long)];
         let ids = fleet.call(&processes).await;
         clock.suspend(60 * minutes * SECOND);
+        let mut events = processes[0].manager.events();
         let report = processes[0].shutdown().await;
         assert_eq!((report.deleted, report.left_to_others), (0, 1), "{report}");
+        let told = std::iter::from_fn(|| events.try_recv());
+        let left = told.filter(|event| matches!(event, Event::LeftToOthers { .. }));
+        assert_eq!(left.count(), 1);
         for _ in 0..10 {
             assert_eq!(fleet.call(&processes[1..]).await, ids);
             pass(20.0).await;
