@@ -179,14 +179,13 @@ struct Ending {
 impl Ending {
     fn new(core: Arc<Core>, deadline: Duration) -> Self {
         let start = core.now();
-        let report = ShutdownReport::default();
         Self {
             core,
             start,
             deadline,
             waiting: Vec::new(),
             deleting: Vec::new(),
-            report,
+            report: ShutdownReport::default(),
         }
     }
 
