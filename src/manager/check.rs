@@ -60,8 +60,6 @@ impl Create {
             core.suspect_others(suspect);
         }
         let was_handed_out = core.retire_this(reason, suspect);
-        // Also where it has just been taken up, and is nowhere yet.
-        core.fleet.retired(suspect, reason);
         self.adopted = false;
         if was_handed_out {
             core.emit(lost(suspect, unknown_for));

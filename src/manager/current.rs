@@ -108,6 +108,9 @@ impl Core {
                 .any(|held| Arc::ptr_eq(held, session) && !session.in_flight.is_retired());
             if is_held {
                 self.end(&mut ledger, reason, session);
+            } else {
+                // Replaced here, or never used here: other processes may still use it.
+                self.fleet.retired(session, reason);
             }
             is_held
         };
@@ -123,6 +126,12 @@ impl Core {
     ) -> Vec<Arc<LiveSession>> {
         let meant: Vec<_> = {
             let mut ledger = self.ledger();
+            for session in self.retirement.sessions() {
+                // Other processes may still use what was replaced here.
+                if is_meant(&session) {
+                    self.fleet.retired(&session, reason);
+                }
+            }
             let meant = self
                 .sessions()
                 .into_iter()

@@ -131,13 +131,15 @@ impl Retirement {
 
     /// How many requests still use a session that is on its way out.
     pub(crate) fn in_flight(&self) -> usize {
+        let sessions = self.sessions().into_iter();
+        sessions.map(|session| session.in_flight.count()).sum()
+    }
+
+    /// Returns the sessions that are on their way out.
+    pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
         let queue = self.queue();
-        queue
-            .waiting
-            .sessions()
-            .chain(&queue.expiring)
-            .map(|session| session.in_flight.count())
-            .sum()
+        let sessions = queue.waiting.sessions().chain(&queue.expiring);
+        sessions.cloned().collect()
     }
 
     /// Takes out everything, for the shutdown to deal with.
