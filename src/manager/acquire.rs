@@ -90,6 +90,16 @@ impl SessionManager {
         self.wait_for_lease(&partition).await
     }
 
+    /// Whether there is a session for the configured API key and defaults that a request may be given.
+    #[cfg(feature = "store")]
+    pub(crate) fn has_good_session(&self, now: Reading) -> bool {
+        let (core, identity) = (self.core(), self.identity());
+        let id = identity.key_id();
+        let id = id.map(|key| identity.defaults().with_key(key));
+        let session = id.and_then(|id| core.cached(id));
+        session.is_some_and(|session| core.is_good(&session, now))
+    }
+
     /// The miss for the configured API key and defaults.
     pub(crate) async fn lease_of_manager(&self) -> Result<Lease, Error> {
         let key = self.identity().key().cloned();

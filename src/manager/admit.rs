@@ -169,9 +169,13 @@ impl SessionManager {
             in_flight.inject(request.headers_mut());
             return Ok(Admission::Send(in_flight));
         }
-        let partition = partition(&identity, request, layer)?;
+        let is_of_manager = layer.is_none() && request.own_defaults().is_none();
+        let wanted = if is_of_manager && !self.core().fleet.knows_defaults(self) {
+            Wanted::OfManager(key_of(&identity, request)?)
+        } else {
+            Wanted::Session(partition(&identity, request, layer)?)
+        };
         put_key(request, key);
-        let wanted = Wanted::Session(partition);
         Ok(Admission::Wait(Box::pin(
             self.clone().lease_or_without(wanted),
         )))

@@ -40,13 +40,14 @@ impl SessionManager {
     /// 15 s at most if they hold a session and reach the store. This call does not wait for them. What another process
     /// changed in other fields stays; of two changes of one field the later one wins, by the store's time of when it was
     /// made. If the store cannot be reached, the others learn of it later. This method, like every request, first adopts
-    /// what the others have changed before this process started.
+    /// what the others have changed before this process started, or while it had no session.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right, and those of
     /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error. In a fleet
-    /// with `OnStoreDown::Fail`, [`ErrorKind::Store`](crate::ErrorKind::Store) if the store was never reached so far.
+    /// with `OnStoreDown::Fail`, [`ErrorKind::Store`](crate::ErrorKind::Store) if there is no session and the store cannot be
+    /// reached.
     ///
     /// # Cancel safety
     ///
@@ -73,7 +74,8 @@ impl SessionManager {
             .await
     }
 
-    /// Begins with what other processes of the fleet have changed. No request has got a session with the older defaults.
+    /// Begins, or goes on after an idle time, with what other processes of the fleet have changed. No request is given a session
+    /// with the manager's defaults meanwhile.
     #[cfg(feature = "store")]
     pub(crate) async fn begin_with_defaults(
         &self,
@@ -81,7 +83,13 @@ impl SessionManager {
         done: impl FnOnce(),
     ) -> Result<(), Error> {
         let _one_at_a_time = self.0.changing.lock().await;
-        self.set_identity(self.identity().with_defaults(now())?);
+        let older = self.identity();
+        let newer = older.with_defaults(now())?;
+        let is_older = older_sessions(&older, &newer);
+        self.set_identity(newer);
+        self.core().memos.forget_all();
+        // Those of other keys.
+        self.core().retire_all(RetireReason::Changed, is_older);
         done();
         Ok(())
     }

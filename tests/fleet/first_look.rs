@@ -1,4 +1,6 @@
-//! A process begins with what its group has now.
+//! A process begins with what its group has now, and goes on with that after an idle time.
+
+use std::time::Duration;
 
 use sipher_session::{
     Chain, ErrorKind, OnStoreDown, PrivacyLevel, SessionDefaults, SessionLayer, SessionManager,
@@ -7,7 +9,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::{
     flaky::Trouble,
-    processes::Fleet,
+    processes::{Fleet, Process},
     support::{SECOND, generate, ours, pass},
 };
 
@@ -173,6 +175,106 @@ async fn with_fail_nobody_gets_a_session_before_the_first_look() {
         Some("sui"),
         "nothing was changed"
     );
+}
+
+/// Two processes of a group. The second one has neither a session nor a heartbeat any more, and the first one has changed the
+/// defaults since.
+async fn after_an_idle_time(on_store_down: OnStoreDown) -> (Fleet, Process) {
+    let mut fleet = Fleet::new();
+    let first = fleet.start_many(1);
+    let idle = fleet.start_with(|builder| builder.ttl(60 * SECOND).on_store_down(on_store_down));
+    fleet.setup.call(&idle.manager).await.unwrap();
+    pass(120.0).await;
+    let looks = idle.store.gets();
+    let change = first[0].manager.update_defaults(chain(Chain::Sui));
+    change.await.unwrap();
+    pass(60.0).await;
+    assert_eq!(idle.store.gets(), looks, "there is no heartbeat");
+    assert_eq!(idle.manager.defaults(), chain(Chain::Near));
+    (fleet, idle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_idle_looks_before_its_next_request_is_given_a_session() {
+    let (fleet, idle) = after_an_idle_time(OnStoreDown::OwnSession).await;
+    let creates = fleet.setup.creates();
+    fleet.setup.call(&idle.manager).await.unwrap();
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+    assert_eq!(fleet.setup.creates(), creates, "the group has one");
+
+    // So it does for a caller of its own, and for a change of another field.
+    let (_fleet, idle) = after_an_idle_time(OnStoreDown::OwnSession).await;
+    let session = idle.manager.session().await.unwrap();
+    assert_eq!(session.defaults().chain, Some(Chain::Sui));
+    let (_fleet, idle) = after_an_idle_time(OnStoreDown::OwnSession).await;
+    let change = idle.manager.update_defaults(level(PrivacyLevel::Maximum));
+    change.await.unwrap();
+    let both = level(PrivacyLevel::Maximum).chain(Chain::Sui);
+    assert_eq!(idle.manager.defaults(), both);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_look_after_an_idle_time_is_one_step_for_all_who_wait() {
+    let (fleet, idle) = after_an_idle_time(OnStoreDown::OwnSession).await;
+    idle.store.set(Trouble {
+        delay: SECOND,
+        ..Trouble::default()
+    });
+    let before = idle.store.gets();
+    let look = async {
+        pass(0.9).await;
+        idle.store.gets() - before
+    };
+    let (outcomes, looks) = tokio::join!(all_at_once(&fleet, &idle.manager, 20), look);
+    assert_eq!(looks, 1);
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_store_an_idle_process_goes_on_or_fails_as_was_chosen() {
+    let (fleet, idle) = after_an_idle_time(OnStoreDown::OwnSession).await;
+    idle.store.cut();
+    fleet.setup.call(&idle.manager).await.unwrap();
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
+    idle.store.mend();
+    pass(20.0).await;
+    fleet.setup.call(&idle.manager).await.unwrap();
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+
+    let (fleet, idle) = after_an_idle_time(OnStoreDown::Fail).await;
+    idle.store.cut();
+    let failed = fleet.setup.call(&idle.manager).await.unwrap_err();
+    assert_eq!(ours(&failed).kind(), ErrorKind::Store);
+    idle.store.mend();
+    fleet.setup.call(&idle.manager).await.unwrap();
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_a_session_or_has_just_looked_does_not_look() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start();
+    fleet.setup.call(&process.manager).await.unwrap();
+    process.store.set(Trouble {
+        delay: 100_000 * SECOND,
+        ..Trouble::default()
+    });
+    pass(60.0).await;
+    // A hit waits for nothing, however long ago the last look was.
+    let start = tokio::time::Instant::now();
+    fleet.setup.call(&process.manager).await.unwrap();
+    let session = process.manager.session().await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+
+    process.store.mend();
+    pass(20.0).await;
+    let looks = process.store.gets();
+    assert!(process.manager.invalidate(session.generation()));
+    fleet.setup.call(&process.manager).await.unwrap();
+    assert_eq!(process.store.gets(), looks);
 }
 
 /// Requests, and callers who want the session itself.

@@ -89,6 +89,10 @@ impl Fleet {
         true
     }
 
+    pub(crate) fn knows_defaults(&self, _: &SessionManager) -> bool {
+        true
+    }
+
     #[allow(clippy::unused_async)]
     pub(crate) async fn first_look(&self, _: &SessionManager) -> Result<(), Error> {
         Ok(())

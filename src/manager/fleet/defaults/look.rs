@@ -1,17 +1,18 @@
-//! The first look of a process at its group's defaults, and following what others change later.
+//! Looking at a group's defaults: before a process makes or takes up a session, and to follow what others change later.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Mutex, time::timeout};
+use tokio::{runtime::Handle, sync::Mutex as Turn, time::timeout};
 
 use super::{Following, LwwDefaults};
 use crate::{
+    clock::Reading,
     error::{Error, ErrorKind},
     manager::{
         OnStoreDown, SessionManager,
@@ -21,15 +22,37 @@ use crate::{
     },
 };
 
+/// How soon a process hears of what others have changed. Without a heartbeat it does not, so it looks before it makes or
+/// takes up its next session.
+const HEARD_WITHIN: Duration = Duration::from_secs(15);
+
 /// A process begins with what its group has now: nobody gets a session with the manager's defaults before it has looked.
+/// The same holds after a time in which it had neither a session nor a heartbeat.
 #[derive(Default)]
 pub(in crate::manager::fleet) struct FirstLook {
     is_done: AtomicBool,
+    /// When the manager's defaults were last known to be those of the group, or the store could not be asked.
+    last: Mutex<Option<Reading>>,
     /// How many have failed.
     failures: AtomicUsize,
     /// Whoever holds it looks, for all who wait for it; with why the last look failed. A caller that gives up leaves it to
     /// the next.
-    turn: Mutex<Option<Error>>,
+    turn: Turn<Option<Error>>,
+}
+
+impl FirstLook {
+    fn is_recent(&self, now: Reading) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| now.since(last) <= HEARD_WITHIN)
+    }
+
+    /// `asked` is when the store was asked.
+    fn looked(&self, asked: Reading) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.monotonic <= asked.monotonic) {
+            *last = Some(asked);
+        }
+    }
 }
 
 impl Fleet {
@@ -41,13 +64,24 @@ impl Fleet {
         self.inner().is_none_or(look)
     }
 
-    /// Adopts the group's present defaults, once.
+    /// Returns whether a session may be made or taken up for the manager's defaults as they are. While the manager has a
+    /// session, the heartbeat follows what others change. Without one, the last look must not be too long ago.
+    #[cold]
+    pub(crate) fn knows_defaults(&self, manager: &SessionManager) -> bool {
+        let Some(inner) = self.inner() else {
+            return true;
+        };
+        let now = manager.core().now();
+        inner.first_look.is_recent(now) || (self.has_looked() && manager.has_good_session(now))
+    }
+
+    /// Adopts the group's present defaults, unless [they are known](Self::knows_defaults).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store cannot be asked and [`OnStoreDown::Fail`] was chosen; the next request looks again.
     pub(crate) async fn first_look(&self, manager: &SessionManager) -> Result<(), Error> {
-        if self.has_looked() {
+        if self.knows_defaults(manager) {
             return Ok(());
         }
         let (Some(inner), core) = (self.inner(), manager.core()) else {
@@ -60,7 +94,7 @@ impl Fleet {
             _ = core.closed() => return Err(Error::shutdown()),
             last = look.turn.lock() => last,
         };
-        if self.has_looked() {
+        if self.knows_defaults(manager) {
             return Ok(());
         }
         if look.failures.load(Ordering::Acquire) != failures
@@ -68,20 +102,21 @@ impl Fleet {
         {
             return Err(error.clone());
         }
+        let asked = core.now();
         let looked = tokio::select! {
             biased;
             _ = core.closed() => Err(Error::shutdown()),
             looked = inner.look_first(manager) => looked,
         };
-        let goes_on_without = inner.sharing.on_store_down == OnStoreDown::OwnSession;
         match looked {
-            Err(error) if error.kind() != ErrorKind::Store || !goes_on_without => {
+            Err(error) if error.kind() != ErrorKind::Store || !inner.goes_on_without_store() => {
                 *last = Some(error.clone());
                 look.failures.fetch_add(1, Ordering::AcqRel);
                 Err(error)
             }
-            // Without the store it begins with what it was built with, and follows once the store is back.
+            // Without the store it goes on with the defaults it has, and follows once the store is back.
             Ok(()) | Err(_) => {
+                look.looked(asked);
                 look.is_done.store(true, Ordering::Relaxed);
                 Ok(())
             }
@@ -126,7 +161,13 @@ impl Inner {
         let Some((following, _, seal)) = self.present_group(core) else {
             return Ok(());
         };
-        let found = self.read_defaults(core, &seal).await?;
+        let asked = core.now();
+        let found = self.read_defaults(core, &seal).await.inspect_err(|_| {
+            // The heartbeat is the one to try again: no request waits for that.
+            if self.goes_on_without_store() {
+                self.first_look.looked(asked);
+            }
+        })?;
         let generation = found.generation;
         let group = self.publish_defaults(core, following, &seal, found).await?;
         let Some(handle) = following.handle.upgrade() else {
@@ -146,7 +187,14 @@ impl Inner {
             self.interval(),
             switch(core, following, &group, &identity, &newer),
         );
-        switched.await.unwrap_or(Ok(()))
+        let Ok(switched) = switched.await else {
+            return Ok(());
+        };
+        switched.inspect(|()| self.first_look.looked(asked))
+    }
+
+    fn goes_on_without_store(&self) -> bool {
+        self.sharing.on_store_down == OnStoreDown::OwnSession
     }
 }
 

@@ -15,7 +15,7 @@
 //! | `lww` | the map, and how two of them are merged |
 //! | `book` | what this process knows and has changed; when a change was made by the store's time |
 //! | `publish` | the form in the store; writing it down |
-//! | `look` | the first look of a process; following what others have changed |
+//! | `look` | the look before a session is made or taken up; following what others have changed |
 
 mod book;
 mod look;
