@@ -38,10 +38,10 @@ struct Checker<'a> {
     invalidated: HashSet<(Who, String)>,
     /// Sessions that were deleted, changed or leaked by hand: by whom, and when.
     taken: HashMap<String, (Who, Duration)>,
-    changes: HashMap<Group, Changes>,
+    changes: Changes,
     asleep: Vec<usize>,
-    /// When the store's clock was set back.
-    store_back: Vec<Duration>,
+    /// When the store's clock was set back, and by how much.
+    store_back: Vec<(Duration, Duration)>,
     /// When the requests were on their way, by line.
     way: HashMap<u64, (usize, usize)>,
     is_well: bool,
@@ -54,7 +54,7 @@ struct Checker<'a> {
 
 struct Asked {
     who: Who,
-    allowed: Vec<Value>,
+    at: Duration,
     is_well: bool,
     held_up: Duration,
     barred: HashSet<String>,
@@ -79,13 +79,6 @@ fn value(which: usize) -> Value {
     serde_json::to_value(script::defaults(which)).unwrap()
 }
 
-/// Several processes change one field each: what comes of it has each field from one of them.
-fn is_made_of(defaults: &Value, allowed: &[Value]) -> bool {
-    let fields = ["chain", "privacyLevel"];
-    let mut fields = fields.into_iter();
-    fields.all(|field| allowed.iter().any(|one| one[field] == defaults[field]))
-}
-
 impl Checker<'_> {
     fn script(&self) -> &Script {
         self.script.unwrap()
@@ -102,7 +95,7 @@ impl Checker<'_> {
 
     fn line(&mut self, index: usize, line: &Line) {
         match &line.what {
-            Entry::Asks { who, n, held_up } => self.asks(*who, *n, *held_up),
+            Entry::Asks { who, n, held_up } => self.asks(*who, *n, *held_up, line.at),
             Entry::Departs {
                 who,
                 n,
@@ -148,26 +141,23 @@ impl Checker<'_> {
                 self.taken.entry(id.clone()).or_insert(taken);
                 self.invalidated.insert((*who, id.clone()));
             }
-            Entry::Change { who, to, is_patch } => {
-                let group = self.group(*who);
-                let changes = self.changes.entry(group).or_default();
-                changes.begins(value(group.1), to, *is_patch);
-                changes.by.insert(*who);
-                changes.open += 1;
-                changes.now = None;
-            }
-            Entry::Changed {
+            Entry::Starts(who) => self.changes.starts(*who, line.at),
+            Entry::Change {
                 who,
+                n,
                 to,
-                is_certain,
+                is_patch,
             } => {
-                let changes = self.changes.entry(self.group(*who)).or_default();
-                changes.values.extend(to.clone());
-                changes.open -= 1;
-                // A failure has changed nothing, but what was there before that is not looked up.
-                changes.now = to.clone().filter(|_| *is_certain && changes.open == 0);
+                let whose = (self.group(*who), *who);
+                self.changes.begins(whose, *n, to, *is_patch, line.at);
             }
-            Entry::Deed(deed) if deed.starts_with("StoreBack") => self.store_back.push(line.at),
+            Entry::Changed { n, is_made } => self.changes.ends(*n, *is_made, line.at),
+            Entry::Deed(deed) => {
+                self.changes.deed(deed, line.at);
+                if let Deed::StoreBack(by) = deed {
+                    self.store_back.push((line.at, *by));
+                }
+            }
             Entry::Asleep => self.asleep.push(index),
             Entry::Well => self.is_well = true,
             Entry::Last(last) => {
@@ -216,21 +206,11 @@ impl Checker<'_> {
         }
     }
 
-    fn asks(&mut self, who: Who, n: u64, held_up: Duration) {
-        let group = self.group(who);
-        let mut allowed = vec![value(group.1)];
-        if let Some(changes) = self.changes.get(&group) {
-            allowed.extend(changes.values.iter().cloned());
-            if let Some(now) = changes.now.as_ref().filter(|_| changes.by.len() == 1)
-                && changes.by.contains(&who)
-            {
-                allowed = vec![now.clone()];
-            }
-        }
+    fn asks(&mut self, who: Who, n: u64, held_up: Duration, at: Duration) {
         let barred = self.invalidated.iter().filter(|(by, _)| *by == who);
         let asked = Asked {
             who,
-            allowed,
+            at,
             is_well: self.is_well,
             held_up,
             barred: barred.map(|(_, id)| id.clone()).collect(),
@@ -279,7 +259,9 @@ impl Checker<'_> {
                 SessionUse::Live { id, .. } | SessionUse::Dead { id, .. }
                     if self.taken.contains_key(id) => {}
                 SessionUse::Live { defaults, .. } => {
-                    if !is_made_of(defaults, &asked.allowed) {
+                    let departed = run.lines[self.way[&n].0].at;
+                    let (who, is_well) = (asked.who, asked.is_well);
+                    if !self.may_have(who, defaults, asked.at, departed, is_well) {
                         let text = format!("I1: request {n} of {} has {defaults}", asked.who);
                         self.failures.push(text);
                     }

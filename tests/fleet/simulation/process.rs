@@ -72,16 +72,16 @@ pub(crate) async fn session_call(who: Who, manager: SessionManager, wire: Wire, 
 
 pub(crate) async fn change(
     trace: Trace,
-    who: Who,
+    (who, n): (Who, u64),
     manager: SessionManager,
     to: SessionDefaults,
     is_patch: bool,
     gives_up_after: Duration,
 ) {
-    let value = |defaults: &SessionDefaults| serde_json::to_value(defaults).unwrap();
     trace.add(Entry::Change {
         who,
-        to: value(&to),
+        n,
+        to: serde_json::to_value(&to).unwrap(),
         is_patch,
     });
     let done = timeout(gives_up_after, async {
@@ -91,11 +91,6 @@ pub(crate) async fn change(
             manager.replace_defaults(to).await
         }
     });
-    let done = done.await;
-    let now = value(&manager.defaults());
-    trace.add(Entry::Changed {
-        who,
-        is_certain: done.is_ok(),
-        to: matches!(done, Ok(Ok(()))).then_some(now),
-    });
+    let is_made = done.await.ok().map(|done| done.is_ok());
+    trace.add(Entry::Changed { n, is_made });
 }

@@ -10,6 +10,8 @@ use serde_json::Value;
 use sipher_session::{ShutdownReport, testing::Operation};
 use tokio::time::Instant;
 
+use super::script::Deed;
+
 /// One life of a process on its machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Who {
@@ -73,16 +75,16 @@ pub(crate) enum Entry {
     /// A change begins: by these defaults, or to them.
     Change {
         who: Who,
+        n: u64,
         to: Value,
         is_patch: bool,
     },
-    /// Whether it is certain what came of it.
+    /// Whether it was made, if that is certain.
     Changed {
-        who: Who,
-        to: Option<Value>,
-        is_certain: bool,
+        n: u64,
+        is_made: Option<bool>,
     },
-    Deed(String),
+    Deed(Deed),
     Event(Who, String),
     ShutDown {
         who: Who,
@@ -160,7 +162,7 @@ impl fmt::Display for Line {
                 write!(f, "last: {:?}", all.collect::<Vec<_>>())
             }
             Entry::Starts(who) => write!(f, "{who} starts"),
-            Entry::Deed(deed) => f.write_str(deed),
+            Entry::Deed(deed) => write!(f, "{deed:?}"),
             other => write!(f, "{other:?}"),
         }
     }

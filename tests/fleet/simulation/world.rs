@@ -53,6 +53,7 @@ struct World<'a> {
     running: BTreeMap<usize, Process>,
     lives: usize,
     numbers: u64,
+    changes: u64,
     work: JoinSet<()>,
     budgets: HashMap<usize, CallBudget>,
 }
@@ -95,6 +96,7 @@ async fn live(script: &Script) -> Run {
         running: BTreeMap::new(),
         lives: 0,
         numbers: 0,
+        changes: 0,
         work: JoinSet::new(),
         budgets: HashMap::new(),
     };
@@ -188,7 +190,7 @@ impl World<'_> {
 
     fn deed(&mut self, deed: &Deed) {
         if !matches!(deed, Deed::Request { .. }) {
-            self.trace.add(Entry::Deed(format!("{deed:?}")));
+            self.trace.add(Entry::Deed(deed.clone()));
         }
         match deed {
             Deed::Request {
@@ -250,8 +252,10 @@ impl World<'_> {
             } => {
                 let (trace, to) = (self.trace.clone(), script::defaults(*to));
                 let (is_patch, gives_up_after) = (*is_patch, *gives_up_after);
+                let n = self.changes;
+                self.changes += 1;
                 self.hand(*place, move |who, manager| {
-                    change(trace, who, manager, to, is_patch, gives_up_after)
+                    change(trace, (who, n), manager, to, is_patch, gives_up_after)
                 });
             }
             Deed::SetBack(place, by) => self.clocks[*place].set_back(*by),

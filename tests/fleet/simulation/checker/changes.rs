@@ -1,86 +1,299 @@
-//! Whose defaults a request may have, after changes.
+//! Whose defaults a request may have: field by field, those of the last writer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 
-use super::{Checker, Deed, Group, Who};
+use super::{Checker, Deed, Group, Who, excuses::MOMENTS, value};
 
-/// What has been changed in a group so far.
+/// Those that scripts set.
+const FIELDS: [&str; 2] = ["chain", "privacyLevel"];
+/// Stamps are in milliseconds, and a change is at least one above those that its maker knew of.
+const ROUNDING: Duration = Duration::from_millis(20);
+const EVER: Duration = Duration::MAX;
+
+/// What one change makes of fields.
+pub(super) struct Write {
+    by: Who,
+    n: u64,
+    /// It was made between these two, if at all.
+    begun: Duration,
+    ended: Duration,
+    outcome: Outcome,
+    fields: HashMap<&'static str, Value>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Made,
+    Failed,
+    /// The caller gave up, or was killed.
+    Unknown,
+}
+
+/// When something was so: from when on, and whether.
+#[derive(Default)]
+struct Phases(Vec<(Duration, bool)>);
+
+impl Phases {
+    fn has_any(&self, from: Duration, until: Duration) -> bool {
+        let mut phases = self.0.iter().enumerate();
+        phases.any(|(at, (begun, is_so))| {
+            let ended = self.0.get(at + 1).map_or(EVER, |(next, _)| *next);
+            *is_so && *begun <= until && ended >= from
+        })
+    }
+
+    fn is_all(&self, from: Duration, until: Duration) -> bool {
+        let before = self.0.iter().rfind(|(begun, _)| *begun <= from);
+        let mut after = self
+            .0
+            .iter()
+            .filter(|(begun, _)| *begun > from && *begun <= until);
+        before.is_some_and(|(_, is_so)| *is_so) && after.all(|(_, is_so)| *is_so)
+    }
+}
+
+/// What is known of all groups.
 #[derive(Default)]
 pub(super) struct Changes {
-    pub(super) values: Vec<Value>,
-    pub(super) patches: Vec<Value>,
-    pub(super) by: HashSet<Who>,
-    /// Changes under way: each process makes its own one after another, and the next may be in use before the last has returned.
-    pub(super) open: usize,
-    /// What the only one who has changed anything has now, if that is certain.
-    pub(super) now: Option<Value>,
+    writes: HashMap<Group, Vec<Write>>,
+    running: HashMap<usize, Who>,
+    started: HashMap<Who, Duration>,
+    /// When processes were killed or told to shut down.
+    gone: HashMap<Who, Duration>,
+    /// When the way to the store was troubled, by place.
+    trouble: HashMap<usize, Phases>,
+    flushed: Vec<Duration>,
+    /// By so much the clocks were stepped that say when a change was made.
+    steps: Duration,
 }
 
 impl Changes {
-    /// Adds whatever a process of the group may have from here on: it may hear of changes in any order, and of some only.
-    pub(super) fn begins(&mut self, home: Value, to: &Value, is_patch: bool) {
-        if self.values.is_empty() {
-            self.values.push(home);
-        }
-        if is_patch {
-            self.patches.push(to.clone());
-        } else {
-            self.values.push(to.clone());
-        }
-        let mut next = 0;
-        while let Some(base) = self.values.get(next).cloned() {
-            for patch in &self.patches {
-                let merged = merged(&base, patch);
-                if !self.values.contains(&merged) {
-                    self.values.push(merged);
+    pub(super) fn starts(&mut self, who: Who, at: Duration) {
+        self.running.insert(who.place, who);
+        self.started.insert(who, at);
+    }
+
+    pub(super) fn deed(&mut self, deed: &Deed, at: Duration) {
+        match deed {
+            Deed::Kill(place) | Deed::Shutdown(place, _) => {
+                let Some(who) = self.running.remove(place) else {
+                    return;
+                };
+                self.gone.insert(who, at);
+                if matches!(deed, Deed::Kill(_)) {
+                    let writes = self.writes.values_mut().flatten();
+                    let open = writes.filter(|write| write.by == who && write.ended == EVER);
+                    open.for_each(|write| write.ended = at);
                 }
             }
-            next += 1;
+            Deed::Store(place, trouble) => {
+                let is_troubled =
+                    trouble.is_cut || trouble.loses_answers || !trouble.delay.is_zero();
+                let phases = self.trouble.entry(*place).or_default();
+                phases.0.push((at, is_troubled));
+            }
+            Deed::Flush => self.flushed.push(at),
+            Deed::StoreBack(by) | Deed::StoreForward(by) | Deed::SetForward(_, by) => {
+                self.steps += *by;
+            }
+            _ => {}
         }
     }
-}
 
-fn merged(base: &Value, patch: &Value) -> Value {
-    let mut merged = base.clone();
-    if let (Some(merged), Some(patch)) = (merged.as_object_mut(), patch.as_object()) {
-        let fields = patch
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()));
-        merged.extend(fields);
+    pub(super) fn begins(
+        &mut self,
+        (group, by): (Group, Who),
+        n: u64,
+        to: &Value,
+        is_patch: bool,
+        at: Duration,
+    ) {
+        let is_written = |field: &&str| !is_patch || to.get(field).is_some();
+        let fields = FIELDS.into_iter().filter(is_written);
+        self.writes.entry(group).or_default().push(Write {
+            by,
+            n,
+            begun: at,
+            ended: EVER,
+            outcome: Outcome::Unknown,
+            fields: fields.map(|field| (field, to[field].clone())).collect(),
+        });
     }
-    merged
+
+    pub(super) fn ends(&mut self, n: u64, is_made: Option<bool>, at: Duration) {
+        let mut writes = self.writes.values_mut().flatten();
+        if let Some(write) = writes.find(|write| write.n == n) {
+            write.ended = at;
+            write.outcome = match is_made {
+                Some(true) => Outcome::Made,
+                Some(false) => Outcome::Failed,
+                None => Outcome::Unknown,
+            };
+        }
+    }
+
+    /// Whether a process had no good way to the store from then on until it was gone.
+    pub(super) fn was_mute(&self, who: Who, since: Duration) -> bool {
+        let (gone, trouble) = (self.gone.get(&who), self.trouble.get(&who.place));
+        gone.zip(trouble)
+            .is_some_and(|(gone, trouble)| *gone >= since && trouble.is_all(since, *gone))
+    }
+
+    /// Whether a change is older than another, whatever the clocks said.
+    fn is_before(&self, one: &Write, other: &Write) -> bool {
+        // Whoever makes two knows of the first.
+        let steps = if one.by == other.by {
+            Duration::ZERO
+        } else {
+            self.steps + ROUNDING
+        };
+        one.ended.saturating_add(steps) < other.begun
+    }
+
+    /// Whether the store has certainly been told.
+    fn is_told(&self, write: &Write) -> bool {
+        let heard = write.ended.saturating_add(MOMENTS);
+        let is_troubled = self
+            .trouble
+            .get(&write.by.place)
+            .is_some_and(|trouble| trouble.has_any(write.begun, heard));
+        let is_gone = self.gone.get(&write.by).is_some_and(|at| *at < heard);
+        !is_troubled && !is_gone
+    }
+
+    /// Whether a change is known as long as there is a group.
+    fn is_kept(&self, write: &Write) -> bool {
+        // Whoever made it tells it anew.
+        let lives = !self.gone.contains_key(&write.by);
+        let was_forgotten = self.flushed.iter().any(|at| *at >= write.begun);
+        write.outcome == Outcome::Made && (lives || (self.is_told(write) && !was_forgotten))
+    }
+
+    /// The values of a field that a group may have, after the changes begun by then, if those that are `known` count for all.
+    fn possible(
+        &self,
+        group: Group,
+        field: &'static str,
+        until: Duration,
+        is_known: impl Fn(&Write) -> bool,
+    ) -> Vec<Value> {
+        let writes = self.writes.get(&group).map_or(&[][..], Vec::as_slice);
+        let of_field = |write: &&Write| {
+            write.fields.contains_key(field)
+                && write.outcome != Outcome::Failed
+                && write.begun <= until
+        };
+        let writes: Vec<_> = writes.iter().filter(of_field).collect();
+        let known: Vec<_> = writes.iter().filter(|write| is_known(write)).collect();
+        let last = writes.iter().filter(|write| {
+            let mut later = known.iter();
+            !later.any(|known| self.is_before(write, known))
+        });
+        let mut values: Vec<_> = last.map(|write| write.fields[field].clone()).collect();
+        if known.is_empty() {
+            values.push(value(group.1)[field].clone());
+        }
+        values
+    }
+
+    /// Whether defaults are made of what a group may have in the end.
+    fn is_settled(&self, group: Group, defaults: &Value) -> bool {
+        self.is_made_of(group, defaults, EVER, |write| self.is_kept(write))
+    }
+
+    fn is_made_of(
+        &self,
+        group: Group,
+        defaults: &Value,
+        until: Duration,
+        is_known: impl Fn(&Write) -> bool,
+    ) -> bool {
+        let mut fields = FIELDS.into_iter();
+        let names = defaults.as_object().into_iter().flat_map(|all| all.keys());
+        names.clone().all(|name| FIELDS.contains(&name.as_str()))
+            && fields.all(|field| {
+                let possible = self.possible(group, field, until, &is_known);
+                possible.contains(&defaults[field])
+            })
+    }
+
+    /// Whether a process must have known of a change when it was asked for something.
+    fn must_know(&self, who: Who, write: &Write, asked: Duration, can_follow: bool) -> bool {
+        if write.outcome != Outcome::Made || write.ended >= asked {
+            return false;
+        }
+        if write.by == who {
+            return true;
+        }
+        let told = write.ended.saturating_add(MOMENTS);
+        let started = self.started[&who];
+        let trouble = self.trouble.get(&who.place);
+        let is_clear = |from, until| !trouble.is_some_and(|trouble| trouble.has_any(from, until));
+        let was_forgotten = self
+            .flushed
+            .iter()
+            .any(|at| (write.begun..=asked).contains(at));
+        if was_forgotten || !self.is_told(write) {
+            return false;
+        }
+        // A process begins with what its group has, and follows from then on.
+        (started > told && is_clear(started, asked))
+            || (can_follow && asked > told && is_clear(write.begun, asked))
+    }
 }
 
 impl Checker<'_> {
-    /// Those who were built alike have the same defaults, if nothing kept them from hearing of a change.
-    pub(super) fn followed(&mut self, last: &[(Who, String, Option<String>)]) {
+    /// Whether a request that was asked for at `asked`, and left at `departed`, may have these defaults.
+    pub(super) fn may_have(
+        &self,
+        who: Who,
+        defaults: &Value,
+        asked: Duration,
+        departed: Duration,
+        is_well: bool,
+    ) -> bool {
+        let (changes, group) = (&self.changes, self.group(who));
+        // A change is followed once there is a successor.
         let script = self.script();
-        let is_deaf = |deed: &Deed| {
+        let hinders = |deed: &Deed| {
             matches!(
                 deed,
-                Deed::Flush
-                    | Deed::Kill(_)
-                    | Deed::Shutdown(..)
-                    | Deed::SetBack(..)
-                    | Deed::SetForward(..)
+                Deed::Fault { .. } | Deed::Sleep(_) | Deed::SetBack(..) | Deed::SetForward(..)
             )
         };
-        let are_alike = script.places.iter().all(|place| place.ahead == 0);
-        if !are_alike || script.has(is_deaf) {
-            return;
-        }
+        let (patience, can_follow) = (
+            script.places[who.place].create_timeout,
+            !script.has(hinders),
+        );
+        let is_known = |write: &Write| {
+            changes.must_know(who, write, asked, false)
+                || changes.must_know(who, write, asked.saturating_sub(patience), can_follow)
+        };
+        changes.is_made_of(group, defaults, departed, is_known)
+            && (!is_well || changes.is_settled(group, defaults))
+    }
+
+    /// I9: all of a group have the same defaults in the end, and those are what was written last.
+    pub(super) fn followed(&mut self, last: &[(Who, String, Option<String>)]) {
         let mut groups: BTreeMap<Group, HashSet<&str>> = BTreeMap::new();
         for (who, partition, _) in last {
-            groups
-                .entry(self.group(*who))
-                .or_default()
-                .insert(partition);
+            let (_, defaults) = partition.split_once(' ').unwrap();
+            groups.entry(self.group(*who)).or_default().insert(defaults);
         }
-        for (group, partitions) in groups {
-            if partitions.len() > 1 {
-                self.fails(format!("I9: apart: {group:?} has {partitions:?}"));
+        for (group, all) in groups {
+            if all.len() > 1 {
+                self.fails(format!("I9: apart: {group:?} has {all:?}"));
+            }
+            for defaults in all {
+                let defaults = serde_json::from_str(defaults).unwrap();
+                if !self.changes.is_settled(group, &defaults) {
+                    self.fails(format!("I9: lost: {group:?} has {defaults}"));
+                }
             }
         }
     }

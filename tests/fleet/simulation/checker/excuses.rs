@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Checker, Deed, Run, Who};
 
 /// How long it takes at most, without trouble, until others hear of something.
-const MOMENTS: Duration = Duration::from_secs(16);
+pub(super) const MOMENTS: Duration = Duration::from_secs(16);
 
 pub(super) fn is_store_back(deed: &Deed) -> bool {
     matches!(deed, Deed::StoreBack(_))
@@ -19,8 +19,15 @@ impl Checker<'_> {
         let is_turned = |deed: &Deed| matches!(deed, Deed::SetBack(..) | Deed::SetForward(..));
         let differ = script.places.iter().any(|place| place.ahead != 0) || script.has(is_turned);
         let (_, ttl) = script.ttl();
-        let mut steps = self.store_back.iter();
-        differ && steps.any(|step| (*step..*step + ttl).contains(&at))
+        let steps = self.store_back.iter().enumerate();
+        // Each step that came in its life makes it look so much younger.
+        let mut ends = steps.map(|(nth, (step, _))| {
+            let in_its_life = self.store_back[nth..].iter();
+            let in_its_life = in_its_life.filter(|(step, _)| *step <= at);
+            let younger: Duration = in_its_life.map(|(_, by)| *by).sum();
+            (*step, *step + ttl + younger)
+        });
+        differ && ends.any(|(from, until)| (from..until).contains(&at))
     }
 
     pub(super) fn is_of_unknown_age(&self, n: u64, run: &Run) -> bool {
@@ -29,7 +36,8 @@ impl Checker<'_> {
     }
 
     /// Whether a request may still bear a session that was taken out of use: others hear of it within moments, and as long as
-    /// something kept them from hearing, their lease bounds it.
+    /// something kept them from hearing, their lease bounds it. They never hear of it if the only one who knew was gone before it
+    /// reached the store.
     pub(super) fn may_bear(&self, (by, since): (Who, Duration), who: Who, at: Duration) -> bool {
         let is_deaf = |deed: &Deed| {
             let deeds = matches!(
@@ -43,7 +51,8 @@ impl Checker<'_> {
         } else {
             MOMENTS
         };
-        who != by && at.saturating_sub(since) < moments
+        let is_soon = at.saturating_sub(since) < moments;
+        who != by && (is_soon || self.changes.was_mute(by, since))
     }
 
     /// All machines slept while it was on its way.
