@@ -371,7 +371,7 @@ impl Core {
     }
 }
 
-fn runtime() -> Result<Handle, Error> {
+pub(super) fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| no_runtime())
 }
 

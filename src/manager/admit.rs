@@ -129,11 +129,13 @@ impl SessionManager {
         // Asked before the defaults are read: whoever says yes has set them before.
         let has_looked = self.core().fleet.has_looked();
         let identity = self.identity();
+        let need = need(&identity, scope, request, layer)?;
+        // Of a request that is going to be sent.
         let by_hand = match scope {
             Scope::SessionCall | Scope::Sipher => ByHand::of(self.core(), request),
             Scope::Elsewhere | Scope::Public => None,
         };
-        let (id, key) = match need(&identity, scope, request, layer)? {
+        let (id, key) = match need {
             Need::Nothing => return Ok(Admission::pass()),
             Need::Key { key, why } => {
                 let bears = Bears::Nothing {

@@ -1,7 +1,7 @@
 //! Sessions of ours that somebody changes or deletes: with [`SessionManager::api`](super::SessionManager::api), or by a request
 //! through the layer. They are used no more from before the call on.
 
-use std::{cell::RefCell, ptr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 
@@ -63,26 +63,20 @@ impl ByHand {
 
 fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
     let id = KeptId::from(id);
-    let entered = RefCell::new(Vec::new());
-    let all = core.retire_all(RetireReason::Invalidated, |session| {
+    let mut holds = Vec::new();
+    core.retire_all(RetireReason::Invalidated, |session| {
         let is_meant = session.id == id;
         if is_meant {
             session.begin_delete();
             // Before it is retired, after which nobody gets in.
             if session.in_flight.enter() {
-                entered.borrow_mut().push(ptr::from_ref(session));
+                let (core, session) = (core.clone(), session.clone());
+                holds.push(Hold { core, session });
             }
         }
         is_meant
     });
-    let entered = entered.into_inner();
-    all.into_iter()
-        .filter(|session| entered.contains(&Arc::as_ptr(session)))
-        .map(|session| Hold {
-            core: core.clone(),
-            session,
-        })
-        .collect()
+    holds
 }
 
 /// What is changed or deleted by [`SessionsApi`](crate::SessionsApi) is used no more. The manager's own delete comes after the call,

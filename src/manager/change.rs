@@ -25,7 +25,8 @@
 use std::sync::{Arc, PoisonError};
 
 use super::{
-    SessionManager, event::RetireReason, identity::Identity, partition::KeyId, session::LiveSession,
+    SessionManager, acquire::runtime, event::RetireReason, identity::Identity, partition::KeyId,
+    session::LiveSession,
 };
 use crate::{api::SessionDefaults, error::Error, secret::ApiKey};
 
@@ -89,7 +90,8 @@ impl SessionManager {
         self.set_identity(newer);
         self.core().memos.forget_all();
         // Those of other keys.
-        self.core().retire_all(RetireReason::Changed, is_older);
+        self.core()
+            .retire_all(RetireReason::Changed, |session| is_older(session));
         done();
         Ok(())
     }
@@ -114,6 +116,10 @@ impl SessionManager {
     async fn change_for_all(&self, change: DefaultsChange) -> Result<(), Error> {
         let fleet = &self.core().fleet;
         // What is changed is what the others have now.
+        if fleet.is_there() {
+            // Before the timers of the store's steps, which would panic.
+            runtime()?;
+        }
         fleet.first_look(self).await?;
         {
             let _one_at_a_time = self.0.changing.lock().await;
@@ -145,6 +151,10 @@ impl SessionManager {
     /// That of [`update_defaults`](Self::update_defaults).
     pub async fn set_api_key(&self, key: impl Into<ApiKey>) -> Result<(), Error> {
         let fleet = &self.core().fleet;
+        if fleet.is_there() {
+            // Before the timers of the store's steps, which would panic.
+            runtime()?;
+        }
         fleet.first_look(self).await?;
         {
             let _one_at_a_time = self.0.changing.lock().await;
@@ -176,7 +186,8 @@ impl SessionManager {
         let is_older = older_sessions(older, &newer);
         self.set_identity(newer);
         self.core().memos.forget_all();
-        self.core().retire_all(RetireReason::Changed, is_older);
+        self.core()
+            .retire_all(RetireReason::Changed, |session| is_older(session));
         if let Some(lease) = lease {
             lease.complete();
         }

@@ -122,7 +122,7 @@ impl Core {
     pub(crate) fn retire_all(
         self: &Arc<Self>,
         reason: RetireReason,
-        is_meant: impl Fn(&LiveSession) -> bool,
+        mut is_meant: impl FnMut(&Arc<LiveSession>) -> bool,
     ) -> Vec<Arc<LiveSession>> {
         let meant: Vec<_> = {
             let mut ledger = self.ledger();

@@ -214,7 +214,7 @@ impl SessionManager {
     /// A newer session stays. A create that had begun is not used either, since whatever spoke against the session may
     /// speak against it. Returns whether there was such a session.
     pub fn invalidate(&self, generation: u64) -> bool {
-        let is_meant = |session: &LiveSession| session.generation == generation;
+        let is_meant = |session: &Arc<LiveSession>| session.generation == generation;
         !self
             .core()
             .retire_all(RetireReason::Invalidated, is_meant)

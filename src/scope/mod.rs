@@ -12,6 +12,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use crate::api::SessionId;
+
 pub(crate) use self::{
     base_url::{BaseUrl, DEFAULT_BASE_URL, PlainHttp, presentable},
     path::session_id_in,
@@ -76,7 +78,10 @@ impl BaseUrl {
                 Glance::Unclear
             };
         }
-        let is_plain = if self.prefix().is_empty() {
+        // A path that may name a session has to be looked at: somebody may be deleting it.
+        let is_plain = if place.path.len() >= SessionId::LEN {
+            false
+        } else if self.prefix().is_empty() {
             path::is_plain(place.path)
         } else {
             let path = place.path.strip_prefix(self.prefix());

@@ -63,8 +63,7 @@ pub(super) fn is_plain(path: &str) -> bool {
     };
     // In lower case, or no letters at all.
     let next = [next[0] | 0x20, next[1] | 0x20];
-    // Nor encoded, which may hide either.
-    !next.contains(&b'%') && !matches!(&next, b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se")
+    !matches!(&next, b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se")
 }
 
 /// Whether somebody on the way may make another path of it.

@@ -140,14 +140,14 @@ async fn an_answer_that_is_there_when_a_runtime_goes_on_counts_though_its_time_i
     let sipher = world.sipher.clone();
     let read_by_a_task = Transport::new(service_fn(move |request: Request<Full<Bytes>>| {
         let answer = sipher.clone().oneshot(request);
-        let (arrives, arrived) = oneshot::channel();
+        let (arrives, there) = oneshot::channel();
         let (read, answered) = oneshot::channel();
         tokio::spawn(async move {
             sleep(Duration::from_secs(1)).await;
             let _ = arrives.send(());
         });
         tokio::spawn(async move {
-            arrived.await.unwrap();
+            there.await.unwrap();
             let _ = read.send(answer.await);
         });
         async { answered.await.unwrap() }

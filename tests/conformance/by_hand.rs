@@ -50,13 +50,15 @@ async fn a_session_that_is_patched_through_the_layer_is_used_no_more(world: Worl
 async fn a_deleted_session_is_found_however_its_path_is_spelt(world: World) {
     let (_manager, layer, mut id) = in_use(&world).await;
     let digits = |id: &str| id.trim_start_matches("sess_").to_owned();
-    let spellings: [fn(&str) -> String; 6] = [
+    let spellings: [fn(&str) -> String; 8] = [
         |digits| format!("/V1/Sessions/sess_{digits}"),
         |digits| format!("/v1/sessions/sess_{digits}/"),
         |digits| format!("/v1/sessions/sess%5F{digits}"),
         |digits| format!("/v1/%73essions/sess_{digits}"),
         |digits| format!("/v1/s%65ssions/sess_{digits}"),
         |digits| format!("/v1/sessions/sess_{digits}?why=not"),
+        |digits| format!("/v1//sessions/sess_{digits}"),
+        |digits| format!("/v1/stealth/;a/sessions/sess_{digits}"),
     ];
     for spelling in spellings {
         let path = spelling(&digits(&id));

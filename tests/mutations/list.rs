@@ -232,7 +232,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I11",
         by: Life(0),
         file: "src/manager/change.rs",
-        old: "        self.core().retire_all(RetireReason::Changed, is_older);\n",
+        old: "        self.core()\n            .retire_all(RetireReason::Changed, |session| is_older(session));\n",
         new: "        drop(is_older);\n",
     },
     Mutation {

@@ -150,8 +150,10 @@ impl Fleet {
             reason,
             Fenced | Invalidated | Leaked | Lost | Revoked | WrongAnswer
         );
-        // A refused record is in no store. To revoke it would end the claim of whoever makes the next one.
-        if !is_over || place.is_last() || place.was_refused() {
+        // A create that gave way to another's has nothing to say about that one, whose claim a revocation would end. What speaks
+        // against the session itself is told, also where it was refused the second time: others may have it from the first.
+        let gave_way = reason == Fenced && place.was_refused();
+        if !is_over || place.is_last() || gave_way {
             return;
         }
         inner.seen.note(place.slot, place.generation, true);
