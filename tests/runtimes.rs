@@ -15,12 +15,15 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use sipher_session::{
-    BoxError, ErrorKind, SessionLayer, SessionManager, SessionManagerBuilder,
+    BoxError, ErrorKind, Event, SessionLayer, SessionManager, SessionManagerBuilder,
     api::Transport,
     clock::{Clock, Reading},
-    testing::{FakeSipher, Operation, Tier},
+    testing::{FakeSipher, Fault, Operation, Target, Tier, What},
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
 use tower::{Layer, Service};
 
 /// Both clocks go on when they are told to.
@@ -140,4 +143,38 @@ fn a_runtime_for_each_request_makes_a_bounded_number_of_creates() {
         drop(runtime.block_on(async { request().await.unwrap() }));
     });
     assert!(creates <= 20, "{creates}");
+}
+
+/// Creates that ended with their runtime, with or without their call under way; returns how many may be orphans.
+fn orphans_of_a_create_that_ends_with_its_runtime(is_calling: bool) -> (usize, u64) {
+    let (sipher, _, builder) = setup();
+    sipher.fault(Fault::new(What::HangAnswer).on(Target::Create));
+    let manager = builder.build().unwrap();
+    let mut events = manager.events();
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    if is_calling {
+        let gives_up = async { timeout(Duration::from_secs(1), manager.session()).await };
+        assert!(runtime.block_on(gives_up).is_err());
+    } else {
+        let _entered = runtime.enter();
+        drop(poll_once(manager.session()));
+    }
+    assert_eq!(sipher.live_sessions(), usize::from(is_calling));
+    drop(runtime);
+    let events = std::iter::from_fn(|| events.try_recv());
+    let orphans = events.filter(|event| matches!(event, Event::PossibleOrphan { .. }));
+    (orphans.count(), manager.stats().possible_orphans)
+}
+
+#[test]
+fn a_create_that_ends_with_its_runtime_leaves_a_possible_orphan_if_its_call_was_under_way() {
+    assert_eq!(orphans_of_a_create_that_ends_with_its_runtime(true), (1, 1));
+    assert_eq!(
+        orphans_of_a_create_that_ends_with_its_runtime(false),
+        (0, 0)
+    );
 }

@@ -299,3 +299,19 @@ async fn all_at_once(
     }
     tasks.join_all().await
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_hangs_leaves_half_of_max_wait_for_the_session() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start_with(|builder| builder.max_wait(4 * SECOND));
+    process.store.set(Trouble {
+        delay: 100_000 * SECOND,
+        ..Trouble::default()
+    });
+    let mend = async {
+        pass(1.9).await;
+        process.store.mend();
+    };
+    let (called, ()) = tokio::join!(fleet.setup.call(&process.manager), mend);
+    called.unwrap();
+}

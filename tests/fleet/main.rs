@@ -12,8 +12,10 @@
 mod support;
 
 mod change;
+mod claims;
 mod first_look;
 mod flaky;
+mod heartbeat;
 mod leaks;
 mod leaving;
 mod patches;

@@ -3,7 +3,7 @@
 use sipher_session::{
     Chain, Event, SessionDefaults, SessionLayer, SessionManagerBuilder,
     store::{Record, Slot},
-    testing::{Fault, Target, What},
+    testing::{Fault, Operation, Target, What},
 };
 use tower::{Layer, ServiceExt};
 
@@ -219,4 +219,16 @@ async fn a_session_from_before_a_sign_of_trouble_is_asked_about_by_whoever_takes
     service.oneshot(generate()).await.unwrap();
     fleet.call(&processes[1..]).await;
     fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_verifies_asks_once_about_each_session_that_it_takes_up() {
+    let mut fleet = Fleet::new();
+    let others = fleet.start_many(1);
+    let ids = fleet.call(&others).await;
+    let process = [fleet.start_with(SessionManagerBuilder::verify_adopted)];
+    for _ in 0..3 {
+        assert_eq!(fleet.call(&process).await, ids);
+        assert_eq!(fleet.setup.sipher.count(Operation::Get), 1);
+    }
 }

@@ -260,3 +260,43 @@ async fn one_call_at_a_time_and_short_waits_do_not_end_creates_after_a_refusal()
         pass(5.0).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_call_hears_at_once_of_a_pace_that_it_cannot_wait_for() {
+    let setup = Setup::new();
+    let manager = setup.builder().call_budget(60, 1).build().unwrap();
+    setup.sipher.set_latency(SECOND / 2);
+    let pace = What::RateLimited {
+        retry_after: Some(300),
+        in_body: false,
+    };
+    setup.sipher.fault(Fault::new(pace).on(Target::Create));
+    let first = tokio::spawn(setup.service(&manager).oneshot(with_own(0)));
+    pass(0.1).await;
+    let start = tokio::time::Instant::now();
+    // Waits for the next token, and the server has named its pace by then.
+    let answer = setup.service(&manager).oneshot(with_own(1)).await;
+    assert_eq!(ours(&answer.unwrap_err()).kind(), ErrorKind::RateLimited);
+    assert!(start.elapsed() < 2 * SECOND, "{:?}", start.elapsed());
+    first.await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_call_already_count_before_whoever_comes_later() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .call_budget(60, 1)
+        .max_wait(10 * SECOND)
+        .build()
+        .unwrap();
+    let mut callers = JoinSet::new();
+    for n in 0..11 {
+        callers.spawn(setup.service(&manager).oneshot(with_own(n)));
+    }
+    pass(0.1).await;
+    let start = tokio::time::Instant::now();
+    let answer = setup.service(&manager).oneshot(with_own(11)).await;
+    assert_eq!(ours(&answer.unwrap_err()).kind(), ErrorKind::Budget);
+    assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+}

@@ -22,3 +22,4 @@ mod renewal;
 mod retire;
 mod shutdown;
 mod suspicion;
+mod unanswered;

@@ -232,8 +232,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I11",
         by: Life(0),
         file: "src/manager/change.rs",
-        old: "        self.core()\n            .retire_all(RetireReason::Changed, |session| is_older(session));\n",
-        new: "        drop(is_older);\n",
+        old: "            .retire_all(RetireReason::Changed, |session| is_older(session));\n        if let Some(lease) = lease {",
+        new: "            .retire_all(RetireReason::Changed, |session| is_older(session) && session.generation == 0);\n        if let Some(lease) = lease {",
     },
     Mutation {
         name: "answers_are_never_late",

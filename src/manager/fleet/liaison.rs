@@ -315,3 +315,31 @@ async fn first_of(under_way: &mut Vec<Look<'_>>) -> (Slot, bool) {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_that_take_long_are_made_room_beside_up_to_a_bound() {
+        let now = SLOW * 100;
+        let look = |begun| Look {
+            slot: Slot([0; 16]),
+            begun,
+            work: Box::pin(async { Ok(()) }),
+        };
+        for (quick, slow, expected) in [
+            (0, 0, true),
+            (AT_ONCE - 1, 0, true),
+            (AT_ONCE, 0, false),
+            (AT_ONCE - 1, MOST_AT_ONCE - AT_ONCE, true),
+            (AT_ONCE - 1, MOST_AT_ONCE - AT_ONCE + 1, false),
+            (0, MOST_AT_ONCE - 1, true),
+            (0, MOST_AT_ONCE, false),
+        ] {
+            let mut looks: Vec<_> = (0..quick).map(|_| look(now)).collect();
+            looks.extend((0..slow).map(|_| look(now.saturating_sub(SLOW))));
+            assert_eq!(has_room(&looks, now), expected, "{quick} and {slow}");
+        }
+    }
+}

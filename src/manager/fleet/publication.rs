@@ -205,6 +205,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Member, Slot};
     use Publication::{Accepted, Refused, UnderWay, Unknown};
 
     #[test]
@@ -224,5 +225,20 @@ mod tests {
         ] {
             assert_eq!(before.after(answer), after, "{before:?}, {answer:?}");
         }
+    }
+
+    #[test]
+    fn a_first_call_that_never_ends_is_under_way_for_as_long_as_a_step_may_take() {
+        let at = |monotonic| Reading {
+            monotonic,
+            wall: monotonic,
+        };
+        let begun = Duration::from_secs(100);
+        let place = (Slot([1; 16]), Member(1));
+        let membership = Membership::new(place, 1, Bytes::new(), STEP * 12, at(begun));
+        assert!(membership.is_under_way(at(begun)) && membership.is_under_way(at(begun + STEP)));
+        assert!(!membership.is_under_way(at(begun + STEP * 2)));
+        membership.is_accepted();
+        assert!(!membership.is_under_way(at(begun)));
     }
 }

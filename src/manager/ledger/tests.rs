@@ -240,3 +240,64 @@ fn whoever_ends_is_given_up_or_fenced_does_not_wait_for_a_call_any_more() {
         assert!(is_crowded(&mut ledger, 1), "the tokens are gone");
     }
 }
+
+#[test]
+fn a_create_counts_as_overdue_from_its_first_call_on_and_not_from_anothers() {
+    let mut ledger = ledger(CallBudget::default());
+    let (_, outcome) = promise();
+    let id = partition("k", "near").id;
+    ledger.begin(id, 2, outcome, true, at(10));
+    let begun = |ledger: &Ledger| ledger.flight(id).map(|flight| flight.begun);
+    // An earlier create of this partition was fenced, and its task has not heard of that.
+    ledger.leave_queue(id, 1, at(15));
+    assert_eq!(begun(&ledger), Some(at(10)));
+    ledger.leave_queue(id, 2, at(18));
+    assert_eq!(begun(&ledger), Some(at(18)));
+}
+
+#[test]
+fn tidying_up_is_paid_for_by_what_was_added_since_where_there_are_many_keys() {
+    let mut ledger = ledger(CallBudget::default());
+    let refuse = |ledger: &mut Ledger, range: std::ops::Range<u32>, now| {
+        for n in range {
+            let error = error(ErrorKind::Credentials, 0);
+            let partition = partition(&format!("k{n}"), "near");
+            ledger.failed(&partition, Purpose::Create, error, at(now));
+        }
+    };
+    let begin = |ledger: &mut Ledger, generation, now| {
+        let (_, outcome) = promise();
+        let id = partition("last", "near").id;
+        ledger.begin(id, generation, outcome, true, at(now));
+    };
+    refuse(&mut ledger, 0..100, 0);
+    begin(&mut ledger, 1, 1);
+    assert_eq!(ledger.keys.len(), 100, "they hold");
+    refuse(&mut ledger, 100..150, 10_000);
+    begin(&mut ledger, 2, 10_000);
+    assert_eq!(ledger.keys.len(), 150, "not yet");
+    refuse(&mut ledger, 150..250, 10_000);
+    begin(&mut ledger, 3, 10_000);
+    assert_eq!(ledger.keys.len(), 150, "the first hundred are forgotten");
+}
+
+#[test]
+fn a_try_that_says_nothing_of_the_key_holds_up_no_other() {
+    let mut ledger = ledger(CallBudget::default());
+    let (one, two) = (partition("k", "near"), partition("k", "sui"));
+    ledger.failed(&one, Purpose::Create, error(ErrorKind::Quota, 900), at(0));
+    let mut granted = |partition, generation, now| {
+        let cleared = ledger.clear(partition, Purpose::Create, Some(generation), at(now));
+        if generation == 1 {
+            ledger.failed(
+                &one,
+                Purpose::Create,
+                error(ErrorKind::Unavailable, 0),
+                at(now),
+            );
+        }
+        matches!(cleared, Clearance::Granted)
+    };
+    assert!(granted(&one, 1, 900));
+    assert!(granted(&two, 2, 901), "the try is over");
+}

@@ -225,4 +225,23 @@ mod tests {
         assert_eq!(read, Some(LwwDefaults::default()));
         assert_eq!(LwwDefaults::parse(b"{}"), None);
     }
+
+    #[test]
+    fn of_two_changes_in_one_millisecond_the_higher_value_wins_and_any_value_over_none() {
+        let of = |chain: Option<&str>| {
+            let mut values = SessionDefaults::new();
+            values.chain = chain.map(Into::into);
+            let mut state = LwwDefaults::default();
+            state.set("chain", 5, &values);
+            state
+        };
+        for (lower, higher) in [(None, Some("near")), (Some("near"), Some("sui"))] {
+            let (lower, higher) = (of(lower), of(higher));
+            for (one, other) in [(&lower, &higher), (&higher, &lower)] {
+                let mut merged = one.clone();
+                merged.merge(other);
+                assert_eq!(merged, higher);
+            }
+        }
+    }
 }

@@ -1,0 +1,76 @@
+//! A session may be lost, and the server does not say whether it is.
+
+use sipher_session::testing::{Fault, Operation, Target, What};
+
+use crate::support::{SECOND, Setup, pass};
+
+#[tokio::test(start_paused = true)]
+async fn where_the_question_fails_for_a_moment_no_successor_is_made_in_that_moment() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .max_wait(SECOND)
+        .create_timeout(SECOND)
+        .build()
+        .unwrap();
+    setup.call(&manager).await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    drop(setup.call(&manager).await);
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Get).always());
+    for _ in 0..4 {
+        assert!(setup.call(&manager).await.is_err());
+    }
+    setup.sipher.clear_faults();
+    pass(40.0).await;
+    setup.call(&manager).await.unwrap();
+    assert_eq!(setup.creates(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_question_is_not_answered_a_successor_that_failed_is_tried_again() {
+    let setup = Setup::new();
+    let manager = setup
+        .builder()
+        .max_wait(SECOND)
+        .create_timeout(SECOND)
+        .build()
+        .unwrap();
+    setup.call(&manager).await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(503)).on(Target::Others));
+    drop(setup.call(&manager).await);
+    let unanswered = || {
+        let fault = Fault::new(What::Status(400)).on(Target::Get);
+        setup.sipher.fault(fault.always());
+    };
+    unanswered();
+    let fails = Fault::new(What::Status(503)).on(Target::Create);
+    setup.sipher.fault(fails.always());
+    assert!(setup.call(&manager).await.is_err());
+    setup.sipher.clear_faults();
+    unanswered();
+    // The question is not asked again for a minute; creates are held back for less.
+    pass(10.0).await;
+    setup.call(&manager).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_a_failed_renewal_made_suspect_is_asked_about_before_the_next_request() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    setup.call(&manager).await.unwrap();
+    pass(3_000.0).await;
+    let fails = Fault::new(What::Status(503)).on(Target::Create);
+    setup.sipher.fault(fails);
+    setup.call(&manager).await.unwrap();
+    pass(5.0).await;
+    assert_eq!(
+        (setup.creates(), setup.sipher.count(Operation::Get)),
+        (2, 1)
+    );
+}
