@@ -246,7 +246,7 @@ fn a_create_counts_as_overdue_from_its_first_call_on_and_not_from_anothers() {
     let mut ledger = ledger(CallBudget::default());
     let (_, outcome) = promise();
     let id = partition("k", "near").id;
-    ledger.begin(id, 2, outcome, true, at(10));
+    ledger.begin(id, 2, outcome, (true, None), at(10));
     let begun = |ledger: &Ledger| ledger.flight(id).map(|flight| flight.begun);
     // An earlier create of this partition was fenced, and its task has not heard of that.
     ledger.leave_queue(id, 1, at(15));
@@ -268,7 +268,7 @@ fn tidying_up_is_paid_for_by_what_was_added_since_where_there_are_many_keys() {
     let begin = |ledger: &mut Ledger, generation, now| {
         let (_, outcome) = promise();
         let id = partition("last", "near").id;
-        ledger.begin(id, generation, outcome, true, at(now));
+        ledger.begin(id, generation, outcome, (true, None), at(now));
     };
     refuse(&mut ledger, 0..100, 0);
     begin(&mut ledger, 1, 1);
