@@ -15,6 +15,9 @@ const FIELDS: [&str; 2] = ["chain", "privacyLevel"];
 const ROUNDING: Duration = Duration::from_millis(20);
 const EVER: Duration = Duration::MAX;
 
+/// From when to when.
+type Span = (Duration, Duration);
+
 /// What one change makes of fields.
 pub(super) struct Write {
     by: Who,
@@ -222,28 +225,31 @@ impl Changes {
             })
     }
 
-    /// Whether a process must have known of a change when it was asked for something.
-    fn must_know(&self, who: Who, write: &Write, asked: Duration, can_follow: bool) -> bool {
+    /// Whether a process must have known of a change before a request. A process without a session looks only then.
+    fn must_know(
+        &self,
+        who: Who,
+        write: &Write,
+        (asked, departed): Span,
+        can_follow: bool,
+    ) -> bool {
         if write.outcome != Outcome::Made || write.ended >= asked {
             return false;
         }
         if write.by == who {
             return true;
         }
+        let was_forgotten = |at: &Duration| (write.begun..=departed).contains(at);
+        if self.flushed.iter().any(was_forgotten) || !self.is_told(write) {
+            return false;
+        }
         let told = write.ended.saturating_add(MOMENTS);
         let started = self.started[&who];
         let trouble = self.trouble.get(&who.place);
-        let is_clear = |from, until| !trouble.is_some_and(|trouble| trouble.has_any(from, until));
-        let was_forgotten = self
-            .flushed
-            .iter()
-            .any(|at| (write.begun..=asked).contains(at));
-        if was_forgotten || !self.is_told(write) {
-            return false;
-        }
+        let is_clear = |from| !trouble.is_some_and(|trouble| trouble.has_any(from, departed));
         // A process begins with what its group has, and follows from then on.
-        (started > told && is_clear(started, asked))
-            || (can_follow && asked > told && is_clear(write.begun, asked))
+        (started > told && is_clear(started))
+            || (can_follow && asked > told && is_clear(write.begun))
     }
 }
 
@@ -271,8 +277,13 @@ impl Checker<'_> {
             !script.has(hinders),
         );
         let is_known = |write: &Write| {
-            changes.must_know(who, write, asked, false)
-                || changes.must_know(who, write, asked.saturating_sub(patience), can_follow)
+            changes.must_know(who, write, (asked, departed), false)
+                || changes.must_know(
+                    who,
+                    write,
+                    (asked.saturating_sub(patience), departed),
+                    can_follow,
+                )
         };
         changes.is_made_of(group, defaults, departed, is_known)
             && (!is_well || changes.is_settled(group, defaults))
