@@ -24,11 +24,17 @@
 
 use std::sync::{Arc, PoisonError};
 
+use tokio::{sync::MutexGuard, time::timeout};
+
 use super::{
     SessionManager, acquire::runtime, event::RetireReason, identity::Identity, partition::KeyId,
     session::LiveSession,
 };
-use crate::{api::SessionDefaults, error::Error, secret::ApiKey};
+use crate::{
+    api::SessionDefaults,
+    error::{Error, ErrorKind},
+    secret::ApiKey,
+};
 
 impl SessionManager {
     /// Puts `patch` over the manager's defaults, key by key.
@@ -113,6 +119,20 @@ impl SessionManager {
         Ok(())
     }
 
+    /// Waits for changes that were begun before. One whose caller does not poll it holds the others up, so that there is a bound.
+    async fn one_at_a_time(&self) -> Result<MutexGuard<'_, ()>, Error> {
+        if let Ok(free) = self.0.changing.try_lock() {
+            return Ok(free);
+        }
+        runtime()?;
+        let max_wait = self.core().settings.max_wait;
+        let free = timeout(max_wait, self.0.changing.lock()).await;
+        free.map_err(|_| {
+            let text = format!("another change did not end within the `max_wait` of {max_wait:?}");
+            Error::new(ErrorKind::Timeout, text)
+        })
+    }
+
     async fn change_for_all(&self, change: DefaultsChange) -> Result<(), Error> {
         let fleet = &self.core().fleet;
         // What is changed is what the others have now.
@@ -122,7 +142,7 @@ impl SessionManager {
         }
         fleet.first_look(self).await?;
         {
-            let _one_at_a_time = self.0.changing.lock().await;
+            let _one_at_a_time = self.one_at_a_time().await?;
             let older = self.identity();
             let before = older.defaults().defaults.clone();
             let newer = older.with_defaults(change.of(&before))?;
@@ -157,7 +177,7 @@ impl SessionManager {
         }
         fleet.first_look(self).await?;
         {
-            let _one_at_a_time = self.0.changing.lock().await;
+            let _one_at_a_time = self.one_at_a_time().await?;
             let older = self.identity();
             let newer = older.with_key(key.into())?;
             if let Some(key) = newer.key_id() {

@@ -19,6 +19,7 @@ mod heartbeat;
 mod leaks;
 mod leaving;
 mod patches;
+mod paused_callers;
 mod processes;
 mod publication;
 mod records;

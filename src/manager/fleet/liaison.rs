@@ -64,8 +64,6 @@ impl Fleet {
         let Some(inner) = self.inner() else { return };
         if session.membership().is_none() {
             inner.has_own.store(true, Ordering::Release);
-            // Others who are about to make one find it the sooner.
-            inner.wake.notify_one();
         }
         self.attend(core);
     }
@@ -237,8 +235,7 @@ impl Inner {
                 () = self.wake.notified() => {
                     let now = core.now().monotonic;
                     let slots: Vec<_> = self.to_be_revoked().keys().copied().collect();
-                    let has_own = self.has_own.load(Ordering::Acquire);
-                    if has_own || !slots.into_iter().all(|slot| rota.hurry(slot, now)) {
+                    if !slots.into_iter().all(|slot| rota.hurry(slot, now)) {
                         listed_until = Duration::ZERO;
                     }
                 }

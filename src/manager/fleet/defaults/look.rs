@@ -3,12 +3,12 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Mutex as Turn, time::timeout};
+use tokio::time::{sleep, timeout};
 
 use super::{Following, LwwDefaults};
 use crate::{
@@ -16,15 +16,22 @@ use crate::{
     error::{Error, ErrorKind},
     manager::{
         OnStoreDown, SessionManager,
+        acquire::runtime,
         core::Core,
         fleet::{Fleet, Inner, STEP, refuse},
         identity::Identity,
+        promise::{Promise, Promised, promise},
     },
 };
 
 /// How soon a process hears of what others have changed. Without a heartbeat it does not, so it looks before it makes or
 /// takes up its next session.
 const HEARD_WITHIN: Duration = Duration::from_secs(15);
+/// A look that takes longer than this runs on a runtime that stands still.
+const LATE: Duration = Duration::from_secs(6);
+
+/// What came of a look, for all who wait for it.
+type Looked = Result<(), Error>;
 
 /// A process begins with what its group has now: nobody gets a session with the manager's defaults before it has looked.
 /// The same holds after a time in which it had neither a session nor a heartbeat.
@@ -33,11 +40,9 @@ pub(in crate::manager::fleet) struct FirstLook {
     is_done: AtomicBool,
     /// When the manager's defaults were last known to be those of the group, or the store could not be asked.
     last: Mutex<Option<Reading>>,
-    /// How many have failed.
-    failures: AtomicUsize,
-    /// Whoever holds it looks, for all who wait for it; with why the last look failed. A caller that gives up leaves it to
-    /// the next.
-    turn: Turn<Option<Error>>,
+    /// The last one, and when it began. It runs in a task, so that a caller who gives up, or is not polled, takes it from
+    /// nobody.
+    current: Mutex<Option<(Promised<Looked>, Reading)>>,
 }
 
 impl FirstLook {
@@ -87,63 +92,88 @@ impl Fleet {
         let (Some(inner), core) = (self.inner(), manager.core()) else {
             return Ok(());
         };
-        let look = &inner.first_look;
-        let failures = look.failures.load(Ordering::Acquire);
-        let mut last = tokio::select! {
-            biased;
-            _ = core.closed() => return Err(Error::shutdown()),
-            last = look.turn.lock() => last,
-        };
-        if self.knows_defaults(manager) {
-            return Ok(());
-        }
-        if look.failures.load(Ordering::Acquire) != failures
-            && let Some(error) = &*last
-        {
-            return Err(error.clone());
-        }
-        let asked = core.now();
-        let looked = tokio::select! {
-            biased;
-            _ = core.closed() => Err(Error::shutdown()),
-            looked = inner.look_first(manager) => looked,
-        };
-        match looked {
-            Err(error) if error.kind() != ErrorKind::Store || !inner.goes_on_without_store() => {
-                *last = Some(error.clone());
-                look.failures.fetch_add(1, Ordering::AcqRel);
-                Err(error)
-            }
-            // Without the store it goes on with the defaults it has, and follows once the store is back.
-            Ok(()) | Err(_) => {
-                look.looked(asked);
-                look.is_done.store(true, Ordering::Relaxed);
-                Ok(())
-            }
+        // A request that waits for this has time left for its session.
+        let limit = STEP.min(core.settings.max_wait / 2);
+        match timeout(limit, inner.wait_for_look(core)).await {
+            Ok(looked) => looked,
+            // It goes on with the defaults it has, and follows once the store has answered.
+            Err(_) if inner.goes_on_without_store() => Ok(()),
+            Err(_) => inner.wait_for_look(core).await,
         }
     }
 }
 
 impl Inner {
-    async fn look_first(&self, manager: &SessionManager) -> Result<(), Error> {
-        let (core, identity) = (manager.core(), manager.identity());
-        let group = identity.key().and_then(|key| self.group(core, key));
-        let Some((following, seal)) = group else {
-            return Ok(());
-        };
-        if Handle::try_current().is_err() {
+    async fn wait_for_look(&self, core: &Arc<Core>) -> Looked {
+        loop {
+            let (look, late_in) = self.join_look(core)?;
+            tokio::select! {
+                biased;
+                _ = core.closed() => return Err(Error::shutdown()),
+                looked = look.wait() => if let Some(looked) = looked {
+                    return looked.clone();
+                },
+                () = sleep(late_in) => {}
+            }
+        }
+    }
+
+    /// Finds the look under way, or starts one on this runtime.
+    fn join_look(&self, core: &Arc<Core>) -> Result<(Promised<Looked>, Duration), Error> {
+        let (runtime, now) = (runtime()?, core.now());
+        let current = &self.first_look.current;
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((look, begun)) = &*current
+            && look.get().is_none()
+            && !look.is_broken()
+        {
+            let late_in = LATE.saturating_sub(now.since(*begun));
+            if !late_in.is_zero() {
+                return Ok((look.clone(), late_in));
+            }
+        }
+        let (done, look) = promise();
+        *current = Some((look.clone(), now));
+        // Never under the lock: a runtime that has ended drops the task right here.
+        drop(current);
+        runtime.spawn(run(core.clone(), done));
+        if look.is_broken() {
             let text = "a look at the shared store needs a tokio runtime, and there is none here";
             return Err(Error::new(ErrorKind::NoRuntime, text));
         }
-        // A request that waits for this has time left for its session.
-        let limit = STEP.min(core.settings.max_wait / 2);
-        let found = timeout(limit, self.read_defaults(core, &seal)).await;
-        let found = found.unwrap_or_else(|_| Err(too_slow(limit)))?;
+        Ok((look, LATE))
+    }
+
+    async fn look_first(&self, core: &Arc<Core>) -> Looked {
+        let asked = core.now();
+        let looked = self.adopt_defaults(core).await;
+        let is_done = match &looked {
+            Ok(()) => true,
+            // Without the store it goes on with the defaults it has, and follows once the store is back.
+            Err(error) => error.kind() == ErrorKind::Store && self.goes_on_without_store(),
+        };
+        if !is_done {
+            return looked;
+        }
+        self.first_look.looked(asked);
+        self.first_look.is_done.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn adopt_defaults(&self, core: &Arc<Core>) -> Looked {
+        let Some((following, _, seal)) = self.present_group(core) else {
+            return Ok(());
+        };
+        let found = timeout(STEP, self.read_defaults(core, &seal)).await;
+        let found = found.unwrap_or_else(|_| Err(too_slow(STEP)))?;
         let Some(others) = found.into_state() else {
             return Ok(());
         };
+        let Some(handle) = following.handle.upgrade() else {
+            return Ok(());
+        };
         let now = || following.book().with(&others, &following.home);
-        let began = manager
+        let began = SessionManager(handle)
             .begin_with_defaults(now, || following.book().adopt(&others))
             .await;
         if began.is_err() {
@@ -195,6 +225,18 @@ impl Inner {
 
     fn goes_on_without_store(&self) -> bool {
         self.sharing.on_store_down == OnStoreDown::OwnSession
+    }
+}
+
+/// The task of a look.
+async fn run(core: Arc<Core>, done: Promise<Looked>) {
+    let Some(inner) = core.fleet.inner() else {
+        return;
+    };
+    tokio::select! {
+        biased;
+        _ = core.closed() => {}
+        looked = inner.look_first(&core) => done.keep(looked),
     }
 }
 
