@@ -62,10 +62,10 @@ impl ByHand {
 }
 
 fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
-    let id = KeptId::from(id);
+    let kept = KeptId::from(id);
     let mut holds = Vec::new();
     core.retire_all(RetireReason::Invalidated, |session| {
-        let is_meant = session.id == id;
+        let is_meant = session.id == kept;
         if is_meant {
             session.begin_delete();
             // Before it is retired, after which nobody gets in.
@@ -76,6 +76,7 @@ fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
         }
         is_meant
     });
+    core.fleet.ended_by_hand(core, id);
     holds
 }
 

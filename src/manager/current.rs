@@ -114,7 +114,7 @@ impl Core {
             }
             is_held
         };
-        janitor::start(self);
+        self.attend();
         is_held
     }
 
@@ -144,8 +144,14 @@ impl Core {
             }
             meant
         };
-        janitor::start(self);
+        self.attend();
         meant
+    }
+
+    /// What was retired is deleted, and the fleet is told, also where the tasks that do this stand still.
+    fn attend(self: &Arc<Self>) {
+        janitor::start(self);
+        self.fleet.used(self, self.now());
     }
 
     fn end(&self, ledger: &mut Ledger, reason: RetireReason, session: &Arc<LiveSession>) {

@@ -13,6 +13,7 @@ mod support;
 
 mod change;
 mod claims;
+mod ended_by_hand;
 mod first_look;
 mod flaky;
 mod heartbeat;

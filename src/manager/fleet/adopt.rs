@@ -100,7 +100,12 @@ impl Inner {
             joined.is_accepted();
         }
         session.share(joined);
-        if is_current && session.is_usable(core.now()) {
+        // It may have been deleted by hand meanwhile.
+        let is_ended = self.ids.note(&sealed.id, (seal.slot, number));
+        if is_ended {
+            self.revoke(seal.slot, number);
+        }
+        if is_current && !is_ended && session.is_usable(core.now()) {
             self.seen.note(seal.slot, number, false);
             self.join(&session);
             return Some(Adopted { session, is_sound });

@@ -176,7 +176,8 @@ impl Inner {
                 () = self.keep_to_defaults(core) => {}
             }
             // A change of defaults is told also where there is no session.
-            if self.look_at_defaults(core).await.is_ok() {
+            let looked = self.look_at_defaults(core).await;
+            if looked.is_ok() || !self.is_untold() {
                 return;
             }
             sleep(RETRY).await;

@@ -156,17 +156,14 @@ impl Fleet {
         if !is_over || place.is_last() || gave_way {
             return;
         }
-        inner.seen.note(place.slot, place.generation, true);
         if reason == RetireReason::Lost {
             // There is nothing to leave.
             inner.forget(session);
         }
-        if reason != RetireReason::Revoked {
-            let mut revoked = inner.to_be_revoked();
-            let highest = revoked.entry(place.slot).or_default();
-            *highest = place.generation.max(*highest);
-            drop(revoked);
-            inner.wake.notify_one();
+        if reason == RetireReason::Revoked {
+            inner.seen.note(place.slot, place.generation, true);
+        } else {
+            inner.revoke(place.slot, place.generation);
         }
     }
 }
@@ -179,6 +176,9 @@ impl super::Inner {
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         let members = joined.entry(place.slot).or_default();
         members.push(Arc::downgrade(session));
+        drop(joined);
+        let place = (place.slot, place.generation);
+        self.ids.note(&session.id.to_id(), place);
     }
 
     /// Returns the slots with sessions that are shared, and not left yet.

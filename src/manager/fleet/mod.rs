@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
 //! | `share`, `right`, `publication` | who makes a session; the right to; making it known |
-//! | `seen` | what is older than what was seen before |
+//! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
 //! | `defaults` | the defaults that a group of processes shares |
@@ -24,6 +24,7 @@ mod adopt;
 mod attendance;
 mod defaults;
 mod heartbeat;
+mod ids;
 mod liaison;
 mod member;
 mod outage;
@@ -48,6 +49,7 @@ use tokio::{sync::Notify, time::timeout};
 use self::{
     attendance::Attendance,
     defaults::{FirstLook, Following},
+    ids::Ids,
     outage::Outage,
     seen::AllSeen,
 };
@@ -81,6 +83,7 @@ pub(crate) struct Fleet(Option<Box<Inner>>);
 struct Inner {
     sharing: Sharing,
     seen: AllSeen,
+    ids: Ids,
     /// Sessions that are shared, and not left yet.
     joined: Mutex<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
@@ -100,7 +103,8 @@ impl Fleet {
         Self(sharing.map(|sharing| {
             Box::new(Inner {
                 sharing,
-                seen: AllSeen::new(clock),
+                seen: AllSeen::new(clock.clone()),
+                ids: Ids::new(clock),
                 joined: Mutex::default(),
                 following: OnceLock::new(),
                 first_look: FirstLook::default(),

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     api::SessionDefaults,
+    api::SessionId,
     clock::{Clock, Reading},
     error::Error,
 };
@@ -85,6 +86,8 @@ impl Fleet {
     pub(super) fn follow(&self, _: &Arc<Handle>) {}
 
     #[inline]
+    pub(super) fn ended_by_hand(&self, _: &Arc<Core>, _: &SessionId) {}
+
     pub(crate) fn has_looked(&self) -> bool {
         true
     }

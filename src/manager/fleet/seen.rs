@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Twice as long as any session lives: after that nothing that was seen is good any more.
-const REMEMBERED: Duration = Duration::from_secs(48 * 60 * 60);
-const TIDY_AT: usize = 1024;
+pub(super) const REMEMBERED: Duration = Duration::from_secs(48 * 60 * 60);
+pub(super) const TIDY_AT: usize = 1024;
 
 /// What was seen in a slot last.
 #[derive(Clone, Copy, Debug, Default)]

@@ -162,11 +162,16 @@ impl Inner {
         Some(self.present_group(core)?.2.slot)
     }
 
+    /// Whether the store may not have what was changed here.
+    pub(super) fn is_untold(&self) -> bool {
+        let is_untold = |following: &Following| following.book().is_untold();
+        self.following.get().is_some_and(is_untold)
+    }
+
     /// Tells of what was changed here, if the store may not have it.
     pub(super) async fn tell_defaults(&self, core: &Core) -> Result<(), Error> {
-        let is_untold = |following: &Following| following.book().is_untold();
         // Looked at first: names and keys are not for nothing.
-        if !self.following.get().is_some_and(is_untold) {
+        if !self.is_untold() {
             return Ok(());
         }
         let Some((following, _, seal)) = self.present_group(core) else {
