@@ -123,7 +123,8 @@ impl LiveSession {
 
     /// How long nobody else deletes it, less what a request may be held up.
     fn kept_for(&self, now: Reading) -> Duration {
-        self.membership().map_or(Duration::MAX, |membership| {
+        let others = self.membership().filter(|membership| !membership.is_last());
+        others.map_or(Duration::MAX, |membership| {
             membership.usable_for(now, self.life.hard())
         })
     }

@@ -102,3 +102,31 @@ async fn what_a_shutdown_did_not_do_before_its_runtime_ended_is_done_by_the_next
     assert_eq!(report.deleted, 1, "{report}");
     assert_eq!(fleet.setup.sipher.live_sessions(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_invalidated_where_the_heartbeat_has_gone_is_told_though_requests_are_in_flight() {
+    for is_dropped in [true, false] {
+        let mut fleet = Fleet::new();
+        let processes = fleet.start_many(2);
+        let manager = processes[0].manager.clone();
+        let work = async move {
+            let session = manager.session().await.unwrap();
+            let lease = manager.apply(&mut http::HeaderMap::new()).await.unwrap();
+            (session, lease)
+        };
+        let ((session, lease), runtime) = elsewhere(work);
+        let stands_still = if is_dropped {
+            runtime.shutdown_background();
+            None
+        } else {
+            Some(runtime)
+        };
+        let before = fleet.call(&processes[1..]).await;
+        pass(30.0).await;
+        assert!(processes[0].manager.invalidate(session.generation()));
+        pass(1.0).await;
+        assert_ne!(fleet.call(&processes[1..]).await, before, "{is_dropped}");
+        drop(lease);
+        stands_still.map(Runtime::shutdown_background);
+    }
+}

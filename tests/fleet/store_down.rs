@@ -222,3 +222,23 @@ async fn an_older_session_of_ones_own_does_not_take_the_place_of_the_fleets() {
     assert_eq!(fleet.call(&others[..1]).await, ids);
     assert_eq!(fleet.setup.creates(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_accepts_nothing_holds_nobody_up_and_costs_few_creates() {
+    let mut fleet = Fleet::new();
+    let process = fleet.start();
+    process.store.set(Trouble {
+        refuses: true,
+        ..Trouble::default()
+    });
+    fleet.setup.call(&process.manager).await.unwrap();
+    for _ in 0..1_200 {
+        pass(1.0).await;
+        let started = tokio::time::Instant::now();
+        fleet.setup.call(&process.manager).await.unwrap();
+        assert!(started.elapsed() < SECOND);
+    }
+    let creates = fleet.setup.creates();
+    assert!(creates <= 60, "{creates}");
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}

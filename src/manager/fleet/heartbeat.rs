@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use super::{Inner, Membership, seal::Seal};
@@ -12,6 +13,9 @@ use crate::{
     manager::{core::Core, event::RetireReason, session::LiveSession},
     store::{Claim, Kept, Slot},
 };
+
+/// How soon another session is looked for where the store has refused one.
+const REFUSED: Duration = Duration::from_secs(60);
 
 impl Inner {
     /// Looks at one slot.
@@ -144,7 +148,9 @@ impl Inner {
         match self.claim_for(core, session).await? {
             (Claim::Granted { .. }, _, right) => {
                 if session.is_usable(core.now()) && !self.publish(core, session, &right).await {
-                    core.retire_this(RetireReason::Fenced, session);
+                    // It is used on until another one is there; a store that refuses whatever it is told costs few creates.
+                    let again_at = core.now().monotonic.saturating_add(REFUSED);
+                    session.renew_again_at(again_at);
                 }
             }
             (Claim::Published(found), ..) => {
