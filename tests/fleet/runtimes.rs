@@ -127,6 +127,8 @@ async fn what_is_invalidated_where_the_heartbeat_has_gone_is_told_though_request
         pass(1.0).await;
         assert_ne!(fleet.call(&processes[1..]).await, before, "{is_dropped}");
         drop(lease);
-        stands_still.map(Runtime::shutdown_background);
+        if let Some(runtime) = stands_still {
+            runtime.shutdown_background();
+        }
     }
 }
