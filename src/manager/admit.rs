@@ -126,7 +126,7 @@ impl SessionManager {
         layer: Option<&HashedDefaults>,
         memory: Option<&Memory>,
     ) -> Result<Admission, Error> {
-        // Asked before the defaults are read: whoever says yes has set them before.
+        // Read before the defaults: the look sets the defaults first, then this flag.
         let has_looked = self.core().fleet.has_looked();
         let identity = self.identity();
         let need = need(&identity, scope, request, layer)?;

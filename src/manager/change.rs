@@ -51,7 +51,8 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right, and those of
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right,
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if another change does not end within `max_wait`, and those of
     /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error. In a fleet
     /// with `OnStoreDown::Fail`, [`ErrorKind::Store`](crate::ErrorKind::Store) if there is no session and the store cannot be
     /// reached.

@@ -148,7 +148,7 @@ impl Core {
         meant
     }
 
-    /// What was retired is deleted, and the fleet is told, also where the tasks that do this stand still.
+    /// Starts the tasks that delete retired sessions and inform the fleet, if their runtimes have ended or stalled.
     fn attend(self: &Arc<Self>) {
         janitor::start(self);
         self.fleet.used(self, self.now());
