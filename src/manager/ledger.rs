@@ -30,6 +30,9 @@ use crate::{
 
 /// So many creates may ask the store at once, however small the budget of calls is: most of them make none.
 const LEAST_AT_ONCE: usize = 16;
+/// Those who have waited for the store for longer than this do not count: where one part of it hangs, its creates must not take
+/// all places from those whose part answers.
+const QUICK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -94,7 +97,7 @@ impl Ledger {
             origin: None,
             bucket: Bucket::new(budget),
             queue: Queue::new(overdue_after(create_timeout)),
-            sharing: Queue::new(overdue_after(create_timeout)),
+            sharing: Queue::new(QUICK),
             accepted: HashSet::new(),
             under_way: HashMap::new(),
             tidy_at: 64,

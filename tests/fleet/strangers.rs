@@ -2,13 +2,14 @@
 
 use http::HeaderValue;
 use sipher_session::{
-    ErrorKind, SessionDefaults,
+    ErrorKind, OnStoreDown, SessionDefaults, SessionManagerBuilder,
     testing::{Fault, Target, Tier, What},
 };
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::{runtime::Handle, task::JoinSet, time::timeout};
 use tower::ServiceExt;
 
 use crate::{
+    flaky::Trouble,
     processes::{Fleet, Process},
     support::{Call, SECOND, generate, ours, pass},
 };
@@ -85,9 +86,9 @@ async fn however_many_sets_of_defaults_are_asked_for_at_once_their_tasks_are_bou
     }
     let creates = fleet.setup.creates();
     let process = fleet.start();
-    process.store.set(crate::flaky::Trouble {
+    process.store.set(Trouble {
         delay: SECOND / 10,
-        ..crate::flaky::Trouble::default()
+        ..Trouble::default()
     });
     let mut callers = JoinSet::new();
     for n in 0..150 {
@@ -171,4 +172,44 @@ async fn a_key_that_the_server_refuses_later_has_no_place_in_the_store_any_more(
     request().await.unwrap();
     pass(1.0).await;
     assert!(process.store.claims() > claims, "it is shared again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn creates_that_hang_in_one_part_of_the_store_leave_places_to_those_of_another() {
+    let mut fleet = Fleet::new();
+    let fails = |builder: SessionManagerBuilder| {
+        let builder = builder.on_store_down(OnStoreDown::Fail);
+        builder.call_budget(600, 60).create_timeout(4 * SECOND)
+    };
+    let process = fleet.start_with(fails);
+    fleet.call(std::slice::from_ref(&process)).await;
+    process.store.set(Trouble {
+        delay: 100_000 * SECOND,
+        half: Some(0),
+        ..Trouble::default()
+    });
+    // Of each set of defaults somebody asks again and again; half of them hang.
+    let mut callers = JoinSet::new();
+    for n in 0..600 {
+        let service = fleet.setup.service(&process.manager);
+        callers.spawn(async move {
+            for _ in 0..40 {
+                drop(service.clone().oneshot(with_own(n)).await);
+                pass(1.0).await;
+            }
+        });
+    }
+    pass(60.0).await;
+    let mut others = JoinSet::new();
+    for n in 1_000..1_016 {
+        let call = fleet.setup.service(&process.manager).oneshot(with_own(n));
+        others.spawn(async move { timeout(10 * SECOND, call).await.is_ok_and(|it| it.is_ok()) });
+    }
+    let served = others
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|is_served| *is_served);
+    let served = served.count();
+    assert!(served >= 3, "{served}");
 }
