@@ -134,14 +134,19 @@ impl SessionManager {
         })
     }
 
-    async fn change_for_all(&self, change: DefaultsChange) -> Result<(), Error> {
+    /// What is changed is what the others have now.
+    async fn adopt_group_defaults(&self) -> Result<(), Error> {
         let fleet = &self.core().fleet;
-        // What is changed is what the others have now.
         if fleet.is_there() {
             // Before the timers of the store's steps, which would panic.
             runtime()?;
         }
-        fleet.first_look(self).await?;
+        fleet.first_look(self).await
+    }
+
+    async fn change_for_all(&self, change: DefaultsChange) -> Result<(), Error> {
+        let fleet = &self.core().fleet;
+        self.adopt_group_defaults().await?;
         {
             let _one_at_a_time = self.one_at_a_time().await?;
             let older = self.identity();
@@ -172,11 +177,7 @@ impl SessionManager {
     /// That of [`update_defaults`](Self::update_defaults).
     pub async fn set_api_key(&self, key: impl Into<ApiKey>) -> Result<(), Error> {
         let fleet = &self.core().fleet;
-        if fleet.is_there() {
-            // Before the timers of the store's steps, which would panic.
-            runtime()?;
-        }
-        fleet.first_look(self).await?;
+        self.adopt_group_defaults().await?;
         {
             let _one_at_a_time = self.one_at_a_time().await?;
             let older = self.identity();

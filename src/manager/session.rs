@@ -121,7 +121,7 @@ impl LiveSession {
         self.life.unchanged_for(now).min(self.kept_for(now))
     }
 
-    /// How long nobody else deletes it, less what a request may be held up.
+    /// How long it may be used without reaching the store, less what a request may be held up.
     fn kept_for(&self, now: Reading) -> Duration {
         let others = self.membership().filter(|membership| !membership.is_last());
         others.map_or(Duration::MAX, |membership| {

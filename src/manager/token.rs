@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct Token {
     pub(super) manager: SessionManager,
     pub(super) bears: Bears,
-    /// While this goes on, what it bears has certainly not come to its end.
+    /// While this goes on, the session has not expired. A wall clock that was set back in between hides an expiry.
     pub(super) young: Span,
 }
 
@@ -91,7 +91,7 @@ impl Token {
         }
     }
 
-    /// Whether an answer that is there now is certainly not late. A closer look costs more.
+    /// Whether an answer that is there now is in time, by the cheap wall clock alone.
     #[inline]
     pub(super) fn is_young(&self) -> bool {
         self.manager.core().goes_on(self.young)

@@ -1,8 +1,16 @@
 //! The runtime of whoever used a session first may end, or stand still; others use the session on runtimes of their own.
 
-use std::{thread, time::Duration};
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
 
-use sipher_session::testing::{Fault, Target, What};
+use sipher_session::{
+    ErrorKind,
+    testing::{Fault, Target, What},
+};
 use tokio::{
     runtime::{Builder, Runtime},
     time::timeout,
@@ -131,4 +139,16 @@ async fn what_is_invalidated_where_the_heartbeat_has_gone_is_told_though_request
             runtime.shutdown_background();
         }
     }
+}
+
+#[test]
+fn a_change_outside_of_a_runtime_is_an_error_and_no_panic() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let process = runtime.block_on(async { Fleet::new().start() });
+    let mut context = Context::from_waker(Waker::noop());
+    let mut change = pin!(process.manager.set_api_key("sk_pro_another"));
+    let Poll::Ready(Err(error)) = change.as_mut().poll(&mut context) else {
+        panic!("it waits");
+    };
+    assert_eq!(error.kind(), ErrorKind::NoRuntime);
 }

@@ -1,7 +1,7 @@
 //! Who keeps in touch with the store, and by when that task has to be seen again.
 //!
-//! The task lives on the runtime of whoever started it. That runtime may end, or stand still: then whoever uses a shared
-//! session next starts another one, on its own runtime. The old task ends at its next poll, should there be one.
+//! The task lives on the runtime of the request that started it. If that runtime ends or stalls, the next request with a shared
+//! session starts another task, on its own runtime. The old task ends at its next poll, should there be one.
 
 use std::{
     sync::{
@@ -40,7 +40,7 @@ impl Default for Attendance {
 }
 
 impl Attendance {
-    /// Whether a task is needed that is not there. For whoever uses a session: one comparison.
+    /// Whether the task is missing or late. Asked on use of a session, so it is one comparison.
     pub(super) fn is_late(&self, now: Duration) -> bool {
         self.late_from.load(Ordering::Acquire) <= millis(now)
     }

@@ -73,7 +73,7 @@ impl Membership {
         self.generation
     }
 
-    /// How long the others certainly wait for this process before they delete the session.
+    /// How long this process may go on without reaching the store.
     pub(super) fn holds_for(&self, now: Reading) -> Duration {
         self.lease.saturating_sub(self.kept_since(now))
     }

@@ -20,7 +20,7 @@ pub(super) struct Book {
 
 struct Pending {
     made: Reading,
-    /// Whoever made it knew of this change of the field: it is the later one, whatever clocks say.
+    /// Its maker knew of the change with this time, so this one is later, whatever the clocks say.
     above: u64,
 }
 
