@@ -1,5 +1,7 @@
 //! Answers in Sipher's two shapes: `data`, or an `error` with a code.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -11,6 +13,10 @@ pub(super) struct Answer {
     body: Bytes,
     /// The chain that a stealth call used, for the log.
     pub(super) chain: Option<String>,
+    /// Whether Sipher's application wrote it, and nobody in front of it.
+    pub(super) is_siphers: bool,
+    /// How long the server took for it.
+    pub(super) pause: Duration,
 }
 
 impl Answer {
@@ -21,11 +27,17 @@ impl Answer {
             headers: vec![(header::CONTENT_TYPE, content_type)],
             body: body.into(),
             chain: None,
+            is_siphers: false,
+            pause: Duration::ZERO,
         }
     }
 
-    fn json(status: u16, body: &Value) -> Self {
-        Self::raw(status, "application/json; charset=utf-8", body.to_string())
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        let answer = Self::raw(status, "application/json; charset=utf-8", body.to_string());
+        Self {
+            is_siphers: true,
+            ..answer
+        }
     }
 
     pub(super) fn data(status: u16, data: &Value) -> Self {
@@ -40,6 +52,18 @@ impl Answer {
     pub(super) fn error_with(status: u16, code: &str, message: &str, details: &Value) -> Self {
         let error = json!({ "code": code, "message": message, "details": details });
         Self::json(status, &json!({ "success": false, "error": error }))
+    }
+
+    /// Written before the application's own headers are, or by somebody else.
+    pub(super) fn by_others(self) -> Self {
+        Self {
+            is_siphers: false,
+            ..self
+        }
+    }
+
+    pub(super) fn late(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// Adds a header, in place of an earlier one of that name.

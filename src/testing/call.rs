@@ -1,5 +1,7 @@
 //! A request as the server reads it: which operation, which key, which session.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, Method, request::Parts};
 
 use super::log::Operation;
@@ -24,12 +26,17 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) route: Route,
+    /// The address that the server sees.
+    pub(super) caller: IpAddr,
 }
 
 /// What the path leads to; letter case and one slash at the end make no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    Public,
+    Health,
+    Ready,
+    Errors,
+    Page,
     Sessions,
     Session(String),
     Generate,
@@ -49,14 +56,25 @@ pub(super) enum SessionHeader {
 }
 
 impl Call {
-    pub(super) fn new(head: Parts) -> Self {
+    pub(super) fn new(head: Parts, caller: IpAddr) -> Self {
         let path = head.uri.path().to_owned();
         Self {
             route: Route::of(&path),
             method: head.method,
             headers: head.headers,
             path,
+            caller,
         }
+    }
+
+    /// Whether it needs no key; this does depend on the letter case.
+    pub(super) fn is_public(&self) -> bool {
+        is_public(&self.path)
+    }
+
+    /// Whether the rate limit leaves it out.
+    pub(super) fn is_unlimited(&self) -> bool {
+        ["/", "/skill.md", "/v1/health"].contains(&self.path.as_str())
     }
 
     pub(super) fn operation(&self) -> Operation {
@@ -99,11 +117,12 @@ impl Call {
 
 impl Route {
     fn of(path: &str) -> Self {
-        if PUBLIC.contains(&path) || path.starts_with("/docs") {
-            return Self::Public;
-        }
         let plain = path.strip_suffix('/').unwrap_or(path);
         match plain.to_ascii_lowercase().as_str() {
+            "/v1/health" => Self::Health,
+            "/v1/ready" => Self::Ready,
+            "/v1/errors" => Self::Errors,
+            _ if is_public(path) => Self::Page,
             "/v1/sessions" => Self::Sessions,
             "/v1/stealth/generate" => Self::Generate,
             "/v1/stealth/generate/batch" => Self::GenerateBatch,
@@ -117,6 +136,10 @@ impl Route {
             },
         }
     }
+}
+
+fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path) || path.starts_with("/docs")
 }
 
 fn trimmed(value: &http::HeaderValue) -> String {

@@ -20,6 +20,9 @@ pub(super) fn answer(what: &What, call: &Call) -> Option<Answer> {
             "text/html",
             format!("<html><body><h1>{status}</h1></body></html>"),
         ),
+        What::Error(status, code) => Answer::error(*status, code, code),
+        What::Cloudflare(status) => cloudflare(*status),
+        What::ShuttingDown if call.route != Route::Health => sipher_error(503, call),
         What::Answer {
             status,
             headers,
@@ -41,12 +44,14 @@ pub(super) fn answer(what: &What, call: &Call) -> Option<Answer> {
 }
 
 fn sipher_error(status: u16, call: &Call) -> Answer {
+    let is_written_before = matches!(status, 502..=504 | 520..=527 | 530);
     let code = match (status, call.operation()) {
         (400, _) => "VALIDATION_ERROR",
         (401, _) => "INVALID_API_KEY",
         (403, _) => "TIER_ACCESS_DENIED",
         (404, Operation::Other | Operation::Create) => "NOT_FOUND",
         (404, _) => "SESSION_NOT_FOUND",
+        (408, _) => "REQUEST_TIMEOUT",
         (410, _) => "SESSION_EXPIRED",
         (429, _) => "RATE_LIMIT_EXCEEDED",
         (500, Operation::Create) => "SESSION_CREATE_FAILED",
@@ -58,7 +63,21 @@ fn sipher_error(status: u16, call: &Call) -> Answer {
         Route::Session(id) => format!("{code} for {id}"),
         _ => code.to_owned(),
     };
-    Answer::error(status, code, &message)
+    let answer = Answer::error(status, code, &message);
+    if is_written_before {
+        return answer.by_others();
+    }
+    answer
+}
+
+/// Nothing in it is the server's.
+fn cloudflare(status: u16) -> Answer {
+    let page = format!(
+        "<!DOCTYPE html>\n<html><head><title>sipher | {status}</title></head><body><h1>Error code {status}</h1></body></html>"
+    );
+    Answer::raw(status, "text/html; charset=UTF-8", page)
+        .header("server", "cloudflare")
+        .header("cf-ray", "0123456789abcdef-FRA")
 }
 
 fn rate_limited(retry_after: Option<u64>, in_body: bool) -> Answer {

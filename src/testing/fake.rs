@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,6 +10,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    caller::Caller,
     fault::Fault,
     keys::Tier,
     log::{Exchange, Operation, SessionUse},
@@ -22,6 +24,7 @@ use crate::clock::testing::TestClock;
 #[derive(Clone)]
 pub struct FakeSipher {
     server: Arc<Mutex<Server>>,
+    caller: Caller,
 }
 
 impl FakeSipher {
@@ -45,7 +48,21 @@ impl FakeSipher {
         let server = Server::new(clock, seed.wrapping_mul(0xd134_2543_de82_ef95));
         Self {
             server: Arc::new(Mutex::new(server)),
+            caller: Caller::direct(),
         }
+    }
+
+    /// The same server, called from elsewhere.
+    pub(super) fn called_by(&self, caller: Caller) -> Self {
+        Self {
+            server: self.server.clone(),
+            caller,
+        }
+    }
+
+    /// The address that the next call comes from.
+    pub(super) fn next_caller(&self) -> IpAddr {
+        self.caller.next()
     }
 
     /// Returns the base URL to give to a client; called in process, a fake takes requests for any host.
@@ -81,17 +98,18 @@ impl FakeSipher {
         self.server().keys.revoke(key);
     }
 
-    /// Uses up session operations of a key's day.
+    /// Uses up session operations of a key's day, at every replica.
     pub fn burn(&self, key: &str, operations: u32) {
-        let mut server = self.server();
-        let now = crate::clock::Clock::now(&server.clock).wall;
-        server.quotas.add(key, "session", operations, now);
+        self.server().burn(key, operations);
     }
 
-    /// Limits all calls together to so many a minute, and tells so in `ratelimit-*` headers. Defaults to no limit,
-    /// where the real server has 100 for each address.
+    /// Refuses what is more than so many calls of one address to one process in a minute. Defaults to no limit, where the
+    /// real server has 100.
+    ///
+    /// The `ratelimit-*` headers are there also without a limit: they count down from 100 and stay at 0. Another limit
+    /// than before begins all windows anew.
     pub fn set_rate_limit(&self, per_minute: Option<u32>) {
-        self.server().rate.limit = per_minute;
+        self.server().set_rate_limit(per_minute);
     }
 
     /// Limits the sessions that one replica keeps, dropping the least recently used. Defaults to 10,000.
@@ -122,35 +140,9 @@ impl FakeSipher {
         self.server().faults.clear();
     }
 
-    /// Forgets every session and starts a new rate-limit window; keys, the day's counts and the log stay.
-    pub fn restart(&self) {
-        let mut server = self.server();
-        server.sessions.restart();
-        server.rate.restart();
-    }
-
     /// Drops one session, as if it had been the least recently used.
     pub fn evict(&self, id: &str) {
         self.server().sessions.evict(id);
-    }
-
-    /// Runs this many replicas, each with its own memory, in front of a shared store; requests take turns. Defaults to
-    /// one, with nothing behind it; a store once there stays.
-    ///
-    /// A replica reads the store for sessions that it does not know yet, and writes the whole record back at every use.
-    /// So one that is behind the others undoes a PATCH and revives a deleted session.
-    pub fn replicas(&self, replicas: usize) {
-        self.server().sessions.set_replicas(replicas);
-    }
-
-    /// Sends all requests to one replica, counted from 0.
-    pub fn route_to(&self, replica: usize) {
-        self.server().sessions.pin(Some(replica));
-    }
-
-    /// Lets requests take turns again.
-    pub fn round_robin(&self) {
-        self.server().sessions.pin(None);
     }
 
     /// Counts the sessions that a request could use now.
@@ -213,6 +205,15 @@ impl FakeSipher {
         let exchanges = server.log.iter();
         exchanges
             .filter(|exchange| exchange.operation == operation)
+            .count()
+    }
+
+    /// Counts the calls to `/v1/health`, whatever became of them.
+    pub fn health_calls(&self) -> usize {
+        let server = self.server();
+        let exchanges = server.log.iter();
+        exchanges
+            .filter(|exchange| exchange.path == "/v1/health")
             .count()
     }
 

@@ -1,8 +1,11 @@
 //! The fault script: what goes wrong, with which of the next requests, and how often.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use super::log::Operation;
+use super::{
+    call::{Call, Route},
+    log::Operation,
+};
 
 /// Something that goes wrong with the next matching request.
 ///
@@ -56,9 +59,12 @@ impl Fault {
         self.times(usize::MAX)
     }
 
-    fn matches(&self, operation: Operation) -> bool {
+    fn matches(&self, call: &Call) -> bool {
         let only_creates = self.what.changes_a_create();
-        self.target.matches(operation) && (!only_creates || operation == Operation::Create)
+        let only_health = self.what.changes_health();
+        self.target.matches(call)
+            && (!only_creates || call.operation() == Operation::Create)
+            && (!only_health || call.route == Route::Health)
     }
 }
 
@@ -80,10 +86,16 @@ pub enum Target {
     SessionCalls,
     /// Everything but the four.
     Others,
+    /// `/v1/health`.
+    Health,
+    /// Everything but the four and `/v1/health`.
+    Calls,
 }
 
 impl Target {
-    fn matches(self, operation: Operation) -> bool {
+    fn matches(self, call: &Call) -> bool {
+        let operation = call.operation();
+        let is_health = call.route == Route::Health;
         match self {
             Self::Any => true,
             Self::Create => operation == Operation::Create,
@@ -92,6 +104,8 @@ impl Target {
             Self::Delete => operation == Operation::Delete,
             Self::SessionCalls => operation != Operation::Other,
             Self::Others => operation == Operation::Other,
+            Self::Health => is_health,
+            Self::Calls => operation == Operation::Other && !is_health,
         }
     }
 }
@@ -105,9 +119,19 @@ impl Target {
 #[non_exhaustive]
 pub enum What {
     /// Not handled: this status, with the error code that Sipher has for it.
+    ///
+    /// 502, 503 and 504 and the statuses that [`Cloudflare`](Self::Cloudflare) has bear neither `X-Request-ID` nor a
+    /// rate-limit window, as Sipher writes them only while it shuts down, if ever. All others bear both.
     Status(u16),
+    /// Not handled: this status with this error code, as the application itself writes it, with `X-Request-ID` and the
+    /// rate-limit window: such as 503 `SOLANA_RPC_UNAVAILABLE`.
+    Error(u16, &'static str),
     /// Not handled: this status with a page of HTML, as a proxy sends it.
     Html(u16),
+    /// Not handled: 520 to 527 or 530 with Cloudflare's page, when the server behind it is restarting or gone.
+    Cloudflare(u16),
+    /// Not handled: 503 as the server writes it while it shuts down; `/v1/health` says `shutting_down`.
+    ShuttingDown,
     /// Not handled: exactly this answer.
     Answer {
         /// The status.
@@ -150,6 +174,17 @@ pub enum What {
     SlowBody(Duration),
     /// Handled twice; the second answer is the one that arrives.
     DuplicateDelivery,
+    /// Handled as if it came from this address: the answer shows a stranger's rate-limit window.
+    SeenFrom(IpAddr),
+    /// Health as it was so long ago, maybe of a process that is no more.
+    CachedHealth {
+        /// How old it is.
+        age: Duration,
+        /// Whether the cache says so in `Age`.
+        is_told: bool,
+    },
+    /// Health without `uptime`.
+    NoUptime,
     /// A create that echoes another chain than it stored.
     EchoWrong,
     /// A create that drops this default, and echoes the rest.
@@ -166,6 +201,10 @@ impl What {
             self,
             Self::EchoWrong | Self::DropDefault(_) | Self::ShortLife(_) | Self::ExpireEarly(_)
         )
+    }
+
+    fn changes_health(&self) -> bool {
+        matches!(self, Self::CachedHealth { .. } | Self::NoUptime)
     }
 }
 
@@ -185,11 +224,9 @@ impl Script {
     }
 
     /// Takes what happens to a request, if anything.
-    pub(super) fn take(&mut self, operation: Operation) -> Option<What> {
-        let mut matching = self
-            .faults
-            .iter_mut()
-            .filter(|fault| fault.matches(operation));
+    pub(super) fn take(&mut self, call: &Call) -> Option<What> {
+        let faults = self.faults.iter_mut();
+        let mut matching = faults.filter(|fault| fault.matches(call));
         let what = matching.find_map(|fault| {
             if fault.after > 0 {
                 fault.after -= 1;

@@ -1,4 +1,4 @@
-//! What a customer may do: so many calls a minute for an address, so many operations a day for a key.
+//! What a customer may do: so many operations a day for a key.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use super::{answer::Answer, keys::Tier};
 
-const WINDOW: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Kinds of operation that are counted apart, in the order in which the server lists them.
@@ -50,53 +49,6 @@ const METERED: [(&str, &str); 13] = [
 pub(super) fn category(path: &str) -> Option<&'static str> {
     let metered = METERED.iter().find(|(start, _)| path.starts_with(start));
     metered.map(|&(_, category)| category)
-}
-
-/// The window of the one address that calls a fake.
-#[derive(Default)]
-pub(super) struct RateLimit {
-    pub(super) limit: Option<u32>,
-    calls: u32,
-    ends: Duration,
-}
-
-impl RateLimit {
-    /// Counts a call made at `now`; returns the headers that its answer gets, and the answer itself if it is refused.
-    pub(super) fn count(&mut self, now: Duration) -> (Vec<(&'static str, String)>, Option<Answer>) {
-        let Some(limit) = self.limit else {
-            return (Vec::new(), None);
-        };
-        if now >= self.ends {
-            (self.calls, self.ends) = (0, now + WINDOW);
-        }
-        self.calls = self.calls.saturating_add(1);
-        let left = limit.saturating_sub(self.calls);
-        let reset = self.ends.saturating_sub(now).as_millis().div_ceil(1000);
-        let mut headers = vec![
-            (
-                "ratelimit-policy",
-                format!("{limit};w={}", WINDOW.as_secs()),
-            ),
-            ("ratelimit-limit", limit.to_string()),
-            ("ratelimit-remaining", left.to_string()),
-            ("ratelimit-reset", reset.to_string()),
-        ];
-        if self.calls <= limit {
-            return (headers, None);
-        }
-        headers.push(("retry-after", reset.to_string()));
-        let refusal = Answer::error_with(
-            429,
-            "RATE_LIMIT_EXCEEDED",
-            "Too many requests, please try again later",
-            &json!({ "retryAfter": WINDOW.as_secs(), "limit": limit }),
-        );
-        (headers, Some(refusal))
-    }
-
-    pub(super) fn restart(&mut self) {
-        self.ends = Duration::ZERO;
-    }
 }
 
 /// Today's operations of every key.

@@ -1,6 +1,6 @@
 //! The request log, and what it says about the session of each request.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use serde_json::Value;
 
@@ -26,6 +26,10 @@ pub struct Exchange {
     pub status: u16,
     /// The chain that a stealth call used.
     pub chain: Option<String>,
+    /// Which replica took it, counted from 0.
+    pub replica: usize,
+    /// The address that the server saw it come from.
+    pub caller: IpAddr,
     pub(super) public: bool,
     pub(super) number: u64,
 }
@@ -42,6 +46,8 @@ impl fmt::Debug for Exchange {
             .field("session", &self.session)
             .field("status", &self.status)
             .field("chain", &self.chain)
+            .field("replica", &self.replica)
+            .field("caller", &self.caller)
             .finish_non_exhaustive()
     }
 }
@@ -124,6 +130,8 @@ pub enum DeadReason {
     Forgotten,
     /// It was dropped to make room for others.
     Evicted,
+    /// Another replica has it, and there is no [common store](super::FakeSipher::set_common_store).
+    Elsewhere,
 }
 
 /// The requests so far.

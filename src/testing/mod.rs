@@ -60,27 +60,35 @@
 mod answer;
 mod body;
 mod call;
+mod caller;
 mod canned;
 mod crud;
+mod draw;
+mod edge;
 mod error;
 mod fake;
 mod fault;
+mod health;
 mod keys;
 mod limits;
 mod log;
 mod merge;
+mod process;
+mod replicas;
 mod routes;
 mod serve;
 mod server;
 mod service;
 mod sessions;
 mod validate;
+mod window;
 
 pub use self::{
     body::FakeBody,
     error::FakeError,
     fake::FakeSipher,
     fault::{Fault, Target, What},
+    health::Solana,
     keys::Tier,
     log::{DeadReason, Exchange, Operation, SessionUse},
     serve::Served,

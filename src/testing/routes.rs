@@ -1,4 +1,4 @@
-//! The server's order of things: rate limit, key, body, quota, session, route.
+//! The server's order of things: key, quota, body, session, route.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     answer::Answer,
     call::{self, Call, Route, SessionHeader},
+    health,
     keys::Tier,
     limits, merge,
     server::{Arrival, Server},
@@ -24,31 +25,31 @@ pub(super) struct Admitted<'a> {
 }
 
 impl Server {
-    /// Answers as the server itself would.
+    /// Answers as the application would.
     pub(super) fn route(&mut self, arrival: &Arrival, body: &Bytes) -> Answer {
-        let (headers, refusal) = self.rate.count(self.clock.now().monotonic);
-        let answer = match refusal {
-            Some(refusal) => refusal,
-            None => self.admit(arrival, body).unwrap_or_else(|refusal| refusal),
-        };
-        headers
-            .iter()
-            .fold(answer, |answer, (name, value)| answer.header(name, value))
+        let call = &arrival.call;
+        let is_read = ["GET", "HEAD"].contains(&call.method.as_str());
+        match call.route {
+            _ if !call.is_public() => self.admit(arrival, body).unwrap_or_else(|refusal| refusal),
+            Route::Health if is_read => self.health(arrival),
+            Route::Ready if is_read => self.ready(),
+            Route::Errors if is_read => health::errors(),
+            Route::Page => Answer::data(200, &json!({ "status": "healthy" })),
+            _ => nowhere(call),
+        }
     }
 
     fn admit(&mut self, arrival: &Arrival, body: &Bytes) -> Result<Answer, Answer> {
         let call = &arrival.call;
-        if call.route == Route::Public {
-            return Ok(Answer::data(200, &json!({ "status": "healthy" })));
-        }
         let key = call.api_key().ok_or_else(no_key)?;
         let tier = self.keys.valid(&key).ok_or_else(invalid_key)?.tier;
-        let mut body = merge::read(call, body)?;
         let category = limits::category(&call.path);
         let wall = self.clock.now().wall;
         if let Some(category) = category {
-            self.quotas.check(&key, tier, category, wall)?;
+            self.quotas(arrival.replica)
+                .check(&key, tier, category, wall)?;
         }
+        let mut body = merge::read(call, body)?;
         if let (Some(defaults), Some(body)) = (self.session_defaults(arrival, &key), &mut body) {
             merge::merge(body, &defaults);
         }
@@ -61,7 +62,7 @@ impl Server {
         };
         let answer = self.serve_route(&admitted)?;
         if let Some(category) = category {
-            self.quotas.add(&key, category, 1, wall);
+            self.quotas(arrival.replica).add(&key, category, 1, wall);
         }
         Ok(answer)
     }
@@ -73,12 +74,16 @@ impl Server {
             (Route::Session(id), "GET" | "HEAD") => self.get(admitted, id),
             (Route::Session(id), "PATCH") => self.update(admitted, id),
             (Route::Session(id), "DELETE") => self.delete(admitted, id),
+            (Route::Health, "GET" | "HEAD") => Ok(self.health(admitted.arrival)),
+            (Route::Ready, "GET" | "HEAD") => Ok(self.ready()),
+            (Route::Errors, "GET" | "HEAD") => Ok(health::errors()),
             (Route::Generate, "POST") => stealth(body, false),
             (Route::GenerateBatch, "POST") => stealth(body, true),
             (Route::Backends, "GET" | "HEAD") => Ok(backends()),
             (Route::Usage, "GET" | "HEAD") => {
                 let now = self.clock.now().wall;
-                let usage = self.quotas.usage(&admitted.key, admitted.tier, now);
+                let quotas = self.quotas(admitted.arrival.replica);
+                let usage = quotas.usage(&admitted.key, admitted.tier, now);
                 Ok(Answer::data(200, &usage))
             }
             _ => Err(nowhere(admitted.call)),

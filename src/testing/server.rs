@@ -8,13 +8,17 @@ use serde_json::Value;
 use super::{
     FakeError,
     answer::Answer,
-    call::{self, Call, Route, SessionHeader},
-    canned,
+    call::{self, Call, SessionHeader},
+    canned, draw,
+    edge::Edge,
     fault::{Script, What},
+    health::Solana,
     keys::Keys,
-    limits::{Quotas, RateLimit},
+    limits::Quotas,
     log::{DeadReason, Exchange, Log, SessionUse},
+    process::Processes,
     sessions::Sessions,
+    window::{Headers, Windows},
 };
 use crate::clock::{Clock, testing::TestClock};
 
@@ -22,8 +26,13 @@ pub(super) struct Server {
     pub(super) clock: TestClock,
     pub(super) keys: Keys,
     pub(super) sessions: Sessions,
-    pub(super) rate: RateLimit,
-    pub(super) quotas: Quotas,
+    pub(super) processes: Processes,
+    /// The limit that is enforced, for each caller and window.
+    rate_limit: Option<u32>,
+    pub(super) solana: Solana,
+    /// The quotas' counts in the common store.
+    common_quotas: Quotas,
+    pub(super) edge: Edge,
     pub(super) faults: Script,
     pub(super) log: Log,
     pub(super) latency: Duration,
@@ -43,11 +52,14 @@ pub(super) struct Arrival {
 impl Server {
     pub(super) fn new(clock: TestClock, seed: u64) -> Self {
         Self {
+            processes: Processes::new(clock.now()),
             clock,
             keys: Keys::default(),
             sessions: Sessions::new(),
-            rate: RateLimit::default(),
-            quotas: Quotas::default(),
+            rate_limit: None,
+            solana: Solana::default(),
+            common_quotas: Quotas::default(),
+            edge: Edge::default(),
             faults: Script::default(),
             log: Log::default(),
             latency: Duration::ZERO,
@@ -57,10 +69,14 @@ impl Server {
     }
 
     /// Logs a request and decides what will go wrong with it.
-    pub(super) fn arrive(&mut self, call: Call) -> Arrival {
-        let replica = self.sessions.next_replica();
+    pub(super) fn arrive(&mut self, mut call: Call) -> Arrival {
+        let replica = self.processes.next();
+        let what = self.faults.take(&call);
+        if let Some(What::SeenFrom(address)) = what {
+            call.caller = address;
+        }
         Arrival {
-            what: self.faults.take(call.operation()),
+            what,
             latency: self.latency,
             number: self.log_arrival(&call, replica),
             call,
@@ -80,11 +96,7 @@ impl Server {
             return Err(FakeError::DeadId(dead));
         }
 
-        let canned = arrival
-            .what
-            .as_ref()
-            .and_then(|what| canned::answer(what, call));
-        let mut answer = canned.unwrap_or_else(|| self.route(arrival, body));
+        let mut answer = self.answer(arrival, body);
         if call.method == "HEAD" {
             answer = answer.without_body();
         }
@@ -92,14 +104,70 @@ impl Server {
             entry.status = answer.status.as_u16();
             entry.chain.clone_from(&answer.chain);
         }
-        let date = httpdate::fmt_http_date(UNIX_EPOCH + self.clock.now().wall);
-        let own_id = format!("00000000-0000-4000-8000-{:012x}", arrival.number);
-        let request_id = call
-            .header("x-request-id")
-            .filter(|id| !id.is_empty() && id.is_ascii());
-        Ok(answer
-            .default_header("date", &date)
-            .default_header("x-request-id", &request_id.unwrap_or(own_id)))
+        let date = self.edge.date(self.clock.now());
+        Ok(answer.default_header("date", &httpdate::fmt_http_date(UNIX_EPOCH + date)))
+    }
+
+    /// What a fault gives, or the application; only the latter's answers bear its headers.
+    fn answer(&mut self, arrival: &Arrival, body: &Bytes) -> Answer {
+        let what = arrival.what.as_ref();
+        let canned = what.and_then(|what| canned::answer(what, &arrival.call));
+        if let Some(answer) = canned {
+            return if answer.is_siphers {
+                let (headers, _) = self.limit(arrival);
+                sign(arrival, answer, &headers)
+            } else {
+                answer
+            };
+        }
+        let (headers, refusal) = self.limit(arrival);
+        let answer = refusal.unwrap_or_else(|| self.route(arrival, body));
+        sign(arrival, answer, &headers)
+    }
+
+    /// Counts a call in its caller's window: the headers for its answer, and the answer itself if it is refused.
+    fn limit(&mut self, arrival: &Arrival) -> (Headers, Option<Answer>) {
+        if arrival.call.is_unlimited() {
+            return (Vec::new(), None);
+        }
+        let now = self.clock.now();
+        let windows = &mut self.processes.at(arrival.replica).windows;
+        windows.count(arrival.call.caller, self.rate_limit, now)
+    }
+
+    pub(super) fn set_rate_limit(&mut self, limit: Option<u32>) {
+        if self.rate_limit != limit {
+            self.rate_limit = limit;
+            let processes = self.processes.iter_mut();
+            processes.for_each(|process| process.windows = Windows::default());
+        }
+    }
+
+    /// The counts of the day that this replica goes by: its own, if there is no common store.
+    pub(super) fn quotas(&mut self, replica: usize) -> &mut Quotas {
+        if self.sessions.has_store() {
+            &mut self.common_quotas
+        } else {
+            &mut self.processes.at(replica).quotas
+        }
+    }
+
+    /// Uses up operations of a key's day, at every replica.
+    pub(super) fn burn(&mut self, key: &str, operations: u32) {
+        let now = self.clock.now().wall;
+        let own = self.processes.iter_mut().map(|process| &mut process.quotas);
+        for quotas in own.chain([&mut self.common_quotas]) {
+            quotas.add(key, "session", operations, now);
+        }
+    }
+
+    /// Starts all processes anew.
+    pub(super) fn restart(&mut self) {
+        self.processes.restart(self.clock.now());
+        self.sessions.restart();
+        if !self.sessions.keeps() {
+            self.common_quotas = Quotas::default();
+        }
     }
 
     /// Handles the same request once more, as when a proxy repeats it.
@@ -108,14 +176,14 @@ impl Server {
         arrival: &mut Arrival,
         body: &Bytes,
     ) -> Result<Answer, FakeError> {
-        arrival.replica = self.sessions.next_replica();
+        arrival.replica = self.processes.next();
         arrival.number = self.log_arrival(&arrival.call, arrival.replica);
         self.handle(arrival, body)
     }
 
     /// 64 hex digits that this server has not given out before.
     pub(super) fn mint(&mut self) -> String {
-        let [a, b, c, d] = [(); 4].map(|()| self.next_u64());
+        let [a, b, c, d] = [(); 4].map(|()| draw::next(&mut self.seed));
         format!("{a:016x}{b:016x}{c:016x}{d:016x}")
     }
 
@@ -135,7 +203,9 @@ impl Server {
             session: self.judge(call, replica),
             status: 0,
             chain: None,
-            public: call.route == Route::Public,
+            replica,
+            caller: call.caller,
+            public: call.is_public(),
             number: 0,
         };
         self.log.add(exchange)
@@ -162,12 +232,14 @@ impl Server {
             Err(why) => SessionUse::Dead { id, why },
         }
     }
+}
 
-    /// `SplitMix64`: every state gives another number, so ids never repeat.
-    fn next_u64(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
+/// Adds what the application writes on every answer of its own.
+fn sign(arrival: &Arrival, answer: Answer, window: &Headers) -> Answer {
+    let own_id = format!("00000000-0000-4000-8000-{:012x}", arrival.number);
+    let given = arrival.call.header("x-request-id");
+    let id = given.filter(|id| !id.is_empty() && id.is_ascii());
+    let answer = answer.default_header("x-request-id", &id.unwrap_or(own_id));
+    let add = |answer: Answer, (name, value): &(&str, String)| answer.default_header(name, value);
+    window.iter().fold(answer, add)
 }

@@ -40,7 +40,8 @@ where
     B: Body,
 {
     let (head, body) = request.into_parts();
-    let mut arrival = sipher.server().arrive(Call::new(head));
+    let caller = sipher.next_caller();
+    let mut arrival = sipher.server().arrive(Call::new(head, caller));
     let what = arrival.what.clone();
     match what {
         Some(What::Refuse) => return Err(FakeError::Refused),
@@ -69,6 +70,9 @@ where
         Some(What::HangAnswer) => future::pending().await,
         Some(What::DelayAnswer(pause)) => sleep(pause).await,
         _ => {}
+    }
+    if !answer.pause.is_zero() {
+        sleep(answer.pause).await;
     }
     Ok(answer.into_response(|body| match what {
         Some(What::HalfBody) => FakeBody::half(body),

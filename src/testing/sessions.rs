@@ -28,8 +28,18 @@ pub(super) struct Sessions {
     /// Why those that are gone went.
     graves: HashMap<String, DeadReason>,
     capacity: usize,
-    turn: usize,
-    pinned: Option<usize>,
+    sharing: Sharing,
+}
+
+/// What the store is to the processes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    /// It comes with the second replica, and a restart empties it.
+    WithReplicas,
+    /// It is there, and outlives restarts.
+    Kept,
+    /// There is none, however many replicas.
+    Apart,
 }
 
 /// What one replica keeps, least recently used first in `order`.
@@ -47,8 +57,7 @@ impl Sessions {
             store: None,
             graves: HashMap::new(),
             capacity: 10_000,
-            turn: 0,
-            pinned: None,
+            sharing: Sharing::WithReplicas,
         }
     }
 
@@ -60,34 +69,68 @@ impl Sessions {
     }
 
     pub(super) fn set_replicas(&mut self, replicas: usize) {
-        self.memories.resize_with(replicas.max(1), Memory::default);
-        self.pinned = None;
-        if self.memories.len() > 1 && self.store.is_none() {
-            let first = self.memories[0].records.values();
-            self.store = Some(first.map(|(_, r)| (r.id.clone(), r.clone())).collect());
+        self.losing(|it| {
+            it.memories.resize_with(replicas.max(1), Memory::default);
+        });
+        if self.memories.len() > 1 && self.sharing == Sharing::WithReplicas {
+            self.open_store();
         }
     }
 
-    pub(super) fn pin(&mut self, replica: Option<usize>) {
-        self.pinned = replica.map(|replica| replica % self.memories.len());
+    pub(super) fn set_common_store(&mut self, is_there: bool) {
+        if is_there {
+            self.sharing = Sharing::Kept;
+            self.open_store();
+        } else {
+            self.sharing = Sharing::Apart;
+            self.losing(|it| it.store = None);
+        }
     }
 
-    /// The replica that serves the next request.
-    pub(super) fn next_replica(&mut self) -> usize {
-        let turn = self.turn % self.memories.len();
-        self.turn = turn + 1;
-        self.pinned.unwrap_or(turn)
+    pub(super) fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Whether a restart leaves the store as it is.
+    pub(super) fn keeps(&self) -> bool {
+        self.sharing == Sharing::Kept
     }
 
     pub(super) fn restart(&mut self) {
+        self.losing(|it| {
+            it.memories.fill_with(Memory::default);
+            if !it.keeps() {
+                it.store.iter_mut().for_each(HashMap::clear);
+            }
+        });
+    }
+
+    pub(super) fn restart_replica(&mut self, replica: usize) {
+        self.losing(|it| *it.memory(replica) = Memory::default());
+    }
+
+    /// Fills a new store with what the processes know.
+    fn open_store(&mut self) {
+        if self.store.is_none() {
+            let known = self.all().map(|record| (record.id.clone(), record.clone()));
+            self.store = Some(known.collect());
+        }
+    }
+
+    /// Notes which sessions nobody knows any more afterwards.
+    fn losing(&mut self, change: impl FnOnce(&mut Self)) {
         let ids: Vec<_> = self.all().map(|record| record.id.clone()).collect();
+        change(self);
         for id in ids {
-            self.graves.entry(id).or_insert(DeadReason::Forgotten);
+            if !self.is_known(&id) {
+                self.graves.entry(id).or_insert(DeadReason::Forgotten);
+            }
         }
-        self.memories.fill_with(Memory::default);
-        if let Some(store) = &mut self.store {
-            store.clear();
-        }
+    }
+
+    /// Whether any replica would find it.
+    fn is_known(&self, id: &str) -> bool {
+        (0..self.memories.len()).any(|replica| self.peek(replica, id).is_some())
     }
 
     /// Writes the whole record, to the replica's memory and to the store.
@@ -142,7 +185,11 @@ impl Sessions {
         if let Some(&why) = self.graves.get(id) {
             return Err(why);
         }
-        let record = self.peek(replica, id).ok_or(DeadReason::Unknown)?;
+        let missing = || match self.is_known(id) {
+            true => DeadReason::Elsewhere,
+            false => DeadReason::Unknown,
+        };
+        let record = self.peek(replica, id).ok_or_else(missing)?;
         if now > record.dies {
             Err(DeadReason::Expired)
         } else if key != Some(&record.owner) {
@@ -180,7 +227,7 @@ impl Sessions {
     fn make_room(&mut self, replica: usize) {
         let capacity = self.capacity;
         while let Some(id) = self.memory(replica).pop_over(capacity) {
-            if self.store.is_none() {
+            if !self.is_known(&id) {
                 self.graves.insert(id, DeadReason::Evicted);
             }
         }

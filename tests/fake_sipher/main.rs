@@ -3,6 +3,7 @@
 
 mod checks;
 mod faults;
+mod production;
 mod recorded;
 mod served;
 mod state;

@@ -1,0 +1,98 @@
+//! The processes behind the one address: what each keeps in its memory alone, and which of them takes a call.
+
+use std::time::Duration;
+
+use super::{caller::Turn, limits::Quotas, window::Windows};
+use crate::clock::Reading;
+
+/// One process and those that ran in its place before it.
+pub(super) struct Process {
+    /// When each of them began, the present one last.
+    boots: Vec<Reading>,
+    pub(super) windows: Windows,
+    pub(super) quotas: Quotas,
+}
+
+/// All processes, and the balancer in front of them.
+pub(super) struct Processes {
+    all: Vec<Process>,
+    turn: Turn,
+    pinned: Option<usize>,
+}
+
+impl Process {
+    fn begin(now: Reading) -> Self {
+        Self {
+            boots: vec![now],
+            windows: Windows::default(),
+            quotas: Quotas::default(),
+        }
+    }
+
+    /// Starts anew: nothing that was in memory is left.
+    fn restart(&mut self, now: Reading) {
+        let mut boots = std::mem::take(&mut self.boots);
+        boots.push(now);
+        *self = Self {
+            boots,
+            ..Self::begin(now)
+        };
+    }
+
+    /// When the process began that ran here at that moment; the first one, if none did yet.
+    pub(super) fn boot(&self, at: Duration) -> Reading {
+        let begun = |boot: &&Reading| boot.monotonic <= at;
+        let boot = self.boots.iter().rev().find(begun);
+        *boot.unwrap_or(&self.boots[0])
+    }
+}
+
+impl Processes {
+    pub(super) fn new(now: Reading) -> Self {
+        Self {
+            all: vec![Process::begin(now)],
+            turn: Turn::InTurn(0),
+            pinned: None,
+        }
+    }
+
+    /// Starts or ends as many as are missing or too many.
+    pub(super) fn resize(&mut self, count: usize, now: Reading) {
+        self.all.resize_with(count.max(1), || Process::begin(now));
+        self.pinned = None;
+    }
+
+    pub(super) fn restart(&mut self, now: Reading) {
+        self.all.iter_mut().for_each(|process| process.restart(now));
+    }
+
+    pub(super) fn restart_one(&mut self, number: usize, now: Reading) {
+        self.at(number).restart(now);
+    }
+
+    pub(super) fn pin(&mut self, number: Option<usize>) {
+        self.pinned = number.map(|number| number % self.all.len());
+    }
+
+    /// Lets calls be spread this way from now on.
+    pub(super) fn spread(&mut self, turn: Turn) {
+        self.pinned = None;
+        self.turn = turn;
+    }
+
+    /// The process that takes the next call.
+    pub(super) fn next(&mut self) -> usize {
+        let turn = self.turn.next(self.all.len());
+        self.pinned.unwrap_or(turn)
+    }
+
+    /// A call may be on its way to a process that is no more.
+    pub(super) fn at(&mut self, number: usize) -> &mut Process {
+        let there = number % self.all.len();
+        &mut self.all[there]
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.all.iter_mut()
+    }
+}

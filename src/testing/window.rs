@@ -1,0 +1,90 @@
+//! The rate limit: a fixed window for each caller, kept in the memory of one process.
+
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+use serde_json::json;
+
+use super::answer::Answer;
+use crate::clock::Reading;
+
+/// The real server's limit, shown also where none is enforced.
+const LIMIT: u32 = 100;
+const WINDOW: Duration = Duration::from_secs(60);
+/// A caller that two sweeps in a row have not seen is forgotten, whatever its window says.
+const SWEEP: Duration = WINDOW;
+
+/// All windows of one process.
+#[derive(Default)]
+pub(super) struct Windows {
+    by_caller: HashMap<IpAddr, Window>,
+}
+
+struct Window {
+    calls: u32,
+    /// On the wall clock, as at the real server: a clock that is set back makes the window longer.
+    ends: Duration,
+    /// The sweep before which the last call came.
+    sweep: u128,
+}
+
+/// Names and values.
+pub(super) type Headers = Vec<(&'static str, String)>;
+
+impl Windows {
+    /// Counts a call: the headers for its answer, and the answer itself if it is past a `limit` that is enforced.
+    pub(super) fn count(
+        &mut self,
+        caller: IpAddr,
+        limit: Option<u32>,
+        now: Reading,
+    ) -> (Headers, Option<Answer>) {
+        let window = self.window(caller, now);
+        window.calls = window.calls.saturating_add(1);
+        let reset = window
+            .ends
+            .saturating_sub(now.wall)
+            .as_millis()
+            .div_ceil(1000);
+        let most = limit.unwrap_or(LIMIT);
+        let mut headers = headers(most, most.saturating_sub(window.calls), reset);
+        if limit.is_none_or(|limit| window.calls <= limit) {
+            return (headers, None);
+        }
+        headers.push(("retry-after", reset.to_string()));
+        (headers, Some(refusal(most)))
+    }
+
+    fn window(&mut self, caller: IpAddr, now: Reading) -> &mut Window {
+        let sweep = now.monotonic.as_millis() / SWEEP.as_millis();
+        let begun = || Window {
+            calls: 0,
+            ends: now.wall + WINDOW,
+            sweep,
+        };
+        let window = self.by_caller.entry(caller).or_insert_with(begun);
+        if window.ends <= now.wall || window.sweep + 1 < sweep {
+            *window = begun();
+        }
+        window.sweep = sweep;
+        window
+    }
+}
+
+fn headers(limit: u32, left: u32, reset: u128) -> Headers {
+    let policy = format!("{limit};w={}", WINDOW.as_secs());
+    vec![
+        ("ratelimit-policy", policy),
+        ("ratelimit-limit", limit.to_string()),
+        ("ratelimit-remaining", left.to_string()),
+        ("ratelimit-reset", reset.to_string()),
+    ]
+}
+
+fn refusal(limit: u32) -> Answer {
+    Answer::error_with(
+        429,
+        "RATE_LIMIT_EXCEEDED",
+        "Too many requests, please try again later",
+        &json!({ "retryAfter": WINDOW.as_secs(), "limit": limit }),
+    )
+}
