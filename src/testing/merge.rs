@@ -106,7 +106,8 @@ mod tests {
             .header("content-type", content_type)
             .header("content-encoding", encoding);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        read(&Call::new(head), body).map_err(|answer| answer.status.as_u16())
+        read(&Call::new(head, std::net::Ipv4Addr::LOCALHOST.into()), body)
+            .map_err(|answer| answer.status.as_u16())
     }
 
     fn gzip(body: &[u8]) -> Vec<u8> {
