@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-/// An answer before a fault has had its way with its body.
+/// An answer, before a fault has had its way with its body.
+#[derive(Clone)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,

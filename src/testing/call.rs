@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, Method, request::Parts};
 
-use super::log::Operation;
+use super::{idempotency, log::Operation};
 
 /// Paths that are served without a key, and hence without a session.
 const PUBLIC: [&str; 9] = [
@@ -43,6 +43,8 @@ pub(super) enum Route {
     GenerateBatch,
     Backends,
     Usage,
+    /// One of those that heed an `Idempotency-Key`.
+    Idempotent(&'static str),
     Nowhere,
 }
 
@@ -132,9 +134,19 @@ impl Route {
                 Some(id) if !id.is_empty() && !id.contains('/') => {
                     Self::Session(plain[plain.len() - id.len()..].to_owned())
                 }
-                _ => Self::Nowhere,
+                _ => Self::idempotent(lower).unwrap_or(Self::Nowhere),
             },
         }
+    }
+}
+
+impl Route {
+    fn idempotent(path: &str) -> Option<Self> {
+        let mut routes = idempotency::ROUTES.iter();
+        routes
+            .find(|&&route| route == path)
+            .copied()
+            .map(Self::Idempotent)
     }
 }
 

@@ -8,7 +8,6 @@ use super::{
     answer::Answer,
     call,
     fault::What,
-    keys::Tier,
     log::DeadReason,
     routes::Admitted,
     server::Server,
@@ -18,7 +17,6 @@ use super::{
 
 impl Server {
     pub(super) fn create(&mut self, admitted: &Admitted<'_>) -> Result<Answer, Answer> {
-        paid(admitted)?;
         let (mut defaults, ttl) = validate::create(admitted.body.as_ref())?;
         let mut echo = None;
         let mut life = ttl * 1000;
@@ -49,7 +47,6 @@ impl Server {
     }
 
     pub(super) fn get(&mut self, admitted: &Admitted<'_>, id: &str) -> Result<Answer, Answer> {
-        paid(admitted)?;
         let record = self.own(admitted, id)?;
         let data = json!({
             "sessionId": record.id, "defaults": record.defaults, "createdAt": record.created,
@@ -59,7 +56,6 @@ impl Server {
     }
 
     pub(super) fn update(&mut self, admitted: &Admitted<'_>, id: &str) -> Result<Answer, Answer> {
-        paid(admitted)?;
         let changes = validate::update(admitted.body.as_ref())?;
         let mut record = self.own(admitted, id)?;
         record.defaults.extend(changes);
@@ -72,7 +68,6 @@ impl Server {
     }
 
     pub(super) fn delete(&mut self, admitted: &Admitted<'_>, id: &str) -> Result<Answer, Answer> {
-        paid(admitted)?;
         let record = self.own(admitted, id)?;
         let replica = admitted.arrival.replica;
         self.sessions
@@ -99,16 +94,6 @@ impl Server {
                 Answer::error(404, "SESSION_NOT_FOUND", &message)
             })
     }
-}
-
-fn paid(admitted: &Admitted<'_>) -> Result<(), Answer> {
-    if admitted.tier != Tier::Free {
-        return Ok(());
-    }
-    let path = &admitted.call.path;
-    let message =
-        format!("Endpoint {path} not available on free tier. Upgrade to pro or enterprise.");
-    Err(Answer::error(403, "TIER_ACCESS_DENIED", &message))
 }
 
 fn another_chain(defaults: &Map<String, Value>) -> Map<String, Value> {

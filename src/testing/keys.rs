@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt};
 
+use super::answer::Answer;
+
 /// What a customer pays for, and hence may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // Sipher's three
@@ -22,6 +24,29 @@ impl fmt::Display for Tier {
             Self::Enterprise => "enterprise",
         })
     }
+}
+
+/// What a free key may not call, whether or not there is such a route.
+const PAID: [&str; 4] = [
+    "/v1/sessions",
+    "/v1/governance",
+    "/v1/compliance",
+    "/v1/jito",
+];
+
+/// Refuses a free key what others pay for.
+pub(super) fn allow(tier: Tier, path: &str) -> Result<(), Answer> {
+    let lower = path.to_ascii_lowercase();
+    let is_below = |start: &&str| {
+        let rest = lower.strip_prefix(start);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if tier != Tier::Free || !PAID.iter().any(|start| is_below(&start)) {
+        return Ok(());
+    }
+    let message =
+        format!("Endpoint {path} not available on free tier. Upgrade to pro or enterprise.");
+    Err(Answer::error(403, "TIER_ACCESS_DENIED", &message))
 }
 
 /// Every key that was ever accepted.

@@ -69,6 +69,7 @@ mod error;
 mod fake;
 mod fault;
 mod health;
+mod idempotency;
 mod keys;
 mod limits;
 mod log;

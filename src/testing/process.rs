@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{caller::Turn, limits::Quotas, window::Windows};
+use super::{caller::Turn, idempotency::Replays, limits::Quotas, window::Windows};
 use crate::clock::Reading;
 
 /// One process and those that ran in its place before it.
@@ -11,6 +11,7 @@ pub(super) struct Process {
     boots: Vec<Reading>,
     pub(super) windows: Windows,
     pub(super) quotas: Quotas,
+    pub(super) replays: Replays,
 }
 
 /// All processes, and the balancer in front of them.
@@ -26,6 +27,7 @@ impl Process {
             boots: vec![now],
             windows: Windows::default(),
             quotas: Quotas::default(),
+            replays: Replays::default(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The server's order of things: key, quota, body, session, route.
+//! The server's order of things: key, tier, quota, body, session, route.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use super::{
     answer::Answer,
     call::{self, Call, Route, SessionHeader},
     health,
-    keys::Tier,
+    keys::{self, Tier},
     limits, merge,
     server::{Arrival, Server},
     validate::{self, DEFAULTS},
@@ -43,6 +43,7 @@ impl Server {
         let call = &arrival.call;
         let key = call.api_key().ok_or_else(no_key)?;
         let tier = self.keys.valid(&key).ok_or_else(invalid_key)?.tier;
+        keys::allow(tier, &call.path)?;
         let category = limits::category(&call.path);
         let wall = self.clock.now().wall;
         if let Some(category) = category {
@@ -86,6 +87,7 @@ impl Server {
                 let usage = quotas.usage(&admitted.key, admitted.tier, now);
                 Ok(Answer::data(200, &usage))
             }
+            (Route::Idempotent(route), "POST") => self.idempotent(admitted, route),
             _ => Err(nowhere(admitted.call)),
         }
     }
@@ -109,13 +111,27 @@ fn stealth(body: Option<&Value>, batch: bool) -> Result<Answer, Answer> {
     let known = |name: &&str| Some(((*name).to_owned(), body?.get(name)?.clone()));
     let mut applied: Map<_, _> = DEFAULTS.iter().filter_map(known).collect();
     applied.insert("chain".to_owned(), json!(chain));
-    let mut answer = Answer::data(200, &json!({ "chain": chain, "applied": applied }));
+    let mut data = json!({ "chain": chain, "applied": applied });
+    if batch {
+        data["results"] = results(body, &chain);
+    }
+    let mut answer = Answer::data(200, &data);
     answer.chain = Some(chain);
     Ok(answer)
 }
 
+/// One for each that was asked for, without keys.
+fn results(body: Option<&Value>, chain: &str) -> Value {
+    let count = body.and_then(|body| body["count"].as_f64());
+    let result = |index| json!({ "index": index, "success": true, "data": { "metaAddress": { "chain": chain } } });
+    (0..100)
+        .take_while(|&index| count.is_some_and(|count| f64::from(index) < count))
+        .map(result)
+        .collect()
+}
+
 fn backends() -> Answer {
-    let backend = json!({ "name": "sip-native", "available": true });
+    let backend = json!({ "name": "sip-native", "type": "transaction" });
     Answer::data(200, &json!({ "backends": [backend] }))
 }
 

@@ -56,14 +56,34 @@ pub(super) fn generate(body: Option<&Value>, batch: bool) -> Result<String, Answ
     if let Some(chain) = chain {
         one_of(chain, &STEALTH_CHAINS, &["chain"], &mut issues);
     }
-    if batch && integer(body, "count", 1, 100, &mut issues).is_none() && issues.is_empty() {
-        issues.push(wrong_type("number", None, &["count"]));
+    if batch {
+        match body.get("count") {
+            Some(_) => drop(integer(body, "count", 1, 100, &mut issues)),
+            None => issues.push(wrong_type("number", None, &["count"])),
+        }
     }
     if let Some(label) = body.get("label").filter(|label| !label.is_string()) {
         issues.push(wrong_type("string", Some(label), &["label"]));
     }
     let chain = chain.and_then(Value::as_str).unwrap_or("solana");
     done(chain.to_owned(), &issues)
+}
+
+/// Checks that a body has these fields of these types, which are `string` and `object`.
+pub(super) fn fields(body: Option<&Value>, fields: &[(&str, &str)]) -> Result<(), Answer> {
+    let mut issues = Vec::new();
+    if let Some(body) = object(body, &[], &mut issues) {
+        let is_wrong = |name: &str, kind: &str| {
+            let value = body.get(name);
+            match kind {
+                "string" => !value.is_some_and(Value::is_string),
+                _ => !value.is_some_and(Value::is_object),
+            }
+        };
+        let wrong = fields.iter().filter(|(name, kind)| is_wrong(name, kind));
+        issues.extend(wrong.map(|(name, kind)| wrong_type(kind, body.get(*name), &[name])));
+    }
+    done((), &issues)
 }
 
 fn done<T>(value: T, issues: &[Value]) -> Result<T, Answer> {

@@ -134,7 +134,7 @@ async fn a_code_that_nobody_knows_yet_is_kept(world: World) {
     ] {
         world
             .sipher
-            .fault(Fault::new(What::Status(status)).on(Target::Create));
+            .fault(Fault::new(What::Error(status, code)).on(Target::Create));
         assert_is(&create(&world).await, kind, status, code);
     }
 }

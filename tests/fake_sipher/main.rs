@@ -5,6 +5,8 @@ mod checks;
 mod faults;
 mod production;
 mod recorded;
+mod replicas;
+mod rules;
 mod served;
 mod state;
 

@@ -316,3 +316,54 @@ async fn an_edge_writes_its_own_date_and_health_keeps_the_servers() {
     sipher.set_edge_clock(None);
     assert_eq!(date().await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn health_out_of_a_cache_is_that_of_an_older_process() {
+    let sipher = FakeSipher::new();
+    let start = boot(&health(&sipher).await);
+    pass(100.0).await;
+    sipher.restart();
+    pass(20.0).await;
+    let cached = async |seconds, is_told| {
+        let age = Duration::from_secs(seconds);
+        sipher.fault(Fault::new(What::CachedHealth { age, is_told }));
+        window_of(&sipher, "nobody").await;
+        get(&sipher, "/v1/health").await
+    };
+    let (_, headers, body) = cached(30, true).await;
+    assert_eq!(headers["age"], "30");
+    assert_eq!(body["data"]["uptime"], 90);
+    assert_eq!(boot(&body["data"]), start);
+    let (_, headers, body) = cached(19, false).await;
+    assert!(!headers.contains_key("age"));
+    assert_eq!(
+        (boot(&body["data"]), &body["data"]["uptime"]),
+        (start + 100_000, &json!(1))
+    );
+    assert_eq!(health(&sipher).await["uptime"], 20, "only once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_goes_wrong_in_every_other_way() {
+    let sipher = FakeSipher::new();
+    let key = sipher.api_key(Tier::Pro);
+    let wrong = async |what| {
+        sipher.fault(Fault::new(what).on(Target::Health));
+        create(&sipher, &key, NEAR).await;
+        get(&sipher, "/v1/health").await
+    };
+    let (status, _, body) = wrong(What::NoUptime).await;
+    assert_eq!((status, &body["data"]["uptime"]), (200, &Value::Null));
+    assert!(body["data"]["timestamp"].is_string());
+    let (status, headers, body) = wrong(What::Status(408)).await;
+    assert_eq!((status, is_signed(&headers)), (408, [true, false]));
+    assert_eq!(body["error"]["code"], "REQUEST_TIMEOUT");
+    for what in [What::Status(404), What::Html(404), What::Html(200)] {
+        let (_, _, body) = wrong(what).await;
+        assert!(body["data"].is_null());
+    }
+    sipher.fault(Fault::new(What::Status(418)).on(Target::Calls));
+    assert_eq!(get(&sipher, "/v1/health").await.0, 200);
+    create(&sipher, &key, NEAR).await;
+    assert_eq!(ask(&sipher, stealth_request(&key, "")).await.0, 418);
+}
