@@ -26,6 +26,8 @@ pub struct Trouble {
     pub delay: Duration,
     /// What a claim is answered with is on its way for so long.
     pub answers_claims_after: Duration,
+    /// The same for what is said of a session in use.
+    pub answers_keeps_after: Duration,
     /// Nothing is told by itself: all that is left is to look.
     pub is_mute: bool,
     /// It accepts no publication.
@@ -261,9 +263,12 @@ impl SessionStore for Flaky {
         lease: Duration,
     ) -> StoreFuture<'_, Kept> {
         self.keeps.fetch_add(1, Ordering::SeqCst);
+        let answer_takes = self.trouble_at(slot).answers_keeps_after;
         self.pass(slot, move |this| {
             Box::pin(async move {
-                Ok(match this.store.keep(slot, member, record, lease).await? {
+                let kept = this.store.keep(slot, member, record, lease).await?;
+                tokio::time::sleep(answer_takes).await;
+                Ok(match kept {
                     Kept::Newer(found) => Kept::Newer(this.read(slot, found)),
                     kept => kept,
                 })

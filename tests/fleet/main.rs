@@ -17,6 +17,7 @@ mod ended_by_hand;
 mod first_look;
 mod flaky;
 mod heartbeat;
+mod joining;
 mod leaks;
 mod leaving;
 mod patches;

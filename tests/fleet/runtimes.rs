@@ -23,7 +23,9 @@ use crate::{
 };
 
 /// Does something on a runtime of its own, which nobody drives after that.
-fn elsewhere<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> (T, Runtime) {
+pub fn elsewhere<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> (T, Runtime) {
     let elsewhere = thread::spawn(move || {
         let runtime = Builder::new_current_thread()
             .enable_all()

@@ -5,7 +5,10 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
 use crate::{
     clock::Reading,
-    manager::{core::Core, create::Create, life::Life, partition::Partition, session::LiveSession},
+    manager::{
+        core::Core, create::Create, event::RetireReason, janitor, life::Life, partition::Partition,
+        session::LiveSession,
+    },
     store::{Found, Kept},
 };
 
@@ -23,6 +26,34 @@ pub(super) struct Offer {
     pub(super) sent: Reading,
     /// Only what is newer is taken.
     pub(super) after: u64,
+}
+
+/// From before the call that says that a session is used here, the store may count this process as one of its users. A session
+/// that is not used after all, also because the future was dropped, is retired: the janitor leaves it, and deletes it if this
+/// process is the last.
+struct Joining<'a> {
+    core: &'a Core,
+    session: Option<&'a Arc<LiveSession>>,
+}
+
+impl<'a> Joining<'a> {
+    fn new(core: &'a Core, session: &'a Arc<LiveSession>) -> Self {
+        let session = Some(session);
+        Self { core, session }
+    }
+
+    /// The session is used here, or the store does not count this process.
+    fn is_over(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for Joining<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            self.core.retirement.retire(session, RetireReason::Fenced);
+        }
+    }
 }
 
 impl Create {
@@ -90,16 +121,18 @@ impl Inner {
         let joined = Membership::new(place, number, record.sealed, lease, core.now());
         // It is not put back: whoever left it last may have deleted it since it was read.
         let join = joined.record_in_use();
+        session.share(joined);
+        let joining = Joining::new(core, &session);
         let kept = self.store().keep(place.0, place.1, join, lease);
         let kept = self.step_at(core, place.0, kept).await;
         if matches!(kept, Ok(Kept::Revoked)) {
+            joining.is_over();
             return None;
         }
         let is_current = matches!(kept, Ok(Kept::Current));
-        if is_current {
-            joined.is_accepted();
+        if is_current && let Some(place) = session.membership() {
+            place.is_accepted();
         }
-        session.share(joined);
         // It may have been deleted by hand meanwhile.
         let is_ended = self.ids.note(&sealed.id, (seal.slot, number));
         if is_ended {
@@ -108,11 +141,8 @@ impl Inner {
         if is_current && !is_ended && session.is_usable(core.now()) {
             self.seen.note(seal.slot, number, false);
             self.join(&session);
+            joining.is_over();
             return Some(Adopted { session, is_sound });
-        }
-        if let Some(place) = session.membership() {
-            // It may count as a user all the same.
-            let _ = self.leave(core, place).await;
         }
         None
     }
@@ -136,9 +166,10 @@ impl Inner {
         let generation = core.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let whose = (&older.partition, generation);
         let offer = Offer { found, sent, after };
-        let adopted = self.adopt(core, &seal, whose, offer, false);
-        if let Some(Adopted { session, .. }) = adopted.await {
-            core.take_up(&session);
+        match self.adopt(core, &seal, whose, offer, false).await {
+            Some(Adopted { session, .. }) => core.take_up(&session),
+            // There may be one to leave.
+            None => janitor::start(core),
         }
     }
 }

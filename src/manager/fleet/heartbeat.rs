@@ -53,7 +53,7 @@ impl Inner {
             return Ok(());
         }
         // Before the store has the record, to say that it is in use would look as if the store had lost it, with its users.
-        if place.has_left() || place.is_under_way(sent) {
+        if place.is_under_way(sent) {
             return Ok(());
         }
         if place.holds_for(sent).is_zero() {
@@ -62,12 +62,12 @@ impl Inner {
             core.retire_this(RetireReason::Lapsed, session);
             return Ok(());
         }
+        let Some(telling) = place.tell() else {
+            return Ok(());
+        };
         let kept = self.say_used(core, session, place, sent).await?;
+        drop(telling);
         place.kept(sent);
-        if place.has_left() {
-            // Meanwhile, and it counts as a user once more.
-            self.leave(core, place).await?;
-        }
         match kept {
             Kept::Newer(found) if session.is_usable(core.now()) => {
                 let after = self.seen.of(place.slot).generation;

@@ -10,8 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::timeout,
+};
 
-use super::{Fleet, publication::Publication};
+use super::{Fleet, STEP, publication::Publication};
 use crate::{
     clock::Reading,
     error::Error,
@@ -35,6 +39,9 @@ pub(crate) struct Membership {
     is_last: AtomicBool,
     /// It is not used here any more.
     has_left: AtomicBool,
+    /// Read while the store is being told that it is in use, written to leave it: a `keep` that overtook its `leave` would make
+    /// this process a user for ever, and nobody the last.
+    telling: RwLock<()>,
 }
 
 /// What becomes of a session that this process does not use any more.
@@ -66,6 +73,7 @@ impl Membership {
             kept: Mutex::new(kept),
             is_last: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
+            telling: RwLock::new(()),
         }
     }
 
@@ -97,8 +105,16 @@ impl Membership {
         self.is_last.store(true, Ordering::Release);
     }
 
-    pub(super) fn has_left(&self) -> bool {
-        self.has_left.load(Ordering::Acquire)
+    /// For as long as the store is being told that it is in use. `None` once it is being left.
+    pub(super) fn tell(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        let telling = self.telling.try_read().ok();
+        telling.filter(|_| !self.has_left.load(Ordering::Acquire))
+    }
+
+    /// Waits until the store has heard what it is being told. A task that stands still is not waited for longer than a step takes.
+    async fn last_word(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+        self.has_left.store(true, Ordering::Release);
+        timeout(STEP, self.telling.write()).await.ok()
     }
 
     pub(super) fn kept(&self, sent: Reading) {
@@ -119,7 +135,7 @@ impl Fleet {
             return Leaving::Delete;
         }
         inner.forget(session);
-        place.has_left.store(true, Ordering::Release);
+        let _telling = place.last_word().await;
         // So that those who stay know what this process knows.
         let _ = inner.send_revocations(core, place.slot).await;
         match inner.leave(core, place).await {
