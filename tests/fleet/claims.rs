@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use sipher_session::{
-    Chain, ErrorKind, Event, OnStoreDown, SessionDefaults, SessionLayer,
+    Chain, ErrorKind, Event, OnStoreDown, PrivacyLevel, SessionDefaults, SessionLayer,
     testing::{Fault, Target, What},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tower::{Layer, ServiceExt};
 
 use crate::{
+    flaky::Trouble,
     processes::Fleet,
+    runtimes::elsewhere,
     support::{SECOND, generate, ours, pass},
 };
 
@@ -77,4 +79,78 @@ async fn a_create_that_waited_for_a_call_is_not_given_up_before_its_own_time() {
     assert_eq!(fleet.setup.creates(), 2);
     let orphan = |event: &Event| matches!(event, Event::PossibleOrphan { .. });
     assert!(!process.events().iter().any(orphan));
+}
+
+/// For how long the other process waits for a session, resp. for its change.
+async fn takes<T>(work: impl Future<Output = T>) -> Duration {
+    let start = Instant::now();
+    work.await;
+    start.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_to_publish_a_session_that_ended_meanwhile_is_given_back() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    processes[0].store.cut();
+    let session = processes[0].manager.session().await.unwrap();
+    processes[0].store.set(Trouble {
+        answers_claims_after: 2 * SECOND,
+        ..Trouble::default()
+    });
+    let before = processes[0].store.claims();
+    while processes[0].store.claims() == before {
+        pass(0.1).await;
+    }
+    assert!(processes[0].manager.invalidate(session.generation()));
+    pass(3.0).await;
+    let waited = takes(processes[1].manager.session()).await;
+    assert!(waited < SECOND, "{waited:?}");
+    assert_eq!(fleet.setup.creates(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_whose_create_ended_with_its_runtime_is_given_back_by_the_shutdown() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.setup.sipher.set_latency(SECOND);
+    let manager = processes[0].manager.clone();
+    let (call, runtime) =
+        elsewhere(async move { timeout(SECOND / 2, manager.session()).await.map(drop) });
+    assert!(call.is_err(), "it takes longer");
+    runtime.shutdown_background();
+    fleet.setup.sipher.set_latency(Duration::ZERO);
+    processes[0].shutdown().await;
+    let waited = takes(processes[1].manager.session()).await;
+    assert!(waited < SECOND, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_to_write_defaults_down_is_given_back_by_whoever_could_not() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    pass(1.0).await;
+    processes[0].store.set(Trouble {
+        answers_claims_after: SECOND,
+        ..Trouble::default()
+    });
+    let near = SessionDefaults::new().privacy_level(PrivacyLevel::Shielded);
+    let manager = processes[0].manager.clone();
+    let claims = processes[0].store.claims();
+    let change = tokio::spawn(async move { manager.update_defaults(near).await });
+    // The first one is for a session with the new defaults.
+    while processes[0].store.claims() < claims + 2 {
+        pass(0.01).await;
+    }
+    // The right to write them down is granted, and that is not known yet.
+    pass(0.5).await;
+    processes[0].store.cut();
+    change.await.unwrap().unwrap();
+    pass(1.0).await;
+    processes[0].store.mend();
+    pass(3.0).await;
+    let patch = SessionDefaults::new().chain(Chain::Sui);
+    let waited = takes(processes[1].manager.update_defaults(patch)).await;
+    assert!(waited < SECOND, "{waited:?}");
 }

@@ -78,6 +78,14 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         new: "            let _ = (session, self.core, RetireReason::Fenced);\n",
     },
     Mutation {
+        name: "a_right_that_was_not_used_lapses",
+        invariant: "I9",
+        by: Scenario("a_right_to_publish_a_session_that_ended_meanwhile_is_given_back"),
+        file: "src/manager/fleet/unused.rs",
+        old: "        self.lock().push(release);\n",
+        new: "        let _ = release;\n",
+    },
+    Mutation {
         name: "an_adopted_record_is_put_back",
         invariant: "I1",
         by: Scenario(

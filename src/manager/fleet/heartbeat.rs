@@ -25,7 +25,7 @@ impl Inner {
         slot: Slot,
         own: Vec<Arc<LiveSession>>,
     ) -> Result<(), Error> {
-        self.send_revocations(core, slot).await?;
+        self.catch_up(core, slot).await?;
         for session in self.joined(slot) {
             if let Some(place) = session.membership() {
                 self.keep(core, &session, place).await?;
@@ -146,19 +146,19 @@ impl Inner {
         }
         let sent = core.now();
         match self.claim_for(core, session).await? {
-            (Claim::Granted { .. }, _, right) => {
-                if session.is_usable(core.now()) && !self.publish(core, session, &right).await {
+            Ok(right) => {
+                if session.is_usable(core.now()) && !self.publish(core, session, right).await {
                     // It is used on until another one is there; a store that refuses whatever it is told costs few creates.
                     let again_at = core.now().monotonic.saturating_add(REFUSED);
                     session.renew_again_at(again_at);
                 }
             }
-            (Claim::Published(found), ..) => {
+            Err(Claim::Published(found)) => {
                 let after = self.seen.of(slot).lowest();
                 self.replace(core, session, (found, sent), after).await;
             }
             // Whoever makes one publishes it.
-            (Claim::Held { .. }, ..) => {}
+            Err(Claim::Held { .. } | Claim::Granted { .. }) => {}
         }
         Ok(())
     }

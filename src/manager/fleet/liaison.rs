@@ -82,14 +82,14 @@ impl Fleet {
         let Some(inner) = self.inner() else { return };
         // Whoever does not hear of it finds out by itself, later.
         let revocations = async {
-            let mut slots: Vec<_> = inner.to_be_revoked().keys().copied().collect();
+            let mut slots: Vec<_> = inner.untold_slots(core).into_iter().collect();
             slots.sort_unstable();
             let (mut slots, mut under_way) = (slots.into_iter(), Vec::new());
             loop {
                 while under_way.len() < AT_ONCE
                     && let Some(slot) = slots.next()
                 {
-                    under_way.push(Look::new(core, slot, inner.send_revocations(core, slot)));
+                    under_way.push(Look::new(core, slot, inner.catch_up(core, slot)));
                 }
                 if under_way.is_empty() {
                     break;
@@ -193,7 +193,7 @@ impl Inner {
             let now = core.now().monotonic;
             if listed_until <= now {
                 own = self.own(core);
-                rota.set(&self.slots_with(&own), now);
+                rota.set(&self.slots_with(core, &own), now);
                 listed_until = now.saturating_add(self.interval());
                 if rota.is_empty() {
                     return;
@@ -235,7 +235,7 @@ impl Inner {
                 }
                 () = self.wake.notified() => {
                     let now = core.now().monotonic;
-                    let slots: Vec<_> = self.to_be_revoked().keys().copied().collect();
+                    let slots = self.untold_slots(core);
                     if !slots.into_iter().all(|slot| rota.hurry(slot, now)) {
                         listed_until = Duration::ZERO;
                     }
@@ -283,14 +283,21 @@ impl Inner {
 
     /// Returns the slots that there is something to do about.
     fn slots(&self, core: &Core) -> HashSet<Slot> {
-        self.slots_with(&self.own(core))
+        self.slots_with(core, &self.own(core))
     }
 
-    fn slots_with(&self, own: &HashMap<Slot, Vec<Arc<LiveSession>>>) -> HashSet<Slot> {
-        let revoked: Vec<_> = self.to_be_revoked().keys().copied().collect();
-        let joined = self.joined_slots();
-        let all = joined.into_iter().chain(revoked);
-        all.chain(own.keys().copied()).collect()
+    fn slots_with(&self, core: &Core, own: &HashMap<Slot, Vec<Arc<LiveSession>>>) -> HashSet<Slot> {
+        let mut all = self.untold_slots(core);
+        all.extend(self.joined_slots());
+        all.extend(own.keys());
+        all
+    }
+
+    /// Returns the slots whose store has to be told something.
+    fn untold_slots(&self, core: &Core) -> HashSet<Slot> {
+        let mut slots = self.unused.slots(core.now().monotonic);
+        slots.extend(self.to_be_revoked().keys());
+        slots
     }
 }
 

@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
 //! | `share`, `right`, `publication` | who makes a session; the right to; making it known |
+//! | `unused` | rights that are to be given back |
 //! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
@@ -35,6 +36,7 @@ mod rota;
 mod seal;
 mod seen;
 mod share;
+mod unused;
 
 use std::{
     collections::HashMap,
@@ -52,6 +54,7 @@ use self::{
     ids::Ids,
     outage::Outage,
     seen::AllSeen,
+    unused::Unused,
 };
 pub(crate) use self::{
     member::{Leaving, Membership},
@@ -91,7 +94,8 @@ struct Inner {
     /// The highest generation of each slot that nobody in the fleet may use, where the store has not been told of it.
     revoked: Mutex<HashMap<Slot, u64>>,
     /// There is something to tell the store.
-    wake: Notify,
+    wake: Arc<Notify>,
+    unused: Arc<Unused>,
     attendance: Attendance,
     /// There may be sessions that were made while the store was down.
     has_own: AtomicBool,
@@ -100,6 +104,7 @@ struct Inner {
 
 impl Fleet {
     pub(crate) fn new(sharing: Option<Sharing>, clock: Arc<dyn Clock>) -> Self {
+        let wake = Arc::new(Notify::new());
         Self(sharing.map(|sharing| {
             Box::new(Inner {
                 sharing,
@@ -109,7 +114,8 @@ impl Fleet {
                 following: OnceLock::new(),
                 first_look: FirstLook::default(),
                 revoked: Mutex::default(),
-                wake: Notify::new(),
+                unused: Arc::new(Unused::new(wake.clone())),
+                wake,
                 attendance: Attendance::default(),
                 has_own: AtomicBool::new(false),
                 outage: Outage::default(),

@@ -124,7 +124,7 @@ impl Inner {
         &self,
         core: &Core,
         session: &Arc<LiveSession>,
-        right: &Right,
+        right: Right,
     ) -> bool {
         let seal = Seal::of(&session.partition, &core.settings.base);
         let (born, sent) = (session.life.born(), core.now());
@@ -143,15 +143,10 @@ impl Inner {
         let Some(sealed) = sealed.map(Bytes::from) else {
             return true; // stays this process's own
         };
-        let (place, lease) = ((right.slot, right.member), self.sharing.member_lease);
+        let (slot, generation) = (right.slot, right.generation);
+        let (place, lease) = ((slot, right.spend()), self.sharing.member_lease);
         // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
-        session.share(Membership::new(
-            place,
-            right.generation,
-            sealed,
-            lease,
-            sent,
-        ));
+        session.share(Membership::new(place, generation, sealed, lease, sent));
         self.join(session);
         match session.membership() {
             Some(place) => {

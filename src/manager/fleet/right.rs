@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Inner, Membership, new_member, seal::Seal};
+use super::{
+    Inner, Membership, new_member,
+    seal::Seal,
+    unused::{Release, Unused},
+};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
@@ -16,16 +20,21 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// this process alone.
 const REFUSALS: u32 = 2;
 
-/// The right to make the next session of a slot.
+/// The right to make the next record of a slot. Dropped before it is used, it is to be given back: until then, or until it lapses,
+/// nobody else can make one.
 #[derive(Debug)]
 pub(super) struct Right {
     pub(super) slot: Slot,
-    pub(super) member: Member,
+    member: Member,
     pub(super) generation: u64,
     /// The store's time when it was granted, and when that was known here.
     pub(super) granted: (Duration, Reading),
-    pub(super) since: Reading,
-    pub(super) lease: Duration,
+    since: Reading,
+    lease: Duration,
+    /// When it is given back, it is granted to nobody for so long.
+    pause: Duration,
+    /// `None` once it is used.
+    unused: Option<Arc<Unused>>,
 }
 
 /// What a create has got from the fleet so far.
@@ -63,7 +72,7 @@ impl Attempt {
 
     /// A right that does not last long enough is given up for another: to be asked for by the same member.
     pub(super) fn give_up(&mut self) -> Option<Member> {
-        self.right.take().map(|right| right.member)
+        self.right.take().map(Right::spend)
     }
 
     /// For how long a session that is made would be accepted, if that is bounded.
@@ -73,8 +82,48 @@ impl Attempt {
 }
 
 impl Right {
+    /// What the store has granted, after it was asked at `since`.
+    pub(super) fn new(
+        fleet: &Inner,
+        core: &Core,
+        (slot, member): (Slot, Member),
+        (generation, store_now): (u64, Duration),
+        (since, lease): (Reading, Duration),
+    ) -> Self {
+        Self {
+            slot,
+            member,
+            generation,
+            granted: (store_now, core.now()),
+            since,
+            lease,
+            pause: Duration::ZERO,
+            unused: Some(fleet.unused.clone()),
+        }
+    }
+
+    /// It is used, or given back, or the same member asks for another in its place.
+    pub(super) fn spend(mut self) -> Member {
+        self.unused = None;
+        self.member
+    }
+
     fn left(&self, now: Reading) -> Duration {
         self.lease.saturating_sub(now.since(self.since))
+    }
+}
+
+impl Drop for Right {
+    fn drop(&mut self) {
+        if let Some(unused) = self.unused.take() {
+            unused.add(Release {
+                slot: self.slot,
+                member: self.member,
+                generation: self.generation,
+                pause: self.pause,
+                lapses_at: self.since.monotonic.saturating_add(self.lease),
+            });
+        }
     }
 }
 
@@ -97,7 +146,7 @@ impl Create {
             let Some(right) = self.attempt.use_right() else {
                 return Ok(());
             };
-            if fleet.publish(&core, session, &right).await {
+            if fleet.publish(&core, session, right).await {
                 return Ok(());
             }
             self.attempt.refusals += 1;
@@ -111,7 +160,7 @@ impl Create {
     pub(in crate::manager) async fn give_back_right(&mut self, error: Option<&Error>) {
         use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
-        let (Some(fleet), Some(right)) = (core.fleet.inner(), self.attempt.right.take()) else {
+        let (Some(fleet), Some(mut right)) = (core.fleet.inner(), self.attempt.right.take()) else {
             return;
         };
         let is_own =
@@ -119,12 +168,11 @@ impl Create {
         let pause = error
             .filter(|error| !is_own(error))
             .and_then(Error::retry_after);
-        let pause = pause.unwrap_or_default().min(LONGEST_PAUSE);
-        let release = fleet
-            .store()
-            .release(right.slot, right.member, right.generation, pause);
-        // It lapses otherwise.
-        let _ = fleet.step_at(&core, right.slot, release).await;
+        right.pause = pause.unwrap_or_default().min(LONGEST_PAUSE);
+        let slot = right.slot;
+        drop(right);
+        // Otherwise it is given back later, or lapses.
+        let _ = fleet.give_back_rights(&core, slot).await;
     }
 }
 
@@ -134,7 +182,7 @@ impl Inner {
         &self,
         core: &Core,
         session: &LiveSession,
-    ) -> Result<(Claim, Seal, Right), Error> {
+    ) -> Result<Result<Right, Claim>, Error> {
         let seal = Seal::of(&session.partition, &core.settings.base);
         let (member, lease, since) = (
             new_member(core),
@@ -143,19 +191,13 @@ impl Inner {
         );
         let after = self.seen.of(seal.slot).generation;
         let claim = self.store().claim(seal.slot, member, after, lease);
-        let claim = self.step_at(core, seal.slot, claim).await?;
-        let (generation, now) = match claim {
-            Claim::Granted { generation, now } => (generation, now),
-            _ => (0, Duration::ZERO),
-        };
-        let right = Right {
-            slot: seal.slot,
-            member,
-            generation,
-            granted: (now, core.now()),
-            since,
-            lease,
-        };
-        Ok((claim, seal, right))
+        let whose = (seal.slot, member);
+        Ok(match self.step_at(core, seal.slot, claim).await? {
+            Claim::Granted { generation, now } => {
+                let granted = (generation, now);
+                Ok(Right::new(self, core, whose, granted, (since, lease)))
+            }
+            other => Err(other),
+        })
     }
 }

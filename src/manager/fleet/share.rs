@@ -139,7 +139,7 @@ impl Create {
             let after = self.newest(fleet, slot).max(claimant.passed_over);
             let sent = core.now();
             // Only those of this slot: an error stays with the slot that it concerns.
-            let told = fleet.send_revocations(&core, slot).await;
+            let told = fleet.catch_up(&core, slot).await;
             told.map_err(|error| self.alone(fleet, error))?;
             let claim = fleet
                 .store()
@@ -166,14 +166,9 @@ impl Create {
             let text = "the shared store counts too high";
             return self.alone(fleet, Error::new(ErrorKind::Store, text));
         }
-        let right = Right {
-            slot: claimant.seal.slot,
-            member: claimant.member,
-            generation,
-            granted: (now, self.core.now()),
-            since,
-            lease: claimant.lease,
-        };
+        let whose = (claimant.seal.slot, claimant.member);
+        let granted = (generation, now);
+        let right = Right::new(fleet, &self.core, whose, granted, (since, claimant.lease));
         self.attempt.has_got(right);
         Share::Create
     }

@@ -13,6 +13,7 @@ use crate::{
         core::Core,
         fleet::{
             Inner, STEP, new_member, refuse,
+            right::Right,
             seal::{Seal, to_json},
         },
     },
@@ -147,11 +148,14 @@ impl Inner {
                 following.book().was_told(&state);
                 return Ok(state);
             }
+            self.give_back_rights(core, seal.slot).await?;
+            let since = core.now();
             let claim = self.store().claim(seal.slot, member, after, LEASE);
-            let generation = match self.step(core, claim).await? {
+            let right = match self.step(core, claim).await? {
                 Claim::Granted { generation, now } => {
                     self.stamp_pending(core, now);
-                    generation
+                    let (whose, granted) = ((seal.slot, member), (generation, now));
+                    Right::new(self, core, whose, granted, (since, LEASE))
                 }
                 Claim::Published(found) => {
                     newest = Some(self.open_defaults(core, seal, found));
@@ -164,16 +168,17 @@ impl Inner {
             };
             let mut merged = state.clone();
             merged.merge(following.book().known());
-            let Some(sealed) = sealed(seal, generation, &merged) else {
+            let Some(sealed) = sealed(seal, right.generation, &merged) else {
                 break; // no random numbers: nothing can be sealed
             };
             let record = Record {
-                generation,
+                generation: right.generation,
                 sealed,
                 left: KEPT_FOR,
             };
             let publish = self.store().publish(seal.slot, member, record, LEASE);
             if self.step(core, publish).await? {
+                right.spend();
                 following.book().was_told(&merged);
                 return Ok(merged);
             }
