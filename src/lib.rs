@@ -179,6 +179,7 @@ mod headers;
 pub mod layer;
 mod manager;
 pub mod observability;
+mod random;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 pub mod reqwest;

@@ -43,7 +43,7 @@ pub(crate) use self::{
     defaults::KNOWN as KNOWN_DEFAULTS,
     id::KeptId,
     model::check_ttl,
-    sessions::{Change, OnChange},
+    sessions::{Answered, Change, OnChange, Ongoing},
     transport::{NotSent, Redirected},
 };
 pub use self::{

@@ -61,7 +61,15 @@ struct Inner {
 }
 
 /// Told of what is done to a session by hand.
-pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) + Send + Sync>;
+pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) -> Option<Ongoing> + Send + Sync>;
+
+/// Stands for a call that changes or deletes a session, until it is dropped; told when the server has answered.
+pub(crate) type Ongoing = Box<dyn Answered + Send>;
+
+pub(crate) trait Answered {
+    /// What has become of the call is known.
+    fn answered(&mut self);
+}
 
 /// What is done to a session by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,11 +153,12 @@ impl SessionsApi {
             defaults: &'a SessionDefaults,
         }
         let call = self.request(Method::PATCH, &path(id), Some(&Update { defaults }))?;
-        self.tell(id, Change::Begins(self.timeout));
+        let ongoing = self.tell(id, Change::Begins(self.timeout));
         let secret = defaults.default_viewing_key.as_ref();
         let secret = secret.map_or("", ViewingKey::expose);
-        self.session(call, StatusCode::OK, &[id.as_str(), secret])
-            .await
+        let secrets = [id.as_str(), secret];
+        let outcome = self.session(call, StatusCode::OK, &secrets).await;
+        end(ongoing, outcome)
     }
 
     /// Deletes a session. A manager that holds it stops using it before the call is made.
@@ -161,10 +170,13 @@ impl SessionsApi {
         #[derive(Deserialize)]
         struct Deleted {}
         let call = self.request::<()>(Method::DELETE, &path(id), None)?;
-        self.tell(id, Change::Begins(self.timeout));
-        let Deleted {} = self.send(call, StatusCode::OK, &[id.as_str()]).await?;
-        self.tell(id, Change::Deleted);
-        Ok(())
+        let ongoing = self.tell(id, Change::Begins(self.timeout));
+        let outcome = self.send(call, StatusCode::OK, &[id.as_str()]).await;
+        if outcome.is_ok() {
+            // Before the call counts as ended: the manager's own delete comes after that.
+            self.tell(id, Change::Deleted);
+        }
+        end(ongoing, outcome).map(|Deleted {}| ())
     }
 
     pub(crate) fn with(
@@ -214,10 +226,9 @@ impl SessionsApi {
         }
     }
 
-    fn tell(&self, id: &SessionId, change: Change) {
-        if let Some(on_change) = &self.inner.on_change {
-            on_change(id, change);
-        }
+    fn tell(&self, id: &SessionId, change: Change) -> Option<Ongoing> {
+        let on_change = self.inner.on_change.as_ref()?;
+        on_change(id, change)
     }
 
     fn request<T: Serialize>(
@@ -338,6 +349,18 @@ async fn in_time<T>(time: Duration, exchange: impl Future<Output = T>) -> Result
         }
         yield_now().await;
         outcome = timeout(Duration::ZERO, exchange.as_mut()).await;
+    }
+    outcome
+}
+
+/// Ends a call, unless the server may still be at it.
+fn end<T>(ongoing: Option<Ongoing>, outcome: Result<T, Error>) -> Result<T, Error> {
+    let is_known = outcome
+        .as_ref()
+        .err()
+        .is_none_or(|error| !error.is_unknown_outcome());
+    if let Some(mut ongoing) = ongoing.filter(|_| is_known) {
+        ongoing.answered();
     }
     outcome
 }

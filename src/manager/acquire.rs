@@ -41,6 +41,7 @@ impl SessionManager {
     pub(crate) fn try_lease(&self, id: PartitionId) -> Option<Lease> {
         let core = self.core();
         let now = core.now();
+        core.own_at(now);
         let session = core.cached(id)?;
         if session.is_suspect(core.suspicion.signs()) {
             return None;
@@ -209,6 +210,7 @@ impl Core {
     /// Finds the create under way for a partition, or starts it.
     fn join(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<Joined, Error> {
         let runtime = runtime()?;
+        self.own();
         let mut ledger = self.ledger();
         if self.stage() != Stage::Open {
             return Err(Error::shutdown());

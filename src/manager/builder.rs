@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use fastrand::Rng;
-
 #[cfg(feature = "store")]
 use super::OnStoreDown;
 use super::{
@@ -20,6 +18,7 @@ use crate::{
     api::{self, SessionDefaults, Transport},
     clock::{Clock, SystemClock},
     error::Error,
+    random::Random,
     scope::{BaseUrl, DEFAULT_BASE_URL, PlainHttp},
     secret::ApiKey,
 };
@@ -72,7 +71,7 @@ pub struct SessionManagerBuilder {
     call_budget: (u32, u32),
     transport: Option<Transport>,
     clock: Arc<dyn Clock>,
-    rng: Rng,
+    random: Random,
     #[cfg(feature = "store")]
     store: Option<Arc<dyn SessionStore>>,
     #[cfg(feature = "store")]
@@ -101,7 +100,7 @@ impl SessionManagerBuilder {
             call_budget: (per_minute, burst),
             transport: None,
             clock: Arc::new(SystemClock::new()),
-            rng: Rng::new(),
+            random: Random::System,
             #[cfg(feature = "store")]
             store: None,
             #[cfg(feature = "store")]
@@ -279,7 +278,7 @@ impl SessionManagerBuilder {
     #[cfg(feature = "testing")]
     #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.rng = Rng::with_seed(seed);
+        self.random = Random::seeded(seed);
         self
     }
 
@@ -344,7 +343,7 @@ impl SessionManagerBuilder {
             Some(transport) => transport,
             None => default_transport()?,
         };
-        let core = Core::new(settings, transport, self.clock, self.rng, sharing);
+        let core = Core::new(settings, transport, self.clock, self.random, sharing);
         let key = self.api_key.zip(key_header);
         Ok(SessionManager::new(
             core,

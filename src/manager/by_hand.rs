@@ -7,7 +7,7 @@ use http::Method;
 
 use super::{core::Core, event::RetireReason, message::Outgoing, session::LiveSession};
 use crate::{
-    api::{Change, KeptId, SessionId},
+    api::{Answered, Change, KeptId, Ongoing, SessionId},
     scope,
 };
 
@@ -80,16 +80,41 @@ fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
     holds
 }
 
-/// What is changed or deleted by [`SessionsApi`](crate::SessionsApi) is used no more. The manager's own delete comes after the call,
-/// whose longest time is known.
-pub(super) fn told_by_api(core: &Arc<Core>, id: &SessionId, change: Change) {
-    match change {
-        Change::Deleted => core.retirement.remove_id(id),
-        Change::Begins(timeout) => {
-            let until = core.now().monotonic.saturating_add(timeout);
-            for hold in take_out_of_use(core, id) {
-                hold.session.in_flight.linger(until);
-            }
+/// A call of [`SessionsApi`](crate::SessionsApi) that changes or deletes a session.
+struct Call {
+    holds: Vec<Hold>,
+    /// When it is over at the latest, in monotonic time.
+    until: Duration,
+    is_answered: bool,
+}
+
+impl Answered for Call {
+    fn answered(&mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for Call {
+    /// The server may still be at a call that was not answered.
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let sessions = self.holds.iter().map(|hold| &hold.session);
+            sessions.for_each(|session| session.in_flight.linger(self.until));
         }
+    }
+}
+
+/// What is changed or deleted by [`SessionsApi`](crate::SessionsApi) is used no more. The manager's own delete comes after the call.
+pub(super) fn told_by_api(core: &Arc<Core>, id: &SessionId, change: Change) -> Option<Ongoing> {
+    match change {
+        Change::Deleted => {
+            core.retirement.remove_id(id);
+            None
+        }
+        Change::Begins(timeout) => Some(Box::new(Call {
+            until: core.now().monotonic.saturating_add(timeout),
+            holds: take_out_of_use(core, id),
+            is_answered: false,
+        })),
     }
 }

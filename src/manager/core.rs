@@ -23,6 +23,7 @@ use super::{
     log,
     memo::{self, Memos, SPAN},
     observe::{Observer, Stats},
+    owner::Owner,
     partition::PartitionId,
     promise::{Promised, promise},
     retire::Retirement,
@@ -33,6 +34,7 @@ use super::{
 use crate::{
     api::Transport,
     clock::{Clock, LAG, Reading, Span, Ticks},
+    random::Random,
     scope::BaseUrl,
 };
 
@@ -70,7 +72,8 @@ pub(crate) struct Core {
     pub(crate) retirement: Arc<Retirement>,
     pub(crate) memos: Memos,
     clock: Arc<dyn Clock>,
-    rng: Mutex<Rng>,
+    random: Random,
+    pub(super) owner: Owner,
     pub(super) live: Cache<PartitionId, Arc<LiveSession>>,
     /// Taken before the lock inside `retirement`, never after it.
     ledger: Mutex<Ledger>,
@@ -88,7 +91,7 @@ impl Core {
         settings: Settings,
         transport: Transport,
         clock: Arc<dyn Clock>,
-        rng: Rng,
+        random: Random,
         sharing: Option<Sharing>,
     ) -> Self {
         let observer = Arc::new(Observer::new(clock.clone()));
@@ -120,7 +123,8 @@ impl Core {
             retirement,
             memos: Memos::default(),
             clock,
-            rng: Mutex::new(rng),
+            random,
+            owner: Owner::default(),
             live,
             generations: AtomicU64::new(0),
             suspicion: Suspicion::default(),
@@ -138,7 +142,13 @@ impl Core {
     }
 
     pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
-        draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+        self.random.with(draw)
+    }
+
+    /// A number that no other process draws.
+    #[cfg(feature = "store")]
+    pub(crate) fn unique_number(&self) -> u128 {
+        self.random.unique()
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -258,6 +268,7 @@ impl Core {
 
     /// The last handle is gone: every task ends at its next poll, and nobody is left to delete what there still is.
     pub(crate) fn abandon(&self) {
+        self.own();
         // Under the lock, so that a create which lands meanwhile is either counted or finds nobody.
         let mut ledger = self.ledger();
         if !self.close(Stage::Abandoned) {
@@ -289,6 +300,7 @@ impl Core {
     /// Joins the shutdown, or starts it on this runtime.
     pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Promised<ShutdownReport> {
         let runtime = Handle::current();
+        self.own();
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         // A shutdown whose runtime went away before it was done is done again.
         if let Some(report) = ending.as_ref().filter(|report| !report.is_broken()) {

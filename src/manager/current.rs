@@ -124,6 +124,7 @@ impl Core {
         reason: RetireReason,
         mut is_meant: impl FnMut(&Arc<LiveSession>) -> bool,
     ) -> Vec<Arc<LiveSession>> {
+        self.own();
         let meant: Vec<_> = {
             let mut ledger = self.ledger();
             for session in self.retirement.sessions() {

@@ -151,6 +151,10 @@ pub enum Event {
     /// Something below the layer held the request up, or its future was polled late; the two cannot be told apart.
     ///
     /// This is told once for each session; [`Stats::late_answers`](crate::Stats) counts the answers.
+    ///
+    /// One case is missed. If the response was ready when its future was first polled, only the wall clock is read: a late poll
+    /// goes unnoticed if the wall clock was set back since the request by at least as much as the poll came too late. A layer
+    /// [`with_proof`](crate::SessionLayer::with_proof) reads both clocks and misses nothing.
     #[non_exhaustive]
     Late {
         /// The session.

@@ -48,11 +48,18 @@ impl InFlightRequest {
     /// The head of the response is there. What it proves is put in if `prove` says so. One that was there `at_once`, when it
     /// was first asked for, is late only if nobody asked for long.
     #[inline]
-    pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
+    pub(crate) fn complete(
+        &mut self,
+        response: &mut impl Incoming,
+        prove: bool,
+        mut at_once: bool,
+    ) {
         let Some(token) = &self.0 else { return };
         response.answered_from(|target| token.was_answered_from(target));
         token.manager.saw_status(response.status());
         if prove && let Some(proof) = token.proof() {
+            // It knows by both clocks.
+            at_once &= !proof.is_late();
             response.extensions_mut().insert(proof);
         }
         if !(at_once && token.is_young()) {

@@ -230,6 +230,21 @@ impl Ledger {
         Some(fenced)
     }
 
+    /// Forgets what is under way in another process.
+    pub(crate) fn begin_anew(&mut self) {
+        let generations: Vec<_> = self
+            .under_way
+            .drain()
+            .map(|(generation, _)| generation)
+            .collect();
+        for generation in generations {
+            self.leave_all(generation);
+        }
+        for entry in self.partitions.values_mut() {
+            entry.flight = None;
+        }
+    }
+
     fn leave_all(&mut self, generation: u64) {
         self.queue.leave(generation);
         self.sharing.leave(generation);

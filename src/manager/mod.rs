@@ -23,6 +23,7 @@
 //! | `session`, `life` | one session; how long it is used |
 //! | `token`, `lease`, `usage` | what stands for requests on their way; a hold on a session; how many there are |
 //! | `proof` | what an answer says about its session |
+//! | `owner` | what becomes of sessions when the process forks |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
 //! | `promise` | what one task brings and many wait for |
@@ -58,6 +59,7 @@ pub(crate) mod memo;
 pub(crate) mod message;
 mod meter;
 mod observe;
+mod owner;
 mod pace;
 pub(crate) mod partition;
 mod policy;
@@ -231,11 +233,8 @@ impl SessionManager {
         let identity = self.identity();
         let key = identity.key().cloned().zip(identity.key_header());
         let weak = Arc::downgrade(core);
-        let on_change: crate::api::OnChange = Box::new(move |id, change| {
-            if let Some(core) = weak.upgrade() {
-                by_hand::told_by_api(&core, id, change);
-            }
-        });
+        let on_change: crate::api::OnChange =
+            Box::new(move |id, change| by_hand::told_by_api(&weak.upgrade()?, id, change));
         SessionsApi::with(
             core.transport.clone(),
             core.settings.base.clone(),

@@ -72,6 +72,11 @@ pub enum Doubt {
 }
 
 impl Proof {
+    /// Whether the answer came after the session's end.
+    pub(super) fn is_late(&self) -> bool {
+        matches!(self, Self::Session { left, .. } if left.is_zero())
+    }
+
     pub(super) fn of(session: &LiveSession, core: &Core) -> Self {
         let now = core.now();
         let left = session.life.left(now);

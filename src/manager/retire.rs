@@ -150,6 +150,16 @@ impl Retirement {
         all
     }
 
+    /// Forgets everything: it belongs to another process.
+    pub(crate) fn begin_anew(&self) {
+        let mut queue = self.queue();
+        let attendants = queue.attendants;
+        *queue = Queue {
+            attendants,
+            ..Queue::default()
+        };
+    }
+
     /// Puts back what was taken out and not dealt with.
     pub(crate) fn put_back(&self, sessions: impl Iterator<Item = Arc<LiveSession>>) {
         let mut queue = self.queue();

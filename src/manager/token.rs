@@ -13,7 +13,8 @@ use crate::{
 pub(crate) struct Token {
     pub(super) manager: SessionManager,
     pub(super) bears: Bears,
-    /// While this goes on, the session has not expired. A wall clock that was set back in between hides an expiry.
+    /// While this goes on, the session has not expired. A wall clock that was set back in between hides an expiry, and is not
+    /// relied on where a proof reads both clocks.
     pub(super) young: Span,
 }
 

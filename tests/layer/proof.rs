@@ -237,6 +237,32 @@ async fn an_answer_that_is_asked_for_after_the_end_of_its_session_is_late_howeve
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_whose_proof_says_that_it_is_late_is_told_of_though_the_wall_clock_was_set_back()
+{
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    let mut service = SessionLayer::new(manager.clone())
+        .with_proof()
+        .layer(at_once());
+    for requests_before in [0, 4] {
+        let mut events = manager.events();
+        let late_answers = manager.stats().late_answers;
+        manager.session().await.unwrap();
+        for _ in 0..requests_before {
+            service.call(generate()).await.unwrap();
+        }
+        let late = service.call(generate());
+        setup.clock.set_back(30 * SECOND);
+        pass(70.0).await;
+        assert_eq!(doubt(&late.await.unwrap()), Some(Doubt::Late));
+        assert_eq!(manager.stats().late_answers, late_answers + 1);
+        let told = std::iter::from_fn(|| events.try_recv());
+        let late = told.filter(|event| matches!(event, Event::Late { .. }));
+        assert_eq!(late.count(), 1, "after {requests_before}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_waits_in_a_buffer_until_its_session_has_ended_is_late() {
     let setup = Setup::new();
     let manager = setup.builder().ttl(60 * SECOND).build().unwrap();

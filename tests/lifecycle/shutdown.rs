@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipher_session::{
-    ErrorKind, Event, Fate,
+    Chain, ErrorKind, Event, Fate, SessionDefaults,
     testing::{Fault, Target, Tier, What},
 };
 use tower::ServiceExt;
@@ -245,5 +245,39 @@ async fn the_last_handle_says_something_only_where_something_is_left() {
         let is_abandoned = |event| matches!(event, Event::Abandoned { .. });
         let told = std::iter::from_fn(|| events.try_recv()).any(is_abandoned);
         assert_eq!(told, is_orphan);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_changed_by_hand_is_deleted_by_the_shutdown() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let session = manager.session().await.unwrap();
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    let api = manager.api();
+    api.update_session(session.id(), &sui).await.unwrap();
+    let report = manager.shutdown(5 * SECOND).await;
+    assert_eq!((report.deleted, report.left_to_expire), (1, 0), "{report}");
+    assert_eq!(setup.sipher.live_sessions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_not_deleted_while_the_server_may_be_changing_it() {
+    for is_dropped in [true, false] {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        let session = manager.session().await.unwrap();
+        setup.sipher.set_latency(20 * SECOND);
+        let sui = SessionDefaults::new().chain(Chain::Sui);
+        let api = manager.api();
+        let mut change = Box::pin(api.update_session(session.id(), &sui));
+        let begun = tokio::time::timeout(SECOND, &mut change).await;
+        assert!(begun.is_err(), "it takes longer");
+        if is_dropped {
+            drop(change);
+        }
+        setup.sipher.set_latency(Duration::ZERO);
+        let report = manager.shutdown(5 * SECOND).await;
+        assert_eq!((report.deleted, report.left_to_expire), (0, 1), "{report}");
     }
 }

@@ -80,6 +80,14 @@ impl Attendance {
         let _ = self.gone(attendant, 0);
     }
 
+    /// Whoever attended does so in another process.
+    pub(super) fn begin_anew(&self) {
+        let mut present = self.lock();
+        present.attendant += 1;
+        present.is_there = false;
+        self.late_from.store(NEVER, Ordering::Release);
+    }
+
     fn gone(&self, attendant: u64, late_from: u64) -> bool {
         let mut present = self.lock();
         let was_there = present.attendant == attendant && present.is_there;

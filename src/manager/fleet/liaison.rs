@@ -105,6 +105,9 @@ impl Fleet {
         let (Some(inner), Ok(runtime)) = (self.inner(), Handle::try_current()) else {
             return;
         };
+        if core.is_copy() {
+            return; // what there is belongs to another process
+        }
         if core.stage() == Stage::Open
             && let Some(attendant) = inner.attendance.begin(core.now().monotonic)
         {

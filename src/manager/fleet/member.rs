@@ -126,6 +126,20 @@ impl Membership {
 }
 
 impl Fleet {
+    /// Forgets what another process uses, and is to give back.
+    pub(crate) fn begin_anew(&self) {
+        if let Some(inner) = self.inner() {
+            inner
+                .joined
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+            inner.unused.forget_all();
+            inner.attendance.begin_anew();
+            inner.first_look.begin_anew();
+        }
+    }
+
     /// Takes leave of a session. Called once nothing that bears it is in flight here.
     pub(crate) async fn leave(&self, core: &Core, session: &LiveSession) -> Leaving {
         let (Some(inner), Some(place)) = (self.inner(), session.membership()) else {

@@ -195,7 +195,7 @@ impl Inner {
 
 /// One holder of a session. A manager that takes one up twice is two of them: one may leave and the other go on.
 fn new_member(core: &Core) -> Member {
-    core.with_rng(|rng| Member(rng.u128(..)))
+    Member(core.unique_number())
 }
 
 /// What is there was not written by this fleet, or is older than what was seen.

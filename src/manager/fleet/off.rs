@@ -79,6 +79,8 @@ impl Fleet {
         false
     }
 
+    pub(crate) fn begin_anew(&self) {}
+
     pub(crate) fn landed(&self, _: &Arc<Core>, _: &LiveSession) {}
 
     pub(crate) fn used(&self, _: &Arc<Core>, _: Reading) {}

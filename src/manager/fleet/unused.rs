@@ -51,6 +51,10 @@ impl Unused {
         rights.iter().map(|release| release.slot).collect()
     }
 
+    pub(super) fn forget_all(&self) {
+        self.lock().clear();
+    }
+
     fn first(&self, slot: Slot, now: Duration) -> Option<Release> {
         let is_due = |release: &&Release| release.slot == slot && release.lapses_at > now;
         self.lock().iter().find(is_due).copied()

@@ -1,6 +1,7 @@
 //! The connection that all clones of a store share: made on first use, and again when it was lost.
 
 use std::{
+    process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -36,6 +37,8 @@ pub(super) struct Link {
 pub(super) struct Live {
     pub(super) connection: Connection,
     lost: Arc<Lost>,
+    /// The one that made it. Whoever is forked off has a copy of the socket, and nobody who reads from it.
+    process: u32,
 }
 
 #[derive(Default)]
@@ -104,7 +107,11 @@ impl Link {
             self.target.mends_itself(),
         );
         let connection = self.target.connect(self.timeout, told).await?;
-        let live = Live { connection, lost };
+        let live = Live {
+            connection,
+            lost,
+            process: process::id(),
+        };
         *self.current() = Some(live.clone());
         Ok(live)
     }
@@ -112,7 +119,7 @@ impl Link {
     fn usable(&self) -> Option<Live> {
         self.current()
             .as_ref()
-            .filter(|live| !live.is_lost())
+            .filter(|live| !live.is_lost() && live.process == process::id())
             .cloned()
     }
 

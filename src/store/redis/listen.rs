@@ -1,6 +1,7 @@
 //! The task that keeps the connection subscribed to changes, as long as somebody listens.
 
 use std::{
+    process,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -8,14 +9,14 @@ use std::{
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::link::Link;
-use crate::store::Announcer;
+use crate::{random::Random, store::Announcer};
 
 /// Between tries to subscribe: doubled from the first to the last, and drawn from the upper half.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// The task, which ends with this.
+/// The task, which ends with this, and the process that runs it.
 #[derive(Debug, Default)]
-pub(super) struct Listener(Mutex<Option<JoinHandle<()>>>);
+pub(super) struct Listener(Mutex<Option<(JoinHandle<()>, u32)>>);
 
 impl Listener {
     /// Starts the task, if there is somebody to tell and a runtime to run it on, unless it runs.
@@ -24,12 +25,15 @@ impl Listener {
             return;
         }
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.as_ref().is_some_and(|task| !task.is_finished()) {
+        let process = process::id();
+        // After `fork`, the task is left behind in the other process.
+        let runs = |(task, of): &(JoinHandle<()>, u32)| !task.is_finished() && *of == process;
+        if task.as_ref().is_some_and(runs) {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
             let listening = listen(link.clone(), announcer.clone(), channel.to_owned());
-            *task = Some(runtime.spawn(listening));
+            *task = Some((runtime.spawn(listening), process));
         }
     }
 }
@@ -37,7 +41,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let task = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = task.take() {
+        if let Some((task, _)) = task.take() {
             task.abort();
         }
     }
@@ -60,7 +64,8 @@ async fn stay_subscribed(link: &Link, channel: &str) {
             live.lost().await;
             pause = first;
         }
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        tokio::time::sleep(pause.mul_f64(0.5 + Random::System.with(fastrand::Rng::f64) / 2.0))
+            .await;
         pause = last.min(pause * 2);
     }
 }

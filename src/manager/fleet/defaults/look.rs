@@ -46,6 +46,12 @@ pub(in crate::manager::fleet) struct FirstLook {
 }
 
 impl FirstLook {
+    /// The look under way is another process's.
+    pub(in crate::manager::fleet) fn begin_anew(&self) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = None;
+    }
+
     fn is_recent(&self, now: Reading) -> bool {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|last| now.since(last) <= HEARD_WITHIN)

@@ -1,0 +1,81 @@
+//! Random numbers. None of them comes from what a copy of the process has as well: after `fork`, or where a virtual machine
+//! is started twice from one snapshot, members that drew the same number would be one and the same to the store.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    process,
+};
+
+use fastrand::Rng;
+#[cfg(feature = "testing")]
+use std::sync::{Mutex, PoisonError};
+
+/// Where random numbers come from.
+#[derive(Debug)]
+pub(crate) enum Random {
+    /// The operating system, asked anew for each draw.
+    System,
+    /// A generator that repeats its numbers.
+    #[cfg(feature = "testing")]
+    Seeded(Mutex<Rng>),
+}
+
+impl Random {
+    #[cfg(feature = "testing")]
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self::Seeded(Mutex::new(Rng::with_seed(seed)))
+    }
+
+    /// Draws with a generator that starts somewhere new.
+    pub(crate) fn with<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        match self {
+            Self::System => draw(&mut Rng::with_seed(system())),
+            #[cfg(feature = "testing")]
+            Self::Seeded(rng) => draw(&mut rng.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// Draws a number that nobody else has.
+    #[cfg(feature = "store")]
+    pub(crate) fn unique(&self) -> u128 {
+        match self {
+            Self::System => (u128::from(system()) << 64) | u128::from(system()),
+            #[cfg(feature = "testing")]
+            Self::Seeded(_) => self.with(|rng| rng.u128(..)),
+        }
+    }
+}
+
+/// 64 bits from the system's generator. The fallback is for systems without one.
+fn system() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn nothing_is_drawn_twice() {
+        let drawn = (0..1_000).map(|_| Random::System.with(|rng| rng.u64(..)));
+        assert_eq!(drawn.collect::<HashSet<_>>().len(), 1_000);
+    }
+
+    #[cfg(feature = "store")]
+    #[test]
+    fn both_halves_of_a_unique_number_are_drawn() {
+        let drawn: Vec<_> = (0..100).map(|_| Random::System.unique()).collect();
+        for shift in [0, 64] {
+            let halves = drawn.iter().map(|number| (number >> shift) as u64);
+            assert_eq!(halves.collect::<HashSet<_>>().len(), 100);
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn a_seed_repeats_its_numbers() {
+        let draw = || Random::seeded(7).with(|rng| rng.u64(..));
+        assert_eq!(draw(), draw());
+    }
+}
