@@ -20,6 +20,7 @@ mod heartbeat;
 mod joining;
 mod leaks;
 mod leaving;
+mod many_slots;
 mod patches;
 mod paused_callers;
 mod processes;

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     task::Poll,
     time::Duration,
@@ -11,7 +11,11 @@ use std::{
 
 use tokio::{runtime::Handle, time::sleep};
 
-use super::{Fleet, Inner, rota::Rota};
+use super::{
+    Fleet, Inner,
+    looks::{DOUBLES_EVERY, Look, MOST_AT_ONCE, first_of, has_room},
+    rota::Rota,
+};
 use crate::{
     clock::Reading,
     error::Error,
@@ -29,34 +33,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const COLLECT: Duration = Duration::from_millis(50);
 /// How soon the defaults are looked at again where that failed.
 const RETRY: Duration = Duration::from_secs(2);
-/// How many slots are looked at side by side.
-const AT_ONCE: usize = 16;
-/// A look that takes longer is made room beside, up to so many in all.
-const SLOW: Duration = Duration::from_secs(1);
-const MOST_AT_ONCE: usize = 64;
 /// How often the task is seen while it waits for the store.
 const TICK: Duration = Duration::from_millis(500);
-
-/// A slot that is being looked at.
-struct Look<'a> {
-    slot: Slot,
-    begun: Duration,
-    work: Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>,
-}
-
-impl<'a> Look<'a> {
-    fn new(
-        core: &Core,
-        slot: Slot,
-        work: impl Future<Output = Result<(), Error>> + Send + 'a,
-    ) -> Self {
-        Self {
-            slot,
-            begun: core.now().monotonic,
-            work: Box::pin(work),
-        }
-    }
-}
 
 impl Fleet {
     /// A session is there: sees to it that the fleet is kept in touch with.
@@ -86,7 +64,7 @@ impl Fleet {
             slots.sort_unstable();
             let (mut slots, mut under_way) = (slots.into_iter(), Vec::new());
             loop {
-                while under_way.len() < AT_ONCE
+                while under_way.len() < MOST_AT_ONCE
                     && let Some(slot) = slots.next()
                 {
                     under_way.push(Look::new(core, slot, inner.catch_up(core, slot)));
@@ -196,15 +174,13 @@ impl Inner {
             let now = core.now().monotonic;
             if listed_until <= now {
                 own = self.own(core);
-                rota.set(&self.slots_with(core, &own), now);
+                rota.set(&self.slots_with(core, &own), now, |slot| self.outage.is_at(slot));
                 listed_until = now.saturating_add(self.interval());
                 if rota.is_empty() {
                     return;
                 }
             }
-            while has_room(&under_way, now)
-                && let Some(slot) = rota.next(now)
-            {
+            while let Some(slot) = rota.next(now, has_room(&under_way, rota.late(now), now)) {
                 let own = own.get(&slot).cloned().unwrap_or_default();
                 under_way.push(Look::new(core, slot, self.look(core, slot, own)));
             }
@@ -212,7 +188,7 @@ impl Inner {
             let wait = match rota.wait(now) {
                 Some(next) if !next.is_zero() => wait.min(next),
                 // There is no room for it.
-                Some(_) => wait.min(TICK),
+                Some(_) => wait.min(DOUBLES_EVERY),
                 None => wait,
             };
             let wait = if under_way.is_empty() {
@@ -230,7 +206,7 @@ impl Inner {
                     // A change rarely comes alone, and one look is enough for all.
                     let at = core.now().monotonic.saturating_add(COLLECT);
                     match change {
-                        Some(slot) if rota.hurry(slot, at) => {}
+                        Some(slot) if rota.announced(slot, at) => {}
                         Some(slot) if self.joined(slot).is_empty() => {}
                         Some(_) => listed_until = Duration::ZERO,
                         None => rota.hurry_all(at),
@@ -239,7 +215,7 @@ impl Inner {
                 () = self.wake.notified() => {
                     let now = core.now().monotonic;
                     let slots = self.untold_slots(core);
-                    if !slots.into_iter().all(|slot| rota.hurry(slot, now)) {
+                    if !slots.into_iter().all(|slot| rota.announced(slot, now)) {
                         listed_until = Duration::ZERO;
                     }
                 }
@@ -301,53 +277,5 @@ impl Inner {
         let mut slots = self.unused.slots(core.now().monotonic);
         slots.extend(self.to_be_revoked().keys());
         slots
-    }
-}
-
-/// Whether another slot may be looked at. Those that take long are not counted, up to a bound.
-fn has_room(under_way: &[Look<'_>], now: Duration) -> bool {
-    let is_quick = |look: &&Look<'_>| now.saturating_sub(look.begun) < SLOW;
-    under_way.len() < MOST_AT_ONCE && under_way.iter().filter(is_quick).count() < AT_ONCE
-}
-
-/// Waits for the first of them to end, and takes it out. Returns whether that was well.
-async fn first_of(under_way: &mut Vec<Look<'_>>) -> (Slot, bool) {
-    poll_fn(|context| {
-        for at in 0..under_way.len() {
-            if let Poll::Ready(outcome) = under_way[at].work.as_mut().poll(context) {
-                let look = under_way.remove(at);
-                return Poll::Ready((look.slot, outcome.is_ok()));
-            }
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn looks_that_take_long_are_made_room_beside_up_to_a_bound() {
-        let now = SLOW * 100;
-        let look = |begun| Look {
-            slot: Slot([0; 16]),
-            begun,
-            work: Box::pin(async { Ok(()) }),
-        };
-        for (quick, slow, expected) in [
-            (0, 0, true),
-            (AT_ONCE - 1, 0, true),
-            (AT_ONCE, 0, false),
-            (AT_ONCE - 1, MOST_AT_ONCE - AT_ONCE, true),
-            (AT_ONCE - 1, MOST_AT_ONCE - AT_ONCE + 1, false),
-            (0, MOST_AT_ONCE - 1, true),
-            (0, MOST_AT_ONCE, false),
-        ] {
-            let mut looks: Vec<_> = (0..quick).map(|_| look(now)).collect();
-            looks.extend((0..slow).map(|_| look(now.saturating_sub(SLOW))));
-            assert_eq!(has_room(&looks, now), expected, "{quick} and {slow}");
-        }
     }
 }

@@ -17,6 +17,7 @@
 //! | `member` | using a session that others use; leaving it |
 //! | `defaults` | the defaults that a group of processes shares |
 //! | `liaison`, `rota` | the one task that keeps in touch with the store; when it looks at which slot |
+//! | `looks` | the slots that are being looked at side by side, and how many may be |
 //! | `attendance` | who takes that task over when its runtime has ended or stands still |
 //! | `heartbeat` | one look at a slot |
 //! | `outage` | which slots cannot be reached |
@@ -27,6 +28,7 @@ mod defaults;
 mod heartbeat;
 mod ids;
 mod liaison;
+mod looks;
 mod member;
 mod outage;
 mod publication;

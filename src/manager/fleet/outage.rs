@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -27,9 +27,15 @@ pub(super) struct Outage {
 }
 
 impl Outage {
+    /// Returns whether this slot has failed, and not answered since.
+    pub(super) fn is_at(&self, slot: Slot) -> bool {
+        let is_failing = || self.lock().contains_key(&Some(slot));
+        self.is_down.load(Ordering::Acquire) && is_failing()
+    }
+
     /// A step failed. Returns whether the store counts as down from now on, and did not before.
     pub(super) fn failed(&self, slot: Option<Slot>, now: Reading) -> bool {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failing = self.lock();
         if failing.len() >= MOST {
             forget(&mut failing, now);
         }
@@ -44,10 +50,14 @@ impl Outage {
         if !self.is_down.load(Ordering::Acquire) {
             return false;
         }
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failing = self.lock();
         failing.remove(&slot);
         forget(&mut failing, now);
         failing.is_empty() && self.is_down.swap(false, Ordering::AcqRel)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Option<Slot>, Reading>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,7 +86,9 @@ mod tests {
         assert!(!outage.answered(ONE, at(0)), "it was never down");
         assert!(outage.failed(ONE, at(1)));
         assert!(!outage.failed(OTHER, at(2)), "it is down already");
+        assert!(outage.is_at(Slot([1; 16])) && outage.is_at(Slot([2; 16])));
         assert!(!outage.answered(ONE, at(3)), "the other still fails");
+        assert!(!outage.is_at(Slot([1; 16])) && outage.is_at(Slot([2; 16])));
         assert!(!outage.failed(OTHER, at(4)));
         assert!(outage.answered(OTHER, at(5)));
         assert!(!outage.answered(ONE, at(6)));

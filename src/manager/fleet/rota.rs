@@ -1,4 +1,6 @@
 //! When to look at which slot. Each has a time of its own, so that one that fails or hangs holds up no other.
+//!
+//! Slots that the store told of come first, then those that are due, then those that failed when they were last looked at.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -10,32 +12,59 @@ use crate::store::Slot;
 /// How soon a slot that failed is looked at again.
 const RETRY: Duration = Duration::from_secs(2);
 /// How many slots that failed are looked at at once. There is always room for others beside them.
-const FAILING_AT_ONCE: usize = 16;
+const FAILING_AT_ONCE: usize = 256;
+/// How many slots that were told of are looked at at once though no place is free.
+const TOLD_AT_ONCE: usize = 64;
 
 /// All times are monotonic.
 #[derive(Debug, Default)]
 pub(super) struct Rota {
     entries: HashMap<Slot, Entry>,
-    /// The next one in front.
-    due: BTreeSet<(Duration, Slot)>,
-    /// The same for those that failed when they were last looked at.
-    failing: BTreeSet<(Duration, Slot)>,
-    /// How many of those are being looked at.
-    failing_under_way: usize,
+    told: Queue,
+    regular: Queue,
+    failing: Queue,
 }
 
-#[derive(Debug)]
+/// Slots of one rank.
+#[derive(Debug, Default)]
+struct Queue {
+    /// The next one in front.
+    due: BTreeSet<(Duration, Slot)>,
+    /// How many are being looked at.
+    under_way: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     state: State,
-    /// The last time that it was looked at.
-    has_failed: bool,
+    rank: Rank,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
     Due(Duration),
     /// Being looked at; and when to do so again, if that was asked for meanwhile.
-    UnderWay(Option<Duration>),
+    UnderWay(Option<(Duration, Rank)>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The store has told of a change, or there is one to tell the store.
+    Told,
+    Regular,
+    /// It failed when it was last looked at.
+    Failing,
+}
+
+impl Queue {
+    fn first(&self, now: Duration) -> Option<Slot> {
+        let (_, slot) = self.due.first().filter(|(at, _)| *at <= now)?;
+        Some(*slot)
+    }
+
+    fn next_at(&self) -> Option<Duration> {
+        self.due.first().map(|(at, _)| *at)
+    }
 }
 
 impl Rota {
@@ -43,8 +72,13 @@ impl Rota {
         self.entries.is_empty()
     }
 
-    /// Says which slots there are. New ones are due at once.
-    pub(super) fn set(&mut self, slots: &HashSet<Slot>, now: Duration) {
+    /// Says which slots there are. New ones are due at once, and after all others if they are known to fail.
+    pub(super) fn set(
+        &mut self,
+        slots: &HashSet<Slot>,
+        now: Duration,
+        is_failing: impl Fn(Slot) -> bool,
+    ) {
         let is_gone = |(slot, entry): (&Slot, &Entry)| {
             let is_due = matches!(entry.state, State::Due(_));
             (is_due && !slots.contains(slot)).then_some(*slot)
@@ -55,54 +89,78 @@ impl Rota {
         }
         for slot in slots {
             if !self.entries.contains_key(slot) {
-                self.put(*slot, now, false);
+                self.put(*slot, now, rank(is_failing(*slot)));
             }
         }
     }
 
-    /// Looks at a slot no later than at that time. Returns whether it is there.
-    pub(super) fn hurry(&mut self, slot: Slot, at: Duration) -> bool {
-        match self.entries.get_mut(&slot).map(|entry| &mut entry.state) {
-            Some(State::UnderWay(again)) => *again = Some(again.unwrap_or(at).min(at)),
-            Some(State::Due(due)) => {
-                if *due > at
-                    && let Some(entry) = self.take(slot)
-                {
-                    self.put(slot, at, entry.has_failed);
-                }
+    /// The store has told of a slot: looks at it no later than at that time, and before others. Returns whether it is in here.
+    pub(super) fn announced(&mut self, slot: Slot, at: Duration) -> bool {
+        self.hurry(slot, at, Rank::Told)
+    }
+
+    /// Looks at all slots no later than at that time.
+    pub(super) fn hurry_all(&mut self, at: Duration) {
+        let slots: Vec<_> = self.entries.keys().copied().collect();
+        for slot in slots {
+            self.hurry(slot, at, Rank::Regular);
+        }
+    }
+
+    fn hurry(&mut self, slot: Slot, at: Duration, rank: Rank) -> bool {
+        let Some(entry) = self.entries.get_mut(&slot) else {
+            return false;
+        };
+        match &mut entry.state {
+            State::UnderWay(again) => {
+                let (before, other) = again.unwrap_or((at, rank));
+                *again = Some((before.min(at), other.min(rank)));
             }
-            None => return false,
+            State::Due(due) => {
+                let at = at.min(*due);
+                // That it was told of says nothing about whether it can be reached.
+                let rank = if entry.rank == Rank::Failing {
+                    entry.rank
+                } else {
+                    rank.min(entry.rank)
+                };
+                self.take(slot);
+                self.put(slot, at, rank);
+            }
         }
         true
     }
 
-    pub(super) fn hurry_all(&mut self, at: Duration) {
-        let slots: Vec<_> = self.entries.keys().copied().collect();
-        for slot in slots {
-            self.hurry(slot, at);
-        }
+    /// Takes out the slot that is to be looked at now. Without room, that is one of a few that were told of.
+    pub(super) fn next(&mut self, now: Duration, has_room: bool) -> Option<Slot> {
+        let is_urgent = self.told.under_way < TOLD_AT_ONCE;
+        let told = || self.told.first(now).filter(|_| has_room || is_urgent);
+        let regular = || self.regular.first(now).filter(|_| has_room);
+        let may_fail = has_room && self.failing.under_way < FAILING_AT_ONCE;
+        let failing = || self.failing.first(now).filter(|_| may_fail);
+        let slot = told().or_else(regular).or_else(failing)?;
+        let Entry { rank, .. } = self.take(slot)?;
+        self.queue(rank).under_way += 1;
+        let state = State::UnderWay(None);
+        self.entries.insert(slot, Entry { state, rank });
+        Some(slot)
     }
 
-    /// Takes out the slot that is to be looked at now: those that did not fail come first.
-    pub(super) fn next(&mut self, now: Duration) -> Option<Slot> {
-        let first = |due: &BTreeSet<(Duration, Slot)>| {
-            let (_, slot) = due.first().filter(|(at, _)| *at <= now)?;
-            Some(*slot)
-        };
-        let failing = || first(&self.failing).filter(|_| self.failing_under_way < FAILING_AT_ONCE);
-        let slot = first(&self.due).or_else(failing)?;
-        let entry = self.take(slot)?;
-        self.failing_under_way += usize::from(entry.has_failed);
-        let state = State::UnderWay(None);
-        self.entries.insert(slot, Entry { state, ..entry });
-        Some(slot)
+    /// For how long the first slot has waited to be looked at. Those that failed may wait.
+    pub(super) fn late(&self, now: Duration) -> Duration {
+        let next = self
+            .told
+            .next_at()
+            .into_iter()
+            .chain(self.regular.next_at());
+        next.min()
+            .map_or(Duration::ZERO, |at| now.saturating_sub(at))
     }
 
     /// How long until the next one is due.
     pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
-        let first = |due: &BTreeSet<(Duration, Slot)>| due.first().map(|(at, _)| *at);
-        let next = [first(&self.due), first(&self.failing)];
-        let next = next.into_iter().flatten().min()?;
+        let queues = [&self.told, &self.regular, &self.failing];
+        let next = queues.into_iter().filter_map(Queue::next_at).min()?;
         Some(next.saturating_sub(now))
     }
 
@@ -111,36 +169,43 @@ impl Rota {
         let Some(entry) = self.entries.remove(&slot) else {
             return;
         };
-        self.failing_under_way -= usize::from(entry.has_failed);
+        self.queue(entry.rank).under_way -= 1;
         let wait = if is_ok { interval } else { RETRY.min(interval) };
-        let again = match entry.state {
-            State::UnderWay(again) => again,
-            State::Due(_) => None,
-        };
         let at = now.saturating_add(wait);
-        self.put(slot, again.map_or(at, |again| again.min(at)), !is_ok);
+        self.put(slot, at, rank(!is_ok));
+        if let State::UnderWay(Some((again, rank))) = entry.state {
+            self.hurry(slot, again, rank);
+        }
     }
 
-    fn put(&mut self, slot: Slot, at: Duration, has_failed: bool) {
+    fn put(&mut self, slot: Slot, at: Duration, rank: Rank) {
         let state = State::Due(at);
-        self.entries.insert(slot, Entry { state, has_failed });
-        self.queue(has_failed).insert((at, slot));
+        self.entries.insert(slot, Entry { state, rank });
+        self.queue(rank).due.insert((at, slot));
     }
 
     fn take(&mut self, slot: Slot) -> Option<Entry> {
         let entry = self.entries.remove(&slot)?;
         if let State::Due(at) = entry.state {
-            self.queue(entry.has_failed).remove(&(at, slot));
+            self.queue(entry.rank).due.remove(&(at, slot));
         }
         Some(entry)
     }
 
-    fn queue(&mut self, has_failed: bool) -> &mut BTreeSet<(Duration, Slot)> {
-        if has_failed {
-            &mut self.failing
-        } else {
-            &mut self.due
+    fn queue(&mut self, rank: Rank) -> &mut Queue {
+        match rank {
+            Rank::Told => &mut self.told,
+            Rank::Regular => &mut self.regular,
+            Rank::Failing => &mut self.failing,
         }
+    }
+}
+
+fn rank(is_failing: bool) -> Rank {
+    if is_failing {
+        Rank::Failing
+    } else {
+        Rank::Regular
     }
 }
 
@@ -160,71 +225,132 @@ mod tests {
 
     fn rota(slots: std::ops::Range<u8>) -> Rota {
         let mut rota = Rota::default();
-        rota.set(&slots.map(slot).collect(), at(0));
+        rota.set(&slots.map(slot).collect(), at(0), |_| false);
         rota
     }
 
     #[test]
     fn each_slot_is_looked_at_at_once_and_then_after_the_interval() {
         let mut rota = rota(0..2);
-        assert_eq!(rota.next(at(0)), Some(slot(0)));
-        assert_eq!(rota.next(at(0)), Some(slot(1)));
-        assert_eq!(rota.next(at(100)), None, "both are under way");
+        assert_eq!(rota.next(at(0), true), Some(slot(0)));
+        assert_eq!(rota.next(at(0), true), Some(slot(1)));
+        assert_eq!(rota.next(at(100), true), None, "both are under way");
         rota.done(slot(1), true, at(1), INTERVAL);
         assert_eq!(rota.wait(at(1)), Some(INTERVAL));
-        assert_eq!(rota.next(at(10)), None);
-        assert_eq!(rota.next(at(11)), Some(slot(1)));
+        assert_eq!(rota.next(at(10), true), None);
+        assert_eq!(rota.next(at(11), true), Some(slot(1)));
     }
 
     #[test]
     fn one_that_fails_is_tried_again_sooner_until_it_does_not() {
         let mut rota = rota(0..1);
-        assert_eq!(rota.next(at(0)), Some(slot(0)));
+        assert_eq!(rota.next(at(0), true), Some(slot(0)));
         rota.done(slot(0), false, at(0), INTERVAL);
         assert_eq!(rota.wait(at(0)), Some(RETRY));
-        assert_eq!(rota.next(at(2)), Some(slot(0)));
+        assert_eq!(rota.next(at(2), true), Some(slot(0)));
         rota.done(slot(0), true, at(2), INTERVAL);
         assert_eq!(rota.wait(at(2)), Some(INTERVAL));
     }
 
+    /// Takes out all that may be looked at.
+    fn all(rota: &mut Rota, now: Duration, has_room: bool) -> Vec<Slot> {
+        std::iter::from_fn(|| rota.next(now, has_room)).collect()
+    }
+
     #[test]
     fn those_that_failed_come_last_and_never_take_all_places() {
-        let mut rota = rota(0..30);
-        let first: Vec<_> = std::iter::from_fn(|| rota.next(at(0))).collect();
-        assert_eq!(first.len(), 30);
-        for number in 0..30 {
-            rota.done(slot(number), number >= 20, at(0), INTERVAL);
+        let mut rota = Rota::default();
+        let slots = (0..400_u16).map(|number| {
+            let mut slot = [0; 16];
+            slot[..2].copy_from_slice(&number.to_be_bytes());
+            Slot(slot)
+        });
+        let slots: Vec<_> = slots.collect();
+        let set = slots.iter().copied().collect();
+        rota.set(&set, at(0), |slot| slot == slots[0]);
+        let first = all(&mut rota, at(0), true);
+        assert_eq!(
+            (first.len(), first.last()),
+            (400, Some(&slots[0])),
+            "it is known to fail"
+        );
+        for (number, slot) in slots.iter().enumerate() {
+            rota.done(*slot, number >= 390, at(0), INTERVAL);
         }
-        let then: Vec<_> = std::iter::from_fn(|| rota.next(at(20))).collect();
+        assert_eq!(
+            rota.late(at(9)),
+            Duration::ZERO,
+            "those that failed may wait"
+        );
+        assert_eq!(rota.late(at(20)), at(10));
+        let then = all(&mut rota, at(20), true);
         assert_eq!(then.len(), 10 + FAILING_AT_ONCE);
-        assert!(then[..10].iter().all(|it| *it >= slot(20)), "{then:?}");
+        assert!(then[..10].iter().all(|it| *it >= slots[390]), "{then:?}");
         rota.done(then[10], false, at(20), INTERVAL);
-        assert!(rota.next(at(20)).is_some(), "there is room for another");
+        assert!(
+            rota.next(at(20), true).is_some(),
+            "there is room for another"
+        );
+    }
+
+    #[test]
+    fn those_that_are_told_of_come_first_and_a_few_of_them_where_there_is_no_room() {
+        let mut rota = rota(0..200);
+        for number in 50..150 {
+            assert!(rota.announced(slot(number), at(1)));
+        }
+        assert_eq!(
+            rota.next(at(1), false),
+            Some(slot(50)),
+            "though the others were due before"
+        );
+        assert_eq!(all(&mut rota, at(1), false).len(), TOLD_AT_ONCE - 1);
+        let all = all(&mut rota, at(1), true);
+        assert_eq!(
+            all[100 - TOLD_AT_ONCE],
+            slot(0),
+            "after all that were told of"
+        );
+        // It goes back into the order once it was looked at.
+        rota.done(slot(50), true, at(1), INTERVAL);
+        assert_eq!(rota.next(at(11), false), None);
+        assert_eq!(rota.next(at(11), true), Some(slot(50)));
+        // One that fails is not in front, whoever tells of it.
+        rota.announced(slot(50), at(12));
+        rota.done(slot(50), false, at(12), INTERVAL);
+        assert_eq!(rota.next(at(14), false), None);
+        assert_eq!(rota.next(at(14), true), Some(slot(50)));
     }
 
     #[test]
     fn a_change_that_comes_during_a_look_leads_to_another() {
         let mut rota = rota(0..1);
-        assert_eq!(rota.next(at(0)), Some(slot(0)));
-        assert!(rota.hurry(slot(0), at(1)) && !rota.hurry(slot(1), at(1)));
+        assert_eq!(rota.next(at(0), true), Some(slot(0)));
+        assert!(rota.announced(slot(0), at(1)) && !rota.announced(slot(1), at(1)));
         rota.done(slot(0), true, at(2), INTERVAL);
-        assert_eq!(rota.next(at(2)), Some(slot(0)));
+        assert_eq!(rota.next(at(2), true), Some(slot(0)));
         rota.done(slot(0), true, at(2), INTERVAL);
         rota.hurry_all(at(3));
         rota.hurry_all(at(4));
-        assert_eq!((rota.next(at(2)), rota.next(at(3))), (None, Some(slot(0))));
+        assert_eq!(
+            (rota.next(at(2), true), rota.next(at(3), true)),
+            (None, Some(slot(0)))
+        );
     }
 
     #[test]
     fn what_is_gone_is_not_looked_at_any_more() {
         let mut rota = rota(0..3);
-        assert_eq!(rota.next(at(0)), Some(slot(0)));
-        rota.set(&HashSet::from([slot(2)]), at(0));
-        assert_eq!((rota.next(at(0)), rota.next(at(0))), (Some(slot(2)), None));
+        assert_eq!(rota.next(at(0), true), Some(slot(0)));
+        rota.set(&HashSet::from([slot(2)]), at(0), |_| false);
+        assert_eq!(
+            (rota.next(at(0), true), rota.next(at(0), true)),
+            (Some(slot(2)), None)
+        );
         for number in [0, 2] {
             rota.done(slot(number), true, at(0), INTERVAL);
         }
-        rota.set(&HashSet::new(), at(0));
+        rota.set(&HashSet::new(), at(0), |_| false);
         assert!(rota.is_empty());
         assert_eq!(rota.wait(at(0)), None);
     }
