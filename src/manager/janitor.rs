@@ -1,6 +1,12 @@
 //! The one background task that deletes sessions which are used no more. It exists while there is something to do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::{runtime::Handle, time::sleep};
 
@@ -105,37 +111,60 @@ async fn attend(core: &Arc<Core>, attendant: u64) {
 }
 
 /// Returns how long nothing can be deleted, if that is so.
+///
+/// Sessions are left side by side, since a part of the store may hang, and deleted one by one.
 async fn attempt_all(
     core: &Core,
     attendant: u64,
     sessions: &[Arc<LiveSession>],
 ) -> Option<Duration> {
-    for session in sessions {
-        if !core.retirement.is_attended_by(attendant, core.now()) {
-            break;
-        }
-        if let Some(wait) = attempt(core, session).await {
-            return Some(wait);
+    let mut leaves: Vec<_> = sessions
+        .iter()
+        .map(|session| Box::pin(leave(core, session)))
+        .collect();
+    let mut wait = None;
+    while core.retirement.is_attended_by(attendant, core.now())
+        && let Some((session, is_to_be_deleted)) = first_of(&mut leaves).await
+    {
+        if is_to_be_deleted && wait.is_none() {
+            wait = attempt(core, session).await;
         }
     }
-    None
+    wait
 }
 
-/// The same for one.
+/// Waits for the first of them to end, and takes it out; `None` if none is left.
+async fn first_of<F: Future + Unpin>(all: &mut Vec<F>) -> Option<F::Output> {
+    poll_fn(|context| {
+        for at in 0..all.len() {
+            if let Poll::Ready(done) = Pin::new(&mut all[at]).poll(context) {
+                drop(all.remove(at));
+                return Poll::Ready(Some(done));
+            }
+        }
+        if all.is_empty() {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Returns the session, and whether it is for this process to delete.
+async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveSession>, bool) {
+    let event = match core.fleet.leave(core, session).await {
+        Leaving::Delete => return (session, true),
+        Leaving::ToOthers => left_to_others(session),
+        Leaving::Unknown(error) => left_to_expire(core, session, error),
+    };
+    core.retirement.remove(session);
+    core.emit(event);
+    (session, false)
+}
+
+/// Returns how long nothing can be deleted, if that is so.
 async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
-    match core.fleet.leave(core, session).await {
-        Leaving::Delete => {}
-        Leaving::ToOthers => {
-            core.retirement.remove(session);
-            core.emit(left_to_others(session));
-            return None;
-        }
-        Leaving::Unknown(error) => {
-            core.retirement.remove(session);
-            core.emit(left_to_expire(core, session, error));
-            return None;
-        }
-    }
     let now = core.now();
     let clearance = core
         .ledger()

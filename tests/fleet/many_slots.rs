@@ -58,10 +58,28 @@ fn mute(half: Option<u8>, delay: Duration) -> Trouble {
     }
 }
 
+fn half_hangs() -> Trouble {
+    Trouble {
+        half: Some(0),
+        delay: 100_000 * SECOND,
+        ..Trouble::default()
+    }
+}
+
+/// Of how many revocations the process has heard since it was last asked.
+fn revoked(process: &mut Process) -> usize {
+    let is_revoked = |event: &Event| matches!(event, Event::Retired { reason, .. } if *reason == RetireReason::Revoked);
+    process
+        .events()
+        .iter()
+        .filter(|event| is_revoked(event))
+        .count()
+}
+
 /// Another process ends some of the sessions that both use. Returns when the first one heard of the last of those that it can
 /// hear of, and of how many.
 async fn heard_after(fleet: &Fleet, process: &mut Process, other: &Process) -> (Duration, usize) {
-    for n in (0..1_500).step_by(47) {
+    for n in (0..1_000).step_by(32) {
         let service = fleet.setup.service(&other.manager);
         service.oneshot(with_own(n)).await.unwrap();
     }
@@ -71,13 +89,9 @@ async fn heard_after(fleet: &Fleet, process: &mut Process, other: &Process) -> (
         other.manager.invalidate(generation);
     }
     let (start, mut last, mut heard) = (Instant::now(), Duration::ZERO, 0);
-    while start.elapsed() < 100 * SECOND {
+    while start.elapsed() < 40 * SECOND {
         pass(1.0).await;
-        let events = process.events().into_iter();
-        let revoked = events.filter(|event| {
-            matches!(event, Event::Retired { reason, .. } if *reason == RetireReason::Revoked)
-        });
-        let revoked = revoked.count();
+        let revoked = revoked(process);
         if revoked > 0 {
             (last, heard) = (start.elapsed(), heard + revoked);
         }
@@ -108,4 +122,49 @@ async fn a_revocation_is_heard_of_in_time_where_each_look_at_many_slots_is_slow(
     let (last, heard) = heard_after(&fleet, &mut process, &other).await;
     assert_eq!(heard, 32);
     assert!(last <= HEARD_WITHIN, "heard of after {last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_that_is_told_of_is_heard_of_at_once_though_half_of_a_big_store_hangs() {
+    let mut fleet = new_fleet();
+    let (mut process, other) = (fleet.start_with(ample), fleet.start_with(ample));
+    use_all(&fleet, &process, 1_000).await;
+    process.store.set(half_hangs());
+    let (last, heard) = heard_after(&fleet, &mut process, &other).await;
+    assert!(heard >= 8, "{heard}");
+    assert!(last <= 2 * SECOND, "heard of after {last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_cannot_be_left_hold_up_the_deletes_of_no_others() {
+    let mut fleet = new_fleet();
+    let process = fleet.start_with(ample);
+    use_all(&fleet, &process, 200).await;
+    process.store.set(half_hangs());
+    for generation in 0..=200 {
+        process.manager.invalidate(generation);
+    }
+    pass(20.0).await;
+    let live = fleet.setup.sipher.live_sessions();
+    assert!(
+        (50..150).contains(&live),
+        "{live}: those in the half that hangs"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_ends_says_what_it_knows_of_many_slots_though_half_of_the_store_hangs() {
+    let mut fleet = new_fleet();
+    let (process, mut other) = (fleet.start_with(ample), fleet.start_with(ample));
+    use_all(&fleet, &process, 200).await;
+    use_all(&fleet, &other, 200).await;
+    process.store.set(half_hangs());
+    other.events();
+    for generation in 0..=200 {
+        process.manager.invalidate(generation);
+    }
+    process.shutdown().await;
+    pass(1.0).await;
+    let heard = revoked(&mut other);
+    assert!((50..150).contains(&heard), "{heard}");
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many are handed out to be deleted before the queue is looked at again.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 /// How often a delete is tried before its session is left to expire.
 const MAX_TRIES: u32 = 3;
 /// Each session is looked at this often in any case: clocks may be set, and not everybody says that he is done. So is the
