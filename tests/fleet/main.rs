@@ -32,3 +32,4 @@ mod shards;
 mod simulation;
 mod store_down;
 mod strangers;
+mod untold;

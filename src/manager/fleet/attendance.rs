@@ -28,6 +28,8 @@ struct Present {
     /// Counts up: the latest one.
     attendant: u64,
     is_there: bool,
+    /// Somebody needed an attendant since the present one last looked, and found it there.
+    is_needed: bool,
 }
 
 impl Default for Attendance {
@@ -49,18 +51,20 @@ impl Attendance {
     pub(super) fn begin(&self, now: Duration) -> Option<u64> {
         let mut present = self.lock();
         if present.is_there && !self.is_late(now) {
+            present.is_needed = true;
             return None;
         }
         present.attendant += 1;
-        present.is_there = true;
+        (present.is_there, present.is_needed) = (true, false);
         self.set(now);
         Some(present.attendant)
     }
 
-    /// Says until when an attendant will be seen again.
+    /// Says until when an attendant will be seen again. It looks for what there is to do after this.
     pub(super) fn expect(&self, attendant: u64, until: Duration) {
-        let present = self.lock();
+        let mut present = self.lock();
         if present.attendant == attendant && present.is_there {
+            present.is_needed = false;
             self.set(until);
         }
     }
@@ -70,14 +74,21 @@ impl Attendance {
         self.lock().attendant == attendant
     }
 
-    /// An attendant has nothing left to do. Returns whether nobody had taken over.
+    /// An attendant has found nothing to do. Returns whether it is to end: not if it was needed since it looked, since whoever
+    /// needed it has started no other.
     pub(super) fn end(&self, attendant: u64) -> bool {
-        self.gone(attendant, NEVER)
+        let mut present = self.lock();
+        if present.attendant == attendant && present.is_needed {
+            present.is_needed = false;
+            return false;
+        }
+        self.gone(&mut present, attendant, NEVER);
+        true
     }
 
     /// An attendant is gone with its runtime, though it had something left to do.
     pub(super) fn lose(&self, attendant: u64) {
-        let _ = self.gone(attendant, 0);
+        self.gone(&mut self.lock(), attendant, 0);
     }
 
     /// Whoever attended does so in another process.
@@ -88,14 +99,11 @@ impl Attendance {
         self.late_from.store(NEVER, Ordering::Release);
     }
 
-    fn gone(&self, attendant: u64, late_from: u64) -> bool {
-        let mut present = self.lock();
-        let was_there = present.attendant == attendant && present.is_there;
-        if was_there {
+    fn gone(&self, present: &mut Present, attendant: u64, late_from: u64) {
+        if present.attendant == attendant && present.is_there {
             present.is_there = false;
             self.late_from.store(late_from, Ordering::Release);
         }
-        was_there
     }
 
     fn set(&self, until: Duration) {
@@ -142,9 +150,21 @@ mod tests {
         attendance.expect(first, at(1_000));
         assert!(attendance.is_late(at(14)));
         attendance.expect(second, at(20));
-        assert!(!attendance.end(first));
+        assert!(attendance.end(first), "it has no say");
         attendance.lose(first);
         assert!(!attendance.is_late(at(21)));
+    }
+
+    #[test]
+    fn one_that_is_needed_after_its_last_look_does_not_end() {
+        let attendance = Attendance::default();
+        let first = attendance.begin(at(0)).unwrap();
+        assert_eq!(attendance.begin(at(1)), None);
+        assert!(!attendance.end(first), "whoever came has started no other");
+        assert_eq!(attendance.begin(at(1)), None);
+        attendance.expect(first, at(10));
+        assert!(attendance.end(first), "it has looked since");
+        assert!(attendance.begin(at(1)).is_some());
     }
 
     #[test]

@@ -85,10 +85,8 @@ impl Inner {
     /// Nobody may use this generation any more, here from now on and elsewhere once the store has been told.
     pub(super) fn revoke(&self, slot: Slot, generation: u64) {
         self.seen.note(slot, generation, true);
-        let mut revoked = self.to_be_revoked();
-        let highest = revoked.entry(slot).or_default();
-        *highest = generation.max(*highest);
-        drop(revoked);
+        let now = self.ids.clock.now().monotonic;
+        self.revoked.note(slot, generation, now);
         self.wake.notify_one();
     }
 }

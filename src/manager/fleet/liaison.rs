@@ -109,26 +109,20 @@ impl Drop for Attendant {
     }
 }
 
-async fn run(mut present: Attendant) {
-    let core = present.core.clone();
+async fn run(present: Attendant) {
+    let Attendant { core, attendant } = &present;
     let Some(fleet) = core.fleet.inner() else {
         return;
     };
     loop {
-        let attendant = present.attendant;
         tokio::select! {
             biased;
             // A shutdown takes leave by itself.
             _ = core.closed() => return,
-            () = fleet.while_attended(attendant, fleet.keep_in_touch(&core, attendant)) => {}
+            () = fleet.while_attended(*attendant, fleet.keep_in_touch(core, *attendant)) => {}
         }
-        // What came since the last look has found somebody here.
-        if !fleet.attendance.end(attendant) || fleet.slots(&core).is_empty() {
+        if fleet.attendance.end(*attendant) {
             return;
-        }
-        match fleet.attendance.begin(core.now().monotonic) {
-            Some(attendant) => present.attendant = attendant,
-            None => return,
         }
     }
 }
@@ -149,16 +143,18 @@ impl Inner {
     }
 
     async fn keep_in_touch(&self, core: &Arc<Core>, attendant: u64) {
+        let mut alone = Alone::default();
         loop {
             tokio::select! {
                 biased;
-                () = self.keep_sessions(core, attendant) => {}
+                () = self.keep_sessions(core, attendant, &mut alone) => {}
                 // At a pace of its own: to follow a change may take as long as a create.
                 () = self.keep_to_defaults(core) => {}
             }
             // A change of defaults is told also where there is no session.
             let looked = self.look_at_defaults(core).await;
-            if looked.is_ok() || !self.is_untold() {
+            let is_over = alone.lasts(core.now().monotonic) >= self.sharing.member_lease;
+            if looked.is_ok() || !self.is_untold() || is_over {
                 return;
             }
             sleep(RETRY).await;
@@ -166,7 +162,11 @@ impl Inner {
     }
 
     /// Looks at each slot every now and then, and when something is told of it; until none is left.
-    async fn keep_sessions(&self, core: &Arc<Core>, attendant: u64) {
+    ///
+    /// Without a session, the task goes on for as long as the store has not been told of what nobody may use any more, but no
+    /// longer than `member_lease`: by then a store that is down for all has ended the use of it. What is left is told with the next
+    /// session.
+    async fn keep_sessions(&self, core: &Arc<Core>, attendant: u64, alone: &mut Alone) {
         let mut changes = self.store().changes();
         let (mut rota, mut under_way) = (Rota::default(), Vec::new());
         let (mut own, mut listed_until) = (HashMap::new(), Duration::ZERO);
@@ -174,7 +174,14 @@ impl Inner {
             let now = core.now().monotonic;
             if listed_until <= now {
                 own = self.own(core);
-                rota.set(&self.slots_with(core, &own), now, |slot| self.outage.is_at(slot));
+                let used = self.slots_in_use(&own);
+                alone.note(used.is_empty(), now);
+                if alone.lasts(now) >= self.sharing.member_lease {
+                    return;
+                }
+                let untold = self.untold_slots(core);
+                let slots = used.into_iter().chain(untold).collect();
+                rota.set(&slots, now, |slot| self.outage.is_at(slot));
                 listed_until = now.saturating_add(self.interval());
                 if rota.is_empty() {
                     return;
@@ -260,22 +267,31 @@ impl Inner {
         LOOK.min(self.sharing.member_lease / 4)
     }
 
-    /// Returns the slots that there is something to do about.
-    fn slots(&self, core: &Core) -> HashSet<Slot> {
-        self.slots_with(core, &self.own(core))
-    }
-
-    fn slots_with(&self, core: &Core, own: &HashMap<Slot, Vec<Arc<LiveSession>>>) -> HashSet<Slot> {
-        let mut all = self.untold_slots(core);
-        all.extend(self.joined_slots());
-        all.extend(own.keys());
-        all
-    }
-
     /// Returns the slots whose store has to be told something.
     fn untold_slots(&self, core: &Core) -> HashSet<Slot> {
-        let mut slots = self.unused.slots(core.now().monotonic);
-        slots.extend(self.to_be_revoked().keys());
+        let now = core.now().monotonic;
+        let mut slots = self.unused.slots(now);
+        slots.extend(self.revoked.slots(now));
         slots
+    }
+
+    fn slots_in_use(&self, own: &HashMap<Slot, Vec<Arc<LiveSession>>>) -> HashSet<Slot> {
+        let joined = self.joined_slots();
+        joined.into_iter().chain(own.keys().copied()).collect()
+    }
+}
+
+/// Since when there is no session, in monotonic time.
+#[derive(Debug, Default)]
+struct Alone(Option<Duration>);
+
+impl Alone {
+    fn note(&mut self, is_alone: bool, now: Duration) {
+        self.0 = is_alone.then(|| self.0.unwrap_or(now));
+    }
+
+    fn lasts(&self, now: Duration) -> Duration {
+        self.0
+            .map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 }

@@ -1,9 +1,8 @@
 //! Using a session that others use: for how long, and how one stops.
 
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -244,27 +243,6 @@ impl super::Inner {
             sessions.retain(|other| !std::ptr::eq(other.as_ptr(), session));
             if sessions.is_empty() {
                 joined.remove(&place.slot);
-            }
-        }
-    }
-
-    pub(super) fn to_be_revoked(&self) -> MutexGuard<'_, HashMap<Slot, u64>> {
-        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells the store which generation of a slot, and with it each older one, nobody may use any more. What the store
-    /// could not be told is kept for the next time.
-    pub(super) async fn send_revocations(&self, core: &Core, slot: Slot) -> Result<(), Error> {
-        loop {
-            let Some(generation) = self.to_be_revoked().get(&slot).copied() else {
-                return Ok(());
-            };
-            let revoke = self.store().revoke(slot, generation);
-            self.step_at(core, slot, revoke).await?;
-            let mut revoked = self.to_be_revoked();
-            // A newer one may have come meanwhile.
-            if revoked.get(&slot) == Some(&generation) {
-                revoked.remove(&slot);
             }
         }
     }

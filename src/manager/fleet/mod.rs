@@ -15,6 +15,7 @@
 //! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
+//! | `revocations` | what nobody may use any more, and the store has not been told |
 //! | `defaults` | the defaults that a group of processes shares |
 //! | `liaison`, `rota` | the one task that keeps in touch with the store; when it looks at which slot |
 //! | `looks` | the slots that are being looked at side by side, and how many may be |
@@ -33,6 +34,7 @@ mod member;
 mod outage;
 mod publication;
 mod record;
+mod revocations;
 mod right;
 mod rota;
 mod seal;
@@ -55,6 +57,7 @@ use self::{
     defaults::{FirstLook, Following},
     ids::Ids,
     outage::Outage,
+    revocations::Revocations,
     seen::AllSeen,
     unused::Unused,
 };
@@ -93,8 +96,7 @@ struct Inner {
     joined: Mutex<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
     first_look: FirstLook,
-    /// The highest generation of each slot that nobody in the fleet may use, where the store has not been told of it.
-    revoked: Mutex<HashMap<Slot, u64>>,
+    revoked: Revocations,
     /// There is something to tell the store.
     wake: Arc<Notify>,
     unused: Arc<Unused>,
@@ -115,7 +117,7 @@ impl Fleet {
                 joined: Mutex::default(),
                 following: OnceLock::new(),
                 first_look: FirstLook::default(),
-                revoked: Mutex::default(),
+                revoked: Revocations::default(),
                 unused: Arc::new(Unused::new(wake.clone())),
                 wake,
                 attendance: Attendance::default(),
