@@ -84,6 +84,10 @@ pub enum ErrorKind {
     WrongAddress,
     /// Sipher answered, but not with the session that was asked for.
     WrongAnswer,
+    /// A [checked](crate::SessionLayer::checked) layer withheld an answer, because it names another chain than the session has:
+    /// the server's own defaults applied. The request **was carried out**, so drop what it may have made. A retry gets a new
+    /// session.
+    WrongDefaults,
 }
 
 impl Error {
@@ -115,10 +119,10 @@ impl Error {
 
     /// Returns whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
-        use ErrorKind::{Budget, Quota, RateLimited, Store, Timeout, Unavailable};
+        use ErrorKind::{Budget, Quota, RateLimited, Store, Timeout, Unavailable, WrongDefaults};
         matches!(
             self.inner.kind,
-            Budget | Quota | RateLimited | Store | Timeout | Unavailable
+            Budget | Quota | RateLimited | Store | Timeout | Unavailable | WrongDefaults
         )
     }
 

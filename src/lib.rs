@@ -171,6 +171,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod api;
+pub mod checked;
 pub mod clock;
 pub mod config;
 mod error;
@@ -197,6 +198,7 @@ pub mod testing;
 pub use self::manager::OnStoreDown;
 pub use self::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults, SessionId, SessionsApi},
+    checked::CheckedLayer,
     config::SessionConfig,
     error::{BoxError, Error, ErrorKind},
     layer::{SessionLayer, SessionService},

@@ -32,6 +32,7 @@
 //! | `check failed` | warn | `session`, `generation`; those of the error |
 //! | `session lost` | warn | `session`, `generation`, `unknown_for`, `requests` (that may have gone without their defaults) |
 //! | `leaked` | warn | `api_key` (fingerprint of the one that went along), `to` (the origin); `session`, `generation` if it was one of the manager's |
+//! | `wrong defaults` | warn | `session`, `generation`, `expected` (the session's chain), `answered` (the answer's) |
 //! | `late answer` | warn | `session`, `generation` |
 //! | `sending without a session` | warn | those of the error |
 //! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
@@ -76,6 +77,8 @@
 //! | `sipher_session_possible_orphans_total` | counter | | creates whose outcome was not known in time; one that ends after all is not taken back |
 //! | `sipher_session_sent_without_total` | counter | | requests, because of [`OnNoSession::SendWithout`](crate::OnNoSession) |
 //! | `sipher_session_late_answers_total` | counter | | answers that came after the end of the session that their request bore |
+//! | `sipher_session_wrong_defaults_total` | counter | | answers that a [checked](crate::SessionLayer::checked) layer withheld: they name another chain than their session has |
+//! | `sipher_session_confirmed_total` | counter | | answers that it found to name their session's chain |
 //! | `sipher_session_live_sessions` | gauge | | sessions that are put on requests |
 //! | `sipher_session_create_duration_seconds` | histogram | | from the start of a create to its outcome, with all its waits and tries |
 //!

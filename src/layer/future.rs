@@ -59,7 +59,7 @@ struct Waiting<S, R> {
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
     #[inline]
-    pub(super) fn calling(future: S::Future, in_flight: InFlightRequest, proves: bool) -> Self {
+    pub(crate) fn calling(future: S::Future, in_flight: InFlightRequest, proves: bool) -> Self {
         Self {
             state: State::Calling { future },
             in_flight,
@@ -103,26 +103,44 @@ where
     type Output = Result<S::Response, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if !matches!(*this.state, State::Calling { .. }) {
-            ready!(set_out(this.state.as_mut(), this.in_flight, cx))?;
-        }
-        let StateProj::Calling { future } = this.state.project() else {
-            unreachable!("it has set out");
-        };
-        let Poll::Ready(response) = future.poll(cx) else {
-            *this.waited = true;
-            return Poll::Pending;
-        };
-        let mut response = response.map_err(Into::into);
-        match &mut response {
-            Ok(response) => this
-                .in_flight
-                .complete(response, *this.proves, !*this.waited),
-            Err(error) => this.in_flight.fail(&**error),
-        }
-        Poll::Ready(response)
+        poll_seeing(self, cx, |_| ())
     }
+}
+
+/// Polls it, and shows the request that is in flight when the head of its response is there.
+#[inline]
+pub(crate) fn poll_seeing<S, R>(
+    future: Pin<&mut ResponseFuture<S, R>>,
+    cx: &mut Context<'_>,
+    see: impl FnOnce(&InFlightRequest),
+) -> Poll<Result<S::Response, BoxError>>
+where
+    S: Service<R>,
+    S::Response: Incoming,
+    S::Error: Into<BoxError>,
+    R: Outgoing,
+{
+    let mut this = future.project();
+    if !matches!(*this.state, State::Calling { .. }) {
+        ready!(set_out(this.state.as_mut(), this.in_flight, cx))?;
+    }
+    let StateProj::Calling { future } = this.state.project() else {
+        unreachable!("it has set out");
+    };
+    let Poll::Ready(response) = future.poll(cx) else {
+        *this.waited = true;
+        return Poll::Pending;
+    };
+    let mut response = response.map_err(Into::into);
+    match &mut response {
+        Ok(response) => {
+            see(this.in_flight);
+            this.in_flight
+                .complete(response, *this.proves, !*this.waited);
+        }
+        Err(error) => this.in_flight.fail(&**error),
+    }
+    Poll::Ready(response)
 }
 
 /// Calls the inner service once there is a session.

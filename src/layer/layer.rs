@@ -7,6 +7,7 @@ use tower_layer::Layer;
 use super::{ReplayLayer, SessionService};
 use crate::{
     api::SessionDefaults,
+    checked::CheckedLayer,
     error::Error,
     manager::{
         SessionManager, admit::Admission, memo::Memory, message::Outgoing,
@@ -125,6 +126,14 @@ impl SessionLayer {
     /// [`ReplayLayer`]. Nothing is replayed without it.
     pub fn replay_once(self) -> ReplayLayer {
         ReplayLayer::new(self)
+    }
+
+    /// Makes it a layer that also reads the answer where it names the chain that was used, and withholds it where that is not
+    /// the session's: see [`checked`](crate::checked). It [proves](Self::with_proof) as well. Nothing is read without it.
+    ///
+    /// Turn it on where money depends on the answer. It takes reading the answers of three routes to their end.
+    pub fn checked(self) -> CheckedLayer {
+        CheckedLayer::over(self)
     }
 
     #[cfg(all(test, feature = "testing"))]

@@ -98,6 +98,7 @@ mod layer;
 mod replay;
 mod service;
 
+pub(crate) use self::future::poll_seeing;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::replay::Replayable;
 pub use self::{

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::session::SessionRef;
-use crate::{error::Error, secret::Fingerprint};
+use crate::{api::Chain, error::Error, secret::Fingerprint};
 
 /// How many events a slow listener may fall behind before it misses some.
 pub(crate) const CAPACITY: usize = 1024;
@@ -146,6 +146,24 @@ pub enum Event {
         unknown_for: Duration,
         /// How many requests were given it since then.
         requests: u64,
+    },
+    /// An answer names another chain than its session has, so the server's own defaults applied. A
+    /// [checked](crate::SessionLayer::checked) layer withheld it: the caller got
+    /// [`ErrorKind::WrongDefaults`](crate::ErrorKind::WrongDefaults). The session is used no more; [`Lost`](Self::Lost)
+    /// follows if it was in use until then.
+    ///
+    /// One of these after a restart or an eviction of the server's is no reason to wake somebody. Several within an hour are,
+    /// since each costs a session: the server may run as several replicas that do not share their sessions.
+    ///
+    /// This is told once for each session; [`Stats::wrong_defaults`](crate::Stats) counts the answers.
+    #[non_exhaustive]
+    WrongDefaults {
+        /// The session.
+        session: SessionRef,
+        /// The chain that it has.
+        expected: Chain,
+        /// The chain that the answer names; `unknown` if this version does not know it.
+        answered: Chain,
     },
     /// An answer was taken after the end of the session that its request bore: the server's own defaults may have applied.
     /// Something below the layer held the request up, or its future was polled late; the two cannot be told apart.

@@ -60,7 +60,7 @@ impl InFlightRequest {
         if prove && let Some(proof) = token.proof() {
             // It knows by both clocks.
             at_once &= !proof.is_late();
-            response.extensions_mut().insert(proof);
+            proof.note(response.extensions_mut());
         }
         if !(at_once && token.is_young()) {
             token.answered(Some(response.status()));

@@ -125,6 +125,17 @@ mod on {
                 unknown_for = unknown_for.as_secs_f64(),
                 requests
             ),
+            Event::WrongDefaults {
+                session,
+                expected,
+                answered,
+            } => log_session!(
+                WARN,
+                "wrong defaults",
+                session,
+                expected = expected.as_str(),
+                answered = answered.as_str()
+            ),
             Event::Leaked {
                 session,
                 api_key,

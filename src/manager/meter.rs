@@ -30,6 +30,7 @@ mod on {
     };
 
     const ADOPTED: &str = "sipher_session_adopted_total";
+    const CONFIRMED: &str = "sipher_session_confirmed_total";
     const CREATES: &str = "sipher_session_creates_total";
     const CREATE_DURATION: &str = "sipher_session_create_duration_seconds";
     const DELETED: &str = "sipher_session_deleted_total";
@@ -40,6 +41,18 @@ mod on {
     const RETIRED: &str = "sipher_session_retired_total";
     const SENT_WITHOUT: &str = "sipher_session_sent_without_total";
     const SESSION_CALLS: &str = "sipher_session_session_calls_total";
+    const WRONG_DEFAULTS: &str = "sipher_session_wrong_defaults_total";
+
+    /// The counters without labels.
+    const PLAIN: [&str; 7] = [
+        ADOPTED,
+        CONFIRMED,
+        LATE_ANSWERS,
+        LEFT_TO_EXPIRE,
+        ORPHANS,
+        SENT_WITHOUT,
+        WRONG_DEFAULTS,
+    ];
 
     /// How much later than its retirement a session may be told to have been created.
     const OUT_OF_ORDER: Duration = Duration::from_secs(60);
@@ -78,7 +91,7 @@ mod on {
             for reason in label::REASONS {
                 counter!(RETIRED, "reason" => label::reason(reason)).increment(0);
             }
-            for name in [ADOPTED, LATE_ANSWERS, LEFT_TO_EXPIRE, ORPHANS, SENT_WITHOUT] {
+            for name in PLAIN {
                 counter!(name).increment(0);
             }
             gauge!(LIVE).increment(0.0);
@@ -132,6 +145,7 @@ mod on {
                 | Event::StoreDown { .. }
                 | Event::StoreUp
                 | Event::Late { .. }
+                | Event::WrongDefaults { .. }
                 | Event::Leaked { .. }
                 | Event::UnknownDefault { .. }
                 | Event::Suspected { .. }
@@ -156,6 +170,16 @@ mod on {
         #[allow(clippy::unused_self)]
         pub(crate) fn late_answer(&self) {
             counter!(LATE_ANSWERS).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn wrong_defaults(&self) {
+            counter!(WRONG_DEFAULTS).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn confirmed(&self) {
+            counter!(CONFIRMED).increment(1);
         }
 
         #[allow(clippy::unused_self)]
@@ -227,6 +251,14 @@ mod on {
         );
         count(ADOPTED, "Sessions of other processes that were taken up.");
         count(
+            CONFIRMED,
+            "Answers that were found to name their session's chain.",
+        );
+        count(
+            WRONG_DEFAULTS,
+            "Answers that were withheld, because they name another chain than their session has.",
+        );
+        count(
             DELETED,
             "Sessions that are no more on the server, by whether it had lost them before.",
         );
@@ -289,6 +321,10 @@ mod off {
         pub(crate) fn sent_without(&self) {}
 
         pub(crate) fn late_answer(&self) {}
+
+        pub(crate) fn wrong_defaults(&self) {}
+
+        pub(crate) fn confirmed(&self) {}
 
         pub(crate) fn orphans(&self, _: u64) {}
 

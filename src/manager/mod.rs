@@ -23,6 +23,7 @@
 //! | `session`, `life` | one session; how long it is used |
 //! | `token`, `lease`, `usage` | what stands for requests on their way; a hold on a session; how many there are |
 //! | `proof` | what an answer says about its session |
+//! | `expectation` | which chain an answer has to name; what follows if it names another |
 //! | `owner` | what becomes of sessions when the process forks |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
@@ -41,6 +42,7 @@ mod create;
 mod current;
 mod echo;
 mod event;
+mod expectation;
 #[cfg_attr(not(feature = "store"), path = "fleet/off.rs")]
 mod fleet;
 mod flight;
@@ -83,6 +85,7 @@ use http::{HeaderMap, HeaderValue};
 
 #[cfg(feature = "store")]
 pub use self::admit::OnStoreDown;
+pub(crate) use self::expectation::Expectation;
 use self::{
     admit::Admission, core::Core, identity::Identity, partition::HashedDefaults,
     session::LiveSession,

@@ -16,7 +16,7 @@ use super::{
     meter::Meter,
     session::LiveSession,
 };
-use crate::{clock::Clock, error::Error};
+use crate::{api::Chain, clock::Clock, error::Error};
 
 /// What a manager has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,11 @@ pub struct Stats {
     /// Answers that came after the end of the session that their request bore: it may have been over when the server
     /// looked it up.
     pub late_answers: u64,
+    /// Answers that a [checked](crate::SessionLayer::checked) layer withheld, because they name another chain than their session
+    /// has.
+    pub wrong_defaults: u64,
+    /// Answers that a [checked](crate::SessionLayer::checked) layer found to name their session's chain.
+    pub confirmed: u64,
     /// Requests that were sent once more, because [`replay_once`](crate::SessionLayer::replay_once) says so.
     pub replayed: u64,
 }
@@ -73,6 +78,8 @@ pub(crate) struct Observer {
     possible_orphans: AtomicU64,
     sent_without: AtomicU64,
     late_answers: AtomicU64,
+    wrong_defaults: AtomicU64,
+    confirmed: AtomicU64,
     replayed: AtomicU64,
     /// Whether the present cause for sending without a session has been told of.
     told: AtomicBool,
@@ -93,6 +100,8 @@ impl Observer {
             possible_orphans: AtomicU64::new(0),
             sent_without: AtomicU64::new(0),
             late_answers: AtomicU64::new(0),
+            wrong_defaults: AtomicU64::new(0),
+            confirmed: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
             told: AtomicBool::new(false),
             meter: Meter::new(clock),
@@ -146,6 +155,25 @@ impl Observer {
         }
     }
 
+    /// An answer names another chain than its session has. The event comes once for each session, the count for each answer.
+    pub(crate) fn wrong_defaults(&self, session: &LiveSession, expected: &Chain, answered: Chain) {
+        self.wrong_defaults.fetch_add(1, Ordering::Relaxed);
+        self.meter.wrong_defaults();
+        if session.set_mismatched() {
+            self.emit(Event::WrongDefaults {
+                session: session.reference(),
+                expected: expected.clone(),
+                answered,
+            });
+        }
+    }
+
+    /// An answer names its session's chain.
+    pub(crate) fn confirmed(&self) {
+        self.confirmed.fetch_add(1, Ordering::Relaxed);
+        self.meter.confirmed();
+    }
+
     /// A request is sent once more.
     pub(crate) fn replayed(&self) {
         self.replayed.fetch_add(1, Ordering::Relaxed);
@@ -180,6 +208,8 @@ impl Observer {
             possible_orphans: get(&self.possible_orphans),
             sent_without: get(&self.sent_without),
             late_answers: get(&self.late_answers),
+            wrong_defaults: get(&self.wrong_defaults),
+            confirmed: get(&self.confirmed),
             replayed: get(&self.replayed),
             ..Stats::default()
         }

@@ -50,6 +50,20 @@ pub enum Proof {
         /// What speaks against that its defaults applied.
         doubt: Option<Doubt>,
     },
+    /// It was sent with a session of this crate's, and the answer names that session's chain: nothing speaks against it any
+    /// more. Only a [checked](crate::SessionLayer::checked) layer says this.
+    ///
+    /// It is certain that the chain is right. That the session applied follows where its chain is not the server's own default,
+    /// which is `solana` today.
+    #[non_exhaustive]
+    Confirmed {
+        /// The session.
+        session: SessionRef,
+        /// How old it was when the head of the response was there.
+        age: Duration,
+        /// How much of its life was left then.
+        left: Duration,
+    },
     /// It was sent with a session id of its own, which was left as it was.
     OwnSession,
     /// It was sent without a session, because it or [`OnNoSession`](crate::OnNoSession) said so: the server's own

@@ -49,6 +49,8 @@ pub(crate) struct LiveSession {
     leaked: AtomicBool,
     /// A call that deletes it has gone out, so that one that does not find it any more says nothing.
     delete_sent: AtomicBool,
+    /// An answer to a request that bore it was for another chain.
+    mismatched: AtomicBool,
     /// Its place in the fleet, if others use it too.
     shared: OnceLock<Box<Membership>>,
 }
@@ -77,6 +79,7 @@ impl LiveSession {
             late: AtomicBool::new(false),
             leaked: AtomicBool::new(false),
             delete_sent: AtomicBool::new(false),
+            mismatched: AtomicBool::new(false),
             shared: OnceLock::new(),
         }
     }
@@ -197,6 +200,15 @@ impl LiveSession {
     /// A call that deletes it goes out; returns whether that is the first one.
     pub(crate) fn begin_delete(&self) -> bool {
         !self.delete_sent.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_delete_sent(&self) -> bool {
+        self.delete_sent.load(Ordering::Acquire)
+    }
+
+    /// An answer was for another chain than its own; returns whether that is the first one.
+    pub(crate) fn set_mismatched(&self) -> bool {
+        !self.mismatched.swap(true, Ordering::Relaxed)
     }
 
     /// An answer came after its end; returns whether that is the first one.

@@ -9,15 +9,15 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 use crate::{
     SessionLayer,
     layer::{ReplayLayer, Replayable},
-    manager::{admit::Admission, message::Outgoing},
+    manager::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
     scope::{Place, Target},
 };
 
-// Both are written out, as `async_trait` would keep a request twice in each future.
+// All are written out, as `async_trait` would keep a request twice in each future.
 impl Middleware for SessionLayer {
     fn handle<'a, 'b, 'c, 'f>(
         &'a self,
-        mut request: Request,
+        request: Request,
         extensions: &'b mut Extensions,
         next: Next<'c>,
     ) -> Answer<'f>
@@ -26,33 +26,47 @@ impl Middleware for SessionLayer {
         'b: 'f,
         'c: 'f,
     {
-        Box::pin(async move {
-            let admission = self.admit(&mut WithExtensions {
-                request: &mut request,
-                extensions,
-            });
-            let mut in_flight = match admission.map_err(Error::middleware)? {
-                Admission::Send(in_flight) => in_flight,
-                Admission::Wait(admission) => {
-                    let in_flight = admission.await.map_err(Error::middleware)?;
-                    in_flight.inject(request.headers_mut());
-                    in_flight
-                }
-            };
-            let (mut next, mut at_once) = (next.run(request, extensions), true);
-            let mut response = poll_fn(|cx| {
-                let answer = next.as_mut().poll(cx);
-                at_once &= answer.is_ready();
-                answer
-            })
-            .await;
-            match &mut response {
-                Ok(response) => in_flight.complete(response, self.proves(), at_once),
-                Err(Error::Reqwest(error)) => in_flight.fail(error),
-                Err(Error::Middleware(error)) => in_flight.fail(&**error),
+        Box::pin(send(self, request, extensions, next, |_| ()))
+    }
+}
+
+/// Sends a request with a session, and shows it when the head of its response is there.
+pub(crate) fn send<'f>(
+    layer: &'f SessionLayer,
+    mut request: Request,
+    extensions: &'f mut Extensions,
+    next: Next<'f>,
+    see: impl FnOnce(&InFlightRequest) + Send + 'f,
+) -> impl Future<Output = Result<Response>> + Send + 'f {
+    async move {
+        let admission = layer.admit(&mut WithExtensions {
+            request: &mut request,
+            extensions,
+        });
+        let mut in_flight = match admission.map_err(Error::middleware)? {
+            Admission::Send(in_flight) => in_flight,
+            Admission::Wait(admission) => {
+                let in_flight = admission.await.map_err(Error::middleware)?;
+                in_flight.inject(request.headers_mut());
+                in_flight
             }
-            response
+        };
+        let (mut next, mut at_once) = (next.run(request, extensions), true);
+        let mut response = poll_fn(|cx| {
+            let answer = next.as_mut().poll(cx);
+            at_once &= answer.is_ready();
+            answer
         })
+        .await;
+        match &mut response {
+            Ok(response) => {
+                see(&in_flight);
+                in_flight.complete(response, layer.proves(), at_once);
+            }
+            Err(Error::Reqwest(error)) => in_flight.fail(error),
+            Err(Error::Middleware(error)) => in_flight.fail(&**error),
+        }
+        response
     }
 }
 
@@ -94,7 +108,7 @@ impl Middleware for ReplayLayer {
     }
 }
 
-type Answer<'f> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'f>>;
+pub(crate) type Answer<'f> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'f>>;
 
 /// A request with what its sender says about it, which travels beside it here.
 struct WithExtensions<'a> {

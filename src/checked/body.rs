@@ -1,0 +1,215 @@
+//! A body that may have been read ahead, and yields the same bytes all the same.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// The body of a request or response that passes a [`CheckedLayer`](super::CheckedLayer).
+    ///
+    /// It yields the bytes, trailers and errors of the body that it stands for, and has the same size. What was read ahead
+    /// comes as one frame.
+    pub struct CheckedBody<B>
+    where
+        B: Body,
+    {
+        data: Bytes,
+        trailers: Option<HeaderMap>,
+        error: Option<B::Error>,
+        #[pin]
+        rest: Rest<B>,
+    }
+}
+
+pin_project! {
+    #[project = RestProj]
+    enum Rest<B> {
+        Untouched { #[pin] body: B },
+        // It was polled, and so has to stay where it is.
+        Begun { body: Pin<Box<B>> },
+        Ended,
+    }
+}
+
+impl<B: Body> CheckedBody<B> {
+    pub(super) fn untouched(body: B) -> Self {
+        Self {
+            data: Bytes::new(),
+            trailers: None,
+            error: None,
+            rest: Rest::Untouched { body },
+        }
+    }
+
+    /// Gives back what was read, if that is all there is.
+    #[cfg(feature = "reqwest")]
+    pub(super) fn into_whole(self) -> Result<Bytes, Self> {
+        let is_whole =
+            matches!(self.rest, Rest::Ended) && self.trailers.is_none() && self.error.is_none();
+        if is_whole { Ok(self.data) } else { Err(self) }
+    }
+
+    fn size_of_rest(&self) -> SizeHint {
+        match &self.rest {
+            Rest::Untouched { body } => body.size_hint(),
+            Rest::Begun { body } => body.size_hint(),
+            Rest::Ended => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl<B: Body> Body for CheckedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        if !this.data.is_empty() {
+            let data = std::mem::take(this.data);
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if let Some(trailers) = this.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let frame = match this.rest.project() {
+            RestProj::Untouched { body } => ready!(body.poll_frame(cx)),
+            RestProj::Begun { body } => ready!(body.as_mut().poll_frame(cx)),
+            RestProj::Ended => None,
+        };
+        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(into_bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let nothing_read = self.data.is_empty() && self.trailers.is_none() && self.error.is_none();
+        nothing_read
+            && match &self.rest {
+                Rest::Untouched { body } => body.is_end_stream(),
+                Rest::Begun { body } => body.is_end_stream(),
+                Rest::Ended => true,
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (read, rest) = (self.data.len() as u64, self.size_of_rest());
+        let mut size = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            size.set_upper(upper.saturating_add(read));
+        }
+        size.set_lower(rest.lower().saturating_add(read));
+        size
+    }
+}
+
+impl<B: Body> fmt::Debug for CheckedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckedBody")
+            .field("read_ahead", &self.data.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without a copy where it is `Bytes` already.
+fn into_bytes(mut data: impl Buf) -> Bytes {
+    data.copy_to_bytes(data.remaining())
+}
+
+/// Reads a body ahead.
+pub(super) struct Peek<B: Body> {
+    /// `None` once it was handed on.
+    body: Option<Pin<Box<B>>>,
+    first: Bytes,
+    /// The first one and all others, from the second on.
+    all: BytesMut,
+}
+
+impl<B: Body> Peek<B> {
+    pub(super) fn into(body: B) -> Self {
+        Self {
+            body: Some(Box::pin(body)),
+            first: Bytes::new(),
+            all: BytesMut::new(),
+        }
+    }
+
+    /// The bytes of the body if it came to its end within `limit`, and the body to hand on.
+    pub(super) fn poll(
+        &mut self,
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Option<Bytes>, CheckedBody<B>)> {
+        loop {
+            let body = self.body.as_mut().expect("not polled after it was ready");
+            let left = limit.saturating_sub(self.first.len().max(self.all.len()));
+            if body.size_hint().lower() > left as u64 {
+                return Poll::Ready(self.hand_on(None, None, false));
+            }
+            match ready!(body.as_mut().poll_frame(cx)) {
+                None => return Poll::Ready(self.hand_on(None, None, true)),
+                Some(Err(error)) => return Poll::Ready(self.hand_on(None, Some(error), false)),
+                Some(Ok(frame)) => match frame.map_data(into_bytes).into_data() {
+                    Ok(data) => {
+                        let is_too_long = data.len() > left;
+                        self.keep(data);
+                        if is_too_long {
+                            return Poll::Ready(self.hand_on(None, None, false));
+                        }
+                    }
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            return Poll::Ready(self.hand_on(Some(trailers), None, true));
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn keep(&mut self, data: Bytes) {
+        if self.first.is_empty() {
+            self.first = data;
+        } else {
+            if self.all.is_empty() {
+                self.all.extend_from_slice(&self.first);
+            }
+            self.all.extend_from_slice(&data);
+        }
+    }
+
+    fn hand_on(
+        &mut self,
+        trailers: Option<HeaderMap>,
+        error: Option<B::Error>,
+        is_whole: bool,
+    ) -> (Option<Bytes>, CheckedBody<B>) {
+        let data = if self.all.is_empty() {
+            std::mem::take(&mut self.first)
+        } else {
+            std::mem::take(&mut self.all).freeze()
+        };
+        let rest = match self.body.take() {
+            Some(body) if !is_whole => Rest::Begun { body },
+            _ => Rest::Ended,
+        };
+        let whole = is_whole.then(|| data.clone());
+        let body = CheckedBody {
+            data,
+            trailers,
+            error,
+            rest,
+        };
+        (whole, body)
+    }
+}

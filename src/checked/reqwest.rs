@@ -1,0 +1,72 @@
+//! For `reqwest::Client` as a tower service.
+
+use std::task::{Context, Poll};
+
+use ::reqwest::{Body, Request, Response, ResponseBuilderExt};
+use http::{HeaderMap, StatusCode, response::Parts};
+use tower_service::Service;
+
+use super::{Answering, Checked, CheckedBody, CheckedLayer, answer::Answer, rules};
+use crate::error::BoxError;
+
+impl CheckedLayer {
+    /// Whether the answer to a request is checked, as far as the request decides. A stream cannot be looked at.
+    pub(super) fn checks(&self, request: &Request) -> bool {
+        let body = request.body().map_or(Some(&[][..]), Body::as_bytes);
+        self.may_check(request) && body.is_some_and(rules::leaves_chain_open)
+    }
+}
+
+impl<S> Service<Request> for Checked<S>
+where
+    S: Service<Request, Response = Response> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = BoxError;
+    type Future = Answering<S, Request>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.get_mut().poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let checks = self.layer().checks(&request);
+        self.respond(request, checks)
+    }
+}
+
+impl Answer for Response {
+    type Body = Body;
+    type Checked = Self;
+
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn untouched(self) -> Self {
+        self
+    }
+
+    /// The URL goes into the extensions, where `reqwest` looks for it when the response is put together again.
+    fn open(self) -> (Parts, Body) {
+        let with_url = http::response::Builder::new().url(self.url().clone());
+        let (mut head, body) = http::Response::<Body>::from(self).into_parts();
+        if let Some(url) = with_url.extensions_ref() {
+            head.extensions.extend(url.clone());
+        }
+        (head, body)
+    }
+
+    fn close(head: Parts, body: CheckedBody<Body>) -> Self {
+        let body = match body.into_whole() {
+            Ok(whole) => Body::from(whole),
+            Err(body) => Body::wrap(body),
+        };
+        http::Response::from_parts(head, body).into()
+    }
+}
