@@ -113,6 +113,13 @@ impl<B: Body> Body for CheckedBody<B> {
     }
 }
 
+/// So that `FollowRedirect` can stand below.
+impl<B: Body + Default> Default for CheckedBody<B> {
+    fn default() -> Self {
+        Self::untouched(B::default())
+    }
+}
+
 impl<B: Body> fmt::Debug for CheckedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CheckedBody")
