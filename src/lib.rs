@@ -1,13 +1,13 @@
 //! Client middleware that keeps a live session on every request to the Sipher REST API, for tower and reqwest.
 //!
-//! A Sipher session stores defaults on the server (the chain, the privacy level, …), and a request that names it in
-//! `X-Session-Id` may leave them out. An id whose session has expired, was deleted or never existed is no error to the
-//! server: it answers 200 and goes by its own defaults. What was meant for NEAR happens on Solana, with less privacy than
-//! was asked for, and the caller has no way to tell.
+//! A Sipher session stores defaults on the server, above all the chain, and a request that names it in `X-Session-Id` may
+//! leave them out. An id whose session has expired, was deleted or never existed is no error to the server: it answers 200
+//! and goes by its own defaults. Who asked for NEAR gets stealth keys for Solana, on another curve, and no status or header
+//! says so. What each default does today is said at [`SessionDefaults`].
 //!
 //! # What you get
 //!
-//! * An id that is dead, or about to be, is not put on a request. No live session means that the request is not sent and
+//! * The layer puts no id on a request that is dead, or about to be. No live session means that the request is not sent and
 //!   fails with a typed [`Error`].
 //! * A session is created when the first request needs it: by one call, however many requests wait.
 //! * Its successor is made in the background before it expires, while requests go on.
@@ -24,7 +24,8 @@
 //! a call that meets the restart is understood as a sign of it, and no later request bears a session that has not been
 //! asked about. A restart that no call meets leaves no sign: it is found in the background when the session is next used
 //! after a long idle or a clock jump, or by [`verify_every`](SessionManagerBuilder::verify_every). With
-//! [`with_proof`](SessionLayer::with_proof), each response says what its request was sent with.
+//! [`with_proof`](SessionLayer::with_proof), each response says what its request was sent with, and
+//! [`checked`](SessionLayer::checked) withholds an answer that names another chain than the session's.
 //! Blocking clients and wasm are not supported.
 //!
 //! # Quick start

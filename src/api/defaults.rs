@@ -24,6 +24,23 @@ pub(crate) const KNOWN: [&str; 5] = [
 
 /// What the server fills in where a request is silent.
 ///
+/// # What each does today
+///
+/// The server's present routes read two of them:
+///
+/// | default | read by |
+/// | --- | --- |
+/// | `chain` | `POST /v1/stealth/generate`, `/v1/stealth/generate/batch`, `/v1/stealth/check`, `/v1/backends/compare` |
+/// | `backend` | `POST /v1/backends/select` |
+/// | `privacy_level`, `rpc_provider`, `default_viewing_key` | no route: they are stored, and returned with the session |
+///
+/// So a session's chain decides for which chain, and on which curve, stealth keys are made. Transfers take their chain
+/// from `recipientMetaAddress`.
+///
+/// # How they apply
+///
+/// The server puts them into a JSON object body that has no such key, and nowhere else.
+///
 /// A key that is `None` is left to the server. On one request's extensions it means: send this one with a session that
 /// has exactly these defaults.
 ///
@@ -39,19 +56,19 @@ pub(crate) const KNOWN: [&str; 5] = [
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SessionDefaults {
-    /// The blockchain.
+    /// The blockchain that stealth keys are for. Without it, the server uses Solana.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
-    /// How much of a payment is hidden.
+    /// How much of a payment is to be hidden. No route reads it today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub privacy_level: Option<PrivacyLevel>,
-    /// Who gives access to the chain.
+    /// Who gives access to the chain. No route reads it today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rpc_provider: Option<RpcProvider>,
-    /// What does the hiding.
+    /// What does the hiding, where `/v1/backends/select` is called without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
-    /// The key that lets an auditor see payments.
+    /// The key that lets an auditor see payments. No route reads it today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_viewing_key: Option<ViewingKey>,
     /// Keys that a newer server knows and this version does not.
@@ -72,14 +89,14 @@ impl SessionDefaults {
         self
     }
 
-    /// Sets how much of a payment is hidden.
+    /// Sets how much of a payment is to be hidden. No route reads it today.
     #[must_use]
     pub fn privacy_level(mut self, level: PrivacyLevel) -> Self {
         self.privacy_level = Some(level);
         self
     }
 
-    /// Sets who gives access to the chain.
+    /// Sets who gives access to the chain. No route reads it today.
     #[must_use]
     pub fn rpc_provider(mut self, provider: RpcProvider) -> Self {
         self.rpc_provider = Some(provider);
@@ -93,7 +110,7 @@ impl SessionDefaults {
         self
     }
 
-    /// Sets the viewing key: `0x` and hexadecimal digits.
+    /// Sets the viewing key: `0x` and hexadecimal digits. No route reads it today.
     #[must_use]
     pub fn default_viewing_key(mut self, key: impl Into<ViewingKey>) -> Self {
         self.default_viewing_key = Some(key.into());

@@ -48,12 +48,12 @@ impl<B: Body> CheckedBody<B> {
         }
     }
 
-    /// Gives back what was read, if that is all there is.
+    /// Takes out what was read, if that is all there is.
     #[cfg(feature = "reqwest")]
-    pub(super) fn into_whole(self) -> Result<Bytes, Self> {
+    pub(super) fn take_whole(&mut self) -> Option<Bytes> {
         let is_whole =
             matches!(self.rest, Rest::Ended) && self.trailers.is_none() && self.error.is_none();
-        if is_whole { Ok(self.data) } else { Err(self) }
+        is_whole.then(|| std::mem::take(&mut self.data))
     }
 
     fn size_of_rest(&self) -> SizeHint {

@@ -62,10 +62,10 @@ impl Answer for Response {
         (head, body)
     }
 
-    fn close(head: Parts, body: CheckedBody<Body>) -> Self {
-        let body = match body.into_whole() {
-            Ok(whole) => Body::from(whole),
-            Err(body) => Body::wrap(body),
+    fn close(head: Parts, mut body: CheckedBody<Body>) -> Self {
+        let body = match body.take_whole() {
+            Some(whole) => Body::from(whole),
+            None => Body::wrap(body),
         };
         http::Response::from_parts(head, body).into()
     }

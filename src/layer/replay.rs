@@ -18,7 +18,6 @@
 //!
 //! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
 //!     .header("content-type", "application/json")
-//!     .header("idempotency-key", "0b61") // so that the server does it only once
 //!     .body(Full::<Bytes>::from("{}"))?;
 //! assert_eq!(service.oneshot(request).await?.status(), 200);
 //! # Ok(()) }
@@ -55,8 +54,9 @@ use crate::{
 /// bears a session that is known to be alive. It happens once, to requests that get a session from this crate and whose
 /// body can be cloned; an answer of success is never replayed.
 ///
-/// **The server may have carried the first one out.** Where that matters, give the request an `Idempotency-Key`, or
-/// replay nothing.
+/// **The server may have carried the first one out.** Where that matters, replay nothing, or give the request an
+/// `Idempotency-Key`. The server takes one, a UUID v4, on its routes for commitment, compliance, cspl, governance, jito, swap and
+/// transfer. It takes none for stealth keys, where a second sending does no harm.
 #[derive(Clone, Debug)]
 pub struct ReplayLayer(SessionLayer);
 

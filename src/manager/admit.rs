@@ -45,8 +45,8 @@ pub enum OnNoSession {
     /// It is not sent, and fails with the error that says why.
     #[default]
     Fail,
-    /// It is sent without a session, so that **the server's own defaults apply**: another chain, and less privacy than
-    /// was asked for. [`Stats::sent_without`](crate::Stats) counts these requests, and
+    /// It is sent without a session, so that **the server's own defaults apply**: stealth keys for another chain, on another
+    /// curve. [`Stats::sent_without`](crate::Stats) counts these requests, and
     /// [`Event::SendingWithout`](crate::Event) tells of each cause. A manager that shuts down, and a request that is
     /// wrong in itself, fail all the same.
     SendWithout,
@@ -65,8 +65,8 @@ pub enum OnStoreDown {
     /// store is back.
     #[default]
     OwnSession,
-    /// It makes none: requests fail with [`ErrorKind::Store`]. Choose this if a session with older defaults, such as a lower
-    /// privacy level, is worse than none.
+    /// It makes none: requests fail with [`ErrorKind::Store`]. Choose this if a session with older defaults, such as another
+    /// chain, is worse than none.
     Fail,
 }
 

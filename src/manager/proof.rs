@@ -1,6 +1,6 @@
 //! What an answer says about the session that its request was sent with.
 //!
-//! The server's own answer does not say whether a session applied. With [`SessionLayer::with_proof`](crate::SessionLayer::with_proof) each
+//! The head of an answer does not say whether a session applied. With [`SessionLayer::with_proof`](crate::SessionLayer::with_proof) each
 //! response carries a [`Proof`] in its extensions, so that who moves money can look before he believes.
 //!
 //! ```
@@ -24,6 +24,8 @@
 //! }
 //! # Ok(()) }
 //! ```
+//!
+//! Three routes say in the body which chain they used: a [checked](crate::SessionLayer::checked) layer reads it.
 
 use std::time::Duration;
 

@@ -31,6 +31,7 @@ impl Middleware for SessionLayer {
 }
 
 /// Sends a request with a session, and shows it when the head of its response is there.
+#[allow(clippy::manual_async_fn)] // which would keep the request twice, too
 pub(crate) fn send<'f>(
     layer: &'f SessionLayer,
     mut request: Request,

@@ -264,7 +264,7 @@ async fn a_requests_body_arrives_as_it_was_sent() {
     assert_eq!(arrived, (Bytes::from("{}"), Some(trailers())));
 
     let piece = vec![b' '; 300_000];
-    let long = Frames::of(&vec![&*piece; 5]).and_trailers();
+    let long = Frames::of(&[&*piece; 5]).and_trailers();
     let (bytes, with_trailers) = arrives(long).await.unwrap();
     assert_eq!((bytes.len(), with_trailers), (1_500_000, Some(trailers())));
 
@@ -276,27 +276,29 @@ async fn a_requests_body_arrives_as_it_was_sent() {
     );
 }
 
+/// Two bytes, after a time.
+struct Slow(Option<Pin<Box<tokio::time::Sleep>>>);
+impl Body for Slow {
+    type Data = Bytes;
+    type Error = Infallible;
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(sleep) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        std::task::ready!(Future::poll(sleep.as_mut(), cx));
+        self.0 = None;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from("{}")))))
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_gets_its_session_once_its_body_is_there() {
     let setup = Setup::new();
     let manager = setup.manager();
     let first = manager.session().await.unwrap();
-    struct Slow(Option<Pin<Box<tokio::time::Sleep>>>);
-    impl Body for Slow {
-        type Data = Bytes;
-        type Error = Infallible;
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            let Some(sleep) = &mut self.0 else {
-                return Poll::Ready(None);
-            };
-            std::task::ready!(Future::poll(sleep.as_mut(), cx));
-            self.0 = None;
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from("{}")))))
-        }
-    }
     let body = Slow(Some(Box::pin(tokio::time::sleep(4_000 * SECOND))));
     let service = CheckedLayer::new(manager).layer(setup.sipher.clone());
     let answer = service.oneshot(generate().map(|_| body)).await.unwrap();

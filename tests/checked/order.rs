@@ -118,10 +118,11 @@ async fn an_answer_from_elsewhere_confirms_nothing() {
     assert_eq!(doubt, Some(Doubt::Leaked));
 }
 
+type Inner = mock::Mock<Request<CheckedBody<Full<Bytes>>>, Response<Full<Bytes>>>;
+
 #[tokio::test(start_paused = true)]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
     let setup = Setup::new();
-    type Inner = mock::Mock<Request<CheckedBody<Full<Bytes>>>, Response<Full<Bytes>>>;
     for call in [generate(), post("/v1/scan", "{}")] {
         let (inner, mut handle): (Inner, _) = mock::pair();
         let mut service = mock::Spawn::new(CheckedLayer::new(setup.manager()).layer(inner));

@@ -38,12 +38,12 @@ impl Here {
         let request = request.header("content-type", "application/json");
         request.build().unwrap()
     }
+}
 
-    fn http(&self, layer: CheckedLayer) -> ClientWithMiddleware {
-        reqwest_middleware::ClientBuilder::new(Client::new())
-            .with(layer)
-            .build()
-    }
+fn http(layer: CheckedLayer) -> ClientWithMiddleware {
+    reqwest_middleware::ClientBuilder::new(Client::new())
+        .with(layer)
+        .build()
 }
 
 fn is_confirmed(response: &Response) -> bool {
@@ -56,7 +56,7 @@ async fn a_middleware_confirms_and_withholds() {
     let layer = SessionLayer::new(here.sessions.clone())
         .with_proof()
         .checked();
-    let http = here.http(layer);
+    let http = http(layer);
     let answer = http.execute(here.generate("{}")).await.unwrap();
     assert!(is_confirmed(&answer));
     here.sipher.restart();
@@ -105,7 +105,7 @@ async fn below_a_replay_the_session_of_the_layer_above_is_checked() {
 #[tokio::test]
 async fn a_response_that_was_read_is_put_together_again_without_loss() {
     let here = Here::start().await;
-    let checked = here.http(CheckedLayer::new(here.sessions.clone()));
+    let checked = http(CheckedLayer::new(here.sessions.clone()));
     let plain = reqwest_middleware::ClientBuilder::new(Client::new())
         .with(SessionLayer::new(here.sessions.clone()))
         .build();
@@ -132,7 +132,7 @@ async fn a_response_that_breaks_off_fails_as_it_does_without_a_check() {
     here.sessions.session().await.unwrap();
     let half = Fault::new(What::HalfBody).on(Target::Others);
     here.sipher.fault(half);
-    let http = here.http(CheckedLayer::new(here.sessions.clone()));
+    let http = http(CheckedLayer::new(here.sessions.clone()));
     let mut answer = http.execute(here.generate("{}")).await.unwrap();
     assert!(!is_confirmed(&answer));
     assert_eq!(answer.url().path(), "/v1/stealth/generate");
@@ -144,7 +144,7 @@ async fn a_response_that_breaks_off_fails_as_it_does_without_a_check() {
 #[tokio::test]
 async fn a_request_whose_body_is_a_stream_is_sent_and_not_checked() {
     let here = Here::start().await;
-    let http = here.http(CheckedLayer::new(here.sessions.clone()));
+    let http = http(CheckedLayer::new(here.sessions.clone()));
     let body = Body::wrap(http_body_util::Full::new(sipher_session::api::Bytes::from(
         "{}",
     )));
@@ -161,7 +161,7 @@ async fn a_request_whose_body_is_a_stream_is_sent_and_not_checked() {
 #[tokio::test]
 async fn a_request_without_a_body_leaves_the_chain_open() {
     let here = Here::start().await;
-    let http = here.http(CheckedLayer::new(here.sessions.clone()));
+    let http = http(CheckedLayer::new(here.sessions.clone()));
     let mut request = here.generate("");
     *request.body_mut() = None;
     let answer = http.execute(request).await.unwrap();

@@ -4,6 +4,72 @@ use crate::list::{By::Test, Mutation};
 
 pub(crate) const BY_TEST: &[Mutation] = &[
     Mutation {
+        name: "an_answer_for_another_chain_reaches_the_caller",
+        invariant: "I12",
+        by: Test {
+            target: "checked",
+            name: "of_ten_restarts_that_no_call_met_no_caller_gets_a_wrong_answer",
+        },
+        file: "src/manager/expectation.rs",
+        old: "            return Err(self.fail(expected, shown(answered)));\n",
+        new: "            let _ = self.fail(expected, shown(answered));\n            return Ok(());\n",
+    },
+    Mutation {
+        name: "a_session_that_an_answer_gave_away_stays_in_use",
+        invariant: "I1",
+        by: Test {
+            target: "checked",
+            name: "of_ten_restarts_that_no_call_met_no_caller_gets_a_wrong_answer",
+        },
+        file: "src/manager/expectation.rs",
+        old: "        self.lose();\n",
+        new: "        self.session.set_lost();\n",
+    },
+    Mutation {
+        name: "a_wrong_answer_says_nothing_of_the_other_sessions",
+        invariant: "I1",
+        by: Test {
+            target: "checked",
+            name: "what_has_lost_one_session_is_asked_about_the_others",
+        },
+        file: "src/manager/expectation.rs",
+        old: "        if is_sign {\n",
+        new: "        if is_sign && may_be_deleted {\n",
+    },
+    Mutation {
+        name: "a_request_that_names_its_chain_is_checked_too",
+        invariant: "I7",
+        by: Test {
+            target: "checked",
+            name: "a_body_that_names_a_chain_is_left_alone",
+        },
+        file: "src/checked/rules.rs",
+        old: "json::find(&[\"chain\"], body) == Some(Found::Nothing)",
+        new: "json::find(&[\"chain\"], body).is_some()",
+    },
+    Mutation {
+        name: "the_first_of_equal_keys_wins",
+        invariant: "I12",
+        by: Test {
+            target: "checked",
+            name: "depth_and_doubled_keys_do_not_hide_a_wrong_answer",
+        },
+        file: "src/checked/json.rs",
+        old: "            if is_key {\n",
+        new: "            if is_key && found == Found::Nothing {\n",
+    },
+    Mutation {
+        name: "an_answer_from_elsewhere_confirms",
+        invariant: "I4",
+        by: Test {
+            target: "checked",
+            name: "an_answer_from_elsewhere_confirms_nothing",
+        },
+        file: "src/manager/expectation.rs",
+        old: "doubt: Some(Doubt::Leaked),",
+        new: "doubt: Some(Doubt::Late),",
+    },
+    Mutation {
         name: "a_sign_of_trouble_reaches_only_the_first_key_that_a_layer_remembers",
         invariant: "I1",
         by: Test {
