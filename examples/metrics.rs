@@ -37,7 +37,7 @@ async fn main() -> Result<(), BoxError> {
         .build()?;
     let http = SessionLayer::new(sessions.clone()).layer(sipher);
     for _ in 0..3 {
-        let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+        let request = Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
             .header("content-type", "application/json")
             .body(Full::<Bytes>::from("{}"))?;
         http.clone().oneshot(request).await?;

@@ -173,7 +173,7 @@ impl Sipher {
     async fn find() -> Result<Self> {
         if let Ok(api_key) = env::var("SIPHER_API_KEY") {
             let base_url = env::var("SIPHER_BASE_URL");
-            let base_url = base_url.unwrap_or("https://sipher.sip-protocol.org".to_owned());
+            let base_url = base_url.unwrap_or("https://sipher-api.sip-protocol.org".to_owned());
             return Ok(Self {
                 base_url,
                 api_key,

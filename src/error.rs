@@ -80,7 +80,8 @@ pub enum ErrorKind {
     Timeout,
     /// The server cannot be reached or cannot answer for now (408, 5xx, connection errors).
     Unavailable,
-    /// Whatever answers at the base URL is not Sipher (redirects, 404, HTML).
+    /// Whatever answers at the base URL is not Sipher (redirects, 404, HTML). Correct `base_url`; if it is one of the vendor's
+    /// two names, the message says which other one to try.
     WrongAddress,
     /// Sipher answered, but not with the session that was asked for.
     WrongAnswer,
@@ -186,6 +187,11 @@ impl Error {
 
     pub(crate) fn with_source(self, source: impl Into<BoxError>) -> Self {
         self.map(|inner| inner.source = Some(source.into()))
+    }
+
+    /// Says in the message what to do about it.
+    pub(crate) fn with_hint(self, hint: impl fmt::Display) -> Self {
+        self.map(|inner| inner.message = format!("{}; {hint}", inner.message).into())
     }
 
     /// The call may have been carried out although no usable answer came.

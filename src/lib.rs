@@ -58,7 +58,7 @@
 //!     .layer(SessionLayer::new(sessions.clone()))
 //!     .service(sipher.clone());
 //!
-//! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//! let request = Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
 //!     .header("content-type", "application/json")
 //!     .body(Full::<Bytes>::from("{}"))?; // says nothing of a chain
 //! http.oneshot(request).await?;
@@ -87,7 +87,7 @@
 //! let http = reqwest_middleware::ClientBuilder::new(client)
 //!     .with(SessionLayer::new(sessions.clone()))
 //!     .build();
-//! http.get("https://sipher.sip-protocol.org/v1/backends").send().await?;
+//! http.get("https://sipher-api.sip-protocol.org/v1/backends").send().await?;
 //! # Ok(()) }
 //! ```
 //!

@@ -94,7 +94,7 @@ fn allocated(manager: &SessionManager, url: &str, key: Option<&HeaderValue>) -> 
     measure(|| requests.into_iter().for_each(&mut send))
 }
 
-const OURS: &str = "https://sipher.sip-protocol.org/v1/stealth/generate";
+const OURS: &str = "https://sipher-api.sip-protocol.org/v1/stealth/generate";
 
 #[test]
 fn a_hit_with_a_key_of_its_own_allocates_nothing() {

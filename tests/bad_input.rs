@@ -121,7 +121,7 @@ fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
         assert_refused(
             SessionManager::builder().base_url(url),
             &format!(
-                "base_url: `{url}` {what}; expected a URL such as `https://sipher.sip-protocol.org`"
+                "base_url: `{url}` {what}; expected a URL such as `https://sipher-api.sip-protocol.org`"
             ),
         );
     }
@@ -171,14 +171,14 @@ fn a_query_in_a_base_url_is_refused_without_being_shown() {
     assert_refused(
         SessionManager::builder().base_url("https://sipher.example?api_key=hunter2"),
         "base_url: `https://sipher.example?…` has a query; \
-         expected a URL such as `https://sipher.sip-protocol.org`",
+         expected a URL such as `https://sipher-api.sip-protocol.org`",
     );
 }
 
 #[test]
 fn user_info_in_a_base_url_is_refused_without_being_shown() {
     let message = "base_url: `https://…@sipher.example` has user info; \
-                   expected a URL such as `https://sipher.sip-protocol.org`";
+                   expected a URL such as `https://sipher-api.sip-protocol.org`";
     for url in [
         "https://user:hunter2@sipher.example",
         "https://hunter2@sipher.example",

@@ -114,7 +114,7 @@ fn one_block_on_for_each_request(
             Ok::<_, BoxError>(Response::new(()))
         }));
         drive(&mut || {
-            let request = Request::get("https://sipher.sip-protocol.org/v1/backends");
+            let request = Request::get("https://sipher-api.sip-protocol.org/v1/backends");
             Box::pin(service.call(request.body(()).unwrap()))
         });
         clock.pass(every);

@@ -18,11 +18,11 @@ use tower::Service;
 pub const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-pub const BASE_URL: &str = "https://sipher.sip-protocol.org";
+pub const BASE_URL: &str = "https://sipher-api.sip-protocol.org";
 /// Where a request of ours goes.
-pub const OURS: &str = "https://sipher.sip-protocol.org/v1/stealth/generate";
+pub const OURS: &str = "https://sipher-api.sip-protocol.org/v1/stealth/generate";
 /// As long, and different in its last letter.
-pub const NOT_OURS: &str = "https://sipher.sip-protocol.orb/v1/stealth/generate";
+pub const NOT_OURS: &str = "https://sipher-api.sip-protocol.orb/v1/stealth/generate";
 
 pub type Call = Request<Full<Bytes>>;
 

@@ -15,7 +15,7 @@
 //!
 //! let sipher = FakeSipher::new();
 //! let key = sipher.api_key(Tier::Pro);
-//! let api = SessionsApi::new(Transport::new(sipher), "https://sipher.sip-protocol.org", key)?;
+//! let api = SessionsApi::new(Transport::new(sipher), "https://sipher-api.sip-protocol.org", key)?;
 //!
 //! let request = CreateSession::new(SessionDefaults::new().chain(Chain::Near))
 //!     .ttl(Duration::from_secs(60));

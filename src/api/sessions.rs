@@ -288,6 +288,16 @@ impl SessionsApi {
         Ok(record)
     }
 
+    /// The vendor has moved its API from one of its names to the other: where it is not at one, it may be at the other.
+    fn with_other_address(&self, error: Error) -> Error {
+        match self.inner.base.vendors_other_name() {
+            Some(other) if error.kind() == ErrorKind::WrongAddress => error.with_hint(format!(
+                "the vendor's other name for it is {other}: try that as `base_url`"
+            )),
+            _ => error,
+        }
+    }
+
     async fn send<T: DeserializeOwned>(
         &self,
         request: Request<Full<Bytes>>,
@@ -301,13 +311,15 @@ impl SessionsApi {
         let secrets = self.secrets(of_call);
         let exchange = self.inner.transport.send(request);
         match in_time(self.timeout, exchange).await {
-            Ok(Ok(response)) => answer::parse(&response, expected, &secrets),
+            Ok(Ok(response)) => answer::parse(&response, expected, &secrets)
+                .map_err(|error| self.with_other_address(error)),
             Ok(Err(error)) if error.is::<Redirected>() => {
                 let text = scrub::text(
                     &format!("{error}; expected one that follows none"),
                     &secrets,
                 );
-                Err(Error::new(ErrorKind::WrongAddress, text).with_unknown_outcome())
+                let error = Error::new(ErrorKind::WrongAddress, text).with_unknown_outcome();
+                Err(self.with_other_address(error))
             }
             Ok(Err(error)) => {
                 let sent = !NotSent::is_cause_of(&*error);

@@ -10,15 +10,18 @@ use crate::{api::scrub, error::Error};
 /// Where a variable's value goes, and what it is there.
 enum Field {
     Text(&'static [&'static str]),
+    /// Separated by commas.
+    List(&'static [&'static str]),
     Number(&'static [&'static str]),
     Switch(&'static [&'static str]),
 }
-use Field::{Number, Switch, Text};
+use Field::{List, Number, Switch, Text};
 
-const VARIABLES: [(&str, Field); 19] = [
+const VARIABLES: [(&str, Field); 20] = [
     ("SIPHER_API_KEY", Text(&["api_key"])),
     ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
     ("SIPHER_BASE_URL", Text(&["base_url"])),
+    ("SIPHER_ALIASES", List(&["aliases"])),
     ("SIPHER_ALLOW_PLAIN_HTTP", Switch(&["allow_plain_http"])),
     ("SIPHER_CHAIN", Text(&["defaults", "chain"])),
     ("SIPHER_PRIVACY_LEVEL", Text(&["defaults", "privacy_level"])),
@@ -53,6 +56,7 @@ impl SessionConfig {
     /// | --- | --- |
     /// | `SIPHER_API_KEY`, `SIPHER_API_KEY_FILE` | the API key, or a file with it |
     /// | `SIPHER_BASE_URL` | where Sipher is |
+    /// | `SIPHER_ALIASES` | other names of the same server, separated by commas |
     /// | `SIPHER_ALLOW_PLAIN_HTTP` | `true` or `false` |
     /// | `SIPHER_CHAIN`, `SIPHER_PRIVACY_LEVEL`, `SIPHER_RPC_PROVIDER`, `SIPHER_BACKEND` | defaults |
     /// | `SIPHER_VIEWING_KEY`, `SIPHER_VIEWING_KEY_FILE` | the default viewing key, or a file with it |
@@ -117,6 +121,7 @@ fn read(name: &str, field: &Field, value: OsString) -> Result<SessionConfig, Err
     }
     let (path, value) = match field {
         Text(path) => (path, Value::from(text)),
+        List(path) => (path, text.split(',').map(str::trim).collect()),
         Number(path) => {
             let number: u64 = text.parse().map_err(|_| {
                 let text = scrub::text(&text, &[]);

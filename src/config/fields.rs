@@ -80,6 +80,7 @@ macro_rules! named {
 
 named!(
     base_url: String = "base_url",
+    aliases: Vec<String> = "aliases",
     allow_plain_http: bool = "allow_plain_http",
     on_no_session: OnNoSession = "on_no_session",
     max_sessions: u64 = "max_sessions",

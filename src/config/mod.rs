@@ -70,7 +70,10 @@ pub struct SessionConfig {
     /// Where Sipher is.
     #[serde(with = "fields::base_url", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// Whether `base_url` may be http elsewhere than on loopback: everybody on the way can then read API key and session
+    /// Other names of the same server. Without `base_url` they come on top of the default one.
+    #[serde(with = "fields::aliases", skip_serializing_if = "Option::is_none")]
+    pub aliases: Option<Vec<String>>,
+    /// Whether `base_url` and `aliases` may be http elsewhere than on loopback: everybody on the way can then read API key and session
     /// id.
     #[serde(
         with = "fields::allow_plain_http",
@@ -167,6 +170,7 @@ impl SessionConfig {
             api_key,
             api_key_file,
             base_url: self.base_url.or(fallback.base_url),
+            aliases: self.aliases.or(fallback.aliases),
             allow_plain_http: self.allow_plain_http.or(fallback.allow_plain_http),
             defaults: self.defaults.or(fallback.defaults),
             ttl: self.ttl.or(fallback.ttl),
@@ -188,7 +192,7 @@ impl SessionConfig {
 }
 
 impl fmt::Debug for SessionConfig {
-    /// A base URL that is going to be refused may have a password in it.
+    /// A URL that is going to be refused may have a password in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionConfig")
             .field("api_key", &self.api_key)
@@ -197,6 +201,7 @@ impl fmt::Debug for SessionConfig {
                 "base_url",
                 &self.base_url.as_deref().map(scope::presentable),
             )
+            .field("aliases", &self.aliases.as_deref().map(presentable))
             .field("allow_plain_http", &self.allow_plain_http)
             .field("defaults", &self.defaults)
             .field("ttl", &self.ttl)
@@ -209,6 +214,10 @@ impl fmt::Debug for SessionConfig {
             .field("call_budget", &self.call_budget)
             .finish()
     }
+}
+
+fn presentable(urls: &[String]) -> Vec<String> {
+    urls.iter().map(|url| scope::presentable(url)).collect()
 }
 
 impl DefaultsConfig {
@@ -287,6 +296,8 @@ impl SessionManagerBuilder {
         let mut builder = SessionManager::builder().defaults(config.defaults.read()?);
         builder = with(builder, api_key, Self::api_key);
         builder = with(builder, config.base_url, Self::base_url);
+        let aliases = config.aliases.into_iter().flatten();
+        builder = aliases.fold(builder, Self::alias);
         if config.allow_plain_http == Some(true) {
             builder = builder.allow_plain_http();
         }

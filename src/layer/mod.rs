@@ -22,7 +22,7 @@
 //!     .layer(SessionLayer::new(sessions))
 //!     .service(sipher.clone());
 //!
-//! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//! let request = Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
 //!     .header("content-type", "application/json")
 //!     .body(Full::<Bytes>::from("{}"))?;
 //! service.oneshot(request).await?;
@@ -78,7 +78,7 @@
 //!     .layer(FollowRedirectLayer::new()) // outside
 //!     .layer(SessionLayer::new(sessions)) // looks at each hop
 //!     .service(client);
-//! # let request = Request::get("https://sipher.sip-protocol.org/v1/backends").body(Full::<Bytes>::default())?;
+//! # let request = Request::get("https://sipher-api.sip-protocol.org/v1/backends").body(Full::<Bytes>::default())?;
 //! # service.oneshot(request).await?;
 //! # sipher.assert_every_call_had_a_session();
 //! # Ok(()) }

@@ -16,7 +16,7 @@
 //! sipher.fault(Fault::new(What::Status(503)).on(Target::Others)); // it restarts
 //! sipher.restart();
 //!
-//! let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//! let request = Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
 //!     .header("content-type", "application/json")
 //!     .body(Full::<Bytes>::from("{}"))?;
 //! assert_eq!(service.oneshot(request).await?.status(), 200);

@@ -107,14 +107,17 @@ impl SessionManager {
     /// What a request is at first sight, if it says where it goes.
     #[inline]
     pub(crate) fn glance<R: Outgoing>(&self, request: &R) -> Option<Glance> {
-        let base = &self.core().settings.base;
-        Some(base.glance(request.place()?))
+        let settings = &self.core().settings;
+        let place = request.place()?;
+        let by_base = settings.base.glance(place);
+        Some(settings.aliases.glance(place, by_base))
     }
 
     /// Which kind of request it is, by where it goes.
     pub(crate) fn scope<R: Outgoing>(&self, request: &R, unaddressed: Unaddressed) -> Scope {
-        let base = &self.core().settings.base;
-        base.scope(request.target(), unaddressed)
+        let settings = &self.core().settings;
+        let by_base = settings.base.scope(request.target(), unaddressed);
+        settings.aliases.scope(request.target(), by_base)
     }
 
     /// Decides about a request of this kind, and puts in what is at hand. `layer` are the defaults of the layer that it

@@ -1,5 +1,7 @@
 //! The settings of a manager, checked once.
 
+mod addresses;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 #[cfg(feature = "store")]
@@ -19,7 +21,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::Error,
     random::Random,
-    scope::{BaseUrl, DEFAULT_BASE_URL, PlainHttp},
+    scope::PlainHttp,
     secret::ApiKey,
 };
 
@@ -58,7 +60,8 @@ const LEAST_MEMBER_LEASE: Duration = Duration::from_secs(30);
 #[must_use = "a builder does nothing until `build`"]
 pub struct SessionManagerBuilder {
     api_key: Option<ApiKey>,
-    base_url: String,
+    base_url: Option<String>,
+    aliases: Vec<String>,
     plain_http: PlainHttp,
     defaults: SessionDefaults,
     ttl: Duration,
@@ -87,7 +90,8 @@ impl SessionManagerBuilder {
         let CallBudget { per_minute, burst } = CallBudget::default();
         Self {
             api_key: None,
-            base_url: DEFAULT_BASE_URL.to_owned(),
+            base_url: None,
+            aliases: Vec::new(),
             plain_http: PlainHttp::OnLoopback,
             defaults: SessionDefaults::new(),
             ttl: TTL,
@@ -115,25 +119,6 @@ impl SessionManagerBuilder {
     /// Sets the API key for requests that bear none. Defaults to none: then only the keys on requests count.
     pub fn api_key(mut self, key: impl Into<ApiKey>) -> Self {
         self.api_key = Some(key.into());
-        self
-    }
-
-    /// Sets where Sipher is: a scheme, a host, and if need be a port and a path. Defaults to
-    /// `https://sipher.sip-protocol.org`.
-    ///
-    /// Only requests below this URL are given a session. It has to be https, save for loopback (`127.0.0.0/8`, `[::1]`,
-    /// `localhost` and names below it); see [`allow_plain_http`](Self::allow_plain_http).
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = url.into();
-        self
-    }
-
-    /// Lets the base URL be http wherever it points. Defaults to loopback only.
-    ///
-    /// **API key and session id then go over the network for everybody on the way to read.** This is for a way that is
-    /// known to be safe, such as one inside of a service mesh that encrypts by itself.
-    pub fn allow_plain_http(mut self) -> Self {
-        self.plain_http = PlainHttp::Anywhere;
         self
     }
 
@@ -293,7 +278,7 @@ impl SessionManagerBuilder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the setting, what is wrong with it and what would be
     /// right.
     pub fn build(self) -> Result<SessionManager, Error> {
-        let base = BaseUrl::parse(&self.base_url, self.plain_http)?;
+        let (base, aliases) = self.addresses()?;
         api::check_ttl(self.ttl)?;
         self.defaults.validate()?;
         let key_header = self.api_key.as_ref().map(ApiKey::to_header).transpose()?;
@@ -321,6 +306,7 @@ impl SessionManagerBuilder {
         let (per_minute, burst) = self.call_budget;
         let settings = Settings {
             base,
+            aliases,
             ttl: self.ttl,
             create_timeout: self.create_timeout,
             max_wait: self.max_wait,

@@ -35,7 +35,7 @@ use crate::{
     api::Transport,
     clock::{Clock, LAG, Reading, Span, Ticks},
     random::Random,
-    scope::BaseUrl,
+    scope::{Aliases, BaseUrl, Target},
 };
 
 /// How far the manager's own life has come.
@@ -53,7 +53,10 @@ const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What was decided once, at start-up.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// Where the session calls go.
     pub(crate) base: BaseUrl,
+    /// Other names of the same server.
+    pub(crate) aliases: Aliases,
     pub(crate) ttl: Duration,
     pub(crate) create_timeout: Duration,
     pub(crate) max_wait: Duration,
@@ -62,6 +65,13 @@ pub(crate) struct Settings {
     pub(crate) on_no_session: OnNoSession,
     pub(crate) max_sessions: u64,
     pub(crate) budget: CallBudget,
+}
+
+impl Settings {
+    /// Whether what is sent there is sent to Sipher, by any of its names.
+    pub(crate) fn contains(&self, target: Target<'_>) -> bool {
+        self.base.contains(target) || self.aliases.contains(target)
+    }
 }
 
 /// What all handles of one manager share. Tasks hold it too, and so keep no handle alive.

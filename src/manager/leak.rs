@@ -1,7 +1,7 @@
 //! What went where it must not: a client below the layer that follows redirects takes session id and API key along.
 //!
 //! Clients take off `Authorization` and `Cookie` when they leave an origin, and nothing else. So where an answer came
-//! from is compared with the base URL. This is after the fact, and sees the last hop alone: Sipher, elsewhere, Sipher
+//! from is compared with the base URL and its aliases. This is after the fact, and sees the last hop alone: Sipher, elsewhere, Sipher
 //! looks like no redirect at all.
 
 use std::error::Error as StdError;
@@ -20,7 +20,7 @@ impl Token {
     /// The request has been sent there, at the end of a chain of redirects or at once.
     pub(super) fn was_answered_from(&self, target: Target<'_>) {
         let Some(origin) = target.origin else { return };
-        if !self.manager.core().settings.base.contains(target) {
+        if !self.manager.core().settings.contains(target) {
             self.leaked_to(origin);
         }
     }

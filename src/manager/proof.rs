@@ -14,7 +14,7 @@
 //! # let sessions = SessionManager::builder()
 //! #     .api_key(sipher.api_key(Tier::Pro)).transport(Transport::new(sipher.clone())).clock(TestClock::new()).build()?;
 //! # let client = sipher;
-//! # let request = http::Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//! # let request = http::Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
 //! #     .body(http_body_util::Full::<Bytes>::from("{}"))?;
 //! let service = SessionLayer::new(sessions).with_proof().layer(client);
 //! let response = service.oneshot(request).await?;

@@ -11,7 +11,7 @@
 //!     .with(SessionLayer::new(sessions.clone()))
 //!     .build();
 //!
-//! http.post("https://sipher.sip-protocol.org/v1/stealth/generate")
+//! http.post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
 //!     .header("content-type", "application/json")
 //!     .body("{}")
 //!     .send()

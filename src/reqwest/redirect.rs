@@ -1,9 +1,12 @@
 //! Which redirects a `reqwest::Client` may follow.
 
-use ::reqwest::redirect::{Attempt, Policy};
+use ::reqwest::{
+    Url,
+    redirect::{Attempt, Policy},
+};
 
 use super::target;
-use crate::{SessionManager, scope::BaseUrl};
+use crate::SessionManager;
 
 impl SessionManager {
     /// Makes a redirect policy for the `reqwest::Client` below the layer, which keeps session ids and API keys where they
@@ -22,11 +25,11 @@ impl SessionManager {
     /// # Ok(()) }
     /// ```
     ///
-    /// From Sipher to Sipher, that is below the base URL, redirects are followed, ten at most. At one that leaves Sipher,
+    /// From Sipher to Sipher, that is below the base URL or an alias of it, redirects are followed, ten at most. At one that leaves Sipher,
     /// or leads there from elsewhere, the redirect itself is the response. Requests that have nothing to do with Sipher go
     /// by `reqwest`'s own policy.
     ///
-    /// The policy holds the base URL and nothing else of the manager.
+    /// The policy holds the base URL and its aliases, and nothing else of the manager.
     #[must_use]
     pub fn redirect_policy(&self) -> Policy {
         self.redirect_policy_over(Policy::default())
@@ -35,9 +38,13 @@ impl SessionManager {
     /// The same, with a policy of your own for the requests that have nothing to do with Sipher.
     #[must_use]
     pub fn redirect_policy_over(&self, others: Policy) -> Policy {
-        let base = self.core().settings.base.clone();
+        let settings = &self.core().settings;
+        let (base, aliases) = (settings.base.clone(), settings.aliases.clone());
+        let is_ours = move |url: &Url| {
+            target(url).is_some_and(|at| base.contains(at) || aliases.contains(at))
+        };
         let within = Policy::default();
-        Policy::custom(move |attempt| match Chain::of(&attempt, &base) {
+        Policy::custom(move |attempt| match Chain::of(&attempt, &is_ours) {
             Chain::Within => within.redirect(attempt),
             Chain::Across => attempt.stop(),
             Chain::Elsewhere => others.redirect(attempt),
@@ -57,11 +64,10 @@ enum Chain {
 
 impl Chain {
     /// Looks at all of it: the last URL does not show that a chain has been elsewhere.
-    fn of(attempt: &Attempt<'_>, base: &BaseUrl) -> Self {
+    fn of(attempt: &Attempt<'_>, is_ours: impl Fn(&Url) -> bool) -> Self {
         let urls = attempt.previous().iter().chain([attempt.url()]);
-        let ours = urls.map(|url| target(url).is_some_and(|target| base.contains(target)));
         let (mut any, mut all) = (false, true);
-        for is_ours in ours {
+        for is_ours in urls.map(is_ours) {
             any |= is_ours;
             all &= is_ours;
         }

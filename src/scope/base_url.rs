@@ -6,13 +6,12 @@ use http::{Uri, uri::Scheme};
 
 use super::{
     host::Host,
-    path::has_dot_segment,
+    path::{self, has_dot_segment},
     target::{self, Origin, Place, default_port},
+    vendor::DEFAULT_BASE_URL,
 };
 use crate::{api::scrub, error::Error};
 
-/// The server's production address.
-pub(crate) const DEFAULT_BASE_URL: &str = "https://sipher.sip-protocol.org";
 
 /// What stands in a path as it is. Clients encode the rest, and a request would never be below such a prefix.
 const IN_PATHS: &[u8] = b"/-._~!$&'()*+,;=:@%";
@@ -28,12 +27,12 @@ pub(crate) enum PlainHttp {
 /// Longer than any that servers take, shorter than what fills a log.
 const MAX_URL: usize = 2048;
 
-/// The server's base URL: an origin and a path prefix.
+/// A URL that the server's API is below: an origin and a path prefix.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     scheme: Scheme,
     is_https: bool,
-    host: Host,
+    pub(super) host: Host,
     port: u16,
     /// Host and port as they are usually spelt.
     authority: String,
@@ -46,16 +45,32 @@ impl BaseUrl {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) saying what is wrong with it.
     pub(crate) fn parse(url: &str, plain_http: PlainHttp) -> Result<Self, Error> {
+        Self::parse_setting("base_url", url, plain_http)
+    }
+
+    /// The same for the setting of this name.
+    pub(crate) fn parse_setting(
+        setting: &str,
+        url: &str,
+        plain_http: PlainHttp,
+    ) -> Result<Self, Error> {
         let base = Self::read(url).map_err(|what| {
             Error::config(format!(
-                "base_url: `{}` {what}; expected a URL such as `{DEFAULT_BASE_URL}`",
+                "{setting}: `{}` {what}; expected a URL such as `{DEFAULT_BASE_URL}`",
                 presentable(url)
             ))
         })?;
+        if let Some(expected) = base.without_version() {
+            return Err(Error::config(format!(
+                "{setting}: `{}` ends in `/v1`, with which every path of the API begins; expected `{}`",
+                presentable(url),
+                presentable(&expected.to_string())
+            )));
+        }
         let is_safe = base.is_https || base.host.is_loopback();
         if !is_safe && plain_http == PlainHttp::OnLoopback {
             return Err(Error::config(format!(
-                "base_url: `{}` would show the API key and the session id to everybody on the way; expected https, \
+                "{setting}: `{}` would show the API key and the session id to everybody on the way; expected https, \
                  or a manager with `allow_plain_http` if the way is known to be safe",
                 presentable(url)
             )));
@@ -123,6 +138,19 @@ impl BaseUrl {
             port,
             authority,
             prefix,
+        })
+    }
+
+    /// What was meant by a URL that ends in `/v1`, which every path of the API begins with by itself.
+    fn without_version(&self) -> Option<Self> {
+        let mut prefix = self.prefix.as_str();
+        while let Some(before) = path::without_version(prefix) {
+            prefix = before;
+        }
+        let prefix = (prefix != self.prefix).then(|| prefix.to_owned())?;
+        Some(Self {
+            prefix,
+            ..self.clone()
         })
     }
 

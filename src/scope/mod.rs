@@ -3,6 +3,7 @@
 //! Whatever is not certain to be Sipher's is treated as somebody else's: it passes untouched, with no session id and
 //! no API key. The same judgement decides which redirects may be followed, and whether an answer came from elsewhere.
 
+mod aliases;
 mod base_url;
 mod host;
 #[cfg(test)]
@@ -11,13 +12,16 @@ mod path;
 mod target;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
 use crate::api::SessionId;
 
 pub(crate) use self::{
-    base_url::{BaseUrl, DEFAULT_BASE_URL, PlainHttp, presentable},
+    aliases::Aliases,
+    base_url::{BaseUrl, PlainHttp, presentable},
     path::session_id_in,
     target::{Origin, Place, Target},
+    vendor::{DEFAULT_ALIAS, DEFAULT_BASE_URL},
 };
 
 /// What a request is to this crate.

@@ -54,6 +54,15 @@ pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
     segments.find_map(|segment| SessionId::parse(segment.trim()))
 }
 
+/// What stands before a last segment `v1`, in any letter case and however it is encoded.
+pub(super) fn without_version(prefix: &str) -> Option<&str> {
+    let (before, last) = prefix.rsplit_once('/')?;
+    let is_version = decoded(last)
+        .map(|byte| byte.to_ascii_lowercase())
+        .eq(*b"v1");
+    is_version.then(|| before.trim_end_matches('/'))
+}
+
 /// Below `/v1/`, and by its next two letters neither public nor a session call.
 #[inline]
 pub(super) fn is_plain(path: &str) -> bool {

@@ -67,7 +67,7 @@ impl FakeSipher {
 
     /// Returns the base URL to give to a client; called in process, a fake takes requests for any host.
     pub fn base_url() -> &'static str {
-        "https://sipher.sip-protocol.org"
+        "https://sipher-api.sip-protocol.org"
     }
 
     /// Returns the server's own clock; turning it is turning the server's, not the client's.

@@ -127,7 +127,7 @@ async fn what_a_transport_says_is_shown_without_the_id_and_the_key() {
     let shown = error.source().unwrap().to_string();
     assert_eq!(
         shown,
-        "https://sipher.sip-protocol.org/v1/sessions/sess_[redacted] Ok(\"[redacted]\") failed"
+        "https://sipher-api.sip-protocol.org/v1/sessions/sess_[redacted] Ok(\"[redacted]\") failed"
     );
     assert!(!format!("{error:?}").contains("hunter2"));
 }

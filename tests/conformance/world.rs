@@ -47,7 +47,7 @@ impl World {
         let (sipher, other) = (FakeSipher::new(), FakeSipher::seeded(1));
         let servers = (sipher.clone(), other.clone());
         let by_host = service_fn(move |call: Call| {
-            let ours = call.uri().host() == Some("sipher.sip-protocol.org");
+            let ours = call.uri().host() == Some("sipher-api.sip-protocol.org");
             let (sipher, other) = servers.clone();
             (if ours { sipher } else { other }).oneshot(call)
         });

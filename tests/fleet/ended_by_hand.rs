@@ -29,7 +29,7 @@ async fn end(fleet: &Fleet, process: &Process, id: &SessionId, by: By) {
         }
         By::Layer => {
             let url = format!(
-                "https://sipher.sip-protocol.org/v1/sessions/{}",
+                "https://sipher-api.sip-protocol.org/v1/sessions/{}",
                 id.as_str()
             );
             let delete: Call = Request::delete(url).body(Full::default()).unwrap();

@@ -114,7 +114,7 @@ async fn requests_that_differ_are_looked_at_anew() {
     assert!(service.clone().oneshot(own).await.is_err(), "malformed");
     for foreign in [
         "https://elsewhere.example/v1/stealth/generate",
-        "https://sipher.sip-protocol.org/v1/health",
+        "https://sipher-api.sip-protocol.org/v1/health",
     ] {
         let mut request = generate();
         *request.uri_mut() = foreign.parse().unwrap();

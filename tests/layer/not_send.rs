@@ -48,7 +48,7 @@ where
 }
 
 fn post<B>(body: B) -> Request<B> {
-    Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+    Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
         .body(body)
         .unwrap()
 }

@@ -106,7 +106,7 @@ async fn what_was_sent_without_a_session_says_so_and_what_is_not_ours_says_nothi
     );
     for foreign in [
         "https://elsewhere.example/v1/scan",
-        "https://sipher.sip-protocol.org/v1/health",
+        "https://sipher-api.sip-protocol.org/v1/health",
     ] {
         let request = Request::get(foreign)
             .body(Full::<Bytes>::default())

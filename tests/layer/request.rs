@@ -31,7 +31,7 @@ async fn nothing_but_the_two_headers_is_changed() {
     struct Mark(u8);
 
     let setup = Setup::new();
-    let uri = "https://sipher.sip-protocol.org/v1/stealth/generate?b=2&a=1";
+    let uri = "https://sipher-api.sip-protocol.org/v1/stealth/generate?b=2&a=1";
     for layer in miss_and_hit(&setup).await {
         let request = Request::put(uri)
             .version(Version::HTTP_2)
@@ -90,10 +90,10 @@ async fn a_request_to_another_origin_is_handed_on_as_it_is() {
     let layer = SessionLayer::new(warm(&setup).await);
     for uri in [
         "https://other.example/v1/stealth/generate",
-        "http://sipher.sip-protocol.org/v1/stealth/generate",
-        "http://sipher.sip-protocol.org:443/v1/stealth/generate",
-        "https://sipher.sip-protocol.org:8443/v1/stealth/generate",
-        "https://sipher.sip-protocol.org@other.example/v1/stealth/generate",
+        "http://sipher-api.sip-protocol.org/v1/stealth/generate",
+        "http://sipher-api.sip-protocol.org:443/v1/stealth/generate",
+        "https://sipher-api.sip-protocol.org:8443/v1/stealth/generate",
+        "https://sipher-api.sip-protocol.org@other.example/v1/stealth/generate",
     ] {
         let request = Request::post(uri).body(Full::default()).unwrap();
         assert!(below(&layer, request).await.headers().is_empty(), "{uri}");
@@ -110,7 +110,7 @@ async fn a_request_that_does_not_say_where_it_goes_is_sipher_only_if_somebody_sa
         let seen = below(layer, request).await;
         seen.headers().contains_key("x-session-id")
     };
-    for host in [None, Some("sipher.sip-protocol.org"), Some("evil.com")] {
+    for host in [None, Some("sipher-api.sip-protocol.org"), Some("evil.com")] {
         let request = || {
             let mut request = Request::post("/v1/stealth/generate");
             if let Some(host) = host {
@@ -122,10 +122,10 @@ async fn a_request_that_does_not_say_where_it_goes_is_sipher_only_if_somebody_sa
         assert!(bears_a_session(&trusting, request()).await, "{host:?}");
     }
     for (method, uri) in [
-        ("CONNECT", "sipher.sip-protocol.org:443"),
+        ("CONNECT", "sipher-api.sip-protocol.org:443"),
         (
             "CONNECT",
-            "https://sipher.sip-protocol.org/v1/stealth/generate",
+            "https://sipher-api.sip-protocol.org/v1/stealth/generate",
         ),
         ("OPTIONS", "*"),
         ("POST", "//evil.com/v1/stealth/generate"),

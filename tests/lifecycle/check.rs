@@ -14,7 +14,7 @@ use crate::support::{SECOND, Setup, generate, pass};
 async fn change_by_a_stranger(setup: &Setup, session: &Session) {
     let (transport, url) = (
         Transport::new(setup.sipher.clone()),
-        "https://sipher.sip-protocol.org",
+        "https://sipher-api.sip-protocol.org",
     );
     let stranger = SessionsApi::new(transport, url, setup.key.as_str()).unwrap();
     let base = SessionDefaults::new().chain(Chain::Base);

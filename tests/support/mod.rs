@@ -88,7 +88,7 @@ impl Setup {
 
 /// A call that is silent about the chain.
 pub fn generate() -> Call {
-    Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+    Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
         .header("content-type", "application/json")
         .body(Full::from("{}"))
         .unwrap()

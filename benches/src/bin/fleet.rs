@@ -100,7 +100,7 @@ async fn work(
     let service = SessionLayer::new(sessions).layer(sipher);
     sleep(offset).await;
     for _ in 0..DAY.as_secs() / EVERY.as_secs() {
-        let request = Request::post("https://sipher.sip-protocol.org/v1/stealth/generate")
+        let request = Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
             .header("content-type", "application/json")
             .body(Full::<Bytes>::from("{}"))?;
         service.clone().oneshot(request).await?;

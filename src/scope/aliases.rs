@@ -1,0 +1,54 @@
+//! Other names of the same server: a request below any of them is Sipher's, as one below the base URL is.
+
+use std::sync::Arc;
+
+use super::{BaseUrl, Glance, Place, Scope, Target, Unaddressed};
+
+/// Looked at only after the base URL did not match, so that they cost its requests nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aliases(Arc<[BaseUrl]>);
+
+impl Aliases {
+    /// A request that is not Sipher's is compared with each of them.
+    pub(crate) const MOST: usize = 16;
+
+    pub(crate) fn new(aliases: Vec<BaseUrl>) -> Self {
+        Self(aliases.into())
+    }
+
+    /// What a place is at first sight that the base URL called `by_base`.
+    #[inline]
+    pub(crate) fn glance(&self, place: Place<'_>, by_base: Glance) -> Glance {
+        match by_base {
+            Glance::Elsewhere => self.glance_at_each(place),
+            Glance::Sipher | Glance::Unclear => by_base,
+        }
+    }
+
+    fn glance_at_each(&self, place: Place<'_>) -> Glance {
+        let mut glance = Glance::Elsewhere;
+        for alias in &*self.0 {
+            match alias.glance(place) {
+                Glance::Sipher => return Glance::Sipher,
+                Glance::Unclear => glance = Glance::Unclear,
+                Glance::Elsewhere => {}
+            }
+        }
+        glance
+    }
+
+    /// What a request is that the base URL called `by_base`. One that does not say where it goes is never below an alias.
+    pub(crate) fn scope(&self, target: Option<Target<'_>>, by_base: Scope) -> Scope {
+        if by_base != Scope::Elsewhere {
+            return by_base;
+        }
+        let scopes = self.0.iter();
+        let mut scopes = scopes.map(|alias| alias.scope(target, Unaddressed::Elsewhere));
+        let ours = scopes.find(|scope| *scope != Scope::Elsewhere);
+        ours.unwrap_or(Scope::Elsewhere)
+    }
+
+    pub(crate) fn contains(&self, target: Target<'_>) -> bool {
+        self.0.iter().any(|alias| alias.contains(target))
+    }
+}
