@@ -89,15 +89,15 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
     Some(found)
 }
 
-/// Whether a request bears a session id of its own.
+/// The session id of its own that a request bears.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::InvalidRequest`] if it bears one that the server would ignore.
-pub(crate) fn bears_session_id(headers: &HeaderMap) -> Result<bool, Error> {
+pub(crate) fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     match single(headers, &SESSION_ID)? {
-        None => Ok(false),
-        Some(id) if SessionId::is_one(id) => Ok(true),
+        None => Ok(None),
+        Some(id) if SessionId::is_one(id) => Ok(Some(id)),
         Some(_) => Err(invalid(
             "x-session-id: is malformed, and the server would ignore it; \
              expected `sess_` and 64 lower-case hexadecimal digits, or no such header",
@@ -232,14 +232,15 @@ mod tests {
     #[test]
     fn a_session_id_of_the_requests_own_is_right_or_refused() {
         const GOOD: &str = "sess_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-        assert!(!bears_session_id(&headers(&[])).unwrap());
-        assert!(bears_session_id(&headers(&[("x-session-id", GOOD)])).unwrap());
+        assert_eq!(session_id(&headers(&[])).unwrap(), None);
+        let good = headers(&[("x-session-id", GOOD)]);
+        assert_eq!(session_id(&good).unwrap(), Some(GOOD));
         for bad in [
             &[("x-session-id", "")][..],
             &[("x-session-id", "sess_1")],
             &[("x-session-id", GOOD); 2],
         ] {
-            let error = bears_session_id(&headers(bad)).unwrap_err();
+            let error = session_id(&headers(bad)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         }
     }

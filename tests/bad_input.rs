@@ -127,6 +127,62 @@ fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
     }
 }
 
+/// It stands in every path of the API already.
+#[test]
+fn a_url_that_ends_in_v1_is_refused_with_the_right_one() {
+    for (url, right) in [
+        ("https://sipher.example/v1", "https://sipher.example"),
+        ("https://sipher.example/v1/", "https://sipher.example"),
+        ("https://Sipher.Example:443/V1//", "https://sipher.example"),
+        ("https://sipher.example/%561", "https://sipher.example"),
+        ("https://sipher.example/a/v1", "https://sipher.example/a"),
+        (
+            "https://sipher.example/a//v1/V1",
+            "https://sipher.example/a",
+        ),
+    ] {
+        let message = |setting| {
+            format!(
+                "{setting}: `{url}` ends in `/v1`, with which every path of the API begins; expected `{right}`"
+            )
+        };
+        let builder = SessionManager::builder;
+        assert_refused(builder().base_url(url), &message("base_url"));
+        assert_refused(builder().alias(url), &message("alias"));
+        let api = SessionsApi::new(Transport::new(FakeSipher::new()), url, "sk_pro_1");
+        assert_eq!(api.unwrap_err().to_string(), message("base_url"));
+        builder().base_url(right).build().unwrap();
+    }
+    for other in ["/v1/a", "/v11", "/av1", "/v2", "/v1.", "/v1%20"] {
+        let url = format!("https://sipher.example{other}");
+        SessionManager::builder().base_url(url).build().unwrap();
+    }
+}
+
+#[test]
+fn an_alias_is_held_to_the_rules_for_a_base_url() {
+    for (url, start) in [
+        ("", "alias: `` is empty;"),
+        (
+            "https://user:hunter2@sipher.example",
+            "alias: `https://…@sipher.example` has user info;",
+        ),
+        (
+            "http://sipher.internal",
+            "alias: `http://sipher.internal` would show the API key",
+        ),
+    ] {
+        let error = refusal(SessionManager::builder().alias(url)).to_string();
+        assert!(error.starts_with(start), "{error}");
+    }
+    let plain = SessionManager::builder().alias("http://sipher.internal");
+    plain.allow_plain_http().build().unwrap();
+    let names = |n: usize| (0..n).map(|n| format!("https://{n}.example"));
+    let with = |n| names(n).fold(SessionManager::builder(), SessionManagerBuilder::alias);
+    with(16).build().unwrap();
+    assert_refused(with(17), "alias: is set 17 times; expected 16 at most");
+}
+
 #[test]
 fn plain_http_is_refused_with_the_way_out_and_allowed_by_name() {
     let url = "http://sipher.internal:5006";

@@ -8,6 +8,7 @@ use sipher_session::{Chain, ErrorKind, OnNoSession, PrivacyLevel, SessionConfig,
 const WHOLE: &str = r#"
 api_key = "sk_pro_1234"
 base_url = "http://sipher.internal:5006"
+aliases = ["http://gateway.internal", "https://sipher.example/api"]
 allow_plain_http = true
 ttl = "1h"
 create_timeout = "20s"
@@ -15,6 +16,7 @@ max_wait = "1m 30s"
 linger = "500ms"
 verify_every = "5m"
 on_no_session = "send_without"
+foreign_ids = "keep"
 max_sessions = 50
 
 [defaults]
@@ -90,6 +92,14 @@ fn bad_settings_are_named() {
             "on_no_session: unknown variant `ignore`, expected `fail` or `send_without`",
         ),
         (
+            json!({"aliases": "https://gateway.example"}),
+            "aliases: invalid type: string \"https://gateway.example\", expected a sequence",
+        ),
+        (
+            json!({"foreign_ids": "pass"}),
+            "foreign_ids: unknown variant `pass`, expected one of `refuse`, `replace`, `keep`",
+        ),
+        (
             json!({"max_sessions": -1}),
             "max_sessions: invalid value: integer `-1`, expected u64",
         ),
@@ -113,6 +123,10 @@ fn settings_that_can_be_read_are_checked_when_the_manager_is_built() {
         (
             json!({"ttl": "59s"}),
             "ttl: is 59 s; expected 60 to 86400 s",
+        ),
+        (
+            json!({"aliases": ["https://gateway.example", ""]}),
+            "alias: `` is empty; expected a URL such as `https://sipher-api.sip-protocol.org`",
         ),
         (
             json!({"call_budget": {"burst": 0}}),
@@ -167,6 +181,10 @@ fn every_variable_is_read() {
     let variables = [
         ("SIPHER_API_KEY", "sk_pro_1234"),
         ("SIPHER_BASE_URL", "http://sipher.internal:5006"),
+        (
+            "SIPHER_ALIASES",
+            "http://gateway.internal, https://sipher.example/api",
+        ),
         ("SIPHER_ALLOW_PLAIN_HTTP", "true"),
         ("SIPHER_TTL", "1h"),
         ("SIPHER_CREATE_TIMEOUT", "20s"),
@@ -174,6 +192,7 @@ fn every_variable_is_read() {
         ("SIPHER_LINGER", "500ms"),
         ("SIPHER_VERIFY_EVERY", "5m"),
         ("SIPHER_ON_NO_SESSION", "send_without"),
+        ("SIPHER_FOREIGN_IDS", "keep"),
         ("SIPHER_MAX_SESSIONS", "50"),
         ("SIPHER_CHAIN", "near"),
         ("SIPHER_PRIVACY_LEVEL", "shielded"),
@@ -277,8 +296,13 @@ fn secrets_are_not_shown() {
     let config: SessionConfig = toml::from_str(WHOLE).unwrap();
     let shown = format!("{config:?}{}", serde_json::to_string(&config).unwrap());
     assert!(!shown.contains("1234"), "{shown}");
-    let url: SessionConfig = toml::from_str("base_url = 'https://user:hunter2@host'").unwrap();
-    assert!(!format!("{url:?}").contains("hunter2"));
+    for urls in [
+        "base_url = 'https://user:hunter2@host'",
+        "aliases = ['https://user:hunter2@host']",
+    ] {
+        let urls: SessionConfig = toml::from_str(urls).unwrap();
+        assert!(!format!("{urls:?}").contains("hunter2"));
+    }
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl KeptId {
         self.with_text(Fingerprint::of)
     }
 
-    fn with_text<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
+    pub(crate) fn with_text<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut text = Zeroizing::new([0; SessionId::LEN]);
         let (prefix, digits) = text.split_at_mut(PREFIX.len());

@@ -63,6 +63,15 @@ pub struct SessionRecord {
     pub last_accessed_at: Option<u64>,
 }
 
+impl SessionRecord {
+    /// How long it lived on when the answer was written, as far as that says so: both times are the server's.
+    pub(super) fn life_left(&self) -> Duration {
+        let as_of = self.last_accessed_at.max(self.created_at);
+        let left = as_of.map_or(0, |as_of| self.expires_at.saturating_sub(as_of));
+        Duration::from_millis(left)
+    }
+}
+
 /// Checks a life that is to be asked for.
 ///
 /// # Errors

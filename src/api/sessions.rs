@@ -78,6 +78,8 @@ pub(crate) enum Change {
     Begins(Duration),
     /// It is deleted.
     Deleted,
+    /// The server has it, for so much longer.
+    Lives(Duration),
 }
 
 impl SessionsApi {
@@ -119,8 +121,10 @@ impl SessionsApi {
     pub async fn create_session(&self, request: &CreateSession) -> Result<SessionRecord, Error> {
         let call = self.request(Method::POST, "/v1/sessions", Some(request))?;
         let secret = request.viewing_key().map(ViewingKey::expose);
-        self.session(call, StatusCode::CREATED, secret.as_slice())
-            .await
+        let record = self.session(call, StatusCode::CREATED, secret.as_slice());
+        let record = record.await?;
+        self.tell(&record.id, Change::Lives(record.life_left()));
+        Ok(record)
     }
 
     /// Fetches a session. The server counts this as a use of it, and against the key's daily quota.
@@ -130,7 +134,9 @@ impl SessionsApi {
     /// [`ErrorKind::NotFound`] if there is none with this id and key, and the kinds of [every call](Self).
     pub async fn get_session(&self, id: &SessionId) -> Result<SessionRecord, Error> {
         let call = self.request::<()>(Method::GET, &path(id), None)?;
-        self.session(call, StatusCode::OK, &[id.as_str()]).await
+        let record = self.session(call, StatusCode::OK, &[id.as_str()]).await?;
+        self.tell(id, Change::Lives(record.life_left()));
+        Ok(record)
     }
 
     /// Puts `defaults` over those of a session, key by key. A default cannot be taken away like this, and the session

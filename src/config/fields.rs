@@ -8,7 +8,7 @@ use serde::{Deserializer, Serializer, de};
 
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, scrub},
-    manager::OnNoSession,
+    manager::{ForeignIds, OnNoSession},
 };
 
 /// A module for serde's `with` that reads and writes an optional duration.
@@ -83,6 +83,7 @@ named!(
     aliases: Vec<String> = "aliases",
     allow_plain_http: bool = "allow_plain_http",
     on_no_session: OnNoSession = "on_no_session",
+    foreign_ids: ForeignIds = "foreign_ids",
     max_sessions: u64 = "max_sessions",
     per_minute: u32 = "call_budget.per_minute",
     burst: u32 = "call_budget.burst"

@@ -48,7 +48,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults},
     error::Error,
-    manager::{OnNoSession, SessionManager, SessionManagerBuilder},
+    manager::{ForeignIds, OnNoSession, SessionManager, SessionManagerBuilder},
     scope,
     secret::{ApiKey, ViewingKey},
 };
@@ -106,6 +106,9 @@ pub struct SessionConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub on_no_session: Option<OnNoSession>,
+    /// What happens to a request with a session id that is not known here: `"refuse"`, `"replace"` or `"keep"`.
+    #[serde(with = "fields::foreign_ids", skip_serializing_if = "Option::is_none")]
+    pub foreign_ids: Option<ForeignIds>,
     /// How many sessions are held at once.
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
@@ -179,6 +182,7 @@ impl SessionConfig {
             linger: self.linger.or(fallback.linger),
             verify_every: self.verify_every.or(fallback.verify_every),
             on_no_session: self.on_no_session.or(fallback.on_no_session),
+            foreign_ids: self.foreign_ids.or(fallback.foreign_ids),
             max_sessions: self.max_sessions.or(fallback.max_sessions),
             call_budget: CallBudgetConfig {
                 per_minute: self
@@ -210,6 +214,7 @@ impl fmt::Debug for SessionConfig {
             .field("linger", &self.linger)
             .field("verify_every", &self.verify_every)
             .field("on_no_session", &self.on_no_session)
+            .field("foreign_ids", &self.foreign_ids)
             .field("max_sessions", &self.max_sessions)
             .field("call_budget", &self.call_budget)
             .finish()
@@ -307,6 +312,7 @@ impl SessionManagerBuilder {
         builder = with(builder, config.linger, Self::linger);
         builder = with(builder, config.verify_every, Self::verify_every);
         builder = with(builder, config.on_no_session, Self::on_no_session);
+        builder = with(builder, config.foreign_ids, Self::foreign_ids);
         builder = with(builder, config.max_sessions, Self::max_sessions);
         let (per_minute, burst) = builder.call_budget_so_far();
         let per_minute = call_budget.per_minute.unwrap_or(per_minute);

@@ -36,7 +36,8 @@
 //! configured API key, if they bear none, and no session; a `PATCH` or `DELETE` of one of the manager's own sessions ends
 //! its use before it is sent. Later requests get a new session with the manager's defaults, so a `PATCH` changes nothing for them:
 //! [`update_defaults`](crate::SessionManager::update_defaults) does. If the call fails, the manager deletes the session itself.
-//! A request that bears one well-formed `X-Session-Id` keeps it.
+//! A request that brings along an `X-Session-Id` of its own is judged by [`ForeignIds`](crate::ForeignIds): by default it is sent only if
+//! the session is known to be alive, and one that was put in here before is replaced by the present one.
 //! All others get the session of the API key that they bear, or else of the configured one. One request may speak for
 //! itself through its extensions: [`SessionDefaults`](crate::SessionDefaults) for a session with exactly these defaults,
 //! [`NoSession`](crate::NoSession) for none.

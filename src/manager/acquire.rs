@@ -68,7 +68,7 @@ impl SessionManager {
         self.lease_on(Wanted::Session(partition)).await
     }
 
-    async fn lease_on(&self, wanted: Wanted) -> Result<Lease, Error> {
+    pub(super) async fn lease_on(&self, wanted: Wanted) -> Result<Lease, Error> {
         // Before the timer, which would panic.
         runtime()?;
         let max_wait = self.core().settings.max_wait;

@@ -9,8 +9,11 @@ use super::{
     SessionManager,
     acquire::Wanted,
     by_hand::ByHand,
+    core::Core,
+    foreign::{self, ForeignIds, Verdict},
     identity::Identity,
     in_flight::InFlightRequest,
+    known_ids::IdHash,
     memo::Memory,
     message::Outgoing,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
@@ -18,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    headers::{self, API_KEY},
+    headers::{self, API_KEY, SESSION_ID},
     scope::{Glance, Scope, Unaddressed},
     secret::ApiKey,
 };
@@ -96,11 +99,23 @@ enum Need {
     Key {
         key: Option<HeaderValue>,
         why: Bare,
+        /// On the session that it brought along.
+        hold: Option<ByHand>,
     },
     Session {
         id: PartitionId,
         key: Option<HeaderValue>,
+        brought: Brought,
     },
+}
+
+/// The session id that a request brought along, and what it is to the session that the request gets.
+enum Brought {
+    None,
+    /// The session takes its place.
+    Replaced,
+    /// It has to be the session's.
+    Same(IdHash),
 }
 
 impl SessionManager {
@@ -132,31 +147,46 @@ impl SessionManager {
         // Read before the defaults: the look sets the defaults first, then this flag.
         let has_looked = self.core().fleet.has_looked();
         let identity = self.identity();
-        let need = need(&identity, scope, request, layer)?;
+        let need = need(self.core(), &identity, scope, request, layer)?;
         // Of a request that is going to be sent.
         let by_hand = match scope {
             Scope::SessionCall | Scope::Sipher => ByHand::of(self.core(), request),
             Scope::Elsewhere | Scope::Public => None,
         };
-        let (id, key) = match need {
+        let (id, key, brought) = match need {
             Need::Nothing => return Ok(Admission::pass()),
-            Need::Key { key, why } => {
+            Need::Key { key, why, hold } => {
                 let bears = Bears::Nothing {
                     why,
                     key: identity.key().filter(|_| key.is_some()).cloned(),
-                    by_hand,
+                    by_hand: by_hand.or(hold),
                 };
                 put_key(request, key);
                 let request = InFlightRequest::bare(self.clone(), bears);
                 return Ok(Admission::Send(request));
             }
-            Need::Session { id, key } => (id, key),
+            Need::Session { id, key, brought } => (id, key, brought),
         };
+        if !matches!(brought, Brought::None) {
+            // At once: with `SendWithout` nothing may come to take its place.
+            request.headers_mut().remove(SESSION_ID);
+        }
         if let Some(by_hand) = by_hand {
             // From here on it is one of those that bear another session.
             by_hand.linger(self.core().linger_until());
         }
-        if !has_looked && layer.is_none() && request.own_defaults().is_none() {
+        let is_of_manager = layer.is_none() && request.own_defaults().is_none();
+        if let Brought::Same(brought) = brought {
+            let wanted = if is_of_manager {
+                Wanted::OfManager(key_of(&identity, request)?)
+            } else {
+                Wanted::Session(partition(&identity, request, layer)?)
+            };
+            put_key(request, key);
+            let request = self.clone().lease_if_it_is(brought, wanted);
+            return Ok(Admission::Wait(Box::pin(request)));
+        }
+        if !has_looked && is_of_manager {
             let wanted = Wanted::OfManager(key_of(&identity, request)?);
             put_key(request, key);
             let request = self.clone().lease_or_without(wanted);
@@ -174,7 +204,6 @@ impl SessionManager {
             in_flight.inject(request.headers_mut());
             return Ok(Admission::Send(in_flight));
         }
-        let is_of_manager = layer.is_none() && request.own_defaults().is_none();
         let wanted = if is_of_manager && !self.core().fleet.knows_defaults(self) {
             Wanted::OfManager(key_of(&identity, request)?)
         } else {
@@ -188,6 +217,7 @@ impl SessionManager {
 }
 
 fn need<R: Outgoing>(
+    core: &Core,
     identity: &Identity,
     scope: Scope,
     request: &R,
@@ -198,34 +228,54 @@ fn need<R: Outgoing>(
         // It needs nothing, and what becomes of it tells of the server all the same.
         Scope::Public => {
             let why = Bare::Public;
-            return Ok(Need::Key { key: None, why });
+            let (key, hold) = (None, None);
+            return Ok(Need::Key { key, why, hold });
         }
         Scope::SessionCall | Scope::Sipher => {}
     }
     let own_key = headers::api_key(request.headers())?;
     let only_the_key = |why| {
         let key = identity.key_header().filter(|_| own_key.is_none());
-        Ok(Need::Key { key, why })
+        let hold = None;
+        Ok(Need::Key { key, why, hold })
     };
     if scope == Scope::SessionCall {
         return only_the_key(Bare::SessionCall);
     }
-    if headers::bears_session_id(request.headers())? {
-        return only_the_key(Bare::OwnSession);
-    }
-    if request.opted_out() {
+    let brought = headers::session_id(request.headers())?;
+    if brought.is_none() && request.opted_out() {
         return only_the_key(Bare::Without);
     }
-    let key_id = match own_key {
-        Some(key) => KeyId::of(key),
-        None => identity.key_id().ok_or_else(no_api_key)?,
+    let key_id = match own_key.map(KeyId::of).or(identity.key_id()) {
+        Some(key_id) => key_id,
+        None if brought.is_some() && core.settings.foreign_ids == ForeignIds::Keep => {
+            return only_the_key(Bare::OwnSession);
+        }
+        None => return Err(no_api_key()),
     };
     let key = identity.key_header().filter(|_| own_key.is_none());
     let id = match request.own_defaults() {
         Some(defaults) => HashedDefaults::partition_of(key_id, defaults),
         None => layer.unwrap_or(identity.defaults()).with_key(key_id),
     };
-    Ok(Need::Session { id, key })
+    let Some(brought) = brought else {
+        let brought = Brought::None;
+        return Ok(Need::Session { id, key, brought });
+    };
+    let brought = IdHash::of(brought);
+    let (origin, voucher) = core.origin_of(brought, key_id, id);
+    let policy = core.settings.foreign_ids;
+    let brought = match foreign::judge(&origin, policy, request.opted_out()) {
+        Verdict::GetsOurs => Brought::Replaced,
+        Verdict::GetsOursIfSame => Brought::Same(brought),
+        Verdict::Refused(why) => return Err(foreign::refused(why)),
+        Verdict::Keeps => {
+            let hold = voucher.and_then(|voucher| voucher.0).map(ByHand::bearing);
+            let why = Bare::OwnSession;
+            return Ok(Need::Key { key, why, hold });
+        }
+    };
+    Ok(Need::Session { id, key, brought })
 }
 
 /// The same decision once more, with everything that a create needs to know.

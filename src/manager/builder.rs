@@ -1,6 +1,7 @@
 //! The settings of a manager, checked once.
 
 mod addresses;
+mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,6 +13,7 @@ use super::{
     budget::CallBudget,
     core::{Core, Settings},
     fleet::Sharing,
+    foreign::ForeignIds,
     partition::HashedDefaults,
 };
 #[cfg(feature = "store")]
@@ -70,6 +72,7 @@ pub struct SessionManagerBuilder {
     linger: Duration,
     verify_every: Option<Duration>,
     on_no_session: OnNoSession,
+    foreign_ids: ForeignIds,
     max_sessions: u64,
     call_budget: (u32, u32),
     transport: Option<Transport>,
@@ -100,6 +103,7 @@ impl SessionManagerBuilder {
             linger: LINGER,
             verify_every: None,
             on_no_session: OnNoSession::Fail,
+            foreign_ids: ForeignIds::Refuse,
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
             transport: None,
@@ -313,6 +317,7 @@ impl SessionManagerBuilder {
             linger: self.linger,
             verify_every: self.verify_every,
             on_no_session: self.on_no_session,
+            foreign_ids: self.foreign_ids,
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?,
         };

@@ -5,26 +5,41 @@ use std::{sync::Arc, time::Duration};
 
 use http::Method;
 
-use super::{core::Core, event::RetireReason, message::Outgoing, session::LiveSession};
+use super::{
+    core::Core, event::RetireReason, known_ids::IdHash, life::Life, message::Outgoing,
+    partition::KeyId, session::LiveSession,
+};
 use crate::{
     api::{Answered, Change, KeptId, Ongoing, SessionId},
     scope,
 };
 
-/// What a request through the layer does to a session.
+/// What a request through the layer does to a session, or that it bears one which its sender has put in.
 #[derive(Debug)]
 pub(crate) struct ByHand {
-    id: SessionId,
-    deletes: bool,
+    /// What it deletes, if that is what it does.
+    deletes: Option<SessionId>,
     /// On the session, if it was ours and in use; one that was taken up from a store twice is two of them.
     holds: Vec<Hold>,
 }
 
 /// Counts as a request that bears the session, so that the manager's own delete comes after it.
 #[derive(Debug)]
-struct Hold {
+pub(super) struct Hold {
     core: Arc<Core>,
     session: Arc<LiveSession>,
+}
+
+impl Hold {
+    /// `None` if nobody may use the session any more.
+    pub(super) fn on(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Self> {
+        let (core, session) = (core.clone(), session.clone());
+        let enters = session.in_flight.enter();
+        enters.then(|| {
+            session.used(core.now());
+            Self { core, session }
+        })
+    }
 }
 
 impl Drop for Hold {
@@ -41,10 +56,17 @@ impl ByHand {
         let (method, path) = request.method_and_path()?;
         let id = scope::session_id_in(path)?;
         (!method.is_safe()).then(|| Self {
-            deletes: *method == Method::DELETE,
             holds: take_out_of_use(core, &id),
-            id,
+            deletes: (*method == Method::DELETE).then_some(id),
         })
+    }
+
+    /// A request that bears a session which its sender has put in. It changes nothing, and holds the session.
+    pub(super) fn bearing(hold: Hold) -> Self {
+        Self {
+            deletes: None,
+            holds: vec![hold],
+        }
     }
 
     /// Nobody knows whether the server has done it.
@@ -55,8 +77,9 @@ impl ByHand {
 
     /// What the request has deleted is not deleted once more. A 404 may have been for another key's session.
     pub(super) fn succeeded(&self, core: &Core) {
-        if self.deletes {
-            core.retirement.remove_id(&self.id);
+        if let Some(id) = &self.deletes {
+            core.known_ids.deleted(IdHash::of(id.as_str()));
+            core.retirement.remove_id(id);
         }
     }
 }
@@ -105,9 +128,22 @@ impl Drop for Call {
 }
 
 /// What is changed or deleted by [`SessionsApi`](crate::SessionsApi) is used no more. The manager's own delete comes after the call.
-pub(super) fn told_by_api(core: &Arc<Core>, id: &SessionId, change: Change) -> Option<Ongoing> {
+/// What is created or fetched by it may stand on requests of this API key.
+pub(super) fn told_by_api(
+    core: &Arc<Core>,
+    key: Option<KeyId>,
+    id: &SessionId,
+    change: Change,
+) -> Option<Ongoing> {
+    let hash = IdHash::of(id.as_str());
     match change {
+        Change::Lives(left) => {
+            let life = Life::new(core.now(), left, 0.0);
+            core.known_ids.note_by_hand(hash, key?, life);
+            None
+        }
         Change::Deleted => {
+            core.known_ids.deleted(hash);
             core.retirement.remove_id(id);
             None
         }

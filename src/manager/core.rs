@@ -18,6 +18,8 @@ use super::{
     budget::CallBudget,
     event::{Event, RetireReason},
     fleet::{Fleet, Sharing},
+    foreign::ForeignIds,
+    known_ids::KnownIds,
     ledger::Ledger,
     life::Phase,
     log,
@@ -63,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) linger: Duration,
     pub(crate) verify_every: Option<Duration>,
     pub(crate) on_no_session: OnNoSession,
+    pub(crate) foreign_ids: ForeignIds,
     pub(crate) max_sessions: u64,
     pub(crate) budget: CallBudget,
 }
@@ -71,6 +74,11 @@ impl Settings {
     /// Whether what is sent there is sent to Sipher, by any of its names.
     pub(crate) fn contains(&self, target: Target<'_>) -> bool {
         self.base.contains(target) || self.aliases.contains(target)
+    }
+
+    /// Whether the sessions of one are known at the other: they go to the same server, by whichever of its names.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        self.base == other.base || self.aliases.has(&other.base) || other.aliases.has(&self.base)
     }
 }
 
@@ -81,6 +89,7 @@ pub(crate) struct Core {
     pub(crate) observer: Arc<Observer>,
     pub(crate) retirement: Arc<Retirement>,
     pub(crate) memos: Memos,
+    pub(crate) known_ids: KnownIds,
     clock: Arc<dyn Clock>,
     random: Random,
     pub(super) owner: Owner,
@@ -132,6 +141,7 @@ impl Core {
             observer,
             retirement,
             memos: Memos::default(),
+            known_ids: KnownIds::default(),
             clock,
             random,
             owner: Owner::default(),

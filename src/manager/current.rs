@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    core::Core, event::RetireReason, janitor, ledger::Ledger, memo, partition::PartitionId,
-    session::LiveSession,
+    core::Core, event::RetireReason, janitor, known_ids::IdHash, ledger::Ledger, memo,
+    partition::PartitionId, session::LiveSession,
 };
 #[cfg(feature = "store")]
 use super::{core::Stage, event::Event};
@@ -52,6 +52,7 @@ impl Core {
     /// Makes a session the current one of its partition, and retires the one it replaces. The caller holds the ledger.
     pub(crate) fn install(&self, session: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
         let id = session.partition.id;
+        self.known_ids.note(IdHash::of_session(session), id);
         let older = [self.live.get(&id), self.retirement.unpin(id)];
         self.live.insert(id, session.clone());
         let older = older

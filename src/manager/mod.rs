@@ -19,6 +19,7 @@
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
+//! | `foreign`, `known_ids`, `peers` | session ids that requests bring along; which of them are known here, and by other managers of the process |
 //! | `leak` | what a redirect took elsewhere |
 //! | `session`, `life` | one session; how long it is used |
 //! | `token`, `lease`, `usage` | what stands for requests on their way; a hold on a session; how many there are |
@@ -46,10 +47,12 @@ mod expectation;
 #[cfg_attr(not(feature = "store"), path = "fleet/off.rs")]
 mod fleet;
 mod flight;
+mod foreign;
 mod hold;
 mod identity;
 pub(crate) mod in_flight;
 mod janitor;
+mod known_ids;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod label;
 mod leak;
@@ -64,6 +67,7 @@ mod observe;
 mod owner;
 mod pace;
 pub(crate) mod partition;
+mod peers;
 mod policy;
 mod promise;
 mod proof;
@@ -95,6 +99,7 @@ pub use self::{
     budget::CallBudget,
     builder::SessionManagerBuilder,
     event::{Event, Events, RetireReason},
+    foreign::ForeignIds,
     lease::Lease,
     observe::Stats,
     proof::{Doubt, Proof},
@@ -166,6 +171,7 @@ impl SessionManager {
             manager.core().ledger().accept(key);
         }
         manager.core().fleet.follow(&manager.0);
+        peers::join(manager.core());
         manager
     }
 
@@ -191,8 +197,9 @@ impl SessionManager {
     ///
     /// This is for clients that cannot be wrapped. The caller sees to it that the request goes to Sipher and nowhere
     /// else, sends it at once, and keeps the lease until the head of the response is there; then
-    /// [completes](Lease::complete) it. Headers that bear a session id already are left alone, also one that was put in
-    /// here before: take it out to use them again. There is no lease for headers that bear a session id of their own, nor where
+    /// [completes](Lease::complete) it. Headers that bear a session id already are judged by
+    /// [`foreign_ids`](SessionManagerBuilder::foreign_ids): one that was put in here before is replaced by the present session's. There
+    /// is no lease for headers that keep a session id of their own, nor where
     /// [`OnNoSession::SendWithout`] lets a request go without a session.
     ///
     /// # Errors
@@ -236,8 +243,9 @@ impl SessionManager {
         let identity = self.identity();
         let key = identity.key().cloned().zip(identity.key_header());
         let weak = Arc::downgrade(core);
+        let key_id = identity.key_id();
         let on_change: crate::api::OnChange =
-            Box::new(move |id, change| by_hand::told_by_api(&weak.upgrade()?, id, change));
+            Box::new(move |id, change| by_hand::told_by_api(&weak.upgrade()?, key_id, id, change));
         SessionsApi::with(
             core.transport.clone(),
             core.settings.base.clone(),

@@ -48,6 +48,10 @@ impl Aliases {
         ours.unwrap_or(Scope::Elsewhere)
     }
 
+    pub(crate) fn has(&self, base: &BaseUrl) -> bool {
+        self.0.contains(base)
+    }
+
     pub(crate) fn contains(&self, target: Target<'_>) -> bool {
         self.0.iter().any(|alias| alias.contains(target))
     }

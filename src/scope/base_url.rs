@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{api::scrub, error::Error};
 
-
 /// What stands in a path as it is. Clients encode the rest, and a request would never be below such a prefix.
 const IN_PATHS: &[u8] = b"/-._~!$&'()*+,;=:@%";
 

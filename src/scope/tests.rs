@@ -304,3 +304,44 @@ fn a_base_url_is_written_as_it_is_joined() {
         );
     }
 }
+
+#[test]
+fn an_alias_is_looked_at_where_the_base_url_does_not_match() {
+    let base = base("https://gateway/a");
+    let aliases = ["https://gateway/b", "http://localhost", "https://[::1]"];
+    let parsed = aliases.map(|url| BaseUrl::parse(url, PlainHttp::OnLoopback).unwrap());
+    let aliases = Aliases::new(parsed.to_vec());
+    for (uri, glance, scope) in [
+        ("https://gateway/a/v1/scan", Glance::Sipher, Scope::Sipher),
+        ("https://gateway/b/v1/scan", Glance::Unclear, Scope::Sipher),
+        (
+            "https://gateway/c/v1/scan",
+            Glance::Unclear,
+            Scope::Elsewhere,
+        ),
+        ("http://localhost/v1/health", Glance::Unclear, Scope::Public),
+        ("https://[::0001]/v1/scan", Glance::Unclear, Scope::Sipher),
+        ("http://localhost/v1/scan", Glance::Sipher, Scope::Sipher),
+        (
+            "http://localhost/v1/sessions",
+            Glance::Unclear,
+            Scope::SessionCall,
+        ),
+        // An address in brackets has many spellings.
+        ("https://other/v1/scan", Glance::Unclear, Scope::Elsewhere),
+    ] {
+        let uri: Uri = uri.parse().unwrap();
+        let (place, target) = (Place::of_uri(&uri).unwrap(), Target::of_uri(&uri));
+        let seen = aliases.glance(place, base.glance(place));
+        let judged = aliases.scope(target, base.scope(target, Unaddressed::Sipher));
+        assert_eq!((seen, judged), (glance, scope), "{uri}");
+        let is_ours = base.contains(target.unwrap()) || aliases.contains(target.unwrap());
+        assert_eq!(is_ours, scope != Scope::Elsewhere, "{uri}");
+    }
+    let relative = "/b/v1/scan".parse().unwrap();
+    let by_base = base.scope(Target::of_uri(&relative), Unaddressed::Elsewhere);
+    assert_eq!(
+        aliases.scope(Target::of_uri(&relative), by_base),
+        Scope::Elsewhere
+    );
+}

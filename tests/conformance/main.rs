@@ -5,10 +5,12 @@ mod outcome;
 mod spec;
 mod world;
 
+mod addresses;
 mod api_key;
 mod by_hand;
 mod create;
 mod defaults;
+mod foreign_ids;
 mod reach;
 mod session_id;
 

@@ -1,17 +1,12 @@
 //! Which session id arrives.
 
-use sipher_session::{
-    Chain, ErrorKind, SessionDefaults,
-    api::CreateSession,
-    testing::{DeadReason, SessionUse},
-};
+use sipher_session::{Chain, ErrorKind, SessionDefaults, api::CreateSession};
 
 use crate::{in_every_world, spec::Spec, world::World};
 
 in_every_world!(
     exactly_one_id_arrives_on_the_first_request_and_on_later_ones,
     a_live_id_of_the_requests_own_is_left_alone,
-    a_well_formed_id_of_the_requests_own_is_not_judged,
     a_malformed_id_of_the_requests_own_is_refused_and_nothing_is_sent,
     a_doubled_id_of_the_requests_own_is_refused_and_nothing_is_sent
 );
@@ -43,17 +38,6 @@ async fn a_live_id_of_the_requests_own_is_left_alone(world: World) {
     assert_eq!(world.send(&layer, Spec::generate()).await.chain(), "near");
     assert_eq!(world.send(&layer, spec()).await.chain(), "sui");
     assert_eq!(world.last_id(), own.id.as_str());
-}
-
-async fn a_well_formed_id_of_the_requests_own_is_not_judged(world: World) {
-    let spec = Spec::generate().header("x-session-id", WELL_FORMED);
-    assert_eq!(world.send(&world.layer(), spec).await.status(), 200);
-    let arrived = world.uses()[0].session.clone();
-    let expected = SessionUse::Dead {
-        id: WELL_FORMED.to_owned(),
-        why: DeadReason::Unknown,
-    };
-    assert_eq!(arrived, expected);
 }
 
 async fn a_malformed_id_of_the_requests_own_is_refused_and_nothing_is_sent(world: World) {

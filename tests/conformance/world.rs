@@ -30,7 +30,7 @@ pub(crate) struct World {
     /// Known to the first server as `pro 1`.
     pub(crate) key: String,
     origin: String,
-    other_origin: String,
+    pub(crate) other_origin: String,
     client: Client,
     _served: Vec<Served>,
 }

@@ -69,7 +69,10 @@ async fn what_is_ended_by_hand_after_it_was_replaced_here_is_used_by_no_other() 
         pass(5.0).await;
         assert_ne!(fleet.call(&processes[..1]).await, before, "it was replaced");
         if deletes {
-            let path = format!("https://sipher-api.sip-protocol.org/v1/sessions/{}", before[0]);
+            let path = format!(
+                "https://sipher-api.sip-protocol.org/v1/sessions/{}",
+                before[0]
+            );
             let request: Call = Request::delete(path).body(Full::default()).unwrap();
             let service = fleet.setup.service(manager);
             service.oneshot(request).await.unwrap();

@@ -16,6 +16,7 @@ mod claims;
 mod ended_by_hand;
 mod first_look;
 mod flaky;
+mod foreign_ids;
 mod heartbeat;
 mod joining;
 mod leaks;

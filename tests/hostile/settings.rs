@@ -8,13 +8,15 @@ use crate::mutate::{each_case, mutate};
 
 const TOML: &str = r#"
 api_key = "sk_pro_1234"
-base_url = "http://127.0.0.1:5006/v1"
+base_url = "http://127.0.0.1:5006/sipher"
+aliases = ["http://localhost:5006", "https://sipher.example"]
 ttl = "1h"
 create_timeout = "20s"
 max_wait = "1m 30s"
 linger = "500ms"
 verify_every = "5m"
 on_no_session = "send_without"
+foreign_ids = "replace"
 max_sessions = 50
 defaults = { chain = "near", privacy_level = "shielded", default_viewing_key = "0xabcd1234" }
 call_budget = { per_minute = 30, burst = 10 }
@@ -68,9 +70,11 @@ fn no_settings_make_the_configuration_panic() {
 
 #[test]
 fn no_variable_makes_the_environment_panic() {
-    let variables: [(&str, &[u8]); 10] = [
+    let variables: [(&str, &[u8]); 12] = [
         ("SIPHER_API_KEY", b"sk_pro_1234"),
         ("SIPHER_BASE_URL", b"https://sipher.example/api"),
+        ("SIPHER_ALIASES", b"https://gateway.example/a,http://[::1]"),
+        ("SIPHER_FOREIGN_IDS", b"replace"),
         ("SIPHER_CHAIN", b"near"),
         ("SIPHER_VIEWING_KEY", b"0xabcd1234"),
         ("SIPHER_TTL", b"1h"),

@@ -5,6 +5,7 @@
 mod support;
 
 mod errors;
+mod foreign_ids;
 mod memory;
 mod not_send;
 mod proof;

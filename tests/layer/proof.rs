@@ -3,9 +3,9 @@
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use sipher_session::{
-    BoxError, Doubt, Event, NoSession, OnNoSession, Proof, SessionLayer, SessionManager,
-    SessionService,
-    api::Bytes,
+    BoxError, Doubt, Event, NoSession, OnNoSession, Proof, SessionDefaults, SessionLayer,
+    SessionManager, SessionService,
+    api::{Bytes, CreateSession},
     testing::{FakeBody, FakeSipher, Fault, Target, What},
 };
 use tokio::task::JoinHandle;
@@ -92,7 +92,9 @@ async fn what_was_sent_without_a_session_says_so_and_what_is_not_ours_says_nothi
         .unwrap();
     let session = manager.session().await.unwrap();
     let mut own = generate();
-    let id = HeaderValue::from_str(session.id().as_str()).unwrap();
+    let by_hand = CreateSession::new(SessionDefaults::new());
+    let by_hand = manager.api().create_session(&by_hand).await.unwrap();
+    let id = HeaderValue::from_str(by_hand.id.as_str()).unwrap();
     own.headers_mut().insert("x-session-id", id);
     assert_eq!(
         proof(&send(&setup, &manager, own).await),

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use sipher_session::{
-    Chain, SessionDefaults, SessionLayer, SessionService,
+    Chain, ForeignIds, SessionDefaults, SessionLayer, SessionService,
     testing::{FakeSipher, Fault, Target, What},
 };
 use tokio::time::timeout;
@@ -105,19 +105,30 @@ async fn a_buffer_below_is_neither_starved_nor_overrun() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
+/// With other defaults in the inner one, the id of the outer one is foreign to it.
 #[tokio::test(start_paused = true)]
-async fn of_two_layers_the_outer_one_decides_and_one_id_arrives() {
+async fn of_two_layers_that_agree_one_id_arrives_and_of_others_the_outer_one_decides_where_ids_are_kept()
+ {
     let setup = Setup::new();
-    let manager = warm(&setup).await;
-    let outer =
-        SessionLayer::new(manager.clone()).defaults(SessionDefaults::new().chain(Chain::Sui));
-    let service = ServiceBuilder::new()
-        .layer(outer)
-        .layer(SessionLayer::new(manager))
-        .service(setup.sipher.clone());
-    for _ in ["miss", "hit"] {
-        service.clone().oneshot(generate()).await.unwrap();
-        assert_eq!(setup.last_chain().as_deref(), Some("sui"));
+    let [sui, near] = [Chain::Sui, Chain::Near].map(|chain| SessionDefaults::new().chain(chain));
+    for (policy, outer, arrives) in [
+        (ForeignIds::Refuse, &near, Some("near")),
+        (ForeignIds::Refuse, &sui, None),
+        (ForeignIds::Replace, &sui, Some("near")),
+        (ForeignIds::Keep, &sui, Some("sui")),
+    ] {
+        let manager = setup.builder().foreign_ids(policy).build().unwrap();
+        let service = ServiceBuilder::new()
+            .layer(SessionLayer::new(manager.clone()).defaults(outer.clone()))
+            .layer(SessionLayer::new(manager))
+            .service(setup.sipher.clone());
+        for _ in ["miss", "hit"] {
+            let before = setup.uses().len();
+            let answer = service.clone().oneshot(generate()).await;
+            let chain = setup.last_chain().filter(|_| setup.uses().len() > before);
+            assert_eq!(chain.as_deref(), arrives);
+            assert_eq!(answer.is_ok(), arrives.is_some());
+        }
     }
     setup.sipher.assert_every_call_had_a_session();
 }

@@ -54,6 +54,49 @@ async fn a_redirect_that_leaves_sipher_is_the_response_and_nothing_arrives_there
 }
 
 #[tokio::test]
+async fn between_the_base_url_and_an_alias_redirects_are_followed_and_nothing_has_leaked() {
+    let (here, alias) = (Here::start().await, Elsewhere::start().await);
+    let sessions = SessionManager::builder()
+        .api_key(here.key.as_str())
+        .base_url(here.served.base_url())
+        .alias(alias.url("/sipher"));
+    let here = Here {
+        sessions: sessions.build().unwrap(),
+        ..here
+    };
+    let mut events = here.sessions.events();
+    for policy in [here.sessions.redirect_policy(), Policy::default()] {
+        let http = here.http(policy);
+        here.redirects_to(&alias.url("/sipher/v1/chains"));
+        let answer = http.get(here.url("/v1/backends")).send().await.unwrap();
+        assert_eq!(answer.url().as_str(), alias.url("/sipher/v1/chains"));
+    }
+    assert!(
+        alias
+            .seen()
+            .iter()
+            .all(|headers| headers.contains_key("x-session-id"))
+    );
+    assert!(leaks(&mut events).is_empty());
+
+    // Outside of the alias's path it is somebody else's.
+    let http = here.http(here.sessions.redirect_policy());
+    here.redirects_to(&alias.url("/v1/chains"));
+    let answer = http.get(here.url("/v1/backends")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+    here.http(Policy::default())
+        .get(here.url("/v1/backends"))
+        .send()
+        .await
+        .unwrap();
+    assert!(leaks(&mut events).is_empty());
+    here.redirects_to(&alias.url("/v1/chains"));
+    let http = here.http(Policy::default());
+    http.get(here.url("/v1/backends")).send().await.unwrap();
+    assert_eq!(leaks(&mut events), [(Some(1), alias.base_url.clone())]);
+}
+
+#[tokio::test]
 async fn a_chain_that_has_been_within_sipher_stops_where_it_leaves() {
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
     let http = here.http(here.sessions.redirect_policy());
