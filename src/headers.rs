@@ -39,6 +39,13 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     Ok(None)
 }
 
+/// Whether a request has a header in which the server would look for an API key.
+#[inline]
+pub(crate) fn may_bear_a_key(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys();
+    names.any(|name| *name == AUTHORIZATION || *name == API_KEY)
+}
+
 /// What a request says of its API key, as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Credentials<'a> {

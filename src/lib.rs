@@ -204,9 +204,9 @@ pub use self::{
     error::{BoxError, Error, ErrorKind},
     layer::{SessionLayer, SessionService},
     manager::{
-        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, NoSession, OnNoSession, Proof,
-        RetireReason, Session, SessionEnd, SessionManager, SessionManagerBuilder, SessionRef,
-        ShutdownReport, Stats,
+        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, NoSession, OnNoSession, Outside,
+        OutsideReason, Proof, RetireReason, Session, SessionEnd, SessionManager,
+        SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
     },
     secret::{ApiKey, Fingerprint, ViewingKey},
 };

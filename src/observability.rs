@@ -33,6 +33,7 @@
 //! | `session lost` | warn | `session`, `generation`, `unknown_for`, `requests` (that may have gone without their defaults) |
 //! | `leaked` | warn | `api_key` (fingerprint of the one that went along), `to` (the origin); `session`, `generation` if it was one of the manager's |
 //! | `wrong defaults` | warn | `session`, `generation`, `expected` (the session's chain), `answered` (the answer's) |
+//! | `request outside of the base URL` | warn | `origin`, `base`, `reason`: `vendors_domain`, `loopback` or `api_key` |
 //! | `late answer` | warn | `session`, `generation` |
 //! | `sending without a session` | warn | those of the error |
 //! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
@@ -76,6 +77,7 @@
 //! | `sipher_session_left_to_expire_total` | counter | | sessions that were not worth a delete, or could not be deleted |
 //! | `sipher_session_possible_orphans_total` | counter | | creates whose outcome was not known in time; one that ends after all is not taken back |
 //! | `sipher_session_sent_without_total` | counter | | requests, because of [`OnNoSession::SendWithout`](crate::OnNoSession) |
+//! | `sipher_session_outside_total` | counter | | requests that went elsewhere and yet looked like Sipher's |
 //! | `sipher_session_late_answers_total` | counter | | answers that came after the end of the session that their request bore |
 //! | `sipher_session_wrong_defaults_total` | counter | | answers that a [checked](crate::SessionLayer::checked) layer withheld: they name another chain than their session has |
 //! | `sipher_session_confirmed_total` | counter | | answers that it found to name their session's chain |
@@ -121,5 +123,6 @@
 //! ```text
 //! rate(sipher_session_creates_total{outcome="failed"}[5m]) > 0        sessions cannot be created
 //! increase(sipher_session_sent_without_total[5m]) > 0                 requests go by the server's defaults
+//! increase(sipher_session_outside_total[5m]) > 0                      requests miss the base URL
 //! increase(sipher_session_possible_orphans_total[1h])                 sessions that nobody may know of
 //! ```

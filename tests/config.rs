@@ -17,6 +17,7 @@ linger = "500ms"
 verify_every = "5m"
 on_no_session = "send_without"
 foreign_ids = "keep"
+on_outside = "refuse"
 max_sessions = 50
 
 [defaults]
@@ -98,6 +99,10 @@ fn bad_settings_are_named() {
         (
             json!({"foreign_ids": "pass"}),
             "foreign_ids: unknown variant `pass`, expected one of `refuse`, `replace`, `keep`",
+        ),
+        (
+            json!({"on_outside": "warn"}),
+            "on_outside: unknown variant `warn`, expected `pass` or `refuse`",
         ),
         (
             json!({"max_sessions": -1}),
@@ -193,6 +198,7 @@ fn every_variable_is_read() {
         ("SIPHER_VERIFY_EVERY", "5m"),
         ("SIPHER_ON_NO_SESSION", "send_without"),
         ("SIPHER_FOREIGN_IDS", "keep"),
+        ("SIPHER_ON_OUTSIDE", "refuse"),
         ("SIPHER_MAX_SESSIONS", "50"),
         ("SIPHER_CHAIN", "near"),
         ("SIPHER_PRIVACY_LEVEL", "shielded"),

@@ -17,7 +17,7 @@ enum Field {
 }
 use Field::{List, Number, Switch, Text};
 
-const VARIABLES: [(&str, Field); 21] = [
+const VARIABLES: [(&str, Field); 22] = [
     ("SIPHER_API_KEY", Text(&["api_key"])),
     ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
     ("SIPHER_BASE_URL", Text(&["base_url"])),
@@ -42,6 +42,7 @@ const VARIABLES: [(&str, Field); 21] = [
     ("SIPHER_VERIFY_EVERY", Text(&["verify_every"])),
     ("SIPHER_ON_NO_SESSION", Text(&["on_no_session"])),
     ("SIPHER_FOREIGN_IDS", Text(&["foreign_ids"])),
+    ("SIPHER_ON_OUTSIDE", Text(&["on_outside"])),
     ("SIPHER_MAX_SESSIONS", Number(&["max_sessions"])),
     (
         "SIPHER_CALLS_PER_MINUTE",
@@ -64,6 +65,7 @@ impl SessionConfig {
     /// | `SIPHER_TTL`, `SIPHER_CREATE_TIMEOUT`, `SIPHER_MAX_WAIT`, `SIPHER_LINGER`, `SIPHER_VERIFY_EVERY` | durations such as `1h` |
     /// | `SIPHER_ON_NO_SESSION` | `fail` or `send_without` |
     /// | `SIPHER_FOREIGN_IDS` | `refuse`, `replace` or `keep` |
+    /// | `SIPHER_ON_OUTSIDE` | `pass` or `refuse` |
     /// | `SIPHER_MAX_SESSIONS`, `SIPHER_CALLS_PER_MINUTE`, `SIPHER_CALL_BURST` | numbers |
     ///
     /// A variable that is set to nothing is an error: a default that is meant but empty must not become the server's.

@@ -8,7 +8,7 @@ use serde::{Deserializer, Serializer, de};
 
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, scrub},
-    manager::{ForeignIds, OnNoSession},
+    manager::{ForeignIds, OnNoSession, Outside},
 };
 
 /// A module for serde's `with` that reads and writes an optional duration.
@@ -84,6 +84,7 @@ named!(
     allow_plain_http: bool = "allow_plain_http",
     on_no_session: OnNoSession = "on_no_session",
     foreign_ids: ForeignIds = "foreign_ids",
+    on_outside: Outside = "on_outside",
     max_sessions: u64 = "max_sessions",
     per_minute: u32 = "call_budget.per_minute",
     burst: u32 = "call_budget.burst"

@@ -48,7 +48,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults},
     error::Error,
-    manager::{ForeignIds, OnNoSession, SessionManager, SessionManagerBuilder},
+    manager::{ForeignIds, OnNoSession, Outside, SessionManager, SessionManagerBuilder},
     scope,
     secret::{ApiKey, ViewingKey},
 };
@@ -109,6 +109,9 @@ pub struct SessionConfig {
     /// What happens to a request with a session id that is not known here: `"refuse"`, `"replace"` or `"keep"`.
     #[serde(with = "fields::foreign_ids", skip_serializing_if = "Option::is_none")]
     pub foreign_ids: Option<ForeignIds>,
+    /// What happens to a request that goes elsewhere and yet looks like one for Sipher: `"pass"` or `"refuse"`.
+    #[serde(with = "fields::on_outside", skip_serializing_if = "Option::is_none")]
+    pub on_outside: Option<Outside>,
     /// How many sessions are held at once.
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
@@ -183,6 +186,7 @@ impl SessionConfig {
             verify_every: self.verify_every.or(fallback.verify_every),
             on_no_session: self.on_no_session.or(fallback.on_no_session),
             foreign_ids: self.foreign_ids.or(fallback.foreign_ids),
+            on_outside: self.on_outside.or(fallback.on_outside),
             max_sessions: self.max_sessions.or(fallback.max_sessions),
             call_budget: CallBudgetConfig {
                 per_minute: self
@@ -215,6 +219,7 @@ impl fmt::Debug for SessionConfig {
             .field("verify_every", &self.verify_every)
             .field("on_no_session", &self.on_no_session)
             .field("foreign_ids", &self.foreign_ids)
+            .field("on_outside", &self.on_outside)
             .field("max_sessions", &self.max_sessions)
             .field("call_budget", &self.call_budget)
             .finish()
@@ -313,6 +318,7 @@ impl SessionManagerBuilder {
         builder = with(builder, config.verify_every, Self::verify_every);
         builder = with(builder, config.on_no_session, Self::on_no_session);
         builder = with(builder, config.foreign_ids, Self::foreign_ids);
+        builder = with(builder, config.on_outside, Self::on_outside);
         builder = with(builder, config.max_sessions, Self::max_sessions);
         let (per_minute, burst) = builder.call_budget_so_far();
         let per_minute = call_budget.per_minute.unwrap_or(per_minute);

@@ -22,7 +22,9 @@ use crate::{
 /// A request fails with an [`Error`] and is not sent when it cannot be given a live session:
 ///
 /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if it bears a session id or API key that the server would not
-///   read as it was meant,
+///   read as it was meant, or a session id that is not known here (see [`ForeignIds`](crate::ForeignIds)),
+/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if it looks like Sipher's and goes elsewhere, where
+///   [`Outside::Refuse`](crate::Outside) is set,
 /// * [`NoApiKey`](crate::ErrorKind::NoApiKey) if it bears none and none is configured,
 /// * [`Shutdown`](crate::ErrorKind::Shutdown) once the manager shuts down,
 /// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`,
@@ -161,11 +163,13 @@ impl SessionLayer {
             manager, memory, ..
         } = &*self.0;
         let like_one_before = match manager.glance(request) {
-            Some(Glance::Elsewhere) => return Ok(Admission::pass()),
+            Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {
+                return Ok(Admission::pass());
+            }
             Some(Glance::Sipher) if !request.speaks_for_itself() => {
                 memory.recall(request.headers_mut(), || manager.core().recent())
             }
-            Some(Glance::Sipher | Glance::Unclear) | None => None,
+            _ => None,
         };
         match like_one_before {
             Some(in_flight) => Ok(Admission::Send(in_flight)),

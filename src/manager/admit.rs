@@ -154,7 +154,10 @@ impl SessionManager {
             Scope::Elsewhere | Scope::Public => None,
         };
         let (id, key, brought) = match need {
-            Need::Nothing => return Ok(Admission::pass()),
+            Need::Nothing => {
+                self.look_outside(request)?;
+                return Ok(Admission::pass());
+            }
             Need::Key { key, why, hold } => {
                 let bears = Bears::Nothing {
                     why,

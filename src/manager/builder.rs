@@ -14,6 +14,7 @@ use super::{
     core::{Core, Settings},
     fleet::Sharing,
     foreign::ForeignIds,
+    outside::Outside,
     partition::HashedDefaults,
 };
 #[cfg(feature = "store")]
@@ -73,6 +74,7 @@ pub struct SessionManagerBuilder {
     verify_every: Option<Duration>,
     on_no_session: OnNoSession,
     foreign_ids: ForeignIds,
+    on_outside: Outside,
     max_sessions: u64,
     call_budget: (u32, u32),
     transport: Option<Transport>,
@@ -104,6 +106,7 @@ impl SessionManagerBuilder {
             verify_every: None,
             on_no_session: OnNoSession::Fail,
             foreign_ids: ForeignIds::Refuse,
+            on_outside: Outside::Pass,
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
             transport: None,
@@ -318,6 +321,7 @@ impl SessionManagerBuilder {
             verify_every: self.verify_every,
             on_no_session: self.on_no_session,
             foreign_ids: self.foreign_ids,
+            on_outside: self.on_outside,
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?,
         };

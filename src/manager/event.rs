@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::session::SessionRef;
+use super::{outside::OutsideReason, session::SessionRef};
 use crate::{api::Chain, error::Error, secret::Fingerprint};
 
 /// How many events a slow listener may fall behind before it misses some.
@@ -192,6 +192,22 @@ pub enum Event {
         api_key: Fingerprint,
         /// The origin, such as `https://other.example`.
         to: String,
+    },
+    /// A request went elsewhere than to Sipher and yet looked like one for Sipher, such as one to another host name of the vendor's.
+    /// **It got no session**, and unless [`Outside::Refuse`](crate::Outside) is set it was sent. Correct its URL, or add an
+    /// [`alias`](crate::SessionManagerBuilder::alias).
+    ///
+    /// This is told once for each of the first 1,000 origins; [`Stats::outside`](crate::Stats) counts the requests. Wake somebody if
+    /// payments depend on the defaults: such requests are answered under the server's own.
+    #[non_exhaustive]
+    Outside {
+        /// Where it went, such as `https://sipher.sip-protocol.org`. A request with a relative URI is shown by its `Host`, as in
+        /// `//sipher.example`, or as `/` without one: see [`inner_is_sipher`](crate::SessionLayer::inner_is_sipher).
+        origin: String,
+        /// The base URL that it was outside of.
+        base: String,
+        /// Why it looked like one.
+        reason: OutsideReason,
     },
     /// The server stores a default that was not asked for, by a name that this version does not know.
     #[non_exhaustive]

@@ -1,6 +1,8 @@
 //! The words that logs and metrics share. They are stable: dashboards and alerts are built on them.
 
 use super::event::RetireReason;
+#[cfg(feature = "tracing")]
+use super::outside::OutsideReason;
 
 /// Every reason there is.
 #[cfg(feature = "metrics")]
@@ -31,5 +33,14 @@ pub(crate) fn reason(reason: RetireReason) -> &'static str {
         RetireReason::Revoked => "revoked",
         RetireReason::Shutdown => "shutdown",
         RetireReason::WrongAnswer => "wrong_answer",
+    }
+}
+
+#[cfg(feature = "tracing")]
+pub(crate) fn outside(reason: OutsideReason) -> &'static str {
+    match reason {
+        OutsideReason::VendorsDomain => "vendors_domain",
+        OutsideReason::Loopback => "loopback",
+        OutsideReason::ApiKey => "api_key",
     }
 }

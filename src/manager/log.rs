@@ -148,6 +148,17 @@ mod on {
                 api_key = %api_key,
                 to
             ),
+            Event::Outside {
+                origin,
+                base,
+                reason,
+            } => log!(
+                WARN,
+                "request outside of the base URL",
+                origin,
+                base,
+                reason = label::outside(*reason)
+            ),
             Event::Adopted {
                 session,
                 replaces: Some(_),

@@ -37,6 +37,7 @@ mod on {
     const LATE_ANSWERS: &str = "sipher_session_late_answers_total";
     const LEFT_TO_EXPIRE: &str = "sipher_session_left_to_expire_total";
     const LIVE: &str = "sipher_session_live_sessions";
+    const OUTSIDE: &str = "sipher_session_outside_total";
     const ORPHANS: &str = "sipher_session_possible_orphans_total";
     const RETIRED: &str = "sipher_session_retired_total";
     const SENT_WITHOUT: &str = "sipher_session_sent_without_total";
@@ -44,7 +45,7 @@ mod on {
     const WRONG_DEFAULTS: &str = "sipher_session_wrong_defaults_total";
 
     /// The counters without labels.
-    const PLAIN: [&str; 7] = [
+    const PLAIN: [&str; 8] = [
         ADOPTED,
         CONFIRMED,
         LATE_ANSWERS,
@@ -52,6 +53,7 @@ mod on {
         ORPHANS,
         SENT_WITHOUT,
         WRONG_DEFAULTS,
+        OUTSIDE,
     ];
 
     /// How much later than its retirement a session may be told to have been created.
@@ -152,6 +154,7 @@ mod on {
                 | Event::Verified { .. }
                 | Event::CheckFailed { .. }
                 | Event::Lost { .. }
+                | Event::Outside { .. }
                 | Event::Abandoned { .. }
                 | Event::Missed { .. } => {}
             }
@@ -180,6 +183,11 @@ mod on {
         #[allow(clippy::unused_self)]
         pub(crate) fn confirmed(&self) {
             counter!(CONFIRMED).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn outside(&self) {
+            counter!(OUTSIDE).increment(1);
         }
 
         #[allow(clippy::unused_self)]
@@ -274,6 +282,10 @@ mod on {
             ORPHANS,
             "Creates whose outcome was not known in time; each may have left a session.",
         );
+        count(
+            OUTSIDE,
+            "Requests that went elsewhere and yet looked like Sipher's.",
+        );
         count(RETIRED, "Sessions that are sent no more, by why.");
         count(
             SENT_WITHOUT,
@@ -325,6 +337,8 @@ mod off {
         pub(crate) fn wrong_defaults(&self) {}
 
         pub(crate) fn confirmed(&self) {}
+
+        pub(crate) fn outside(&self) {}
 
         pub(crate) fn orphans(&self, _: u64) {}
 

@@ -20,6 +20,7 @@
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
 //! | `foreign`, `known_ids`, `peers` | session ids that requests bring along; which of them are known here, and by other managers of the process |
+//! | `outside` | requests that go elsewhere and look like Sipher's |
 //! | `leak` | what a redirect took elsewhere |
 //! | `session`, `life` | one session; how long it is used |
 //! | `token`, `lease`, `usage` | what stands for requests on their way; a hold on a session; how many there are |
@@ -64,6 +65,7 @@ pub(crate) mod memo;
 pub(crate) mod message;
 mod meter;
 mod observe;
+mod outside;
 mod owner;
 mod pace;
 pub(crate) mod partition;
@@ -102,6 +104,7 @@ pub use self::{
     foreign::ForeignIds,
     lease::Lease,
     observe::Stats,
+    outside::{Outside, OutsideReason},
     proof::{Doubt, Proof},
     session::{Session, SessionRef},
     shutdown::{Fate, SessionEnd, ShutdownReport},

@@ -52,6 +52,8 @@ pub struct Stats {
     pub wrong_defaults: u64,
     /// Answers that a [checked](crate::SessionLayer::checked) layer found to name their session's chain.
     pub confirmed: u64,
+    /// Requests that went elsewhere and yet looked like Sipher's, see [`Outside`](crate::Outside).
+    pub outside: u64,
     /// Requests that were sent once more, because [`replay_once`](crate::SessionLayer::replay_once) says so.
     pub replayed: u64,
 }
@@ -80,6 +82,7 @@ pub(crate) struct Observer {
     late_answers: AtomicU64,
     wrong_defaults: AtomicU64,
     confirmed: AtomicU64,
+    outside: AtomicU64,
     replayed: AtomicU64,
     /// Whether the present cause for sending without a session has been told of.
     told: AtomicBool,
@@ -102,6 +105,7 @@ impl Observer {
             late_answers: AtomicU64::new(0),
             wrong_defaults: AtomicU64::new(0),
             confirmed: AtomicU64::new(0),
+            outside: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
             told: AtomicBool::new(false),
             meter: Meter::new(clock),
@@ -174,6 +178,12 @@ impl Observer {
         self.meter.confirmed();
     }
 
+    /// A request goes elsewhere and looks like Sipher's.
+    pub(crate) fn outside(&self) {
+        self.outside.fetch_add(1, Ordering::Relaxed);
+        self.meter.outside();
+    }
+
     /// A request is sent once more.
     pub(crate) fn replayed(&self) {
         self.replayed.fetch_add(1, Ordering::Relaxed);
@@ -210,6 +220,7 @@ impl Observer {
             late_answers: get(&self.late_answers),
             wrong_defaults: get(&self.wrong_defaults),
             confirmed: get(&self.confirmed),
+            outside: get(&self.outside),
             replayed: get(&self.replayed),
             ..Stats::default()
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BaseUrl, Glance, Place, Scope, Target, Unaddressed};
+use super::{BaseUrl, Glance, Origin, Place, Scope, Target, Unaddressed};
 
 /// Looked at only after the base URL did not match, so that they cost its requests nothing.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +46,15 @@ impl Aliases {
         let mut scopes = scopes.map(|alias| alias.scope(target, Unaddressed::Elsewhere));
         let ours = scopes.find(|scope| *scope != Scope::Elsewhere);
         ours.unwrap_or(Scope::Elsewhere)
+    }
+
+    pub(crate) fn are_on_loopback(&self) -> bool {
+        self.0.iter().any(BaseUrl::is_loopback)
+    }
+
+    /// Whether one of them is on this machine, as the origin is, at the same port.
+    pub(crate) fn are_beside(&self, origin: &Origin<'_>) -> bool {
+        self.0.iter().any(|alias| alias.is_beside(origin))
     }
 
     pub(crate) fn has(&self, base: &BaseUrl) -> bool {

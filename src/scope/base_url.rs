@@ -32,7 +32,7 @@ pub(crate) struct BaseUrl {
     scheme: Scheme,
     is_https: bool,
     pub(super) host: Host,
-    port: u16,
+    pub(super) port: u16,
     /// Host and port as they are usually spelt.
     authority: String,
     /// Without a slash at the end.

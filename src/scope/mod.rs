@@ -8,6 +8,7 @@ mod base_url;
 mod host;
 #[cfg(test)]
 mod lookalikes;
+mod outside;
 mod path;
 mod target;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::api::SessionId;
 pub(crate) use self::{
     aliases::Aliases,
     base_url::{BaseUrl, PlainHttp, presentable},
+    outside::is_vendors,
     path::session_id_in,
     target::{Origin, Place, Target},
     vendor::{DEFAULT_ALIAS, DEFAULT_BASE_URL},

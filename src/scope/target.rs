@@ -23,13 +23,20 @@ pub(crate) struct Origin<'a> {
     pub(crate) port: Option<u16>,
 }
 
+impl<'a> Origin<'a> {
+    /// `None` if there is something behind the host that is no port.
+    pub(crate) fn of_authority(scheme: &'a str, authority: &'a str) -> Option<Self> {
+        let (host, port) = split(authority)?;
+        Some(Self { scheme, host, port })
+    }
+}
+
 impl<'a> Target<'a> {
     /// `None` for what has no scheme but a host, as for `CONNECT`, and for a port that is none.
     pub(crate) fn of_uri(uri: &'a Uri) -> Option<Self> {
         let origin = match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) => {
-                let (host, port) = split(authority.as_str())?;
-                Some(Origin { scheme, host, port })
+                Some(Origin::of_authority(scheme, authority.as_str())?)
             }
             (None, None) => None,
             _ => return None,

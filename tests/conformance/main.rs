@@ -11,6 +11,7 @@ mod by_hand;
 mod create;
 mod defaults;
 mod foreign_ids;
+mod outside;
 mod reach;
 mod session_id;
 

@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub(crate) other: FakeSipher,
     /// Known to the first server as `pro 1`.
     pub(crate) key: String,
-    origin: String,
+    pub(crate) origin: String,
     pub(crate) other_origin: String,
     client: Client,
     _served: Vec<Served>,

@@ -17,6 +17,7 @@ linger = "500ms"
 verify_every = "5m"
 on_no_session = "send_without"
 foreign_ids = "replace"
+on_outside = "refuse"
 max_sessions = 50
 defaults = { chain = "near", privacy_level = "shielded", default_viewing_key = "0xabcd1234" }
 call_budget = { per_minute = 30, burst = 10 }
@@ -70,11 +71,12 @@ fn no_settings_make_the_configuration_panic() {
 
 #[test]
 fn no_variable_makes_the_environment_panic() {
-    let variables: [(&str, &[u8]); 12] = [
+    let variables: [(&str, &[u8]); 13] = [
         ("SIPHER_API_KEY", b"sk_pro_1234"),
         ("SIPHER_BASE_URL", b"https://sipher.example/api"),
         ("SIPHER_ALIASES", b"https://gateway.example/a,http://[::1]"),
         ("SIPHER_FOREIGN_IDS", b"replace"),
+        ("SIPHER_ON_OUTSIDE", b"refuse"),
         ("SIPHER_CHAIN", b"near"),
         ("SIPHER_VIEWING_KEY", b"0xabcd1234"),
         ("SIPHER_TTL", b"1h"),

@@ -8,6 +8,7 @@ mod errors;
 mod foreign_ids;
 mod memory;
 mod not_send;
+mod outside;
 mod proof;
 mod readiness;
 mod replay;

@@ -12,7 +12,6 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, buffer::Buffer, limit::C
 use crate::{
     begin,
     support::{Call, SECOND, Setup, generate},
-    warm,
 };
 
 type Limited = SessionService<ConcurrencyLimit<FakeSipher>>;
