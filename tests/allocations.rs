@@ -110,9 +110,12 @@ fn a_hit_that_is_given_the_key_allocates_nothing() {
 
 #[test]
 fn a_request_for_somebody_else_allocates_nothing() {
-    let (_runtime, manager, key) = live();
+    let (_runtime, manager, _) = live();
     let url = "https://api.example.org/v1/stealth/generate";
-    assert_eq!(allocated(&manager, url, Some(&key)).count_total, 0);
+    let theirs = HeaderValue::from_static("sk_pro_of_another_service");
+    for key in [None, Some(&theirs)] {
+        assert_eq!(allocated(&manager, url, key).count_total, 0);
+    }
 }
 
 #[test]

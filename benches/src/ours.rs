@@ -1,8 +1,8 @@
 //! `sipher-session` with a live session, or many.
 
 use sipher_session::{
-    Chain, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder, SessionService,
-    api::Transport,
+    Chain, ForeignIds, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder,
+    SessionService, api::Transport,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service};
@@ -27,6 +27,7 @@ pub fn builder(stub: &StubSipher) -> SessionManagerBuilder {
         .api_key(KEY)
         .defaults(SessionDefaults::new().chain(Chain::Near))
         .ttl(std::time::Duration::from_secs(TTL))
+        .foreign_ids(ForeignIds::Keep)
         .max_sessions(1_000_000)
         .call_budget(60_000_000, 2_000_000)
         .transport(Transport::new(stub.clone()))

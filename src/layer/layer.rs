@@ -30,6 +30,17 @@ use crate::{
 /// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`,
 /// * and whatever kept the session from being created.
 ///
+/// # Which API key counts
+///
+/// A request gets the session of the API key that it bears, as the server reads it:
+///
+/// * `X-API-Key` wins over `Authorization: Bearer`; an empty `X-API-Key` counts as none.
+/// * A request with neither gets the configured key, as `X-API-Key`. So does one with `Authorization: Basic` or any other scheme, from
+///   which the server takes no key.
+/// * `Authorization: bearer`, in any other letter case than `Bearer`, is not read by the server: the request fails, unless it has an
+///   `X-API-Key`.
+/// * Either header twice fails.
+///
 /// See the [module](crate::layer) for an example.
 #[derive(Clone, Debug)]
 pub struct SessionLayer(Arc<Shared>);

@@ -157,4 +157,59 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         old: ".is_some_and(|last| now.since(last.seen) < ABSENT);",
         new: ".is_some_and(|last| now.since(last.seen) < Duration::MAX);",
     },
+    Mutation {
+        name: "an_answer_from_an_alias_counts_as_a_leak",
+        invariant: "I4",
+        by: Test {
+            target: "redirects",
+            name: "between_the_base_url_and_an_alias_redirects_are_followed_and_nothing_has_leaked",
+        },
+        file: "src/manager/core.rs",
+        old: "self.base.contains(target) || self.aliases.contains(target)",
+        new: "self.base.contains(target)",
+    },
+    Mutation {
+        name: "requests_that_go_elsewhere_are_not_looked_at",
+        invariant: "I13",
+        by: Test {
+            target: "layer",
+            name: "of_many_origins_a_thousand_are_told_of_and_all_are_counted",
+        },
+        file: "src/layer/layer.rs",
+        old: "Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {",
+        new: "Some(Glance::Elsewhere) => {",
+    },
+    Mutation {
+        name: "a_strangers_id_is_kept_once_the_store_was_asked",
+        invariant: "I1",
+        by: Test {
+            target: "fleet",
+            name: "a_strangers_id_is_refused_once_the_store_has_been_asked",
+        },
+        file: "src/manager/foreign.rs",
+        old: "if IdHash::of_session(lease.live()) == brought {",
+        new: "if brought == brought {",
+    },
+    Mutation {
+        name: "an_id_that_has_ended_stays_where_nothing_takes_its_place",
+        invariant: "I1",
+        by: Test {
+            target: "layer",
+            name: "an_id_that_has_ended_is_not_sent_where_there_is_no_session_to_take_its_place",
+        },
+        file: "src/manager/admit.rs",
+        old: "            request.headers_mut().remove(SESSION_ID);\n",
+        new: "            let _ = SESSION_ID;\n",
+    },
+    Mutation {
+        name: "a_session_of_another_manager_is_not_held_for_requests_that_bring_its_id_along",
+        invariant: "I1",
+        by: Test {
+            target: "layer",
+            name: "a_session_is_not_deleted_under_a_request_that_brought_its_id_along",
+        },
+        file: "src/manager/admit.rs",
+        old: "by_hand: by_hand.or(hold),",
+        new: "by_hand: by_hand.or(hold.filter(|_| false)),",
+    },
 ];

@@ -72,7 +72,7 @@ async fn the_documented_metrics_have_the_right_values() {
     let page = recorder.handle().render();
     let described = page.lines().filter_map(|l| l.strip_prefix("# TYPE "));
     let names: Vec<_> = described.filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(names.len(), 11, "{names:?}");
+    assert_eq!(names.len(), 12, "{names:?}");
     for name in names {
         assert!(page.contains(&format!("# HELP {name} ")), "{name}");
         assert!(DOCS.contains(&format!("`{name}`")), "{name}");
@@ -96,6 +96,34 @@ async fn late_answers_are_counted_each_and_logged_once_for_their_session() {
     let messages: Vec<_> = warnings.iter().map(|l| l.message.as_str()).collect();
     assert_eq!(messages, ["late answer"]);
     assert_eq!(warnings[0].get("generation"), "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_outside_of_the_base_url_are_counted_each_and_logged_once_for_their_origin() {
+    let (capture, _guard) = Capture::start();
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let manager = setup.manager();
+    for host in ["docs", "app", "docs"] {
+        let mut request = generate();
+        let uri = format!("https://{host}.sip-protocol.org/");
+        *request.uri_mut() = uri.parse().unwrap();
+        setup.service(&manager).oneshot(request).await.unwrap();
+    }
+    assert_metrics(&recorder, &[("outside_total", 3)]);
+    let warnings = capture.warnings();
+    assert_eq!(warnings.len(), 2);
+    for (warning, host) in warnings.iter().zip(["docs", "app"]) {
+        assert_eq!(warning.message, "request outside of the base URL");
+        warning.has_exactly(&["base", "origin", "reason"]);
+        assert_eq!(
+            warning.get("origin"),
+            format!("https://{host}.sip-protocol.org")
+        );
+        assert_eq!(warning.get("base"), manager.base_url());
+        assert_eq!(warning.get("reason"), "vendors_domain");
+    }
 }
 
 #[tokio::test(start_paused = true)]
