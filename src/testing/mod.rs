@@ -50,12 +50,47 @@
 //! later undoes nothing. Without delays, a request whose body is at hand is handled when its future is first polled. Over
 //! TCP, a client that closes the connection drops the future.
 //!
+//! # Production
+//!
+//! [`FakeSipher::restart`] is a deployment: sessions, the day's counts and rate-limit windows are gone, and no answer says
+//! so. What a client can see of it is what the real server shows.
+//!
+//! - `GET /v1/health` tells `timestamp` and `uptime`, both by the [server's clock](FakeSipher::clock), and `redis`, which
+//!   [`set_common_store`](FakeSipher::set_common_store) switches. Its status follows [`Solana`].
+//! - All other answers of the application bear `X-Request-ID` and the window of the caller's address. Answers that
+//!   something in front of it wrote bear neither: see [`What::Cloudflare`], [`What::Html`] and [`What::ShuttingDown`].
+//! - [`seen_from`](FakeSipher::seen_from) and [`edges`](FakeSipher::edges) call from other addresses, and
+//!   [`set_edge_clock`](FakeSipher::set_edge_clock) lets an edge write `Date`.
+//! - [`replicas`](FakeSipher::replicas) runs several processes;
+//!   [`restart_replica`](FakeSipher::restart_replica) restarts one of them.
+//! - [`What::CachedHealth`], [`What::NoUptime`] and any other fault on [`Target::Health`] make health useless or wrong.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::{BodyExt, Empty};
+//! use sipher_session::testing::{FakeSipher, Solana};
+//! use tower::ServiceExt;
+//!
+//! let sipher = FakeSipher::new();
+//! sipher.set_solana(Solana::Away);
+//! let health = Request::get("/v1/health").body(Empty::<Bytes>::new())?;
+//! let answer = sipher.clone().oneshot(health).await?;
+//! assert_eq!(answer.status(), 503, "though the server is well");
+//! let answer: serde_json::Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
+//! assert_eq!(answer["data"]["uptime"], 0);
+//! # Ok(()) }
+//! ```
+//!
 //! # What it does not do
 //!
-//! Of the calls other than `/v1/sessions`, only `/v1/stealth/generate` and its `/batch`, `/v1/backends` and
-//! `/v1/billing/usage` are there; public paths answer 200, everything else 404. Stealth calls make no keys: they answer the
-//! `chain` they would have used and, under `applied`, every default that was in force. Brotli bodies are not read. There is
-//! no rate limit until [one is set](FakeSipher::set_rate_limit), and free keys have no daily quota.
+//! Of the calls other than `/v1/sessions`, only `/v1/stealth/generate` and its `/batch`, `/v1/backends`,
+//! `/v1/billing/usage` and the fourteen that heed an `Idempotency-Key` are there. Public pages answer 200, everything else
+//! 404. Stealth calls make no keys: they answer the `chain` they would have used and, under `applied`, every default that
+//! was in force. Of the fourteen, `/v1/commitment/create` and `/v1/transfer/shield` check their fields; the others answer
+//! 200 with empty `data`. `/v1/errors` lists the first three of 52. Brotli bodies are not read. There is no rate limit until
+//! [one is set](FakeSipher::set_rate_limit), and free keys have no daily quota.
 
 mod answer;
 mod body;
