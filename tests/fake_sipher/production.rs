@@ -242,6 +242,7 @@ async fn edges_take_turns_or_are_drawn() {
     let first = drawn(1).await;
     assert_eq!(drawn(1).await, first);
     assert_ne!(drawn(2).await, first);
+    assert!(first.windows(2).any(|two| two[0] == two[1]), "not in turn");
     let mut seen = first;
     seen.sort();
     seen.dedup();
