@@ -107,7 +107,8 @@ impl FakeSipher {
     /// real server has 100.
     ///
     /// The `ratelimit-*` headers are there also without a limit: they count down from 100 and stay at 0. Another limit
-    /// than before begins all windows anew.
+    /// than before begins all windows anew. Without a limit they go by the server's wall clock, as at the real server; an
+    /// enforced one goes by its monotonic clock, which cannot be set.
     pub fn set_rate_limit(&self, per_minute: Option<u32>) {
         self.server().set_rate_limit(per_minute);
     }

@@ -38,10 +38,10 @@ const PAID: [&str; 4] = [
 pub(super) fn allow(tier: Tier, path: &str) -> Result<(), Answer> {
     let lower = path.to_ascii_lowercase();
     let is_below = |start: &&str| {
-        let rest = lower.strip_prefix(start);
+        let rest = lower.strip_prefix(*start);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if tier != Tier::Free || !PAID.iter().any(|start| is_below(&start)) {
+    if tier != Tier::Free || !PAID.iter().any(is_below) {
         return Ok(());
     }
     let message =

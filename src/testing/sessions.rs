@@ -185,9 +185,12 @@ impl Sessions {
         if let Some(&why) = self.graves.get(id) {
             return Err(why);
         }
-        let missing = || match self.is_known(id) {
-            true => DeadReason::Elsewhere,
-            false => DeadReason::Unknown,
+        let missing = || {
+            if self.is_known(id) {
+                DeadReason::Elsewhere
+            } else {
+                DeadReason::Unknown
+            }
         };
         let record = self.peek(replica, id).ok_or_else(missing)?;
         if now > record.dies {

@@ -187,6 +187,23 @@ async fn a_clock_that_is_set_back_makes_a_window_longer_and_forward_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_enforced_limit_ends_after_a_minute_however_the_clock_is_set() {
+    let sipher = FakeSipher::new();
+    let key = sipher.api_key(Tier::Pro);
+    sipher.set_rate_limit(Some(1));
+    let call = async || ask(&sipher, stealth_request(&key, "")).await;
+    assert_eq!(call().await.0, 200);
+    sipher.clock().set_back(Duration::from_secs(100_000));
+    let (status, headers, _) = call().await;
+    assert_eq!(
+        (status, headers["retry-after"].as_bytes()),
+        (429, &b"60"[..])
+    );
+    pass(60.0).await;
+    assert_eq!(call().await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_begins_windows_boot_and_counts_anew() {
     let sipher = FakeSipher::new();
     let key = sipher.api_key(Tier::Pro);
