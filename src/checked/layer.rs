@@ -114,6 +114,7 @@ impl<S> Checked<S> {
         self.inner.into_inner()
     }
 
+    #[cfg(feature = "reqwest")]
     pub(super) fn layer(&self) -> &CheckedLayer {
         &self.layer
     }

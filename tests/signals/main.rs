@@ -230,6 +230,7 @@ fn every_message_and_span_is_in_the_documentation() {
         "sipher_session::delete",
         "sipher_session::shutdown",
         "unknown default",
+        "wrong defaults",
     ] {
         assert!(DOCS.contains(&format!("`{name}`")), "{name}");
     }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use sipher_session::testing::{Fault, Target, Tier, What};
-use tower::ServiceExt;
+use sipher_session::{
+    CheckedLayer,
+    testing::{Fault, Target, Tier, What},
+};
+use tower::{Layer, ServiceExt};
 
 use crate::{
     DOCS, assert_metrics,
@@ -72,7 +75,7 @@ async fn the_documented_metrics_have_the_right_values() {
     let page = recorder.handle().render();
     let described = page.lines().filter_map(|l| l.strip_prefix("# TYPE "));
     let names: Vec<_> = described.filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(names.len(), 12, "{names:?}");
+    assert_eq!(names.len(), 14, "{names:?}");
     for name in names {
         assert!(page.contains(&format!("# HELP {name} ")), "{name}");
         assert!(DOCS.contains(&format!("`{name}`")), "{name}");
@@ -124,6 +127,44 @@ async fn requests_outside_of_the_base_url_are_counted_each_and_logged_once_for_t
         assert_eq!(warning.get("base"), manager.base_url());
         assert_eq!(warning.get("reason"), "vendors_domain");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn checked_answers_are_counted_each_and_wrong_ones_logged_once_for_their_session() {
+    let (capture, _guard) = Capture::start();
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let service = CheckedLayer::new(manager).layer(setup.sipher.clone());
+    let counts = |wrong, confirmed| {
+        let counts = [
+            ("wrong_defaults_total", wrong),
+            ("confirmed_total", confirmed),
+        ];
+        assert_metrics(&recorder, &counts);
+    };
+    counts(0, 0);
+    service.clone().oneshot(generate()).await.unwrap();
+    counts(0, 1);
+    setup.sipher.restart();
+    let at_once = Fault::new(What::DelayAnswer(SECOND)).on(Target::Others);
+    setup.sipher.fault(at_once.times(2));
+    let (one, two) = tokio::join!(
+        service.clone().oneshot(generate()),
+        service.clone().oneshot(generate())
+    );
+    assert!(one.is_err() && two.is_err());
+    counts(2, 1);
+    let warnings = capture.warnings();
+    let wrong: Vec<_> = warnings
+        .iter()
+        .filter(|l| l.message == "wrong defaults")
+        .collect();
+    assert_eq!(wrong.len(), 1, "{warnings:#?}");
+    assert_eq!(wrong[0].get("generation"), "1");
+    assert_eq!(wrong[0].get("expected"), "near");
+    assert_eq!(wrong[0].get("answered"), "solana");
 }
 
 #[tokio::test(start_paused = true)]
