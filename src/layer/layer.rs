@@ -173,18 +173,30 @@ impl SessionLayer {
         let Shared {
             manager, memory, ..
         } = &*self.0;
-        let like_one_before = match manager.glance(request) {
-            Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {
-                return Ok(Admission::pass());
-            }
+        let glance = match manager.glance(request) {
+            Some(Glance::Elsewhere) => self.glance_again(request),
+            glance => glance,
+        };
+        let like_one_before = match glance {
+            Some(Glance::Elsewhere) => return Ok(Admission::pass()),
             Some(Glance::Sipher) if !request.speaks_for_itself() => {
                 memory.recall(request.headers_mut(), || manager.core().recent())
             }
-            _ => None,
+            Some(Glance::Sipher | Glance::Unclear) | None => None,
         };
         match like_one_before {
             Some(in_flight) => Ok(Admission::Send(in_flight)),
             None => self.look_and_admit(request),
+        }
+    }
+
+    /// What a request is that the base URL has nothing to do with. [`Glance::Elsewhere`] means that nobody has to look at it.
+    #[inline(never)]
+    fn glance_again<R: Outgoing>(&self, request: &R) -> Option<Glance> {
+        let manager = &self.0.manager;
+        match manager.glance_at_aliases(request) {
+            Some(Glance::Elsewhere) if !manager.is_unremarkable(request) => None,
+            glance => glance,
         }
     }
 

@@ -119,13 +119,18 @@ enum Brought {
 }
 
 impl SessionManager {
-    /// What a request is at first sight, if it says where it goes.
+    /// What a request is to the base URL at first sight, if it says where it goes.
     #[inline]
     pub(crate) fn glance<R: Outgoing>(&self, request: &R) -> Option<Glance> {
-        let settings = &self.core().settings;
-        let place = request.place()?;
-        let by_base = settings.base.glance(place);
-        Some(settings.aliases.glance(place, by_base))
+        let base = &self.core().settings.base;
+        Some(base.glance(request.place()?))
+    }
+
+    /// The same to the aliases of the base URL.
+    #[inline]
+    pub(crate) fn glance_at_aliases<R: Outgoing>(&self, request: &R) -> Option<Glance> {
+        let aliases = &self.core().settings.aliases;
+        Some(aliases.glance(request.place()?))
     }
 
     /// Which kind of request it is, by where it goes.

@@ -81,10 +81,10 @@ pub(super) fn judge(origin: &Origin, policy: ForeignIds, opted_out: bool) -> Ver
     let verdict = match (origin, policy) {
         // It names what it gets.
         (Origin::Current, _) => return Verdict::GetsOurs,
-        (Origin::Vouched, _) | (Origin::OfOthers { is_live: true }, Keep) => Verdict::Keeps,
-        (Origin::Unknown | Origin::PerhapsShared, Keep) => Verdict::Keeps,
+        (Origin::Vouched, _) => Verdict::Keeps,
         (Origin::Former, _) | (_, Replace) => Verdict::GetsOurs,
         (Origin::OfOthers { is_live: false }, Keep) => Verdict::Refused(ENDED),
+        (_, Keep) => Verdict::Keeps,
         (Origin::OfOthers { .. }, Refuse) => Verdict::Refused(OTHERS),
         (Origin::PerhapsShared, Refuse) => Verdict::GetsOursIfSame,
         (Origin::Unknown, Refuse) => Verdict::Refused(FOREIGN),

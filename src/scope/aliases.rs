@@ -16,16 +16,9 @@ impl Aliases {
         Self(aliases.into())
     }
 
-    /// What a place is at first sight that the base URL called `by_base`.
+    /// What a place is at first sight that the base URL called [`Glance::Elsewhere`].
     #[inline]
-    pub(crate) fn glance(&self, place: Place<'_>, by_base: Glance) -> Glance {
-        match by_base {
-            Glance::Elsewhere => self.glance_at_each(place),
-            Glance::Sipher | Glance::Unclear => by_base,
-        }
-    }
-
-    fn glance_at_each(&self, place: Place<'_>) -> Glance {
+    pub(crate) fn glance(&self, place: Place<'_>) -> Glance {
         let mut glance = Glance::Elsewhere;
         for alias in &*self.0 {
             match alias.glance(place) {

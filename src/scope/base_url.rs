@@ -31,6 +31,7 @@ const MAX_URL: usize = 2048;
 pub(crate) struct BaseUrl {
     scheme: Scheme,
     is_https: bool,
+    is_loopback: bool,
     pub(super) host: Host,
     pub(super) port: u16,
     /// Host and port as they are usually spelt.
@@ -66,7 +67,7 @@ impl BaseUrl {
                 presentable(&expected.to_string())
             )));
         }
-        let is_safe = base.is_https || base.host.is_loopback();
+        let is_safe = base.is_https || base.is_loopback;
         if !is_safe && plain_http == PlainHttp::OnLoopback {
             return Err(Error::config(format!(
                 "{setting}: `{}` would show the API key and the session id to everybody on the way; expected https, \
@@ -132,6 +133,7 @@ impl BaseUrl {
         };
         Ok(Self {
             is_https: scheme == Scheme::HTTPS,
+            is_loopback: host.is_loopback(),
             scheme,
             host,
             port,
@@ -151,6 +153,10 @@ impl BaseUrl {
             prefix,
             ..self.clone()
         })
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.is_loopback
     }
 
     /// Returns the URI of a path of the API.

@@ -23,10 +23,6 @@ pub(crate) fn is_vendors(authority: &str) -> bool {
 }
 
 impl BaseUrl {
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.host.is_loopback()
-    }
-
     /// Whether both are on this machine, at the same port.
     pub(crate) fn is_beside(&self, origin: &Origin<'_>) -> bool {
         let port = origin.port.unwrap_or(default_port(origin.scheme));

@@ -4,7 +4,7 @@ use super::{BaseUrl, host::Host};
 
 /// The server's production address.
 pub(crate) const DEFAULT_BASE_URL: &str = "https://sipher-api.sip-protocol.org";
-/// The name that the vendor's OpenAPI document and SDKs still use.
+/// The name that the vendor's API document and SDKs still use.
 pub(crate) const DEFAULT_ALIAS: &str = "https://sipher.sip-protocol.org";
 
 impl BaseUrl {

@@ -20,7 +20,7 @@ fn spelt_otherwise(world: &mut World) -> OutsideReason {
         world.other_origin = world.origin.replace("127.0.0.1", "localhost");
         OutsideReason::Loopback
     } else {
-        world.other_origin = "https://sipher.sip-protocol.org".to_owned();
+        world.other_origin = String::from("https://sipher.sip-protocol.org");
         OutsideReason::VendorsDomain
     }
 }
@@ -133,7 +133,7 @@ async fn where_that_was_asked_for_it_is_refused_and_nothing_is_sent(mut world: W
     let with_key = || Spec::generate().header("x-api-key", &*world.key);
     for (origin, spec) in [(spelt_otherwise, Spec::generate()), (elsewhere, with_key())] {
         let world = &mut world;
-        world.other_origin = origin.clone();
+        world.other_origin.clone_from(&origin);
         for count in 1..3 {
             let outcome = world.send(&layer, spec.clone().elsewhere()).await;
             assert_eq!(outcome.kind(), ErrorKind::InvalidRequest);

@@ -64,7 +64,7 @@ async fn a_request_that_brought_the_managers_id_along_is_proved_and_one_that_kep
     let mut proofs = Vec::new();
     for id in [current(&manager).await.as_str(), by_hand.id.as_str()] {
         let answer = service.clone().oneshot(with_id(id)).await.unwrap();
-        proofs.push(answer.extensions().get::<Proof>().cloned());
+        proofs.push(answer.extensions().get::<Proof>().copied());
     }
     assert!(
         matches!(proofs[0], Some(Proof::Session { .. })),
