@@ -21,8 +21,10 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -89,8 +91,29 @@ impl Transport {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Bytes>, BoxError> {
-        (self.0)(request).await
+        let exchange = caught(|| (self.0)(request)).map_err(NotSent)?;
+        Caught(exchange).await
     }
+}
+
+/// An exchange whose panic is a failure like others: whoever waits for a session is told, and the next call comes after a pause.
+struct Caught(Exchange);
+
+impl Future for Caught {
+    type Output = Result<Response<Bytes>, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match caught(|| self.0.as_mut().poll(context)) {
+            Ok(poll) => poll,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+/// Nothing of this crate is left half done: an exchange owns what it works on, and is not polled again. Each call gets a clone of the
+/// service. What was said in the panic may be a secret.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, BoxError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the transport panicked".into())
 }
 
 impl fmt::Debug for Transport {

@@ -21,6 +21,7 @@ use sipher_session::{
 #[allow(clippy::struct_excessive_bools)] // each is a trouble of its own
 pub struct Trouble {
     pub is_cut: bool,
+    pub panics: Panics,
     /// It does what it is asked for, and does not say so.
     pub loses_answers: bool,
     pub delay: Duration,
@@ -36,6 +37,15 @@ pub struct Trouble {
     pub is_late: bool,
     /// Only these slots are in trouble, of two halves.
     pub half: Option<u8>,
+}
+
+/// Where each step panics.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Panics {
+    #[default]
+    Nowhere,
+    InTheCall,
+    Later,
 }
 
 impl Trouble {
@@ -162,8 +172,10 @@ impl Flaky {
         step: impl for<'a> FnOnce(&'a Self) -> StoreFuture<'a, T> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         let (trouble, this) = (self.trouble_at(slot), self.clone());
+        assert_ne!(trouble.panics, Panics::InTheCall);
         let travel = async move {
             tokio::time::sleep(trouble.delay).await;
+            assert_ne!(trouble.panics, Panics::Later);
             if trouble.is_cut {
                 return Err(BoxError::from("cut"));
             }

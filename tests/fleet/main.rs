@@ -22,6 +22,7 @@ mod joining;
 mod leaks;
 mod leaving;
 mod many_slots;
+mod panics;
 mod patches;
 mod paused_callers;
 mod processes;

@@ -1,13 +1,21 @@
 //! The table of failures: who is held back, for how long, and that nothing is final.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use sipher_session::{
     Chain, ErrorKind, Event, SessionDefaults, SessionManager,
+    api::Transport,
     testing::{Fault, Target, Tier, What},
 };
+use tower::ServiceExt;
 
-use crate::support::{SECOND, Setup, ours, pass};
+use crate::support::{Call, SECOND, Setup, ours, pass};
 
 /// What a request gets, and how many creates the server has seen since the last look.
 async fn ask(setup: &Setup, manager: &SessionManager) -> (Result<(), ErrorKind>, usize) {
@@ -299,4 +307,51 @@ async fn a_call_by_hand_does_not_show_the_managers_viewing_key_that_the_server_r
     let shown = format!("{error:?}");
     assert!(shown.contains("for [redacted]"), "{shown}");
     assert!(!shown.contains(VIEWING_KEY), "{shown}");
+}
+
+/// A transport that panics, in its call or while it is waited for, as often as is asked for.
+fn panicking(setup: &Setup, times: usize, method: http::Method, at_once: bool) -> Transport {
+    let (sipher, left) = (setup.sipher.clone(), Arc::new(AtomicUsize::new(times)));
+    Transport::new(tower::service_fn(move |call: Call| {
+        let less = |left: usize| left.checked_sub(1);
+        let panics = *call.method() == method && left.fetch_update(SeqCst, SeqCst, less).is_ok();
+        assert!(!(panics && at_once), "a secret");
+        let sipher = sipher.clone();
+        async move {
+            tokio::time::sleep(SECOND).await;
+            assert!(!panics, "a secret");
+            sipher.oneshot(call).await
+        }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_whose_transport_panics_is_a_failure_like_others() {
+    for at_once in [true, false] {
+        let setup = Setup::new();
+        let transport = panicking(&setup, usize::MAX, http::Method::POST, at_once);
+        let manager = setup.builder().transport(transport).build().unwrap();
+        let start = tokio::time::Instant::now();
+        let error = setup.call(&manager).await.unwrap_err();
+        let error = ours(&error);
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert!(error.is_transient() && error.retry_after().is_some());
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        assert!(start.elapsed() <= 20 * SECOND, "{:?}", start.elapsed());
+        // One after the other, with pauses in between.
+        assert!(manager.stats().session_calls <= 20, "{:?}", manager.stats());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_delete_panicked_is_deleted_later() {
+    for at_once in [true, false] {
+        let setup = Setup::new();
+        let transport = panicking(&setup, 1, http::Method::DELETE, at_once);
+        let manager = setup.builder().transport(transport).build().unwrap();
+        let session = manager.session().await.unwrap();
+        manager.invalidate(session.generation());
+        pass(30.0).await;
+        assert_eq!(setup.sipher.live_sessions(), 0, "{at_once}");
+    }
 }

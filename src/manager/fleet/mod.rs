@@ -21,11 +21,13 @@
 //! | `looks` | the slots that are being looked at side by side, and how many may be |
 //! | `attendance` | who takes that task over when its runtime has ended or stands still |
 //! | `heartbeat` | one look at a slot |
+//! | `guarded` | a store that panics |
 //! | `outage` | which slots cannot be reached |
 
 mod adopt;
 mod attendance;
 mod defaults;
+mod guarded;
 mod heartbeat;
 mod ids;
 mod liaison;
@@ -55,6 +57,7 @@ use tokio::{sync::Notify, time::timeout};
 use self::{
     attendance::Attendance,
     defaults::{FirstLook, Following},
+    guarded::Guarded,
     ids::Ids,
     outage::Outage,
     revocations::Revocations,
@@ -90,6 +93,7 @@ pub(crate) struct Fleet(Option<Box<Inner>>);
 
 struct Inner {
     sharing: Sharing,
+    store: Guarded,
     seen: AllSeen,
     ids: Ids,
     /// Sessions that are shared, and not left yet.
@@ -111,6 +115,7 @@ impl Fleet {
         let wake = Arc::new(Notify::new());
         Self(sharing.map(|sharing| {
             Box::new(Inner {
+                store: Guarded(sharing.store.clone()),
                 sharing,
                 seen: AllSeen::new(clock.clone()),
                 ids: Ids::new(clock),
@@ -146,7 +151,7 @@ impl fmt::Debug for Fleet {
 
 impl Inner {
     fn store(&self) -> &dyn SessionStore {
-        &*self.sharing.store
+        &self.store
     }
 
     /// One step of the store that concerns the defaults, in bounded time.
