@@ -67,7 +67,9 @@ mod tests {
     fn both_halves_of_a_unique_number_are_drawn() {
         let drawn: Vec<_> = (0..100).map(|_| Random::System.unique()).collect();
         for shift in [0, 64] {
-            let halves = drawn.iter().map(|number| (number >> shift) as u64);
+            let halves = drawn
+                .iter()
+                .map(|number| (number >> shift) & u128::from(u64::MAX));
             assert_eq!(halves.collect::<HashSet<_>>().len(), 100);
         }
     }

@@ -6,8 +6,6 @@
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-#[cfg(test)]
-use std::sync::atomic::AtomicU32 as Forks;
 use std::{
     process,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -28,10 +26,12 @@ pub(crate) struct Owner {
     /// When to compare it next, in milliseconds of monotonic time.
     look_at: AtomicU64,
     #[cfg(test)]
-    forks: Forks,
+    forks: AtomicU32,
 }
 
 impl Owner {
+    /// The process that this is. Tests say how often it was forked off.
+    #[cfg_attr(not(test), allow(clippy::unused_self))]
     fn present(&self) -> u32 {
         let process = process::id();
         #[cfg(test)]

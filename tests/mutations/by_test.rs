@@ -212,4 +212,48 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         old: "by_hand: by_hand.or(hold),",
         new: "by_hand: by_hand.or(hold.filter(|_| false)),",
     },
+    Mutation {
+        name: "a_forked_process_takes_itself_for_the_other",
+        invariant: "I1",
+        by: Test {
+            target: "lib",
+            name: "a_copy_makes_sessions_of_its_own_and_deletes_no_others",
+        },
+        file: "src/manager/owner.rs",
+        old: "        owner != 0 && owner != self.owner.present()\n",
+        new: "        owner == 0 && owner != self.owner.present()\n",
+    },
+    Mutation {
+        name: "a_transport_that_panics_ends_the_create",
+        invariant: "I8",
+        by: Test {
+            target: "lifecycle",
+            name: "a_create_whose_transport_panics_is_a_failure_like_others",
+        },
+        file: "src/api/transport.rs",
+        old: "        Caught(exchange).await\n",
+        new: "        exchange.await\n",
+    },
+    Mutation {
+        name: "an_update_by_hand_that_has_ended_still_counts",
+        invariant: "I3",
+        by: Test {
+            target: "lifecycle",
+            name: "a_session_that_was_changed_by_hand_is_deleted_by_the_shutdown",
+        },
+        file: "src/manager/by_hand.rs",
+        old: "        self.is_answered = true;\n",
+        new: "        self.is_answered = false;\n",
+    },
+    Mutation {
+        name: "a_late_proof_is_not_told_of",
+        invariant: "I1",
+        by: Test {
+            target: "layer",
+            name: "an_answer_whose_proof_says_that_it_is_late_is_told_of_though_the_wall_clock_was_set_back",
+        },
+        file: "src/manager/in_flight.rs",
+        old: "            at_once &= !proof.is_late();\n",
+        new: "            at_once |= proof.is_late();\n",
+    },
 ];

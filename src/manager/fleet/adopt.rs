@@ -43,7 +43,7 @@ impl<'a> Joining<'a> {
     }
 
     /// The session is used here, or the store does not count this process.
-    fn is_over(mut self) {
+    fn done(mut self) {
         self.session = None;
     }
 }
@@ -126,7 +126,7 @@ impl Inner {
         let kept = self.store().keep(place.0, place.1, join, lease);
         let kept = self.step_at(core, place.0, kept).await;
         if matches!(kept, Ok(Kept::Revoked)) {
-            joining.is_over();
+            joining.done();
             return None;
         }
         let is_current = matches!(kept, Ok(Kept::Current));
@@ -141,7 +141,7 @@ impl Inner {
         if is_current && !is_ended && session.is_usable(core.now()) {
             self.seen.note(seal.slot, number, false);
             self.join(&session);
-            joining.is_over();
+            joining.done();
             return Some(Adopted { session, is_sound });
         }
         None
