@@ -353,7 +353,7 @@ impl Core {
     /// Whether a create asks the fleet before it waits for a call: what another process may have made costs none. A key that
     /// anybody may have made up pays first, so that a flood of them is bounded as calls are.
     fn shares(&self, ledger: &Ledger, partition: &Partition) -> bool {
-        self.fleet.is_there() && ledger.is_accepted(partition.key_id)
+        self.fleet.is_there() && ledger.known_keys.is_accepted(partition.key_id)
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.

@@ -183,7 +183,8 @@ impl SessionManager {
             let older = self.identity();
             let newer = older.with_key(key.into())?;
             if let Some(key) = newer.key_id() {
-                self.core().ledger().accept(key);
+                let now = self.core().now();
+                self.core().ledger().known_keys.accept(key, now);
             }
             let (newer, moving) = fleet.move_to(self.core(), newer).await;
             self.switch(&older, newer).await?;
@@ -206,6 +207,7 @@ impl SessionManager {
             None => None,
         };
         let is_older = older_sessions(older, &newer);
+        self.core().ledger().known_keys.own(newer.key_id());
         self.set_identity(newer);
         self.core().memos.forget_all();
         self.core()

@@ -118,7 +118,8 @@ impl Create {
             let session = outcome.as_ref().ok().cloned();
             self.land(outcome);
             if let Some(session) = session {
-                core.fleet.landed(&core, &session);
+                core.fleet
+                    .landed(&core, &session, self.attempt.was_refused());
             }
             janitor::tend(&core).await;
         }

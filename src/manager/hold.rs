@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::policy;
-use crate::{clock::Reading, error::Error};
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+};
 
 /// How long a lapsed hold is remembered, so that the next failure still counts as one more in a row.
-const REMEMBER: Duration = Duration::from_secs(10 * 60);
+pub(super) const REMEMBER: Duration = Duration::from_secs(10 * 60);
 /// How long others wait for who tries whether a hold is over.
 const PROBE: Duration = Duration::from_secs(30);
 
@@ -58,6 +61,18 @@ impl Hold {
         self.pause.saturating_sub(now.since(self.since))
     }
 
+    /// Others wait for so long after a refusal: so does this process, if it was refused as well. Returns what to say to who is
+    /// held back.
+    pub(crate) fn prolong(&mut self, left: Duration, now: Reading) -> Option<Error> {
+        if self.error.kind() != ErrorKind::Credentials || self.is_forgotten(now) {
+            return None;
+        }
+        if self.left(now) < left {
+            (self.since, self.pause) = (now, left);
+        }
+        Some(self.error(now))
+    }
+
     pub(crate) fn is_active(&self, now: Reading) -> bool {
         !self.left(now).is_zero()
     }
@@ -74,12 +89,27 @@ impl Hold {
 
 /// Puts a failure into a place that may hold an earlier one.
 pub(crate) fn hold(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
+    hold_after(place, error, 0, now)
+}
+
+/// The same, where other processes have seen so many refusals in a row.
+pub(crate) fn hold_after(
+    place: &mut Option<Hold>,
+    error: Error,
+    elsewhere: u32,
+    now: Reading,
+) -> Error {
     let failures = match place.as_ref().filter(|before| !before.is_forgotten(now)) {
         // Failures that come while one holds already are of the same moment, not one more in a row.
         Some(before) if before.error.kind() == error.kind() => before
             .failures
             .saturating_add(u32::from(!before.is_active(now))),
         _ => 1,
+    };
+    let failures = if error.kind() == ErrorKind::Credentials {
+        failures.max(elsewhere.saturating_add(1))
+    } else {
+        failures
     };
     let after = Hold::new(error, failures, now);
     let error = after.error(now);

@@ -6,18 +6,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::runtime;
 
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     flight::{Flight, Outcome, Status, overdue_after},
-    hold::{Hold, hold},
+    hold::{Hold, hold, hold_after},
+    known_keys::KnownKeys,
     partition::{KeyId, Partition, PartitionId},
     policy::{self, FLOOR, Reach},
     promise::Promised,
@@ -80,8 +77,7 @@ pub(crate) struct Ledger {
     queue: Queue,
     /// Creates that ask the store, before they know whether there is a call to be made.
     sharing: Queue,
-    /// Keys that the server has taken, or that the manager's owner has set, and that were not refused since.
-    accepted: HashSet<KeyId>,
+    pub(crate) known_keys: KnownKeys,
     /// Every create that has not ended, also those that nobody waits for any more, by generation.
     under_way: HashMap<u64, Arc<Status>>,
     /// When to tidy up next: at so many entries.
@@ -98,7 +94,7 @@ impl Ledger {
             bucket: Bucket::new(budget),
             queue: Queue::new(overdue_after(create_timeout)),
             sharing: Queue::new(QUICK),
-            accepted: HashSet::new(),
+            known_keys: KnownKeys::default(),
             under_way: HashMap::new(),
             tidy_at: 64,
         }
@@ -255,16 +251,6 @@ impl Ledger {
         self.sharing.len(now) >= self.bucket.most_within(patience).max(LEAST_AT_ONCE)
     }
 
-    /// The manager's owner has set this key.
-    pub(crate) fn accept(&mut self, key: KeyId) {
-        self.accepted.insert(key);
-    }
-
-    /// Whether a key is more than a claim of somebody's: only then has it a place in a store.
-    pub(crate) fn is_accepted(&self, key: KeyId) -> bool {
-        self.accepted.contains(&key)
-    }
-
     /// The same for one that did not end in time; returns whether that leaves a possible orphan.
     pub(crate) fn give_up(&mut self, id: PartitionId) -> bool {
         self.fence(id).is_some_and(|flight| flight.status.give_up())
@@ -332,7 +318,7 @@ impl Ledger {
 
     /// A create that was sent at `sent` succeeded: what held it back until then is forgotten.
     pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
-        self.accept(partition.key_id);
+        self.known_keys.succeeded(partition.key_id, sent);
         if let Some(hold) = self.keys.get_mut(&partition.key_id) {
             hold.take_if(|hold| hold.began_before(sent));
         }
@@ -343,8 +329,8 @@ impl Ledger {
     }
 
     /// The server knows a session that was asked about.
-    pub(crate) fn checked(&mut self, partition: &Partition) {
-        self.accept(partition.key_id);
+    pub(crate) fn checked(&mut self, partition: &Partition, now: Reading) {
+        self.known_keys.accept(partition.key_id, now);
         if let Some(Some(hold)) = self.keys.get_mut(&partition.key_id) {
             hold.end_probe();
         }
@@ -362,9 +348,6 @@ impl Ledger {
         now: Reading,
     ) -> Error {
         let reach = policy::consequence(&error, 1).reach;
-        if error.kind() == ErrorKind::Credentials {
-            self.accepted.remove(&partition.key_id);
-        }
         if let (false, Some(Some(hold))) =
             (reach == Reach::Key, self.keys.get_mut(&partition.key_id))
         {
@@ -375,9 +358,25 @@ impl Ledger {
                 let entry = self.partitions.entry(partition.id).or_default();
                 hold(entry.hold_mut(purpose), error, now)
             }
-            Reach::Key => hold(self.keys.entry(partition.key_id).or_default(), error, now),
+            Reach::Key => {
+                let elsewhere = self.known_keys.refusals_elsewhere(partition.key_id, now);
+                let place = self.keys.entry(partition.key_id).or_default();
+                hold_after(place, error, elsewhere, now)
+            }
             Reach::Origin => hold(&mut self.origin, error, now),
         }
+    }
+
+    /// Another process has failed with this key, and nobody is to try for so long. Returns the error where this process knows that
+    /// the server refuses the key.
+    pub(crate) fn paused_elsewhere(
+        &mut self,
+        key: KeyId,
+        left: Duration,
+        now: Reading,
+    ) -> Option<Error> {
+        self.known_keys.paused_elsewhere(key, left, now);
+        self.keys.get_mut(&key)?.as_mut()?.prolong(left, now)
     }
 
     /// Forgets what no longer matters. The cost is paid for by the entries that were added since.

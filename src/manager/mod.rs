@@ -18,6 +18,7 @@
 //! | `identity`, `change`, `by_hand` | whose sessions, with which defaults; changing that under traffic; sessions that users change or delete |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
 //! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
+//! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
 //! | `foreign`, `known_ids`, `peers` | session ids that requests bring along; which of them are known here, and by other managers of the process |
 //! | `outside` | requests that go elsewhere and look like Sipher's |
@@ -54,6 +55,7 @@ mod identity;
 pub(crate) mod in_flight;
 mod janitor;
 mod known_ids;
+mod known_keys;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod label;
 mod leak;
@@ -171,7 +173,7 @@ impl SessionManager {
             changing,
         }));
         if let Some(key) = manager.identity().key_id() {
-            manager.core().ledger().accept(key);
+            manager.core().ledger().known_keys.own(Some(key));
         }
         manager.core().fleet.follow(&manager.0);
         peers::join(manager.core());

@@ -64,6 +64,13 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
     Consequence { reach, pause }
 }
 
+/// Returns after how many refusals of a key one waits for at least so long.
+pub(crate) fn refusals_before(pause: Duration) -> u32 {
+    (1..8)
+        .find(|refusals| doubled(CREDENTIALS, *refusals) >= pause)
+        .unwrap_or(8)
+}
+
 /// Whether a failure says something of this one call alone, and will say it again.
 pub(crate) fn is_local(error: &Error) -> bool {
     !error.is_transient() && consequence(error, 1).reach == Reach::Partition

@@ -23,6 +23,7 @@ mod leaks;
 mod leaving;
 mod many_slots;
 mod panics;
+mod new_keys;
 mod patches;
 mod paused_callers;
 mod processes;

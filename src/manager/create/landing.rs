@@ -30,7 +30,7 @@ impl Create {
             match &outcome {
                 Ok(session) => {
                     match self.suspect {
-                        Some(_) => ledger.checked(&self.partition),
+                        Some(_) => ledger.checked(&self.partition, core.now()),
                         None => ledger.succeeded(&self.partition, session.alive_at()),
                     }
                     self.succeed(session, current)

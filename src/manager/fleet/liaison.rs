@@ -33,15 +33,21 @@ const LOOK: Duration = Duration::from_secs(10);
 const COLLECT: Duration = Duration::from_millis(50);
 /// How soon the defaults are looked at again where that failed.
 const RETRY: Duration = Duration::from_secs(2);
+/// How soon a session that is not the fleet's yet is looked for, after the last time.
+const OWN: Duration = Duration::from_secs(1);
 /// How often the task is seen while it waits for the store.
 const TICK: Duration = Duration::from_millis(500);
 
 impl Fleet {
     /// A session is there: sees to it that the fleet is kept in touch with.
-    pub(crate) fn landed(&self, core: &Arc<Core>, session: &LiveSession) {
+    pub(crate) fn landed(&self, core: &Arc<Core>, session: &LiveSession, was_refused: bool) {
         let Some(inner) = self.inner() else { return };
         if session.membership().is_none() {
             inner.has_own.store(true, Ordering::Release);
+            // A store that is down, or has refused it, gets it with the next look.
+            if !(was_refused || inner.outage.is_down()) {
+                inner.own.notify_one();
+            }
         }
         self.attend(core);
     }
@@ -169,7 +175,8 @@ impl Inner {
     async fn keep_sessions(&self, core: &Arc<Core>, attendant: u64, alone: &mut Alone) {
         let mut changes = self.store().changes();
         let (mut rota, mut under_way) = (Rota::default(), Vec::new());
-        let (mut own, mut listed_until) = (HashMap::new(), Duration::ZERO);
+        let (mut listed_at, mut listed_until) = (Duration::ZERO, Duration::ZERO);
+        let mut own = HashMap::new();
         loop {
             let now = core.now().monotonic;
             if listed_until <= now {
@@ -182,7 +189,7 @@ impl Inner {
                 let untold = self.untold_slots(core);
                 let slots = used.into_iter().chain(untold).collect();
                 rota.set(&slots, now, |slot| self.outage.is_at(slot));
-                listed_until = now.saturating_add(self.interval());
+                (listed_at, listed_until) = (now, now.saturating_add(self.interval()));
                 if rota.is_empty() {
                     return;
                 }
@@ -219,6 +226,8 @@ impl Inner {
                         None => rota.hurry_all(at),
                     }
                 }
+                // All of them are looked for, so not each time.
+                () = self.own.notified() => listed_until = listed_until.min(listed_at + OWN),
                 () = self.wake.notified() => {
                     let now = core.now().monotonic;
                     let slots = self.untold_slots(core);

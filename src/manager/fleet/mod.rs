@@ -105,8 +105,10 @@ struct Inner {
     wake: Arc<Notify>,
     unused: Arc<Unused>,
     attendance: Attendance,
-    /// There may be sessions that were made while the store was down.
+    /// There may be sessions that were made while the store was down, or with a key that was new.
     has_own: AtomicBool,
+    /// There is one that may become the fleet's at once.
+    own: Notify,
     outage: Outage,
 }
 
@@ -127,6 +129,7 @@ impl Fleet {
                 wake,
                 attendance: Attendance::default(),
                 has_own: AtomicBool::new(false),
+                own: Notify::new(),
                 outage: Outage::default(),
             })
         }))

@@ -53,6 +53,10 @@ impl Attempt {
     pub(crate) fn accepted_for(&self, _: Reading) -> Option<Duration> {
         None
     }
+
+    pub(crate) fn was_refused(&self) -> bool {
+        false
+    }
 }
 
 impl Membership {
@@ -81,7 +85,7 @@ impl Fleet {
 
     pub(crate) fn begin_anew(&self) {}
 
-    pub(crate) fn landed(&self, _: &Arc<Core>, _: &LiveSession) {}
+    pub(crate) fn landed(&self, _: &Arc<Core>, _: &LiveSession, _: bool) {}
 
     pub(crate) fn used(&self, _: &Arc<Core>, _: Reading) {}
 

@@ -27,10 +27,14 @@ pub(super) struct Outage {
 }
 
 impl Outage {
+    pub(super) fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Acquire)
+    }
+
     /// Returns whether this slot has failed, and not answered since.
     pub(super) fn is_at(&self, slot: Slot) -> bool {
         let is_failing = || self.lock().contains_key(&Some(slot));
-        self.is_down.load(Ordering::Acquire) && is_failing()
+        self.is_down() && is_failing()
     }
 
     /// A step failed. Returns whether the store counts as down from now on, and did not before.
@@ -47,7 +51,7 @@ impl Outage {
 
     /// A step succeeded. Returns whether the store counts as up from now on, and did not before.
     pub(super) fn answered(&self, slot: Option<Slot>, now: Reading) -> bool {
-        if !self.is_down.load(Ordering::Acquire) {
+        if !self.is_down() {
             return false;
         }
         let mut failing = self.lock();

@@ -75,6 +75,11 @@ impl Attempt {
         self.right.take().map(Right::spend)
     }
 
+    /// Whether the store has refused what this create has made.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refusals > 0
+    }
+
     /// For how long a session that is made would be accepted, if that is bounded.
     pub(crate) fn accepted_for(&self, now: Reading) -> Option<Duration> {
         self.right.as_ref().map(|right| right.left(now))

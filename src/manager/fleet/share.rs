@@ -66,9 +66,11 @@ impl Create {
         let Some(fleet) = core.fleet.inner() else {
             return Share::Create;
         };
-        if !core.ledger().is_accepted(self.partition.key_id) {
+        let key = self.partition.key_id;
+        if !core.ledger().known_keys.is_accepted(key) {
             return self.look(fleet).await;
         }
+        core.ledger().known_keys.accept(key, core.now());
         let lease = core.settings.create_timeout / 2;
         if self.attempt.accepted_for(core.now()) >= Some(lease / 2) {
             return Share::Create;
@@ -92,6 +94,12 @@ impl Create {
                 Ok(held_for) => held_for,
                 Err(share) => return share,
             };
+            // A claim is shorter: others wait after a failure.
+            if held_for > claimant.lease
+                && let Some(refused) = core.ledger().paused_elsewhere(key, held_for, core.now())
+            {
+                return Share::Done(Err(refused));
+            }
             let waited = core.now().since(begun);
             if waited.saturating_add(held_for.min(POLL)) > patience {
                 return Share::Done(Err(held(held_for)));
