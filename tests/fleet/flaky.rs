@@ -31,6 +31,8 @@ pub struct Trouble {
     pub answers_keeps_after: Duration,
     /// Nothing is told by itself: all that is left is to look.
     pub is_mute: bool,
+    /// It answers reads and nothing else.
+    pub is_read_only: bool,
     /// It accepts no publication.
     pub refuses: bool,
     /// What is on its way arrives, also when nobody waits for it any more.
@@ -171,12 +173,20 @@ impl Flaky {
         slot: Slot,
         step: impl for<'a> FnOnce(&'a Self) -> StoreFuture<'a, T> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let (trouble, this) = (self.trouble_at(slot), self.clone());
+        self.pass_in(self.trouble_at(slot), step)
+    }
+
+    fn pass_in<T: Send + 'static>(
+        &self,
+        trouble: Trouble,
+        step: impl for<'a> FnOnce(&'a Self) -> StoreFuture<'a, T> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        let this = self.clone();
         assert_ne!(trouble.panics, Panics::InTheCall);
         let travel = async move {
             tokio::time::sleep(trouble.delay).await;
             assert_ne!(trouble.panics, Panics::Later);
-            if trouble.is_cut {
+            if trouble.is_cut || trouble.is_read_only {
                 return Err(BoxError::from("cut"));
             }
             let done = step(&this).await;
@@ -202,7 +212,11 @@ impl std::fmt::Debug for Flaky {
 impl SessionStore for Flaky {
     fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
         self.gets.fetch_add(1, Ordering::SeqCst);
-        self.pass(slot, move |this| {
+        let trouble = Trouble {
+            is_read_only: false,
+            ..self.trouble_at(slot)
+        };
+        self.pass_in(trouble, move |this| {
             Box::pin(async move { Ok(this.read(slot, this.store.get(slot).await?)) })
         })
     }

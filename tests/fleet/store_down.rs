@@ -242,3 +242,25 @@ async fn a_store_that_accepts_nothing_holds_nobody_up_and_costs_few_creates() {
     assert!(creates <= 60, "{creates}");
     fleet.setup.sipher.assert_every_call_had_a_session();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_reads_alone_counts_as_down_once() {
+    let mut fleet = Fleet::new();
+    let mut processes = fleet.start_many(1);
+    processes[0].store.set(Trouble {
+        is_read_only: true,
+        ..Trouble::default()
+    });
+    // A session of one's own: each look reads whether the fleet has another, then claims in vain.
+    fleet.work(&processes, 5 * MINUTE, SECOND).await;
+    processes[0].store.mend();
+    fleet.work(&processes, MINUTE, SECOND).await;
+    let events = processes[0].events();
+    let said = |event: &&Event| matches!(event, Event::StoreDown { .. } | Event::StoreUp);
+    let said: Vec<_> = events.iter().filter(said).collect();
+    assert!(
+        matches!(said[..], [Event::StoreDown { .. }, Event::StoreUp]),
+        "{} times",
+        said.len()
+    );
+}

@@ -138,7 +138,7 @@ impl Inner {
         // Whatever the fleet has comes first. A claim would not tell of what has been seen here, such as a session that
         // the server is being asked about: this older one would take its place.
         let get = self.store().get(slot);
-        let found = self.step_at(core, slot, get).await?;
+        let found = self.read(core, Some(slot), get).await?;
         if found.record.is_some() {
             let after = self.seen.of(slot).lowest();
             self.replace(core, session, (found, sent), after).await;

@@ -59,7 +59,7 @@ use self::{
     defaults::{FirstLook, Following},
     guarded::Guarded,
     ids::Ids,
-    outage::Outage,
+    outage::{Kind, Outage},
     revocations::Revocations,
     seen::AllSeen,
     unused::Unused,
@@ -163,7 +163,7 @@ impl Inner {
         core: &Core,
         step: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<T, Error> {
-        self.bounded(core, None, step).await
+        self.bounded(core, (None, Kind::Write), step).await
     }
 
     /// One step of the store that concerns a slot, in bounded time.
@@ -173,18 +173,28 @@ impl Inner {
         slot: Slot,
         step: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<T, Error> {
-        self.bounded(core, Some(slot), step).await
+        self.bounded(core, (Some(slot), Kind::Write), step).await
     }
 
-    async fn bounded<T>(
+    /// The same for a step that changes nothing: a store that answers it may refuse all others.
+    async fn read<T>(
         &self,
         core: &Core,
         slot: Option<Slot>,
         step: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<T, Error> {
+        self.bounded(core, (slot, Kind::Read), step).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        core: &Core,
+        (slot, kind): (Option<Slot>, Kind),
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
         let source = match timeout(STEP, step).await {
             Ok(Ok(done)) => {
-                if self.outage.answered(slot, core.now()) {
+                if self.outage.answered(slot, kind, core.now()) {
                     core.emit(Event::StoreUp);
                 }
                 return Ok(done);
@@ -197,7 +207,7 @@ impl Inner {
             Some(source) => error.with_source(source),
             None => error,
         };
-        if self.outage.failed(slot, core.now()) {
+        if self.outage.failed(slot, kind, core.now()) {
             let error = error.clone();
             core.emit(Event::StoreDown { error });
         }

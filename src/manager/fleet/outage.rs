@@ -18,12 +18,25 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// How many slots are remembered as failing.
 const MOST: usize = 1024;
 
+/// What a step does to the store. One that is full, or a replica, answers reads and refuses all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Read,
+    Write,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    kind: Kind,
+    at: Reading,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     /// Looked at first: where nothing fails, nobody takes the lock.
     is_down: AtomicBool,
     /// When each of them failed last. `None` is the slot of the defaults.
-    failing: Mutex<HashMap<Option<Slot>, Reading>>,
+    failing: Mutex<HashMap<Option<Slot>, Failure>>,
 }
 
 impl Outage {
@@ -38,40 +51,50 @@ impl Outage {
     }
 
     /// A step failed. Returns whether the store counts as down from now on, and did not before.
-    pub(super) fn failed(&self, slot: Option<Slot>, now: Reading) -> bool {
+    pub(super) fn failed(&self, slot: Option<Slot>, kind: Kind, now: Reading) -> bool {
         let mut failing = self.lock();
         if failing.len() >= MOST {
             forget(&mut failing, now);
         }
         if failing.len() < MOST {
-            failing.insert(slot, now);
+            let before = failing.get(&slot).map_or(kind, |failure| failure.kind);
+            let kind = kind.max(before);
+            failing.insert(slot, Failure { kind, at: now });
         }
         !self.is_down.swap(true, Ordering::AcqRel)
     }
 
-    /// A step succeeded. Returns whether the store counts as up from now on, and did not before.
-    pub(super) fn answered(&self, slot: Option<Slot>, now: Reading) -> bool {
+    /// A step succeeded. Returns whether the store counts as up from now on, and did not before. A read says nothing of writes.
+    pub(super) fn answered(&self, slot: Option<Slot>, kind: Kind, now: Reading) -> bool {
         if !self.is_down() {
             return false;
         }
         let mut failing = self.lock();
-        failing.remove(&slot);
+        if failing
+            .get(&slot)
+            .is_some_and(|failure| failure.kind <= kind)
+        {
+            failing.remove(&slot);
+        }
         forget(&mut failing, now);
         failing.is_empty() && self.is_down.swap(false, Ordering::AcqRel)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Option<Slot>, Reading>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Option<Slot>, Failure>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn forget(failing: &mut HashMap<Option<Slot>, Reading>, now: Reading) {
-    failing.retain(|_, at| now.since(*at) < FORGOTTEN);
+fn forget(failing: &mut HashMap<Option<Slot>, Failure>, now: Reading) {
+    failing.retain(|_, failure| now.since(failure.at) < FORGOTTEN);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Kind::{Read, Write},
+        *,
+    };
 
     const ONE: Option<Slot> = Some(Slot([1; 16]));
     const OTHER: Option<Slot> = Some(Slot([2; 16]));
@@ -87,23 +110,35 @@ mod tests {
     #[test]
     fn the_first_failure_is_down_and_the_last_one_that_ends_is_up() {
         let outage = Outage::default();
-        assert!(!outage.answered(ONE, at(0)), "it was never down");
-        assert!(outage.failed(ONE, at(1)));
-        assert!(!outage.failed(OTHER, at(2)), "it is down already");
+        assert!(!outage.answered(ONE, Write, at(0)), "it was never down");
+        assert!(outage.failed(ONE, Write, at(1)));
+        assert!(!outage.failed(OTHER, Write, at(2)), "it is down already");
         assert!(outage.is_at(Slot([1; 16])) && outage.is_at(Slot([2; 16])));
-        assert!(!outage.answered(ONE, at(3)), "the other still fails");
+        assert!(!outage.answered(ONE, Write, at(3)), "the other still fails");
         assert!(!outage.is_at(Slot([1; 16])) && outage.is_at(Slot([2; 16])));
-        assert!(!outage.failed(OTHER, at(4)));
-        assert!(outage.answered(OTHER, at(5)));
-        assert!(!outage.answered(ONE, at(6)));
+        assert!(!outage.failed(OTHER, Write, at(4)));
+        assert!(outage.answered(OTHER, Write, at(5)));
+        assert!(!outage.answered(ONE, Write, at(6)));
+    }
+
+    #[test]
+    fn a_read_says_nothing_of_writes() {
+        let outage = Outage::default();
+        assert!(outage.failed(ONE, Write, at(1)));
+        assert!(!outage.answered(ONE, Read, at(2)));
+        assert!(!outage.failed(ONE, Read, at(3)));
+        assert!(!outage.answered(ONE, Read, at(4)), "writes failed as well");
+        assert!(outage.answered(ONE, Write, at(5)));
+        assert!(outage.failed(ONE, Read, at(6)));
+        assert!(outage.answered(ONE, Read, at(7)));
     }
 
     #[test]
     fn a_slot_that_nobody_asks_for_any_more_does_not_keep_it_down() {
         let outage = Outage::default();
-        assert!(outage.failed(ONE, at(0)));
-        assert!(!outage.answered(OTHER, at(59)));
-        assert!(outage.answered(OTHER, at(60)));
+        assert!(outage.failed(ONE, Write, at(0)));
+        assert!(!outage.answered(OTHER, Write, at(59)));
+        assert!(outage.answered(OTHER, Write, at(60)));
     }
 
     #[test]
@@ -112,9 +147,9 @@ mod tests {
         for number in 0..3000_u32 {
             let mut slot = [0; 16];
             slot[..4].copy_from_slice(&number.to_be_bytes());
-            outage.failed(Some(Slot(slot)), at(u64::from(number / 1500) * 30));
+            outage.failed(Some(Slot(slot)), Write, at(u64::from(number / 1500) * 30));
         }
         assert_eq!(outage.failing.lock().unwrap().len(), MOST);
-        assert!(outage.answered(ONE, at(90)));
+        assert!(outage.answered(ONE, Write, at(90)));
     }
 }

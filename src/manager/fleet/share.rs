@@ -119,7 +119,7 @@ impl Create {
         let core = self.core.clone();
         let seal = Seal::of(&self.partition, &core.settings.base);
         let sent = core.now();
-        let get = fleet.step_at(&core, seal.slot, fleet.store().get(seal.slot));
+        let get = fleet.read(&core, Some(seal.slot), fleet.store().get(seal.slot));
         let found = tokio::select! {
             biased;
             _ = core.closed() => return Share::Done(Err(Error::shutdown())),

@@ -64,7 +64,7 @@ impl InSlot {
 impl Inner {
     /// Looks at a group's slot, and gives what is pending here the store's time.
     pub(super) async fn read_defaults(&self, core: &Core, seal: &Seal) -> Result<InSlot, Error> {
-        let found = self.step(core, self.store().get(seal.slot)).await?;
+        let found = self.read(core, None, self.store().get(seal.slot)).await?;
         Ok(self.open_defaults(core, seal, found))
     }
 
