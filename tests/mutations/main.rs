@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used)] // what cannot be set up is a failure
 
+mod big_fleets;
 mod by_test;
 mod fleets;
 mod list;
@@ -22,12 +23,14 @@ use std::{
     time::Duration,
 };
 
+use big_fleets::OF_BIG_FLEETS;
 use by_test::BY_TEST;
 use fleets::OF_FLEETS;
 use list::{By, MUTATIONS, Mutation};
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
-    MUTATIONS.iter().chain(OF_FLEETS).chain(BY_TEST)
+    let fleets = OF_FLEETS.iter().chain(OF_BIG_FLEETS);
+    MUTATIONS.iter().chain(fleets).chain(BY_TEST)
 }
 
 fn root() -> &'static Path {

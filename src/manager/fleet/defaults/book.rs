@@ -14,6 +14,8 @@ pub(super) struct Book {
     pending: BTreeMap<String, Pending>,
     /// The values of those.
     values: SessionDefaults,
+    /// The store's time when it was last known here, in milliseconds: what is changed later is no older.
+    store_then: u64,
     /// The store may not have all of this.
     is_untold: bool,
 }
@@ -22,6 +24,8 @@ struct Pending {
     made: Reading,
     /// Its maker knew of the change with this time, so this one is later, whatever the clocks say.
     above: u64,
+    /// It was made after this time of the store's, however far this process's clock has stepped since.
+    store_then: u64,
 }
 
 impl Book {
@@ -43,7 +47,13 @@ impl Book {
         for name in names {
             copy(values, &name, &mut self.values);
             let above = self.known.changed_at(&name);
-            self.pending.insert(name, Pending { made, above });
+            let store_then = self.store_then;
+            let pending = Pending {
+                made,
+                above,
+                store_then,
+            };
+            self.pending.insert(name, pending);
             self.is_untold = true;
         }
     }
@@ -51,12 +61,13 @@ impl Book {
     /// Gives what is pending the store's time of when it was made. `now` is the moment at which the store's time was known
     /// here.
     pub(super) fn stamp(&mut self, store_now: Duration, now: Reading) {
-        for (name, Pending { made, above }) in std::mem::take(&mut self.pending) {
-            let at = store_now.saturating_sub(now.since(made));
-            let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-            let at = at.max(above.saturating_add(1));
+        for (name, pending) in std::mem::take(&mut self.pending) {
+            let at = millis(store_now.saturating_sub(now.since(pending.made)));
+            let at = at.max(pending.store_then.min(millis(store_now)));
+            let at = at.max(pending.above.saturating_add(1));
             self.known.set(&name, at, &self.values);
         }
+        self.store_then = millis(store_now);
         self.values = SessionDefaults::default();
     }
 
@@ -89,6 +100,10 @@ impl Book {
     pub(super) fn tell_anew(&mut self) {
         self.is_untold = !(self.pending.is_empty() && self.known.is_empty());
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -148,6 +163,25 @@ mod tests {
         assert_eq!(
             book.with(&other, &SessionDefaults::new()),
             chain(Chain::Base)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_steps_forward_makes_no_change_older_than_the_last_contact() {
+        let mut book = Book::default();
+        book.stamp(STORE, at(100));
+        change(&mut book, "chain", &chain(Chain::Sui), at(105));
+        let mut now = at(110);
+        now.wall += Duration::from_secs(3_600);
+        book.stamp(STORE + Duration::from_secs(10), now);
+        assert_eq!(book.known().changed_at("chain"), STORE.as_secs() * 1_000);
+        // Nor newer than now, if the store's clock has stepped back.
+        change(&mut book, "backend", &chain(Chain::Sui), at(111));
+        let earlier = STORE - Duration::from_secs(1_000);
+        book.stamp(earlier, at(111));
+        assert_eq!(
+            book.known().changed_at("backend"),
+            earlier.as_secs() * 1_000
         );
     }
 
