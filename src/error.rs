@@ -46,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) code: Option<String>,
     pub(crate) details: Option<Value>,
     pub(crate) request_id: Option<String>,
+    /// Sipher's application wrote it, and not a gateway in front.
+    pub(crate) is_by_application: bool,
 }
 
 /// What kind of error it is, and so what can be done about it.
@@ -153,6 +155,12 @@ impl Error {
     /// Returns the server's `X-Request-ID`, for asking its operators.
     pub fn request_id(&self) -> Option<&str> {
         self.inner.answer.as_ref()?.request_id.as_deref()
+    }
+
+    /// Whether Sipher's application wrote the answer, and not a gateway in front of it.
+    pub(crate) fn is_by_application(&self) -> bool {
+        let answer = self.inner.answer.as_ref();
+        answer.is_some_and(|answer| answer.is_by_application)
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {

@@ -1,6 +1,11 @@
 //! The headers that matter to Sipher, read as the server reads them.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, DATE},
+};
 
 use crate::{
     api::SessionId,
@@ -21,6 +26,12 @@ pub(crate) fn api_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
         Some("") | None => bearer(headers),
         key => Ok(key),
     }
+}
+
+/// What an answer says of the time, since 1970. Gateways write it too.
+pub(crate) fn date(headers: &HeaderMap) -> Option<Duration> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    date.duration_since(UNIX_EPOCH).ok()
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {

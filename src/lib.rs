@@ -176,6 +176,7 @@ pub mod checked;
 pub mod clock;
 pub mod config;
 mod error;
+mod evidence;
 mod followed;
 mod headers;
 pub mod layer;

@@ -11,10 +11,16 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::scrub;
-use crate::error::{Answer, Error, ErrorKind};
+use crate::{
+    error::{Answer, Error, ErrorKind},
+    evidence::window::is_by_application,
+};
 
-/// No server is obeyed for longer than a day: its quota is one, and so is the longest life of a session.
-const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// No quota is obeyed for longer than a day, which is what it is for.
+const MAX_QUOTA: Duration = Duration::from_secs(24 * 60 * 60);
+/// Whatever else answers may be a stranger: a gateway's `Retry-After` of a day would stop every request for that long. The
+/// server's own window is a minute. After this, one call finds out.
+const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Deserialize)]
 struct Success<T> {
@@ -95,6 +101,7 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
             .and_then(|body| body.details)
             .map(|details| scrub::json(details, secrets)),
         request_id: request_id(response, secrets),
+        is_by_application: is_by_application(response.headers()),
     };
     let error = Error::new(kind, message).with_answer(answer);
     let error = if unknown {
@@ -102,7 +109,12 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
     } else {
         error
     };
-    error.with_retry_after(retry_after.map(|after| after.min(MAX_WAIT)))
+    let most = if kind == ErrorKind::Quota {
+        MAX_QUOTA
+    } else {
+        MAX_WAIT
+    };
+    error.with_retry_after(retry_after.map(|after| after.min(most)))
 }
 
 /// The one table of what a failing answer means.
@@ -289,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_to_wait_are_read_from_header_and_body_and_never_exceed_a_day() {
+    fn hints_to_wait_are_read_from_header_and_body_and_never_exceed_what_they_are_for() {
         let date = ("date", "Mon, 23 Nov 2026 18:00:00 GMT");
         let seconds = |error: Error| error.retry_after().map(|after| after.as_secs());
         let pace =
@@ -300,10 +312,7 @@ mod tests {
         );
         assert_eq!(pace(&[], json!({"retryAfter": 5})), Some(5));
         assert_eq!(pace(&[], json!({})), None);
-        assert_eq!(
-            pace(&[("retry-after", "9999999999")], json!({})),
-            Some(86_400)
-        );
+        assert_eq!(pace(&[("retry-after", "9999999999")], json!({})), Some(300));
         let at = ("retry-after", "Mon, 23 Nov 2026 18:01:30 GMT");
         assert_eq!(pace(&[date, at], json!({})), Some(90));
         assert_eq!(

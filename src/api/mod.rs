@@ -30,6 +30,7 @@
 
 mod answer;
 mod defaults;
+pub(crate) mod health;
 mod id;
 mod model;
 pub(crate) mod scrub;

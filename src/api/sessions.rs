@@ -4,7 +4,7 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use http_body_util::Full;
@@ -119,12 +119,21 @@ impl SessionsApi {
     ///
     /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL, and the kinds of [every call](Self).
     pub async fn create_session(&self, request: &CreateSession) -> Result<SessionRecord, Error> {
+        let (record, _) = self.create_with_head(request).await?;
+        Ok(record)
+    }
+
+    /// The same, with the headers of the answer.
+    pub(crate) async fn create_with_head(
+        &self,
+        request: &CreateSession,
+    ) -> Result<(SessionRecord, HeaderMap), Error> {
         let call = self.request(Method::POST, "/v1/sessions", Some(request))?;
         let secret = request.viewing_key().map(ViewingKey::expose);
-        let record = self.session(call, StatusCode::CREATED, secret.as_slice());
-        let record = record.await?;
+        let answer = self.session(call, StatusCode::CREATED, secret.as_slice());
+        let (record, head) = answer.await?;
         self.tell(&record.id, Change::Lives(record.life_left()));
-        Ok(record)
+        Ok((record, head))
     }
 
     /// Fetches a session. The server counts this as a use of it, and against the key's daily quota.
@@ -133,10 +142,19 @@ impl SessionsApi {
     ///
     /// [`ErrorKind::NotFound`] if there is none with this id and key, and the kinds of [every call](Self).
     pub async fn get_session(&self, id: &SessionId) -> Result<SessionRecord, Error> {
-        let call = self.request::<()>(Method::GET, &path(id), None)?;
-        let record = self.session(call, StatusCode::OK, &[id.as_str()]).await?;
-        self.tell(id, Change::Lives(record.life_left()));
+        let (record, _) = self.get_with_head(id).await?;
         Ok(record)
+    }
+
+    /// The same, with the headers of the answer.
+    pub(crate) async fn get_with_head(
+        &self,
+        id: &SessionId,
+    ) -> Result<(SessionRecord, HeaderMap), Error> {
+        let call = self.request::<()>(Method::GET, &path(id), None)?;
+        let (record, head) = self.session(call, StatusCode::OK, &[id.as_str()]).await?;
+        self.tell(id, Change::Lives(record.life_left()));
+        Ok((record, head))
     }
 
     /// Puts `defaults` over those of a session, key by key. A default cannot be taken away like this, and the session
@@ -164,7 +182,7 @@ impl SessionsApi {
         let secret = secret.map_or("", ViewingKey::expose);
         let secrets = [id.as_str(), secret];
         let outcome = self.session(call, StatusCode::OK, &secrets).await;
-        end(ongoing, outcome)
+        end(ongoing, outcome).map(|(record, _)| record)
     }
 
     /// Deletes a session. A manager that holds it stops using it before the call is made.
@@ -182,7 +200,7 @@ impl SessionsApi {
             // Before the call counts as ended: the manager's own delete comes after that.
             self.tell(id, Change::Deleted);
         }
-        end(ongoing, outcome).map(|Deleted {}| ())
+        end(ongoing, outcome).map(|(Deleted {}, _)| ())
     }
 
     pub(crate) fn with(
@@ -283,15 +301,15 @@ impl SessionsApi {
         request: Request<Full<Bytes>>,
         expected: StatusCode,
         of_call: &[&str],
-    ) -> Result<SessionRecord, Error> {
-        let record: SessionRecord = self.send(request, expected, of_call).await?;
+    ) -> Result<(SessionRecord, HeaderMap), Error> {
+        let (record, head): (SessionRecord, _) = self.send(request, expected, of_call).await?;
         let mut secrets = self.secrets(of_call);
         secrets.push(record.id.as_str());
         if record.defaults.repeat(&secrets) {
             let text = "got a session whose defaults repeat a session id or a key";
             return Err(Error::new(ErrorKind::WrongAnswer, text).with_unknown_outcome());
         }
-        Ok(record)
+        Ok((record, head))
     }
 
     /// The vendor has moved its API from one of its names to the other: where it is not at one, it may be at the other.
@@ -309,7 +327,7 @@ impl SessionsApi {
         request: Request<Full<Bytes>>,
         expected: StatusCode,
         of_call: &[&str],
-    ) -> Result<T, Error> {
+    ) -> Result<(T, HeaderMap), Error> {
         if Handle::try_current().is_err() {
             let text = "a session call needs a tokio runtime, and there is none here";
             return Err(Error::new(ErrorKind::NoRuntime, text));
@@ -317,8 +335,11 @@ impl SessionsApi {
         let secrets = self.secrets(of_call);
         let exchange = self.inner.transport.send(request);
         match in_time(self.timeout, exchange).await {
-            Ok(Ok(response)) => answer::parse(&response, expected, &secrets)
-                .map_err(|error| self.with_other_address(error)),
+            Ok(Ok(response)) => {
+                let value = answer::parse(&response, expected, &secrets)
+                    .map_err(|error| self.with_other_address(error))?;
+                Ok((value, response.into_parts().0.headers))
+            }
             Ok(Err(error)) if error.is::<Redirected>() => {
                 let text = scrub::text(
                     &format!("{error}; expected one that follows none"),
@@ -358,7 +379,10 @@ impl fmt::Debug for SessionsApi {
 ///
 /// A runtime that stood still finds the time over before it has looked at its sockets: the answer may be there all the same, and
 /// is known once the tasks that read it have had their turns.
-async fn in_time<T>(time: Duration, exchange: impl Future<Output = T>) -> Result<T, Elapsed> {
+pub(super) async fn in_time<T>(
+    time: Duration,
+    exchange: impl Future<Output = T>,
+) -> Result<T, Elapsed> {
     let mut exchange = pin!(exchange);
     let mut outcome = timeout(time, exchange.as_mut()).await;
     for _ in 0..TURNS {

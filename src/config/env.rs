@@ -17,7 +17,7 @@ enum Field {
 }
 use Field::{List, Number, Switch, Text};
 
-const VARIABLES: [(&str, Field); 22] = [
+const VARIABLES: [(&str, Field); 23] = [
     ("SIPHER_API_KEY", Text(&["api_key"])),
     ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
     ("SIPHER_BASE_URL", Text(&["base_url"])),
@@ -39,6 +39,7 @@ const VARIABLES: [(&str, Field); 22] = [
     ("SIPHER_CREATE_TIMEOUT", Text(&["create_timeout"])),
     ("SIPHER_MAX_WAIT", Text(&["max_wait"])),
     ("SIPHER_LINGER", Text(&["linger"])),
+    ("SIPHER_VERIFY_AFTER", Text(&["verify_after"])),
     ("SIPHER_VERIFY_EVERY", Text(&["verify_every"])),
     ("SIPHER_ON_NO_SESSION", Text(&["on_no_session"])),
     ("SIPHER_FOREIGN_IDS", Text(&["foreign_ids"])),

@@ -29,7 +29,14 @@ macro_rules! duration {
     )+};
 }
 
-duration!(ttl, create_timeout, max_wait, linger, verify_every);
+duration!(
+    ttl,
+    create_timeout,
+    max_wait,
+    linger,
+    verify_after,
+    verify_every
+);
 
 /// The same for one of the values that a session stores; unlike the server's answers, settings must be known.
 macro_rules! known {

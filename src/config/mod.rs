@@ -97,6 +97,9 @@ pub struct SessionConfig {
     /// How long a dropped request still counts as using its session.
     #[serde(with = "fields::linger", skip_serializing_if = "Option::is_none")]
     pub linger: Option<Duration>,
+    /// See [`SessionManagerBuilder::verify_after`](crate::SessionManagerBuilder::verify_after).
+    #[serde(with = "fields::verify_after", skip_serializing_if = "Option::is_none")]
+    pub verify_after: Option<Duration>,
     /// How often the server is asked whether it still knows a session in use.
     #[serde(with = "fields::verify_every", skip_serializing_if = "Option::is_none")]
     pub verify_every: Option<Duration>,
@@ -183,6 +186,7 @@ impl SessionConfig {
             create_timeout: self.create_timeout.or(fallback.create_timeout),
             max_wait: self.max_wait.or(fallback.max_wait),
             linger: self.linger.or(fallback.linger),
+            verify_after: self.verify_after.or(fallback.verify_after),
             verify_every: self.verify_every.or(fallback.verify_every),
             on_no_session: self.on_no_session.or(fallback.on_no_session),
             foreign_ids: self.foreign_ids.or(fallback.foreign_ids),
@@ -216,6 +220,7 @@ impl fmt::Debug for SessionConfig {
             .field("create_timeout", &self.create_timeout)
             .field("max_wait", &self.max_wait)
             .field("linger", &self.linger)
+            .field("verify_after", &self.verify_after)
             .field("verify_every", &self.verify_every)
             .field("on_no_session", &self.on_no_session)
             .field("foreign_ids", &self.foreign_ids)
@@ -315,6 +320,7 @@ impl SessionManagerBuilder {
         builder = with(builder, config.create_timeout, Self::create_timeout);
         builder = with(builder, config.max_wait, Self::max_wait);
         builder = with(builder, config.linger, Self::linger);
+        builder = with(builder, config.verify_after, Self::verify_after);
         builder = with(builder, config.verify_every, Self::verify_every);
         builder = with(builder, config.on_no_session, Self::on_no_session);
         builder = with(builder, config.foreign_ids, Self::foreign_ids);

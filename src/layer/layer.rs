@@ -203,9 +203,9 @@ impl SessionLayer {
     #[inline(never)]
     fn look_and_admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
         let (scope, defaults) = (self.scope(request), self.0.defaults.as_ref());
-        self.0
-            .manager
-            .admit(scope, request, defaults, Some(&self.0.memory))
+        // A proof needs to know when its own request was sent.
+        let memory = (!self.0.proves).then_some(&self.0.memory);
+        self.0.manager.admit(scope, request, defaults, memory)
     }
 }
 

@@ -31,7 +31,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -39,11 +39,9 @@ use tower_service::Service;
 use super::{ResponseFuture, SessionLayer, SessionService};
 use crate::{
     error::{BoxError, Error},
+    evidence::{Cause, sign},
     headers::SESSION_ID,
-    manager::{
-        message::{Incoming, Outgoing},
-        suspicion,
-    },
+    manager::message::{Incoming, Outgoing},
     scope::Scope,
 };
 
@@ -87,12 +85,14 @@ impl SessionLayer {
     /// Whether what came of the first sending is a sign, and so the request is sent again, which is counted.
     pub(crate) fn replays_after(
         &self,
-        outcome: Result<StatusCode, &(dyn StdError + 'static)>,
+        outcome: Result<(StatusCode, &HeaderMap), &(dyn StdError + 'static)>,
     ) -> bool {
         let is_sign = match outcome {
-            Ok(status) => suspicion::in_status(status),
+            Ok((status, headers)) => sign::in_status(status, Some(headers)) >= Some(Cause::Sign),
             // What could not be given a session was not sent.
-            Err(error) => Error::find(error).is_none() && suspicion::in_error(error),
+            Err(error) => {
+                Error::find(error).is_none() && sign::in_error(error) >= Some(Cause::Sign)
+            }
         };
         if is_sign {
             self.manager().core().observer.replayed();
@@ -212,7 +212,7 @@ where
             };
             let response = ready!(current.poll(cx));
             let outcome = match &response {
-                Ok(response) => Ok(response.status()),
+                Ok(response) => Ok((response.status(), response.headers())),
                 Err(error) => Err(&**error as &(dyn StdError + 'static)),
             };
             let again = this.again.as_ref();

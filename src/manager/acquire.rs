@@ -20,7 +20,7 @@ use super::{
     flight::{Flight, Outcome},
     in_flight::InFlightRequest,
     janitor,
-    ledger::Ledger,
+    ledger::{Ledger, Place},
     life::Phase,
     partition::{Partition, PartitionId},
     policy::FLOOR,
@@ -43,7 +43,9 @@ impl SessionManager {
         let now = core.now();
         core.own_at(now);
         let session = core.cached(id)?;
-        if session.is_suspect(core.suspicion.signs()) {
+        if core.is_held(now)
+            || (session.is_suspect(core.suspicion.signs()) && !core.is_cleared(&session, now))
+        {
             return None;
         }
         let phase = session.phase(now);
@@ -228,9 +230,9 @@ impl Core {
             let overdue_in = flight.overdue_in(timeout, now);
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
-        // What there is may do: it is asked about first, also where no successor can be had.
+        // What there is may do: it is asked about first, also where no successor can be had. The first question is free.
         let patience = self.patience();
-        let suspect = match ledger.check(partition, Purpose::Check, patience, now) {
+        let suspect = match ledger.check_hold(partition, now) {
             Ok(()) => found,
             Err(error) if found.is_some() && error.is_transient() => return Err(error),
             // The question is not answered, for a while.
@@ -323,14 +325,20 @@ impl Core {
     ) -> (Flight, Create) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let (done, outcome) = promise::<Outcome>();
-        let queues = suspect.is_some() || !self.shares(ledger, partition);
-        let how = (queues, Some(runtime.id()));
+        let signs = self.suspicion.signs();
+        let place = match &suspect {
+            Some(suspect) if suspect.is_suspect(signs) => Place::Nowhere,
+            Some(_) => Place::Queue,
+            None if self.shares(ledger, partition) => Place::Store,
+            None => Place::Queue,
+        };
+        let how = (place, Some(runtime.id()));
         let flight = ledger.begin(partition.id, generation, outcome, how, now);
         let create = Create::new(
             self.clone(),
             partition.clone(),
             suspect,
-            (&flight, queues),
+            (&flight, place),
             done,
         );
         (flight, create)

@@ -73,6 +73,8 @@ impl Default for CallBudget {
 pub(crate) enum Purpose {
     /// Somebody waits for it, or will soon.
     Create,
+    /// It costs nothing.
+    Question,
     /// Somebody may wait for it; a create would do as well.
     Check,
     /// The session would end by itself.
@@ -114,7 +116,7 @@ impl Bucket {
     /// How many tokens it leaves.
     fn reserve(&self, purpose: Purpose) -> u32 {
         match purpose {
-            Purpose::Create | Purpose::LastDelete => 0,
+            Purpose::Create | Purpose::Question | Purpose::LastDelete => 0,
             Purpose::Check => self.budget.burst / 8,
             Purpose::Delete => self.budget.burst / 4,
         }

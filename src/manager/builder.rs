@@ -32,6 +32,9 @@ const TTL: Duration = Duration::from_secs(60 * 60);
 // Less than `MAX_WAIT`, so that whoever waits is told why there is no session.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_WAIT: Duration = Duration::from_secs(30);
+const VERIFY_AFTER: Duration = Duration::from_secs(60);
+/// The server's own documents advise against more than one health call in 10 s.
+const LEAST_VERIFY_AFTER: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
 #[cfg(feature = "store")]
@@ -71,6 +74,7 @@ pub struct SessionManagerBuilder {
     create_timeout: Duration,
     max_wait: Duration,
     linger: Duration,
+    verify_after: Duration,
     verify_every: Option<Duration>,
     on_no_session: OnNoSession,
     foreign_ids: ForeignIds,
@@ -103,6 +107,7 @@ impl SessionManagerBuilder {
             create_timeout: CREATE_TIMEOUT,
             max_wait: MAX_WAIT,
             linger: LINGER,
+            verify_after: VERIFY_AFTER,
             verify_every: None,
             on_no_session: OnNoSession::Fail,
             foreign_ids: ForeignIds::Refuse,
@@ -174,6 +179,18 @@ impl SessionManagerBuilder {
     /// others, at the price of one session call each time. Requests do not wait for it.
     pub fn verify_every(mut self, interval: Duration) -> Self {
         self.verify_every = Some(interval);
+        self
+    }
+
+    /// Sets for how long requests go on without a proof that the server is the process of before. Defaults to 60 s, and is 10 s
+    /// at least.
+    ///
+    /// The next request after that waits until the server has told by `GET /v1/health` when it began, which is free. Answers
+    /// that bear Sipher's `RateLimit` headers are a proof, so that this concerns managers that send little. Set it lower if a
+    /// request under the server's own defaults is worse than one that waits a moment; set it higher, up to a day, if your
+    /// server does not answer that call.
+    pub fn verify_after(mut self, time: Duration) -> Self {
+        self.verify_after = time;
         self
     }
 
@@ -300,6 +317,12 @@ impl SessionManagerBuilder {
                 )));
             }
         }
+        if self.verify_after < LEAST_VERIFY_AFTER {
+            return Err(Error::config(format!(
+                "verify_after: is {:?}; expected {LEAST_VERIFY_AFTER:?} or more",
+                self.verify_after
+            )));
+        }
         #[cfg(feature = "store")]
         if self.member_lease < LEAST_MEMBER_LEASE {
             return Err(Error::config(format!(
@@ -318,6 +341,7 @@ impl SessionManagerBuilder {
             create_timeout: self.create_timeout,
             max_wait: self.max_wait,
             linger: self.linger,
+            verify_after: self.verify_after,
             verify_every: self.verify_every,
             on_no_session: self.on_no_session,
             foreign_ids: self.foreign_ids,

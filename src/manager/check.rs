@@ -2,29 +2,90 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::sleep;
+
 use super::{
-    budget::Purpose,
     create::Create,
     echo,
     event::{Event, RetireReason},
+    flight::Outcome,
     memo,
     observe::Call,
+    policy::FLOOR,
     session::LiveSession,
-    suspicion,
 };
 use crate::{
     api::SessionsApi,
     clock::Reading,
     error::{Error, ErrorKind},
+    evidence::{Fallback, Fate, Word, sign},
 };
 
 impl Create {
-    /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
-    pub(super) async fn check(
-        &self,
-        suspect: &Arc<LiveSession>,
+    /// Finds out what became of a session that may do: by the question that is free, and where only the session itself can
+    /// tell, by asking for it. `None` if another create has taken the place of this one.
+    pub(super) async fn find_out(
+        &mut self,
+        suspect: Arc<LiveSession>,
         begun: Reading,
-    ) -> Result<(), Error> {
+    ) -> Option<Outcome> {
+        if !self.metered {
+            match self.ask(&suspect).await {
+                Ok(Fate::Alive) => return Some(Ok(suspect)),
+                Ok(Fate::Gone) => {
+                    let text = "the server is another process than the one that had the session";
+                    return Some(Err(Error::new(ErrorKind::NotFound, text)));
+                }
+                Ok(Fate::Unclear) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            self.metered = true;
+            if let Err(error) = self.queue().await? {
+                return Some(Err(error));
+            }
+        }
+        let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
+        let known = self.check(&suspect, begun).await;
+        if self.stands_in {
+            let knows = match &known {
+                Ok(()) => Some(true),
+                Err(error) => (error.kind() == ErrorKind::NotFound).then_some(false),
+            };
+            self.core.metered(knows, signs, asked);
+            self.stands_in = false;
+        }
+        Some(known.map(|()| suspect))
+    }
+
+    /// The free question, which all keys share.
+    async fn ask(&mut self, suspect: &Arc<LiveSession>) -> Result<Fate, Error> {
+        loop {
+            let (core, now) = (&self.core, self.core.now());
+            let signs = core.suspicion.signs();
+            // Its uses up to here are counted.
+            memo::forget(suspect);
+            let uses = suspect.uses();
+            if let Some(fate) = core.judge(suspect, now) {
+                if fate == Fate::Alive {
+                    suspect.process_proven(signs, now, uses);
+                }
+                return Ok(fate);
+            }
+            if core.inquire().await? == Word::Silent {
+                match core.fall_back() {
+                    Fallback::Meter => {
+                        self.stands_in = true;
+                        return Ok(Fate::Unclear);
+                    }
+                    Fallback::Wait => sleep(FLOOR).await,
+                    Fallback::Decided => {}
+                }
+            }
+        }
+    }
+
+    /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
+    async fn check(&self, suspect: &Arc<LiveSession>, begun: Reading) -> Result<(), Error> {
         let (core, partition) = (&self.core, &self.partition);
         // Its uses up to here are counted.
         memo::forget(suspect);
@@ -36,8 +97,8 @@ impl Create {
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         core.observer.session_call(Call::Get);
         let id = suspect.id.to_id();
-        let answer = api.timeout(time_left).get_session(&id).await;
-        let record = answer.inspect_err(|error| self.look_at(error))?;
+        let answer = api.timeout(time_left).get_with_head(&id).await;
+        let (record, head) = answer.inspect_err(|error| self.look_at(error))?;
         if record.id != id {
             return Err(Error::new(
                 ErrorKind::WrongAnswer,
@@ -45,6 +106,7 @@ impl Create {
             ));
         }
         echo::check(&record, &partition.defaults, core.settings.ttl)?;
+        core.examine(&head, now, true);
         suspect.known_alive(signs, now, uses);
         Ok(())
     }
@@ -52,7 +114,7 @@ impl Create {
     /// Requests that bore it went without their defaults.
     pub(super) fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
         let (core, now) = (&self.core, self.core.now());
-        let unknown_for = now.since(suspect.alive_at());
+        let unknown_for = now.since(suspect.proven_at());
         suspect.set_lost();
         // One that was shared and is used no more may have been deleted by another process.
         let may_be_deleted = suspect.membership().is_some() && suspect.in_flight.is_retired();
@@ -68,8 +130,8 @@ impl Create {
     }
 
     pub(super) fn look_at(&self, error: &Error) {
-        if suspicion::in_session_call(error) {
-            self.core.suspect();
+        if let Some(cause) = sign::in_session_call(error) {
+            self.core.saw(cause);
         }
     }
 }
@@ -80,14 +142,6 @@ pub(super) fn lost(session: &LiveSession, unknown_for: Duration) -> Event {
         session: session.reference(),
         unknown_for,
         requests: session.uses(),
-    }
-}
-
-/// What the next call of a create is for, with or without a session that may do.
-pub(super) fn purpose_with(suspect: Option<&Arc<LiveSession>>) -> Purpose {
-    match suspect {
-        Some(_) => Purpose::Check,
-        None => Purpose::Create,
     }
 }
 

@@ -29,6 +29,7 @@ use super::{
     owner::Owner,
     partition::PartitionId,
     promise::{Promised, promise},
+    question::Inquiry,
     retire::Retirement,
     session::LiveSession,
     shutdown::{self, ShutdownReport},
@@ -64,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) create_timeout: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) linger: Duration,
+    pub(crate) verify_after: Duration,
     pub(crate) verify_every: Option<Duration>,
     pub(crate) on_no_session: OnNoSession,
     pub(crate) foreign_ids: ForeignIds,
@@ -101,6 +103,7 @@ pub(crate) struct Core {
     ledger: Mutex<Ledger>,
     pub(crate) generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
+    pub(super) inquiry: Inquiry,
     pub(crate) fleet: Fleet,
     /// Set when it is not open any more.
     closed: SetOnce<Stage>,
@@ -117,6 +120,7 @@ impl Core {
         sharing: Option<Sharing>,
     ) -> Self {
         let observer = Arc::new(Observer::new(clock.clone()));
+        let inquiry = Inquiry::new(settings.verify_after);
         let retirement = Arc::new(Retirement::new(observer.clone()));
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
@@ -152,6 +156,7 @@ impl Core {
             live,
             generations: AtomicU64::new(0),
             suspicion: Suspicion::default(),
+            inquiry,
             closed: SetOnce::new(),
             ending: Mutex::default(),
         }
@@ -208,23 +213,11 @@ impl Core {
         }
     }
 
-    /// There is a sign that the server may have lost its sessions: none is given to a request before it is known to be
-    /// alive.
-    pub(crate) fn suspect(&self) {
-        let is_first = self.suspicion.raise(self.now());
-        self.memos.forget_all();
-        if is_first {
-            self.emit(Event::Suspected {
-                live_sessions: self.live.entry_count(),
-            });
-        }
-    }
-
     /// A session is gone: what has lost one may have lost them all. Where a sign has told of that already, the others have
     /// been suspect since, and what was made after it is not.
     pub(crate) fn suspect_others(&self, lost: &LiveSession) {
         if !lost.is_suspect(self.suspicion.signs()) {
-            self.suspect();
+            self.suspect(true);
         }
     }
 
@@ -286,6 +279,7 @@ impl Core {
                 .filter(|session| self.is_good(session, now))
                 .count() as u64,
             in_flight: in_flight as u64,
+            health_calls: self.inquiry.asked(),
             ..self.observer.stats()
         }
     }

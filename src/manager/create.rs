@@ -7,18 +7,20 @@ mod landing;
 use std::{
     mem,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use self::landing::renewal_failed;
 use super::{
     budget::Purpose,
-    check::{no_use_for, purpose_with},
+    check::no_use_for,
     core::Core,
     echo,
     event::{Event, RetireReason},
     fleet::{Attempt, Share},
     flight::{Flight, Outcome, Status},
     janitor,
+    ledger::Place,
     life::Life,
     log,
     observe::Call,
@@ -50,12 +52,16 @@ pub(crate) struct Create {
     begun: Reading,
     /// From a create to a check or the other way round, which happens once at most.
     turned: bool,
+    /// Only the session itself can tell: it is asked for, which is a session call.
+    pub(super) metered: bool,
+    /// It is asked for in place of the free question, which nobody answers.
+    pub(super) stands_in: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Finding out whether another process makes the session.
-    Sharing,
+    /// Finding out whether another process makes the session, or what became of the one there is.
+    Asking,
     /// Waiting until the first call may be made.
     Queued,
     /// Between two calls.
@@ -70,7 +76,7 @@ impl Create {
         core: Arc<Core>,
         partition: Arc<Partition>,
         suspect: Option<Arc<LiveSession>>,
-        (flight, queues): (&Flight, bool),
+        (flight, place): (&Flight, Place),
         done: Promise<Outcome>,
     ) -> Self {
         let (generation, status) = (flight.generation, flight.status.clone());
@@ -83,14 +89,15 @@ impl Create {
             generation,
             status,
             done: Some(done),
-            progress: if queues {
-                Progress::Queued
-            } else {
-                Progress::Sharing
+            progress: match place {
+                Place::Queue => Progress::Queued,
+                Place::Store | Place::Nowhere => Progress::Asking,
             },
             attempt,
             adopted: false,
             turned: false,
+            metered: place == Place::Queue,
+            stands_in: false,
         }
     }
 
@@ -132,7 +139,9 @@ impl Create {
         {
             return Some(outcome);
         }
-        if let Err(error) = self.queue().await? {
+        if self.purpose() != Purpose::Question
+            && let Err(error) = self.queue().await?
+        {
             return Some(Err(error));
         }
         let begun = self.core.now();
@@ -193,7 +202,11 @@ impl Create {
     }
 
     pub(super) fn purpose(&self) -> Purpose {
-        purpose_with(self.suspect.as_ref())
+        match self.suspect {
+            Some(_) if self.metered => Purpose::Check,
+            Some(_) => Purpose::Question,
+            None => Purpose::Create,
+        }
     }
 
     /// Goes on with a check of `suspect`, or with a create; `false` if there is no time for that.
@@ -202,6 +215,7 @@ impl Create {
         if suspect.is_none() {
             self.let_adopted_go();
         }
+        self.metered = false;
         let before = mem::replace(&mut self.suspect, suspect);
         let goes_on = self.pause(policy::FLOOR, begun).await?;
         if !goes_on {
@@ -240,6 +254,8 @@ impl Create {
             Share::Create => Some(None),
             Share::Ask(session) => {
                 self.adopted = true;
+                // Free, where a sign has made it suspect; else somebody wants to know for certain.
+                self.metered = !session.is_suspect(self.core.suspicion.signs());
                 self.suspect = Some(session);
                 let (core, now) = (&self.core, self.core.now());
                 let held = core
@@ -262,7 +278,7 @@ impl Create {
             return Some(outcome);
         }
         if let Some(suspect) = self.suspect.clone() {
-            return Some(self.check(&suspect, begun).await.map(|()| suspect));
+            return self.find_out(suspect, begun).await;
         }
         self.calling(true);
         let mut outcome = self.call(begun).await;
@@ -292,8 +308,12 @@ impl Create {
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.observer.session_call(Call::Create);
-        match api.timeout(time_left).create_session(&request).await {
-            Ok(record) => self.accept(&record, born, signs),
+        match api.timeout(time_left).create_with_head(&request).await {
+            Ok((record, head)) => {
+                let made_at = Duration::from_millis(record.created_at.unwrap_or_default());
+                core.saw_create(&head, born, made_at);
+                self.accept(&record, born, signs)
+            }
             Err(error) => {
                 self.look_at(&error);
                 if error.is_unknown_outcome() {
@@ -316,7 +336,7 @@ impl Create {
                 self.generation,
                 partition.clone(),
                 life,
-                (core.now(), signs),
+                (record.created_at.unwrap_or_default(), core.now(), signs),
             ))
         };
         match echo::check(record, &partition.defaults, ttl) {

@@ -65,7 +65,7 @@ impl Expectation {
         }
         let noted = extensions.get::<Proof>().copied();
         let proof = noted.filter(|proof| proof.session() == Some(self.session.reference()));
-        let proof = proof.unwrap_or_else(|| Proof::of(&self.session, self.manager.core()));
+        let proof = proof.unwrap_or_else(|| Proof::of(&self.session, self.manager.core(), true));
         if let Some(confirmed) = proof.confirmed() {
             self.manager.core().observer.confirmed();
             extensions.insert(confirmed);
@@ -89,7 +89,7 @@ impl Expectation {
     fn lose(&self) {
         let (core, session) = (self.manager.core(), &self.session);
         let now = core.now();
-        let unknown_for = now.since(session.alive_at());
+        let unknown_for = now.since(session.proven_at());
         // A session that may have been deleted, or has expired, says nothing of the others.
         let may_be_deleted = session.is_delete_sent()
             || (session.membership().is_some() && session.in_flight.is_retired());

@@ -11,10 +11,16 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::{
     Proof, SessionManager, leak,
     message::Incoming,
-    suspicion,
-    token::{Bare, Bears, Token},
+    token::{Bare, Bears, Sent, Token},
 };
-use crate::{clock::Span, headers::SESSION_ID};
+use crate::{
+    clock::Span,
+    evidence::{Cause, sign},
+    headers::SESSION_ID,
+};
+
+/// No status below speaks against the server.
+const LEAST_SIGN: u16 = 410;
 
 /// A request on its way to Sipher, until what comes of it is known. Holds nothing once that is so, nor if nothing is to be
 /// learnt from it.
@@ -30,11 +36,16 @@ impl InFlightRequest {
     }
 
     pub(super) fn bare(manager: SessionManager, bears: Bears) -> Self {
-        let young = Span::default();
+        let sent = Sent {
+            at: manager.core().now(),
+            signs: manager.core().suspicion.signs(),
+            uses: 0,
+        };
         Self::by(Arc::new(Token {
             manager,
             bears,
-            young,
+            young: Span::default(),
+            sent: Some(sent),
         }))
     }
 
@@ -48,22 +59,14 @@ impl InFlightRequest {
     /// The head of the response is there. What it proves is put in if `prove` says so. One that was there `at_once`, when it
     /// was first asked for, is late only if nobody asked for long.
     #[inline]
-    pub(crate) fn complete(
-        &mut self,
-        response: &mut impl Incoming,
-        prove: bool,
-        mut at_once: bool,
-    ) {
+    pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
         let Some(token) = &self.0 else { return };
         response.answered_from(|target| token.was_answered_from(target));
-        token.manager.saw_status(response.status());
-        if prove && let Some(proof) = token.proof() {
-            // It knows by both clocks.
-            at_once &= !proof.is_late();
-            proof.note(response.extensions_mut());
+        if response.status().as_u16() >= LEAST_SIGN {
+            token.saw_status(response.status(), Some(response.headers()));
         }
-        if !(at_once && token.is_young()) {
-            token.answered(Some(response.status()));
+        if prove || !(at_once && token.is_young()) {
+            token.answered(response, prove);
         }
         self.release();
     }
@@ -75,7 +78,16 @@ impl InFlightRequest {
         if let Some(target) = leak::given_up_at(error) {
             token.was_answered_from(target);
         }
-        token.manager.saw_error(error);
+        token.saw_error(error);
+        self.linger();
+    }
+
+    /// The caller has had enough, perhaps because no answer came.
+    #[cold]
+    fn given_up(&mut self) {
+        if let Some(token) = &self.0 {
+            token.saw(Cause::Hint);
+        }
         self.linger();
     }
 
@@ -90,7 +102,7 @@ impl InFlightRequest {
     /// The head of the response is there, and that is all that is known.
     pub(super) fn answered(&mut self) {
         let Some(token) = &self.0 else { return };
-        token.answered(None);
+        token.succeeded(None);
         self.release();
     }
 
@@ -111,16 +123,68 @@ impl Drop for InFlightRequest {
     #[inline]
     fn drop(&mut self) {
         if self.0.is_some() {
-            self.linger();
+            self.given_up();
         }
     }
 }
 
 impl Token {
-    fn proof(&self) -> Option<Proof> {
+    /// The head of the response is there.
+    #[inline(never)]
+    fn answered(&self, response: &mut impl Incoming, prove: bool) {
+        let proves = self.examine(response.headers(), prove);
+        if prove && let Some(proof) = self.proof(proves) {
+            proof.note(response.extensions_mut());
+        }
+        self.succeeded(Some(response.status()));
+    }
+
+    /// Looks at what an answer says of the server; returns whether it proves that the session's process goes on.
+    pub(super) fn examine(&self, headers: &HeaderMap, wants_proof: bool) -> bool {
+        let Some(sent) = self.sent.filter(|_| !self.is_public()) else {
+            return false;
+        };
+        let core = self.manager.core();
+        let proves = core.examine(headers, sent.at, wants_proof);
+        if let (true, Some(session)) = (proves, self.session()) {
+            session.process_proven(sent.signs, sent.at, sent.uses);
+            return core.is_one_process_since(session.life.born());
+        }
+        proves
+    }
+
+    /// Nobody's session has to do with it: it is answered also where Solana is away, or by a cache.
+    fn is_public(&self) -> bool {
+        let why = match &self.bears {
+            Bears::Nothing { why, .. } => Some(why),
+            Bears::Remembered(_) | Bears::Session(_) => None,
+        };
+        matches!(why, Some(Bare::Public))
+    }
+
+    #[cold]
+    pub(super) fn saw_status(&self, status: StatusCode, headers: Option<&HeaderMap>) {
+        if let Some(cause) = sign::in_status(status, headers) {
+            self.saw(cause);
+        }
+    }
+
+    fn saw_error(&self, error: &(dyn StdError + 'static)) {
+        if let Some(cause) = sign::in_error(error) {
+            self.saw(cause);
+        }
+    }
+
+    fn saw(&self, cause: Cause) {
+        if !self.is_public() {
+            self.manager.core().saw(cause);
+        }
+    }
+
+    pub(super) fn proof(&self, proves: bool) -> Option<Proof> {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => {
-                Some(Proof::of(session, self.manager.core()))
+                Some(Proof::of(session, self.manager.core(), proves))
             }
             Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,
@@ -131,8 +195,7 @@ impl Token {
     }
 
     /// The head of the response is there, with this status if it is known.
-    #[inline(never)]
-    fn answered(&self, status: Option<StatusCode>) {
+    fn succeeded(&self, status: Option<StatusCode>) {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => {
                 self.manager.core().answered(session);
@@ -144,21 +207,6 @@ impl Token {
                     by_hand.succeeded(self.manager.core());
                 }
             }
-        }
-    }
-}
-
-impl SessionManager {
-    #[inline]
-    pub(crate) fn saw_status(&self, status: StatusCode) {
-        if suspicion::in_status(status) {
-            self.core().suspect();
-        }
-    }
-
-    pub(crate) fn saw_error(&self, error: &(dyn StdError + 'static)) {
-        if suspicion::in_error(error) {
-            self.core().suspect();
         }
     }
 }

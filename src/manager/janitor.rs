@@ -22,11 +22,11 @@ use super::{
     policy::{self, FLOOR},
     retire::{LOOK, Next, Retirement},
     session::LiveSession,
-    suspicion,
 };
 use crate::{
     api::SessionsApi,
     error::{Error, ErrorKind},
+    evidence::sign,
 };
 
 /// How long one delete may take.
@@ -225,8 +225,8 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
             true
         }
         Err(error) => {
-            if suspicion::in_session_call(&error) {
-                core.suspect();
+            if let Some(cause) = sign::in_session_call(&error) {
+                let _ = core.note(cause);
             }
             return Err(hold_back(core, session, error));
         }
@@ -242,7 +242,7 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
 fn was_lost(core: &Core, session: &LiveSession) {
     let now = core.now();
     if !session.life.left(now).is_zero() {
-        core.emit(check::lost(session, now.since(session.alive_at())));
+        core.emit(check::lost(session, now.since(session.proven_at())));
         core.suspect_others(session);
     }
 }

@@ -2,15 +2,12 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::{
     Proof, SessionManager, in_flight::InFlightRequest, session::LiveSession, token::Token,
 };
-use crate::{
-    Session,
-    clock::{Reading, Span},
-};
+use crate::{Session, clock::Reading};
 
 /// One request's hold on a session: as long as it exists, the session is not deleted.
 ///
@@ -47,22 +44,34 @@ impl Lease {
 
     /// Says that the head of the response is there.
     ///
-    /// A status that tells of a server in trouble (410, 502, 503, 504) makes every session suspect:
-    /// [`complete_with`](Self::complete_with) looks at it.
+    /// What the response says of the server is lost: [`complete_with_head`](Self::complete_with_head) looks at it.
     pub fn complete(mut self) {
         self.0.answered();
     }
 
-    /// Returns what can be said of the session as of now. When the head of the response is there, and before
-    /// [`complete`](Self::complete), it is what the response proves.
+    /// Returns what can be said of the session as of now, without the response:
+    /// [`complete_with_head`](Self::complete_with_head) returns what that proves.
     pub fn proof(&self) -> Proof {
-        Proof::of(self.live(), self.manager().core())
+        Proof::of(self.live(), self.manager().core(), false)
     }
 
     /// Says that the head of the response is there, with this status.
+    ///
+    /// A 5xx makes every session suspect, also if Sipher's application wrote it: its headers would say so.
+    /// [`complete_with_head`](Self::complete_with_head) looks at them.
     pub fn complete_with(self, status: StatusCode) {
-        self.manager().saw_status(status);
+        self.token().saw_status(status, None);
         self.complete();
+    }
+
+    /// Says that the head of the response is there, with this status and these headers. Returns what it proves.
+    pub fn complete_with_head(self, status: StatusCode, headers: &HeaderMap) -> Proof {
+        let token = self.token();
+        token.saw_status(status, Some(headers));
+        let proves = token.examine(headers, true);
+        let proof = Proof::of(self.live(), self.manager().core(), proves);
+        self.complete();
+        proof
     }
 
     /// Says that the request failed without a response.
@@ -76,10 +85,6 @@ impl Lease {
 
     pub(super) fn live(&self) -> &Arc<LiveSession> {
         self.token().session().expect("it bears one")
-    }
-
-    pub(super) fn young(&self) -> Span {
-        self.token().young
     }
 
     pub(super) fn manager(&self) -> &SessionManager {

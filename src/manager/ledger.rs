@@ -43,14 +43,14 @@ struct Entry {
 impl Entry {
     fn hold(&self, purpose: Purpose) -> Option<&Hold> {
         match purpose {
-            Purpose::Check => self.check_hold.as_ref(),
+            Purpose::Question | Purpose::Check => self.check_hold.as_ref(),
             Purpose::Create | Purpose::Delete | Purpose::LastDelete => self.hold.as_ref(),
         }
     }
 
     fn hold_mut(&mut self, purpose: Purpose) -> &mut Option<Hold> {
         match purpose {
-            Purpose::Check => &mut self.check_hold,
+            Purpose::Question | Purpose::Check => &mut self.check_hold,
             Purpose::Create | Purpose::Delete | Purpose::LastDelete => &mut self.hold,
         }
     }
@@ -65,6 +65,17 @@ pub(crate) enum Clearance {
     Wait(Duration, Error),
     /// Another create is finding out; ask again a moment later.
     Soon,
+}
+
+/// Where a create begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It waits for a session call.
+    Queue,
+    /// It asks the store first.
+    Store,
+    /// It asks a question that is free.
+    Nowhere,
 }
 
 /// The state of everything that is not a live session.
@@ -138,6 +149,20 @@ impl Ledger {
         }
     }
 
+    /// The same for the question whether a session of this partition is alive, which costs nothing at first.
+    ///
+    /// # Errors
+    ///
+    /// What holds it back.
+    pub(crate) fn check_hold(&self, partition: &Partition, now: Reading) -> Result<(), Error> {
+        let entry = self.partitions.get(&partition.id);
+        let hold = entry.and_then(|entry| entry.hold(Purpose::Question));
+        match hold.filter(|hold| hold.is_active(now)) {
+            Some(hold) => Err(hold.error(now)),
+            None => Ok(()),
+        }
+    }
+
     /// The same as far as it concerns this partition and its key.
     ///
     /// # Errors
@@ -163,20 +188,20 @@ impl Ledger {
         self.keys.get(&partition.key_id)?.as_ref()
     }
 
-    /// Enters a create that is about to start, and `queues` for its first call.
+    /// Enters a create that is about to start, and where it waits for its first call.
     pub(crate) fn begin(
         &mut self,
         id: PartitionId,
         generation: u64,
         outcome: Promised<Outcome>,
-        (queues, runtime): (bool, Option<runtime::Id>),
+        (place, runtime): (Place, Option<runtime::Id>),
         now: Reading,
     ) -> Flight {
         self.tidy(now);
-        if queues {
-            self.queue.enter(generation, now);
-        } else {
-            self.sharing.enter(generation, now);
+        match place {
+            Place::Queue => self.queue.enter(generation, now),
+            Place::Store => self.sharing.enter(generation, now),
+            Place::Nowhere => {}
         }
         let flight = Flight {
             generation,
@@ -278,6 +303,9 @@ impl Ledger {
         create: Option<u64>,
         now: Reading,
     ) -> Clearance {
+        if purpose == Purpose::Question {
+            return Clearance::Granted;
+        }
         let holds = [self.key_hold(partition), self.origin.as_ref()];
         if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
             return Clearance::Wait(hold.left(now), hold.error(now));

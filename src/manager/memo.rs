@@ -32,12 +32,13 @@ use super::{
     token::Token,
 };
 use crate::{
-    clock::Ticks,
+    clock::{Span, Ticks},
     headers::{self, API_KEY, Credentials, KeyHeader, SESSION_ID},
 };
 
-/// For how long a decision is repeated before it is made anew. The cache learns as often that a session is in use.
-pub(crate) const SPAN: Duration = Duration::from_secs(1);
+/// For how long a decision is repeated before it is made anew. The cache learns as often that a session is in use, and the
+/// answer to the request that makes it anew is looked at.
+pub(crate) const SPAN: Duration = Duration::from_millis(250);
 
 /// What one layer remembers.
 #[derive(Debug)]
@@ -110,7 +111,9 @@ impl Memory {
         if !state.was_found(credentials) {
             return;
         }
-        let token = Token::remembered(session, manager, places.home(credentials), lease.young());
+        let now = core.now();
+        let young = Span::from(now, session.life.left(now));
+        let token = Token::remembered(session, manager, places.home(credentials), young);
         // Looked at under the lock, and once its home is known: what ends it from here on finds the memo.
         if !core.is_in_order(session) {
             return;

@@ -43,6 +43,7 @@ pub(crate) trait Outgoing {
 /// A response of any client's, as far as this crate looks at it.
 pub(crate) trait Incoming {
     fn status(&self) -> StatusCode;
+    fn headers(&self) -> &HeaderMap;
     /// Shows where it came from, as far as it says so: elsewhere than the request was sent to if the client followed redirects.
     fn answered_from<'a>(&'a self, see: impl FnMut(Target<'a>));
     fn extensions_mut(&mut self) -> &mut Extensions;
@@ -51,6 +52,10 @@ pub(crate) trait Incoming {
 impl<B> Incoming for http::Response<B> {
     fn status(&self) -> StatusCode {
         self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
     }
 
     #[inline]

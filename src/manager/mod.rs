@@ -17,7 +17,7 @@
 //! | `core` | what all handles share |
 //! | `identity`, `change`, `by_hand` | whose sessions, with which defaults; changing that under traffic; sessions that users change or delete |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
-//! | `suspicion`, `check` | signs that the server may have lost its sessions; asking it |
+//! | `suspicion`, `question`, `check` | signs that the server may have lost its sessions; asking it, for all keys; asking for one session |
 //! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
 //! | `foreign`, `known_ids`, `peers` | session ids that requests bring along; which of them are known here, and by other managers of the process |
@@ -75,11 +75,12 @@ mod peers;
 mod policy;
 mod promise;
 mod proof;
+mod question;
 mod queue;
 mod retire;
 mod session;
 mod shutdown;
-pub(crate) mod suspicion;
+mod suspicion;
 mod token;
 mod usage;
 

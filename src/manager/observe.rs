@@ -28,6 +28,9 @@ pub struct Stats {
     pub in_flight: u64,
     /// Session calls that were made, of all kinds: what the [`CallBudget`](crate::CallBudget) bounds.
     pub session_calls: u64,
+    /// Times that the server was asked for its health, which is free: see
+    /// [`verify_after`](crate::SessionManagerBuilder::verify_after).
+    pub health_calls: u64,
     /// Sessions that were created, successors included.
     pub created: u64,
     /// Sessions of other processes that were taken up, see [`SessionManagerBuilder::store`](crate::SessionManagerBuilder).

@@ -15,7 +15,7 @@ impl Create {
     /// Waits until the first call may be made, as long as callers would.
     pub(super) async fn queue(&mut self) -> Option<Result<(), Error>> {
         let patience = self.core.patience();
-        if self.progress == Progress::Sharing {
+        if self.progress == Progress::Asking {
             let now = self.core.now();
             self.core.ledger().enter_queue(self.generation, now);
             self.progress = Progress::Queued;

@@ -85,15 +85,15 @@ pub enum Doubt {
     Lost,
     /// There was a sign of trouble while the request was under way, and it is not known yet what became of the session.
     Suspect,
+    /// The answer itself does not prove that it comes from the process that has the session: its rate-limit window is not
+    /// known, or not known yet. A restart that nobody noticed looks like this, and so does the first answer of each window, once
+    /// a minute, and every answer behind a gateway that takes the `RateLimit` headers off.
+    Unproven,
 }
 
 impl Proof {
-    /// Whether the answer came after the session's end.
-    pub(super) fn is_late(&self) -> bool {
-        matches!(self, Self::Session { left, .. } if left.is_zero())
-    }
-
-    pub(super) fn of(session: &LiveSession, core: &Core) -> Self {
+    /// `proves` says that its own answer has proved the process.
+    pub(super) fn of(session: &LiveSession, core: &Core, proves: bool) -> Self {
         let now = core.now();
         let left = session.life.left(now);
         let doubt = if session.is_leaked() {
@@ -102,9 +102,10 @@ impl Proof {
             Some(Doubt::Lost)
         } else if left.is_zero() {
             Some(Doubt::Late)
+        } else if session.is_suspect(core.suspicion.signs()) {
+            Some(Doubt::Suspect)
         } else {
-            let suspect = session.is_suspect(core.suspicion.signs());
-            suspect.then_some(Doubt::Suspect)
+            (!proves).then_some(Doubt::Unproven)
         };
         Self::Session {
             session: session.reference(),

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     api::{KeptId, SessionDefaults, SessionId},
     clock::{Clock, Moment, Reading},
+    evidence::Made,
     secret::Fingerprint,
 };
 
@@ -34,11 +35,12 @@ pub(crate) struct LiveSession {
     pub(crate) in_flight: InFlight,
     /// When the next request may start a renewal or a check, in milliseconds of monotonic time.
     renew_at: AtomicU64,
+    /// When it was created, by the server's clock, in milliseconds since 1970.
+    made_at: u64,
     /// How many signs of trouble there had been when it was last known to be alive.
     alive_as_of: AtomicU64,
-    /// When that was.
-    alive_at: Mutex<Moment>,
-    /// Requests that it was given to since.
+    alive: Mutex<Alive>,
+    /// Requests that it was given to since its process was last proved.
     uses: AtomicU64,
     /// When it was last given to one, in milliseconds of monotonic time.
     used_at: AtomicU64,
@@ -55,13 +57,22 @@ pub(crate) struct LiveSession {
     shared: OnceLock<Box<Membership>>,
 }
 
+/// When a session was last known to be alive.
+#[derive(Clone, Copy, Debug)]
+struct Alive {
+    /// The server knew it when it was asked for.
+    asked: Moment,
+    /// Its process was the one of before.
+    proven: Moment,
+}
+
 impl LiveSession {
     pub(crate) fn new(
         id: &SessionId,
         generation: u64,
         partition: Arc<Partition>,
         life: Life,
-        (made_at, signs): (Reading, u64),
+        (made_at, known_at, signs): (u64, Reading, u64),
     ) -> Self {
         Self {
             id: id.into(),
@@ -70,10 +81,14 @@ impl LiveSession {
             life,
             in_flight: InFlight::default(),
             renew_at: AtomicU64::new(0),
+            made_at,
             alive_as_of: AtomicU64::new(signs),
-            alive_at: Mutex::new(life.born().into()),
+            alive: Mutex::new(Alive {
+                asked: life.born().into(),
+                proven: life.born().into(),
+            }),
             uses: AtomicU64::new(0),
-            used_at: AtomicU64::new(millis(made_at.monotonic)),
+            used_at: AtomicU64::new(millis(known_at.monotonic)),
             was_idle: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             late: AtomicBool::new(false),
@@ -145,13 +160,24 @@ impl LiveSession {
     /// The server knew it when asked at `now`, after so many signs.
     /// `uses` are those from before it was asked.
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
-        self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
-        let mut alive_at = self.lock_alive_at();
-        if Reading::from(*alive_at).monotonic <= now.monotonic {
-            *alive_at = now.into();
+        {
+            let mut alive = self.lock_alive();
+            if Reading::from(alive.asked).monotonic <= now.monotonic {
+                alive.asked = now.into();
+            }
         }
-        drop(alive_at);
         self.was_idle.store(false, Ordering::Relaxed);
+        self.process_proven(signs, now, uses);
+    }
+
+    /// Its process was the one of before when it was sent something at `now`, after so many signs.
+    pub(crate) fn process_proven(&self, signs: u64, now: Reading, uses: u64) {
+        self.goes_on(signs);
+        let mut alive = self.lock_alive();
+        if Reading::from(alive.proven).monotonic <= now.monotonic {
+            alive.proven = now.into();
+        }
+        drop(alive);
         // Two who asked at once may both have counted them.
         let less = |before: u64| Some(before.saturating_sub(uses));
         let _ = self
@@ -159,13 +185,38 @@ impl LiveSession {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// When the server last knew it.
-    pub(crate) fn alive_at(&self) -> Reading {
-        (*self.lock_alive_at()).into()
+    /// So many signs were not about it.
+    pub(crate) fn goes_on(&self, signs: u64) {
+        self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
     }
 
-    fn lock_alive_at(&self) -> MutexGuard<'_, Moment> {
-        self.alive_at.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What its create said of it.
+    pub(crate) fn made(&self, now: Reading) -> Made {
+        Made {
+            at: Duration::from_millis(self.made_at),
+            total: self.life.total(),
+            born: self.life.born(),
+            left: self.life.left(now),
+        }
+    }
+
+    #[cfg(feature = "store")]
+    pub(crate) fn made_at(&self) -> u64 {
+        self.made_at
+    }
+
+    /// When the server last knew it.
+    pub(crate) fn alive_at(&self) -> Reading {
+        self.lock_alive().asked.into()
+    }
+
+    /// When its process was last proved.
+    pub(crate) fn proven_at(&self) -> Reading {
+        self.lock_alive().proven.into()
+    }
+
+    fn lock_alive(&self) -> MutexGuard<'_, Alive> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn used(&self, now: Reading) {

@@ -1,27 +1,14 @@
-//! Signs that the server may have lost its sessions.
+//! How many signs there have been that the server may have lost its sessions.
 //!
-//! A restarted server has forgotten every session and ignores their ids without a word, so what tells of a restart is
-//! all there is: a connection that was refused or broke, a gateway's 502, 503 or 504, a 410. After such a sign no
-//! request is given a session before the server has said that it is alive, or a successor has been made. Signs are
-//! numbered; a session is as good as the last sign before the call that proved it alive.
-//!
-//! What no call meets leaves no sign: a restart while nothing is sent is found by `verify_every`, or not at all.
+//! What counts as a sign is decided in [`evidence`](crate::evidence). After one, no request is given a session before the
+//! server has been asked, or a successor has been made. Signs are numbered; a session is as good as the last sign before
+//! the call that proved it alive.
 
-use std::{
-    error::Error as StdError,
-    io,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-};
-
-use http::StatusCode;
-
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(feature = "store")]
 use std::time::Duration;
 
-use crate::{
-    clock::Reading,
-    error::{Error, ErrorKind},
-};
+use crate::clock::Reading;
 
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
@@ -38,12 +25,13 @@ impl Suspicion {
         self.signs.load(Ordering::SeqCst)
     }
 
-    /// There is one more; returns whether it is the first since a session was last proved alive.
-    pub(crate) fn raise(&self, now: Reading) -> bool {
+    /// There is one more; returns how many there are. If it `is_told`, also returns whether that is the first since a session was
+    /// last proved alive.
+    pub(crate) fn raise(&self, now: Reading, is_told: bool) -> (u64, bool) {
         let now = u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX);
         self.last_at.fetch_max(now, Ordering::SeqCst);
-        self.signs.fetch_add(1, Ordering::SeqCst);
-        !self.told.swap(true, Ordering::AcqRel)
+        let signs = self.signs.fetch_add(1, Ordering::SeqCst) + 1;
+        (signs, is_told && !self.told.swap(true, Ordering::AcqRel))
     }
 
     /// How many of them certainly came before `then`: all or none.
@@ -58,69 +46,6 @@ impl Suspicion {
     pub(crate) fn calm(&self) {
         self.told.store(false, Ordering::Release);
     }
-}
-
-/// Whether an answer to a request is a sign.
-pub(crate) fn in_status(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 410 | 502 | 503 | 504)
-}
-
-/// Whether a failed session call is one.
-pub(crate) fn in_session_call(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unavailable && error.status().is_none_or(in_status)
-}
-
-/// Whether the error of a client is one: its connection could not be made, or broke.
-pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> bool {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected,
-        UnexpectedEof,
-    };
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        let broken = matches!(
-            kind,
-            Some(
-                BrokenPipe
-                    | ConnectionAborted
-                    | ConnectionRefused
-                    | ConnectionReset
-                    | NotConnected
-                    | UnexpectedEof
-            )
-        );
-        if broken || is_connect(error) || is_broken(error) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
-}
-
-#[cfg(feature = "reqwest")]
-fn is_connect(error: &(dyn StdError + 'static)) -> bool {
-    let error = error.downcast_ref::<::reqwest::Error>();
-    // A request that failed without an answer, and not because it took too long.
-    error.is_some_and(|error| error.is_connect() || (error.is_request() && !error.is_timeout()))
-}
-
-#[cfg(not(feature = "reqwest"))]
-fn is_connect(_: &(dyn StdError + 'static)) -> bool {
-    false
-}
-
-/// hyper has no `io::Error` below it where a server closed the connection instead of answering.
-#[cfg(feature = "hyper")]
-fn is_broken(error: &(dyn StdError + 'static)) -> bool {
-    let error = error.downcast_ref::<hyper::Error>();
-    // Whatever is not the caller's own fault, and not an answer that makes no sense.
-    error.is_some_and(|error| !error.is_user() && !error.is_parse() && !error.is_timeout())
-}
-
-#[cfg(not(feature = "hyper"))]
-fn is_broken(_: &(dyn StdError + 'static)) -> bool {
-    false
 }
 
 #[cfg(test)]
@@ -139,8 +64,9 @@ mod tests {
     fn the_first_sign_after_each_proof_of_life_is_told_of() {
         let suspicion = Suspicion::default();
         for _ in 0..2 {
-            assert!(suspicion.raise(at(1)));
-            assert!(!suspicion.raise(at(2)));
+            assert!(!suspicion.raise(at(1), false).1);
+            assert!(suspicion.raise(at(1), true).1);
+            assert!(!suspicion.raise(at(2), true).1);
             suspicion.calm();
         }
     }
@@ -149,22 +75,9 @@ mod tests {
     #[cfg(feature = "store")]
     fn signs_came_before_a_moment_if_the_last_of_them_did() {
         let suspicion = Suspicion::default();
-        suspicion.raise(at(1));
-        suspicion.raise(at(5));
+        suspicion.raise(at(1), true);
+        suspicion.raise(at(5), true);
         let before = |seconds| suspicion.signs_before(at(seconds));
         assert_eq!([before(1), before(5), before(6)], [0, 0, 2]);
-    }
-
-    #[test]
-    fn gateways_and_broken_connections_are_signs_and_plain_failures_are_not() {
-        let signs = [410, 502, 503, 504];
-        for status in [200, 400, 401, 404, 408, 410, 429, 500, 501, 502, 503, 504] {
-            let answer = StatusCode::from_u16(status).unwrap();
-            assert_eq!(in_status(answer), signs.contains(&status), "{status}");
-        }
-        assert!(in_error(&io::Error::from(io::ErrorKind::ConnectionRefused)));
-        assert!(!in_error(&io::Error::from(io::ErrorKind::TimedOut)));
-        assert!(in_session_call(&Error::new(ErrorKind::Unavailable, "")));
-        assert!(!in_session_call(&Error::new(ErrorKind::Quota, "")));
     }
 }

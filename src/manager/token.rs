@@ -13,9 +13,21 @@ use crate::{
 pub(crate) struct Token {
     pub(super) manager: SessionManager,
     pub(super) bears: Bears,
-    /// While this goes on, the session has not expired. A wall clock that was set back in between hides an expiry, and is not
-    /// relied on where a proof reads both clocks.
+    /// While this goes on, the session has not expired. A wall clock that was set back in between hides an expiry. It is over
+    /// from the start where the answer is to be looked at.
     pub(super) young: Span,
+    /// Where it stands for one request.
+    pub(super) sent: Option<Sent>,
+}
+
+/// How things stood when a request was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(super) at: Reading,
+    /// How many signs there had been.
+    pub(super) signs: u64,
+    /// How many requests its session had been given to, this one included.
+    pub(super) uses: u64,
 }
 
 /// What the request bears, and how it is counted.
@@ -58,13 +70,16 @@ impl Token {
     ) -> Option<Arc<Self>> {
         session.in_flight.enter().then(|| {
             session.used(now);
-            let young = Span::from(now, session.life.left(now));
-            let (session, manager) = (session.clone(), manager.clone());
-            let bears = Bears::Session(session);
+            let sent = Sent {
+                at: now,
+                signs: manager.core().suspicion.signs(),
+                uses: session.uses(),
+            };
             Arc::new(Self {
-                manager,
-                bears,
-                young,
+                manager: manager.clone(),
+                bears: Bears::Session(session.clone()),
+                young: Span::default(),
+                sent: Some(sent),
             })
         })
     }
@@ -80,6 +95,7 @@ impl Token {
             manager: manager.clone(),
             bears: Bears::Remembered(session.clone()),
             young,
+            sent: None,
         });
         session.in_flight.count_by(&token, home);
         token

@@ -94,7 +94,7 @@ impl Middleware for ReplayLayer {
             };
             let first = layer.handle(request, extensions, next.clone()).await;
             let is_replayed = match &first {
-                Ok(response) => layer.replays_after(Ok(response.status())),
+                Ok(response) => layer.replays_after(Ok((response.status(), response.headers()))),
                 Err(Error::Reqwest(error)) => layer.replays_after(Err(error)),
                 Err(Error::Middleware(error)) => layer.replays_after(Err(&**error)),
             };

@@ -65,6 +65,10 @@ impl Incoming for Response {
         self.status()
     }
 
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
     fn answered_from<'a>(&'a self, see: impl FnMut(Target<'a>)) {
         let made_by_hand = self.url().host_str() == Some(NO_URL);
         let own = target(self.url()).filter(|_| !made_by_hand);

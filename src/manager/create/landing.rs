@@ -9,13 +9,13 @@ use super::{Create, Progress};
 use crate::{
     clock::Reading,
     error::Error,
+    evidence::{Cause, sign},
     manager::{
         core::Stage,
         event::{Event, RetireReason},
         flight::Outcome,
         ledger::Ledger,
         session::LiveSession,
-        suspicion,
     },
 };
 
@@ -113,7 +113,9 @@ impl Create {
 
     /// The session that requests went on with, if the failure of its renewal has made it suspect.
     pub(super) fn current_after(&self, error: &Error) -> Option<Arc<LiveSession>> {
-        let is_sign = self.suspect.is_none() && !self.turned && suspicion::in_session_call(error);
+        let is_sign = self.suspect.is_none()
+            && !self.turned
+            && sign::in_session_call(error) >= Some(Cause::Sign);
         let current = self.core.cached(self.partition.id).filter(|_| is_sign)?;
         current.is_usable(self.core.now()).then_some(current)
     }

@@ -109,12 +109,13 @@ impl Inner {
         if !(is_sound || can_ask) {
             return None;
         }
+        let made_at = u64::try_from(sealed.made_at.as_millis()).unwrap_or(u64::MAX);
         let session = LiveSession::new(
             &sealed.id,
             generation,
             partition.clone(),
             life,
-            (sent, signs),
+            (made_at, sent, signs),
         );
         let (session, lease) = (Arc::new(session), self.sharing.member_lease);
         let place = (seal.slot, new_member(core));

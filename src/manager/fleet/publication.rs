@@ -138,6 +138,7 @@ impl Inner {
             life: session.life.total(),
             born_wall: born.wall,
             born_store,
+            made_at: Duration::from_millis(session.made_at()),
         };
         let sealed = seal.seal(right.generation, &sealed.to_bytes());
         let Some(sealed) = sealed.map(Bytes::from) else {

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::api::SessionId;
 
 /// Times in front of the id, in milliseconds.
-const TIMES: usize = 3;
+const TIMES: usize = 4;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sealed {
@@ -18,11 +18,13 @@ pub(super) struct Sealed {
     pub(super) born_wall: Duration,
     /// The same by the store's clock.
     pub(super) born_store: Duration,
+    /// When it was created by the server's clock.
+    pub(super) made_at: Duration,
 }
 
 impl Sealed {
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let times: [_; TIMES] = [self.life, self.born_wall, self.born_store];
+        let times: [_; TIMES] = [self.life, self.born_wall, self.born_store, self.made_at];
         let times = times.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let id = self.id.as_str().as_bytes();
         // At its full length from the start: no copy is left behind when it grows.
@@ -44,6 +46,7 @@ impl Sealed {
             life: times.next()?,
             born_wall: times.next()?,
             born_store: times.next()?,
+            made_at: times.next()?,
             id: SessionId::parse(std::str::from_utf8(id).ok()?)?,
         })
     }
@@ -60,6 +63,7 @@ mod tests {
             life: Duration::from_secs(3600),
             born_wall: Duration::from_millis(1_795_456_800_123),
             born_store: Duration::from_secs(1_795_456_800),
+            made_at: Duration::from_millis(1_795_456_800_456),
         };
         let plain = sealed.to_bytes();
         assert_eq!(Sealed::parse(&plain), Some(sealed));

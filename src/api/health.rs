@@ -1,0 +1,52 @@
+//! The free question: what the server says of itself.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header::ACCEPT};
+use http_body_util::Full;
+
+use super::{Transport, sessions::in_time};
+use crate::{
+    error::Error,
+    evidence::{Health, Word},
+    scope::BaseUrl,
+};
+
+/// An answer that takes longer is not waited for: the server asks Solana each time, which may hang.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Asks `GET /v1/health`. It needs no key and counts against nothing. `number` makes the address one that no cache has seen.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) if the base URL makes no address.
+pub(crate) async fn health(
+    transport: &Transport,
+    base: &BaseUrl,
+    number: u64,
+) -> Result<Word, Error> {
+    let uri = base.join(&format!("/v1/health?_={number}"))?;
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(uri)
+        .header(ACCEPT, "application/json")
+        .body(Full::<Bytes>::default())
+        .map_err(|_| Error::config("base_url: cannot be put in a request"))?;
+    let Ok(answer) = in_time(TIMEOUT, transport.send(request)).await else {
+        return Ok(Word::Silent);
+    };
+    let Ok(response) = answer else {
+        return Ok(Word::Away);
+    };
+    Ok(match Health::read(&response) {
+        Some(health) => Word::Says(health),
+        None if is_gateways(response.status()) => Word::Away,
+        None => Word::Silent,
+    })
+}
+
+/// Whether a gateway says that it does not reach the server.
+fn is_gateways(status: StatusCode) -> bool {
+    status.is_server_error()
+}

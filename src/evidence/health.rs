@@ -1,0 +1,181 @@
+//! What `GET /v1/health` says about the process, and what follows for one session.
+//!
+//! The answer needs no key and counts against nothing. It tells for how long the process has run (`uptime`, whole seconds,
+//! rounded down) and what time it is there (`timestamp`), so that `timestamp − uptime` is when it began, up to 1 s late.
+//! It answers 503 whenever Solana is out of reach, with the same body: its status says nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, header::AGE};
+use serde::Deserialize;
+
+use super::Made;
+use crate::clock::Reading;
+
+/// `uptime` is rounded down to whole seconds.
+const ROUNDED: Duration = Duration::from_secs(1);
+/// Two answers of one process never disagree by more about when it began.
+const SAME_BOOT: Duration = Duration::from_secs(2);
+/// More than the way to the server and its rounding explain: a clock has been set.
+pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
+/// No session lives longer, so that no older process matters.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// More processes at once are not kept.
+const MOST: usize = 32;
+
+/// A process of Sipher's, as it describes itself. All times are the server's own, since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// When it began: not later, and up to 1 s earlier.
+    pub(crate) boot: Duration,
+    pub(crate) timestamp: Duration,
+    /// Whether sessions are in a store that outlives it.
+    pub(crate) keeps_sessions: bool,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    status: Option<String>,
+    timestamp: String,
+    uptime: f64,
+    redis: Option<Redis>,
+}
+
+#[derive(Deserialize)]
+struct Redis {
+    connected: bool,
+}
+
+impl Health {
+    /// Reads an answer. `None` if it is not Sipher's own, is a copy that a cache kept, or comes from a process that is about
+    /// to end.
+    pub(crate) fn read(response: &Response<Bytes>) -> Option<Self> {
+        if response.headers().contains_key(AGE) {
+            return None;
+        }
+        let Body { data } = serde_json::from_slice(response.body()).ok()?;
+        if data.status.as_deref() == Some("shutting_down") {
+            return None;
+        }
+        let timestamp = humantime::parse_rfc3339(&data.timestamp).ok()?;
+        let timestamp = timestamp.duration_since(std::time::UNIX_EPOCH).ok()?;
+        let uptime = Duration::try_from_secs_f64(data.uptime.floor()).ok()?;
+        Some(Self {
+            boot: timestamp.checked_sub(uptime)?,
+            timestamp,
+            // One that does not say may keep them.
+            keeps_sessions: data.redis.is_none_or(|redis| redis.connected),
+        })
+    }
+}
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The process that made it goes on.
+    Alive,
+    /// The process is another one and has not got it, or takes it for nearly expired.
+    Gone,
+    /// Only the session itself can tell: it has to be asked for.
+    Unclear,
+}
+
+/// Judges one session by what a process says of itself. `boots` are all that were seen so far.
+pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
+    let restarted = health.boot > made.at + ROUNDED;
+    if (restarted && !health.keeps_sessions) || expires_early(made, health) {
+        return Fate::Gone;
+    }
+    let is_only = boots.is_only_one_since(made.born);
+    if health.boot <= made.at && is_only && !boots.has_stepped_since(made.born) {
+        Fate::Alive
+    } else {
+        Fate::Unclear
+    }
+}
+
+/// Whether the server's clock has been set forward, so that the session expires earlier there than it does here.
+fn expires_early(made: &Made, health: &Health) -> bool {
+    let left_there = (made.at + made.total).saturating_sub(health.timestamp);
+    left_there + CLOCK_STEP < made.left
+}
+
+/// Which processes were seen, and whether the server's clock was set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Boots {
+    seen: Vec<Boot>,
+    /// The server's time and the monotonic time here, when it was last known.
+    clock: Option<(Duration, Duration)>,
+    stepped: Option<Reading>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Boot {
+    at: Duration,
+    last_seen: Reading,
+}
+
+impl Boots {
+    /// Notes an answer that was received at `now`; returns whether the process was seen before.
+    pub(super) fn note(&mut self, health: &Health, now: Reading) -> bool {
+        self.note_clock(health.timestamp, now);
+        self.seen
+            .retain(|boot| now.since(boot.last_seen) <= LONGEST_LIFE);
+        let is_same = |boot: &&mut Boot| boot.at.abs_diff(health.boot) <= SAME_BOOT;
+        if let Some(boot) = self.seen.iter_mut().find(is_same) {
+            boot.last_seen = now;
+            return true;
+        }
+        if self.seen.len() == MOST {
+            self.seen.remove(0);
+        }
+        let at = health.boot;
+        self.seen.push(Boot { at, last_seen: now });
+        false
+    }
+
+    /// The server's clock said this when it was `now` here, or a moment before.
+    pub(super) fn note_clock(&mut self, server: Duration, now: Reading) {
+        if let Some((then, at)) = self.clock
+            && (then + now.monotonic.saturating_sub(at)).abs_diff(server) > CLOCK_STEP
+        {
+            self.stepped = Some(now);
+        }
+        self.clock = Some((server, now.monotonic));
+    }
+
+    /// What the server's clock says at `now`, as far as that is known.
+    pub(super) fn clock(&self, now: Reading) -> Option<Duration> {
+        let (then, at) = self.clock?;
+        Some(then + now.monotonic.saturating_sub(at))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    fn is_only_one_since(&self, then: Reading) -> bool {
+        self.since(then).nth(1).is_none()
+    }
+
+    fn since(&self, then: Reading) -> impl Iterator<Item = &Boot> {
+        let is_later = move |boot: &&Boot| boot.last_seen.monotonic >= then.monotonic;
+        self.seen.iter().filter(is_later)
+    }
+
+    /// Whether several processes answered since then.
+    pub(super) fn are_several_since(&self, then: Reading) -> bool {
+        !self.is_only_one_since(then)
+    }
+
+    fn has_stepped_since(&self, then: Reading) -> bool {
+        self.stepped
+            .is_some_and(|at| at.monotonic >= then.monotonic)
+    }
+}

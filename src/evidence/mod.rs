@@ -1,0 +1,433 @@
+//! Whether the server is still the one that knows the sessions.
+//!
+//! A restarted server has forgotten every session and ignores their ids without a word. It is found out by what can be
+//! seen from here:
+//!
+//! | room | concept |
+//! | --- | --- |
+//! | `sign` | which failures are signs, by exclusion: whatever is not known to be harmless |
+//! | `window` | the rate-limit window on every answer, which a new process begins anew |
+//! | `health` | `GET /v1/health`, which is free: when the process began, and what follows for a session |
+//! | `pace` | how often that question is asked |
+//!
+//! A *sign* holds requests until the question is answered. A *hint* is weaker: the question is asked while requests go on.
+//! Everything here is a function of what was seen and when. `manager::question` asks, and carries out what follows.
+
+pub(crate) mod health;
+mod pace;
+pub(crate) mod sign;
+pub(crate) mod window;
+
+use std::time::Duration;
+
+pub(crate) use self::health::{Fate, Health};
+use self::{
+    health::{Boots, CLOCK_STEP},
+    pace::{Pace, SELDOM, SOON},
+    window::{Exchange, Seen, Stamp, Windows},
+};
+use crate::clock::Reading;
+
+/// Where health says nothing, a session is asked for, which counts against the day's quota. So seldom that even a day of that
+/// costs less than a sixth of a pro key's 2,000 calls.
+const METERED: Duration = Duration::from_secs(5 * 60);
+/// Such a call that is not answered by then is not waited for any more.
+const LONGEST_METERING: Duration = Duration::from_secs(30);
+/// Where that is not due, alarms replace sessions unasked, but no more often.
+const REPLACED: Duration = Duration::from_secs(60);
+
+/// What a session's own create said of it, and what is left of its life by the clocks here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    /// When it was created, by the server's clock.
+    pub(crate) at: Duration,
+    pub(crate) total: Duration,
+    pub(crate) born: Reading,
+    pub(crate) left: Duration,
+}
+
+/// Why the server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// Requests go on meanwhile.
+    Hint,
+    /// Nothing has proved the process for a while.
+    Unproven,
+    /// A failure that is not known to be harmless, or a window that begins before its time.
+    Sign,
+    /// A connection that was refused, or broke.
+    Broken,
+}
+
+/// What follows from something that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use]
+pub(crate) enum Reaction {
+    Nothing,
+    /// The server is to be asked while requests go on.
+    Ask,
+    /// No request bears a session before the server has been asked.
+    Hold,
+}
+
+/// What the server says when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    Says(Health),
+    /// It answers, and not with what is needed.
+    Silent,
+    /// It cannot be reached.
+    Away,
+}
+
+/// What to do where the server does not answer the free question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    /// Ask for one session, which counts against the quota.
+    Meter,
+    /// Another request is at that.
+    Wait,
+    /// It has been decided: judge.
+    Decided,
+}
+
+/// A question on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    pub(crate) asked: Reading,
+    /// How many signs there had been.
+    pub(crate) signs: u64,
+    cause: Cause,
+}
+
+/// The last answer that decides something.
+#[derive(Clone, Copy, Debug)]
+struct Verdict {
+    question: Question,
+    says: Says,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Says {
+    Health(Health),
+    /// Nothing. What there is goes on, in doubt.
+    Nothing,
+    /// A session was asked for, and is there: so is the process.
+    Known,
+    /// One was asked for and is not there, or nobody could be asked.
+    Lost,
+}
+
+/// What is known of the server, for all keys.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    verify_after: Duration,
+    windows: Windows,
+    boots: Boots,
+    /// How far `Date` was from the server's clock when the server was last asked, and on the last answer.
+    dates: (i128, i128),
+    /// When something last proved the process.
+    proven: Option<Reading>,
+    verdict: Option<Verdict>,
+    /// When the last sign was found to be none.
+    false_alarm: Option<Reading>,
+    /// What the next question is about.
+    owed: Option<Cause>,
+    asking: Option<Cause>,
+    last_cause: Cause,
+    alarms: Pace,
+    breaks: Pace,
+    routine: Pace,
+    metered: Option<Reading>,
+    is_metering: bool,
+    replaced: Option<Reading>,
+}
+
+impl Evidence {
+    pub(crate) fn new(verify_after: Duration) -> Self {
+        Self {
+            verify_after,
+            windows: Windows::default(),
+            boots: Boots::default(),
+            dates: (0, 0),
+            proven: None,
+            verdict: None,
+            false_alarm: None,
+            owed: None,
+            asking: None,
+            last_cause: Cause::Hint,
+            alarms: SELDOM,
+            breaks: SOON,
+            routine: SELDOM,
+            metered: None,
+            is_metering: false,
+            replaced: None,
+        }
+    }
+
+    /// A session was created. Where there is no other, its process is the one that counts.
+    pub(crate) fn created(
+        &mut self,
+        stamp: Option<Stamp>,
+        exchange: Exchange,
+        is_first: bool,
+    ) -> Reaction {
+        let is_first = is_first && self.windows.is_empty(exchange.sent.monotonic);
+        match stamp {
+            Some(stamp) if !is_first => return self.see(stamp, exchange).1,
+            Some(stamp) => self.windows.begin_with(stamp, exchange),
+            None => {}
+        }
+        if is_first {
+            self.proven = Some(exchange.sent);
+        }
+        Reaction::Nothing
+    }
+
+    /// Looks at an answer of the application's; returns whether it proves the process.
+    pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> (bool, Reaction) {
+        let cause = match self.windows.see(stamp, exchange) {
+            Seen::Same => {
+                self.proven = Some(exchange.sent);
+                return (true, Reaction::Nothing);
+            }
+            Seen::Pending => return (false, Reaction::Nothing),
+            Seen::New { beside: true } => Cause::Sign,
+            Seen::New { beside: false } | Seen::Vague => Cause::Hint,
+        };
+        (false, self.raise(cause, exchange.received))
+    }
+
+    /// Looks at the `Date` of an answer. Gateways write it themselves, so that it proves nothing.
+    pub(crate) fn see_date(&mut self, date: Duration, now: Reading) -> Reaction {
+        let Some(clock) = self.boots.clock(now) else {
+            return Reaction::Nothing;
+        };
+        let millis = |time: Duration| i128::try_from(time.as_millis()).unwrap_or(i128::MAX);
+        let offset = millis(date) - millis(clock);
+        self.dates.1 = offset;
+        if (offset - self.dates.0).unsigned_abs() > CLOCK_STEP.as_millis() {
+            self.raise(Cause::Hint, now)
+        } else {
+            Reaction::Nothing
+        }
+    }
+
+    /// The server's clock said this, when it was `now` here.
+    pub(crate) fn see_clock(&mut self, server: Duration, now: Reading) {
+        self.boots.note_clock(server, now);
+    }
+
+    /// Something speaks against the process of before.
+    pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
+        let is_routine_due = self.routine.due_in(now.monotonic).is_zero();
+        let reaction = match cause {
+            Cause::Broken => Reaction::Hold,
+            Cause::Sign if self.is_damped(now) => Reaction::Nothing,
+            Cause::Sign => Reaction::Hold,
+            Cause::Hint | Cause::Unproven if self.asking.is_some() => Reaction::Nothing,
+            Cause::Hint if is_routine_due => Reaction::Ask,
+            Cause::Unproven if is_routine_due => Reaction::Hold,
+            Cause::Hint | Cause::Unproven => Reaction::Nothing,
+        };
+        self.owed = self.owed.max(Some(cause));
+        reaction
+    }
+
+    /// A request is about to start: says what is due by now.
+    pub(crate) fn look(&mut self, now: Reading) -> Reaction {
+        if self.asking.is_some() {
+            return Reaction::Nothing;
+        }
+        let owed = self.owed.filter(|cause| *cause != Cause::Unproven);
+        if let Some(cause) = owed {
+            let reaction = self.raise(cause, now);
+            if reaction != Reaction::Nothing {
+                return reaction;
+            }
+        }
+        if self.stale_in(now).is_zero() {
+            self.raise(Cause::Unproven, now)
+        } else {
+            Reaction::Nothing
+        }
+    }
+
+    /// How long until [`look`](Self::look) may say something.
+    pub(crate) fn look_in(&self, now: Reading) -> Duration {
+        let routine = self.routine.due_in(now.monotonic);
+        let stale = self.stale_in(now).max(routine);
+        let owed = self.owed.map(|cause| match cause {
+            Cause::Sign | Cause::Broken => self.damped_for(now),
+            Cause::Hint | Cause::Unproven => routine,
+        });
+        owed.unwrap_or(stale).min(stale)
+    }
+
+    fn stale_in(&self, now: Reading) -> Duration {
+        let left = |proven| self.verify_after.saturating_sub(now.since(proven));
+        self.proven.map(left).unwrap_or_default()
+    }
+
+    /// Whether a sign holds nobody: the last one was found to be none a moment ago, or one is being looked into.
+    fn is_damped(&self, now: Reading) -> bool {
+        self.asking >= Some(Cause::Sign) || !self.damped_for(now).is_zero()
+    }
+
+    fn damped_for(&self, now: Reading) -> Duration {
+        let left = |at| self.alarms.floor().saturating_sub(now.since(at));
+        self.false_alarm.map(left).unwrap_or_default()
+    }
+
+    /// How long until a question may go out that requests wait for.
+    pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
+        self.breaks.due_in(now.monotonic)
+    }
+
+    /// A question goes out, for the most urgent of what is owed.
+    pub(crate) fn ask(&mut self, signs: u64, now: Reading) -> Question {
+        let cause = self.owed.take().unwrap_or(Cause::Hint);
+        (self.asking, self.last_cause) = (Some(cause), cause);
+        for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
+            pace.asked(now.monotonic);
+        }
+        Question {
+            asked: now,
+            signs,
+            cause,
+        }
+    }
+
+    /// The question on its way will not be answered.
+    pub(crate) fn drop_question(&mut self) {
+        self.asking = None;
+    }
+
+    /// The answer to a question; returns whether it says that the process is another one.
+    pub(crate) fn answered(&mut self, question: Question, word: Word, now: Reading) -> bool {
+        self.asking = None;
+        let Word::Says(health) = word else {
+            // Still owed: whoever waits asks again.
+            self.owed = self.owed.max(Some(question.cause));
+            self.breaks.for_nothing();
+            self.routine.for_nothing();
+            return false;
+        };
+        let is_first = self.boots.is_empty();
+        let is_new = !self.boots.note(&health, now) && !is_first;
+        self.decide(question, Says::Health(health));
+        self.dates.0 = self.dates.1;
+        self.proven = Some(question.asked);
+        if is_new {
+            self.restarted();
+        } else {
+            self.windows.confirm(question.asked.monotonic);
+            self.was_for_nothing(question.cause, now);
+        }
+        is_new
+    }
+
+    fn decide(&mut self, question: Question, says: Says) {
+        self.verdict = Some(Verdict { question, says });
+    }
+
+    fn restarted(&mut self) {
+        self.windows.clear();
+        self.false_alarm = None;
+        for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
+            pace.reset();
+        }
+    }
+
+    fn was_for_nothing(&mut self, cause: Cause, now: Reading) {
+        match cause {
+            Cause::Hint | Cause::Unproven => self.routine.for_nothing(),
+            Cause::Sign | Cause::Broken => {
+                self.alarms.for_nothing();
+                self.false_alarm = Some(now);
+            }
+        }
+        if cause == Cause::Broken {
+            self.breaks.for_nothing();
+        }
+    }
+
+    /// The answer to the last question covers the signs up to this one, which it gave rise to.
+    pub(crate) fn covers(&mut self, signs: u64) {
+        if let Some(verdict) = &mut self.verdict {
+            verdict.question.signs = signs;
+        }
+    }
+
+    /// What to do about sessions that are held after so many signs, where the question was asked and not answered.
+    pub(crate) fn fallback(&mut self, signs: u64, now: Reading) -> Fallback {
+        let is_due =
+            |last: Option<Reading>, pause| last.is_none_or(|last| now.since(last) >= pause);
+        if is_due(self.metered, METERED) {
+            (self.metered, self.is_metering) = (Some(now), true);
+            return Fallback::Meter;
+        }
+        if self.is_metering && !is_due(self.metered, LONGEST_METERING) {
+            return Fallback::Wait;
+        }
+        let says = if self.last_cause >= Cause::Sign && is_due(self.replaced, REPLACED) {
+            self.replaced = Some(now);
+            Says::Lost
+        } else {
+            Says::Nothing
+        };
+        self.decide(self.question(signs, now), says);
+        Fallback::Decided
+    }
+
+    fn question(&self, signs: u64, asked: Reading) -> Question {
+        Question {
+            asked,
+            signs,
+            cause: self.last_cause,
+        }
+    }
+
+    /// A session was asked for after so many signs, in place of the free question. `knows` is `None` where that was not
+    /// answered either.
+    pub(crate) fn metered(
+        &mut self,
+        knows: Option<bool>,
+        signs: u64,
+        asked: Reading,
+        now: Reading,
+    ) {
+        self.is_metering = false;
+        let Some(knows) = knows else {
+            self.metered = None;
+            return;
+        };
+        let says = if knows { Says::Known } else { Says::Lost };
+        self.decide(self.question(signs, asked), says);
+        self.owed = None;
+        if knows {
+            self.proven = Some(asked);
+            self.windows.confirm(asked.monotonic);
+            self.was_for_nothing(self.last_cause, now);
+        } else {
+            self.restarted();
+        }
+    }
+
+    /// What became of a session, if the server was asked after so many signs.
+    pub(crate) fn judge(&self, made: &Made, signs: u64) -> Option<Fate> {
+        let verdict = self
+            .verdict
+            .filter(|verdict| verdict.question.signs >= signs)?;
+        Some(match &verdict.says {
+            Says::Health(health) => health::judge(made, health, &self.boots),
+            Says::Known | Says::Nothing => Fate::Alive,
+            Says::Lost => Fate::Gone,
+        })
+    }
+
+    /// Whether an answer that proves a process proves the one that made a session then.
+    pub(crate) fn is_one_process_since(&self, born: Reading) -> bool {
+        !self.boots.are_several_since(born)
+    }
+}

@@ -1,0 +1,140 @@
+//! Which failures speak against the server, by exclusion: whatever is not known to be harmless.
+//!
+//! A list of known outages fails both ways. What is not on it counts as health, such as the 521 of a CDN or an error that
+//! hides its cause; and what is on it without being one costs a call each time, such as the 503 that the application itself
+//! writes when Solana is away.
+
+use std::{error::Error as StdError, io};
+
+use http::{HeaderMap, StatusCode};
+
+use super::{Cause, window::is_by_application};
+use crate::error::{Error, ErrorKind};
+
+/// What the status of a wrapped call speaks for; `headers` where they are known.
+pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Option<Cause> {
+    let is_by_application = headers.is_some_and(is_by_application);
+    match status.as_u16() {
+        // Today's server does not send it; its catalogue says that a session has expired.
+        410 => Some(Cause::Sign),
+        500..=599 if !is_by_application => Some(Cause::Sign),
+        503 => Some(Cause::Hint),
+        _ => None,
+    }
+}
+
+/// What a failed session call speaks for.
+pub(crate) fn in_session_call(error: &Error) -> Option<Cause> {
+    match error.kind() {
+        ErrorKind::Unavailable => {}
+        // Nobody answered, which may have many reasons.
+        ErrorKind::Timeout => return Some(Cause::Hint),
+        _ => return None,
+    }
+    match error.status() {
+        None => Some(Cause::Broken),
+        Some(_) if error.is_by_application() => Some(Cause::Hint),
+        Some(status) => in_status(status, None),
+    }
+}
+
+/// What the error of a client speaks for.
+pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> Option<Cause> {
+    let mut worst = Some(Cause::Sign);
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match of_one(error) {
+            Some(Failure::Own) => return None,
+            Some(Failure::Slow) if worst != Some(Cause::Broken) => worst = Some(Cause::Hint),
+            Some(Failure::Broken) => worst = Some(Cause::Broken),
+            Some(Failure::Slow) | None => {}
+        }
+        next = error.source();
+    }
+    worst
+}
+
+/// What is known of one error in a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The caller's: what it wanted to send could not be made, or read.
+    Own,
+    /// No answer in time.
+    Slow,
+    /// A connection that could not be made, or broke.
+    Broken,
+}
+
+fn of_one(error: &(dyn StdError + 'static)) -> Option<Failure> {
+    // Of this crate: the request was not sent.
+    if error.is::<Error>() {
+        return Some(Failure::Own);
+    }
+    if error.is::<tokio::time::error::Elapsed>() {
+        return Some(Failure::Slow);
+    }
+    let io = error.downcast_ref::<io::Error>();
+    io.and_then(of_io)
+        .or_else(|| of_reqwest(error))
+        .or_else(|| of_hyper(error))
+}
+
+fn of_io(error: &io::Error) -> Option<Failure> {
+    use io::ErrorKind::{
+        AddrNotAvailable, BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset,
+        HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected, UnexpectedEof,
+    };
+    let is_broken = matches!(
+        error.kind(),
+        AddrNotAvailable
+            | BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | UnexpectedEof
+    );
+    is_broken.then_some(Failure::Broken)
+}
+
+#[cfg(feature = "reqwest")]
+fn of_reqwest(error: &(dyn StdError + 'static)) -> Option<Failure> {
+    let error = error.downcast_ref::<::reqwest::Error>()?;
+    // A redirect that was not followed was an answer.
+    if error.is_builder() || error.is_redirect() || error.is_body() {
+        Some(Failure::Own)
+    } else if error.is_connect() {
+        Some(Failure::Broken)
+    } else if error.is_timeout() {
+        Some(Failure::Slow)
+    } else {
+        // What stands below it says whose fault it is.
+        None
+    }
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn of_reqwest(_: &(dyn StdError + 'static)) -> Option<Failure> {
+    None
+}
+
+#[cfg(feature = "hyper")]
+fn of_hyper(error: &(dyn StdError + 'static)) -> Option<Failure> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    if error.is_user() {
+        Some(Failure::Own)
+    } else if error.is_timeout() {
+        Some(Failure::Slow)
+    } else {
+        // It has no `io::Error` below it where the server closed the connection instead of answering.
+        (!error.is_parse()).then_some(Failure::Broken)
+    }
+}
+
+#[cfg(not(feature = "hyper"))]
+fn of_hyper(_: &(dyn StdError + 'static)) -> Option<Failure> {
+    None
+}
