@@ -93,7 +93,8 @@ pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
         return Fate::Gone;
     }
     let is_only = boots.is_only_one_since(made.born);
-    if health.boot <= made.at && is_only && !boots.has_stepped_since(made.born) {
+    // In the same millisecond, either may have come first.
+    if health.boot < made.at && is_only && !boots.has_stepped_since(made.born) {
         Fate::Alive
     } else {
         Fate::Unclear

@@ -13,12 +13,13 @@ use crate::error::{Error, ErrorKind};
 
 /// What the status of a wrapped call speaks for; `headers` where they are known.
 pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Option<Cause> {
-    let is_by_application = headers.is_some_and(is_by_application);
-    match status.as_u16() {
+    match (status.as_u16(), headers.map(is_by_application)) {
         // Today's server does not send it; its catalogue says that a session has expired.
-        410 => Some(Cause::Sign),
-        500..=599 if !is_by_application => Some(Cause::Sign),
-        503 => Some(Cause::Hint),
+        (410, _) => Some(Cause::Sign),
+        (500..=599, Some(false)) => Some(Cause::Sign),
+        // What gateways say of a server that they do not reach, and Cloudflare's own numbers for that.
+        (502..=504 | 520..=527 | 530, None) => Some(Cause::Sign),
+        (503, Some(true)) => Some(Cause::Hint),
         _ => None,
     }
 }
