@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header::ACCEPT};
 use http_body_util::Full;
 
-use super::{Transport, sessions::in_time};
+use super::{Transport, deadline::in_time};
 use crate::{
     error::Error,
     evidence::{Health, Word},

@@ -29,6 +29,7 @@
 //! ```
 
 mod answer;
+mod deadline;
 mod defaults;
 pub(crate) mod health;
 mod id;

@@ -1,6 +1,6 @@
 //! The client of `/v1/sessions`.
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -9,15 +9,11 @@ use http::{
 };
 use http_body_util::Full;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::{
-    runtime::Handle,
-    task::yield_now,
-    time::{error::Elapsed, timeout},
-};
+use tokio::runtime::Handle;
 
 use super::{
     CreateSession, NotSent, Redirected, SessionDefaults, SessionId, SessionRecord, Transport,
-    answer, scrub,
+    answer, deadline::in_time, scrub,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -29,9 +25,6 @@ use crate::{
 
 /// How long a call may take unless told otherwise. The server itself promises 30 s for most.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// So often an answer is looked for once more when its time is over.
-const TURNS: usize = 4;
 
 /// The four operations on sessions, for one API key.
 ///
@@ -373,26 +366,6 @@ impl fmt::Debug for SessionsApi {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// The outcome of an exchange, if it is there when the time is over.
-///
-/// A runtime that stood still finds the time over before it has looked at its sockets: the answer may be there all the same, and
-/// is known once the tasks that read it have had their turns.
-pub(super) async fn in_time<T>(
-    time: Duration,
-    exchange: impl Future<Output = T>,
-) -> Result<T, Elapsed> {
-    let mut exchange = pin!(exchange);
-    let mut outcome = timeout(time, exchange.as_mut()).await;
-    for _ in 0..TURNS {
-        if outcome.is_ok() {
-            break;
-        }
-        yield_now().await;
-        outcome = timeout(Duration::ZERO, exchange.as_mut()).await;
-    }
-    outcome
 }
 
 /// Ends a call, unless the server may still be at it.
