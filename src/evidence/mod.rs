@@ -16,6 +16,8 @@
 pub(crate) mod health;
 mod pace;
 pub(crate) mod sign;
+#[cfg(test)]
+mod tests;
 pub(crate) mod window;
 
 use std::time::Duration;
@@ -303,8 +305,15 @@ impl Evidence {
         self.asking = None;
     }
 
-    /// The answer to a question; returns whether it says that the process is another one.
-    pub(crate) fn answered(&mut self, question: Question, word: Word, now: Reading) -> bool {
+    /// The answer to a question, and the sessions that there are. Returns whether it says that the process is another one than
+    /// before, or than that of one of them.
+    pub(crate) fn answered(
+        &mut self,
+        question: Question,
+        word: Word,
+        mut sessions: impl Iterator<Item = Made>,
+        now: Reading,
+    ) -> bool {
         self.asking = None;
         let Word::Says(health) = word else {
             // Still owed: whoever waits asks again.
@@ -318,13 +327,15 @@ impl Evidence {
         self.decide(question, Says::Health(health));
         self.dates.0 = self.dates.1;
         self.proven = Some(question.asked);
-        if is_new {
+        let is_gone = |made| health::judge(&made, &health, &self.boots) == Fate::Gone;
+        let is_another = is_new || sessions.any(is_gone);
+        if is_another {
             self.restarted();
         } else {
             self.windows.confirm(question.asked.monotonic);
             self.was_for_nothing(question.cause, now);
         }
-        is_new
+        is_another
     }
 
     fn decide(&mut self, question: Question, says: Says) {

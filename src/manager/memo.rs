@@ -251,7 +251,9 @@ mod tests {
     async fn a_session_that_has_ended_or_is_suspect_meanwhile_is_not_remembered() {
         let (manager, memory) = (manager(), Memory::new());
         let identity = manager.identity();
-        let suspect: fn(&SessionManager) = |manager| manager.core().suspect();
+        let suspect: fn(&SessionManager) = |manager| {
+            manager.core().suspect(true);
+        };
         let invalidate: fn(&SessionManager) = |manager| assert!(manager.invalidate(1));
         for end in [suspect, invalidate] {
             let lease = lease(&manager, &identity).await;

@@ -292,30 +292,21 @@ impl Core {
 
     fn was_told(&self, question: Question, word: Word) {
         let now = self.now();
-        let is_new = self
-            .inquiry
-            .with(now, |evidence| evidence.answered(question, word, now));
-        if !matches!(word, Word::Says(_)) {
-            return;
+        let sessions = self.sessions();
+        let sessions = sessions.iter().map(|session| session.made(now));
+        let is_another = self.inquiry.with(now, |evidence| {
+            evidence.answered(question, word, sessions, now)
+        });
+        if matches!(word, Word::Says(_)) {
+            self.suspicion.calm();
         }
-        self.suspicion.calm();
-        // It was asked while requests went on, and a session is not what they take it for.
-        if is_new || self.has_lost_one(question.signs, now) {
+        // It may have been asked while requests went on.
+        if is_another {
             let signs = self.suspect(false);
             if signs == question.signs + 1 {
                 self.inquiry.evidence().covers(signs);
             }
         }
-    }
-
-    fn has_lost_one(&self, signs: u64, now: Reading) -> bool {
-        let sessions = self.sessions();
-        let evidence = self.inquiry.evidence();
-        let is_gone = |session: &Arc<LiveSession>| {
-            !session.is_suspect(signs)
-                && evidence.judge(&session.made(now), signs) == Some(Fate::Gone)
-        };
-        sessions.iter().any(is_gone)
     }
 
     /// How a session that is held goes on where the server does not answer the free question.

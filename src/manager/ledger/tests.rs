@@ -141,7 +141,7 @@ fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() 
         for generation in 0..queued {
             let (_, outcome) = promise();
             let id = partition(&format!("q{generation}"), "near").id;
-            ledger.begin(id, generation, outcome, (true, None), at(0));
+            ledger.begin(id, generation, outcome, (Place::Queue, None), at(0));
         }
         let granted = (0..8).filter(|n| {
             let partition = partition(&format!("k{n}"), "near");
@@ -189,7 +189,7 @@ fn what_is_over_is_forgotten_and_what_holds_is_not() {
         partition("last", "near").id,
         1,
         outcome,
-        (true, None),
+        (Place::Queue, None),
         at(2_001),
     );
     assert!(ledger.keys.is_empty());
@@ -222,7 +222,13 @@ fn whoever_ends_is_given_up_or_fenced_does_not_wait_for_a_call_any_more() {
             .collect();
         for (generation, partition) in (1..).zip(&queued) {
             let (_, outcome) = promise();
-            ledger.begin(partition.id, generation, outcome, (true, None), at(0));
+            ledger.begin(
+                partition.id,
+                generation,
+                outcome,
+                (Place::Queue, None),
+                at(0),
+            );
         }
         assert!(is_crowded(&mut ledger, 1));
         end(&mut ledger, queued[0].id, 1);
@@ -246,7 +252,7 @@ fn a_create_counts_as_overdue_from_its_first_call_on_and_not_from_anothers() {
     let mut ledger = ledger(CallBudget::default());
     let (_, outcome) = promise();
     let id = partition("k", "near").id;
-    ledger.begin(id, 2, outcome, (true, None), at(10));
+    ledger.begin(id, 2, outcome, (Place::Queue, None), at(10));
     let begun = |ledger: &Ledger| ledger.flight(id).map(|flight| flight.begun);
     // An earlier create of this partition was fenced, and its task has not heard of that.
     ledger.leave_queue(id, 1, at(15));
@@ -268,7 +274,7 @@ fn tidying_up_is_paid_for_by_what_was_added_since_where_there_are_many_keys() {
     let begin = |ledger: &mut Ledger, generation, now| {
         let (_, outcome) = promise();
         let id = partition("last", "near").id;
-        ledger.begin(id, generation, outcome, (true, None), at(now));
+        ledger.begin(id, generation, outcome, (Place::Queue, None), at(now));
     };
     refuse(&mut ledger, 0..100, 0);
     begin(&mut ledger, 1, 1);
