@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use sipher_session::testing::SessionUse;
+
+use crate::support::{Setup, pass};
+
+fn wrong(setup: &Setup) -> usize {
+    let uses = setup.uses();
+    uses.iter()
+        .filter(|it| {
+            it.path.starts_with("/v1/stealth") && !matches!(it.session, SessionUse::Live { .. })
+        })
+        .count()
+}
+
+/// A process that stood still, by either clock, does not go on with what it knew.
+#[tokio::test(start_paused = true)]
+async fn a_restart_while_the_process_was_frozen_or_the_machine_slept_costs_no_request() {
+    let freeze: [fn(&Setup); 2] = [
+        |setup| setup.clock.suspend(Duration::from_secs(70)),
+        |setup| setup.clock.set_back(Duration::from_secs(70)),
+    ];
+    for (number, freeze) in freeze.into_iter().enumerate() {
+        let setup = Setup::new();
+        let sessions = setup.manager();
+        setup.call(&sessions).await.unwrap();
+        setup.sipher.restart();
+        freeze(&setup);
+        // With the wall clock set back, it is the other one that goes on.
+        pass(if number == 0 { 0.5 } else { 70.0 }).await;
+        setup.call(&sessions).await.unwrap();
+        assert_eq!(wrong(&setup), 0, "{number}");
+    }
+}
+
+/// The server's clock steps, so that it takes sessions for expired, or a restart for older than they are.
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_clock_steps_costs_no_more_than_a_few_requests() {
+    let setup = Setup::new();
+    let sessions = setup
+        .builder()
+        .ttl(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    setup.call(&sessions).await.unwrap();
+    setup.sipher.clock().suspend(Duration::from_secs(50 * 60));
+    for _ in 0..3_000 {
+        setup.call(&sessions).await.unwrap();
+        pass(1.0).await;
+    }
+    assert!(wrong(&setup) <= 10, "forward: {}", wrong(&setup));
+
+    let setup = Setup::new();
+    let sessions = setup.manager();
+    setup.call(&sessions).await.unwrap();
+    pass(5.0).await;
+    setup.sipher.clock().set_back(Duration::from_secs(50 * 60));
+    setup.sipher.restart();
+    for _ in 0..100 {
+        setup.call(&sessions).await.unwrap();
+        pass(1.0).await;
+    }
+    assert!(wrong(&setup) <= 2, "back: {}", wrong(&setup));
+}

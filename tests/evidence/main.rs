@@ -1,0 +1,9 @@
+//! Whether the server is still the one that knows the sessions: restarts that no call met, and alarms that are none.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alarms;
+mod answers;
+mod clocks;
+mod restarts;

@@ -1,0 +1,132 @@
+use sipher_session::{
+    Doubt, Event, Proof, SessionLayer,
+    testing::{FakeBody, FakeSipher, Fault, SessionUse, Solana, What},
+};
+use tower::{Layer, ServiceExt};
+
+use crate::support::{Setup, generate, pass};
+
+/// One request of a layer that proves; returns the chain that it got, and the doubt.
+async fn prove(setup: &Setup, layer: &SessionLayer) -> (Option<String>, Option<Doubt>) {
+    let service = layer.layer(setup.sipher.clone());
+    let response: http::Response<FakeBody> = service.oneshot(generate()).await.unwrap();
+    let proof = response.extensions().get::<Proof>().copied();
+    let Some(Proof::Session { doubt, .. }) = proof else {
+        panic!("{proof:?}");
+    };
+    (setup.last_chain(), doubt)
+}
+
+/// How many requests were answered under the server's own defaults.
+fn wrong(sipher: &FakeSipher) -> usize {
+    let is_wrong = |session: &SessionUse| !matches!(session, SessionUse::Live { .. });
+    let log = sipher.log().into_iter();
+    log.filter(|it| it.path.starts_with("/v1/stealth") && is_wrong(&it.session))
+        .count()
+}
+
+/// At any gap between the restart and the calls around it, and at any time of a window.
+#[tokio::test(start_paused = true)]
+async fn of_ten_restarts_that_no_call_met_each_costs_one_request_at_most_which_is_doubted_and_counted()
+ {
+    let setup = Setup::new();
+    let sessions = setup.manager();
+    let mut events = sessions.events();
+    let layer = SessionLayer::new(sessions.clone()).with_proof();
+    let mut counted = 0;
+    for restart in 0..10 {
+        for _ in 0..13 + restart {
+            prove(&setup, &layer).await;
+            pass(1.0).await;
+        }
+        setup.sipher.restart();
+        pass(0.5).await;
+        let before = wrong(&setup.sipher);
+        for _ in 0..5 {
+            let (chain, doubt) = prove(&setup, &layer).await;
+            assert!(
+                chain.as_deref() == Some("near") || doubt.is_some(),
+                "restart {restart}"
+            );
+            pass(1.0).await;
+        }
+        assert!(wrong(&setup.sipher) - before <= 1, "restart {restart}");
+        while let Some(event) = events.try_recv() {
+            if let Event::Lost { requests, .. } = event {
+                assert!(requests <= 2, "{requests}");
+                counted += requests;
+            }
+        }
+    }
+    assert!(counted >= wrong(&setup.sipher) as u64, "{counted}");
+    assert_eq!(
+        setup.sipher.session_calls(),
+        11,
+        "one create for each, and nothing else"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_during_a_pause_of_a_minute_costs_no_request() {
+    let setup = Setup::new();
+    let sessions = setup.manager();
+    for pause in [61.0, 90.0, 500.0] {
+        setup.call(&sessions).await.unwrap();
+        setup.sipher.restart();
+        pass(pause).await;
+        setup.call(&sessions).await.unwrap();
+        assert_eq!(wrong(&setup.sipher), 0, "{pause}");
+    }
+    assert_eq!(setup.creates(), 4);
+}
+
+/// One call a second, a restart each hour, and Solana away half of the time.
+#[tokio::test(start_paused = true)]
+async fn a_day_of_restarts_with_solana_away_costs_two_session_calls_for_each_and_the_renewals() {
+    let setup = Setup::new();
+    setup.sipher.set_rate_limit(None);
+    let sessions = setup.manager();
+    let hours = 6;
+    for hour in 0..hours {
+        for minute in 0..60 {
+            setup.sipher.set_solana(if minute % 2 == 0 {
+                Solana::Up
+            } else {
+                Solana::Away
+            });
+            for _ in 0..60 {
+                setup.call(&sessions).await.unwrap();
+                pass(1.0).await;
+            }
+        }
+        assert!(wrong(&setup.sipher) <= hour, "hour {hour}");
+        setup.sipher.restart();
+    }
+    // A session lives for an hour, and is replaced after 45 to 48 minutes.
+    let renewals = 2 * usize::try_from(hours).unwrap();
+    let restarts = usize::try_from(hours).unwrap();
+    let calls = setup.sipher.session_calls();
+    assert!(calls <= 2 * restarts + 2 * renewals, "{calls}");
+    let health = sessions.stats().health_calls;
+    assert!(health <= 62 * 6, "about one a minute: {health}");
+}
+
+/// Also where every answer that the client sees says nothing of the server: the question is asked all the same.
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_a_gateway_answers_for_costs_no_request_whatever_its_status() {
+    for status in [
+        500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530,
+    ] {
+        let setup = Setup::new();
+        let sessions = setup.manager();
+        setup.call(&sessions).await.unwrap();
+        pass(2.0).await;
+        setup.sipher.fault(Fault::new(What::Html(status)).times(1));
+        setup.call(&sessions).await.unwrap();
+        setup.sipher.restart();
+        pass(0.1).await;
+        setup.call(&sessions).await.unwrap();
+        assert_eq!(wrong(&setup.sipher), 0, "{status}");
+        assert_eq!(setup.sipher.session_calls(), 2, "{status}");
+    }
+}
