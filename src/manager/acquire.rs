@@ -157,8 +157,15 @@ impl SessionManager {
                 biased;
                 _ = core.closed() => return Err(Error::shutdown()),
                 outcome = flight.outcome.wait() => match outcome {
-                    Some(Ok(session)) if core.is_good(session, core.now()) => {
-                        if let Some(lease) = Lease::on(session, self, core.now()) {
+                    Some(Ok(session)) => {
+                        // Where it was only asked about, its renewal may be due.
+                        if let Some(lease) = self.try_lease(partition.id) {
+                            return Ok(lease);
+                        }
+                        // It may have had to make room for others already.
+                        if core.is_good(session, core.now())
+                            && let Some(lease) = Lease::on(session, self, core.now())
+                        {
                             return Ok(lease);
                         }
                     }
@@ -167,8 +174,8 @@ impl SessionManager {
                         let lease = self.try_lease(partition.id);
                         return lease.ok_or_else(|| error.clone());
                     }
-                    // It was retired as soon as it was there, or its task is gone: once more.
-                    Some(Ok(_)) | None => {}
+                    // Its task is gone: once more, as where it was retired as soon as it was there.
+                    None => {}
                 },
                 () = sleep(overdue_in) => {}
             }
