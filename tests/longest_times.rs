@@ -19,7 +19,7 @@ async fn live_through(set: impl FnOnce(SessionManagerBuilder) -> SessionManagerB
     let manager = set(setup.builder()).build().unwrap();
     setup.call(&manager).await.unwrap();
 
-    let never = Fault::new(What::Hang).on(Target::Others);
+    let never = Fault::new(What::Hang).on(Target::Calls);
     setup.sipher.fault(never);
     let hangs = setup.service(&manager).oneshot(generate());
     assert!(tokio::time::timeout(SECOND, hangs).await.is_err());
@@ -68,7 +68,7 @@ async fn everything_may_take_for_ever_at_once() {
     setup.call(&manager).await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Refuse).on(Target::Others));
+        .fault(Fault::new(What::Refuse).on(Target::Calls));
     assert!(setup.call(&manager).await.is_err());
     setup.sipher.restart();
     setup.call(&manager).await.unwrap();

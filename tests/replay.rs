@@ -23,7 +23,7 @@ async fn setup() -> (FakeSipher, Served, SessionManager) {
         .transport(Transport::new(sipher.clone()))
         .build()
         .unwrap();
-    sipher.fault(Fault::new(What::Status(503)).on(Target::Others));
+    sipher.fault(Fault::new(What::Status(503)).on(Target::Calls));
     (sipher, server, manager)
 }
 

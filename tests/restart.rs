@@ -53,7 +53,7 @@ impl World {
     async fn suspects_when_cut_off(mut self, call: impl AsyncFn() -> bool) -> bool {
         assert!(call().await, "the server is there");
         let mut events = self.manager.events();
-        self.sipher.fault(Fault::new(What::Hang).on(Target::Others));
+        self.sipher.fault(Fault::new(What::Hang).on(Target::Calls));
         let before = self.sipher.count(Operation::Other);
         let dies = async {
             while self.sipher.count(Operation::Other) == before {

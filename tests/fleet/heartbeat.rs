@@ -51,7 +51,7 @@ async fn what_the_server_has_lost_is_told_also_by_who_shuts_down_at_once() {
     processes[0].store.cut();
     let lost = fleet.setup.last_id().unwrap();
     fleet.setup.sipher.evict(&lost);
-    let sign = Fault::new(What::Status(503)).on(Target::Others);
+    let sign = Fault::new(What::Status(503)).on(Target::Calls);
     fleet.setup.sipher.fault(sign);
     drop(fleet.setup.call(&processes[0].manager).await);
     fleet.setup.call(&processes[0].manager).await.unwrap();

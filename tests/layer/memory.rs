@@ -70,7 +70,7 @@ async fn after_a_sign_of_trouble_nothing_is_remembered_to_be_alive() {
     setup.sipher.restart();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     send(&service, generate()).await;
     for _ in 0..5 {
         send(&service, generate()).await;
@@ -221,7 +221,7 @@ async fn a_request_that_got_what_was_remembered_is_in_flight_until_it_has_its_an
     let service = remembering(&setup, &manager).await;
     setup
         .sipher
-        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(service.clone().oneshot(generate()));
     pass(1.0).await;
     assert_eq!(manager.stats().in_flight, 1);
@@ -246,7 +246,7 @@ async fn what_is_remembered_counts_where_requests_are_counted() {
     setup.sipher.restart();
     setup
         .sipher
-        .fault(Fault::new(What::Refuse).on(Target::Others));
+        .fault(Fault::new(What::Refuse).on(Target::Calls));
     drop(service.clone().oneshot(generate()).await);
     send(&service, generate()).await;
     let lost = std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
@@ -284,7 +284,7 @@ async fn twins(seed: u64) {
                     setup.sipher.restart();
                     setup
                         .sipher
-                        .fault(Fault::new(What::Status(503)).on(Target::Others));
+                        .fault(Fault::new(What::Status(503)).on(Target::Calls));
                 }
                 2 => {
                     setup.clock.suspend(30 * SECOND);

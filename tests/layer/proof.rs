@@ -25,7 +25,7 @@ async fn send(setup: &Setup, manager: &SessionManager, request: Call) -> Respons
 
 /// A request that the server has handled, and whose answer takes its time.
 async fn under_way(setup: &Setup, manager: &SessionManager) -> JoinHandle<Response<FakeBody>> {
-    let slow = Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Others);
+    let slow = Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Calls);
     setup.sipher.fault(slow);
     let answer = proving(setup, manager).oneshot(generate());
     let answer = tokio::spawn(async { answer.await.unwrap() });
@@ -52,7 +52,7 @@ async fn a_response_names_the_session_its_age_and_what_is_left_of_it() {
     pass(100.0).await;
     setup
         .sipher
-        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Calls));
     let response = send(&setup, &manager, generate()).await;
     let Some(Proof::Session {
         session: sent_with,
@@ -138,7 +138,7 @@ async fn an_answer_that_comes_after_the_end_of_its_session_is_late() {
     for (held_up, late) in [(10, None), (60, Some(Doubt::Late)), (70, Some(Doubt::Late))] {
         manager.session().await.unwrap();
         let delay = What::Delay(held_up * SECOND);
-        setup.sipher.fault(Fault::new(delay).on(Target::Others));
+        setup.sipher.fault(Fault::new(delay).on(Target::Calls));
         let response = send(&setup, &manager, generate()).await;
         assert_eq!(doubt(&response), late, "{held_up}");
     }
@@ -155,7 +155,7 @@ async fn an_answer_is_late_also_where_nobody_asked_for_a_proof_and_is_told_once_
     let mut events = manager.events();
     manager.session().await.unwrap();
     let delay = Fault::new(What::Delay(70 * SECOND))
-        .on(Target::Others)
+        .on(Target::Calls)
         .times(3);
     setup.sipher.fault(delay);
     let call = || setup.call(&manager);
@@ -175,7 +175,7 @@ async fn a_sign_of_trouble_while_it_was_under_way_puts_an_answer_in_doubt() {
     let slow = under_way(&setup, &manager).await;
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     setup.call(&manager).await.unwrap();
     let response = slow.await.unwrap();
     assert_eq!(doubt(&response), Some(Doubt::Suspect));
@@ -192,7 +192,7 @@ async fn an_answer_of_a_session_that_was_found_lost_meanwhile_says_so() {
     let slow = under_way(&setup, &manager).await;
     setup
         .sipher
-        .fault(Fault::new(What::Refuse).on(Target::Others));
+        .fault(Fault::new(What::Refuse).on(Target::Calls));
     drop(setup.call(&manager).await);
     setup.call(&manager).await.unwrap();
     let response = slow.await.unwrap();

@@ -27,7 +27,7 @@ async fn a_request_that_met_a_restart_is_sent_once_more_with_a_session_that_is_a
         manager.session().await.unwrap();
         let name = format!("{sign:?}");
         setup.sipher.restart();
-        setup.sipher.fault(Fault::new(sign).on(Target::Others));
+        setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         let service = SessionLayer::new(manager.clone())
             .replay_once()
             .layer(setup.sipher.clone());
@@ -51,7 +51,7 @@ async fn nothing_is_sent_twice_unless_that_was_asked_for() {
         What::Refuse,
     ] {
         let before = setup.uses().len();
-        setup.sipher.fault(Fault::new(sign).on(Target::Others));
+        setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         drop(setup.call(&manager).await);
         assert_eq!(setup.uses().len(), before + 1);
     }
@@ -66,7 +66,7 @@ async fn it_is_sent_once_more_and_not_a_third_time() {
         .layer(setup.sipher.clone());
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others).always());
+        .fault(Fault::new(What::Status(503)).on(Target::Calls).always());
     let answer = service.oneshot(generate()).await.unwrap();
     assert_eq!((answer.status().as_u16(), setup.uses().len()), (503, 2));
 }
@@ -80,7 +80,7 @@ async fn answers_that_are_no_sign_and_requests_without_a_session_of_ours_are_not
         .layer(setup.sipher.clone());
     for no_sign in [What::Status(400), What::Status(429), What::Status(500)] {
         let before = setup.uses().len();
-        setup.sipher.fault(Fault::new(no_sign).on(Target::Others));
+        setup.sipher.fault(Fault::new(no_sign).on(Target::Calls));
         service.clone().oneshot(generate()).await.unwrap();
         assert_eq!(setup.uses().len(), before + 1);
     }
@@ -102,7 +102,7 @@ async fn answers_that_are_no_sign_and_requests_without_a_session_of_ours_are_not
         let before = setup.uses().len();
         setup
             .sipher
-            .fault(Fault::new(What::Status(503)).on(Target::Others));
+            .fault(Fault::new(What::Status(503)).on(Target::Calls));
         service.clone().oneshot(request).await.unwrap();
         assert_eq!(setup.uses().len(), before + 1);
     }
@@ -125,7 +125,7 @@ async fn the_second_sending_waits_for_a_place_that_the_first_has_given_back() {
         .service(setup.sipher.clone());
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     let answer = service.oneshot(generate()).await.unwrap();
     assert_eq!((answer.status().as_u16(), setup.uses().len()), (200, 2));
 }

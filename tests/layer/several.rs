@@ -30,7 +30,7 @@ async fn after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it()
     setup.sipher.restart();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     for _ in 0..4 {
         send(&service, generate()).await;
     }
@@ -51,7 +51,7 @@ async fn a_sign_of_trouble_reaches_what_each_of_several_layers_remembers() {
     setup.sipher.restart();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     send(&services[1], generate()).await;
     for service in &services {
         send(service, generate()).await;
@@ -69,7 +69,7 @@ async fn what_ends_a_session_ends_what_each_of_several_layers_remembers_of_it() 
     }
     setup
         .sipher
-        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(services[0].clone().oneshot(generate()));
     pass(0.5).await;
     assert!(manager.invalidate(1));

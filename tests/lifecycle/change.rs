@@ -241,7 +241,7 @@ async fn the_counters_say_what_happened() {
     let manager = setup.manager();
     setup
         .sipher
-        .fault(Fault::new(What::Delay(5 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(5 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
     pass(1.0).await;
     let stats = manager.stats();

@@ -29,7 +29,7 @@ async fn requests_that_bear_a_retired_session_are_counted_in_flight() {
     manager.session().await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Delay(5 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(5 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
     pass(1.0).await;
     assert!(manager.invalidate(1));

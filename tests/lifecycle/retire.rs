@@ -72,7 +72,7 @@ async fn a_session_is_not_deleted_while_a_request_that_bears_it_is_in_flight() {
         // The server looks the session up only after these 30 s.
         setup
             .sipher
-            .fault(Fault::new(What::Delay(30 * SECOND)).on(Target::Others));
+            .fault(Fault::new(What::Delay(30 * SECOND)).on(Target::Calls));
         let slow = tokio::spawn(service.oneshot(generate()));
         pass(1.0).await;
         manager.invalidate(first.generation());
@@ -123,7 +123,7 @@ async fn a_panic_while_an_answer_is_looked_at_leaves_nothing_in_flight() {
         }
         setup
             .sipher
-            .fault(Fault::new(What::DelayAnswer(2 * SECOND)).on(Target::Others));
+            .fault(Fault::new(What::DelayAnswer(2 * SECOND)).on(Target::Calls));
         let call = tokio::spawn(service.oneshot(generate()));
         pass(1.0).await;
         assert_eq!(manager.stats().in_flight, 1);
@@ -145,7 +145,7 @@ async fn a_request_that_its_caller_dropped_counts_for_linger() {
     let first = manager.session().await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Delay(30 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(30 * SECOND)).on(Target::Calls));
     let call = setup.service(&manager).oneshot(generate());
     drop(tokio::time::timeout(SECOND, call).await);
     manager.invalidate(first.generation());
@@ -209,7 +209,7 @@ async fn a_session_in_use_is_not_evicted_under_its_requests() {
     let manager = setup.builder().max_sessions(1).build().unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
     pass(1.0).await;
     let mut request = generate();
@@ -243,7 +243,7 @@ async fn a_session_is_not_evicted_under_a_request_that_was_given_it_from_memory(
     }
     setup
         .sipher
-        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(20 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(service.oneshot(generate()));
     pass(5.0).await; // its last use was noted longer ago than counts
     let mut request = generate();

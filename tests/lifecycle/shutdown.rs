@@ -52,7 +52,7 @@ async fn requests_in_flight_may_end_and_keep_their_session_until_then() {
     manager.session().await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Delay(4 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(4 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
     pass(1.0).await;
     let start = tokio::time::Instant::now();
@@ -71,7 +71,7 @@ async fn a_request_that_does_not_end_leaves_its_session_to_expire() {
     manager.session().await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Delay(100 * SECOND)).on(Target::Others));
+        .fault(Fault::new(What::Delay(100 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(setup.service(&manager).oneshot(generate()));
     pass(1.0).await;
     let start = tokio::time::Instant::now();

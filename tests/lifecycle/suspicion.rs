@@ -39,7 +39,7 @@ async fn after_a_sign_of_trouble_a_live_session_is_used_again_once_the_server_sa
         let manager = setup.manager();
         setup.call(&manager).await.unwrap();
         let name = format!("{sign:?}");
-        setup.sipher.fault(Fault::new(sign).on(Target::Others));
+        setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         drop(setup.call(&manager).await);
         assert_eq!(gets(&setup), 0);
         setup.call(&manager).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_restart_that_a_request_met_costs_no_request_after_it_its_defaults() {
     pass(7.0).await;
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     drop(setup.call(&manager).await);
     setup.sipher.restart();
     pass(3.0).await;
@@ -106,7 +106,7 @@ async fn requests_that_start_after_the_sign_wait_and_those_for_other_keys_as_wel
     call_other().await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Refuse).on(Target::Others));
+        .fault(Fault::new(What::Refuse).on(Target::Calls));
     drop(setup.call(&manager).await);
     let sent = setup.uses().len();
     setup
@@ -194,7 +194,7 @@ async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
         .unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     drop(setup.call(&manager).await);
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
@@ -252,7 +252,7 @@ async fn a_request_without_a_session_of_ours_may_meet_the_restart_as_well() {
     setup.call(&manager).await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Refuse).on(Target::Others));
+        .fault(Fault::new(What::Refuse).on(Target::Calls));
     let mut request = generate();
     request.extensions_mut().insert(sipher_session::NoSession);
     setup.service(&manager).oneshot(request).await.unwrap_err();
@@ -268,7 +268,7 @@ async fn a_server_that_is_in_trouble_all_the_time_is_asked_within_the_budget() {
     setup.call(&manager).await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others).always());
+        .fault(Fault::new(What::Status(503)).on(Target::Calls).always());
     let start = tokio::time::Instant::now();
     for _ in 0..600 {
         drop(setup.call(&manager).await);
@@ -295,7 +295,7 @@ async fn under_suspicion_the_policy_for_requests_without_a_session_applies() {
         .fault(Fault::new(What::Refuse).on(Target::SessionCalls).always());
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     drop(setup.call(&manager).await);
     setup.call(&manager).await.unwrap();
     assert!(matches!(
@@ -318,7 +318,7 @@ async fn where_the_question_is_not_answered_a_successor_is_made() {
         for restarts in 1..4 {
             setup
                 .sipher
-                .fault(Fault::new(What::Status(503)).on(Target::Others));
+                .fault(Fault::new(What::Status(503)).on(Target::Calls));
             setup.call(&manager).await.unwrap();
             setup.call(&manager).await.unwrap();
             assert_eq!(setup.creates(), 1 + restarts, "{name}");
@@ -351,7 +351,7 @@ async fn a_check_does_not_hold_up_the_others_of_its_key() {
     pass(40.0).await;
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     call(&layers[0]).await;
     let start = tokio::time::Instant::now();
     for layer in &layers {

@@ -16,7 +16,7 @@ async fn where_the_question_fails_for_a_moment_no_successor_is_made_in_that_mome
     setup.call(&manager).await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     drop(setup.call(&manager).await);
     setup
         .sipher
@@ -42,7 +42,7 @@ async fn where_the_question_is_not_answered_a_successor_that_failed_is_tried_aga
     setup.call(&manager).await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     drop(setup.call(&manager).await);
     let unanswered = || {
         let fault = Fault::new(What::Status(400)).on(Target::Get);

@@ -180,7 +180,7 @@ async fn a_predecessor_lives_until_the_last_request_that_bears_it_has_its_answer
         for seconds in 1..=40 {
             setup
                 .sipher
-                .fault(Fault::new(What::Delay(seconds * SECOND)).on(Target::Others));
+                .fault(Fault::new(What::Delay(seconds * SECOND)).on(Target::Calls));
             slow.spawn(setup.service(&manager).oneshot(generate()));
             yield_now().await;
         }
@@ -239,7 +239,7 @@ async fn requests_that_were_given_up_still_keep_the_predecessor_for_a_while() {
     let first = manager.session().await.unwrap();
     setup.sipher.fault(
         Fault::new(What::Delay(60 * SECOND))
-            .on(Target::Others)
+            .on(Target::Calls)
             .times(20),
     );
     let given_up = (1..=20).map(|tenths| {

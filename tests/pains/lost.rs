@@ -158,7 +158,7 @@ async fn of_thirty_restarts_that_a_request_met_none_costs_a_later_request_its_de
     let mut events = manager.events();
     for restart in 0..30 {
         let sign = signs[restart % signs.len()].clone();
-        setup.sipher.fault(Fault::new(sign).on(Target::Others));
+        setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         setup.sipher.restart();
         // Whoever meets it is the one whom it may cost something.
         drop(call_as(&setup, &manager, &keys[restart % keys.len()]).await);

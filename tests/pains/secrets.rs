@@ -73,7 +73,7 @@ async fn nothing_shows_an_id_or_a_key_and_yet_all_that_is_told_of_one_session_ca
             .fault(Fault::new(what).on(Target::SessionCalls).always());
         setup
             .sipher
-            .fault(Fault::new(What::Status(503)).on(Target::Others).times(2));
+            .fault(Fault::new(What::Status(503)).on(Target::Calls).times(2));
         for second in 0..700 {
             if let Err(error) = setup.call(&manager).await {
                 shown += &chain_of(&error);

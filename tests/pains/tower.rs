@@ -150,7 +150,7 @@ async fn below_a_retry_each_attempt_gets_the_session_of_its_own_moment() {
         .service(setup.sipher.clone());
     for sign in [What::Status(503), What::Refuse] {
         let (before, sent) = (manager.session().await.unwrap(), setup.uses().len());
-        setup.sipher.fault(Fault::new(sign).on(Target::Others));
+        setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         setup.sipher.restart();
         service.clone().oneshot(generate()).await.unwrap();
         let attempts = &setup.uses()[sent..];
@@ -164,7 +164,7 @@ async fn below_a_retry_each_attempt_gets_the_session_of_its_own_moment() {
     // And without a restart, an attempt that fails for the server's own reasons keeps what is good.
     setup
         .sipher
-        .fault(Fault::new(What::Status(500)).on(Target::Others));
+        .fault(Fault::new(What::Status(500)).on(Target::Calls));
     let (before, sent) = (manager.session().await.unwrap(), setup.uses().len());
     service.oneshot(generate()).await.unwrap();
     assert_eq!(setup.uses().len(), sent + 2);
@@ -209,7 +209,7 @@ async fn no_body_is_touched_and_no_request_is_sent_twice_whatever_comes_of_it() 
             }
             setup
                 .sipher
-                .fault(Fault::new(trouble.clone()).on(Target::Others));
+                .fault(Fault::new(trouble.clone()).on(Target::Calls));
             let polls = Arc::new(AtomicUsize::new(0));
             let (sipher, seen) = (setup.sipher.clone(), polls.clone());
             let inner = service_fn(move |request: Request<Stream>| {

@@ -51,7 +51,7 @@ impl Here {
     /// Lets the next call that is not about sessions be redirected.
     fn redirects_to(&self, url: &str) {
         let fault = Fault::new(What::RedirectTo(url.to_owned()));
-        self.sipher.fault(fault.on(Target::Others));
+        self.sipher.fault(fault.on(Target::Calls));
     }
 
     /// The layer over a client with this redirect policy.

@@ -109,7 +109,7 @@ impl<'a> Life<'a> {
         pass(50.0 * 60.0).await; // a renewal
         self.requests().await;
         self.setup.sipher.restart();
-        let sign = Fault::new(What::Status(503)).on(Target::Others);
+        let sign = Fault::new(What::Status(503)).on(Target::Calls);
         self.setup.sipher.fault(sign);
         self.requests().await;
         self.manager.invalidate(1);
@@ -182,7 +182,7 @@ async fn no_failure_of_any_call_shows_a_secret() {
         Target::Get,
         Target::Update,
         Target::Delete,
-        Target::Others,
+        Target::Calls,
     ];
     let (mut kinds, mut events, mut messages) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (i, what) in faults().into_iter().enumerate() {

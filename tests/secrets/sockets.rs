@@ -54,7 +54,7 @@ async fn over_real_sockets_no_library_shows_what_this_crate_put_in() {
         Some(What::Refuse),
     ];
     for what in faults {
-        for target in [Target::Create, Target::Delete, Target::Get, Target::Others] {
+        for target in [Target::Create, Target::Delete, Target::Get, Target::Calls] {
             sipher.clear_faults();
             let manager = SessionManager::builder()
                 .api_key(key.as_str())

@@ -107,7 +107,7 @@ async fn a_session_that_the_server_lost_is_told_once_and_leaves_the_gauge() {
     pass(5.0).await;
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     let _ = setup.call(&manager).await;
     setup.call(&manager).await.unwrap();
     let told = capture.logged().pop().unwrap();
@@ -118,7 +118,7 @@ async fn a_session_that_the_server_lost_is_told_once_and_leaves_the_gauge() {
     assert_metrics(&recorder, &[("create_duration_seconds_count", 1)]);
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Others));
+        .fault(Fault::new(What::Status(503)).on(Target::Calls));
     setup.sipher.restart();
     pass(5.0).await;
     let _ = setup.call(&manager).await;

@@ -90,7 +90,7 @@ async fn late_answers_are_counted_each_and_logged_once_for_their_session() {
     let setup = Setup::new();
     let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
     manager.session().await.unwrap();
-    let held_up = Fault::new(What::Delay(70 * SECOND)).on(Target::Others);
+    let held_up = Fault::new(What::Delay(70 * SECOND)).on(Target::Calls);
     setup.sipher.fault(held_up.times(2));
     let (one, two) = tokio::join!(setup.call(&manager), setup.call(&manager));
     assert!(one.is_ok() && two.is_ok());
