@@ -88,13 +88,13 @@ pub(crate) enum Fate {
 
 /// Judges one session by what a process says of itself. `boots` are all that were seen so far.
 pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
-    let restarted = health.boot > made.at + ROUNDED;
+    let restarted = health.boot > made.known_at + ROUNDED;
     if (restarted && !health.keeps_sessions) || expires_early(made, health) {
         return Fate::Gone;
     }
     let is_only = boots.is_only_one_since(made.born);
     // In the same millisecond, either may have come first.
-    if health.boot < made.at && is_only && !boots.has_stepped_since(made.born) {
+    if health.boot < made.known_at && is_only && !boots.has_stepped_since(made.born) {
         Fate::Alive
     } else {
         Fate::Unclear

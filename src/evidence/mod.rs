@@ -43,6 +43,8 @@ const REPLACED: Duration = Duration::from_secs(60);
 pub(crate) struct Made {
     /// When it was created, by the server's clock.
     pub(crate) at: Duration,
+    /// When the server last knew it when it was asked for, by the same clock.
+    pub(crate) known_at: Duration,
     pub(crate) total: Duration,
     pub(crate) born: Reading,
     pub(crate) left: Duration,
@@ -215,6 +217,11 @@ impl Evidence {
         }
     }
 
+    /// What the server's clock says at `now`, as far as that is known.
+    pub(crate) fn clock(&self, now: Reading) -> Option<Duration> {
+        self.boots.clock(now)
+    }
+
     /// The server's clock said this, when it was `now` here.
     pub(crate) fn see_clock(&mut self, server: Duration, now: Reading) {
         self.boots.note_clock(server, now);
@@ -241,18 +248,13 @@ impl Evidence {
         if self.asking.is_some() {
             return Reaction::Nothing;
         }
-        let owed = self.owed.filter(|cause| *cause != Cause::Unproven);
-        if let Some(cause) = owed {
-            let reaction = self.raise(cause, now);
-            if reaction != Reaction::Nothing {
-                return reaction;
-            }
-        }
-        if self.stale_in(now).is_zero() {
-            self.raise(Cause::Unproven, now)
-        } else {
-            Reaction::Nothing
-        }
+        let is_stale = self.stale_in(now).is_zero();
+        let causes = [self.owed, is_stale.then_some(Cause::Unproven)];
+        let reactions = causes
+            .into_iter()
+            .flatten()
+            .map(|cause| self.raise(cause, now));
+        reactions.max().unwrap_or(Reaction::Nothing)
     }
 
     /// How long until [`look`](Self::look) may say something.

@@ -44,6 +44,7 @@ fn made(born: u64, now: u64) -> Made {
     let total = Duration::from_secs(3600);
     Made {
         at: server(born + 20),
+        known_at: server(born + 20),
         total,
         born: at(born),
         left: total.saturating_sub(Duration::from_millis(now - born)),

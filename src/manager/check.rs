@@ -107,6 +107,9 @@ impl Create {
         }
         echo::check(&record, &partition.defaults, core.settings.ttl)?;
         core.examine(&head, now, true);
+        if let Some(server) = core.servers_clock(now) {
+            suspect.known_at(server);
+        }
         suspect.known_alive(signs, now, uses);
         Ok(())
     }

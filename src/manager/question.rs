@@ -190,7 +190,8 @@ impl Core {
         sent: Reading,
         made_at: Duration,
     ) {
-        let (received, is_first) = (self.now(), self.live.entry_count() == 0);
+        // The count of entries lags behind.
+        let (received, is_first) = (self.now(), self.live.iter().next().is_none());
         let exchange = Exchange { sent, received };
         let reaction = self.inquiry.with(received, |evidence| {
             evidence.see_clock(made_at, received);
@@ -214,6 +215,11 @@ impl Core {
             session.goes_on(signs);
         }
         goes_on
+    }
+
+    /// What the server's clock says, as far as that is known.
+    pub(super) fn servers_clock(&self, now: Reading) -> Option<Duration> {
+        self.inquiry.evidence().clock(now)
     }
 
     /// Whether an answer that proves the process proves the one that has the session.

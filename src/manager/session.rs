@@ -37,6 +37,8 @@ pub(crate) struct LiveSession {
     renew_at: AtomicU64,
     /// When it was created, by the server's clock, in milliseconds since 1970.
     made_at: u64,
+    /// When the server last knew it, by the same clock.
+    known_at: AtomicU64,
     /// How many signs of trouble there had been when it was last known to be alive.
     alive_as_of: AtomicU64,
     alive: Mutex<Alive>,
@@ -82,6 +84,7 @@ impl LiveSession {
             in_flight: InFlight::default(),
             renew_at: AtomicU64::new(0),
             made_at,
+            known_at: AtomicU64::new(made_at),
             alive_as_of: AtomicU64::new(signs),
             alive: Mutex::new(Alive {
                 asked: life.born().into(),
@@ -185,6 +188,11 @@ impl LiveSession {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
+    /// The server knew it at that time, by its own clock.
+    pub(crate) fn known_at(&self, server: Duration) {
+        self.known_at.fetch_max(millis(server), Ordering::Relaxed);
+    }
+
     /// So many signs were not about it.
     pub(crate) fn goes_on(&self, signs: u64) {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
@@ -194,6 +202,7 @@ impl LiveSession {
     pub(crate) fn made(&self, now: Reading) -> Made {
         Made {
             at: Duration::from_millis(self.made_at),
+            known_at: Duration::from_millis(self.known_at.load(Ordering::Relaxed)),
             total: self.life.total(),
             born: self.life.born(),
             left: self.life.left(now),
