@@ -119,8 +119,8 @@ impl SessionManager {
     fn key_is_ours<R: Outgoing>(&self, request: &R) -> Option<OutsideReason> {
         let key = KeyId::of(headers::api_key(request.headers()).ok()??);
         // The configured key is accepted too, until the server refuses it.
-        let is_ours =
-            self.identity().key_id() == Some(key) || self.core().ledger().is_accepted(key);
+        let is_ours = self.identity().key_id() == Some(key)
+            || self.core().ledger().known_keys.is_accepted(key);
         is_ours.then_some(OutsideReason::ApiKey)
     }
 
