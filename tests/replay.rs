@@ -35,6 +35,11 @@ fn request(server: &Served, body: impl Into<Body>) -> Request {
     request.body(body).build().unwrap()
 }
 
+/// The calls that were sent, and not about the server's health.
+fn uses(sipher: &FakeSipher) -> usize {
+    sipher.count(Operation::Other) - sipher.health_calls()
+}
+
 #[tokio::test]
 async fn through_middleware() {
     let (sipher, server, manager) = setup().await;
@@ -43,7 +48,7 @@ async fn through_middleware() {
         .build();
     let answer = client.execute(request(&server, "{}")).await.unwrap();
     assert_eq!(
-        (answer.status().as_u16(), sipher.count(Operation::Other)),
+        (answer.status().as_u16(), uses(&sipher)),
         (200, 2)
     );
     assert!(matches!(
@@ -80,7 +85,7 @@ async fn the_second_sending_does_not_wait_for_what_the_first_answer_holds() {
     let answer = client.execute(request(&server, "{}"));
     let answer = timeout(Duration::from_secs(10), answer).await;
     assert_eq!(answer.unwrap().unwrap().status(), 200);
-    assert_eq!(sipher.count(Operation::Other), 2);
+    assert_eq!(uses(&sipher), 2);
 }
 
 #[tokio::test]
@@ -91,7 +96,7 @@ async fn through_a_tower_service() {
         .layer(Client::new());
     let answer = service.oneshot(request(&server, "{}")).await.unwrap();
     assert_eq!(
-        (answer.status().as_u16(), sipher.count(Operation::Other)),
+        (answer.status().as_u16(), uses(&sipher)),
         (200, 2)
     );
 }
@@ -117,6 +122,6 @@ async fn a_body_that_is_a_stream_is_sent_once() {
                 .unwrap()
                 .status()
         };
-        assert_eq!((status.as_u16(), sipher.count(Operation::Other)), (503, 1));
+        assert_eq!((status.as_u16(), uses(&sipher)), (503, 1));
     }
 }

@@ -86,7 +86,7 @@ pub(crate) enum Seen {
     Same,
     /// The window was seen before, and the question about it is not answered yet.
     Pending,
-    /// The window is new. `beside` says that an older one has certainly not ended: a process that went on would still be in it.
+    /// The window is new. `beside` says that an older one has certainly not ended: a process that went on would be in it.
     New { beside: bool },
     /// The answer took so long that it fits too much.
     Vague,
@@ -119,11 +119,9 @@ impl Windows {
             .filter(|window| window.fits(stamp, exchange, ends));
         // A confirmed one in front: the two may overlap.
         let Some(window) = fitting.max_by_key(|window| window.confirmed) else {
-            let goes_on = |window: &Window| window.ends.0 > exchange.received();
-            let beside = self
-                .0
-                .iter()
-                .any(|window| window.confirmed && goes_on(window));
+            let goes_on =
+                |window: &Window| window.confirmed && exchange.received() < window.ends.0;
+            let beside = self.0.iter().any(goes_on);
             self.begin(stamp, exchange, false);
             return Seen::New { beside };
         };
@@ -277,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_window_that_begins_before_the_older_one_has_ended_is_new_beside_it() {
-        for at in [2_000, 30_000, 58_900] {
+        for at in [2_000, 30_000, 57_900] {
             let seen = see(&mut begun(97), (90, 60), at, at + 20);
             assert_eq!(seen, Seen::New { beside: true }, "{at}");
         }

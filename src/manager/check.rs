@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     create::Create,
@@ -30,7 +30,7 @@ impl Create {
         begun: Reading,
     ) -> Option<Outcome> {
         if !self.metered {
-            match self.ask(&suspect).await {
+            match self.ask_in_time(&suspect, begun).await {
                 Ok(Fate::Alive) => return Some(Ok(suspect)),
                 Ok(Fate::Gone) => {
                     let text = "the server is another process than the one that had the session";
@@ -55,6 +55,22 @@ impl Create {
             self.stands_in = false;
         }
         Some(known.map(|()| suspect))
+    }
+
+    /// Like a call, it ends with the create that it belongs to.
+    async fn ask_in_time(
+        &mut self,
+        suspect: &Arc<LiveSession>,
+        begun: Reading,
+    ) -> Result<Fate, Error> {
+        let create_timeout = self.core.settings.create_timeout;
+        let time_left = create_timeout.saturating_sub(self.core.now().since(begun));
+        timeout(time_left, self.ask(suspect))
+            .await
+            .unwrap_or_else(|_| {
+                let text = "the server was not asked in time whether it still has the session";
+                Err(Error::new(ErrorKind::Unavailable, text))
+            })
     }
 
     /// The free question, which all keys share.

@@ -1,6 +1,6 @@
 //! What is said of a request to a lease, by clients that cannot be wrapped.
 
-use std::io;
+use std::{error::Error, future, io, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 use sipher_session::{Event, Events};
@@ -27,16 +27,20 @@ async fn a_status_that_tells_of_trouble_makes_the_sessions_suspect() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_lingers_and_a_broken_connection_makes_the_sessions_suspect() {
-    for (kind, is_sign) in [
-        (io::ErrorKind::TimedOut, false),
-        (io::ErrorKind::ConnectionReset, true),
-    ] {
+    let too_slow = tokio::time::timeout(Duration::ZERO, future::pending::<()>()).await;
+    let failures: [(Box<dyn Error>, bool); 4] = [
+        (too_slow.unwrap_err().into(), false),
+        (io::Error::from(io::ErrorKind::TimedOut).into(), true),
+        (io::Error::from(io::ErrorKind::ConnectionReset).into(), true),
+        ("what nobody knows".into(), true),
+    ];
+    for (failure, is_sign) in failures {
         let setup = Setup::new();
         let manager = setup.builder().linger(7 * SECOND).build().unwrap();
         let mut events = manager.events();
         let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
-        lease.fail(&io::Error::from(kind));
-        assert_eq!(is_suspected(&mut events), is_sign, "{kind}");
+        lease.fail(&*failure);
+        assert_eq!(is_suspected(&mut events), is_sign, "{failure}");
         assert!(manager.invalidate(1));
         pass(6.5).await;
         assert_eq!(setup.deletes(), 0);

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use sipher_session::{
-    Chain, ErrorKind, Event, OnNoSession, SessionDefaults, SessionLayer,
-    testing::{Fault, Operation, SessionUse, Target, Tier, What},
+    BoxError, Chain, ErrorKind, Event, OnNoSession, SessionDefaults, SessionLayer,
+    testing::{Fault, SessionUse, Target, Tier, What},
 };
-use tower::ServiceExt;
+use tower::{Layer, Service, ServiceExt};
 
-use crate::support::{SECOND, Setup, generate, ours, pass};
-
-fn gets(setup: &Setup) -> usize {
-    setup.sipher.count(Operation::Get)
-}
+use crate::support::{Call, SECOND, Setup, generate, ours, pass};
 
 fn lost(events: &mut sipher_session::Events) -> Option<(Duration, u64)> {
     std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
@@ -41,22 +37,19 @@ async fn after_a_sign_of_trouble_a_live_session_is_used_again_once_the_server_sa
         let name = format!("{sign:?}");
         setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         drop(setup.call(&manager).await);
-        assert_eq!(gets(&setup), 0);
+        assert_eq!(setup.questions(), 0);
         setup.call(&manager).await.unwrap();
         setup.call(&manager).await.unwrap();
         assert_eq!(
-            (gets(&setup), setup.creates()),
-            (1, 1),
-            "{name}: asked once, before the next request"
+            (setup.questions(), setup.gets(), setup.creates()),
+            (1, 0, 1),
+            "{name}: asked once, for nothing"
         );
-        let log: Vec<_> = setup
-            .sipher
-            .log()
-            .iter()
-            .map(|exchange| exchange.operation)
-            .collect();
-        let tail = [Operation::Get, Operation::Other, Operation::Other];
-        assert_eq!(log[log.len() - 3..], tail, "{name}");
+        let log = setup.sipher.log().into_iter();
+        let log: Vec<_> = log.map(|exchange| exchange.path).collect();
+        let generate = "/v1/stealth/generate";
+        let tail = ["/v1/health", generate, generate];
+        assert_eq!(log[log.len() - 3..], tail, "{name}: before the next request");
         setup.sipher.assert_no_dead_id();
     }
 }
@@ -81,12 +74,13 @@ async fn a_restart_that_a_request_met_costs_no_request_after_it_its_defaults() {
         assert_eq!(setup.last_chain().as_deref(), Some("near"));
     }
     setup.sipher.assert_no_dead_id();
-    assert_eq!((gets(&setup), setup.creates(), setup.deletes()), (1, 2, 0));
+    let calls = (setup.gets(), setup.creates(), setup.deletes());
+    assert_eq!(calls, (0, 2, 0));
     let (unknown_for, requests) = lost(&mut events).unwrap();
     assert_eq!(
         (unknown_for.as_secs(), requests),
-        (10, 6),
-        "all since it was last known to be there"
+        (10, 1),
+        "all since its process was last proved"
     );
 }
 
@@ -111,6 +105,9 @@ async fn requests_that_start_after_the_sign_wait_and_those_for_other_keys_as_wel
     let sent = setup.uses().len();
     setup
         .sipher
+        .fault(Fault::new(What::Delay(6 * SECOND)).on(Target::Health).times(8));
+    setup
+        .sipher
         .fault(Fault::new(What::Delay(6 * SECOND)).on(Target::Get).times(2));
     let (own, others) = tokio::join!(setup.call(&manager), call_other());
     for answer in [own, others] {
@@ -120,7 +117,7 @@ async fn requests_that_start_after_the_sign_wait_and_those_for_other_keys_as_wel
     pass(3.0).await;
     setup.call(&manager).await.unwrap();
     call_other().await.unwrap();
-    assert_eq!(gets(&setup), 2, "one for each session");
+    assert_eq!(setup.gets(), 1, "one for the origin");
     setup.sipher.assert_no_dead_id();
 }
 
@@ -129,16 +126,22 @@ async fn a_session_call_that_fails_is_a_sign_too() {
     let setup = Setup::new();
     let manager = setup.manager();
     setup.call(&manager).await.unwrap();
+    pass(5.0).await;
+    setup.sipher.restart();
+    // None of the new process's answers is ever seen.
     let other = setup.sipher.api_key(Tier::Pro);
-    setup
-        .sipher
-        .fault(Fault::new(What::Refuse).on(Target::Create));
+    let refused = Fault::new(What::Refuse).on(Target::Create);
+    setup.sipher.fault(refused.always());
     let mut request = generate();
     request
         .headers_mut()
         .insert("x-api-key", other.parse().unwrap());
-    setup.service(&manager).oneshot(request).await.unwrap();
-    setup.sipher.restart();
+    setup
+        .service(&manager)
+        .oneshot(request)
+        .await
+        .unwrap_err();
+    setup.sipher.clear_faults();
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
     setup.sipher.assert_no_dead_id();
@@ -192,6 +195,8 @@ async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
         .update_session(first.id(), &other)
         .await
         .unwrap();
+    // Only the session itself can tell.
+    setup.silence_health();
     setup
         .sipher
         .fault(Fault::new(What::Status(503)).on(Target::Calls));
@@ -202,26 +207,59 @@ async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
     assert!(!setup.sipher.is_live(first.id().as_str()));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_restart_that_no_call_met_is_found_by_the_periodic_check() {
-    let setup = Setup::new();
-    let manager = setup.builder().verify_every(60 * SECOND).build().unwrap();
-    let mut events = manager.events();
+/// A call each second for five minutes, with a restart after 100 s that none of them met; how many got other defaults.
+async fn restart_unmet<S>(setup: &Setup, service: S) -> u64
+where
+    S: Service<Call, Error = BoxError> + Clone,
+{
     let mut downgraded = 0;
     for second in 0..300 {
         if second == 100 {
             setup.sipher.restart();
         }
-        setup.call(&manager).await.unwrap();
+        let call = service.clone().oneshot(generate()).await;
+        call.map(drop).unwrap();
         downgraded += u64::from(setup.last_chain().as_deref() != Some("near"));
         pass(1.0).await;
     }
+    downgraded
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_no_call_met_is_found_by_the_first_answer_after_it() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let mut events = manager.events();
+    assert_eq!(restart_unmet(&setup, setup.service(&manager)).await, 1);
+    let (unknown_for, requests) = lost(&mut events).unwrap();
+    assert_eq!((unknown_for.as_secs(), requests), (1, 1));
+    assert_eq!((setup.creates(), setup.gets()), (2, 0), "found for nothing");
+    assert!(setup.questions() <= 8, "{}", setup.questions());
+}
+
+/// Neither its answers nor its health tell of it.
+#[tokio::test(start_paused = true)]
+async fn a_restart_of_which_nothing_tells_is_found_by_the_periodic_check() {
+    let setup = Setup::new();
+    setup.silence_health();
+    let bare = tower::service_fn(|request: Call| {
+        let answer = setup.sipher.clone().oneshot(request);
+        async {
+            let mut answer = answer.await?;
+            answer.headers_mut().remove("ratelimit-policy");
+            Ok::<_, BoxError>(answer)
+        }
+    });
+    let manager = setup.builder().verify_every(60 * SECOND).build().unwrap();
+    let mut events = manager.events();
+    let layer = SessionLayer::new(manager.clone());
+    let downgraded = restart_unmet(&setup, layer.layer(bare)).await;
     assert!((10..=60).contains(&downgraded), "{downgraded}");
     let (unknown_for, requests) = lost(&mut events).unwrap();
     assert!(requests >= downgraded, "the event counts them: {requests}");
     assert_eq!(unknown_for.as_secs(), 60);
     assert_eq!(setup.creates(), 2);
-    assert!(gets(&setup) <= 5, "{}", gets(&setup));
+    assert!(setup.gets() <= 6, "{}", setup.gets());
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +279,7 @@ async fn periodic_checks_and_renewals_do_not_keep_each_other_or_any_request() {
         assert_eq!(start.elapsed().as_millis(), 300, "nobody waits");
         pass(0.7).await;
     }
-    assert!((75..=100).contains(&gets(&setup)), "{}", gets(&setup));
+    assert!((75..=100).contains(&setup.gets()), "{}", setup.gets());
     setup.sipher.assert_every_call_had_a_session();
 }
 
@@ -268,7 +306,7 @@ async fn a_server_that_is_in_trouble_all_the_time_is_asked_within_the_budget() {
     setup.call(&manager).await.unwrap();
     setup
         .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Calls).always());
+        .fault(Fault::new(What::Status(503)).on(Target::Others).always());
     let start = tokio::time::Instant::now();
     for _ in 0..600 {
         drop(setup.call(&manager).await);
@@ -290,9 +328,11 @@ async fn under_suspicion_the_policy_for_requests_without_a_session_applies() {
         .build()
         .unwrap();
     setup.call(&manager).await.unwrap();
-    setup
-        .sipher
-        .fault(Fault::new(What::Refuse).on(Target::SessionCalls).always());
+    for target in [Target::SessionCalls, Target::Health] {
+        setup
+            .sipher
+            .fault(Fault::new(What::Refuse).on(target).always());
+    }
     setup
         .sipher
         .fault(Fault::new(What::Status(503)).on(Target::Calls));
@@ -312,6 +352,7 @@ async fn where_the_question_is_not_answered_a_successor_is_made() {
         let setup = Setup::new();
         let manager = setup.manager();
         setup.call(&manager).await.unwrap();
+        setup.silence_health();
         setup
             .sipher
             .fault(Fault::new(answer).on(Target::Get).always());

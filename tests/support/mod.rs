@@ -11,7 +11,7 @@ use sipher_session::{
     BoxError, Chain, Error, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder,
     SessionService,
     api::Transport,
-    testing::{Exchange, FakeBody, FakeSipher, Operation, SessionUse, TestClock, Tier},
+    testing::{Exchange, FakeBody, FakeSipher, Fault, Operation, SessionUse, Target, TestClock, Tier, What},
 };
 use tower::{Layer, ServiceExt};
 
@@ -27,8 +27,8 @@ pub struct Setup {
 impl Setup {
     pub fn new() -> Self {
         let sipher = FakeSipher::new();
-        // It has been up for an hour. What is created in the very moment of its start cannot be told from what was before.
-        sipher.clock().suspend(3_600 * SECOND);
+        // It has been up for a day. What is created in the very moment of its start cannot be told from what was before.
+        sipher.clock().suspend(24 * 3_600 * SECOND);
         let key = sipher.api_key(Tier::Pro);
         Self {
             sipher,
@@ -67,6 +67,12 @@ impl Setup {
             exchange.operation == Operation::Other && exchange.path != "/v1/health"
         })
         .collect()
+    }
+
+    /// From now on, nobody can tell when the server began.
+    pub fn silence_health(&self) {
+        let silent = Fault::new(What::NoUptime).on(Target::Health);
+        self.sipher.fault(silent.always());
     }
 
     /// How often the server was asked for its health, which is free.
