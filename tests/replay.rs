@@ -47,10 +47,7 @@ async fn through_middleware() {
         .with(SessionLayer::new(manager).with_proof().replay_once())
         .build();
     let answer = client.execute(request(&server, "{}")).await.unwrap();
-    assert_eq!(
-        (answer.status().as_u16(), uses(&sipher)),
-        (200, 2)
-    );
+    assert_eq!((answer.status().as_u16(), uses(&sipher)), (200, 2));
     assert!(matches!(
         answer.extensions().get(),
         Some(Proof::Session { doubt: None, .. })
@@ -95,10 +92,7 @@ async fn through_a_tower_service() {
         .replay_once()
         .layer(Client::new());
     let answer = service.oneshot(request(&server, "{}")).await.unwrap();
-    assert_eq!(
-        (answer.status().as_u16(), uses(&sipher)),
-        (200, 2)
-    );
+    assert_eq!((answer.status().as_u16(), uses(&sipher)), (200, 2));
 }
 
 #[tokio::test]

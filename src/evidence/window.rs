@@ -119,8 +119,7 @@ impl Windows {
             .filter(|window| window.fits(stamp, exchange, ends));
         // A confirmed one in front: the two may overlap.
         let Some(window) = fitting.max_by_key(|window| window.confirmed) else {
-            let goes_on =
-                |window: &Window| window.confirmed && exchange.received() < window.ends.0;
+            let goes_on = |window: &Window| window.confirmed && exchange.received() < window.ends.0;
             let beside = self.0.iter().any(goes_on);
             self.begin(stamp, exchange, false);
             return Seen::New { beside };

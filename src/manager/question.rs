@@ -33,7 +33,8 @@ use crate::{
 /// The headers of answers are looked at so often, and on each answer only where a proof is wanted.
 const LOOK: u64 = 250;
 /// A question whose runtime stands still is not waited for any longer than this.
-const OVERDUE: Duration = Duration::from_secs(2);
+/// In a fleet, it may first wait for another process.
+const OVERDUE: Duration = Duration::from_secs(4);
 
 /// What is known of the server, and the question about it.
 #[derive(Debug)]
@@ -344,14 +345,18 @@ impl Core {
 
 /// However it ends, whoever waits is told.
 async fn answer_to(core: Arc<Core>, question: Question, done: Promise<Word>) {
-    let number = core.inquiry.asked.fetch_add(1, Ordering::Relaxed) + 1;
-    // Where several processes ask at once, their questions differ as well.
-    let number = number ^ core.with_rng(|rng| rng.u64(..) << 20);
-    let ask = api::health::health(&core.transport, &core.settings.base, number);
+    // No two alike, also of several processes that ask at once.
+    let number = core.with_rng(|rng| rng.u64(..));
+    let ask = async {
+        core.inquiry.asked.fetch_add(1, Ordering::Relaxed);
+        let word = api::health::health(&core.transport, &core.settings.base, number).await;
+        word.unwrap_or(Word::Silent)
+    };
+    let ask = core.fleet.ask_once(&core, ask);
     let word = tokio::select! {
         biased;
         () = core.abandoned() => return,
-        word = ask => word.unwrap_or(Word::Silent),
+        word = ask => word,
     };
     core.was_told(question, word);
     done.keep(word);

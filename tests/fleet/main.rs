@@ -18,6 +18,7 @@ mod first_look;
 mod flaky;
 mod foreign_ids;
 mod heartbeat;
+mod inquiry;
 mod joining;
 mod leaks;
 mod leaving;

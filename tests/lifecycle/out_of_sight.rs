@@ -63,7 +63,11 @@ async fn a_restart_during_a_long_idle_costs_no_request_and_is_told() {
     let (span, requests) = lost.expect("an event");
     assert_eq!(requests, 0, "none since the last proof");
     assert!((20 * 60..=20 * 60 + 2).contains(&span), "{span}");
-    assert_eq!((setup.questions(), setup.gets()), (1, 0), "found for nothing");
+    assert_eq!(
+        (setup.questions(), setup.gets()),
+        (1, 0),
+        "found for nothing"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,7 +49,11 @@ async fn after_a_sign_of_trouble_a_live_session_is_used_again_once_the_server_sa
         let log: Vec<_> = log.map(|exchange| exchange.path).collect();
         let generate = "/v1/stealth/generate";
         let tail = ["/v1/health", generate, generate];
-        assert_eq!(log[log.len() - 3..], tail, "{name}: before the next request");
+        assert_eq!(
+            log[log.len() - 3..],
+            tail,
+            "{name}: before the next request"
+        );
         setup.sipher.assert_no_dead_id();
     }
 }
@@ -103,9 +107,11 @@ async fn requests_that_start_after_the_sign_wait_and_those_for_other_keys_as_wel
         .fault(Fault::new(What::Refuse).on(Target::Calls));
     drop(setup.call(&manager).await);
     let sent = setup.uses().len();
-    setup
-        .sipher
-        .fault(Fault::new(What::Delay(6 * SECOND)).on(Target::Health).times(8));
+    setup.sipher.fault(
+        Fault::new(What::Delay(6 * SECOND))
+            .on(Target::Health)
+            .times(8),
+    );
     setup
         .sipher
         .fault(Fault::new(What::Delay(6 * SECOND)).on(Target::Get).times(2));
@@ -136,11 +142,7 @@ async fn a_session_call_that_fails_is_a_sign_too() {
     request
         .headers_mut()
         .insert("x-api-key", other.parse().unwrap());
-    setup
-        .service(&manager)
-        .oneshot(request)
-        .await
-        .unwrap_err();
+    setup.service(&manager).oneshot(request).await.unwrap_err();
     setup.sipher.clear_faults();
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));

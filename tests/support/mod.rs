@@ -11,7 +11,9 @@ use sipher_session::{
     BoxError, Chain, Error, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder,
     SessionService,
     api::Transport,
-    testing::{Exchange, FakeBody, FakeSipher, Fault, Operation, SessionUse, Target, TestClock, Tier, What},
+    testing::{
+        Exchange, FakeBody, FakeSipher, Fault, Operation, SessionUse, Target, TestClock, Tier, What,
+    },
 };
 use tower::{Layer, ServiceExt};
 

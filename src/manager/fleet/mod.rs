@@ -21,6 +21,7 @@
 //! | `looks` | the slots that are being looked at side by side, and how many may be |
 //! | `attendance` | who takes that task over when its runtime has ended or stands still |
 //! | `heartbeat` | one look at a slot |
+//! | `inquiry` | one question to the server for the whole fleet |
 //! | `guarded` | a store that panics |
 //! | `outage` | which slots cannot be reached |
 
@@ -30,6 +31,7 @@ mod defaults;
 mod guarded;
 mod heartbeat;
 mod ids;
+mod inquiry;
 mod liaison;
 mod looks;
 mod member;

@@ -83,6 +83,10 @@ impl Fleet {
         false
     }
 
+    pub(crate) async fn ask_once(&self, _: &Core, ask: impl Future<Output = Word>) -> Word {
+        ask.await
+    }
+
     pub(crate) fn begin_anew(&self) {}
 
     pub(crate) fn landed(&self, _: &Arc<Core>, _: &LiveSession, _: bool) {}

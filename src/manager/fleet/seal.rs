@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Session,
     /// What has been changed by processes that were built with these defaults.
     Defaults,
+    /// What the server has said of itself.
+    Health,
 }
 
 /// Seals and opens what is kept in one slot.
@@ -50,6 +52,7 @@ impl Seal {
             Kind::Session => b"session",
             // The second form. Version 0.1 had another, in a slot of its own.
             Kind::Defaults => b"defaults 2",
+            Kind::Health => b"health",
         };
         let secret = Hkdf::<Sha256>::new(Some(VERSION), key.expose().as_bytes());
         let defaults = to_json(defaults);
