@@ -41,6 +41,10 @@ pub(crate) fn in_session_call(error: &Error) -> Option<Cause> {
 
 /// What the error of a client speaks for.
 pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> Option<Cause> {
+    // Of this crate: the request was not sent, or its answer is withheld.
+    if Error::find(error).is_some() {
+        return None;
+    }
     let mut worst = Some(Cause::Sign);
     let mut next = Some(error);
     while let Some(error) = next {
@@ -67,10 +71,6 @@ enum Failure {
 }
 
 fn of_one(error: &(dyn StdError + 'static)) -> Option<Failure> {
-    // Of this crate: the request was not sent.
-    if error.is::<Error>() {
-        return Some(Failure::Own);
-    }
     if error.is::<tokio::time::error::Elapsed>() {
         return Some(Failure::Slow);
     }

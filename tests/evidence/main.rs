@@ -7,3 +7,4 @@ mod alarms;
 mod answers;
 mod clocks;
 mod restarts;
+mod uploads;
