@@ -49,6 +49,7 @@ pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> Option<Cause> {
     let mut next = Some(error);
     while let Some(error) = next {
         match of_one(error) {
+            #[cfg(any(feature = "hyper", feature = "reqwest"))]
             Some(Failure::Own) => return None,
             Some(Failure::Slow) if worst != Some(Cause::Broken) => worst = Some(Cause::Hint),
             Some(Failure::Broken) => worst = Some(Cause::Broken),
@@ -63,6 +64,7 @@ pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> Option<Cause> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     /// The caller's: what it wanted to send could not be made, or read.
+    #[cfg(any(feature = "hyper", feature = "reqwest"))]
     Own,
     /// No answer in time.
     Slow,

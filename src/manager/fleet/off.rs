@@ -11,6 +11,7 @@ use crate::{
     api::SessionId,
     clock::{Clock, Reading},
     error::Error,
+    evidence::Word,
 };
 
 /// There is none.
