@@ -198,7 +198,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         invariant: "I9",
         by: Scenario("a_revocation_that_waits_for_one_shard_holds_up_no_create_on_the_others"),
         file: "src/manager/fleet/share.rs",
-        old: "            let told = fleet.send_revocations(&core, slot).await;\n",
+        old: "            let told = fleet.catch_up(&core, slot).await;\n",
         new: "            let pending: Vec<_> = fleet.to_be_revoked().keys().copied().collect();\n            let mut told = Ok(());\n            for slot in pending {\n                told = told.and(fleet.send_revocations(&core, slot).await);\n            }\n",
     },
     Mutation {
