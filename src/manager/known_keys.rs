@@ -51,6 +51,7 @@ impl KnownKeys {
     }
 
     /// Another process has failed with this key, and nobody is to try for so long.
+    #[cfg_attr(not(feature = "store"), allow(dead_code))]
     pub(super) fn paused_elsewhere(&mut self, key: KeyId, left: Duration, now: Reading) {
         self.accept(key, now);
         if let Some(known) = self.others.get_mut(&key) {

@@ -224,8 +224,8 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
             "a_change_made_while_cut_off_does_not_override_one_made_later_but_one_made_before",
         ),
         file: "src/manager/fleet/defaults/book.rs",
-        old: "            let at = store_now.saturating_sub(now.since(made));\n",
-        new: "            let at = store_now.saturating_sub(now.since(made).min(Duration::ZERO));\n",
+        old: "store_now.saturating_sub(now.since(pending.made))",
+        new: "store_now.saturating_sub(now.since(pending.made).min(Duration::ZERO))",
     },
     Mutation {
         name: "a_newcomer_does_not_look",

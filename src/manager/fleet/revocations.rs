@@ -100,7 +100,9 @@ mod tests {
         revocations.note(OTHER, 1, Duration::ZERO);
         revocations.note(OTHER, 2, Duration::from_secs(60));
         assert_eq!(
-            revocations.slots(REMEMBERED - Duration::from_secs(1)).len(),
+            revocations
+                .slots(REMEMBERED.saturating_sub(Duration::from_secs(1)))
+                .len(),
             2
         );
         assert_eq!(revocations.slots(REMEMBERED), [OTHER]);
