@@ -173,12 +173,8 @@ impl SessionLayer {
         let Shared {
             manager, memory, ..
         } = &*self.0;
-        let glance = match manager.glance(request) {
-            Some(Glance::Elsewhere) => self.glance_again(request),
-            glance => glance,
-        };
-        let like_one_before = match glance {
-            Some(Glance::Elsewhere) => return Ok(Admission::pass()),
+        let like_one_before = match manager.glance(request) {
+            Some(Glance::Elsewhere) => return self.admit_elsewhere(request),
             Some(Glance::Sipher) if !request.speaks_for_itself() => {
                 memory.recall(request.headers_mut(), || manager.core().recent())
             }
@@ -190,13 +186,24 @@ impl SessionLayer {
         }
     }
 
-    /// What a request is that the base URL has nothing to do with. [`Glance::Elsewhere`] means that nobody has to look at it.
+    /// Decides about a request that the base URL has nothing to do with.
     #[inline(never)]
-    fn glance_again<R: Outgoing>(&self, request: &R) -> Option<Glance> {
-        let manager = &self.0.manager;
-        match manager.glance_at_aliases(request) {
-            Some(Glance::Elsewhere) if !manager.is_unremarkable(request) => None,
-            glance => glance,
+    fn admit_elsewhere<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
+        let Shared {
+            manager, memory, ..
+        } = &*self.0;
+        let like_one_before = match manager.glance_at_aliases(request) {
+            Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {
+                return Ok(Admission::pass());
+            }
+            Some(Glance::Sipher) if !request.speaks_for_itself() => {
+                memory.recall(request.headers_mut(), || manager.core().recent())
+            }
+            _ => None,
+        };
+        match like_one_before {
+            Some(in_flight) => Ok(Admission::Send(in_flight)),
+            None => self.look_and_admit(request),
         }
     }
 

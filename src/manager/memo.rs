@@ -69,7 +69,8 @@ impl Memory {
     }
 
     /// Repeats the last decision about a request like this one, if it still holds: puts the headers in.
-    #[inline]
+    #[allow(clippy::inline_always)] // at two places, and the first one is on the way of nearly every request
+    #[inline(always)]
     pub(crate) fn recall(
         &self,
         headers: &mut HeaderMap,

@@ -179,7 +179,8 @@ async fn creates_that_hang_in_one_part_of_the_store_leave_places_to_those_of_ano
     fleet.call(std::slice::from_ref(&process)).await;
     process.store.set(Trouble {
         delay: 100_000 * SECOND,
-        half: Some(0),
+        // Not the half that the slot of the manager's own defaults is in.
+        half: Some(1),
         ..Trouble::default()
     });
     // Of each set of defaults somebody asks again and again; half of them hang.

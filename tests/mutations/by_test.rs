@@ -176,8 +176,8 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             name: "of_many_origins_a_thousand_are_told_of_and_all_are_counted",
         },
         file: "src/layer/layer.rs",
-        old: "Some(Glance::Elsewhere) if !manager.is_unremarkable(request) => None,",
-        new: "Some(Glance::Elsewhere) if false => None,",
+        old: "Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {",
+        new: "Some(Glance::Elsewhere) => {",
     },
     Mutation {
         name: "a_strangers_id_is_kept_once_the_store_was_asked",

@@ -144,7 +144,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I4",
         by: Life(5),
         file: "src/layer/layer.rs",
-        old: "            Some(Glance::Elsewhere) => return Ok(Admission::pass()),\n",
+        old: "            Some(Glance::Elsewhere) => return self.admit_elsewhere(request),\n",
         new: "            Some(Glance::Elsewhere) => memory.recall(request.headers_mut(), || manager.core().recent()),\n",
     },
     Mutation {
