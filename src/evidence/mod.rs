@@ -103,8 +103,11 @@ pub(crate) struct Evidence {
     verdict: Option<Verdict>,
     /// When the last sign was found to be none.
     false_alarm: Option<Reading>,
-    /// What the next question is about.
+    /// What the next question is about, which nobody has asked yet.
     owed: Option<Cause>,
+    /// What one was about that nobody answered: the sessions of then are held until something is decided on them. Those
+    /// that are made after it are not.
+    unanswered: Option<Cause>,
     asking: Option<Cause>,
     last_cause: Cause,
     alarms: Pace,
@@ -126,6 +129,7 @@ impl Evidence {
             verdict: None,
             false_alarm: None,
             owed: None,
+            unanswered: None,
             asking: None,
             last_cause: Cause::Hint,
             alarms: SELDOM,
@@ -158,6 +162,7 @@ impl Evidence {
 
     /// Looks at an answer of the application's; returns whether it proves the process.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> (bool, Reaction) {
+        self.forget_windows_after_sleep(exchange.received);
         let cause = match self.windows.see(stamp, exchange) {
             Seen::Same => {
                 self.proven = Some(exchange.sent);
@@ -168,6 +173,14 @@ impl Evidence {
             Seen::New { beside: false } | Seen::Vague => Cause::Hint,
         };
         (false, self.raise(cause, exchange.received))
+    }
+
+    /// While the machine slept, the server's windows went on, and the monotonic clock that they are judged by may have stood.
+    fn forget_windows_after_sleep(&mut self, now: Reading) {
+        let has_jumped = |proven| now.has_jumped_since(proven);
+        if self.proven.is_some_and(has_jumped) {
+            self.windows.clear();
+        }
     }
 
     /// Looks at the `Date` of an answer. Gateways write it themselves, so that it proves nothing.
@@ -258,7 +271,8 @@ impl Evidence {
 
     /// A question goes out, for the most urgent of what is owed.
     pub(crate) fn ask(&mut self, signs: u64, now: Reading) -> Question {
-        let cause = self.owed.take().unwrap_or(Cause::Hint);
+        let cause = self.owed.take().max(self.unanswered.take());
+        let cause = cause.unwrap_or(Cause::Hint);
         (self.asking, self.last_cause) = (Some(cause), cause);
         for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
             pace.asked(now.monotonic);
@@ -286,12 +300,16 @@ impl Evidence {
     ) -> bool {
         self.asking = None;
         let Word::Says(health) = word else {
-            // Still owed: whoever waits asks again.
-            self.owed = self.owed.max(Some(question.cause));
+            // Whoever waits asks again; where nobody waits, it is still owed.
+            match question.cause {
+                Cause::Hint => self.owed = self.owed.max(Some(Cause::Hint)),
+                cause => self.unanswered = Some(cause),
+            }
             self.breaks.for_nothing();
             self.routine.for_nothing();
             return false;
         };
+        self.forget_windows_after_sleep(now);
         let is_first = self.boots.is_empty();
         let is_new = !self.boots.note(&health, now) && !is_first;
         self.decide(question, Says::Health(health));

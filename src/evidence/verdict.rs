@@ -75,6 +75,7 @@ impl Evidence {
             Says::Nothing
         };
         self.decide(self.question(signs, now), says);
+        self.unanswered = None;
         Fallback::Decided
     }
 
@@ -102,6 +103,7 @@ impl Evidence {
         };
         let says = if knows { Says::Known } else { Says::Lost };
         self.decide(self.question(signs, asked), says);
+        self.unanswered = None;
         self.owed = None;
         if knows {
             self.proven = Some(asked);
@@ -122,5 +124,11 @@ impl Evidence {
             Says::Known | Says::Nothing => Fate::Alive,
             Says::Lost => Fate::Gone,
         })
+    }
+
+    /// Whether what was decided after so many signs was learnt from the server. Without that a session goes on in doubt.
+    pub(crate) fn was_told(&self, signs: u64) -> bool {
+        let verdict = self.verdict.as_ref();
+        verdict.is_some_and(|it| it.question.signs >= signs && !matches!(it.says, Says::Nothing))
     }
 }

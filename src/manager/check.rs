@@ -82,8 +82,10 @@ impl Create {
             memo::forget(suspect);
             let uses = suspect.uses();
             if let Some(fate) = core.judge(suspect, now) {
-                if fate == Fate::Alive {
-                    suspect.process_proven(signs, now, uses);
+                match fate {
+                    Fate::Alive if core.has_heard() => suspect.process_proven(signs, now, uses),
+                    Fate::Alive => suspect.goes_on(signs),
+                    Fate::Gone | Fate::Unclear => {}
                 }
                 return Ok(fate);
             }

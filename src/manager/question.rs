@@ -207,6 +207,12 @@ impl Core {
         self.inquiry.evidence().judge(&session.made(now), signs)
     }
 
+    /// Whether the server itself was heard after the last sign.
+    pub(super) fn has_heard(&self) -> bool {
+        let signs = self.suspicion.signs();
+        self.inquiry.evidence().was_told(signs)
+    }
+
     /// Lets a session that became suspect go on if the server has been asked since. Returns whether it may.
     pub(super) fn is_cleared(&self, session: &LiveSession, now: Reading) -> bool {
         let signs = self.suspicion.signs();
