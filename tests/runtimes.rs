@@ -57,6 +57,8 @@ fn runtime() -> Runtime {
 fn setup() -> (FakeSipher, Turned, SessionManagerBuilder) {
     // The fake's clock starts in a runtime.
     let sipher = runtime().block_on(async { FakeSipher::new() });
+    // It has been up for a day.
+    sipher.clock().suspend(Duration::from_secs(86_400));
     let clock = Turned::new();
     let builder = SessionManager::builder()
         .api_key(sipher.api_key(Tier::Pro))
@@ -118,6 +120,7 @@ fn one_block_on_for_each_request(
             Box::pin(service.call(request.body(()).unwrap()))
         });
         clock.pass(every);
+        sipher.clock().suspend(Duration::from_secs(every));
     }
     sipher.count(Operation::Create)
 }

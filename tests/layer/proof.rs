@@ -71,7 +71,19 @@ async fn a_response_names_the_session_its_age_and_what_is_left_of_it() {
         (104 * SECOND, 3_496 * SECOND),
         "when the answer was there"
     );
-    assert_eq!(doubt, None);
+    assert_eq!(doubt, Some(Doubt::Unproven), "the first of its window");
+    // It was asked about right before that. The next question is due, and goes out with the next request.
+    for seconds in [25.0, 1.0] {
+        send(&setup, &manager, generate()).await;
+        pass(seconds).await;
+    }
+    send(&setup, &manager, generate()).await;
+    pass(1.0).await;
+    let response = send(&setup, &manager, generate()).await;
+    assert!(matches!(
+        proof(&response),
+        Some(Proof::Session { doubt: None, .. })
+    ));
 }
 
 #[tokio::test(start_paused = true)]

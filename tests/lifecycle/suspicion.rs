@@ -83,7 +83,7 @@ async fn a_restart_that_a_request_met_costs_no_request_after_it_its_defaults() {
     let (unknown_for, requests) = lost(&mut events).unwrap();
     assert_eq!(
         (unknown_for.as_secs(), requests),
-        (10, 1),
+        (10, 6),
         "all since its process was last proved"
     );
 }
@@ -234,7 +234,7 @@ async fn a_restart_that_no_call_met_is_found_by_the_first_answer_after_it() {
     let mut events = manager.events();
     assert_eq!(restart_unmet(&setup, setup.service(&manager)).await, 1);
     let (unknown_for, requests) = lost(&mut events).unwrap();
-    assert_eq!((unknown_for.as_secs(), requests), (1, 1));
+    assert_eq!((unknown_for.as_secs(), requests), (2, 1));
     assert_eq!((setup.creates(), setup.gets()), (2, 0), "found for nothing");
     assert!(setup.questions() <= 8, "{}", setup.questions());
 }
@@ -259,7 +259,7 @@ async fn a_restart_of_which_nothing_tells_is_found_by_the_periodic_check() {
     assert!((10..=60).contains(&downgraded), "{downgraded}");
     let (unknown_for, requests) = lost(&mut events).unwrap();
     assert!(requests >= downgraded, "the event counts them: {requests}");
-    assert_eq!(unknown_for.as_secs(), 60);
+    assert!((60..=61).contains(&unknown_for.as_secs()), "{unknown_for:?}");
     assert_eq!(setup.creates(), 2);
     assert!(setup.gets() <= 6, "{}", setup.gets());
 }
