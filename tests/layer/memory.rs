@@ -6,6 +6,7 @@ use fastrand::Rng;
 use http::Response;
 use sipher_session::{
     BoxError, Chain, Event, SessionDefaults, SessionLayer, SessionManager, SessionService,
+    api::Transport,
     testing::{Exchange, FakeBody, FakeSipher, Fault, Operation, SessionUse, Target, What},
 };
 use tower::{Layer, ServiceExt};
@@ -260,7 +261,12 @@ async fn what_is_remembered_counts_where_requests_are_counted() {
 /// The server behind somebody who takes off what its answers tell of it: the two look at different ones.
 fn silent(
     setup: &Setup,
-) -> impl tower::Service<Call, Response = Response<FakeBody>, Error = BoxError> + Clone + use<> {
+) -> impl tower::Service<Call, Response = Response<FakeBody>, Error = BoxError, Future: Send + 'static>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
     let sipher = setup.sipher.clone();
     tower::service_fn(move |request: Call| {
         let answer = sipher.clone().oneshot(request);
@@ -288,6 +294,7 @@ async fn twins(seed: u64) {
             .ttl(100 * SECOND)
             // What is remembered puts the question off for as long as it is.
             .verify_after(3_600 * SECOND)
+            .transport(Transport::new(silent(&setup)))
             .build()
             .unwrap();
         let layer = remembers.then(|| SessionLayer::new(manager.clone()));

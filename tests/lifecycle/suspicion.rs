@@ -259,7 +259,10 @@ async fn a_restart_of_which_nothing_tells_is_found_by_the_periodic_check() {
     assert!((10..=60).contains(&downgraded), "{downgraded}");
     let (unknown_for, requests) = lost(&mut events).unwrap();
     assert!(requests >= downgraded, "the event counts them: {requests}");
-    assert!((60..=61).contains(&unknown_for.as_secs()), "{unknown_for:?}");
+    assert!(
+        (60..=61).contains(&unknown_for.as_secs()),
+        "{unknown_for:?}"
+    );
     assert_eq!(setup.creates(), 2);
     assert!(setup.gets() <= 6, "{}", setup.gets());
 }
