@@ -101,8 +101,8 @@ pub(crate) struct Evidence {
     /// When something last proved the process.
     proven: Option<Reading>,
     verdict: Option<Verdict>,
-    /// When the last sign was found to be none.
-    false_alarm: Option<Reading>,
+    /// When the last sign was found to be none, and for how long that damps the next.
+    false_alarm: Option<(Reading, Duration)>,
     /// What the next question is about, which nobody has asked yet.
     owed: Option<Cause>,
     /// What one was about that nobody answered: the sessions of then are held until something is decided on them. Those
@@ -260,7 +260,7 @@ impl Evidence {
     }
 
     fn damped_for(&self, now: Reading) -> Duration {
-        let left = |at| self.alarms.floor().saturating_sub(now.since(at));
+        let left = |(at, floor): (Reading, Duration)| floor.saturating_sub(now.since(at));
         self.false_alarm.map(left).unwrap_or_default()
     }
 
@@ -286,7 +286,7 @@ impl Evidence {
 
     /// The question on its way will not be answered.
     pub(crate) fn drop_question(&mut self) {
-        self.asking = None;
+        self.unanswered = self.unanswered.max(self.asking.take());
     }
 
     /// The answer to a question, and the sessions that there are. Returns whether it says that the process is another one than
@@ -338,8 +338,8 @@ impl Evidence {
         match cause {
             Cause::Hint | Cause::Unproven => self.routine.for_nothing(),
             Cause::Sign | Cause::Broken => {
+                self.false_alarm = Some((now, self.alarms.floor()));
                 self.alarms.for_nothing();
-                self.false_alarm = Some(now);
             }
         }
         if cause == Cause::Broken {
