@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::{
     Proof, SessionManager, leak,
     message::Incoming,
-    token::{Bare, Bears, Sent, Token},
+    token::{Bare, Bears, Token},
 };
 use crate::{
     clock::Span,
@@ -36,16 +36,11 @@ impl InFlightRequest {
     }
 
     pub(super) fn bare(manager: SessionManager, bears: Bears) -> Self {
-        let sent = Sent {
-            at: manager.core().now(),
-            signs: manager.core().suspicion.signs(),
-            uses: 0,
-        };
         Self::by(Arc::new(Token {
             manager,
             bears,
             young: Span::default(),
-            sent: Some(sent),
+            sent: None,
         }))
     }
 
@@ -141,7 +136,7 @@ impl Token {
 
     /// Looks at what an answer says of the server; returns whether it proves that the session's process goes on.
     pub(super) fn examine(&self, headers: &HeaderMap, wants_proof: bool) -> bool {
-        let Some(sent) = self.sent.filter(|_| !self.is_public()) else {
+        let Some(sent) = self.sent else {
             return false;
         };
         let core = self.manager.core();
