@@ -10,8 +10,8 @@ use crate::{
     checked::CheckedLayer,
     error::Error,
     manager::{
-        SessionManager, admit::Admission, memo::Memory, message::Outgoing,
-        partition::HashedDefaults,
+        SessionManager, admit::Admission, in_flight::InFlightRequest, memo::Memory,
+        message::Outgoing, partition::HashedDefaults,
     },
     scope::{Glance, Scope, Unaddressed},
 };
@@ -170,44 +170,52 @@ impl SessionLayer {
     /// Decides about a request, and puts in what is at hand.
     #[inline]
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
+        let glance = self.0.manager.glance(request);
+        if glance == Some(Glance::Sipher)
+            && let Some(in_flight) = self.recall(request)
+        {
+            return Ok(Admission::Send(in_flight));
+        }
+        self.admit_otherwise(request, glance)
+    }
+
+    /// Repeats the decision about a request like this one.
+    #[allow(clippy::inline_always)] // at two places, and the first one is on the way of nearly every request
+    #[inline(always)]
+    fn recall<R: Outgoing>(&self, request: &mut R) -> Option<InFlightRequest> {
         let Shared {
             manager, memory, ..
         } = &*self.0;
-        let like_one_before = match manager.glance(request) {
-            Some(Glance::Elsewhere) => return self.admit_elsewhere(request),
-            Some(Glance::Sipher) if !request.speaks_for_itself() => {
-                memory.recall(request.headers_mut(), || manager.core().recent())
-            }
-            Some(Glance::Sipher | Glance::Unclear) | None => None,
-        };
-        match like_one_before {
-            Some(in_flight) => Ok(Admission::Send(in_flight)),
-            None => self.look_and_admit(request),
+        if request.speaks_for_itself() {
+            return None;
         }
+        memory.recall(request.headers_mut(), || manager.core().recent())
     }
 
-    /// Decides about a request that the base URL has nothing to do with.
+    /// Decides about a request that is not like one before it, or that is not below the base URL.
     #[inline(never)]
-    fn admit_elsewhere<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
-        let Shared {
-            manager, memory, ..
-        } = &*self.0;
-        let like_one_before = match manager.glance_at_aliases(request) {
-            Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {
-                return Ok(Admission::pass());
+    fn admit_otherwise<R: Outgoing>(
+        &self,
+        request: &mut R,
+        by_base: Option<Glance>,
+    ) -> Result<Admission, Error> {
+        if by_base == Some(Glance::Elsewhere) {
+            let manager = &self.0.manager;
+            match manager.glance_at_aliases(request) {
+                Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {
+                    return Ok(Admission::pass());
+                }
+                Some(Glance::Sipher) => {
+                    if let Some(in_flight) = self.recall(request) {
+                        return Ok(Admission::Send(in_flight));
+                    }
+                }
+                _ => {}
             }
-            Some(Glance::Sipher) if !request.speaks_for_itself() => {
-                memory.recall(request.headers_mut(), || manager.core().recent())
-            }
-            _ => None,
-        };
-        match like_one_before {
-            Some(in_flight) => Ok(Admission::Send(in_flight)),
-            None => self.look_and_admit(request),
         }
+        self.look_and_admit(request)
     }
 
-    #[inline(never)]
     fn look_and_admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
         let (scope, defaults) = (self.scope(request), self.0.defaults.as_ref());
         // A proof needs to know when its own request was sent.

@@ -75,7 +75,8 @@ impl BaseUrl {
     }
 
     /// What a place is at first sight, which most are.
-    #[inline]
+    #[allow(clippy::inline_always)] // at two places, and the first one is on the way of every request
+    #[inline(always)]
     pub(crate) fn glance(&self, place: Place<'_>) -> Glance {
         if !self.is_plainly_at(place) {
             return if self.is_plainly_another(place.authority) {

@@ -232,8 +232,8 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         invariant: "I11",
         by: Scenario("a_process_that_starts_begins_with_what_the_others_have_now"),
         file: "src/manager/admit.rs",
-        old: "        if !has_looked && layer.is_none()",
-        new: "        if !has_looked && layer.is_some()",
+        old: "        if !has_looked && is_of_manager {\n",
+        new: "        if !has_looked && layer.is_some() {\n",
     },
     Mutation {
         name: "a_field_is_what_its_first_writer_made_it",

@@ -144,8 +144,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I4",
         by: Life(5),
         file: "src/layer/layer.rs",
-        old: "            Some(Glance::Elsewhere) => return self.admit_elsewhere(request),\n",
-        new: "            Some(Glance::Elsewhere) => memory.recall(request.headers_mut(), || manager.core().recent()),\n",
+        old: "if glance == Some(Glance::Sipher)\n",
+        new: "if glance != Some(Glance::Unclear)\n",
     },
     Mutation {
         name: "server_text_is_shown_as_it_comes",
