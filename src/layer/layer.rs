@@ -200,11 +200,8 @@ impl SessionLayer {
         by_base: Option<Glance>,
     ) -> Result<Admission, Error> {
         if by_base == Some(Glance::Elsewhere) {
-            let manager = &self.0.manager;
-            match manager.glance_at_aliases(request) {
-                Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {
-                    return Ok(Admission::pass());
-                }
+            match self.0.manager.glance_again(request) {
+                Some(Glance::Elsewhere) => return Ok(Admission::pass()),
                 Some(Glance::Sipher) => {
                     if let Some(in_flight) = self.recall(request) {
                         return Ok(Admission::Send(in_flight));

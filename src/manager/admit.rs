@@ -126,13 +126,6 @@ impl SessionManager {
         Some(base.glance(request.place()?))
     }
 
-    /// The same to the aliases of the base URL.
-    #[inline]
-    pub(crate) fn glance_at_aliases<R: Outgoing>(&self, request: &R) -> Option<Glance> {
-        let aliases = &self.core().settings.aliases;
-        Some(aliases.glance(request.place()?))
-    }
-
     /// Which kind of request it is, by where it goes.
     pub(crate) fn scope<R: Outgoing>(&self, request: &R, unaddressed: Unaddressed) -> Scope {
         let settings = &self.core().settings;

@@ -112,6 +112,8 @@ impl<B> Outgoing for http::Request<B> {
         Target::of_uri(self.uri())
     }
 
+    #[allow(clippy::inline_always)] // at several places, and the first one is on the way of every request
+    #[inline(always)]
     fn place(&self) -> Option<Place<'_>> {
         if self.method() == Method::CONNECT {
             return None;

@@ -14,7 +14,7 @@ use crate::{
     api::scrub,
     error::{Error, ErrorKind},
     headers,
-    scope::{self, Origin},
+    scope::{self, Glance, Origin},
     secret::keyed_hash,
 };
 
@@ -87,13 +87,17 @@ impl Settings {
 }
 
 impl SessionManager {
-    /// Whether a request that goes elsewhere is plainly none of ours: nearly all are. The others are looked at.
+    /// What a request is at first sight that is not below the base URL. [`Glance::Elsewhere`] is plainly none of ours, as nearly
+    /// all are; what only looks like one is unclear.
     #[inline]
-    pub(crate) fn is_unremarkable<R: Outgoing>(&self, request: &R) -> bool {
-        let is_vendors = |place: scope::Place<'_>| scope::is_vendors(place.authority);
-        !headers::may_bear_a_key(request.headers())
-            && !request.place().is_some_and(is_vendors)
-            && !self.core().settings.is_on_loopback()
+    pub(crate) fn glance_again<R: Outgoing>(&self, request: &R) -> Option<Glance> {
+        let (settings, place) = (&self.core().settings, request.place()?);
+        let glance = settings.aliases.glance(place);
+        let looks_like_one = glance == Glance::Elsewhere
+            && (headers::may_bear_a_key(request.headers())
+                || scope::is_vendors(place.authority)
+                || settings.is_on_loopback());
+        (!looks_like_one).then_some(glance)
     }
 
     /// Looks at a request that goes elsewhere: it is counted and told of if it looks like Sipher's.

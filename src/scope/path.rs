@@ -64,7 +64,8 @@ pub(super) fn without_version(prefix: &str) -> Option<&str> {
 }
 
 /// Below `/v1/`, and by its next two letters neither public nor a session call.
-#[inline]
+#[allow(clippy::inline_always)] // on the way of every request
+#[inline(always)]
 pub(super) fn is_plain(path: &str) -> bool {
     let below = path.strip_prefix("/v1/").map(str::as_bytes);
     let Some(next) = below.and_then(|below| below.first_chunk::<2>()) else {

@@ -57,7 +57,8 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    #[inline]
+    #[allow(clippy::inline_always)] // on the way of every request
+    #[inline(always)]
     pub(crate) fn of_uri(uri: &'a Uri) -> Option<Self> {
         Some(Self {
             is_https: is_https(uri.scheme()?)?,

@@ -175,9 +175,9 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             target: "layer",
             name: "of_many_origins_a_thousand_are_told_of_and_all_are_counted",
         },
-        file: "src/layer/layer.rs",
-        old: "Some(Glance::Elsewhere) if manager.is_unremarkable(request) => {",
-        new: "Some(Glance::Elsewhere) => {",
+        file: "src/manager/outside.rs",
+        old: "(!looks_like_one).then_some(glance)",
+        new: "Some(glance)",
     },
     Mutation {
         name: "a_strangers_id_is_kept_once_the_store_was_asked",

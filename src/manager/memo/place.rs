@@ -74,7 +74,8 @@ impl Place {
 
 impl State {
     /// What is remembered of such requests, whether it still holds or not.
-    #[inline]
+    #[allow(clippy::inline_always)] // on the way of every request
+    #[inline(always)]
     pub(super) fn memo(&mut self, credentials: Credentials<'_>) -> Option<&mut Memo> {
         let first = self.first.as_ref()?;
         if first.is_about(credentials) {
