@@ -60,7 +60,8 @@ impl InFlightRequest {
         if response.status().as_u16() >= LEAST_SIGN {
             token.saw_status(response.status(), Some(response.headers()));
         }
-        if prove || !(at_once && token.is_young()) {
+        // A proof is asked of no request that a memo has let pass: its token is not young.
+        if !(at_once && token.is_young()) {
             token.answered(response, prove);
         }
         self.release();
