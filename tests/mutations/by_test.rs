@@ -253,7 +253,7 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             name: "an_answer_whose_proof_says_that_it_is_late_is_told_of_though_the_wall_clock_was_set_back",
         },
         file: "src/manager/in_flight.rs",
-        old: "            at_once &= !proof.is_late();\n",
-        new: "            at_once |= proof.is_late();\n",
+        old: "        if !(at_once && token.is_young()) {\n",
+        new: "        if !(at_once || token.is_young()) {\n",
     },
 ];
