@@ -20,10 +20,10 @@
 //! It judges a session when a request leaves the layer. What holds a request up below it, for longer than the margin
 //! that every session keeps, is out of its sight; so are the `default_headers` of a wrapped `reqwest::Client`, and the redirects that it follows:
 //! give it the [`redirect_policy`](SessionManager::redirect_policy), without which only the last hop is noticed, and after
-//! the fact. A server that restarts forgets its sessions and does not say so:
-//! a call that meets the restart is understood as a sign of it, and no later request bears a session that has not been
-//! asked about. A restart that no call meets leaves no sign: it is found in the background when the session is next used
-//! after a long idle or a clock jump, or by [`verify_every`](SessionManagerBuilder::verify_every). With
+//! the fact. A server that restarts forgets its sessions and does not say so. A restart that a call meets costs no later
+//! request its defaults. One between two calls is found with the first answer of the new process, or by a free question if
+//! nothing proved the process for [`verify_after`](SessionManagerBuilder::verify_after): until then, requests get the server's
+//! own defaults, and [`Event::Lost`] counts them. With
 //! [`with_proof`](SessionLayer::with_proof), each response says what its request was sent with, and
 //! [`checked`](SessionLayer::checked) withholds an answer that names another chain than the session's.
 //! Blocking clients and wasm are not supported.

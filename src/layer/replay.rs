@@ -48,7 +48,8 @@ use crate::{
 /// A [`SessionLayer`] that sends a request once more when its first sending met a sign of a server that restarts: made by
 /// [`SessionLayer::replay_once`].
 ///
-/// A sign is a connection that was refused or broke, and a 410, 502, 503 or 504. The second sending is looked at anew, and so
+/// A sign is a failure that may mean a restart: a connection that was refused or broke, a 410, a gateway's 5xx, and any other error
+/// that is not known to be harmless. The second sending is looked at anew, and so
 /// bears a session that is known to be alive. It happens once, to requests that get a session from this crate and whose
 /// body can be cloned; an answer of success is never replayed.
 ///

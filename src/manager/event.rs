@@ -114,9 +114,10 @@ pub enum Event {
         error: Error,
     },
     /// There is a sign that the server may have lost its sessions, such as a restart. No request that starts after it is
-    /// given one before the server has said that it is alive, or a successor has been made.
+    /// given one before the server was asked, or a successor was made.
     ///
-    /// This is told once, until a session has been proved alive.
+    /// This comes once, until the server has answered. A few a day are normal: the vendor restarts often. Many in an hour mean an
+    /// outage, or a gateway in trouble.
     #[non_exhaustive]
     Suspected {
         /// How many sessions it concerns.
