@@ -17,6 +17,13 @@ use crate::{
     world::{World, value},
 };
 
+/// Hosts of the vendor's that are not where Sipher is.
+const OUTSIDE: [&str; 3] = [
+    "https://sip-protocol.org",
+    "https://api.sip-protocol.org",
+    "https://sipher-api.sip-protocol.org:8443",
+];
+
 type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> + Send>>;
 
 impl World {
@@ -25,16 +32,18 @@ impl World {
             return self.session_call(layer, &call, session_call).await;
         }
         let trace = self.trace().clone();
-        let base = if call.elsewhere {
-            "https://elsewhere.example"
-        } else {
-            FakeSipher::base_url()
+        let elsewhere = call.elsewhere || call.outside.is_some();
+        let base = match call.outside {
+            Some(which) => OUTSIDE[which % OUTSIDE.len()],
+            None if call.elsewhere => "https://elsewhere.example",
+            None if call.by_alias => "https://sipher.sip-protocol.org",
+            None => FakeSipher::base_url(),
         };
         let mut request = Request::post(format!("{base}/v1/sim/{n}"))
             .header("content-type", "application/json")
             .body(Full::<Bytes>::from("{}"))
             .expect("a request");
-        if let Some(key) = call.key.filter(|_| !call.elsewhere) {
+        if let Some(key) = call.key.filter(|_| !elsewhere) {
             let key = self.wire.keys[key].parse().expect("a header value");
             request.headers_mut().insert("x-api-key", key);
         }
@@ -48,7 +57,7 @@ impl World {
             n,
             wants: self.wants(&call),
             without: call.no_session,
-            elsewhere: call.elsewhere,
+            elsewhere,
             held: !call.polled_after.is_zero(),
         });
         let answer = {
@@ -62,7 +71,7 @@ impl World {
             } else {
                 Box::pin(layer.layer(wire).call(request))
             };
-            if !call.elsewhere && !self.wire.has_sent(n) {
+            if !elsewhere && !self.wire.has_sent(n) {
                 trace.add(Entry::Waits { n });
             }
             if !call.polled_after.is_zero() {

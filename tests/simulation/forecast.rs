@@ -15,7 +15,7 @@ pub(crate) fn hold_up(rng: &mut Rng, until: Duration) -> (Duration, Weather) {
     } else {
         What::DelayAnswer(long)
     };
-    let (on, times) = (Target::Others, 1);
+    let (on, times) = (Target::Calls, 1);
     (at(rng, until), Weather::Fault { what, on, times })
 }
 
@@ -37,16 +37,16 @@ pub(crate) fn weather(rng: &mut Rng, until: Duration) -> Vec<(Duration, Weather)
 }
 
 fn one(rng: &mut Rng, kind: u8) -> Weather {
-    use Target::{Any, Create, Delete, Get, Others, SessionCalls};
+    use Target::{Any, Calls, Create, Delete, Get, SessionCalls};
     let calls = [Create, Get, Delete, SessionCalls, SessionCalls];
     let on = *rng.choice(&calls).unwrap_or(&Create);
-    let any = *rng.choice(&[Others, Any, on]).unwrap_or(&Any);
+    let any = *rng.choice(&[Calls, Any, on]).unwrap_or(&Any);
     let on_the_way = millis(rng, 0..ON_THE_WAY);
     let (what, on) = match kind {
-        0 => (What::Delay(on_the_way), Others),
+        0 => (What::Delay(on_the_way), Calls),
         1 => (What::Delay(millis(rng, 0..40_000)), on),
         2 => (What::DelayAnswer(millis(rng, 0..40_000)), on),
-        3 => (What::DelayAnswer(millis(rng, 0..40_000)), Others),
+        3 => (What::DelayAnswer(millis(rng, 0..40_000)), Calls),
         4 => (What::Hang, any),
         5 => (What::HangAnswer, any),
         6 => (What::Refuse, any),
@@ -59,7 +59,7 @@ fn one(rng: &mut Rng, kind: u8) -> Weather {
         13 => (What::Status(502), any),
         14 => (What::Status(503), any),
         15 => (What::Status(504), any),
-        16 => (What::Status(410), Others),
+        16 => (What::Status(410), Calls),
         17 => (What::Html(502), any),
         18 => (What::Html(200), on),
         19 => (What::Malformed, on),

@@ -117,7 +117,7 @@ fn sign(rng: &mut Rng, script: &mut Script) {
     let moment = start + millis(rng, 2_000..4_000);
     script.weather.push((moment, Weather::Restart));
     let what = What::Status(*rng.choice(&[502, 503, 504]).unwrap_or(&502));
-    let (on, times) = (Target::Others, 1);
+    let (on, times) = (Target::Calls, 1);
     script
         .weather
         .push((moment, Weather::Fault { what, on, times }));
@@ -130,7 +130,7 @@ fn evictions(rng: &mut Rng, script: &mut Script) {
     train(rng, script, start, &[Some(0), Some(1), Some(2)]);
     for _ in 0..rng.usize(5..20) {
         let what = What::Delay(millis(rng, 0..ON_THE_WAY));
-        let (on, times) = (Target::Others, 1);
+        let (on, times) = (Target::Calls, 1);
         let moment = start + millis(rng, 0..5_000);
         script
             .weather

@@ -8,7 +8,8 @@ use sipher_session::{
     testing::{Target, What},
 };
 
-use crate::{forecast, hard};
+pub(crate) use crate::weather::Weather;
+use crate::{forecast, hard, production};
 
 /// API keys by their place: the manager starts with the first; the last two cannot have sessions.
 pub(crate) const KEYS: usize = 5;
@@ -25,6 +26,14 @@ pub(crate) struct Script {
     pub(crate) seed: u64,
     pub(crate) settings: Settings,
     pub(crate) replicas: usize,
+    /// Whether the replicas share a store; as the fake server has it, if nothing is said.
+    pub(crate) common_store: Option<bool>,
+    /// Addresses that the server sees calls come from.
+    pub(crate) edges: u8,
+    /// Errors of the client below say nothing of their cause.
+    pub(crate) is_opaque: bool,
+    /// Answers bear proofs.
+    pub(crate) proves: bool,
     /// How far the server's clock is ahead of the host's from the start on, in seconds.
     pub(crate) skew: i64,
     pub(crate) calls: Vec<(Duration, Call)>,
@@ -67,6 +76,10 @@ pub(crate) struct Call {
     pub(crate) is_eager: bool,
     pub(crate) no_session: bool,
     pub(crate) elsewhere: bool,
+    /// It goes to another of the vendor's hosts, outside of the base URL.
+    pub(crate) outside: Option<usize>,
+    /// It goes to the other name of the server.
+    pub(crate) by_alias: bool,
     pub(crate) gives_up_after: Duration,
 }
 
@@ -80,28 +93,6 @@ impl Call {
     pub(crate) fn defaults(&self) -> Option<SessionDefaults> {
         self.set.map(set).or(self.defaults.map(defaults))
     }
-}
-
-/// What befalls the network, the server and the clocks.
-#[derive(Clone, Debug)]
-pub(crate) enum Weather {
-    Fault {
-        what: What,
-        on: Target,
-        times: usize,
-    },
-    Clear,
-    Restart,
-    Evict(usize),
-    Capacity(usize),
-    Latency(Duration),
-    RateLimit(Option<u32>),
-    Burn(usize),
-    Suspend(Duration),
-    ServerForward(Duration),
-    ServerBack(Duration),
-    WallForward(Duration),
-    WallBack(Duration),
 }
 
 /// What the owner of the handle does.
@@ -203,6 +194,10 @@ impl Script {
             seed,
             settings,
             replicas: if rng.u8(..) < 25 { rng.usize(2..4) } else { 1 },
+            common_store: None,
+            edges: 1,
+            is_opaque: false,
+            proves: true,
             skew: if rng.bool() {
                 rng.i64(-400_000..400_000)
             } else {
@@ -224,6 +219,9 @@ impl Script {
         if hard::is_hard(seed) {
             hard::harden(&mut script);
         }
+        if production::is_production(seed) {
+            production::befall(&mut script);
+        }
         script.calls.sort_by_key(|(at, _)| *at);
         script.weather.sort_by_key(|(at, _)| *at);
         script
@@ -236,6 +234,16 @@ impl Script {
             _ => Duration::ZERO,
         });
         back.sum()
+    }
+
+    /// A cache in front of the server keeps its health, and does not say so.
+    pub(crate) fn has_cached_health(&self) -> bool {
+        self.has(|weather| {
+            let Weather::Fault { what, .. } = weather else {
+                return false;
+            };
+            matches!(what, What::CachedHealth { is_told: false, .. })
+        })
     }
 
     pub(crate) fn has(&self, is_meant: impl Fn(&Weather) -> bool) -> bool {
@@ -339,7 +347,7 @@ fn crowd(
     let start = moment.saturating_sub(Duration::from_secs(2));
     for _ in 0..rng.usize(1..6) {
         let what = What::Delay(millis(rng, 0..ON_THE_WAY));
-        let (on, times) = (Target::Others, 1);
+        let (on, times) = (Target::Calls, 1);
         weather.push((start, Weather::Fault { what, on, times }));
         let later = millis(rng, 0..2_000);
         plan.push((start + later, call(rng, keys)));

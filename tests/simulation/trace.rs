@@ -8,10 +8,12 @@ use std::{
 
 use serde_json::Value;
 use sipher_session::{
-    ErrorKind, Proof,
+    ErrorKind, Fingerprint, Proof,
     clock::{Clock, Reading},
     testing::{Operation, TestClock},
 };
+
+use crate::health::Health;
 
 /// One thing, and what the host's clocks said.
 #[derive(Clone, Debug)]
@@ -47,6 +49,18 @@ pub(crate) enum Entry {
     Head {
         wire: u64,
         status: u16,
+        /// How many calls are left in its window, and for how many seconds that goes on.
+        stamp: Option<(u32, u32)>,
+    },
+    /// The server is asked for its health.
+    Asks {
+        wire: u64,
+    },
+    /// What it says of it, where that can be used.
+    Says {
+        wire: u64,
+        status: u16,
+        said: Option<Health>,
     },
     /// The connection was refused or broke.
     Broke {
@@ -66,6 +80,7 @@ pub(crate) enum Entry {
         session: bool,
         key: Option<usize>,
         path: String,
+        host: String,
     },
     Weather(String),
     Hand(String),
@@ -87,6 +102,17 @@ pub(crate) enum Entry {
     ToldLate {
         generation: u64,
     },
+    /// A session was lost, which had been given to so many requests.
+    Lost {
+        session: Fingerprint,
+        requests: u64,
+    },
+    /// Requests to there pass by outside: the event comes once for each origin.
+    ToldOutside {
+        origin: String,
+    },
+    /// So many requests have passed by outside.
+    CountedOutside(u64),
     ShutdownBegins,
     Report {
         deleted: usize,
@@ -135,6 +161,8 @@ pub(crate) struct Sent {
 pub(crate) struct Record {
     pub(crate) id: String,
     pub(crate) life: Duration,
+    /// When it was made, by the server's clock, since 1970.
+    pub(crate) made: Duration,
     pub(crate) defaults: Value,
 }
 

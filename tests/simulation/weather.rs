@@ -1,8 +1,35 @@
 //! What befalls the network, the server and the clocks.
 
-use sipher_session::testing::Fault;
+use std::time::Duration;
 
-use crate::{script::Weather, trace::Entry, world::World};
+use sipher_session::testing::{Fault, Solana, Target, What};
+
+use crate::{trace::Entry, world::World};
+
+/// What befalls the network, the server and the clocks.
+#[derive(Clone, Debug)]
+pub(crate) enum Weather {
+    Fault {
+        what: What,
+        on: Target,
+        times: usize,
+    },
+    Clear,
+    Restart,
+    RestartOne(usize),
+    Solana(Solana),
+    EdgeClock(Option<i64>),
+    Evict(usize),
+    Capacity(usize),
+    Latency(Duration),
+    RateLimit(Option<u32>),
+    Burn(usize),
+    Suspend(Duration),
+    ServerForward(Duration),
+    ServerBack(Duration),
+    WallForward(Duration),
+    WallBack(Duration),
+}
 
 impl World {
     pub(crate) fn befall(&self, weather: &Weather) -> String {
@@ -17,6 +44,9 @@ impl World {
             }
             Weather::Clear => sipher.clear_faults(),
             Weather::Restart => sipher.restart(),
+            Weather::RestartOne(which) => sipher.restart_replica(*which),
+            Weather::Solana(solana) => sipher.set_solana(*solana),
+            Weather::EdgeClock(ahead) => sipher.set_edge_clock(*ahead),
             Weather::Evict(which) => {
                 let ids = self.known();
                 if !ids.is_empty() {

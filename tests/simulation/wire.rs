@@ -22,7 +22,10 @@ use sipher_session::testing::{FakeBody, FakeError, FakeSipher, Operation};
 use tokio::{sync::oneshot, time::sleep};
 use tower::Service;
 
-use crate::trace::{Entry, Record, Sent, Trace};
+use crate::{
+    health::{self, HEALTH},
+    trace::{Entry, Record, Sent, Trace},
+};
 
 tokio::task_local! {
     /// Set while somebody makes session calls by hand.
@@ -39,6 +42,7 @@ pub(crate) struct Wire {
     pub(crate) sent: Arc<Mutex<HashSet<u64>>>,
     /// Requests are sent when they are handed on, and not only when somebody waits for the answer.
     pub(crate) is_eager: bool,
+    pub(crate) is_opaque: bool,
     /// Requests that go on by themselves, each in a task.
     pub(crate) under_way: Arc<AtomicUsize>,
     /// How long a request goes on whose caller is gone.
@@ -58,6 +62,10 @@ impl Wire {
 
     fn note(&self, request: &Request<Full<Bytes>>, wire: u64) -> Operation {
         let path = request.uri().path();
+        if path == HEALTH {
+            self.trace.add(Entry::Asks { wire });
+            return Operation::Other;
+        }
         let header = request.headers().get("x-session-id");
         let header = header.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let (operation, id) = match path.strip_prefix("/v1/sessions") {
@@ -91,6 +99,15 @@ impl Wire {
     }
 }
 
+/// The server's two names.
+const NAMES: [&str; 2] = ["sipher-api.sip-protocol.org", "sipher.sip-protocol.org"];
+
+/// What is left of the rate-limit window, and for how long it goes on, if the application has written that.
+fn stamp(headers: &HeaderMap) -> Option<(u32, u32)> {
+    let number = |name| headers.get(name)?.to_str().ok()?.parse().ok();
+    Some((number("ratelimit-remaining")?, number("ratelimit-reset")?))
+}
+
 /// The number of a caller's request.
 pub(crate) fn number(path: &str) -> Option<u64> {
     path.strip_prefix("/v1/sim/")?.parse().ok()
@@ -119,14 +136,20 @@ impl Service<Request<Full<Bytes>>> for Wire {
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         let trace = self.trace.clone();
         let wire = self.calls.fetch_add(1, Ordering::Relaxed);
-        let here = FakeSipher::base_url();
-        let is_here = request.uri().authority().map(http::uri::Authority::as_str)
-            == here.strip_prefix("https://");
+        let authority = request.uri().authority();
+        let host = authority
+            .map_or("", http::uri::Authority::as_str)
+            .to_owned();
+        let is_here = NAMES.contains(&host.as_str());
+        let is_health = is_here && request.uri().path() == HEALTH;
+        let is_opaque = self.is_opaque;
         let mut ticket = Ticket {
             trace,
             wire,
             status: 0,
             open: true,
+            is_health,
+            is_copy: false,
         };
         let (mut server, operation) = if is_here {
             (self.sipher.clone(), self.note(&request, wire))
@@ -135,6 +158,7 @@ impl Service<Request<Full<Bytes>>> for Wire {
                 session: request.headers().contains_key("x-session-id"),
                 key: self.key(request.headers()),
                 path: request.uri().path().to_owned(),
+                host,
             });
             (self.elsewhere.clone(), Operation::Other)
         };
@@ -142,6 +166,7 @@ impl Service<Request<Full<Bytes>>> for Wire {
         let answer = server.call(request);
         let is_eager = self.is_eager;
         let answer: Pin<Box<dyn Future<Output = _> + Send>> = match operation {
+            Operation::Other if is_health => Box::pin(answer),
             Operation::Other if is_eager => Box::pin(under_way(answer, linger, counted)),
             Operation::Other => Box::pin(async move { under_way(answer, linger, counted).await }),
             _ => Box::pin(answer),
@@ -151,10 +176,16 @@ impl Service<Request<Full<Bytes>>> for Wire {
             match answer {
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    ticket.trace.add(Entry::Head { wire, status });
                     ticket.status = status;
+                    ticket.is_copy = response.headers().contains_key("age");
+                    let stamp = stamp(response.headers());
+                    ticket.trace.add(Entry::Head {
+                        wire,
+                        status,
+                        stamp,
+                    });
                     // Callers leave the bodies of their answers unread.
-                    ticket.open = operation != Operation::Other;
+                    ticket.open = is_health || operation != Operation::Other;
                     Ok(response.map(|body| Seen {
                         body,
                         bytes: Vec::new(),
@@ -168,7 +199,11 @@ impl Service<Request<Full<Bytes>>> for Wire {
                         FakeError::Refused => io::ErrorKind::ConnectionRefused,
                         _ => io::ErrorKind::ConnectionReset,
                     };
-                    Err(io::Error::new(kind, error))
+                    Err(if is_opaque {
+                        io::Error::other("something went wrong")
+                    } else {
+                        io::Error::new(kind, error)
+                    })
                 }
             }
         })
@@ -213,6 +248,9 @@ struct Ticket {
     wire: u64,
     status: u16,
     open: bool,
+    is_health: bool,
+    /// A cache says that it kept the answer.
+    is_copy: bool,
 }
 
 impl Drop for Ticket {
@@ -233,6 +271,11 @@ pub(crate) struct Seen {
 impl Seen {
     fn whole(&mut self) {
         if std::mem::take(&mut self.ticket.open) {
+            if self.ticket.is_health {
+                let said = health::read(&self.bytes).filter(|_| !self.ticket.is_copy);
+                let (wire, status) = (self.ticket.wire, self.ticket.status);
+                return self.ticket.trace.add(Entry::Says { wire, status, said });
+            }
             self.ticket.trace.add(Entry::Whole {
                 wire: self.ticket.wire,
                 status: self.ticket.status,
@@ -250,6 +293,7 @@ fn record(bytes: &[u8]) -> Option<Record> {
     Some(Record {
         id: data.get("sessionId")?.as_str()?.to_owned(),
         life: Duration::from_millis(life),
+        made: Duration::from_millis(millis("createdAt")?),
         defaults: data.get("defaults")?.clone(),
     })
 }

@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    production,
     script::{self, Call, End, FREE, MADE_UP, Script, WRONG},
     trace::{Entry, Line, Trace},
     wire::Wire,
@@ -63,8 +64,9 @@ struct Handle {
 }
 
 impl Handle {
-    fn new(manager: SessionManager) -> Self {
-        let layer = SessionLayer::new(manager.clone()).with_proof();
+    fn new(manager: SessionManager, proves: bool) -> Self {
+        let layer = SessionLayer::new(manager.clone());
+        let layer = if proves { layer.with_proof() } else { layer };
         Self { manager, layer }
     }
 }
@@ -79,10 +81,8 @@ pub(crate) fn run(script: &Script) -> Run {
 }
 
 async fn live(script: &Script) -> Run {
-    let sipher = FakeSipher::seeded(script.seed);
+    let sipher = server(script);
     let keys = keys(&sipher);
-    sipher.replicas(script.replicas);
-    turn(&sipher.clock(), script.skew);
     let clock = TestClock::new();
     let trace = Trace::new(clock.clone());
     let wire = Wire {
@@ -93,6 +93,7 @@ async fn live(script: &Script) -> Run {
         calls: Arc::default(),
         under_way: Arc::default(),
         is_eager: false,
+        is_opaque: script.is_opaque,
         sent: Arc::default(),
         // At its very end the session may be gone.
         linger: script.settings.linger.mul_f64(0.9),
@@ -110,7 +111,7 @@ async fn live(script: &Script) -> Run {
         replays: script.settings.replays,
         said: Arc::default(),
     };
-    let handle = Handle::new(world.manager(script));
+    let handle = Handle::new(world.manager(script), script.proves);
     let budget = handle.manager.call_budget();
     let mut events = handle.manager.events();
     let mut weather = BTreeMap::new();
@@ -130,6 +131,25 @@ async fn live(script: &Script) -> Run {
         said: std::mem::take(&mut *world.said()),
         keys: world.wire.keys.to_vec(),
     }
+}
+
+/// It has been up for an hour when the life begins.
+fn server(script: &Script) -> FakeSipher {
+    let sipher = FakeSipher::seeded(script.seed);
+    turn(&sipher.clock(), script.skew);
+    if let Some(is_there) = script.common_store {
+        sipher.set_common_store(is_there);
+    }
+    sipher.replicas(script.replicas);
+    sipher.restart();
+    sipher.clock().suspend(Duration::from_secs(3_600));
+    if script.replicas > 1 && production::is_production(script.seed) {
+        sipher.route_by_draw(script.seed);
+    }
+    if script.edges > 1 {
+        return sipher.edges_drawn(script.edges, script.seed);
+    }
+    sipher
 }
 
 fn keys(sipher: &FakeSipher) -> Vec<String> {
@@ -243,6 +263,7 @@ impl World {
         callers: &mut JoinSet<()>,
     ) {
         let trace = self.trace();
+        trace.add(Entry::CountedOutside(handle.manager.stats().outside));
         match script.end {
             End::HandleDropped => drop(handle),
             End::Shutdown(deadline) | End::Twice(deadline) | End::DroppedShutdown(deadline) => {
@@ -319,6 +340,13 @@ impl World {
                 Event::Created { session, .. } => {
                     Entry::Event(format!("Created g{}", session.generation))
                 }
+                Event::Lost {
+                    session, requests, ..
+                } => Entry::Lost {
+                    session: session.fingerprint,
+                    requests,
+                },
+                Event::Outside { origin, .. } => Entry::ToldOutside { origin },
                 Event::Late { session, .. } => Entry::ToldLate {
                     generation: session.generation,
                 },

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use sipher_session::{Proof, clock::Reading};
 
-use crate::trace::{Partition, Sent};
+use crate::trace::{Got, Partition, Sent};
 
 /// How much later than its deadline a create counts as lost.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
@@ -25,6 +25,14 @@ pub(super) struct Known {
     pub(super) over: bool,
     /// When the server's clock was first stepped forward in its life, by line.
     pub(super) jumped: Option<usize>,
+    /// By the server's clock, since 1970.
+    pub(super) made: Duration,
+    /// When its create was answered, on the clock that is never set.
+    pub(super) landed: Duration,
+    pub(super) used: Reading,
+    /// The longest time without a use since it was last asked for.
+    pub(super) idle: Duration,
+    pub(super) was_asked_for: bool,
 }
 
 impl Known {
@@ -97,8 +105,13 @@ pub(super) struct Asked {
     /// Its future was polled later than it was made.
     pub(super) held: bool,
     pub(super) at: Reading,
+    /// By line.
+    pub(super) index: usize,
     pub(super) signs: Signs,
     pub(super) sent: Option<Sent>,
+    pub(super) sent_at: Reading,
+    pub(super) head: Option<Head>,
+    pub(super) outcome: Option<Got>,
     /// What came of its sending was a sign, and so it may be sent once more.
     pub(super) met_sign: bool,
     pub(super) proof: Option<Proof>,
@@ -118,4 +131,18 @@ pub(super) struct Flying {
     pub(super) barred: bool,
     /// When the server's clock was first stepped forward meanwhile, by line.
     pub(super) jumped: Option<usize>,
+    pub(super) is_stamped: bool,
+}
+
+/// The head of an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    /// By line.
+    pub(super) index: usize,
+    /// On the clock that is never set.
+    pub(super) at: Duration,
+    /// How long after the one before.
+    pub(super) pause: Duration,
+    /// It says what is left of its window.
+    pub(super) is_stamped: bool,
 }

@@ -4,7 +4,10 @@
 //! where it cannot; each excuse says so.
 
 mod calls;
+mod defaults;
+mod health;
 mod known;
+mod outside;
 mod proof;
 mod requests;
 mod server;
@@ -14,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use sipher_session::{clock::Reading, testing::Operation};
+use sipher_session::{Fingerprint, clock::Reading, testing::Operation};
 
 use crate::{
     script::{Script, Settings},
@@ -22,7 +25,9 @@ use crate::{
     wire,
     world::Run,
 };
-use known::{Asked, Flying, GRACE, Known, Late, Signs, Tries};
+use health::Questions;
+use known::{Asked, Flying, GRACE, Head, Known, Late, Signs, Tries};
+use outside::Outside;
 
 pub(crate) struct Checker<'a> {
     script: &'a Script,
@@ -46,6 +51,14 @@ pub(crate) struct Checker<'a> {
     suspensions: Vec<usize>,
     late: Late,
     handled: HashMap<u64, (usize, usize)>,
+    questions: Questions,
+    outside: Outside,
+    /// When the server was restarted, also by line.
+    restarts: Vec<(usize, Duration)>,
+    /// Losses that were told: by line, of which session, and of how many requests.
+    lost: Vec<(usize, Fingerprint, u64)>,
+    /// When the head of an answer was last seen.
+    head_at: Duration,
     failures: Vec<String>,
 }
 
@@ -70,6 +83,11 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         suspensions: Vec::new(),
         late: Late::default(),
         handled: HashMap::new(),
+        questions: Questions::default(),
+        outside: Outside::default(),
+        restarts: Vec::new(),
+        lost: Vec::new(),
+        head_at: Duration::ZERO,
         failures: Vec::new(),
     };
     for (at, line) in run.lines.iter().enumerate() {
@@ -79,6 +97,8 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
     checker.secrets(run);
     checker.late();
     checker.server(run);
+    checker.defaults(run);
+    checker.pace();
     checker.end(run);
     checker.failures
 }
@@ -105,9 +125,13 @@ impl Checker<'_> {
                     elsewhere: *elsewhere,
                     held: *held,
                     at,
+                    index,
                     signs: self.signs,
                     sent: None,
+                    sent_at: at,
                     met_sign: false,
+                    head: None,
+                    outcome: None,
                     proof: None,
                 };
                 self.asked.insert(*n, asked);
@@ -119,19 +143,28 @@ impl Checker<'_> {
                     self.handled.insert(n, (index, usize::MAX));
                 }
             }
-            Entry::Head { wire, status } => {
-                if self.is_other(*wire) {
-                    let flying = self.lands(*wire, index);
-                    if matches!(status, 410 | 502..=504) {
-                        self.sign(flying.as_ref());
-                    }
-                }
+            Entry::Head {
+                wire,
+                status,
+                stamp,
+            } => self.head(*wire, *status, stamp.is_some(), index, at),
+            Entry::Asks { wire } => self.asks(*wire, index, at),
+            Entry::Says { wire, status, said } => {
+                self.says(*wire, (*status, *said), index, at);
             }
             Entry::Broke { wire } => {
+                if self.away(*wire) {
+                    return;
+                }
                 let flying = self.lands(*wire, index);
-                self.sign(flying.as_ref());
+                let is_ours = |flying: &Flying| flying.sent.operation != Operation::Other;
+                let is_plain = !self.script.is_opaque || flying.as_ref().is_some_and(is_ours);
+                self.sign(flying.as_ref(), is_plain || !self.questions.may_damp(at));
             }
             Entry::Dropped { wire } => {
+                if self.silent(*wire, at) {
+                    return;
+                }
                 // Given up, and then the server may still be at it; or broken off in the middle of the answer.
                 self.flying.remove(wire);
                 self.signs.possible += 1;
@@ -140,8 +173,14 @@ impl Checker<'_> {
                 wire,
                 status,
                 record,
-            } => self.whole(*wire, *status, record.as_ref(), index),
-            Entry::SentElsewhere { session, key, path } => {
+            } => self.whole((*wire, *status), record.as_ref(), index, at),
+            Entry::SentElsewhere {
+                session,
+                key,
+                path,
+                host,
+            } => {
+                self.sent_outside(host);
                 if *session || key.is_some() {
                     self.fails(format!("I4: {path} bears a session or a key of ours"));
                 }
@@ -165,6 +204,12 @@ impl Checker<'_> {
             Entry::Weather(weather) if weather.starts_with("Suspend") => {
                 self.suspensions.push(index);
             }
+            Entry::Weather(weather) if weather.starts_with("Restart") => {
+                self.restarts.push((index, at.monotonic));
+            }
+            Entry::Lost { session, requests } => self.lost.push((index, *session, *requests)),
+            Entry::ToldOutside { origin } => self.told_outside(origin),
+            Entry::CountedOutside(counted) => self.counted_outside(*counted),
             Entry::Weather(weather) if weather.starts_with("ServerForward") => {
                 for known in self.known.values_mut() {
                     known.jumped.get_or_insert(index);
@@ -206,16 +251,45 @@ impl Checker<'_> {
         }
     }
 
+    fn head(&mut self, wire: u64, status: u16, is_stamped: bool, index: usize, at: Reading) {
+        let pause = at.monotonic.saturating_sub(self.head_at);
+        if let Some(flying) = self.flying.get_mut(&wire) {
+            self.head_at = at.monotonic;
+            flying.is_stamped = is_stamped;
+        }
+        if !self.is_other(wire) {
+            return;
+        }
+        let flying = self.lands(wire, index);
+        let asked = flying
+            .as_ref()
+            .and_then(|flying| self.asked.get_mut(&flying.sent.n?));
+        if let Some(asked) = asked {
+            asked.head = Some(Head {
+                index,
+                at: at.monotonic,
+                pause,
+                is_stamped,
+            });
+        }
+        if status == 410 || (status >= 500 && !is_stamped) {
+            self.sign(flying.as_ref(), !self.questions.may_damp(at));
+        } else if !self.script.proves {
+            self.signs.possible += 1;
+        }
+    }
+
     fn is_other(&self, wire: u64) -> bool {
         self.flying
             .get(&wire)
             .is_some_and(|flying| flying.sent.operation == Operation::Other)
     }
 
-    fn sign(&mut self, flying: Option<&Flying>) {
+    /// `is_certain` says that it holds whoever starts later.
+    fn sign(&mut self, flying: Option<&Flying>, is_certain: bool) {
         let Some(flying) = flying else { return };
         // What a caller meets with a client of his own is not seen, though a sign it is.
-        self.signs.certain += u64::from(!flying.sent.by_hand);
+        self.signs.certain += u64::from(is_certain && !flying.sent.by_hand);
         self.signs.possible += 1;
         if let Some(asked) = flying.sent.n.and_then(|n| self.asked.get_mut(&n)) {
             asked.met_sign = true;
@@ -241,11 +315,19 @@ impl Checker<'_> {
 
     fn sent(&mut self, sent: &Sent, at: Reading) {
         match sent.operation {
-            Operation::Other => self.wrapped(sent, at),
+            Operation::Other => {
+                self.wrapped(sent, at);
+                if let Some(id) = &sent.id {
+                    self.used(id, at);
+                }
+            }
             operation => {
                 if !sent.by_hand {
                     self.calls.push(at.monotonic);
                     self.floor(sent, at);
+                }
+                if operation == Operation::Get && !sent.by_hand {
+                    self.get(sent, at);
                 }
                 if operation == Operation::Create {
                     self.create(sent, at);
@@ -265,6 +347,7 @@ impl Checker<'_> {
             fenced: false,
             barred: false,
             jumped: None,
+            is_stamped: false,
         };
         self.flying.insert(sent.wire, flying);
     }
@@ -277,16 +360,25 @@ impl Checker<'_> {
         Some(flying)
     }
 
-    fn whole(&mut self, wire: u64, status: u16, record: Option<&Record>, index: usize) {
+    fn whole(
+        &mut self,
+        (wire, status): (u64, u16),
+        record: Option<&Record>,
+        index: usize,
+        at: Reading,
+    ) {
         let Some(flying) = self.lands(wire, index) else {
             return;
         };
-        if (502..=504).contains(&status) {
-            self.sign(Some(&flying));
+        if (502..=504).contains(&status) && !flying.is_stamped {
+            self.sign(Some(&flying), !self.questions.may_damp(at));
         }
+        // Its window may be a new one.
+        self.signs.possible += u64::from(flying.is_stamped);
         if status == 404 && flying.sent.operation != Operation::Create {
             // What has lost one session may have lost the others.
             self.signs.possible += 1;
+            self.questions.found(at);
         }
         if flying.sent.operation == Operation::Get && matches!(status, 200 | 404) {
             // Unless it says that all is well.
@@ -317,6 +409,11 @@ impl Checker<'_> {
                     by_hand: false,
                     over: false,
                     jumped: flying.jumped,
+                    made: record.made,
+                    landed: at.monotonic,
+                    used: at,
+                    idle: Duration::ZERO,
+                    was_asked_for: false,
                 };
                 // From here on this is the one that is used, if it is.
                 self.last.retain(|(of, _)| *of != known.partition);
@@ -325,6 +422,7 @@ impl Checker<'_> {
                 self.known.insert(record.id.clone(), known);
             }
             (Operation::Get, 200) => {
+                self.was_asked_for(record);
                 if let Some(known) = self.known.get_mut(&record.id) {
                     // Two who asked may be answered in any order.
                     known.proved = known.proved.or_later(flying.signs);

@@ -2,7 +2,7 @@
 
 use sipher_session::{Doubt, Proof, SessionId, clock::Reading};
 
-use super::{Checker, known::Late};
+use super::{Checker, defaults::is_proof, known::Late};
 use crate::trace::Got;
 
 impl Checker<'_> {
@@ -12,6 +12,14 @@ impl Checker<'_> {
             return;
         };
         asked.proof = proof;
+        asked.outcome = Some(outcome);
+        let sent_at = asked.sent_at;
+        if is_proof(proof) {
+            self.questions.proved(sent_at);
+        } else {
+            self.signs.possible += 1;
+        }
+        let asked = &self.asked[&n];
         if let Some(Proof::Session { session, left, .. }) = proof
             && left.is_zero()
         {
@@ -41,6 +49,7 @@ impl Checker<'_> {
                     && (!late || doubt.is_some())
             }
             (Got::Answer(_), None, Some(Proof::Without)) => true,
+            (Got::Answer(_), ..) if !self.script.proves => true,
             (Got::Answer(_), None, None) => self.asked[&n].elsewhere,
             (Got::Answer(_), ..) => false,
             (_, _, proof) => proof.is_none(),

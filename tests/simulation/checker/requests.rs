@@ -11,6 +11,7 @@ impl Checker<'_> {
         let Some((n, asked)) = sent.n.and_then(|n| Some((n, self.asked.get_mut(&n)?))) else {
             return self.fails(format!("a request that nobody made: {sent:?}"));
         };
+        asked.sent_at = at;
         let may_be_sent_again = self.settings.replays && std::mem::take(&mut asked.met_sign);
         if asked.sent.replace(sent.clone()).is_some() && !may_be_sent_again {
             return self.fails(format!("request {n} was sent twice"));
@@ -58,7 +59,8 @@ impl Checker<'_> {
         let asked = &self.asked[&n];
         let [wants] = &asked.wants[..] else { return };
         // With little room, the session may have been evicted.
-        if self.shutdown || asked.elsewhere || self.settings.max_sessions < 100 {
+        let is_stale = self.questions.may_be_stale(asked.at);
+        if self.shutdown || asked.elsewhere || is_stale || self.settings.max_sessions < 100 {
             return;
         }
         let last = self.last.iter().find(|(of, _)| of == wants);

@@ -45,7 +45,9 @@ impl Checker<'_> {
     fn is_excused(&self, n: u64, id: &str, why: DeadReason) -> bool {
         let script = self.script;
         match why {
-            DeadReason::Forgotten => script.has(|weather| matches!(weather, Weather::Restart)),
+            // Which requests may is judged for itself.
+            DeadReason::Forgotten => !self.restarts.is_empty(),
+            DeadReason::Elsewhere => script.replicas > 1,
             DeadReason::Evicted => {
                 script.has(|weather| matches!(weather, Weather::Evict(_) | Weather::Capacity(_)))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipher_session::Events;
+use sipher_session::{Events, testing::Solana};
 use tokio::{task::JoinSet, time::sleep};
 
 use super::{Handle, World};
@@ -27,6 +27,8 @@ impl World {
         sipher.set_rate_limit(None);
         sipher.set_capacity(10_000);
         sipher.set_latency(Duration::ZERO);
+        sipher.set_solana(Solana::Up);
+        sipher.set_edge_clock(None);
         self.trace().add(Entry::Weather("calm".to_owned()));
         let burnt = script.has(|weather| matches!(weather, Weather::Burn(_)));
         // A key whose day is used up has to wait for the next, by the server's clock.

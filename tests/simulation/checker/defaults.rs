@@ -1,0 +1,192 @@
+//! I12: whom the server answers under its own defaults, since no call met the restart that cost it his session.
+
+use std::{collections::HashMap, time::Duration};
+
+use sipher_session::{
+    Doubt, Fingerprint, Proof, SessionId,
+    clock::Reading,
+    testing::{DeadReason, SessionUse},
+};
+
+use super::{Checker, health::LONGEST_PAUSE};
+use crate::{trace::Got, wire, world::Run};
+
+/// The heads of answers are looked at so often, where no proof is asked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// Where health says nothing, a restart is found by the call for a session that is made at most once in five minutes, after
+/// nothing has proved the process for a minute, and after the last question for another.
+const LONGEST_UNSEEN: Duration = Duration::from_secs(8 * 60);
+
+/// A request that was answered under the server's own defaults.
+struct Wrong {
+    n: u64,
+    id: String,
+    why: DeadReason,
+    /// When it was called, also by line.
+    index: usize,
+    at: Reading,
+    /// When the head of its answer was seen by the manager, by line and by the clock that is never set.
+    seen: Option<(usize, Duration)>,
+    /// Its answer bears a proof without a doubt.
+    is_undoubted: bool,
+}
+
+impl Checker<'_> {
+    pub(super) fn defaults(&mut self, run: &Run) {
+        let wrong = self.wrong(run);
+        for one in &wrong {
+            if self.calm.contains(&one.n) && one.why != DeadReason::Elsewhere {
+                self.fails(format!("I12: {} is wrong though all is calm", one.n));
+            }
+            if one.is_undoubted && !self.cannot_be_known(one) {
+                self.fails(format!("I12: nothing doubts the wrong answer to {}", one.n));
+            }
+            if one.why == DeadReason::Forgotten {
+                self.after_an_answer(one);
+                self.after_a_head(one, &wrong);
+            }
+        }
+        self.counted(&wrong);
+    }
+
+    fn wrong(&self, run: &Run) -> Vec<Wrong> {
+        let mut all: HashMap<u64, Wrong> = HashMap::new();
+        for exchange in &run.log {
+            let Some(n) = wire::number(&exchange.path) else {
+                continue;
+            };
+            // Of several, the answer to the last one is the one that arrives.
+            all.remove(&n);
+            if let SessionUse::Dead { id, why } = &exchange.session
+                && matches!(
+                    why,
+                    DeadReason::Forgotten | DeadReason::Elsewhere | DeadReason::Unknown
+                )
+                && let Some(wrong) = self.judge(n, id, *why)
+            {
+                all.insert(n, wrong);
+            }
+        }
+        let mut all: Vec<_> = all.into_values().collect();
+        all.sort_by_key(|wrong| wrong.n);
+        all
+    }
+
+    fn judge(&self, n: u64, id: &str, why: DeadReason) -> Option<Wrong> {
+        let asked = self.asked.get(&n)?;
+        // Sent once more, its answer is to another sending.
+        if asked.sent.as_ref()?.id.as_deref() != Some(id) {
+            return None;
+        }
+        let is_answered = matches!(asked.outcome, Some(Got::Answer(_)));
+        let seen = asked.head.filter(|head| is_answered && head.is_stamped);
+        let looked_at = |head: &super::known::Head| self.script.proves || head.pause > LOOK;
+        Some(Wrong {
+            n,
+            id: id.to_owned(),
+            why,
+            index: asked.index,
+            at: asked.at,
+            seen: seen.filter(looked_at).map(|head| (head.index, head.at)),
+            is_undoubted: matches!(asked.proof, Some(Proof::Session { doubt: None, .. })),
+        })
+    }
+
+    /// What no client can know from windows and health.
+    fn cannot_be_known(&self, one: &Wrong) -> bool {
+        let questions = &self.questions;
+        // Several replicas, and health was always answered by the same one.
+        let one_seen = self.script.replicas > 1 && questions.boots.len() < 2;
+        // A cache that keeps health, and does not say so.
+        let _ = one;
+        one_seen || self.script.has_cached_health()
+    }
+
+    /// Once the server has said that it is another process, no request starts with a session of the one before.
+    fn after_an_answer(&mut self, one: &Wrong) {
+        let Some(known) = self.known.get(&one.id).filter(|it| !it.was_asked_for) else {
+            return;
+        };
+        let says = self.questions.said.iter().find(|said| {
+            said.index < one.index
+                && !said.health.keeps
+                && said.health.boot > known.made + Duration::from_secs(1)
+        });
+        if let Some(said) = says {
+            let line = said.index;
+            self.fails(format!(
+                "I12: {} is wrong after the answer of line {line}",
+                one.n
+            ));
+        }
+    }
+
+    /// Once the head of a wrong answer was there, the server is asked as soon as that is due.
+    fn after_a_head(&mut self, one: &Wrong, all: &[Wrong]) {
+        for first in all {
+            let Some((line, seen)) = first.seen else {
+                continue;
+            };
+            let another = |(restart, _): &(usize, Duration)| (line..one.index).contains(restart);
+            if line >= one.index || self.restarts.iter().any(another) {
+                continue;
+            }
+            let passed = one.at.monotonic.saturating_sub(seen);
+            if passed > LONGEST_UNSEEN && !self.script.has_cached_health() {
+                self.fails(format!(
+                    "I12: {} is wrong {passed:?} after {}",
+                    one.n, first.n
+                ));
+            }
+            if self.is_overdue(line, seen, one) {
+                self.fails(format!(
+                    "I12: {} is wrong and nobody asked after {}",
+                    one.n, first.n
+                ));
+            }
+        }
+    }
+
+    /// Whether a question was due between a head and the start of a request, and was not asked.
+    fn is_overdue(&self, line: usize, seen: Duration, one: &Wrong) -> bool {
+        let asked = &self.questions.asked;
+        let before = asked.iter().rev().find(|(index, _)| *index < line);
+        let due = before.map_or(seen, |(_, at)| seen.max(*at + LONGEST_PAUSE));
+        let asks_itself = |asked: &super::known::Asked| {
+            let bears = asked.sent.as_ref().is_some_and(|sent| sent.id.is_some());
+            bears && (line..one.index).contains(&asked.index) && asked.at.monotonic >= due
+        };
+        let is_due =
+            one.at.monotonic > seen && (due == seen || self.asked.values().any(asks_itself));
+        is_due
+            && !asked
+                .iter()
+                .any(|(index, _)| (line..one.index).contains(index))
+    }
+
+    /// A session's loss is told with at least as many requests as were answered wrong.
+    fn counted(&mut self, wrong: &[Wrong]) {
+        let told: Vec<(usize, Fingerprint, u64)> = self.lost.clone();
+        for (index, session, requests) in told {
+            let is_its = |one: &&Wrong| {
+                let fingerprint = SessionId::parse(&one.id).map(|id| id.fingerprint());
+                one.index < index && fingerprint == Some(session)
+            };
+            let its = wrong.iter().filter(is_its).count() as u64;
+            if requests < its {
+                self.fails(format!("I12: {requests} counted as lost, of {its}"));
+            }
+        }
+    }
+}
+
+/// Whether a proof leaves nothing to prove.
+pub(super) fn is_proof(proof: Option<Proof>) -> bool {
+    !matches!(
+        proof,
+        Some(Proof::Session {
+            doubt: Some(Doubt::Unproven | Doubt::Suspect),
+            ..
+        })
+    ) && proof.is_some()
+}

@@ -1,0 +1,204 @@
+//! The free question: when it is asked, what it settles, and that nothing else is asked where it will do.
+
+use std::{collections::HashMap, time::Duration};
+
+use sipher_session::clock::Reading;
+
+use super::{Checker, known::Signs};
+use crate::{
+    health::Health,
+    script::Weather,
+    trace::{Record, Sent},
+};
+
+/// The longest pause between two questions while there is something to ask about.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Two answers of one process never disagree by more about when it began.
+const SAME_BOOT: Duration = Duration::from_secs(2);
+/// What is not used for so long is asked about by itself: the server keeps those that were used last.
+const LONG_IDLE: Duration = Duration::from_secs(60);
+
+/// A question on its way.
+struct Question {
+    signs: Signs,
+    at: Reading,
+}
+
+/// What became of one.
+pub(super) struct Said {
+    /// By line.
+    pub(super) index: usize,
+    pub(super) health: Health,
+}
+
+#[derive(Default)]
+pub(super) struct Questions {
+    flying: HashMap<u64, Question>,
+    /// When they were asked: by line, and on the clock that is never set.
+    pub(super) asked: Vec<(usize, Duration)>,
+    pub(super) said: Vec<Said>,
+    pub(super) boots: Vec<Duration>,
+    /// When one found that the server had been restarted, after which the next ones come sooner.
+    found: Vec<Duration>,
+    /// When one was last answered, in whatever way.
+    answered: Option<Duration>,
+    /// One was not answered with what is needed.
+    pub(super) is_silent: bool,
+    /// When a question that was answered last was asked.
+    proven: Option<Reading>,
+}
+
+impl Questions {
+    /// Whether a sign may hold nobody: one is looked into, or the last one may have been found to be none a moment ago.
+    pub(super) fn may_damp(&self, now: Reading) -> bool {
+        let is_recent = |at| now.monotonic.saturating_sub(at) <= LONGEST_PAUSE;
+        !self.flying.is_empty() || self.answered.is_some_and(is_recent)
+    }
+
+    /// Whether nothing of it, and no answer, may have proved the process for so long that requests wait for that.
+    pub(super) fn may_be_stale(&self, now: Reading) -> bool {
+        self.proven.is_none_or(|at| now.since(at) >= LONGEST_PAUSE)
+    }
+
+    /// An answer proved the process, whose request was sent then.
+    pub(super) fn proved(&mut self, at: Reading) {
+        let later = |before: Reading| before.monotonic > at.monotonic;
+        if !self.proven.is_some_and(later) {
+            self.proven = Some(at);
+        }
+    }
+
+    /// A call for a session found that it is gone.
+    pub(super) fn found(&mut self, now: Reading) {
+        self.found.push(now.monotonic);
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn asks(&mut self, wire: u64, index: usize, at: Reading) {
+        let signs = self.signs;
+        self.questions.flying.insert(wire, Question { signs, at });
+        self.questions.asked.push((index, at.monotonic));
+    }
+
+    /// The server answers. Where it does so with what is needed, that settles all signs from before the question.
+    pub(super) fn says(
+        &mut self,
+        wire: u64,
+        (status, health): (u16, Option<Health>),
+        index: usize,
+        at: Reading,
+    ) {
+        let Some(health) = health else {
+            // A gateway's answer is none.
+            if status < 500 {
+                self.silent(wire, at);
+            }
+            self.questions.flying.remove(&wire);
+            return;
+        };
+        let Some(question) = self.questions.flying.remove(&wire) else {
+            return;
+        };
+        let is_gone = |made: Duration| !health.keeps && health.boot > made + Duration::from_secs(1);
+        let any_gone = self.known.values().any(|known| is_gone(known.made));
+        for known in self.known.values_mut() {
+            known.proved = known.proved.or_later(question.signs);
+        }
+        let questions = &mut self.questions;
+        questions.answered = Some(at.monotonic);
+        questions.proved(question.at);
+        let is_same = |boot: &Duration| boot.abs_diff(health.boot) <= SAME_BOOT;
+        let is_new = !questions.boots.iter().any(is_same);
+        if is_new {
+            questions.boots.push(health.boot);
+        }
+        if is_new || any_gone {
+            questions.found(at);
+        }
+        questions.said.push(Said { index, health });
+    }
+
+    /// Nobody answers in time, or with what is needed: a session is asked for instead, or what there is goes on in doubt.
+    pub(super) fn silent(&mut self, wire: u64, at: Reading) -> bool {
+        if self.questions.flying.remove(&wire).is_none() {
+            return false;
+        }
+        self.questions.is_silent = true;
+        self.questions.answered = Some(at.monotonic);
+        for known in self.known.values_mut() {
+            known.proved.certain = self.signs.certain;
+        }
+        true
+    }
+
+    /// The server cannot be reached.
+    pub(super) fn away(&mut self, wire: u64) -> bool {
+        self.questions.flying.remove(&wire).is_some()
+    }
+
+    /// I8: the free question has bounds as well. A pause between two of them is at least 200 ms and doubles to 10 s while
+    /// connections break or nobody answers (seven in all), and begins anew where a restart is found or after ten quiet
+    /// minutes; others are 10 s apart, and those about signs 20 s.
+    pub(super) fn pace(&mut self) {
+        let asked: Vec<_> = self.questions.asked.iter().map(|(_, at)| *at).collect();
+        for (first, start) in asked.iter().enumerate() {
+            for (last, end) in asked.iter().enumerate().skip(first) {
+                let (count, span) = (last - first + 1, end.saturating_sub(*start));
+                let within = |at: &&Duration| (*start..=*end).contains(*at);
+                let found = self.questions.found.iter().filter(within).count();
+                let seconds = usize::try_from(span.as_secs()).unwrap_or(usize::MAX);
+                let bound = 9 + 8 * found + seconds / 4 + 7 * seconds / 600;
+                if count > bound {
+                    let text = format!(
+                        "I8: {count} questions in {span:?} until {end:?}, of {bound} allowed"
+                    );
+                    return self.failures.push(text);
+                }
+            }
+        }
+    }
+
+    /// I8: no session is asked for where the free question has been answered, as long as one process was seen.
+    pub(super) fn get(&mut self, sent: &Sent, at: Reading) {
+        let clocks = |weather: &Weather| {
+            use Weather::{ServerBack, ServerForward, Suspend, WallBack, WallForward};
+            matches!(
+                weather,
+                ServerForward(_) | ServerBack(_) | Suspend(_) | WallForward(_) | WallBack(_)
+            )
+        };
+        let may_ask = self.settings.verify_every.is_some()
+            || self.script.replicas > 1
+            || self.questions.is_silent
+            || self.script.has(clocks);
+        let known = sent.id.as_ref().and_then(|id| self.known.get_mut(id));
+        let Some(known) = known.filter(|_| !may_ask) else {
+            return;
+        };
+        let long = (known.life / 4).max(LONG_IDLE);
+        let is_idle = std::mem::take(&mut known.idle).max(at.since(known.used)) >= long;
+        let second = Duration::from_secs(2);
+        let restart_is_near = self.restarts.iter().any(|(_, restart)| {
+            *restart + second >= known.born.monotonic && *restart <= known.landed + second
+        });
+        if !is_idle && !restart_is_near {
+            self.fails(format!("I8: call {} is for a false alarm", sent.wire));
+        }
+    }
+
+    /// A session was used.
+    pub(super) fn used(&mut self, id: &str, at: Reading) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.idle = known.idle.max(at.since(known.used));
+            known.used = at;
+        }
+    }
+
+    /// It was asked for, and is there.
+    pub(super) fn was_asked_for(&mut self, record: &Record) {
+        if let Some(known) = self.known.get_mut(&record.id) {
+            known.was_asked_for = true;
+        }
+    }
+}
