@@ -117,6 +117,18 @@ impl Checker<'_> {
             questions.found(at);
         }
         questions.said.push(Said { index, health });
+        // Another process, or a store that outlives it, or a clock that was set: the session itself is to be asked for.
+        let is_only_one = questions.boots.len() == 1 && !self.is_server_clock_set();
+        for known in self.known.values_mut() {
+            known.doubted |= !is_only_one || health.boot >= known.made;
+        }
+    }
+
+    fn is_server_clock_set(&self) -> bool {
+        let is_set = |weather: &Weather| {
+            matches!(weather, Weather::ServerForward(_) | Weather::ServerBack(_))
+        };
+        self.script.has(is_set)
     }
 
     /// Nobody answers in time, or with what is needed: a session is asked for instead, or what there is goes on in doubt.
@@ -177,7 +189,7 @@ impl Checker<'_> {
             return;
         };
         let long = (known.life / 4).max(LONG_IDLE);
-        let is_idle = std::mem::take(&mut known.idle).max(at.since(known.used)) >= long;
+        let is_idle = known.idle.max(at.since(known.used)) >= long;
         let second = Duration::from_secs(2);
         let restart_is_near = self.restarts.iter().any(|(_, restart)| {
             *restart + second >= known.born.monotonic && *restart <= known.landed + second
@@ -199,6 +211,7 @@ impl Checker<'_> {
     pub(super) fn was_asked_for(&mut self, record: &Record) {
         if let Some(known) = self.known.get_mut(&record.id) {
             known.was_asked_for = true;
+            known.idle = Duration::ZERO;
         }
     }
 }
