@@ -183,15 +183,14 @@ impl Windows {
 }
 
 impl Window {
-    /// Whether the answer can be one of this window: it ends at the same time, and fewer calls are left than in all answers
-    /// that had been received before this one was asked for.
+    /// Whether the answer can be one of this window: it ends at the same time, fewer calls are left than in all answers that
+    /// had been received before this one was asked for, and as many as in none: each call takes one.
     fn fits(&self, stamp: Stamp, exchange: Exchange, (first, last): Ends) -> bool {
         let overlaps = first <= self.ends.1 && self.ends.0 <= last;
-        let before = self.values.iter().filter(|(at, _)| *at < exchange.sent());
-        overlaps
-            && before
-                .map(|(_, left)| *left)
-                .all(|left| stamp.remaining < left)
+        let is_later = |(at, left): &(Duration, u32)| {
+            stamp.remaining < *left || (*at >= exchange.sent() && stamp.remaining != *left)
+        };
+        overlaps && self.values.iter().all(is_later)
     }
 
     fn note(&mut self, stamp: Stamp, exchange: Exchange, (first, last): Ends) {
@@ -270,6 +269,18 @@ mod tests {
             let seen = see(&mut begun(97), (remaining, 60), 500, 550);
             assert_eq!(seen, Seen::New { beside: true }, "{remaining}");
         }
+    }
+
+    /// Received in the very moment in which the other was asked for, as where nothing takes any time.
+    #[test]
+    fn two_answers_of_one_window_never_have_as_many_calls_left() {
+        let mut windows = begun(97);
+        assert_eq!(see(&mut windows, (95, 60), 50, 50), Seen::Same);
+        for remaining in [97, 95] {
+            let seen = see(&mut windows.clone(), (remaining, 60), 50, 50);
+            assert_eq!(seen, Seen::New { beside: true }, "{remaining}");
+        }
+        assert_eq!(see(&mut windows, (96, 60), 50, 50), Seen::Same);
     }
 
     #[test]
