@@ -203,9 +203,11 @@ impl Evidence {
         self.boots.clock(now)
     }
 
-    /// The server's clock said this, when it was `now` here.
-    pub(crate) fn see_clock(&mut self, server: Duration, now: Reading) {
-        self.boots.note_clock(server, now);
+    /// The server's clock said this at some time of an exchange. One that took long says too little of it.
+    pub(crate) fn see_clock(&mut self, server: Duration, exchange: Exchange) {
+        if exchange.received.since(exchange.sent) < CLOCK_STEP / 2 {
+            self.boots.note_clock(server, exchange.received);
+        }
     }
 
     /// Something speaks against the process of before.

@@ -54,7 +54,7 @@ fn made(born: u64, now: u64) -> Made {
 /// A manager whose first session was made at 100 s, in the window of the answer: 97 calls are left for 60 s.
 fn begun() -> Evidence {
     let mut evidence = Evidence::new(VERIFY_AFTER);
-    evidence.see_clock(server(100_020), at(100_050));
+    evidence.see_clock(server(100_020), exchange(100_000));
     let reaction = evidence.created(Some(stamp(97, 60)), exchange(100_000), true);
     assert_eq!(reaction, Reaction::Nothing);
     evidence
@@ -308,6 +308,22 @@ fn a_server_whose_clock_is_set_forward_expires_sessions_early_and_one_set_back_h
         Some(Fate::Unclear)
     );
     assert_eq!(says(server(50_000), server(112_000)), Some(Fate::Alive));
+}
+
+/// Its clock was read at any time between.
+#[test]
+fn a_create_that_took_long_does_not_set_the_servers_clock() {
+    let mut evidence = begun();
+    let slow = Exchange {
+        sent: at(101_000),
+        received: at(110_000),
+    };
+    evidence.see_clock(server(101_010), slow);
+    ask(&mut evidence, 1, 112_000, 50_000);
+    assert_eq!(
+        evidence.judge(&made(100_000, 112_100), 1),
+        Some(Fate::Alive)
+    );
 }
 
 #[test]

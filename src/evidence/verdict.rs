@@ -75,7 +75,9 @@ impl Evidence {
             Says::Nothing
         };
         self.decide(self.question(signs, now), says);
+        // No question takes up what this decides.
         self.unanswered = None;
+        self.owed = self.owed.filter(|cause| *cause == Cause::Hint);
         Fallback::Decided
     }
 

@@ -99,6 +99,17 @@ impl Inquiry {
             .any(is_due)
     }
 
+    fn is_due(&self, now: Reading) -> bool {
+        self.evidence().may_ask_in(now).is_zero()
+    }
+
+    /// Whether the last question was answered, and not with what is needed.
+    fn is_silent(&self) -> bool {
+        let asking = self.asking();
+        let mut word = asking.iter().filter_map(|it| it.answer.get());
+        word.any(|word| *word == Word::Silent)
+    }
+
     /// Whether this answer is the one to look at.
     fn takes_a_look(&self, now: Reading) -> bool {
         let (now, last) = (
@@ -152,10 +163,11 @@ impl Core {
         }
     }
 
-    /// Where there is a runtime; else the next request that waits for the answer asks.
+    /// Where there is a runtime and it is due; else the next request that waits for the answer asks.
     fn ask_at_once(self: &Arc<Self>) {
         if self.stage() == Stage::Open
             && self.live.entry_count() > 0
+            && self.inquiry.is_due(self.now())
             && let Ok(runtime) = Handle::try_current()
         {
             self.ask(&runtime);
@@ -195,7 +207,7 @@ impl Core {
         let (received, is_first) = (self.now(), self.live.iter().next().is_none());
         let exchange = Exchange { sent, received };
         let reaction = self.inquiry.with(received, |evidence| {
-            evidence.see_clock(made_at, received);
+            evidence.see_clock(made_at, exchange);
             evidence.created(Stamp::of(headers), exchange, is_first)
         });
         self.react(reaction, Cause::Sign);
@@ -248,6 +260,8 @@ impl Core {
             let asking = match asking {
                 Some(asking) => asking,
                 None if wait.is_zero() => self.ask(&runtime),
+                // So soon it would say no more.
+                None if self.inquiry.is_silent() => return Ok(Word::Silent),
                 None => {
                     sleep(wait).await;
                     continue;
