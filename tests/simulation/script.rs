@@ -246,6 +246,11 @@ impl Script {
         })
     }
 
+    /// Each replica has sessions of its own.
+    pub(crate) fn is_split(&self) -> bool {
+        self.replicas > 1 && self.common_store == Some(false)
+    }
+
     pub(crate) fn has(&self, is_meant: impl Fn(&Weather) -> bool) -> bool {
         self.weather.iter().any(|(_, weather)| is_meant(weather))
     }

@@ -29,6 +29,7 @@ pub(super) struct Known {
     pub(super) made: Duration,
     /// When its create was answered, on the clock that is never set.
     pub(super) landed: Duration,
+    pub(super) landed_line: usize,
     pub(super) used: Reading,
     /// The longest time without a use since it was last asked for.
     pub(super) idle: Duration,

@@ -411,6 +411,7 @@ impl Checker<'_> {
                     jumped: flying.jumped,
                     made: record.made,
                     landed: at.monotonic,
+                    landed_line: index,
                     used: at,
                     idle: Duration::ZERO,
                     was_asked_for: false,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use sipher_session::SessionId;
 use sipher_session::testing::{DeadReason, Exchange, Operation, SessionUse, What};
 
 use super::Checker;
@@ -89,6 +90,13 @@ impl Checker<'_> {
         self.settings.replays && last.is_some_and(|last| last.id.as_deref() != Some(id))
     }
 
+    /// Where nobody could be asked, what is alive may have been taken for lost.
+    fn is_told_lost(&self, id: &str) -> bool {
+        let fingerprint = SessionId::parse(id).map(|id| id.fingerprint());
+        let mut lost = self.lost.iter();
+        lost.any(|(_, session, _)| Some(*session) == fingerprint)
+    }
+
     /// I3: what is alive at the end is accounted for.
     pub(super) fn end(&mut self, run: &Run) {
         // A stale replica writes sessions back that were deleted.
@@ -108,6 +116,7 @@ impl Checker<'_> {
                 self.known
                     .get(*id)
                     .is_some_and(|known| known.over || known.left(at).is_zero())
+                    || self.is_told_lost(id)
             })
             .collect();
         // A network that delivers twice makes sessions that no client can know.
