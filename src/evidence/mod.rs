@@ -101,6 +101,10 @@ pub(crate) struct Evidence {
     /// When something last proved the process.
     proven: Option<Reading>,
     verdict: Option<Verdict>,
+    /// What the server last said of itself.
+    health: Option<Health>,
+    /// What was made before this had been lost, or was given up: in monotonic time.
+    lost_before: Option<Duration>,
     /// When the last sign was found to be none, and for how long that damps the next.
     false_alarm: Option<(Reading, Duration)>,
     /// What the next question is about, which nobody has asked yet.
@@ -127,6 +131,8 @@ impl Evidence {
             dates: (0, 0),
             proven: None,
             verdict: None,
+            health: None,
+            lost_before: None,
             false_alarm: None,
             owed: None,
             unanswered: None,

@@ -394,6 +394,31 @@ fn where_health_says_nothing_and_a_session_is_lost_all_are() {
     }
 }
 
+/// It was not used since, so that nobody has looked.
+#[test]
+fn what_is_said_of_one_session_does_not_bring_back_those_that_were_gone_before() {
+    let metered = |evidence: &mut Evidence, signs, now, knows| {
+        assert_eq!(evidence.raise(Cause::Broken, at(now)), Reaction::Hold);
+        let question = evidence.ask(signs, at(now));
+        evidence.answered(question, Word::Silent, iter::empty(), at(now + 10));
+        assert_eq!(evidence.fallback(signs, at(now + 10)), Fallback::Meter);
+        evidence.metered(Some(knows), signs, at(now + 20), at(now + 30));
+    };
+    let mut by_health = begun();
+    ask(&mut by_health, 1, 112_000, 110_000);
+    metered(&mut by_health, 2, 120_000, true);
+    let mut by_call = begun();
+    metered(&mut by_call, 1, 120_000, false);
+    metered(&mut by_call, 2, 430_000, true);
+    for evidence in [by_health, by_call] {
+        let fate = |born| evidence.judge(&made(born, 430_100), 2);
+        assert_eq!(
+            (fate(100_000), fate(121_000)),
+            (Some(Fate::Gone), Some(Fate::Alive))
+        );
+    }
+}
+
 #[test]
 fn a_create_beside_older_sessions_proves_nothing_for_them() {
     let mut evidence = begun();

@@ -47,6 +47,11 @@ pub(super) enum Says {
 
 impl Evidence {
     pub(super) fn decide(&mut self, question: Question, says: Says) {
+        match says {
+            Says::Health(health) => self.health = Some(health),
+            Says::Lost => self.lost_before = Some(question.asked.monotonic),
+            Says::Nothing | Says::Known => {}
+        }
         self.verdict = Some(Verdict { question, says });
     }
 
@@ -123,9 +128,17 @@ impl Evidence {
             .filter(|verdict| verdict.question.signs >= signs)?;
         Some(match &verdict.says {
             Says::Health(health) => health::judge(made, health, &self.boots),
+            // What is said of one session does not bring back those that were gone before.
+            Says::Known | Says::Nothing if self.was_gone(made) => Fate::Gone,
             Says::Known | Says::Nothing => Fate::Alive,
             Says::Lost => Fate::Gone,
         })
+    }
+
+    fn was_gone(&self, made: &Made) -> bool {
+        let is_gone = |health| health::judge(made, health, &self.boots) == Fate::Gone;
+        let is_before = |then| made.born.monotonic < then;
+        self.health.as_ref().is_some_and(is_gone) || self.lost_before.is_some_and(is_before)
     }
 
     /// Whether what was decided after so many signs was learnt from the server. Without that a session goes on in doubt.
