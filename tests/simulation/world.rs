@@ -144,6 +144,10 @@ fn server(script: &Script) -> FakeSipher {
     sipher.restart();
     sipher.clock().suspend(Duration::from_secs(3_600));
     if script.replicas > 1 && production::is_production(script.seed) {
+        for replica in 1..script.replicas {
+            sipher.restart_replica(replica);
+            sipher.clock().suspend(Duration::from_secs(600));
+        }
         sipher.route_by_draw(script.seed);
     }
     if script.edges > 1 {

@@ -8,7 +8,10 @@ use sipher_session::{
     testing::{DeadReason, SessionUse},
 };
 
-use super::{Checker, health::LONGEST_PAUSE};
+use super::{
+    Checker,
+    health::{LONGEST_PAUSE, SAME_BOOT},
+};
 use crate::{trace::Got, wire, world::Run};
 
 /// The heads of answers are looked at so often, where no proof is asked for.
@@ -95,14 +98,18 @@ impl Checker<'_> {
         })
     }
 
-    /// What no client can know from windows and health.
+    /// What no client can know from windows and health: that there are several processes, where health has been answered
+    /// by one of them alone in the session's life; and that a cache has kept the answer, where it does not say so.
     fn cannot_be_known(&self, one: &Wrong) -> bool {
-        let questions = &self.questions;
-        // Several replicas, and health was always answered by the same one.
-        let one_seen = self.script.replicas > 1 && questions.boots.len() < 2;
-        // A cache that keeps health, and does not say so.
-        let _ = one;
-        one_seen || self.script.has_cached_health()
+        let made = self.known.get(&one.id).map_or(0, |known| known.landed_line);
+        let until = one.seen.map_or(one.index, |(line, _)| line);
+        let said = self.questions.said.iter();
+        let mut boots = said
+            .filter(|said| (made..until).contains(&said.index))
+            .map(|said| said.health.boot);
+        let first = boots.next().unwrap_or_default();
+        let is_one_seen = boots.all(|boot| boot.abs_diff(first) <= SAME_BOOT);
+        (self.script.replicas > 1 && is_one_seen) || self.script.has_cached_health()
     }
 
     /// Once the server has said that it is another process, no request starts with a session of the one before.

@@ -14,7 +14,7 @@ use crate::{
 /// The longest pause between two questions while there is something to ask about.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Two answers of one process never disagree by more about when it began.
-const SAME_BOOT: Duration = Duration::from_secs(2);
+pub(super) const SAME_BOOT: Duration = Duration::from_secs(2);
 /// What is not used for so long is asked about by itself: the server keeps those that were used last.
 const LONG_IDLE: Duration = Duration::from_secs(60);
 
@@ -44,6 +44,8 @@ pub(super) struct Questions {
     answered: Option<Duration>,
     /// One was not answered with what is needed.
     pub(super) is_silent: bool,
+    /// The last one was not.
+    pub(super) was_last_silent: bool,
     /// When a question that was answered last was asked.
     proven: Option<Reading>,
 }
@@ -106,6 +108,7 @@ impl Checker<'_> {
             known.proved = known.proved.or_later(question.signs);
         }
         let questions = &mut self.questions;
+        questions.was_last_silent = false;
         questions.answered = Some(at.monotonic);
         questions.proved(question.at);
         let is_same = |boot: &Duration| boot.abs_diff(health.boot) <= SAME_BOOT;
@@ -137,6 +140,7 @@ impl Checker<'_> {
             return false;
         }
         self.questions.is_silent = true;
+        self.questions.was_last_silent = true;
         self.questions.answered = Some(at.monotonic);
         for known in self.known.values_mut() {
             known.proved.certain = self.signs.certain;
@@ -207,8 +211,12 @@ impl Checker<'_> {
         }
     }
 
-    /// It was asked for, and is there.
-    pub(super) fn was_asked_for(&mut self, record: &Record) {
+    /// It was asked for, and is there. Where health says nothing, that speaks for the others too.
+    pub(super) fn was_asked_for(&mut self, record: &Record, signs: Signs) {
+        let is_for_all = self.questions.was_last_silent;
+        for known in self.known.values_mut().filter(|_| is_for_all) {
+            known.proved = known.proved.or_later(signs);
+        }
         if let Some(known) = self.known.get_mut(&record.id) {
             known.was_asked_for = true;
             known.idle = Duration::ZERO;

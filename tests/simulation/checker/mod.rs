@@ -423,7 +423,7 @@ impl Checker<'_> {
                 self.known.insert(record.id.clone(), known);
             }
             (Operation::Get, 200) => {
-                self.was_asked_for(record);
+                self.was_asked_for(record, flying.signs);
                 if let Some(known) = self.known.get_mut(&record.id) {
                     // Two who asked may be answered in any order.
                     known.proved = known.proved.or_later(flying.signs);

@@ -37,7 +37,9 @@ impl Checker<'_> {
                     if let Some(why) = known.out_of_use {
                         wrong.push(why.to_owned());
                     }
-                    if known.proved.certain < asked.signs.certain {
+                    // Else what there is may go on in doubt.
+                    let can_be_known = !self.questions.was_last_silent;
+                    if can_be_known && known.proved.certain < asked.signs.certain {
                         wrong.push("I1: not known to be alive since a sign of trouble".to_owned());
                     }
                     let partition = known.partition.clone();
