@@ -117,8 +117,8 @@ impl Windows {
             .0
             .iter_mut()
             .filter(|window| window.fits(stamp, exchange, ends));
-        // A confirmed one in front: the two may overlap.
-        let Some(window) = fitting.max_by_key(|window| window.confirmed) else {
+        // Where it may be one of several, it proves no more than the least of them.
+        let Some(window) = fitting.min_by_key(|window| window.confirmed) else {
             let goes_on = |window: &Window| window.confirmed && exchange.received() < window.ends.0;
             let beside = self.0.iter().any(goes_on);
             self.begin(stamp, exchange, false);
@@ -269,6 +269,18 @@ mod tests {
             let seen = see(&mut begun(97), (remaining, 60), 500, 550);
             assert_eq!(seen, Seen::New { beside: true }, "{remaining}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_fits_a_window_which_is_not_confirmed_proves_nothing() {
+        let mut windows = begun(97);
+        assert_eq!(
+            see(&mut windows, (99, 60), 600, 650),
+            Seen::New { beside: true }
+        );
+        assert_eq!(see(&mut windows, (98, 60), 700, 750), Seen::Pending);
+        // Below both.
+        assert_eq!(see(&mut windows, (96, 60), 800, 850), Seen::Pending);
     }
 
     /// Received in the very moment in which the other was asked for, as where nothing takes any time.
