@@ -137,7 +137,11 @@ impl Checker<'_> {
             let Some((line, seen)) = first.seen else {
                 continue;
             };
-            let another = |(restart, _): &(usize, Duration)| (line..one.index).contains(restart);
+            let until = self
+                .handled
+                .get(&one.n)
+                .map_or(usize::MAX, |(_, until)| *until);
+            let another = |(restart, _): &(usize, Duration)| (line..until).contains(restart);
             if line >= one.index || self.restarts.iter().any(another) {
                 continue;
             }
@@ -177,13 +181,20 @@ impl Checker<'_> {
                 .any(|(index, _)| (line..one.index).contains(index))
     }
 
+    /// Whether it was on its way then: when its process was last proved, it may have been counted as answered.
+    fn met_a_restart(&self, n: u64) -> bool {
+        let (from, until) = self.handled.get(&n).copied().unwrap_or_default();
+        let mut restarts = self.restarts.iter();
+        restarts.any(|(restart, _)| (from..until).contains(restart))
+    }
+
     /// A session's loss is told with at least as many requests as were answered wrong.
     fn counted(&mut self, wrong: &[Wrong]) {
         let told: Vec<(usize, Fingerprint, u64)> = self.lost.clone();
         for (index, session, requests) in told {
             let is_its = |one: &&Wrong| {
                 let fingerprint = SessionId::parse(&one.id).map(|id| id.fingerprint());
-                one.index < index && fingerprint == Some(session)
+                one.index < index && fingerprint == Some(session) && !self.met_a_restart(one.n)
             };
             let its = wrong.iter().filter(is_its).count() as u64;
             if requests < its {
