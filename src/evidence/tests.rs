@@ -381,13 +381,16 @@ fn where_health_says_nothing_and_a_session_is_lost_all_are() {
     evidence.metered(Some(false), 1, at(102_000), at(102_100));
     assert_eq!(evidence.judge(&made(100_000, 102_200), 1), Some(Fate::Gone));
     // The next alarm replaces what there is, since nobody can be asked; the one after that goes on in doubt.
-    for (signs, now, fate) in [(2, 110_000, Fate::Gone), (3, 120_000, Fate::Alive)] {
+    for (signs, now, born, fate) in [
+        (2, 110_000, 103_000, Fate::Gone),
+        (3, 120_000, 112_000, Fate::Alive),
+    ] {
         assert_eq!(evidence.raise(Cause::Broken, at(now)), Reaction::Hold);
         let question = evidence.ask(signs, at(now));
         evidence.answered(question, Word::Silent, iter::empty(), at(now + 1_000));
         assert_eq!(evidence.fallback(signs, at(now + 1_000)), Fallback::Decided);
         assert_eq!(
-            evidence.judge(&made(100_000, now + 1_100), signs),
+            evidence.judge(&made(born, now + 1_100), signs),
             Some(fate),
             "{now}"
         );
