@@ -1,6 +1,6 @@
 //! Whether the server still knows a session. A create begins with this question where there is a session that may do.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::time::{sleep, timeout};
 
@@ -12,7 +12,7 @@ use super::{
     memo,
     observe::Call,
     policy::FLOOR,
-    session::LiveSession,
+    session::{LiveSession, Loss},
 };
 use crate::{
     api::SessionsApi,
@@ -135,7 +135,6 @@ impl Create {
     /// Requests that bore it went without their defaults.
     pub(super) fn give_up_suspect(&mut self, suspect: &Arc<LiveSession>, reason: RetireReason) {
         let (core, now) = (&self.core, self.core.now());
-        let unknown_for = now.since(suspect.proven_at());
         suspect.set_lost();
         // One that was shared and is used no more may have been deleted by another process.
         let may_be_deleted = suspect.membership().is_some() && suspect.in_flight.is_retired();
@@ -145,7 +144,13 @@ impl Create {
         let was_handed_out = core.retire_this(reason, suspect);
         self.adopted = false;
         if was_handed_out {
-            core.emit(lost(suspect, unknown_for));
+            // The free question says what became of the process, a metered one what became of the session.
+            let loss = if self.metered {
+                Loss::Session
+            } else {
+                Loss::Process
+            };
+            core.emit(lost(suspect, loss, now));
         }
         self.suspect = None;
     }
@@ -158,11 +163,12 @@ impl Create {
 }
 
 /// The server does not know a session before its end: requests that bore it since it last did went without their defaults.
-pub(super) fn lost(session: &LiveSession, unknown_for: Duration) -> Event {
+pub(super) fn lost(session: &LiveSession, loss: Loss, now: Reading) -> Event {
+    let (unknown_for, requests) = session.unknown(loss, now);
     Event::Lost {
         session: session.reference(),
         unknown_for,
-        requests: session.uses(),
+        requests,
     }
 }
 

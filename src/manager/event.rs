@@ -143,7 +143,8 @@ pub enum Event {
     Lost {
         /// The session.
         session: SessionRef,
-        /// How long ago the server was last known to have it.
+        /// How long ago the server was last known to have it. After a restart this is the last answer that proved the
+        /// process of before. Otherwise it is the create or the last check: the server may have dropped the session right after it.
         unknown_for: Duration,
         /// How many requests were given it since then.
         requests: u64,

@@ -7,8 +7,12 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap};
 
 use super::{
-    Doubt, Proof, SessionManager, check::lost, event::RetireReason, in_flight::InFlightRequest,
-    partition::KeyId, session::LiveSession,
+    Doubt, Proof, SessionManager,
+    check::lost,
+    event::RetireReason,
+    in_flight::InFlightRequest,
+    partition::KeyId,
+    session::{LiveSession, Loss},
 };
 use crate::{
     api::{Chain, KeptId, SessionId},
@@ -89,7 +93,6 @@ impl Expectation {
     fn lose(&self) {
         let (core, session) = (self.manager.core(), &self.session);
         let now = core.now();
-        let unknown_for = now.since(session.proven_at());
         // A session that may have been deleted, or has expired, says nothing of the others.
         let may_be_deleted = session.is_delete_sent()
             || (session.membership().is_some() && session.in_flight.is_retired());
@@ -99,7 +102,7 @@ impl Expectation {
             core.suspect_others(session);
         }
         if core.retire_this(RetireReason::Lost, session) {
-            core.emit(lost(session, unknown_for));
+            core.emit(lost(session, Loss::Session, now));
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     observe::Call,
     policy::{self, FLOOR},
     retire::{LOOK, Next, Retirement},
-    session::LiveSession,
+    session::{LiveSession, Loss},
 };
 use crate::{
     api::SessionsApi,
@@ -242,7 +242,7 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
 fn was_lost(core: &Core, session: &LiveSession) {
     let now = core.now();
     if !session.life.left(now).is_zero() {
-        core.emit(check::lost(session, now.since(session.proven_at())));
+        core.emit(check::lost(session, Loss::Session, now));
         core.suspect_others(session);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct LiveSession {
     /// How many signs of trouble there had been when it was last known to be alive.
     alive_as_of: AtomicU64,
     alive: Mutex<Alive>,
-    /// Requests that it was given to since its process was last proved.
+    /// Requests that it was given to.
     uses: AtomicU64,
     /// When it was last given to one, in milliseconds of monotonic time.
     used_at: AtomicU64,
@@ -62,13 +62,22 @@ pub(crate) struct LiveSession {
     shared: OnceLock<Box<Membership>>,
 }
 
-/// When a session was last known to be alive.
+/// When a session was last known to be alive, and how many requests it had been given to by then.
 #[derive(Clone, Copy, Debug)]
 struct Alive {
     /// The server knew it when it was asked for.
-    asked: Moment,
+    asked: (Moment, u64),
     /// Its process was the one of before.
-    proven: Moment,
+    proven: (Moment, u64),
+}
+
+/// What has been lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The process that had the session is gone.
+    Process,
+    /// The session itself, which its process may have dropped or changed long before it was last proved.
+    Session,
 }
 
 impl LiveSession {
@@ -90,8 +99,8 @@ impl LiveSession {
             known_at: AtomicU64::new(made_at),
             alive_as_of: AtomicU64::new(signs),
             alive: Mutex::new(Alive {
-                asked: life.born().into(),
-                proven: life.born().into(),
+                asked: (life.born().into(), 0),
+                proven: (life.born().into(), 0),
             }),
             uses: AtomicU64::new(0),
             used_at: AtomicU64::new(millis(known_at.monotonic)),
@@ -166,29 +175,15 @@ impl LiveSession {
     /// The server knew it when asked at `now`, after so many signs.
     /// `uses` are those from before it was asked.
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
-        {
-            let mut alive = self.lock_alive();
-            if Reading::from(alive.asked).monotonic <= now.monotonic {
-                alive.asked = now.into();
-            }
-        }
+        advance(&mut self.lock_alive().asked, now, uses);
         self.was_idle.store(false, Ordering::Relaxed);
         self.process_proven(signs, now, uses);
     }
 
-    /// Its process was the one of before when it was sent something at `now`, after so many signs.
+    /// Its process was the one of before when it was sent something at `now`, after so many signs and uses.
     pub(crate) fn process_proven(&self, signs: u64, now: Reading, uses: u64) {
         self.goes_on(signs);
-        let mut alive = self.lock_alive();
-        if Reading::from(alive.proven).monotonic <= now.monotonic {
-            alive.proven = now.into();
-        }
-        drop(alive);
-        // Two who asked at once may both have counted them.
-        let less = |before: u64| Some(before.saturating_sub(uses));
-        let _ = self
-            .uses
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        advance(&mut self.lock_alive().proven, now, uses);
     }
 
     /// The server knew it at that time, by its own clock.
@@ -219,12 +214,17 @@ impl LiveSession {
 
     /// When the server last knew it.
     pub(crate) fn alive_at(&self) -> Reading {
-        self.lock_alive().asked.into()
+        self.lock_alive().asked.0.into()
     }
 
-    /// When its process was last proved.
-    pub(crate) fn proven_at(&self) -> Reading {
-        self.lock_alive().proven.into()
+    /// For how long nobody has known that it is alive, and how many requests it was given to since.
+    pub(crate) fn unknown(&self, loss: Loss, now: Reading) -> (Duration, u64) {
+        let alive = *self.lock_alive();
+        let (at, uses) = match loss {
+            Loss::Process => alive.proven,
+            Loss::Session => alive.asked,
+        };
+        (now.since(at.into()), self.uses().saturating_sub(uses))
     }
 
     fn lock_alive(&self) -> MutexGuard<'_, Alive> {
@@ -288,7 +288,7 @@ impl LiveSession {
         self.leaked.load(Ordering::Acquire)
     }
 
-    /// How many requests it was given to since the server last knew it.
+    /// How many requests it was given to.
     pub(crate) fn uses(&self) -> u64 {
         self.uses.load(Ordering::Relaxed)
     }
@@ -338,6 +338,14 @@ impl fmt::Debug for LiveSession {
             .field("defaults", &self.partition.defaults)
             .field("in_flight", &self.in_flight.count())
             .finish_non_exhaustive()
+    }
+}
+
+/// Notes that it was known at `now`, unless that is known of a later moment. Of two that began at once, either may have counted
+/// more uses.
+fn advance(known: &mut (Moment, u64), now: Reading, uses: u64) {
+    if Reading::from(known.0).monotonic <= now.monotonic {
+        *known = (now.into(), uses.max(known.1));
     }
 }
 
