@@ -256,13 +256,15 @@ impl Core {
         loop {
             let wait = self.inquiry.evidence().may_ask_in(self.now());
             let asking = self.inquiry.asking().clone();
-            let asking = asking.filter(|asking| self.is_after_the_last_sign(asking));
+            let asking = asking.filter(|asking| self.covers_all_signs(asking));
             let asking = match asking {
-                Some(asking) => asking,
-                None if wait.is_zero() => self.ask(&runtime),
-                // So soon it would say no more.
-                None if self.inquiry.is_silent() => return Ok(Word::Silent),
-                None => {
+                Some(asking) if asking.answer.get().is_none() => asking,
+                None | Some(_) if wait.is_zero() => self.ask(&runtime),
+                // It came before this request did, and the next would say no more: there is another way to find out.
+                Some(asking) if asking.answer.get() == Some(&Word::Silent) => {
+                    return Ok(Word::Silent);
+                }
+                None | Some(_) => {
                     sleep(wait).await;
                     continue;
                 }
@@ -285,10 +287,13 @@ impl Core {
     }
 
     /// Whether the answer says something of sessions that are suspect now.
+    fn covers_all_signs(&self, asking: &Asking) -> bool {
+        asking.question.signs >= self.suspicion.signs() && !asking.answer.is_broken()
+    }
+
+    /// The same of one that is still on its way.
     fn is_after_the_last_sign(&self, asking: &Asking) -> bool {
-        asking.question.signs >= self.suspicion.signs()
-            && !asking.answer.is_broken()
-            && asking.answer.get().is_none()
+        self.covers_all_signs(asking) && asking.answer.get().is_none()
     }
 
     fn give_up_question(&self, asking: &Asking) {

@@ -1,8 +1,27 @@
 //! A session may be lost, and the server does not say whether it is.
 
+use std::time::Duration;
+
 use sipher_session::testing::{Fault, Target, What};
+use tokio::time::Instant;
 
 use crate::support::{SECOND, Setup, pass};
+
+#[tokio::test(start_paused = true)]
+async fn where_health_never_tells_no_request_waits_for_the_next_question() {
+    let setup = Setup::new();
+    setup.silence_health();
+    let manager = setup.manager();
+    for call in 0..900 {
+        let start = Instant::now();
+        setup.call(&manager).await.unwrap();
+        let took = start.elapsed();
+        assert!(took <= Duration::from_millis(200), "{call}: {took:?}");
+        pass(1.0).await;
+    }
+    assert!(setup.questions() > 10 && setup.gets() <= 4);
+    assert_eq!(setup.creates(), 1);
+}
 
 #[tokio::test(start_paused = true)]
 async fn where_the_question_fails_for_a_moment_no_successor_is_made_in_that_moment() {
