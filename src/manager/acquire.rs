@@ -287,10 +287,7 @@ impl Core {
         if before.is_some_and(|before| before.goes_on_with(&runtime)) {
             return;
         }
-        if self.give_up_overdue(&mut ledger, partition.id, now) {
-            // The next one may fare no better.
-            session.renew_later(now);
-        }
+        self.give_up_overdue(&mut ledger, partition.id, now);
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
@@ -313,7 +310,7 @@ impl Core {
                 let suspect = suspect.cloned();
                 let (_, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
                 drop(ledger);
-                runtime.spawn(create.run());
+                runtime.spawn(create.in_background().run());
             }
             Err(error) => {
                 let pause = error.retry_after().unwrap_or_default();
@@ -372,14 +369,18 @@ impl Core {
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.
-    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) -> bool {
+    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) {
         let timeout = self.settings.create_timeout;
         let is_overdue = |flight: &Flight| flight.overdue_in(timeout, now).is_zero();
-        let overdue = ledger.flight(id).is_some_and(is_overdue);
-        if overdue && ledger.give_up(id) {
+        if !ledger.flight(id).is_some_and(is_overdue) {
+            return;
+        }
+        if ledger.give_up(id) {
             self.emit(Event::PossibleOrphan { error: None });
         }
-        overdue
+        // The next one may fare no better.
+        let current = self.cached(id);
+        current.iter().for_each(|session| session.renew_later(now));
     }
 
     /// How long a create may wait for its first call.

@@ -56,6 +56,8 @@ pub(crate) struct Create {
     pub(super) metered: bool,
     /// It is asked for in place of the free question, which nobody answers.
     pub(super) stands_in: bool,
+    /// No renewal begins before this has ended.
+    pub(super) holds_renewal: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +100,14 @@ impl Create {
             turned: false,
             metered: place == Place::Queue,
             stands_in: false,
+            holds_renewal: false,
         }
+    }
+
+    /// Requests go on meanwhile, and begin no other.
+    pub(super) fn in_background(mut self) -> Self {
+        self.holds_renewal = true;
+        self
     }
 
     /// Its task.

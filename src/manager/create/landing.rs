@@ -64,7 +64,9 @@ impl Create {
         let reference = session.reference();
         if self.suspect.is_some() && !self.adopted {
             // If it is fenced, whoever did that has retired it.
-            session.renew_again_at(Duration::ZERO);
+            if self.holds_renewal {
+                session.renew_again_at(Duration::ZERO);
+            }
             return Event::Verified { session: reference };
         }
         let mut replaces = None;
