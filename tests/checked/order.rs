@@ -96,7 +96,7 @@ async fn an_answer_from_elsewhere_confirms_nothing() {
     let setup = Setup::new();
     // Redirects to somebody else, who says what the caller wants to hear.
     let inner = service_fn(|request: Request<CheckedBody<Full<Bytes>>>| async move {
-        let is_here = request.uri().host() == Some("sipher.sip-protocol.org");
+        let is_here = request.uri().host() == Some("sipher-api.sip-protocol.org");
         Ok::<_, std::io::Error>(if is_here {
             Response::builder()
                 .status(StatusCode::SEE_OTHER)

@@ -7,7 +7,9 @@ use http::Response;
 use sipher_session::{
     BoxError, Chain, Event, SessionDefaults, SessionLayer, SessionManager, SessionService,
     api::Transport,
-    testing::{Exchange, FakeBody, FakeSipher, Fault, Operation, SessionUse, Target, What},
+    testing::{
+        Exchange, FakeBody, FakeSipher, Fault, Operation, SessionUse, Target, TestClock, Tier, What,
+    },
 };
 use tower::{Layer, ServiceExt};
 
@@ -279,14 +281,18 @@ fn silent(
     })
 }
 
-/// One life of two managers, of which one has a layer that remembers and the other a new one for each request.
-async fn twins(seed: u64) {
-    let twins = [true, false].map(|remembers| {
-        let (sipher, clock) = (
-            FakeSipher::seeded(seed),
-            sipher_session::testing::TestClock::new(),
-        );
-        let key = sipher.api_key(sipher_session::testing::Tier::Pro);
+/// A manager, its server and its clock.
+struct Twin {
+    setup: Setup,
+    manager: SessionManager,
+    /// One that remembers; without it each request gets a new layer.
+    layer: Option<SessionLayer>,
+}
+
+impl Twin {
+    fn new(seed: u64, remembers: bool) -> Self {
+        let (sipher, clock) = (FakeSipher::seeded(seed), TestClock::new());
+        let key = sipher.api_key(Tier::Pro);
         let setup = Setup { sipher, key, clock };
         let manager = setup
             .builder()
@@ -298,53 +304,65 @@ async fn twins(seed: u64) {
             .build()
             .unwrap();
         let layer = remembers.then(|| SessionLayer::new(manager.clone()));
-        (setup, manager, layer)
-    });
+        Self {
+            setup,
+            manager,
+            layer,
+        }
+    }
+
+    async fn act(&self, action: u8, chain: Chain) {
+        let (setup, manager) = (&self.setup, &self.manager);
+        match action {
+            0 => drop(manager.invalidate(manager.session().await.unwrap().generation())),
+            1 => {
+                setup.sipher.restart();
+                let refuse = Fault::new(What::Refuse).on(Target::Calls);
+                setup.sipher.fault(refuse);
+            }
+            2 => {
+                setup.clock.suspend(30 * SECOND);
+                setup.sipher.clock().suspend(30 * SECOND);
+            }
+            3 => setup.clock.set_back(50 * SECOND),
+            4 => {
+                let defaults = SessionDefaults::new().chain(chain);
+                manager.replace_defaults(defaults).await.unwrap();
+            }
+            _ => {
+                let layer = self.layer.clone();
+                let layer = layer.unwrap_or_else(|| SessionLayer::new(manager.clone()));
+                let service = layer.layer(silent(setup));
+                drop(service.oneshot(generate()).await);
+            }
+        }
+    }
+
+    /// What each request bore, and what it got.
+    fn story(&self) -> Vec<(SessionUse, Option<String>, u16)> {
+        let bears = |exchange: Exchange| (exchange.session, exchange.chain, exchange.status);
+        self.setup.uses().into_iter().map(bears).collect()
+    }
+}
+
+/// One life of two managers, of which one has a layer that remembers and the other a new one for each request. Both act at the
+/// same moment: one that waited for the other would have sessions of another age.
+async fn twins(seed: u64) {
+    let [one, two] = [true, false].map(|remembers| Twin::new(seed, remembers));
     let mut rng = Rng::with_seed(seed);
     for step in 0..300 {
         let (action, wait) = (rng.u8(0..40), Duration::from_millis(rng.u64(0..800)));
-        for (setup, manager, layer) in &twins {
-            match action {
-                0 => drop(manager.invalidate(manager.session().await.unwrap().generation())),
-                1 => {
-                    setup.sipher.restart();
-                    setup
-                        .sipher
-                        .fault(Fault::new(What::Refuse).on(Target::Calls));
-                }
-                2 => {
-                    setup.clock.suspend(30 * SECOND);
-                    setup.sipher.clock().suspend(30 * SECOND);
-                }
-                3 => setup.clock.set_back(50 * SECOND),
-                4 => {
-                    let chain = if step % 2 == 0 {
-                        Chain::Sui
-                    } else {
-                        Chain::Near
-                    };
-                    manager
-                        .replace_defaults(SessionDefaults::new().chain(chain))
-                        .await
-                        .unwrap();
-                }
-                _ => {
-                    let layer = layer
-                        .clone()
-                        .unwrap_or_else(|| SessionLayer::new(manager.clone()));
-                    drop(layer.layer(silent(setup)).oneshot(generate()).await);
-                }
-            }
-        }
+        let chain = if step % 2 == 0 {
+            Chain::Sui
+        } else {
+            Chain::Near
+        };
+        tokio::join!(one.act(action, chain.clone()), two.act(action, chain));
         tokio::time::sleep(wait).await;
-        let [one, two] = [&twins[0], &twins[1]].map(|(setup, ..)| {
-            let bears = |exchange: Exchange| (exchange.session, exchange.chain, exchange.status);
-            setup.uses().into_iter().map(bears).collect::<Vec<_>>()
-        });
-        assert_eq!(one, two, "seed {seed}, step {step}");
+        assert_eq!(one.story(), two.story(), "seed {seed}, step {step}");
     }
-    let calls = |at: usize| twins[at].0.sipher.count(Operation::Create);
-    assert_eq!(calls(0), calls(1), "seed {seed}");
+    let calls = |twin: &Twin| twin.setup.sipher.count(Operation::Create);
+    assert_eq!(calls(&one), calls(&two), "seed {seed}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -209,11 +209,16 @@ async fn headers_are_put_in_place_of_others_never_beside_them() {
     let ids: Vec<_> = headers.get_all("x-session-id").iter().collect();
     assert_eq!(ids, [lease.session().id().as_str()]);
     assert!(ids[0].is_sensitive() && keys[0].is_sensitive());
+    let lease_id = lease.session().id().clone();
     lease.complete();
-    assert!(
-        manager.apply(&mut headers).await.unwrap().is_none(),
-        "an id that is there is left alone"
+    let again = manager.apply(&mut headers).await.unwrap().unwrap();
+    let ids: Vec<_> = headers.get_all("x-session-id").iter().collect();
+    assert_eq!(
+        ids,
+        [again.session().id().as_str()],
+        "an id of this manager's is used once more"
     );
+    assert_eq!(*again.session().id(), lease_id);
 }
 
 #[tokio::test(start_paused = true)]
