@@ -135,7 +135,9 @@ fn a_runtime_that_is_driven_for_each_request_alone_makes_few_creates() {
             one_block_on_for_each_request(every, Duration::from_millis(millis), |request| {
                 drop(runtime.block_on(async { request().await.unwrap() }));
             });
-        assert!(creates <= 6, "{creates}, each {every} s, at {millis} ms");
+        // A renewal that has not ended when the server is asked, once a minute, is given up, and the next one begins after half
+        // of the time that is left: 14 minutes at most, so that there are six in each of the two lives.
+        assert!(creates <= 12, "{creates}, each {every} s, at {millis} ms");
     }
 }
 

@@ -351,30 +351,6 @@ async fn under_suspicion_the_policy_for_requests_without_a_session_applies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_question_is_not_answered_a_successor_is_made() {
-    for answer in [What::Status(400), What::Html(405), What::Status(410)] {
-        let name = format!("{answer:?}");
-        let setup = Setup::new();
-        let manager = setup.manager();
-        setup.call(&manager).await.unwrap();
-        setup.silence_health();
-        setup
-            .sipher
-            .fault(Fault::new(answer).on(Target::Get).always());
-        for restarts in 1..4 {
-            setup
-                .sipher
-                .fault(Fault::new(What::Status(503)).on(Target::Calls));
-            setup.call(&manager).await.unwrap();
-            setup.call(&manager).await.unwrap();
-            assert_eq!(setup.creates(), 1 + restarts, "{name}");
-            pass(20.0).await;
-        }
-        setup.sipher.assert_no_dead_id();
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_check_does_not_hold_up_the_others_of_its_key() {
     let setup = Setup::new();
     let manager = setup.manager();

@@ -95,3 +95,27 @@ async fn a_session_that_a_failed_renewal_made_suspect_is_asked_about_before_the_
     let asked = setup.questions() - asked;
     assert_eq!((setup.creates(), asked, setup.gets()), (2, 1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_the_question_is_not_answered_a_successor_is_made() {
+    for answer in [What::Status(400), What::Html(405), What::Status(410)] {
+        let name = format!("{answer:?}");
+        let setup = Setup::new();
+        let manager = setup.manager();
+        setup.call(&manager).await.unwrap();
+        setup.silence_health();
+        setup
+            .sipher
+            .fault(Fault::new(answer).on(Target::Get).always());
+        for restarts in 1..4 {
+            setup
+                .sipher
+                .fault(Fault::new(What::Status(503)).on(Target::Calls));
+            setup.call(&manager).await.unwrap();
+            setup.call(&manager).await.unwrap();
+            assert_eq!(setup.creates(), 1 + restarts, "{name}");
+            pass(20.0).await;
+        }
+        setup.sipher.assert_no_dead_id();
+    }
+}
