@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header::ACCEPT};
+use http::{Method, Request, header::ACCEPT};
 use http_body_util::Full;
 
 use super::{Transport, deadline::in_time};
@@ -39,14 +39,6 @@ pub(crate) async fn health(
     let Ok(response) = answer else {
         return Ok(Word::Away);
     };
-    Ok(match Health::read(&response) {
-        Some(health) => Word::Says(health),
-        None if is_gateways(response.status()) => Word::Away,
-        None => Word::Silent,
-    })
-}
-
-/// Whether a gateway says that it does not reach the server.
-fn is_gateways(status: StatusCode) -> bool {
-    status.is_server_error()
+    // Also where a gateway puts a page of its own in the place of a 503: Sipher may be there all the same.
+    Ok(Health::read(&response).map_or(Word::Silent, Word::Says))
 }

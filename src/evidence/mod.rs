@@ -31,7 +31,7 @@ use self::{
 };
 pub(crate) use self::{
     health::{Fate, Health},
-    verdict::Fallback,
+    verdict::{Fallback, Metered},
 };
 use crate::clock::Reading;
 
@@ -103,12 +103,20 @@ pub(crate) struct Evidence {
     verdict: Option<Verdict>,
     /// What the server last said of itself.
     health: Option<Health>,
-    /// What was made before this had been lost, or was given up: in monotonic time.
-    lost_before: Option<Duration>,
+    /// What the server knew last before this time of its own was lost.
+    lost_until: Duration,
+    /// What was made before this monotonic time was given up.
+    replaced_before: Option<Duration>,
+    /// Since when every proof was of one process.
+    since: Option<Reading>,
+    /// There is a window that began before the end of a known one.
+    is_strange: bool,
     /// When the last sign was found to be none, and for how long that damps the next.
     false_alarm: Option<(Reading, Duration)>,
     /// What the next question is about, which nobody has asked yet.
     owed: Option<Cause>,
+    /// Since when, in monotonic time.
+    owed_at: Option<Duration>,
     /// What one was about that nobody answered: the sessions of then are held until something is decided on them. Those
     /// that are made after it are not.
     unanswered: Option<Cause>,
@@ -132,9 +140,13 @@ impl Evidence {
             proven: None,
             verdict: None,
             health: None,
-            lost_before: None,
+            lost_until: Duration::ZERO,
+            replaced_before: None,
+            since: None,
+            is_strange: false,
             false_alarm: None,
             owed: None,
+            owed_at: None,
             unanswered: None,
             asking: None,
             last_cause: Cause::Hint,
@@ -162,6 +174,7 @@ impl Evidence {
         }
         if is_first {
             self.proven = Some(exchange.sent);
+            self.since = Some(exchange.sent);
         }
         Reaction::Nothing
     }
@@ -175,7 +188,10 @@ impl Evidence {
                 return (true, Reaction::Nothing);
             }
             Seen::Pending => return (false, Reaction::Nothing),
-            Seen::New { beside: true } => Cause::Sign,
+            Seen::New { beside: true } => {
+                self.is_strange = true;
+                Cause::Sign
+            }
             Seen::New { beside: false } | Seen::Vague => Cause::Hint,
         };
         (false, self.raise(cause, exchange.received))
@@ -218,7 +234,7 @@ impl Evidence {
 
     /// Something speaks against the process of before.
     pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
-        let is_routine_due = self.routine.due_in(now.monotonic).is_zero();
+        let is_routine_due = self.routine.due_in(now).is_zero();
         let reaction = match cause {
             Cause::Broken => Reaction::Hold,
             Cause::Sign if self.is_damped(now) => Reaction::Nothing,
@@ -229,6 +245,7 @@ impl Evidence {
             Cause::Hint | Cause::Unproven => Reaction::Nothing,
         };
         self.owed = self.owed.max(Some(cause));
+        self.owed_at = Some(now.monotonic);
         reaction
     }
 
@@ -248,7 +265,7 @@ impl Evidence {
 
     /// How long until [`look`](Self::look) may say something.
     pub(crate) fn look_in(&self, now: Reading) -> Duration {
-        let routine = self.routine.due_in(now.monotonic);
+        let routine = self.routine.due_in(now);
         let stale = self.stale_in(now).max(routine);
         let owed = self.owed.map(|cause| match cause {
             Cause::Sign | Cause::Broken => self.damped_for(now),
@@ -274,7 +291,7 @@ impl Evidence {
 
     /// How long until a question may go out that requests wait for.
     pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
-        self.breaks.due_in(now.monotonic)
+        self.breaks.due_in(now)
     }
 
     /// A question goes out, for the most urgent of what is owed.
@@ -283,7 +300,7 @@ impl Evidence {
         let cause = cause.unwrap_or(Cause::Hint);
         (self.asking, self.last_cause) = (Some(cause), cause);
         for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
-            pace.asked(now.monotonic);
+            pace.asked(now);
         }
         Question {
             asked: now,
@@ -329,12 +346,16 @@ impl Evidence {
             self.restarted();
         } else {
             self.windows.confirm(question.asked.monotonic);
+            self.is_strange = false;
             self.was_for_nothing(question.cause, now);
         }
+        self.since = self.since.or(Some(question.asked));
         is_another
     }
 
     fn restarted(&mut self) {
+        self.since = None;
+        self.is_strange = false;
         self.windows.clear();
         self.false_alarm = None;
         for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
@@ -357,6 +378,18 @@ impl Evidence {
 
     /// Whether an answer that proves a process proves the one that made a session then.
     pub(crate) fn is_one_process_since(&self, born: Reading) -> bool {
-        !self.boots.are_several_since(born)
+        let reaches_back = |since: Reading| since.monotonic <= born.monotonic;
+        let is_known = !self.boots.is_empty() || self.since.is_some_and(reaches_back);
+        is_known && !self.boots.are_several_since(born)
+    }
+
+    /// Whether a session that another process of the fleet has made is one of the process that is known here.
+    #[cfg(feature = "store")]
+    pub(crate) fn vouches_for(&self, made: &Made) -> bool {
+        let reaches_back = |since: Reading| since.monotonic <= made.born.monotonic;
+        let judged = self
+            .health
+            .map(|health| health::judge(made, &health, &self.boots));
+        self.since.is_some_and(reaches_back) || judged == Some(Fate::Alive)
     }
 }

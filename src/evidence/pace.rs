@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Reading;
+
 /// A question that follows another too soon tells nothing new and is one more call to the server.
 ///
 /// Signs, hints and the age of the last proof: `GET /v1/health` asks Solana each time, so that the server's own documents
@@ -18,7 +20,7 @@ pub(super) struct Pace {
     least: Duration,
     most: Duration,
     floor: Duration,
-    last: Option<Duration>,
+    last: Option<Reading>,
 }
 
 impl Pace {
@@ -31,14 +33,14 @@ impl Pace {
         }
     }
 
-    /// How long until the next question. All times are monotonic.
-    pub(super) fn due_in(&self, now: Duration) -> Duration {
-        let due = self.last.map(|last| last.saturating_add(self.floor));
-        due.unwrap_or(now).saturating_sub(now)
+    /// How long until the next question, by the clock that says less: a machine that slept asks at once.
+    pub(super) fn due_in(&self, now: Reading) -> Duration {
+        let left = |last| self.floor.saturating_sub(now.since(last));
+        self.last.map(left).unwrap_or_default()
     }
 
-    pub(super) fn asked(&mut self, now: Duration) {
-        let is_quiet = |last: Duration| now.saturating_sub(last) >= QUIET;
+    pub(super) fn asked(&mut self, now: Reading) {
+        let is_quiet = |last| now.since(last) >= QUIET;
         if self.last.is_some_and(is_quiet) {
             self.floor = self.least;
         }
@@ -63,22 +65,29 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const fn at(seconds: u64) -> Duration {
+    const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    const fn at(time: u64) -> Reading {
+        Reading {
+            monotonic: seconds(time),
+            wall: seconds(time),
+        }
     }
 
     #[test]
     fn the_first_question_is_due_at_once_and_later_ones_ever_more_seldom() {
-        let (mut pace, mut now) = (SELDOM, at(100));
+        let (mut pace, mut now) = (SELDOM, 100);
         for floor in [10, 20, 40, 60, 60] {
-            assert_eq!(pace.due_in(now), at(0));
-            pace.asked(now);
+            assert_eq!(pace.due_in(at(now)), seconds(0));
+            pace.asked(at(now));
             assert_eq!(
-                (pace.due_in(now), pace.due_in(now + at(3))),
-                (at(floor), at(floor - 3))
+                (pace.due_in(at(now)), pace.due_in(at(now + 3))),
+                (seconds(floor), seconds(floor - 3))
             );
             pace.for_nothing();
-            now += pace.floor();
+            now += pace.floor().as_secs();
         }
     }
 
@@ -91,8 +100,21 @@ mod tests {
         }
         let mut found = pace;
         found.reset();
-        assert_eq!(found.due_in(at(30)), at(10));
-        pace.asked(at(30) + QUIET);
-        assert_eq!(pace.due_in(at(30) + QUIET), at(10));
+        assert_eq!(found.due_in(at(30)), seconds(10));
+        let later = at(30 + QUIET.as_secs());
+        pace.asked(later);
+        assert_eq!(pace.due_in(later), seconds(10));
+    }
+
+    /// The monotonic clock of some machines stands still while they sleep.
+    #[test]
+    fn a_machine_that_slept_asks_at_once() {
+        let mut pace = SELDOM;
+        pace.asked(at(100));
+        let woken = Reading {
+            wall: seconds(4_000),
+            ..at(101)
+        };
+        assert_eq!(pace.due_in(woken), seconds(0));
     }
 }

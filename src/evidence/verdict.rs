@@ -27,6 +27,18 @@ pub(crate) enum Fallback {
     Decided,
 }
 
+/// The answer to a session call in place of the free question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metered {
+    pub(crate) knows: bool,
+    /// When the session was made, by the server's clock.
+    pub(crate) made_at: Duration,
+    /// No session of this manager's was made before it.
+    pub(crate) is_oldest: bool,
+    pub(crate) signs: u64,
+    pub(crate) asked: Reading,
+}
+
 /// The last answer that decides something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Verdict {
@@ -39,18 +51,21 @@ pub(super) enum Says {
     Health(Health),
     /// Nothing. What there is goes on, in doubt.
     Nothing,
-    /// A session was asked for, and is there: so is the process.
-    Known,
-    /// One was asked for and is not there, or nobody could be asked.
-    Lost,
+    /// A session that was made then was asked for, and is there: so are those that were made after it.
+    Known(Duration),
+    /// One that was made then is not there: nor are those that were made before it.
+    Lost(Duration),
+    /// Nobody could be asked, and the windows are those of another process.
+    Replaced,
 }
 
 impl Evidence {
     pub(super) fn decide(&mut self, question: Question, says: Says) {
         match says {
             Says::Health(health) => self.health = Some(health),
-            Says::Lost => self.lost_before = Some(question.asked.monotonic),
-            Says::Nothing | Says::Known => {}
+            Says::Lost(made_at) => self.lost_until = self.lost_until.max(made_at),
+            Says::Replaced => self.replaced_before = Some(question.asked.monotonic),
+            Says::Nothing | Says::Known(_) => {}
         }
         self.verdict = Some(Verdict { question, says });
     }
@@ -73,10 +88,12 @@ impl Evidence {
         if self.is_metering && !is_due(self.metered, LONGEST_METERING) {
             return Fallback::Wait;
         }
-        let says = if self.last_cause >= Cause::Sign && is_due(self.replaced, REPLACED) {
-            self.replaced = Some(now);
-            Says::Lost
+        // Between two such calls the windows decide.
+        let says = if self.is_strange && is_due(self.replaced, REPLACED) {
+            (self.replaced, self.is_strange) = (Some(now), false);
+            Says::Replaced
         } else {
+            self.false_alarm = Some((now, self.alarms.floor()));
             Says::Nothing
         };
         self.decide(self.question(signs, now), says);
@@ -94,31 +111,38 @@ impl Evidence {
         }
     }
 
-    /// A session was asked for after so many signs, in place of the free question. `knows` is `None` where that was not
-    /// answered either.
-    pub(crate) fn metered(
-        &mut self,
-        knows: Option<bool>,
-        signs: u64,
-        asked: Reading,
-        now: Reading,
-    ) {
-        self.is_metering = false;
-        let Some(knows) = knows else {
-            self.metered = None;
-            return;
-        };
-        let says = if knows { Says::Known } else { Says::Lost };
-        self.decide(self.question(signs, asked), says);
-        self.unanswered = None;
-        self.owed = None;
-        if knows {
-            self.proven = Some(asked);
-            self.windows.confirm(asked.monotonic);
-            self.was_for_nothing(self.last_cause, now);
-        } else {
-            self.restarted();
+    /// The session call in place of the free question was not made, or not answered.
+    pub(crate) fn not_metered(&mut self) {
+        if self.is_metering {
+            (self.is_metering, self.metered) = (false, None);
         }
+    }
+
+    /// A session that was made then was asked for after so many signs, in place of the free question. It is the oldest one if no
+    /// other was made before it.
+    pub(crate) fn metered(&mut self, answer: Metered, now: Reading) {
+        self.is_metering = false;
+        let says = if answer.knows {
+            Says::Known(answer.made_at)
+        } else {
+            Says::Lost(answer.made_at)
+        };
+        self.decide(self.question(answer.signs, answer.asked), says);
+        self.unanswered = None;
+        // What was seen since is still to be looked into.
+        self.owed = self
+            .owed
+            .filter(|_| self.owed_at > Some(answer.asked.monotonic));
+        if !answer.knows {
+            self.restarted();
+            return;
+        }
+        self.proven = Some(answer.asked);
+        if answer.is_oldest {
+            self.windows.confirm(answer.asked.monotonic);
+            self.is_strange = false;
+        }
+        self.was_for_nothing(self.last_cause, now);
     }
 
     /// What became of a session, if the server was asked after so many signs.
@@ -129,16 +153,28 @@ impl Evidence {
         Some(match &verdict.says {
             Says::Health(health) => health::judge(made, health, &self.boots),
             // What is said of one session does not bring back those that were gone before.
-            Says::Known | Says::Nothing if self.was_gone(made) => Fate::Gone,
-            Says::Known | Says::Nothing => Fate::Alive,
-            Says::Lost => Fate::Gone,
+            _ if self.was_gone(made) => Fate::Gone,
+            Says::Known(made_at) if made.at < *made_at => self.unless_alarmed(),
+            Says::Lost(_) => self.unless_alarmed(),
+            Says::Known(_) | Says::Nothing | Says::Replaced => Fate::Alive,
         })
+    }
+
+    /// What was said of another session says nothing of this one. Where only a hint was looked into, it goes on in doubt.
+    fn unless_alarmed(&self) -> Fate {
+        if self.last_cause >= Cause::Sign {
+            Fate::Unclear
+        } else {
+            Fate::Alive
+        }
     }
 
     fn was_gone(&self, made: &Made) -> bool {
         let is_gone = |health| health::judge(made, health, &self.boots) == Fate::Gone;
         let is_before = |then| made.born.monotonic < then;
-        self.health.as_ref().is_some_and(is_gone) || self.lost_before.is_some_and(is_before)
+        self.health.as_ref().is_some_and(is_gone)
+            || made.known_at <= self.lost_until
+            || self.replaced_before.is_some_and(is_before)
     }
 
     /// Whether what was decided after so many signs was learnt from the server. Without that a session goes on in doubt.

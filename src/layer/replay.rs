@@ -48,8 +48,7 @@ use crate::{
 /// A [`SessionLayer`] that sends a request once more when its first sending met a sign of a server that restarts: made by
 /// [`SessionLayer::replay_once`].
 ///
-/// A sign is a failure that may mean a restart: a connection that was refused or broke, a 410, a gateway's 5xx, and any other error
-/// that is not known to be harmless. The second sending is looked at anew, and so
+/// A sign is a connection that could not be made or broke, a 410, or a gateway's 502, 503, 504, 520 to 527 or 530. The second sending is looked at anew, and so
 /// bears a session that is known to be alive. It happens once, to requests that get a session from this crate and whose
 /// body can be cloned; an answer of success is never replayed.
 ///
@@ -89,10 +88,10 @@ impl SessionLayer {
         outcome: Result<(StatusCode, &HeaderMap), &(dyn StdError + 'static)>,
     ) -> bool {
         let is_sign = match outcome {
-            Ok((status, headers)) => sign::in_status(status, Some(headers)) >= Some(Cause::Sign),
+            Ok((status, headers)) => sign::is_gateways(status, headers),
             // What could not be given a session was not sent.
             Err(error) => {
-                Error::find(error).is_none() && sign::in_error(error) >= Some(Cause::Sign)
+                Error::find(error).is_none() && sign::in_error(error) == Some(Cause::Broken)
             }
         };
         if is_sign {

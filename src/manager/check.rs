@@ -1,6 +1,6 @@
 //! Whether the server still knows a session. A create begins with this question where there is a session that may do.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use tokio::time::{sleep, timeout};
 
@@ -41,20 +41,31 @@ impl Create {
             }
             self.metered = true;
             if let Err(error) = self.queue().await? {
+                self.gives_up_standing_in();
                 return Some(Err(error));
             }
         }
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
         let known = self.check(&suspect, begun).await;
-        if self.stands_in {
-            let knows = match &known {
-                Ok(()) => Some(true),
-                Err(error) => (error.kind() == ErrorKind::NotFound).then_some(false),
-            };
-            self.core.metered(knows, signs, asked);
-            self.stands_in = false;
+        let knows = match &known {
+            Ok(()) => Some(true),
+            Err(error) => (error.kind() == ErrorKind::NotFound).then_some(false),
+        };
+        match knows.filter(|_| self.stands_in) {
+            Some(knows) => {
+                self.stands_in = false;
+                self.core.metered(&suspect, knows, (signs, asked));
+            }
+            None => self.gives_up_standing_in(),
         }
         Some(known.map(|()| suspect))
+    }
+
+    /// The call in place of the free question was not made, or not answered: another create may make it.
+    pub(super) fn gives_up_standing_in(&mut self) {
+        if mem::take(&mut self.stands_in) {
+            self.core.not_metered();
+        }
     }
 
     /// Like a call, it ends with the create that it belongs to.
@@ -89,15 +100,26 @@ impl Create {
                 }
                 return Ok(fate);
             }
-            if core.inquire().await? == Word::Silent {
-                match core.fall_back() {
-                    Fallback::Meter => {
-                        self.stands_in = true;
-                        return Ok(Fate::Unclear);
-                    }
-                    Fallback::Wait => sleep(FLOOR).await,
-                    Fallback::Decided => {}
-                }
+            let (word, signs) = core.inquire().await?;
+            if word == Word::Silent && self.falls_back(suspect, signs).await {
+                self.stands_in = true;
+                return Ok(Fate::Unclear);
+            }
+        }
+    }
+
+    /// Nobody answers the free question: returns whether this create is to ask for its session in place of that.
+    async fn falls_back(&self, suspect: &LiveSession, signs: u64) -> bool {
+        let core = &self.core;
+        loop {
+            match core.fall_back(signs) {
+                Fallback::Meter => return true,
+                Fallback::Decided => return false,
+                Fallback::Wait => sleep(FLOOR).await,
+            }
+            // Whoever asks has been told meanwhile.
+            if core.judge(suspect, core.now()).is_some() {
+                return false;
             }
         }
     }

@@ -75,6 +75,7 @@ impl Core {
             self.retirement.begin_anew();
             ledger.begin_anew();
             self.fleet.begin_anew();
+            self.forget_question();
         }
         self.owner.process.store(present, Ordering::Release);
     }

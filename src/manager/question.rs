@@ -24,7 +24,7 @@ use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
     evidence::{
-        Cause, Evidence, Fate, Question, Reaction, Word,
+        Cause, Evidence, Fallback, Fate, Metered, Question, Reaction, Word,
         window::{Exchange, Stamp},
     },
     headers,
@@ -101,13 +101,6 @@ impl Inquiry {
 
     fn is_due(&self, now: Reading) -> bool {
         self.evidence().may_ask_in(now).is_zero()
-    }
-
-    /// Whether the last question was answered, and not with what is needed.
-    fn is_silent(&self) -> bool {
-        let asking = self.asking();
-        let mut word = asking.iter().filter_map(|it| it.answer.get());
-        word.any(|word| *word == Word::Silent)
     }
 
     /// Whether this answer is the one to look at.
@@ -241,17 +234,30 @@ impl Core {
         self.inquiry.evidence().clock(now)
     }
 
+    /// This process is a copy of the one that asked.
+    pub(super) fn forget_question(&self) {
+        *self.inquiry.asking() = None;
+        self.inquiry.evidence().drop_question();
+    }
+
+    /// Whether a session that another process of the fleet has made is one of the server's process that is known here.
+    #[cfg(feature = "store")]
+    pub(super) fn vouches_for(&self, made: &crate::evidence::Made) -> bool {
+        self.inquiry.evidence().vouches_for(made)
+    }
+
     /// Whether an answer that proves the process proves the one that has the session.
     pub(super) fn is_one_process_since(&self, born: Reading) -> bool {
         self.inquiry.evidence().is_one_process_since(born)
     }
 
-    /// Asks the server, or waits for who does, until something follows for sessions that are held.
+    /// Asks the server, or waits for who does, until something follows for sessions that are held. Returns how many signs there had
+    /// been when it was asked.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] if the server cannot be reached.
-    pub(super) async fn inquire(self: &Arc<Self>) -> Result<Word, Error> {
+    pub(super) async fn inquire(self: &Arc<Self>) -> Result<(Word, u64), Error> {
         let runtime = super::acquire::runtime()?;
         loop {
             let wait = self.inquiry.evidence().may_ask_in(self.now());
@@ -262,7 +268,7 @@ impl Core {
                 None | Some(_) if wait.is_zero() => self.ask(&runtime),
                 // It came before this request did, and the next would say no more: there is another way to find out.
                 Some(asking) if asking.answer.get() == Some(&Word::Silent) => {
-                    return Ok(Word::Silent);
+                    return Ok((Word::Silent, asking.question.signs));
                 }
                 None | Some(_) => {
                     sleep(wait).await;
@@ -279,7 +285,7 @@ impl Core {
                     let text = "could not reach the server to ask whether it still has the session";
                     return Err(Error::new(ErrorKind::Unavailable, text));
                 }
-                Some(word) => return Ok(word),
+                Some(word) => return Ok((word, asking.question.signs)),
                 // Its task is gone, or its runtime stands still.
                 None => self.give_up_question(&asking),
             }
@@ -318,7 +324,11 @@ impl Core {
         let asking = Asking { question, answer };
         *current = Some(asking.clone());
         drop(current);
-        runtime.spawn(answer_to(self.clone(), question, done));
+        let unanswered = Unanswered {
+            core: self.clone(),
+            asking: asking.clone(),
+        };
+        runtime.spawn(answer_to(unanswered, done));
         asking
     }
 
@@ -342,17 +352,32 @@ impl Core {
     }
 
     /// How a session that is held goes on where the server does not answer the free question.
-    pub(super) fn fall_back(&self) -> crate::evidence::Fallback {
-        let (now, signs) = (self.now(), self.suspicion.signs());
+    pub(super) fn fall_back(&self, signs: u64) -> Fallback {
+        let now = self.now();
         self.inquiry
             .with(now, |evidence| evidence.fallback(signs, now))
     }
 
-    /// A session was asked for in place of that.
-    pub(super) fn metered(&self, knows: Option<bool>, signs: u64, asked: Reading) {
-        let now = self.now();
+    /// A session was asked for in place of that, after so many signs.
+    pub(super) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
+        let (now, (signs, asked)) = (self.now(), when);
+        let made_at = session.made(now).at;
+        let sessions = self.sessions();
+        let is_older = |other: &Arc<LiveSession>| other.made(now).at < made_at;
+        let answer = Metered {
+            knows,
+            made_at,
+            is_oldest: !sessions.iter().any(is_older),
+            signs,
+            asked,
+        };
         self.inquiry
-            .with(now, |evidence| evidence.metered(knows, signs, asked, now));
+            .with(now, |evidence| evidence.metered(answer, now));
+    }
+
+    /// That call was not made, or not answered.
+    pub(super) fn not_metered(&self) {
+        self.inquiry.evidence().not_metered();
     }
 
     /// No request bears a session before the server has been asked; returns how many such signs there have been.
@@ -368,8 +393,22 @@ impl Core {
     }
 }
 
-/// However it ends, whoever waits is told.
-async fn answer_to(core: Arc<Core>, question: Question, done: Promise<Word>) {
+/// A question on its way. Whoever waits is told if its task ends without an answer, also with its runtime.
+struct Unanswered {
+    core: Arc<Core>,
+    asking: Asking,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if self.asking.answer.get().is_none() {
+            self.core.give_up_question(&self.asking);
+        }
+    }
+}
+
+async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
+    let core = &unanswered.core;
     // No two alike, also of several processes that ask at once.
     let number = core.with_rng(|rng| rng.u64(..));
     let ask = async {
@@ -377,13 +416,13 @@ async fn answer_to(core: Arc<Core>, question: Question, done: Promise<Word>) {
         let word = api::health::health(&core.transport, &core.settings.base, number).await;
         word.unwrap_or(Word::Silent)
     };
-    let ask = core.fleet.ask_once(&core, ask);
+    let ask = core.fleet.ask_once(core, ask);
     let word = tokio::select! {
         biased;
         () = core.abandoned() => return,
         word = ask => word,
     };
-    core.was_told(question, word);
+    core.was_told(unanswered.asking.question, word);
     done.keep(word);
 }
 

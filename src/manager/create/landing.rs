@@ -139,6 +139,7 @@ impl Drop for Create {
         // The task was ended half-way: by its runtime, by a panic in the transport, or because nobody wants it.
         let calling = self.progress == Progress::Calling;
         self.let_adopted_go();
+        self.gives_up_standing_in();
         let core = self.core.clone();
         self.end(&mut core.ledger());
         if let Some(session) = core.cached(self.partition.id) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
 use crate::{
     clock::Reading,
+    evidence::Made,
     manager::{
         core::Core, create::Create, event::RetireReason, janitor, life::Life, partition::Partition,
         session::LiveSession,
@@ -71,6 +72,19 @@ impl Create {
     }
 }
 
+/// After how many signs a session is known to be alive that another process made then. What was made before the last sign of
+/// trouble may be what was lost, and so may what is older than the server's process as it is known here: the server may have
+/// restarted since, and no call of this process has met that.
+fn signs_of(core: &Core, made: &Made, then: Reading) -> u64 {
+    if core.vouches_for(made) {
+        return core.suspicion.signs_before(then);
+    }
+    if core.suspicion.signs() == 0 {
+        core.suspect(false);
+    }
+    0
+}
+
 impl Inner {
     /// Opens a record, and joins those who use it. `None` if it is of no use, or is to be asked about and the caller cannot do
     /// that.
@@ -102,8 +116,14 @@ impl Inner {
         if life.usable_for(sent).is_zero() {
             return None;
         }
-        // What was made before the last sign of trouble may be what was lost.
-        let signs = core.suspicion.signs_before(sent.before(age));
+        let made = Made {
+            at: sealed.made_at,
+            known_at: sealed.made_at,
+            total: sealed.life,
+            born: life.born(),
+            left: life.left(sent),
+        };
+        let signs = signs_of(core, &made, sent.before(age));
         let is_trusted = is_certain && !self.sharing.verify_adopted;
         let is_sound = is_trusted && signs == core.suspicion.signs();
         if !(is_sound || can_ask) {

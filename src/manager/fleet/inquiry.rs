@@ -29,6 +29,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// A store that takes longer is not waited for: the question is free.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
+/// The same for telling the others.
+const TELL: Duration = Duration::from_millis(500);
+
 /// What the store says of the question.
 enum Turn {
     /// This process is to ask.
@@ -48,7 +51,8 @@ impl Fleet {
             Ok(Some(Turn::Told(word))) => word,
             Ok(Some(Turn::Ask(right))) => {
                 let word = ask.await;
-                inner.tell_answer(core, &seal, *right, word).await;
+                // Whoever waits here waits for the answer, and not for the store.
+                let _ = timeout(TELL, inner.tell_answer(core, &seal, *right, word)).await;
                 word
             }
             Ok(None) | Err(_) => ask.await,
