@@ -11,6 +11,7 @@
 
 mod big_fleets;
 mod by_test;
+mod evidence;
 mod fleets;
 mod list;
 
@@ -25,12 +26,14 @@ use std::{
 
 use big_fleets::OF_BIG_FLEETS;
 use by_test::BY_TEST;
+use evidence::OF_EVIDENCE;
 use fleets::OF_FLEETS;
 use list::{By, MUTATIONS, Mutation};
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
     let fleets = OF_FLEETS.iter().chain(OF_BIG_FLEETS);
-    MUTATIONS.iter().chain(fleets).chain(BY_TEST)
+    let by_one = BY_TEST.iter().chain(OF_EVIDENCE);
+    MUTATIONS.iter().chain(fleets).chain(by_one)
 }
 
 fn root() -> &'static Path {

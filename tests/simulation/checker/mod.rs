@@ -11,6 +11,7 @@ mod outside;
 mod proof;
 mod requests;
 mod server;
+mod signs;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -26,7 +27,7 @@ use crate::{
     world::Run,
 };
 use health::Questions;
-use known::{Asked, Flying, GRACE, Head, Known, Late, Signs, Tries};
+use known::{Asked, Flying, GRACE, Known, Late, Signs, Tries};
 use outside::Outside;
 
 pub(crate) struct Checker<'a> {
@@ -248,68 +249,6 @@ impl Checker<'_> {
             | Entry::Weather(_)
             | Entry::Tasks(0) => {}
             Entry::Tasks(tasks) => self.fails(format!("I10: {tasks} tasks at the end")),
-        }
-    }
-
-    fn head(&mut self, wire: u64, status: u16, is_stamped: bool, index: usize, at: Reading) {
-        let pause = at.monotonic.saturating_sub(self.head_at);
-        if let Some(flying) = self.flying.get_mut(&wire) {
-            self.head_at = at.monotonic;
-            flying.is_stamped = is_stamped;
-        }
-        if !self.is_other(wire) {
-            return;
-        }
-        let flying = self.lands(wire, index);
-        let asked = flying
-            .as_ref()
-            .and_then(|flying| self.asked.get_mut(&flying.sent.n?));
-        if let Some(asked) = asked {
-            asked.head = Some(Head {
-                index,
-                at: at.monotonic,
-                pause,
-                is_stamped,
-            });
-        }
-        if status == 410 || (status >= 500 && !is_stamped) {
-            self.sign(flying.as_ref(), !self.questions.may_damp(at));
-        } else if !self.script.proves {
-            self.signs.possible += 1;
-        }
-    }
-
-    fn is_other(&self, wire: u64) -> bool {
-        self.flying
-            .get(&wire)
-            .is_some_and(|flying| flying.sent.operation == Operation::Other)
-    }
-
-    /// `is_certain` says that it holds whoever starts later.
-    fn sign(&mut self, flying: Option<&Flying>, is_certain: bool) {
-        let Some(flying) = flying else { return };
-        // What a caller meets with a client of his own is not seen, though a sign it is.
-        self.signs.certain += u64::from(is_certain && !flying.sent.by_hand);
-        self.signs.possible += 1;
-        if let Some(asked) = flying.sent.n.and_then(|n| self.asked.get_mut(&n)) {
-            asked.met_sign = true;
-            // What is sent after it is looked at anew.
-            asked.signs = self.signs;
-        }
-    }
-
-    fn out_of_use(&mut self, id: &str, held: bool, by_hand: bool) {
-        let Some(known) = self.known.get_mut(id) else {
-            return;
-        };
-        known.out_of_use.get_or_insert("I11: invalidated");
-        known.by_hand |= by_hand;
-        let partition = known.partition.clone();
-        for flying in self.flying.values_mut() {
-            let same = flying.sent.key == Some(partition.key)
-                && flying.sent.defaults.as_ref() == Some(&partition.defaults);
-            flying.fenced |= same;
-            flying.barred |= same && held;
         }
     }
 

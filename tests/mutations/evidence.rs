@@ -1,0 +1,159 @@
+//! Faults of the evidence whether the server is still the one that knows the sessions.
+
+use crate::list::{
+    By::{Life, Test},
+    Mutation,
+};
+
+pub(crate) const OF_EVIDENCE: &[Mutation] = &[
+    Mutation {
+        name: "the_window_is_never_looked_at",
+        invariant: "I12",
+        by: Life(55),
+        file: "src/manager/question.rs",
+        old: "let stamp = Stamp::of(headers);",
+        new: "let stamp = Stamp::of(headers).filter(|_| received < sent);",
+    },
+    Mutation {
+        name: "a_health_answer_is_believed_although_the_boot_is_later",
+        invariant: "I12",
+        by: Life(7),
+        file: "src/evidence/health.rs",
+        old: "    let restarted = health.boot > made.known_at + ROUNDED;",
+        new: "    let known_at = health.timestamp;\n    let made = &Made { known_at, ..*made };\n    let restarted = health.boot > made.known_at + ROUNDED;",
+    },
+    Mutation {
+        name: "the_health_question_is_asked_without_bound",
+        invariant: "I8",
+        by: Life(5),
+        file: "src/manager/question.rs",
+        old: "            && self.inquiry.is_due(self.now())\n",
+        new: "",
+    },
+    Mutation {
+        name: "several_boots_count_as_one",
+        invariant: "I12",
+        by: Life(67),
+        file: "src/evidence/health.rs",
+        old: "        !self.is_only_one_since(then)\n",
+        new: "        self.is_only_one_since(then) && self.seen.is_empty()\n",
+    },
+    Mutation {
+        name: "a_sign_holds_nobody",
+        invariant: "I1",
+        by: Life(26),
+        file: "src/evidence/mod.rs",
+        old: "            Cause::Sign => Reaction::Hold,\n",
+        new: "            Cause::Sign => Reaction::Ask,\n",
+    },
+    Mutation {
+        name: "a_false_alarm_is_not_damped",
+        invariant: "I8",
+        by: Test {
+            target: "lib",
+            name: "a_false_alarm_damps_the_next_ones_and_they_are_made_up_for",
+        },
+        file: "src/evidence/mod.rs",
+        old: "            Cause::Sign if self.is_damped(now) => Reaction::Nothing,\n",
+        new: "            Cause::Sign if self.is_damped(now) && self.verdict.is_none() => Reaction::Nothing,\n",
+    },
+    Mutation {
+        name: "an_answer_from_before_the_sign_is_believed",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "an_answer_from_before_the_sign_decides_nothing",
+        },
+        file: "src/evidence/verdict.rs",
+        old: ".filter(|verdict| verdict.question.signs >= signs)?;",
+        new: ".filter(|verdict| verdict.question.signs >= signs || signs > 0)?;",
+    },
+    Mutation {
+        name: "a_window_that_begins_later_counts_as_the_older_one",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "a_window_that_begins_before_the_older_one_has_ended_is_new_beside_it",
+        },
+        file: "src/evidence/window.rs",
+        old: "let overlaps = first <= self.ends.1 && self.ends.0 <= last;",
+        new: "let overlaps = self.ends.0 <= last;",
+    },
+    Mutation {
+        name: "evidence_ages_by_the_monotonic_clock_alone",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "evidence_ages_by_both_clocks",
+        },
+        file: "src/evidence/mod.rs",
+        old: "        let left = |proven| self.verify_after.saturating_sub(now.since(proven));\n",
+        new: "        let age = |then: Reading| now.monotonic.saturating_sub(then.monotonic);\n        let left = |proven| self.verify_after.saturating_sub(age(proven));\n",
+    },
+    Mutation {
+        name: "a_session_is_asked_for_each_time_that_health_says_nothing",
+        invariant: "I8",
+        by: Test {
+            target: "lib",
+            name: "where_health_says_nothing_one_session_is_asked_for_in_five_minutes",
+        },
+        file: "src/evidence/verdict.rs",
+        old: "if is_due(self.metered, METERED) {",
+        new: "if is_due(self.metered, Duration::ZERO) {",
+    },
+    Mutation {
+        name: "a_create_beside_older_sessions_confirms_its_window",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "a_create_beside_older_sessions_proves_nothing_for_them",
+        },
+        file: "src/evidence/mod.rs",
+        old: "Some(stamp) if !is_first => return",
+        new: "Some(stamp) if !is_first && self.verdict.is_some() => return",
+    },
+    Mutation {
+        name: "what_is_said_of_one_session_clears_all",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "what_is_said_of_one_session_does_not_bring_back_those_that_were_gone_before",
+        },
+        file: "src/evidence/verdict.rs",
+        old: "            Says::Known | Says::Nothing if self.was_gone(made) => Fate::Gone,\n",
+        new: "            Says::Known | Says::Nothing if self.was_gone(made) && signs == 0 => Fate::Gone,\n",
+    },
+    Mutation {
+        name: "as_many_calls_left_fit_a_window",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "two_answers_of_one_window_never_have_as_many_calls_left",
+        },
+        file: "src/evidence/window.rs",
+        old: "(*at >= exchange.sent() && stamp.remaining != *left)",
+        new: "*at >= exchange.sent()",
+    },
+    Mutation {
+        name: "an_answer_of_two_windows_proves_the_better_one",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "an_answer_that_fits_a_window_which_is_not_confirmed_proves_nothing",
+        },
+        file: "src/evidence/window.rs",
+        old: "fitting.min_by_key(|window| window.confirmed)",
+        new: "fitting.max_by_key(|window| window.confirmed)",
+    },
+    Mutation {
+        name: "a_slow_create_sets_the_servers_clock",
+        invariant: "I8",
+        by: Test {
+            target: "lib",
+            name: "a_create_that_took_long_does_not_set_the_servers_clock",
+        },
+        file: "src/evidence/mod.rs",
+        old: "exchange.received.since(exchange.sent) < CLOCK_STEP / 2",
+        new: "exchange.received.since(exchange.sent) < CLOCK_STEP * 20",
+    },
+];
