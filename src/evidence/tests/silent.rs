@@ -1,0 +1,137 @@
+//! Where the server does not answer the free question.
+
+use super::*;
+
+/// The answer to a call that asked for the session at `asked`.
+fn metered(knows: bool, signs: u64, asked: u64) -> Metered {
+    Metered {
+        knows,
+        made_at: server(SESSION + 20),
+        is_oldest: true,
+        signs,
+        asked: at(asked),
+    }
+}
+
+#[test]
+fn where_health_says_nothing_one_session_is_asked_for_in_five_minutes() {
+    let (mut evidence, mut calls) = (begun(), Vec::new());
+    for now in (101_000..1_001_000).step_by(1_000) {
+        let _ = evidence.raise(Cause::Unproven, at(now));
+        let question = evidence.ask(now, at(now));
+        assert!(!evidence.answered(question, Word::Silent, iter::empty(), at(now + 10)));
+        match evidence.fallback(now, at(now + 10)) {
+            Fallback::Meter => {
+                calls.push(now);
+                assert_eq!(evidence.fallback(now, at(now + 20)), Fallback::Wait);
+                evidence.metered(metered(true, now, now + 20), at(now + 30));
+            }
+            Fallback::Wait => panic!("nobody is at it"),
+            Fallback::Decided => {}
+        }
+        assert_eq!(
+            evidence.judge(&made(100_000, now + 40), now),
+            Some(Fate::Alive)
+        );
+    }
+    assert_eq!(calls, [101_000, 401_000, 701_000]);
+}
+
+#[test]
+fn where_health_says_nothing_and_a_session_is_lost_all_are() {
+    let mut evidence = begun();
+    assert_eq!(evidence.raise(Cause::Broken, at(101_000)), Reaction::Hold);
+    let question = evidence.ask(1, at(101_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(102_000));
+    assert_eq!(evidence.fallback(1, at(102_000)), Fallback::Meter);
+    evidence.metered(metered(false, 1, 102_000), at(102_100));
+    assert_eq!(evidence.judge(&made(100_000, 102_200), 1), Some(Fate::Gone));
+    // Between two such calls the windows decide.
+    for (signs, now, is_strange) in [(2, 110_000, false), (3, 120_000, true), (4, 130_000, true)] {
+        let _ = evidence.created(Some(stamp(97, 60)), exchange(now - 5_000), true);
+        if is_strange {
+            let _ = evidence.see(stamp(99, 60), exchange(now - 500));
+        }
+        let _ = evidence.raise(Cause::Broken, at(now));
+        let question = evidence.ask(signs, at(now));
+        evidence.answered(question, Word::Silent, iter::empty(), at(now + 1_000));
+        assert_eq!(evidence.fallback(signs, at(now + 1_000)), Fallback::Decided);
+        // Unasked, what there is is replaced once in a minute at most.
+        let is_replaced = (now, is_strange) == (120_000, true);
+        let fate = evidence.judge(&made(now - 5_000, now + 1_100), signs);
+        let expected = if is_replaced { Fate::Gone } else { Fate::Alive };
+        assert_eq!(fate, Some(expected), "{now}");
+    }
+}
+
+/// It was not used since, so that nobody has looked.
+#[test]
+fn what_is_said_of_one_session_does_not_bring_back_those_that_were_gone_before() {
+    let asks_for_one = |evidence: &mut Evidence, signs, now, knows| {
+        assert_eq!(evidence.raise(Cause::Broken, at(now)), Reaction::Hold);
+        let question = evidence.ask(signs, at(now));
+        evidence.answered(question, Word::Silent, iter::empty(), at(now + 10));
+        assert_eq!(evidence.fallback(signs, at(now + 10)), Fallback::Meter);
+        evidence.metered(metered(knows, signs, now + 20), at(now + 30));
+    };
+    let mut by_health = begun();
+    ask(&mut by_health, 1, 112_000, 110_000);
+    asks_for_one(&mut by_health, 2, 120_000, true);
+    let mut by_call = begun();
+    asks_for_one(&mut by_call, 1, 120_000, false);
+    asks_for_one(&mut by_call, 2, 430_000, true);
+    for evidence in [by_health, by_call] {
+        let fate = |born| evidence.judge(&made(born, 430_100), 2);
+        assert_eq!(
+            (fate(100_000), fate(121_000)),
+            (Some(Fate::Gone), Some(Fate::Alive))
+        );
+    }
+}
+
+/// A tenant that came after a restart is known: that says nothing of those from before it.
+#[test]
+fn a_session_that_is_known_says_nothing_of_older_ones() {
+    let mut evidence = begun();
+    assert_eq!(evidence.raise(Cause::Broken, at(101_000)), Reaction::Hold);
+    let question = evidence.ask(1, at(101_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(102_000));
+    assert_eq!(evidence.fallback(1, at(102_000)), Fallback::Meter);
+    let newer = Metered {
+        made_at: server(101_500),
+        is_oldest: false,
+        ..metered(true, 1, 102_000)
+    };
+    evidence.metered(newer, at(102_100));
+    let fate = |born| evidence.judge(&made(born, 102_200), 1);
+    assert_eq!(
+        (fate(100_000), fate(101_600)),
+        (Some(Fate::Unclear), Some(Fate::Alive))
+    );
+}
+
+/// Its budget was used up, or its task ended.
+#[test]
+fn a_call_in_place_of_the_question_that_is_not_made_is_made_by_another() {
+    let mut evidence = begun();
+    assert_eq!(evidence.raise(Cause::Broken, at(101_000)), Reaction::Hold);
+    let question = evidence.ask(1, at(101_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(102_000));
+    assert_eq!(evidence.fallback(1, at(102_000)), Fallback::Meter);
+    assert_eq!(evidence.fallback(1, at(102_010)), Fallback::Wait);
+    evidence.not_metered();
+    assert_eq!(evidence.fallback(1, at(102_020)), Fallback::Meter);
+}
+
+#[test]
+fn a_sign_that_came_after_the_question_is_still_looked_into() {
+    let mut evidence = begun();
+    assert_eq!(evidence.raise(Cause::Sign, at(101_000)), Reaction::Hold);
+    let question = evidence.ask(1, at(101_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(102_000));
+    assert_eq!(evidence.fallback(1, at(102_000)), Fallback::Meter);
+    assert_eq!(evidence.raise(Cause::Broken, at(102_050)), Reaction::Hold);
+    evidence.metered(metered(true, 1, 102_000), at(102_100));
+    assert_eq!(evidence.judge(&made(100_000, 102_200), 2), None);
+    assert_eq!(evidence.look(at(102_200)), Reaction::Hold);
+}
