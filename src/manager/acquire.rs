@@ -43,13 +43,12 @@ impl SessionManager {
         let now = core.now();
         core.own_at(now);
         let session = core.cached(id)?;
-        if core.is_held(now)
+        let phase = session.phase(now);
+        // The server is not asked about what has ended by itself.
+        if phase == Phase::Over
+            || core.is_held(now)
             || (session.is_suspect(core.suspicion.signs()) && !core.is_cleared(&session, now))
         {
-            return None;
-        }
-        let phase = session.phase(now);
-        if phase == Phase::Over {
             return None;
         }
         // From here on it is used, and whether it was not for long is known.
@@ -93,14 +92,14 @@ impl SessionManager {
         self.wait_for_lease(&partition).await
     }
 
-    /// Whether there is a session for the configured API key and defaults that a request may be given.
+    /// Whether there is a session for the configured API key and defaults that is used, also while the server is asked about it.
     #[cfg(feature = "store")]
     pub(crate) fn has_good_session(&self, now: Reading) -> bool {
         let (core, identity) = (self.core(), self.identity());
         let id = identity.key_id();
         let id = id.map(|key| identity.defaults().with_key(key));
         let session = id.and_then(|id| core.cached(id));
-        session.is_some_and(|session| core.is_good(&session, now))
+        session.is_some_and(|session| session.is_usable(now))
     }
 
     /// The miss for the configured API key and defaults.

@@ -256,7 +256,8 @@ async fn without_the_store_an_idle_process_goes_on_or_fails_as_was_chosen() {
 #[tokio::test(start_paused = true)]
 async fn who_has_a_session_or_has_just_looked_does_not_look() {
     let mut fleet = Fleet::new();
-    let process = fleet.start();
+    // Asking the server for its health is another matter.
+    let process = fleet.start_with(|builder| builder.verify_after(3_600 * SECOND));
     fleet.setup.call(&process.manager).await.unwrap();
     process.store.set(Trouble {
         delay: 100_000 * SECOND,

@@ -49,6 +49,8 @@ async fn what_the_server_has_lost_is_told_also_by_who_shuts_down_at_once() {
     let processes = [fleet.start(), fleet.start()];
     fleet.call(&processes).await;
     processes[0].store.cut();
+    // Only the session itself can tell.
+    fleet.setup.silence_health();
     let lost = fleet.setup.last_id().unwrap();
     fleet.setup.sipher.evict(&lost);
     let sign = Fault::new(What::Status(503)).on(Target::Calls);
