@@ -213,13 +213,13 @@ impl Core {
     }
 
     /// Whether the server itself was heard after the last sign.
-    pub(super) fn has_heard(&self) -> bool {
+    pub(crate) fn has_heard(&self) -> bool {
         let signs = self.suspicion.signs();
         self.inquiry.evidence().was_told(signs)
     }
 
     /// Lets a session that became suspect go on if the server has been asked since. Returns whether it may.
-    pub(super) fn is_cleared(&self, session: &LiveSession, now: Reading) -> bool {
+    pub(crate) fn is_cleared(&self, session: &LiveSession, now: Reading) -> bool {
         let signs = self.suspicion.signs();
         let fate = self.inquiry.evidence().judge(&session.made(now), signs);
         let goes_on = fate == Some(Fate::Alive);

@@ -124,11 +124,6 @@ impl Inner {
             left: life.left(sent),
         };
         let signs = signs_of(core, &made, sent.before(age));
-        let is_trusted = is_certain && !self.sharing.verify_adopted;
-        let is_sound = is_trusted && signs == core.suspicion.signs();
-        if !(is_sound || can_ask) {
-            return None;
-        }
         let made_at = u64::try_from(sealed.made_at.as_millis()).unwrap_or(u64::MAX);
         let session = LiveSession::new(
             &sealed.id,
@@ -137,6 +132,13 @@ impl Inner {
             life,
             (made_at, sent, signs),
         );
+        // Unless its process has been heard since.
+        let is_alive = signs == core.suspicion.signs()
+            || (core.has_heard() && core.is_cleared(&session, core.now()));
+        let is_sound = is_alive && is_certain && !self.sharing.verify_adopted;
+        if !(is_sound || can_ask) {
+            return None;
+        }
         let (session, lease) = (Arc::new(session), self.sharing.member_lease);
         let place = (seal.slot, new_member(core));
         let joined = Membership::new(place, number, record.sealed, lease, core.now());
