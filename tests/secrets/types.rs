@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use serde_json::json;
 use sipher_session::{
-    ApiKey, CallBudget, Chain, Doubt, ErrorKind, NoSession, OnNoSession, OnStoreDown, PrivacyLevel,
-    Proof, RetireReason, SessionConfig, SessionDefaults, SessionId, SessionLayer, SessionManager,
-    SessionsApi, ViewingKey,
+    ApiKey, CallBudget, Chain, CheckedLayer, Doubt, ErrorKind, ForeignIds, NoSession, OnNoSession,
+    OnStoreDown, Outside, OutsideReason, PrivacyLevel, Proof, RetireReason, SessionConfig,
+    SessionDefaults, SessionId, SessionLayer, SessionManager, SessionsApi, ViewingKey,
     api::{Backend, CreateSession, RpcProvider, SessionRecord},
     clock::{Clock, SystemClock},
     store::{self, Announcer, Member, MemoryStore, RedisStore, SessionStore, Slot},
@@ -143,6 +143,9 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     let proved = proved.await.unwrap();
     shown.of("Proof", proved.extensions().get::<Proof>().unwrap());
     shown.of("Doubt", &Doubt::Late);
+    shown.of("ForeignIds", &ForeignIds::Replace);
+    shown.of("Outside", &Outside::Refuse);
+    shown.of("OutsideReason", &OutsideReason::ApiKey);
     let replay = proving.replay_once();
     shown.of("ReplayLayer", &replay);
     let mut replay = replay.layer(setup.sipher.clone());
@@ -150,6 +153,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     let call = tower::Service::call(&mut replay, generate());
     shown.of("ReplayFuture", &call);
     call.await.unwrap();
+    show_what_checks(&mut shown, &manager, &setup).await;
     let session = manager.session().await.unwrap();
     shown.of("Session", &session);
     let mut headers = http::HeaderMap::new();
@@ -179,6 +183,25 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     witness.secret(session.id().as_str());
     witness.assert_saw_no_secret();
     assert_eq!(shown.1, public_types(), "shown here, and there");
+}
+
+/// Layers that read answers, and what they make of them.
+async fn show_what_checks(shown: &mut Shown<'_>, manager: &SessionManager, setup: &Setup) {
+    let layer = CheckedLayer::new(manager.clone());
+    shown.of("CheckedLayer", &layer);
+    let mut checked = layer.layer(setup.sipher.clone());
+    shown.of("Checked", &checked);
+    let mut call = Box::pin(tower::Service::call(&mut checked, generate()));
+    shown.of("CheckedFuture", &call);
+    let answer = (&mut call).await.unwrap();
+    shown.of("CheckedFuture", &call);
+    shown.of("CheckedBody", answer.body());
+    let mut client = layer.layer(reqwest::Client::new());
+    let mut request =
+        reqwest::Request::new(Method::POST, generate().uri().to_string().parse().unwrap());
+    let key = KEY.parse().unwrap();
+    request.headers_mut().insert("x-api-key", key);
+    shown.of("Answering", &tower::Service::call(&mut client, request));
 }
 
 struct Shown<'a>(&'a Witness, BTreeSet<String>);
