@@ -19,6 +19,8 @@ const ROUNDED: Duration = Duration::from_secs(1);
 const SAME_BOOT: Duration = Duration::from_secs(2);
 /// More than the way to the server and its rounding explain: a clock has been set.
 pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
+/// The same backward. The way to the server only ever makes its clock seem to be ahead.
+const STEP_BACK: Duration = Duration::from_secs(1);
 /// No session lives longer, so that no older process matters.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// More processes at once are not kept.
@@ -94,7 +96,7 @@ pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
     }
     let is_only = boots.is_only_one_since(made.born);
     // In the same millisecond, either may have come first.
-    if health.boot < made.known_at && is_only && !boots.has_stepped_since(made.born) {
+    if health.boot < made.known_at && is_only && !boots.has_stepped_since(made.known.0) {
         Fate::Alive
     } else {
         Fate::Unclear
@@ -105,6 +107,12 @@ pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
 fn expires_early(made: &Made, health: &Health) -> bool {
     let left_there = (made.at + made.total).saturating_sub(health.timestamp);
     left_there + CLOCK_STEP < made.left
+}
+
+/// Whether the server's clock was set. Backward, even a little hides a restart: a session that was made before it seems to be younger
+/// than the process.
+fn is_step(expected: Duration, server: Duration) -> bool {
+    server > expected + CLOCK_STEP || server + STEP_BACK < expected
 }
 
 /// Which processes were seen, and whether the server's clock was set.
@@ -144,7 +152,7 @@ impl Boots {
     /// The server's clock said this when it was `now` here, or a moment before.
     pub(super) fn note_clock(&mut self, server: Duration, now: Reading) {
         if let Some((then, at)) = self.clock
-            && (then + now.monotonic.saturating_sub(at)).abs_diff(server) > CLOCK_STEP
+            && is_step(then + now.monotonic.saturating_sub(at), server)
         {
             self.stepped = Some(now);
         }

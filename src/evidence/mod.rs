@@ -45,6 +45,8 @@ pub(crate) struct Made {
     pub(crate) total: Duration,
     pub(crate) born: Reading,
     pub(crate) left: Duration,
+    /// When the server last knew it when it was asked for, and how long ago.
+    pub(crate) known: (Reading, Duration),
 }
 
 /// Why the server is asked.
@@ -320,7 +322,7 @@ impl Evidence {
         &mut self,
         question: Question,
         word: Word,
-        mut sessions: impl Iterator<Item = Made>,
+        sessions: impl Iterator<Item = Made>,
         now: Reading,
     ) -> bool {
         self.asking = None;
@@ -340,11 +342,13 @@ impl Evidence {
         self.decide(question, Says::Health(health));
         self.dates.0 = self.dates.1;
         self.proven = Some(question.asked);
-        let is_gone = |made| health::judge(&made, &health, &self.boots) == Fate::Gone;
-        let is_another = is_new || sessions.any(is_gone);
+        let fates: Vec<_> = sessions
+            .map(|made| health::judge(&made, &health, &self.boots))
+            .collect();
+        let is_another = is_new || fates.contains(&Fate::Gone);
         if is_another {
             self.restarted();
-        } else {
+        } else if !fates.contains(&Fate::Unclear) {
             self.windows.confirm(question.asked.monotonic);
             self.is_strange = false;
             self.was_for_nothing(question.cause, now);

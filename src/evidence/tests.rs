@@ -50,6 +50,7 @@ fn made(born: u64, now: u64) -> Made {
         total,
         born: at(born),
         left: total.saturating_sub(Duration::from_millis(now - born)),
+        known: (at(born), Duration::from_millis(now - born)),
     }
 }
 

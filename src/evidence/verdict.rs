@@ -151,13 +151,21 @@ impl Evidence {
             .verdict
             .filter(|verdict| verdict.question.signs >= signs)?;
         Some(match &verdict.says {
-            Says::Health(health) => health::judge(made, health, &self.boots),
+            Says::Health(health) => self.judge_by(health, made),
             // What is said of one session does not bring back those that were gone before.
             _ if self.was_gone(made) => Fate::Gone,
             Says::Known(made_at) if made.at < *made_at => self.unless_alarmed(),
             Says::Lost(_) => self.unless_alarmed(),
             Says::Known(_) | Says::Nothing | Says::Replaced => Fate::Alive,
         })
+    }
+
+    /// Where health leaves it open and only a hint was looked into, a session that was asked for a while ago goes on in doubt.
+    fn judge_by(&self, health: &Health, made: &Made) -> Fate {
+        match health::judge(made, health, &self.boots) {
+            Fate::Unclear if self.last_cause < Cause::Sign && made.known.1 < METERED => Fate::Alive,
+            fate => fate,
+        }
     }
 
     /// What was said of another session says nothing of this one. Where only a hint was looked into, it goes on in doubt.

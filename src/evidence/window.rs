@@ -125,7 +125,7 @@ impl Windows {
             if self.is_used_up(stamp, ends) {
                 return Seen::Pending;
             }
-            let goes_on = |window: &Window| window.confirmed && exchange.received() < window.ends.0;
+            let goes_on = |window: &Window| exchange.received() < window.ends.0;
             let beside = self.0.iter().any(goes_on);
             self.begin(stamp, exchange, false);
             return Seen::New { beside };

@@ -72,6 +72,14 @@ impl KnownIds {
         }
     }
 
+    /// The server has forgotten what was made by hand. What is asked for again is known again.
+    pub(crate) fn forget_by_hand(&self) {
+        let mut book = self.book();
+        let Book { known, order } = &mut *book;
+        known.retain(|_, known| !matches!(known, Known::ByHand { .. }));
+        order.retain(|id| known.contains_key(id));
+    }
+
     pub(crate) fn get(&self, id: IdHash) -> Option<Known> {
         self.book().known.get(&id).copied()
     }

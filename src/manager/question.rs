@@ -344,6 +344,7 @@ impl Core {
         }
         // It may have been asked while requests went on.
         if is_another {
+            self.known_ids.forget_by_hand();
             let signs = self.suspect(false);
             if signs == question.signs + 1 {
                 self.inquiry.evidence().covers(signs);

@@ -204,6 +204,7 @@ impl LiveSession {
             total: self.life.total(),
             born: self.life.born(),
             left: self.life.left(now),
+            known: (self.alive_at(), now.since(self.alive_at())),
         }
     }
 

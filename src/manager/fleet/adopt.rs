@@ -122,6 +122,7 @@ impl Inner {
             total: sealed.life,
             born: life.born(),
             left: life.left(sent),
+            known: (life.born(), age),
         };
         let signs = signs_of(core, &made, sent.before(age));
         let made_at = u64::try_from(sealed.made_at.as_millis()).unwrap_or(u64::MAX);
