@@ -238,9 +238,8 @@ impl Evidence {
     pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
         let is_routine_due = self.routine.due_in(now).is_zero();
         let reaction = match cause {
-            Cause::Broken => Reaction::Hold,
             Cause::Sign if self.is_damped(now) => Reaction::Nothing,
-            Cause::Sign => Reaction::Hold,
+            Cause::Sign | Cause::Broken => Reaction::Hold,
             Cause::Hint | Cause::Unproven if self.asking.is_some() => Reaction::Nothing,
             Cause::Hint if is_routine_due => Reaction::Ask,
             Cause::Unproven if is_routine_due => Reaction::Hold,

@@ -14,11 +14,11 @@ use crate::error::{Error, ErrorKind};
 /// What the status of a wrapped call speaks for; `headers` where they are known.
 pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Option<Cause> {
     match (status.as_u16(), headers.map(is_by_application)) {
-        // Today's server does not send it; its catalogue says that a session has expired.
-        (410, _) => Some(Cause::Sign),
-        (500..=599, Some(false)) => Some(Cause::Sign),
-        // What gateways say of a server that they do not reach, and Cloudflare's own numbers for that.
-        (502..=504 | 520..=527 | 530, None) => Some(Cause::Sign),
+        // Today's server does not send 410; its catalogue says that a session has expired. The others without headers are what
+        // gateways say of a server that they do not reach, and Cloudflare's own numbers for that.
+        (410, _) | (500..=599, Some(false)) | (502..=504 | 520..=527 | 530, None) => {
+            Some(Cause::Sign)
+        }
         (503, Some(true)) => Some(Cause::Hint),
         _ => None,
     }

@@ -331,9 +331,8 @@ impl Core {
         let signs = self.suspicion.signs();
         let place = match &suspect {
             Some(suspect) if suspect.is_suspect(signs) => Place::Nowhere,
-            Some(_) => Place::Queue,
             None if self.shares(ledger, partition) => Place::Store,
-            None => Place::Queue,
+            Some(_) | None => Place::Queue,
         };
         let how = (place, Some(runtime.id()));
         let flight = ledger.begin(partition.id, generation, outcome, how, now);
@@ -378,8 +377,9 @@ impl Core {
             self.emit(Event::PossibleOrphan { error: None });
         }
         // The next one may fare no better.
-        let current = self.cached(id);
-        current.iter().for_each(|session| session.renew_later(now));
+        if let Some(session) = self.cached(id) {
+            session.renew_later(now);
+        }
     }
 
     /// How long a create may wait for its first call.

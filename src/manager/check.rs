@@ -47,14 +47,14 @@ impl Create {
         }
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
         let known = self.check(&suspect, begun).await;
-        let knows = match &known {
+        let is_there = match &known {
             Ok(()) => Some(true),
             Err(error) => (error.kind() == ErrorKind::NotFound).then_some(false),
         };
-        match knows.filter(|_| self.stands_in) {
-            Some(knows) => {
+        match is_there.filter(|_| self.stands_in) {
+            Some(is_there) => {
                 self.stands_in = false;
-                self.core.metered(&suspect, knows, (signs, asked));
+                self.core.metered(&suspect, is_there, (signs, asked));
             }
             None => self.gives_up_standing_in(),
         }

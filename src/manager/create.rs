@@ -36,6 +36,7 @@ use crate::{
 };
 
 /// A create under way. Dropped before it has ended, it lets somebody else begin another.
+#[allow(clippy::struct_excessive_bools)] // any of them may go with any other
 pub(crate) struct Create {
     pub(super) core: Arc<Core>,
     pub(super) partition: Arc<Partition>,
