@@ -103,8 +103,8 @@ async fn a_day_of_restarts_with_solana_away_costs_two_session_calls_for_each_and
         setup.sipher.restart();
     }
     // A session lives for an hour, and is replaced after 45 to 48 minutes.
-    let renewals = 2 * usize::try_from(hours).unwrap();
-    let restarts = usize::try_from(hours).unwrap();
+    let renewals = 2 * hours;
+    let restarts = hours;
     let calls = setup.sipher.session_calls();
     assert!(calls <= 2 * restarts + 2 * renewals, "{calls}");
     let health = sessions.stats().health_calls;
