@@ -77,7 +77,11 @@ impl Inner {
                     if let Some(word) = read(seal, &found, since) {
                         return Some(Turn::Told(word));
                     }
-                    after = generation(&found).max(after);
+                    // A replica, or somebody else's record, that would be offered again and again.
+                    if generation(&found) <= after {
+                        return None;
+                    }
+                    after = generation(&found);
                     continue;
                 }
             };
