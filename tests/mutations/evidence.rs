@@ -12,7 +12,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         by: Life(55),
         file: "src/manager/question.rs",
         old: "let stamp = Stamp::of(headers);",
-        new: "let stamp = Stamp::of(headers).filter(|_| received < sent);",
+        new: "let stamp = Stamp::of(headers).filter(|_| received.monotonic < sent.monotonic);",
     },
     Mutation {
         name: "a_health_answer_is_believed_although_the_boot_is_later",
@@ -36,7 +36,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         by: Life(67),
         file: "src/evidence/health.rs",
         old: "        !self.is_only_one_since(then)\n",
-        new: "        self.is_only_one_since(then) && self.seen.is_empty()\n",
+        new: "        !self.is_only_one_since(then) && self.seen.is_empty()\n",
     },
     Mutation {
         name: "a_sign_holds_nobody",
