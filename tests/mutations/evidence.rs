@@ -1,7 +1,7 @@
 //! Faults of the evidence whether the server is still the one that knows the sessions.
 
 use crate::list::{
-    By::{Life, Test},
+    By::{Life, Production, Test},
     Mutation,
 };
 
@@ -9,7 +9,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
     Mutation {
         name: "the_window_is_never_looked_at",
         invariant: "I12",
-        by: Life(55),
+        by: Production(55),
         file: "src/manager/question.rs",
         old: "let stamp = Stamp::of(headers);",
         new: "let stamp = Stamp::of(headers).filter(|_| received.monotonic < sent.monotonic);",
@@ -17,7 +17,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
     Mutation {
         name: "a_health_answer_is_believed_although_the_boot_is_later",
         invariant: "I12",
-        by: Life(7),
+        by: Production(7),
         file: "src/evidence/health.rs",
         old: "    let restarted = health.boot > made.known_at + ROUNDED;",
         new: "    let known_at = health.timestamp;\n    let made = &Made { known_at, ..*made };\n    let restarted = health.boot > made.known_at + ROUNDED;",
@@ -33,7 +33,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
     Mutation {
         name: "several_boots_count_as_one",
         invariant: "I12",
-        by: Life(67),
+        by: Production(67),
         file: "src/evidence/health.rs",
         old: "        !self.is_only_one_since(then)\n",
         new: "        !self.is_only_one_since(then) && self.seen.is_empty()\n",

@@ -7,6 +7,8 @@ use By::Life;
 pub(crate) enum By {
     /// A seed of the simulation.
     Life(u64),
+    /// The same of a life in production.
+    Production(u64),
     /// One test of fleets.
     Scenario(&'static str),
     /// One test of any target, `lib` among them, with all features.

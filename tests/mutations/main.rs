@@ -67,6 +67,7 @@ fn every_mutation_fits_the_source_and_is_documented() {
         } = mutation;
         let by = match by {
             By::Life(seed) => seed.to_string(),
+            By::Production(seed) => format!("{seed} in production"),
             By::Scenario(test) => format!("`{test}`"),
             By::Test { target, name } => {
                 let is_there = sources(target).contains(&format!("fn {name}("));
@@ -120,6 +121,11 @@ fn every_mutation_is_killed_by_its_seed() {
                     None => (LIVES.seed, seed.as_str()),
                 };
                 crate_copy.passes(LIVES.target, "whatever_happens", Some(which))
+            }
+            By::Production(seed) => {
+                let seed = seed.to_string();
+                let which = [("SIM_PRODUCTION", "1"), (LIVES.seed, seed.as_str())];
+                crate_copy.passes(LIVES.target, "whatever_happens", which)
             }
             By::Scenario(test) => crate_copy.passes(FLEETS.target, test, None),
             By::Test { target, name } => crate_copy.passes(&arguments(target), name, None),
@@ -213,11 +219,11 @@ impl Copy {
     }
 
     /// Runs a test, with a variable that says which lives; what it found is the error. Panics if it does not build.
-    fn passes(
+    fn passes<'a>(
         &self,
         target: &[&str],
         test: &str,
-        which: Option<(&str, &str)>,
+        which: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), String> {
         let mut lives_on = Command::new(env!("CARGO"))
             .args(["test", "--quiet"])

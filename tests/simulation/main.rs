@@ -4,6 +4,7 @@
 //! ```text
 //! cargo test --test simulation                          as many lives as are quick
 //! SIM_SEEDS=10000 SIM_FROM=500 cargo test --test simulation -- --nocapture
+//! SIM_PRODUCTION=1 cargo test --test simulation           one in four as in production
 //! SIM_SEED=42 cargo test --test simulation -- --nocapture     one, with its trace
 //! ```
 //!

@@ -22,6 +22,7 @@ pub(crate) const MADE_UP: usize = 12;
 pub(crate) const ON_THE_WAY: u64 = 4_000;
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is drawn for itself
 pub(crate) struct Script {
     pub(crate) seed: u64,
     pub(crate) settings: Settings,
@@ -63,6 +64,7 @@ pub(crate) struct Settings {
 
 /// One request.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is drawn for itself
 pub(crate) struct Call {
     pub(crate) key: Option<usize>,
     pub(crate) defaults: Option<usize>,

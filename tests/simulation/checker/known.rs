@@ -11,6 +11,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// A session that the client knows of.
 #[derive(Clone)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(super) struct Known {
     pub(super) partition: Partition,
     pub(super) born: Reading,
@@ -118,6 +119,7 @@ pub(super) struct Asked {
     pub(super) proof: Option<Proof>,
 }
 
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(super) struct Flying {
     pub(super) sent: Sent,
     pub(super) at: Reading,

@@ -48,12 +48,11 @@ impl Checker<'_> {
         match why {
             // Which requests may is judged for itself.
             DeadReason::Forgotten => !self.restarts.is_empty(),
-            DeadReason::Elsewhere => script.replicas > 1,
             DeadReason::Evicted => {
                 script.has(|weather| matches!(weather, Weather::Evict(_) | Weather::Capacity(_)))
             }
-            // A replica that restarted, or had no room, and whose store was emptied.
-            DeadReason::Unknown => script.replicas > 1,
+            // At another replica, or at one that restarted, or had no room, and whose store was emptied.
+            DeadReason::Elsewhere | DeadReason::Unknown => script.replicas > 1,
             DeadReason::Expired => {
                 // A suspension after the wall clock was set back is seen by neither clock.
                 let unseen = script.has(|weather| matches!(weather, Weather::Suspend(_)))
