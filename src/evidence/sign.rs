@@ -26,7 +26,8 @@ pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Opti
 
 /// Whether a gateway says that it does not reach the server, or the server that a session has expired.
 pub(crate) fn is_gateways(status: StatusCode, headers: &HeaderMap) -> bool {
-    !is_by_application(headers) && in_status(status, None) == Some(Cause::Sign)
+    let is_gateways = !is_by_application(headers) || status == StatusCode::GONE;
+    is_gateways && in_status(status, None) == Some(Cause::Sign)
 }
 
 /// What a failed session call speaks for.

@@ -262,10 +262,9 @@ impl Create {
     async fn settle_with_fleet(&mut self) -> Option<Option<Outcome>> {
         match self.share().await {
             Share::Create => Some(None),
-            Share::Ask(session) => {
+            Share::Ask { session, by_itself } => {
                 self.adopted = true;
-                // Free, where a sign has made it suspect; else somebody wants to know for certain.
-                self.metered = !session.is_suspect(self.core.suspicion.signs());
+                self.metered = by_itself;
                 self.suspect = Some(session);
                 let (core, now) = (&self.core, self.core.now());
                 let held = core

@@ -18,6 +18,8 @@ pub(super) struct Adopted {
     pub(super) session: Arc<LiveSession>,
     /// Not so where the server is to be asked about it first.
     pub(super) is_sound: bool,
+    /// Not so where the store may be wrong about it, or its owner wants it to be asked for.
+    pub(super) is_certain: bool,
 }
 
 /// What the store has in a slot.
@@ -136,7 +138,8 @@ impl Inner {
         // Unless its process has been heard since.
         let is_alive = signs == core.suspicion.signs()
             || (core.has_heard() && core.is_cleared(&session, core.now()));
-        let is_sound = is_alive && is_certain && !self.sharing.verify_adopted;
+        let is_certain = is_certain && !self.sharing.verify_adopted;
+        let is_sound = is_alive && is_certain;
         if !(is_sound || can_ask) {
             return None;
         }
@@ -166,7 +169,11 @@ impl Inner {
             self.seen.note(seal.slot, number, false);
             self.join(&session);
             joining.done();
-            return Some(Adopted { session, is_sound });
+            return Some(Adopted {
+                session,
+                is_sound,
+                is_certain,
+            });
         }
         None
     }

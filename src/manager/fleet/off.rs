@@ -32,7 +32,10 @@ pub(crate) struct Moving;
 #[allow(dead_code)] // as the one that does something
 pub(crate) enum Share {
     Create,
-    Ask(Arc<LiveSession>),
+    Ask {
+        session: Arc<LiveSession>,
+        by_itself: bool,
+    },
     Done(Outcome),
     Fenced,
 }

@@ -32,7 +32,11 @@ pub(crate) enum Share {
     /// It is to make the call.
     Create,
     /// It is to ask the server about this session, which another has made.
-    Ask(Arc<LiveSession>),
+    Ask {
+        session: Arc<LiveSession>,
+        /// The store may be wrong about it, so that only the session itself can tell.
+        by_itself: bool,
+    },
     /// It has its outcome.
     Done(Outcome),
     /// Another create has taken its place.
@@ -40,11 +44,17 @@ pub(crate) enum Share {
 }
 
 impl From<Adopted> for Share {
-    fn from(Adopted { session, is_sound }: Adopted) -> Self {
+    fn from(adopted: Adopted) -> Self {
+        let Adopted {
+            session,
+            is_sound,
+            is_certain,
+        } = adopted;
         if is_sound {
             Self::Done(Ok(session))
         } else {
-            Self::Ask(session)
+            let by_itself = !is_certain;
+            Self::Ask { session, by_itself }
         }
     }
 }
