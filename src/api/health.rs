@@ -39,6 +39,10 @@ pub(crate) async fn health(
     let Ok(response) = answer else {
         return Ok(Word::Away);
     };
-    // Also where a gateway puts a page of its own in the place of a 503: Sipher may be there all the same.
-    Ok(Health::read(&response).map_or(Word::Silent, Word::Says))
+    Ok(match Health::read(&response) {
+        Some(health) => Word::Says(health),
+        // A gateway says that it does not reach the server.
+        None if response.status().is_server_error() => Word::Away,
+        None => Word::Silent,
+    })
 }

@@ -111,8 +111,8 @@ fn expires_early(made: &Made, health: &Health) -> bool {
 
 /// Whether the server's clock was set. Backward, even a little hides a restart: a session that was made before it seems to be younger
 /// than the process.
-fn is_step(expected: Duration, server: Duration) -> bool {
-    server > expected + CLOCK_STEP || server + STEP_BACK < expected
+fn is_step(expected: Duration, latest: Duration, server: Duration) -> bool {
+    server > expected + CLOCK_STEP || latest + STEP_BACK < expected
 }
 
 /// Which processes were seen, and whether the server's clock was set.
@@ -131,9 +131,9 @@ struct Boot {
 }
 
 impl Boots {
-    /// Notes an answer that was received at `now`; returns whether the process was seen before.
-    pub(super) fn note(&mut self, health: &Health, now: Reading) -> bool {
-        self.note_clock(health.timestamp, now);
+    /// Notes an answer that was asked for then and received at `now`; returns whether the process was seen before.
+    pub(super) fn note(&mut self, health: &Health, asked: Reading, now: Reading) -> bool {
+        self.note_clock(health.timestamp, now.since(asked), now);
         self.seen
             .retain(|boot| now.since(boot.last_seen) <= LONGEST_LIFE);
         let is_same = |boot: &&mut Boot| boot.at.abs_diff(health.boot) <= SAME_BOOT;
@@ -149,10 +149,14 @@ impl Boots {
         false
     }
 
-    /// The server's clock said this when it was `now` here, or a moment before.
-    pub(super) fn note_clock(&mut self, server: Duration, now: Reading) {
+    /// The server's clock said this when it was `now` here, or at any time in what the answer `took`.
+    pub(super) fn note_clock(&mut self, server: Duration, took: Duration, now: Reading) {
         if let Some((then, at)) = self.clock
-            && is_step(then + now.monotonic.saturating_sub(at), server)
+            && is_step(
+                then + now.monotonic.saturating_sub(at),
+                server + took,
+                server,
+            )
         {
             self.stepped = Some(now);
         }

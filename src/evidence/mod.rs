@@ -230,7 +230,8 @@ impl Evidence {
     /// The server's clock said this at some time of an exchange. One that took long says too little of it.
     pub(crate) fn see_clock(&mut self, server: Duration, exchange: Exchange) {
         if exchange.received.since(exchange.sent) < CLOCK_STEP / 2 {
-            self.boots.note_clock(server, exchange.received);
+            let took = exchange.received.since(exchange.sent);
+            self.boots.note_clock(server, took, exchange.received);
         }
     }
 
@@ -337,7 +338,7 @@ impl Evidence {
         };
         self.forget_windows_after_sleep(now);
         let is_first = self.boots.is_empty();
-        let is_new = !self.boots.note(&health, now) && !is_first;
+        let is_new = !self.boots.note(&health, question.asked, now) && !is_first;
         self.decide(question, Says::Health(health));
         self.dates.0 = self.dates.1;
         self.proven = Some(question.asked);

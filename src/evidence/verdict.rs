@@ -163,7 +163,13 @@ impl Evidence {
     /// Where health leaves it open and only a hint was looked into, a session that was asked for a while ago goes on in doubt.
     fn judge_by(&self, health: &Health, made: &Made) -> Fate {
         match health::judge(made, health, &self.boots) {
-            Fate::Unclear if self.last_cause < Cause::Sign && made.known.1 < METERED => Fate::Alive,
+            Fate::Unclear
+                if self.last_cause < Cause::Sign
+                    && made.known_at > made.at
+                    && made.known.1 < METERED =>
+            {
+                Fate::Alive
+            }
             fate => fate,
         }
     }

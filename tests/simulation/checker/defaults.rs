@@ -204,13 +204,10 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a proof leaves nothing to prove.
+/// Whether a proof leaves nothing to prove. Of a request without a session the answer is not looked at.
 pub(super) fn is_proof(proof: Option<Proof>) -> bool {
-    !matches!(
-        proof,
-        Some(Proof::Session {
-            doubt: Some(Doubt::Unproven | Doubt::Suspect),
-            ..
-        })
-    ) && proof.is_some()
+    let Some(Proof::Session { doubt, .. }) = proof else {
+        return matches!(proof, Some(Proof::Confirmed { .. }));
+    };
+    !matches!(doubt, Some(Doubt::Unproven | Doubt::Suspect))
 }
