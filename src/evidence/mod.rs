@@ -207,6 +207,14 @@ impl Evidence {
         }
     }
 
+    /// The window of an answer that comes from the right process for certain.
+    pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
+        let _ = self.windows.see(stamp, exchange);
+        self.windows.confirm(exchange.received.monotonic);
+        self.is_strange = false;
+        self.proven = Some(exchange.sent);
+    }
+
     /// Looks at the `Date` of an answer. Gateways write it themselves, so that it proves nothing.
     pub(crate) fn see_date(&mut self, date: Duration, now: Reading) -> Reaction {
         let Some(clock) = self.boots.clock(now) else {

@@ -25,6 +25,8 @@ use crate::clock::Reading;
 const ROUNDED: Duration = Duration::from_secs(1);
 /// An answer that took longer says too little about when its window ends to be a proof.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
+/// The server's windows go by its wall clock, and last for a minute. One that was set back shows windows that never end.
+const LONGEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// More windows at once are not kept: a server has a few processes, and a CDN a few addresses.
 const MOST: usize = 16;
 /// So many values of one window are kept apart. The older ones count as one.
@@ -69,10 +71,9 @@ impl Stamp {
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let number = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
         let (remaining, reset): (u32, u32) = (number(REMAINING)?, number(RESET)?);
-        is_by_application(headers).then(|| Self {
-            remaining,
-            reset: Duration::from_secs(reset.into()),
-        })
+        let reset = Duration::from_secs(reset.into());
+        let is_plausible = reset <= LONGEST_WINDOW;
+        (is_plausible && is_by_application(headers)).then_some(Self { remaining, reset })
     }
 
     #[cfg(test)]

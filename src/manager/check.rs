@@ -146,7 +146,7 @@ impl Create {
             ));
         }
         echo::check(&record, &partition.defaults, core.settings.ttl)?;
-        core.examine(&head, now, true);
+        core.saw_get(suspect, &head, now);
         if let Some(server) = core.servers_clock(now) {
             suspect.known_at(server);
         }

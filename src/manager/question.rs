@@ -362,18 +362,38 @@ impl Core {
     /// A session was asked for in place of that, after so many signs.
     pub(super) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
         let (now, (signs, asked)) = (self.now(), when);
-        let made_at = session.made(now).at;
-        let sessions = self.sessions();
-        let is_older = |other: &Arc<LiveSession>| other.made(now).at < made_at;
         let answer = Metered {
             knows,
-            made_at,
-            is_oldest: !sessions.iter().any(is_older),
+            made_at: session.made(now).at,
+            is_oldest: self.is_oldest(session, now),
             signs,
             asked,
         };
         self.inquiry
             .with(now, |evidence| evidence.metered(answer, now));
+    }
+
+    /// A session was asked for, and is there: its process is the right one for all that were not made before it.
+    pub(super) fn saw_get(
+        self: &Arc<Self>,
+        session: &LiveSession,
+        head: &HeaderMap,
+        sent: Reading,
+    ) {
+        let received = self.now();
+        if !self.is_oldest(session, received) {
+            self.examine(head, sent, true);
+        } else if let Some(stamp) = Stamp::of(head) {
+            let exchange = Exchange { sent, received };
+            self.inquiry
+                .with(received, |evidence| evidence.knows(stamp, exchange));
+        }
+    }
+
+    fn is_oldest(&self, session: &LiveSession, now: Reading) -> bool {
+        let made_at = session.made(now).at;
+        let sessions = self.sessions();
+        !sessions.iter().any(|other| other.made(now).at < made_at)
     }
 
     /// That call was not made, or not answered.

@@ -16,7 +16,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Two answers of one process never disagree by more about when it began.
 pub(super) const SAME_BOOT: Duration = Duration::from_secs(2);
 /// What is not used for so long is asked about by itself: the server keeps those that were used last.
-const LONG_IDLE: Duration = Duration::from_secs(60);
+pub(super) const LONG_IDLE: Duration = Duration::from_secs(60);
 
 /// A question on its way.
 struct Question {
@@ -164,7 +164,7 @@ impl Checker<'_> {
                 let within = |at: &&Duration| (*start..=*end).contains(*at);
                 let found = self.questions.found.iter().filter(within).count();
                 let seconds = usize::try_from(span.as_secs()).unwrap_or(usize::MAX);
-                let bound = 9 + 8 * found + seconds / 4 + 7 * seconds / 600;
+                let bound = 24 + 8 * found + seconds / 4 + 7 * seconds / 600;
                 if count > bound {
                     let text = format!(
                         "I8: {count} questions in {span:?} until {end:?}, of {bound} allowed"
@@ -192,13 +192,9 @@ impl Checker<'_> {
         let Some(known) = known.filter(|_| !may_ask) else {
             return;
         };
-        let long = (known.life / 4).max(LONG_IDLE);
-        let is_idle = known.idle.max(at.since(known.used)) >= long;
-        let second = Duration::from_secs(2);
-        let restart_is_near = self.restarts.iter().any(|(_, restart)| {
-            *restart + second >= known.born.monotonic && *restart <= known.landed + second
-        });
-        if !is_idle && !restart_is_near {
+        let is_idle = known.is_idle(at);
+        let is_near = |(_, restart): &(usize, Duration)| known.is_near(*restart);
+        if !is_idle && !self.restarts.iter().any(is_near) {
             self.fails(format!("I8: call {} is for a false alarm", sent.wire));
         }
     }

@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use sipher_session::{Proof, clock::Reading};
 
+use super::health::LONG_IDLE;
 use crate::trace::{Got, Partition, Sent};
 
 /// How much later than its deadline a create counts as lost.
@@ -38,6 +39,18 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Whether it was idle for so long that it is asked for by itself.
+    pub(super) fn is_idle(&self, now: Reading) -> bool {
+        let long = (self.life / 4).max(LONG_IDLE);
+        self.idle.max(now.since(self.used)) >= long
+    }
+
+    /// Whether it was made so soon before or after a restart that health cannot tell the two apart.
+    pub(super) fn is_near(&self, restart: Duration) -> bool {
+        let second = Duration::from_secs(2);
+        restart + second >= self.born.monotonic && restart <= self.landed + second
+    }
+
     pub(super) fn left(&self, now: Reading) -> Duration {
         self.life.saturating_sub(now.since(self.born))
     }

@@ -60,6 +60,8 @@ pub(crate) struct Checker<'a> {
     lost: Vec<(usize, Fingerprint, u64)>,
     /// When the head of an answer was last seen.
     head_at: Duration,
+    /// When there was a sign last.
+    sign_at: Option<Duration>,
     failures: Vec<String>,
 }
 
@@ -89,6 +91,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         restarts: Vec::new(),
         lost: Vec::new(),
         head_at: Duration::ZERO,
+        sign_at: None,
         failures: Vec::new(),
     };
     for (at, line) in run.lines.iter().enumerate() {

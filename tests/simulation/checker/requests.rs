@@ -2,7 +2,7 @@
 
 use sipher_session::{ErrorKind, Proof, clock::Reading};
 
-use super::Checker;
+use super::{Checker, health::LONGEST_PAUSE};
 use crate::trace::{Got, Partition, Sent};
 
 impl Checker<'_> {
@@ -62,14 +62,25 @@ impl Checker<'_> {
         let [wants] = &asked.wants[..] else { return };
         // With little room, the session may have been evicted.
         let is_stale = self.questions.may_be_stale(asked.at);
-        if self.shutdown || asked.elsewhere || is_stale || self.settings.max_sessions < 100 {
+        // Several processes leave the question open, and a session that is asked for is waited for. A damped sign is made up for.
+        let is_recent = |sign| asked.at.monotonic.saturating_sub(sign) <= 2 * LONGEST_PAUSE;
+        let is_open = self.script.replicas > 1 || self.sign_at.is_some_and(is_recent);
+        if self.shutdown
+            || asked.elsewhere
+            || is_stale
+            || is_open
+            || self.settings.max_sessions < 100
+        {
             return;
         }
         let last = self.last.iter().find(|(of, _)| of == wants);
         let Some(known) = last.and_then(|(_, id)| self.known.get(id)) else {
             return;
         };
+        let is_near = |restart: &(usize, std::time::Duration)| known.is_near(restart.1);
         let good = !known.doubted
+            && !self.restarts.iter().any(is_near)
+            && !known.is_idle(asked.at)
             && known.out_of_use.is_none()
             && known.proved.possible == self.signs.possible
             && known.left(asked.at) > known.hard();

@@ -55,6 +55,7 @@ impl Checker<'_> {
         // What a caller meets with a client of his own is not seen, though a sign it is.
         self.signs.certain += u64::from(is_certain && !flying.sent.by_hand);
         self.signs.possible += 1;
+        self.sign_at = Some(self.head_at.max(flying.at.monotonic));
         if let Some(asked) = flying.sent.n.and_then(|n| self.asked.get_mut(&n)) {
             asked.met_sign = true;
             // What is sent after it is looked at anew.
