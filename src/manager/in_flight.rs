@@ -124,11 +124,27 @@ impl Drop for InFlightRequest {
     }
 }
 
+/// Put into a response whose headers were looked at, so that another layer of the same manager does not take it for a second
+/// answer of the same window.
+#[derive(Clone, Copy, Debug)]
+struct Examined {
+    core: usize,
+    proves: bool,
+}
+
 impl Token {
     /// The head of the response is there.
     #[inline(never)]
     fn answered(&self, response: &mut impl Incoming, prove: bool) {
-        let proves = self.examine(response.headers(), prove);
+        let core = Arc::as_ptr(self.manager.core()).addr();
+        let seen = response.extensions_mut().get::<Examined>().copied();
+        let seen = seen.filter(|seen| seen.core == core);
+        let proves = seen.map(|seen| seen.proves);
+        let proves = proves.or_else(|| self.look_at(response.headers(), prove));
+        if let (None, Some(proves)) = (seen, proves) {
+            response.extensions_mut().insert(Examined { core, proves });
+        }
+        let proves = self.learn(proves);
         if prove && let Some(proof) = self.proof(proves) {
             proof.note(response.extensions_mut());
         }
@@ -136,17 +152,26 @@ impl Token {
     }
 
     /// Looks at what an answer says of the server; returns whether it proves that the session's process goes on.
-    pub(super) fn examine(&self, headers: &HeaderMap, wants_proof: bool) -> bool {
-        let Some(sent) = self.sent else {
+    pub(super) fn examine(&self, headers: &HeaderMap) -> bool {
+        self.learn(self.look_at(headers, true))
+    }
+
+    fn look_at(&self, headers: &HeaderMap, wants_proof: bool) -> Option<bool> {
+        let core = self.manager.core();
+        core.examine(headers, self.sent?.at, wants_proof)
+    }
+
+    /// What follows for the session where an answer proves the process.
+    fn learn(&self, proves: Option<bool>) -> bool {
+        let (Some(sent), Some(true)) = (self.sent, proves) else {
             return false;
         };
+        let Some(session) = self.session() else {
+            return true;
+        };
+        session.process_proven(sent.signs, sent.at, sent.uses);
         let core = self.manager.core();
-        let proves = core.examine(headers, sent.at, wants_proof);
-        if let (true, Some(session)) = (proves, self.session()) {
-            session.process_proven(sent.signs, sent.at, sent.uses);
-            return core.is_one_process_since(session.life.born());
-        }
-        proves
+        core.is_one_process_since(session.life.born())
     }
 
     /// Nobody's session has to do with it: it is answered also where Solana is away, or by a cache.

@@ -68,7 +68,7 @@ impl Lease {
     pub fn complete_with_head(self, status: StatusCode, headers: &HeaderMap) -> Proof {
         let token = self.token();
         token.saw_status(status, Some(headers));
-        let proves = token.examine(headers, true);
+        let proves = token.examine(headers);
         let proof = Proof::of(self.live(), self.manager().core(), proves);
         self.complete();
         proof

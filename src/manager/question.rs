@@ -167,16 +167,17 @@ impl Core {
         }
     }
 
-    /// Looks at the head of an answer; returns whether it proves that the process is the one of before.
+    /// Looks at the head of an answer; returns whether it proves that the process is the one of before. `None` if it
+    /// was not looked at.
     pub(super) fn examine(
         self: &Arc<Self>,
         headers: &HeaderMap,
         sent: Reading,
         wants_proof: bool,
-    ) -> bool {
+    ) -> Option<bool> {
         let received = self.now();
         if !(wants_proof || self.inquiry.takes_a_look(received)) {
-            return false;
+            return None;
         }
         let (proves, reaction) = self.inquiry.with(received, |evidence| {
             let of_date = headers::date(headers).map(|date| evidence.see_date(date, received));
@@ -186,7 +187,7 @@ impl Core {
             (proves, of_window.max(of_date.unwrap_or(Reaction::Nothing)))
         });
         self.react(reaction, Cause::Sign);
-        proves
+        Some(proves)
     }
 
     /// A session was created at `made_at` by the server's clock.
