@@ -128,8 +128,8 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
             "a_session_from_before_a_sign_of_trouble_is_asked_about_by_whoever_takes_it_up_after_it",
         ),
         file: "src/manager/fleet/adopt.rs",
-        old: "core.suspicion.signs_before(sent.before(age))",
-        new: "core.suspicion.signs_before(sent.before(age)).max(core.suspicion.signs())",
+        old: "        return core.suspicion.signs_before(then);\n",
+        new: "        return core.suspicion.signs_before(then).max(core.suspicion.signs());\n",
     },
     Mutation {
         name: "an_older_session_of_ones_own_replaces_the_fleets",
