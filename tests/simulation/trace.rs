@@ -104,7 +104,7 @@ pub(crate) enum Entry {
     },
     /// A session was lost, which had been given to so many requests.
     Lost {
-        session: Fingerprint,
+        session: Unprinted,
         requests: u64,
     },
     /// Requests to there pass by outside: the event comes once for each origin.
@@ -287,5 +287,15 @@ impl fmt::Display for Line {
             }
             other => write!(f, "{other:?}"),
         }
+    }
+}
+
+/// Not the same in another process.
+#[derive(Clone, Copy)]
+pub(crate) struct Unprinted(pub(crate) Fingerprint);
+
+impl fmt::Debug for Unprinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one")
     }
 }

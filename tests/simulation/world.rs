@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     production,
     script::{self, Call, End, FREE, MADE_UP, Script, WRONG},
-    trace::{Entry, Line, Trace},
+    trace::{Entry, Line, Trace, Unprinted},
     wire::Wire,
 };
 
@@ -347,7 +347,7 @@ impl World {
                 Event::Lost {
                     session, requests, ..
                 } => Entry::Lost {
-                    session: session.fingerprint,
+                    session: Unprinted(session.fingerprint),
                     requests,
                 },
                 Event::Outside { origin, .. } => Entry::ToldOutside { origin },

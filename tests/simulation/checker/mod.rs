@@ -211,7 +211,7 @@ impl Checker<'_> {
             Entry::Weather(weather) if weather.starts_with("Restart") => {
                 self.restarts.push((index, at.monotonic));
             }
-            Entry::Lost { session, requests } => self.lost.push((index, *session, *requests)),
+            Entry::Lost { session, requests } => self.lost.push((index, session.0, *requests)),
             Entry::ToldOutside { origin } => self.told_outside(origin),
             Entry::CountedOutside(counted) => self.counted_outside(*counted),
             Entry::Weather(weather) if weather.starts_with("ServerForward") => {
