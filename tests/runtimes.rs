@@ -63,6 +63,8 @@ fn setup() -> (FakeSipher, Turned, SessionManagerBuilder) {
     let builder = SessionManager::builder()
         .api_key(sipher.api_key(Tier::Pro))
         .clock(clock.clone())
+        // The question whether the server is still there is another matter, and takes a runtime that goes on.
+        .verify_after(Duration::from_secs(24 * 60 * 60))
         .transport(Transport::new(sipher.clone()));
     (sipher, clock, builder)
 }
