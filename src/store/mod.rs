@@ -22,7 +22,7 @@
 //! };
 //! let (one, other) = (process()?, process()?);
 //! assert_eq!(one.session().await?.id(), other.session().await?.id());
-//! assert_eq!(sipher.session_calls(), 1);
+//! assert_eq!(sipher.live_sessions(), 1, "one for both");
 //!
 //! one.shutdown(Duration::from_secs(5)).await;
 //! assert_eq!(sipher.live_sessions(), 1, "the other still uses it");
