@@ -8,13 +8,15 @@
 //! | `sign` | which failures are signs, by exclusion: whatever is not known to be harmless |
 //! | `window` | the rate-limit window on every answer, which a new process begins anew |
 //! | `health` | `GET /v1/health`, which is free: when the process began, and what follows for a session |
-//! | `pace` | how often that question is asked |
+//! | `question`, `pace` | why that question is asked, and what comes back; how often it is asked |
+//! | `verdict` | what became of the sessions, by the last answer that decides something |
 //!
 //! A *sign* holds requests until the question is answered. A *hint* is weaker: the question is asked while requests go on.
 //! Everything here is a function of what was seen and when. `manager::question` asks, and carries out what follows.
 
 pub(crate) mod health;
 mod pace;
+mod question;
 pub(crate) mod sign;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use self::{
 };
 pub(crate) use self::{
     health::{Fate, Health},
+    question::{Cause, Question, Word},
     verdict::{Fallback, Metered},
 };
 use crate::clock::Reading;
@@ -49,19 +52,6 @@ pub(crate) struct Made {
     pub(crate) known: (Reading, Duration),
 }
 
-/// Why the server is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cause {
-    /// Requests go on meanwhile.
-    Hint,
-    /// Nothing has proved the process for a while.
-    Unproven,
-    /// A failure that is not known to be harmless, or a window that begins before its time.
-    Sign,
-    /// A connection that was refused, or broke.
-    Broken,
-}
-
 /// What follows from something that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[must_use]
@@ -71,25 +61,6 @@ pub(crate) enum Reaction {
     Ask,
     /// No request bears a session before the server has been asked.
     Hold,
-}
-
-/// What the server says when asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
-    Says(Health),
-    /// It answers, and not with what is needed.
-    Silent,
-    /// It cannot be reached.
-    Away,
-}
-
-/// A question on its way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Question {
-    pub(crate) asked: Reading,
-    /// How many signs there had been.
-    pub(crate) signs: u64,
-    cause: Cause,
 }
 
 /// What is known of the server, for all keys.
@@ -237,8 +208,8 @@ impl Evidence {
 
     /// The server's clock said this at some time of an exchange. One that took long says too little of it.
     pub(crate) fn see_clock(&mut self, server: Duration, exchange: Exchange) {
-        if exchange.received.since(exchange.sent) < CLOCK_STEP / 2 {
-            let took = exchange.received.since(exchange.sent);
+        let took = exchange.received.since(exchange.sent);
+        if took < CLOCK_STEP / 2 {
             self.boots.note_clock(server, took, exchange.received);
         }
     }
@@ -335,7 +306,7 @@ impl Evidence {
     ) -> bool {
         self.asking = None;
         let Word::Says(health) = word else {
-            // Whoever waits asks again; where nobody waits, it is still owed.
+            // A waiting request asks again. A hint has none, so the next request does.
             match question.cause {
                 Cause::Hint => self.owed = self.owed.max(Some(Cause::Hint)),
                 cause => self.unanswered = Some(cause),

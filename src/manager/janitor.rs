@@ -226,7 +226,7 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
         }
         Err(error) => {
             if let Some(cause) = sign::in_session_call(&error) {
-                let _ = core.note(cause);
+                core.note(cause);
             }
             return Err(hold_back(core, session, error));
         }

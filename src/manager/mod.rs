@@ -17,7 +17,8 @@
 //! | `core` | what all handles share |
 //! | `identity`, `change`, `by_hand` | whose sessions, with which defaults; changing that under traffic; sessions that users change or delete |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
-//! | `suspicion`, `question`, `check` | signs that the server may have lost its sessions; asking it, for all keys; asking for one session |
+//! | `inquiry`, `suspicion` | what is seen of the server; signs that it may have lost its sessions |
+//! | `question`, `check` | asking it, for all keys; asking for one session |
 //! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
 //! | `foreign`, `known_ids`, `peers` | session ids that requests bring along; which of them are known here, and by other managers of the process |
@@ -53,6 +54,7 @@ mod foreign;
 mod hold;
 mod identity;
 pub(crate) mod in_flight;
+mod inquiry;
 mod janitor;
 mod known_ids;
 mod known_keys;

@@ -1,21 +1,15 @@
 //! Asking the server whether it is still the one that knows the sessions: one question for all keys.
-//!
-//! What is seen goes to [`evidence`](crate::evidence), which says what follows; here it is carried out.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use http::HeaderMap;
 use tokio::{runtime::Handle, time::sleep};
 
 use super::{
+    acquire,
     core::{Core, Stage},
-    event::Event,
     promise::{Promise, Promised, promise},
     session::LiveSession,
 };
@@ -23,141 +17,22 @@ use crate::{
     api,
     clock::Reading,
     error::{Error, ErrorKind},
-    evidence::{
-        Cause, Evidence, Fallback, Fate, Metered, Question, Reaction, Word,
-        window::{Exchange, Stamp},
-    },
-    headers,
+    evidence::{Fallback, Metered, Question, Word},
 };
 
-/// The headers of answers are looked at so often, and on each answer only where a proof is wanted.
-const LOOK: u64 = 250;
 /// A question whose runtime stands still is not waited for any longer than this.
 /// In a fleet, it may first wait for another process.
 const OVERDUE: Duration = Duration::from_secs(4);
 
-/// What is known of the server, and the question about it.
-#[derive(Debug)]
-pub(crate) struct Inquiry {
-    evidence: Mutex<Evidence>,
-    /// When a request has to look at it next, by either clock, in milliseconds.
-    look_at: [AtomicU64; 2],
-    /// When the headers of an answer were last looked at, in milliseconds of monotonic time.
-    looked_at: AtomicU64,
-    /// The question on its way.
-    asking: Mutex<Option<Asking>>,
-    asked: AtomicU64,
-}
-
 #[derive(Clone, Debug)]
-struct Asking {
+pub(super) struct Asking {
     question: Question,
     answer: Promised<Word>,
 }
 
-impl Inquiry {
-    pub(crate) fn new(verify_after: Duration) -> Self {
-        Self {
-            evidence: Mutex::new(Evidence::new(verify_after)),
-            look_at: [const { AtomicU64::new(0) }; 2],
-            looked_at: AtomicU64::new(0),
-            asking: Mutex::default(),
-            asked: AtomicU64::new(0),
-        }
-    }
-
-    /// How many times the server was asked.
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    fn evidence(&self) -> MutexGuard<'_, Evidence> {
-        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn asking(&self) -> MutexGuard<'_, Option<Asking>> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes what is known, and with it when to look next.
-    fn with<T>(&self, now: Reading, change: impl FnOnce(&mut Evidence) -> T) -> T {
-        let mut evidence = self.evidence();
-        let outcome = change(&mut evidence);
-        let wait = evidence.look_in(now);
-        for (at, clock) in self.look_at.iter().zip([now.monotonic, now.wall]) {
-            at.store(millis(clock.saturating_add(wait)), Ordering::Relaxed);
-        }
-        outcome
-    }
-
-    fn is_to_look(&self, now: Reading) -> bool {
-        let is_due =
-            |(at, clock): (&AtomicU64, Duration)| at.load(Ordering::Relaxed) <= millis(clock);
-        self.look_at
-            .iter()
-            .zip([now.monotonic, now.wall])
-            .any(is_due)
-    }
-
-    fn is_due(&self, now: Reading) -> bool {
-        self.evidence().may_ask_in(now).is_zero()
-    }
-
-    /// Whether this answer is the one to look at.
-    fn takes_a_look(&self, now: Reading) -> bool {
-        let (now, last) = (
-            millis(now.monotonic),
-            self.looked_at.load(Ordering::Relaxed),
-        );
-        (now >= last.saturating_add(LOOK) || now < last)
-            && self
-                .looked_at
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-    }
-}
-
 impl Core {
-    /// A request is about to be given a session. Returns whether it has to wait until the server has been asked.
-    pub(super) fn is_held(self: &Arc<Self>, now: Reading) -> bool {
-        if !self.inquiry.is_to_look(now) {
-            return false;
-        }
-        let reaction = self.inquiry.with(now, |evidence| evidence.look(now));
-        self.react(reaction, Cause::Unproven);
-        reaction == Reaction::Hold
-    }
-
-    /// Something speaks against the server, which is asked at once.
-    pub(crate) fn saw(self: &Arc<Self>, cause: Cause) {
-        if self.note(cause) != Reaction::Nothing {
-            self.ask_at_once();
-        }
-    }
-
-    /// The same, but the next request asks.
-    pub(crate) fn note(&self, cause: Cause) -> Reaction {
-        let now = self.now();
-        let reaction = self
-            .inquiry
-            .with(now, |evidence| evidence.raise(cause, now));
-        if reaction == Reaction::Hold {
-            self.suspect(cause >= Cause::Sign);
-        }
-        reaction
-    }
-
-    fn react(self: &Arc<Self>, reaction: Reaction, cause: Cause) {
-        if reaction == Reaction::Hold {
-            self.suspect(cause >= Cause::Sign);
-        }
-        if reaction != Reaction::Nothing {
-            self.ask_at_once();
-        }
-    }
-
     /// Where there is a runtime and it is due; else the next request that waits for the answer asks.
-    fn ask_at_once(self: &Arc<Self>) {
+    pub(super) fn ask_at_once(self: &Arc<Self>) {
         if self.stage() == Stage::Open
             && self.live.entry_count() > 0
             && self.inquiry.is_due(self.now())
@@ -167,89 +42,10 @@ impl Core {
         }
     }
 
-    /// Looks at the head of an answer; returns whether it proves that the process is the one of before. `None` if it
-    /// was not looked at.
-    pub(super) fn examine(
-        self: &Arc<Self>,
-        headers: &HeaderMap,
-        sent: Reading,
-        wants_proof: bool,
-    ) -> Option<bool> {
-        let received = self.now();
-        if !(wants_proof || self.inquiry.takes_a_look(received)) {
-            return None;
-        }
-        let (proves, reaction) = self.inquiry.with(received, |evidence| {
-            let of_date = headers::date(headers).map(|date| evidence.see_date(date, received));
-            let stamp = Stamp::of(headers);
-            let seen = stamp.map(|stamp| evidence.see(stamp, Exchange { sent, received }));
-            let (proves, of_window) = seen.unwrap_or((false, Reaction::Nothing));
-            (proves, of_window.max(of_date.unwrap_or(Reaction::Nothing)))
-        });
-        self.react(reaction, Cause::Sign);
-        Some(proves)
-    }
-
-    /// A session was created at `made_at` by the server's clock.
-    pub(super) fn saw_create(
-        self: &Arc<Self>,
-        headers: &HeaderMap,
-        sent: Reading,
-        made_at: Duration,
-    ) {
-        // The count of entries lags behind.
-        let (received, is_first) = (self.now(), self.live.iter().next().is_none());
-        let exchange = Exchange { sent, received };
-        let reaction = self.inquiry.with(received, |evidence| {
-            evidence.see_clock(made_at, exchange);
-            evidence.created(Stamp::of(headers), exchange, is_first)
-        });
-        self.react(reaction, Cause::Sign);
-    }
-
-    /// What became of a session, if the server was asked after the last sign.
-    pub(super) fn judge(&self, session: &LiveSession, now: Reading) -> Option<Fate> {
-        let signs = self.suspicion.signs();
-        self.inquiry.evidence().judge(&session.made(now), signs)
-    }
-
-    /// Whether the server itself was heard after the last sign.
-    pub(crate) fn has_heard(&self) -> bool {
-        let signs = self.suspicion.signs();
-        self.inquiry.evidence().was_told(signs)
-    }
-
-    /// Lets a session that became suspect go on if the server has been asked since. Returns whether it may.
-    pub(crate) fn is_cleared(&self, session: &LiveSession, now: Reading) -> bool {
-        let signs = self.suspicion.signs();
-        let fate = self.inquiry.evidence().judge(&session.made(now), signs);
-        let goes_on = fate == Some(Fate::Alive);
-        if goes_on {
-            session.goes_on(signs);
-        }
-        goes_on
-    }
-
-    /// What the server's clock says, as far as that is known.
-    pub(super) fn servers_clock(&self, now: Reading) -> Option<Duration> {
-        self.inquiry.evidence().clock(now)
-    }
-
     /// This process is a copy of the one that asked.
     pub(super) fn forget_question(&self) {
         *self.inquiry.asking() = None;
         self.inquiry.evidence().drop_question();
-    }
-
-    /// Whether a session that another process of the fleet has made is one of the server's process that is known here.
-    #[cfg(feature = "store")]
-    pub(super) fn vouches_for(&self, made: &crate::evidence::Made) -> bool {
-        self.inquiry.evidence().vouches_for(made)
-    }
-
-    /// Whether an answer that proves the process proves the one that has the session.
-    pub(super) fn is_one_process_since(&self, born: Reading) -> bool {
-        self.inquiry.evidence().is_one_process_since(born)
     }
 
     /// Asks the server, or waits for who does, until something follows for sessions that are held. Returns how many signs there had
@@ -259,7 +55,7 @@ impl Core {
     ///
     /// [`ErrorKind::Unavailable`] if the server cannot be reached.
     pub(super) async fn inquire(self: &Arc<Self>) -> Result<(Word, u64), Error> {
-        let runtime = super::acquire::runtime()?;
+        let runtime = acquire::runtime()?;
         loop {
             let wait = self.inquiry.evidence().may_ask_in(self.now());
             let asking = self.inquiry.asking().clone();
@@ -374,44 +170,9 @@ impl Core {
             .with(now, |evidence| evidence.metered(answer, now));
     }
 
-    /// A session was asked for, and is there: its process is the right one for all that were not made before it.
-    pub(super) fn saw_get(
-        self: &Arc<Self>,
-        session: &LiveSession,
-        head: &HeaderMap,
-        sent: Reading,
-    ) {
-        let received = self.now();
-        if !self.is_oldest(session, received) {
-            self.examine(head, sent, true);
-        } else if let Some(stamp) = Stamp::of(head) {
-            let exchange = Exchange { sent, received };
-            self.inquiry
-                .with(received, |evidence| evidence.knows(stamp, exchange));
-        }
-    }
-
-    fn is_oldest(&self, session: &LiveSession, now: Reading) -> bool {
-        let made_at = session.made(now).at;
-        let sessions = self.sessions();
-        !sessions.iter().any(|other| other.made(now).at < made_at)
-    }
-
     /// That call was not made, or not answered.
     pub(super) fn not_metered(&self) {
         self.inquiry.evidence().not_metered();
-    }
-
-    /// No request bears a session before the server has been asked; returns how many such signs there have been.
-    pub(super) fn suspect(&self, is_told: bool) -> u64 {
-        let (signs, is_first) = self.suspicion.raise(self.now(), is_told);
-        self.memos.forget_all();
-        if is_first {
-            self.emit(Event::Suspected {
-                live_sessions: self.live.entry_count(),
-            });
-        }
-        signs
     }
 }
 
@@ -446,8 +207,4 @@ async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
     };
     core.was_told(unanswered.asking.question, word);
     done.keep(word);
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,7 +10,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         name: "the_window_is_never_looked_at",
         invariant: "I12",
         by: Production(55),
-        file: "src/manager/question.rs",
+        file: "src/manager/inquiry.rs",
         old: "let stamp = Stamp::of(headers);",
         new: "let stamp = Stamp::of(headers).filter(|_| received.monotonic < sent.monotonic);",
     },
@@ -153,7 +153,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
             name: "a_create_that_took_long_does_not_set_the_servers_clock",
         },
         file: "src/evidence/mod.rs",
-        old: "exchange.received.since(exchange.sent) < CLOCK_STEP / 2",
-        new: "exchange.received.since(exchange.sent) < CLOCK_STEP * 20",
+        old: "        if took < CLOCK_STEP / 2 {",
+        new: "        if took < CLOCK_STEP * 20 {",
     },
 ];

@@ -57,7 +57,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "layers_remember_through_a_sign_of_trouble",
         invariant: "I1",
         by: Life(0),
-        file: "src/manager/question.rs",
+        file: "src/manager/inquiry.rs",
         old: "        self.memos.forget_all();\n",
         new: "",
     },
