@@ -96,7 +96,7 @@ impl Transport {
     }
 }
 
-/// An exchange whose panic is a failure like others: whoever waits for a session is told, and the next call comes after a pause.
+/// An exchange whose panic is a failure like others: requests that wait for a session fail, and the next call comes after a pause.
 struct Caught(Exchange);
 
 impl Future for Caught {

@@ -7,13 +7,14 @@
 //! | --- | --- |
 //! | `sign` | which failures are signs, by exclusion: whatever is not known to be harmless |
 //! | `window` | the rate-limit window on every answer, which a new process begins anew |
-//! | `health` | `GET /v1/health`, which is free: when the process began, and what follows for a session |
+//! | `health`, `fates` | `GET /v1/health`, which is free: when the process began, and what follows for a session, and for all |
 //! | `question`, `pace` | why that question is asked, and what comes back; how often it is asked |
 //! | `verdict` | what became of the sessions, by the last answer that decides something |
 //!
 //! A *sign* holds requests until the question is answered. A *hint* is weaker: the question is asked while requests go on.
 //! Everything here is a function of what was seen and when. `manager::question` asks, and carries out what follows.
 
+mod fates;
 pub(crate) mod health;
 mod pace;
 mod question;
@@ -26,6 +27,7 @@ pub(crate) mod window;
 use std::time::Duration;
 
 use self::{
+    fates::Fates,
     health::{Boots, CLOCK_STEP},
     pace::{Pace, SELDOM, SOON},
     verdict::{Says, Verdict},
@@ -84,6 +86,8 @@ pub(crate) struct Evidence {
     since: Option<Reading>,
     /// There is a window that began before the end of a known one.
     is_strange: bool,
+    /// What the last answer said of the sessions.
+    fates: Fates,
     /// When the last sign was found to be none, and for how long that damps the next.
     false_alarm: Option<(Reading, Duration)>,
     /// What the next question is about, which nobody has asked yet.
@@ -93,6 +97,8 @@ pub(crate) struct Evidence {
     /// What one was about that nobody answered: the sessions of then are held until something is decided on them. Those
     /// that are made after it are not.
     unanswered: Option<Cause>,
+    /// What one was about whose answer left it to the sessions themselves.
+    unclear: Option<Cause>,
     asking: Option<Cause>,
     last_cause: Cause,
     alarms: Pace,
@@ -117,10 +123,12 @@ impl Evidence {
             replaced_before: None,
             since: None,
             is_strange: false,
+            fates: Fates::default(),
             false_alarm: None,
             owed: None,
             owed_at: None,
             unanswered: None,
+            unclear: None,
             asking: None,
             last_cause: Cause::Hint,
             alarms: SELDOM,
@@ -321,23 +329,33 @@ impl Evidence {
         self.decide(question, Says::Health(health));
         self.dates.0 = self.dates.1;
         self.proven = Some(question.asked);
-        let fates: Vec<_> = sessions
-            .map(|made| health::judge(&made, &health, &self.boots))
-            .collect();
-        let is_another = is_new || fates.contains(&Fate::Gone);
+        self.fates = self.fates.next(sessions, &health, &self.boots);
+        let (goes_on, are_clear) = (self.fates.go_on(), self.fates.are_clear());
+        self.unclear = (!goes_on).then_some(question.cause);
+        let is_another = is_new || self.fates.tell_of_another();
         if is_another {
             self.restarted();
-        } else if !fates.contains(&Fate::Unclear) {
+        } else if goes_on {
+            self.was_for_nothing(question.cause, now);
+        }
+        if !is_another && are_clear {
             self.windows.confirm(question.asked.monotonic);
             self.is_strange = false;
-            self.was_for_nothing(question.cause, now);
         }
         self.since = self.since.or(Some(question.asked));
         is_another
     }
 
+    /// The oldest session was asked for, and is there: what the free question left unclear was nothing.
+    pub(crate) fn goes_on(&mut self, now: Reading) {
+        if let Some(cause) = self.unclear.take() {
+            self.was_for_nothing(cause, now);
+        }
+    }
+
     fn restarted(&mut self) {
         self.since = None;
+        self.unclear = None;
         self.is_strange = false;
         self.windows.clear();
         self.false_alarm = None;

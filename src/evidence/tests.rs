@@ -2,6 +2,7 @@
 
 #![allow(clippy::unchecked_time_subtraction)] // of times that are written down here
 
+mod damped;
 mod silent;
 
 use std::iter;

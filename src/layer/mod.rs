@@ -87,13 +87,15 @@
 //!
 //! # Which requests are Sipher's
 //!
-//! Those whose URI is below the base URL or one of its [aliases](crate::SessionManagerBuilder::alias): scheme, host (whatever its letter case, with or without a dot at the end) and
+//! Those whose URI is below the base URL or one of its [aliases](crate::SessionManagerBuilder::alias): scheme, host (whatever
+//! its letter case, with or without a dot at the end) and
 //! port are the same, and the path is below its path in every reading of `..` and percent-encodings. User info before
 //! the host changes nothing about where a request goes, and so nothing here. In doubt a request is not Sipher's. So is
 //! none that does not say where it goes, be it `GET /v1/scan` with any `Host` (but see
 //! [`inner_is_sipher`](SessionLayer::inner_is_sipher)), `CONNECT` or `OPTIONS *`.
 //!
-//! Some of the others look as if they were meant for Sipher, such as one with a wrong host name. They pass without a session, are counted and
+//! Some of the others look as if they were meant for Sipher, such as one with a wrong host name. They pass without a session,
+//! are counted and
 //! named once for each origin: see [`Outside`](crate::Outside).
 
 mod future;

@@ -48,7 +48,8 @@ use crate::{
 /// A [`SessionLayer`] that sends a request once more when its first sending met a sign of a server that restarts: made by
 /// [`SessionLayer::replay_once`].
 ///
-/// A sign is a connection that could not be made or broke, a 410, or a gateway's 502, 503, 504, 520 to 527 or 530. The second sending is looked at anew, and so
+/// A sign is a connection that could not be made or broke, a 410, or a gateway's 502, 503, 504, 520 to 527 or 530. The second
+/// sending is looked at anew, and so
 /// bears a session that is known to be alive. It happens once, to requests that get a session from this crate and whose
 /// body can be cloned; an answer of success is never replayed.
 ///

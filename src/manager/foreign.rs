@@ -23,7 +23,8 @@ use crate::error::{Error, ErrorKind};
 /// this only for the API key of the request. In a fleet, the shared session of the request's API key and defaults is known too.
 ///
 /// A request with the id of this manager's session for the same API key and defaults is one of the manager's own: it gets the present
-/// session, also if the one that it names has ended, as happens when a request is sent a second time. The id of a session of this manager for
+/// session, also if the one that it names has ended, as happens when a request is sent a second time. The id of a session of
+/// this manager for
 /// another API key or other defaults is treated as one that is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -231,11 +231,14 @@ impl Core {
         let received = self.now();
         if !self.is_oldest(session, received) {
             self.examine(head, sent, true);
-        } else if let Some(stamp) = Stamp::of(head) {
-            let exchange = Exchange { sent, received };
-            self.inquiry
-                .with(received, |evidence| evidence.knows(stamp, exchange));
+            return;
         }
+        self.inquiry.with(received, |evidence| {
+            if let Some(stamp) = Stamp::of(head) {
+                evidence.knows(stamp, Exchange { sent, received });
+            }
+            evidence.goes_on(received);
+        });
     }
 
     pub(super) fn is_oldest(&self, session: &LiveSession, now: Reading) -> bool {

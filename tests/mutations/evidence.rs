@@ -1,7 +1,7 @@
 //! Faults of the evidence whether the server is still the one that knows the sessions.
 
 use crate::list::{
-    By::{Life, Production, Test},
+    By::{Life, Production, Scenario, Test},
     Mutation,
 };
 
@@ -29,6 +29,36 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         file: "src/manager/question.rs",
         old: "            && self.inquiry.is_due(self.now())\n",
         new: "",
+    },
+    Mutation {
+        name: "each_process_of_a_fleet_asks_for_itself",
+        invariant: "I8",
+        by: Scenario("processes_that_meet_a_restart_together_ask_once_and_make_one_session"),
+        file: "src/manager/fleet/inquiry.rs",
+        old: "self.inner().zip(seal) else",
+        new: "self.inner().zip(seal.filter(|_| false)) else",
+    },
+    Mutation {
+        name: "a_session_that_is_gone_is_news_again_and_again",
+        invariant: "I8",
+        by: Test {
+            target: "lib",
+            name: "a_session_that_is_gone_is_told_of_once_and_does_not_keep_later_signs_from_being_damped",
+        },
+        file: "src/evidence/fates.rs",
+        old: "!self.gone.contains(&key)",
+        new: "!self.gone.contains(&(made.at, made.at))",
+    },
+    Mutation {
+        name: "a_sign_that_only_the_sessions_could_judge_damps_nothing",
+        invariant: "I8",
+        by: Test {
+            target: "lib",
+            name: "a_sign_that_only_the_sessions_could_judge_damps_the_next_once_one_is_there",
+        },
+        file: "src/evidence/mod.rs",
+        old: "if let Some(cause) = self.unclear.take() {",
+        new: "if let Some(cause) = self.unclear.take().filter(|_| self.asking.is_some()) {",
     },
     Mutation {
         name: "several_boots_count_as_one",

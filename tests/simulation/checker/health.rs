@@ -164,7 +164,7 @@ impl Checker<'_> {
                 let within = |at: &&Duration| (*start..=*end).contains(*at);
                 let found = self.questions.found.iter().filter(within).count();
                 let seconds = usize::try_from(span.as_secs()).unwrap_or(usize::MAX);
-                let bound = 24 + 8 * found + seconds / 4 + 7 * seconds / 600;
+                let bound = 9 + 8 * found + seconds / 4 + 7 * seconds / 600;
                 if count > bound {
                     let text = format!(
                         "I8: {count} questions in {span:?} until {end:?}, of {bound} allowed"

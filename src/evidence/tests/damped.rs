@@ -1,0 +1,40 @@
+//! A sign that was none damps the next.
+
+use super::*;
+
+#[test]
+fn a_sign_that_only_the_sessions_could_judge_damps_the_next_once_one_is_there() {
+    let mut evidence = begun();
+    for second in [112, 113] {
+        let now = at(second * 1_000);
+        assert_eq!(evidence.raise(Cause::Sign, now), Reaction::Hold, "{second}");
+        let question = evidence.ask(second, now);
+        let kept = Health {
+            keeps_sessions: true,
+            ..health(110_000, second * 1_000)
+        };
+        let sessions = iter::once(made(109_500, second * 1_000));
+        evidence.answered(question, Word::Says(kept), sessions, now);
+    }
+    evidence.goes_on(at(113_010));
+    assert_eq!(evidence.raise(Cause::Sign, at(114_000)), Reaction::Nothing);
+    assert_eq!(evidence.raise(Cause::Sign, at(124_000)), Reaction::Hold);
+}
+
+/// Nobody uses it, so that it stays.
+#[test]
+fn a_session_that_is_gone_is_told_of_once_and_does_not_keep_later_signs_from_being_damped() {
+    let mut evidence = begun();
+    let mut says = |second: u64| {
+        let now = at(second * 1_000);
+        let reaction = evidence.raise(Cause::Sign, now);
+        let question = evidence.ask(second, now);
+        let sessions = [100_000, 111_500].map(|born| made(born, second * 1_000));
+        let word = Word::Says(health(110_000, second * 1_000));
+        let is_another = evidence.answered(question, word, sessions.into_iter(), now);
+        (reaction, is_another)
+    };
+    assert_eq!(says(112), (Reaction::Hold, true));
+    assert_eq!(says(113), (Reaction::Hold, false));
+    assert_eq!(says(114), (Reaction::Nothing, false), "the last was none");
+}
