@@ -179,6 +179,7 @@ mod error;
 mod evidence;
 mod followed;
 mod headers;
+pub mod inline;
 pub mod layer;
 mod manager;
 pub mod observability;
@@ -203,6 +204,7 @@ pub use self::{
     checked::CheckedLayer,
     config::SessionConfig,
     error::{BoxError, Error, ErrorKind},
+    inline::NotInlined,
     layer::{SessionLayer, SessionService},
     manager::{
         CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, NoSession, OnNoSession, Outside,

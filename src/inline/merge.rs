@@ -1,0 +1,134 @@
+//! The merge itself: text in, text out.
+
+use std::fmt;
+
+use super::{
+    members::{self, Length, Named},
+    scan,
+};
+use crate::api::SessionDefaults;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What became of a body.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Merge {
+    /// The body names every default itself, so it can go out as it is.
+    Complete,
+    /// The body with the defaults that it lacked.
+    Merged(Vec<u8>),
+    /// The body is not one JSON object. The server merges nothing into it either: it takes arrays as they are and
+    /// refuses everything else.
+    NotAnObject,
+}
+
+impl fmt::Debug for Merge {
+    /// Of a merged body only the length: it may hold a viewing key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("Complete"),
+            Self::Merged(body) => write!(f, "Merged({} bytes)", body.len()),
+            Self::NotAnObject => f.write_str("NotAnObject"),
+        }
+    }
+}
+
+/// Merges defaults into a JSON body, where the body has no such key.
+///
+/// The result means to the server what the body means together with a session that has these defaults. The missing
+/// members are put in behind the opening brace, and all other bytes stay as they are. An empty body counts as `{}`.
+///
+/// The body is read as the server reads it, in UTF-8:
+///
+/// - One byte order mark at the start is skipped.
+/// - Key names are compared after their escapes are resolved.
+/// - A key whose value is `null` is there. A key of a nested object does not count.
+/// - Values may be nested to any depth, and numbers may be larger than any float.
+///
+/// ```
+/// use sipher_session::{Chain, SessionDefaults, inline::{Merge, merge}};
+///
+/// let near = SessionDefaults::new().chain(Chain::Near);
+/// let Merge::Merged(body) = merge(br#"{ "label": "x" }"#, &near) else { panic!() };
+/// assert_eq!(body, br#"{"chain":"near", "label": "x" }"#);
+/// assert!(matches!(merge(br#"{"chain":null}"#, &near), Merge::Complete));
+/// assert!(matches!(merge(b"[]", &near), Merge::NotAnObject));
+/// ```
+///
+/// It scans the body once and builds no tree. The merged body is allocated in one piece.
+pub fn merge(body: &[u8], defaults: &SessionDefaults) -> Merge {
+    let start = if body.starts_with(BYTE_ORDER_MARK) {
+        BYTE_ORDER_MARK.len()
+    } else {
+        0
+    };
+    if body.len() == start {
+        return Splice::braces(body).fill(&Named::default(), defaults);
+    }
+    let mut named = Named::default();
+    match object(&body[start..], |key| named.note(key, defaults)) {
+        Some((brace, keys)) => Splice::behind(body, start + brace, keys).fill(&named, defaults),
+        None => Merge::NotAnObject,
+    }
+}
+
+/// Returns where the opening brace stands, and how many keys there are; `None` if the text is not one JSON object.
+fn object(text: &[u8], note: impl FnMut(&[u8])) -> Option<(usize, usize)> {
+    let is_blank = |byte: &u8| b" \t\n\r".contains(byte);
+    let brace = text.iter().position(|byte| !is_blank(byte))?;
+    let keys = scan::keys(&text[brace..], note)?;
+    Some((brace, keys))
+}
+
+/// Where members are put in, and what stands around them.
+struct Splice<'b> {
+    before: &'b [u8],
+    open: &'static [u8],
+    close: &'static [u8],
+    after: &'b [u8],
+}
+
+impl<'b> Splice<'b> {
+    /// Makes an object of a body that is empty, or a byte order mark alone.
+    fn braces(body: &'b [u8]) -> Self {
+        Self {
+            before: body,
+            open: b"{",
+            close: b"}",
+            after: b"",
+        }
+    }
+
+    fn behind(body: &'b [u8], brace: usize, keys: usize) -> Self {
+        let (before, after) = body.split_at(brace + 1);
+        let close: &[u8] = if keys > 0 { b"," } else { b"" };
+        Self {
+            before,
+            open: b"",
+            close,
+            after,
+        }
+    }
+
+    fn fill(&self, named: &Named<'_>, defaults: &SessionDefaults) -> Merge {
+        let members = members::lacking(defaults, named);
+        if members.clone().next().is_none() {
+            return Merge::Complete;
+        }
+        let mut length = Length::default();
+        members::write(members.clone(), &mut length).expect("values are JSON");
+        let around = [self.before, self.open, self.close, self.after];
+        let around: usize = around.iter().map(|part| part.len()).sum();
+        let mut merged = Vec::with_capacity(around + length.0);
+        merged.extend_from_slice(self.before);
+        merged.extend_from_slice(self.open);
+        members::write(members, &mut merged).expect("values are JSON");
+        merged.extend_from_slice(self.close);
+        merged.extend_from_slice(self.after);
+        Merge::Merged(merged)
+    }
+}
+
+#[cfg(test)]
+mod tests;

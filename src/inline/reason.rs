@@ -1,0 +1,38 @@
+//! Why a body was not merged.
+
+/// Why a request's body was not merged with the defaults.
+///
+/// For [`NotJson`](Self::NotJson), [`NoBody`](Self::NoBody) and [`NotAnObject`](Self::NotAnObject) the server merges
+/// nothing either, so a session makes no difference to such a request. For the others only a session in the header
+/// brings the defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotInlined {
+    /// The `Content-Type` is not `application/json`, or is missing. `+json` types do not count.
+    NotJson,
+    /// The body is empty, and the request has neither `Content-Length: 0` nor `Transfer-Encoding`. With one of them, an
+    /// empty body counts as `{}`.
+    NoBody,
+    /// The body is not one JSON object: it is an array, another value, or not JSON at all. The server refuses all but
+    /// arrays.
+    NotAnObject,
+    /// The body is compressed, or has another `Content-Encoding` than `identity`. Put the compression below this
+    /// crate's layers.
+    Encoded,
+    /// The `Content-Type` names another charset than UTF-8.
+    Charset,
+    /// The body, or the merged body, is longer than 1,048,576 bytes. The server refuses such bodies.
+    TooLong,
+    /// The body failed before its end.
+    BodyFailed,
+    /// No layer that merges bodies stands below the session layer.
+    NoLayer,
+}
+
+impl NotInlined {
+    /// Whether the server would merge nothing either, so that a session makes no difference.
+    #[allow(dead_code)] // until the layer asks
+    pub(crate) fn is_servers(self) -> bool {
+        matches!(self, Self::NotJson | Self::NoBody | Self::NotAnObject)
+    }
+}
