@@ -172,6 +172,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod api;
+pub mod body;
 pub mod checked;
 pub mod clock;
 pub mod config;
@@ -204,12 +205,12 @@ pub use self::{
     checked::CheckedLayer,
     config::SessionConfig,
     error::{BoxError, Error, ErrorKind},
-    inline::NotInlined,
+    inline::{InlineDefaults, InlineDefaultsLayer, Inlined, NotInlined},
     layer::{SessionLayer, SessionService},
     manager::{
-        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, NoSession, OnNoSession, Outside,
-        OutsideReason, Proof, RetireReason, Session, SessionEnd, SessionManager,
-        SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
+        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, NoSession, NotInlinedStats,
+        OnNoSession, Outside, OutsideReason, Proof, RetireReason, Session, SessionEnd,
+        SessionManager, SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
     },
     secret::{ApiKey, Fingerprint, ViewingKey},
 };

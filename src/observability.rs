@@ -34,6 +34,7 @@
 //! | `leaked` | warn | `api_key` (fingerprint of the one that went along), `to` (the origin); `session`, `generation` if it was one of the manager's |
 //! | `wrong defaults` | warn | `session`, `generation`, `expected` (the session's chain), `answered` (the answer's) |
 //! | `request outside of the base URL` | warn | `origin`, `base`, `reason`: `vendors_domain`, `loopback` or `api_key` |
+//! | `defaults not put into the body` | warn | `reason` (see [below](#reasons)) |
 //! | `late answer` | warn | `session`, `generation` |
 //! | `sending without a session` | warn | those of the error |
 //! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
@@ -81,6 +82,8 @@
 //! | `sipher_session_late_answers_total` | counter | | answers that came after the end of the session that their request bore |
 //! | `sipher_session_wrong_defaults_total` | counter | | answers that a [checked](crate::SessionLayer::checked) layer withheld: they name another chain than their session has |
 //! | `sipher_session_confirmed_total` | counter | | answers that it found to name their session's chain |
+//! | `sipher_session_inlined_total` | counter | | requests whose body names all defaults, with [`InlineDefaults`](crate::InlineDefaults) on |
+//! | `sipher_session_not_inlined_total` | counter | `reason`: see [below](#reasons) | requests whose body was to name them and does not |
 //! | `sipher_session_live_sessions` | gauge | | sessions that are put on requests |
 //! | `sipher_session_create_duration_seconds` | histogram | | from the start of a create to its outcome, with all its waits and tries |
 //!
@@ -91,6 +94,9 @@
 //!
 //! They are the [`RetireReason`](crate::RetireReason)s: `changed`, `evicted`, `fenced`, `invalidated`, `lapsed`, `leaked`,
 //! `lost`, `replaced`, `revoked`, `shutdown`, `wrong_answer`.
+//!
+//! Those of `defaults not put into the body` and of `sipher_session_not_inlined_total` are the
+//! [`NotInlined`](crate::NotInlined)s: `no_body`, `not_an_object`, `encoded`, `charset`, `too_long`, `body_failed`, `no_layer`.
 //!
 //! # Subscribers and recorders must not call into the manager
 //!

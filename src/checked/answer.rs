@@ -9,10 +9,10 @@ use http::{HeaderMap, Response, StatusCode, response::Parts};
 use http_body::Body;
 
 use super::{
-    body::{CheckedBody, Peek},
+    CheckedBody,
     rules::{self, LIMIT},
 };
-use crate::{error::Error, manager::Expectation};
+use crate::{body::Peek, error::Error, manager::Expectation};
 
 /// An answer that can be taken apart and put together again.
 pub trait Answer: Sized {

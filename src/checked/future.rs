@@ -15,16 +15,14 @@ use tower_service::Service;
 use super::{
     Checked, CheckedBody,
     answer::{self, Answer, Reading},
-    body::Peek,
     rules::{self, LIMIT},
 };
 use crate::{
+    body::Peek,
     error::BoxError,
+    inline::carrier::Carrier,
     layer::{ResponseFuture, poll_seeing},
-    manager::{
-        Expectation,
-        message::{Incoming, Outgoing},
-    },
+    manager::{Expectation, message::Incoming},
 };
 
 pin_project! {
@@ -77,7 +75,7 @@ where
     S: Service<R>,
     S::Response: Incoming + Answer,
     S::Error: Into<BoxError>,
-    R: Outgoing,
+    R: Carrier,
 {
     type Output = Result<<S::Response as Answer>::Checked, BoxError>;
 

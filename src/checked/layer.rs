@@ -16,6 +16,7 @@ use crate::{
     SessionLayer, SessionManager, SessionService,
     api::SessionDefaults,
     error::BoxError,
+    inline::carrier::Carrier,
     layer::ResponseFuture,
     manager::{Expectation, in_flight::InFlightRequest, message::Outgoing},
     scope::{Scope, session_id_in},
@@ -122,7 +123,7 @@ impl<S> Checked<S> {
     /// Sends a request, whose answer is checked if `checks`.
     pub(super) fn respond<R>(&mut self, request: R, checks: bool) -> Answering<S, R>
     where
-        R: Outgoing,
+        R: Carrier,
         S: Service<R> + Clone,
         S::Response: super::answer::Answer,
     {

@@ -72,7 +72,6 @@
 //! stream is not checked there, since `reqwest` does not let it be looked at.
 
 mod answer;
-mod body;
 mod future;
 mod json;
 mod layer;
@@ -83,7 +82,10 @@ mod reqwest;
 mod rules;
 
 pub use self::{
-    body::CheckedBody,
     future::{Answering, CheckedFuture},
     layer::{Checked, CheckedLayer},
 };
+use crate::body::ReadAhead;
+
+/// The body of a request or response that passes a [`CheckedLayer`].
+pub type CheckedBody<B> = ReadAhead<B>;

@@ -17,7 +17,7 @@ enum Field {
 }
 use Field::{List, Number, Switch, Text};
 
-const VARIABLES: [(&str, Field); 23] = [
+const VARIABLES: [(&str, Field); 26] = [
     ("SIPHER_API_KEY", Text(&["api_key"])),
     ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
     ("SIPHER_BASE_URL", Text(&["base_url"])),
@@ -44,6 +44,9 @@ const VARIABLES: [(&str, Field); 23] = [
     ("SIPHER_ON_NO_SESSION", Text(&["on_no_session"])),
     ("SIPHER_FOREIGN_IDS", Text(&["foreign_ids"])),
     ("SIPHER_ON_OUTSIDE", Text(&["on_outside"])),
+    ("SIPHER_INLINE_DEFAULTS", Text(&["inline_defaults"])),
+    ("SIPHER_INLINE_STRICT", Switch(&["inline_strict"])),
+    ("SIPHER_WITHOUT_SESSIONS", Switch(&["without_sessions"])),
     ("SIPHER_MAX_SESSIONS", Number(&["max_sessions"])),
     (
         "SIPHER_CALLS_PER_MINUTE",
@@ -63,10 +66,12 @@ impl SessionConfig {
     /// | `SIPHER_ALLOW_PLAIN_HTTP` | `true` or `false` |
     /// | `SIPHER_CHAIN`, `SIPHER_PRIVACY_LEVEL`, `SIPHER_RPC_PROVIDER`, `SIPHER_BACKEND` | defaults |
     /// | `SIPHER_VIEWING_KEY`, `SIPHER_VIEWING_KEY_FILE` | the default viewing key, or a file with it |
-    /// | `SIPHER_TTL`, `SIPHER_CREATE_TIMEOUT`, `SIPHER_MAX_WAIT`, `SIPHER_LINGER`, `SIPHER_VERIFY_EVERY` | durations such as `1h` |
+    /// | `SIPHER_TTL`, `SIPHER_CREATE_TIMEOUT`, `SIPHER_MAX_WAIT`, `SIPHER_LINGER`, `SIPHER_VERIFY_AFTER`, `SIPHER_VERIFY_EVERY` | durations such as `1h` |
     /// | `SIPHER_ON_NO_SESSION` | `fail` or `send_without` |
     /// | `SIPHER_FOREIGN_IDS` | `refuse`, `replace` or `keep` |
     /// | `SIPHER_ON_OUTSIDE` | `pass` or `refuse` |
+    /// | `SIPHER_INLINE_DEFAULTS` | `off`, `without_session` or `always` |
+    /// | `SIPHER_INLINE_STRICT`, `SIPHER_WITHOUT_SESSIONS` | `true` or `false` |
     /// | `SIPHER_MAX_SESSIONS`, `SIPHER_CALLS_PER_MINUTE`, `SIPHER_CALL_BURST` | numbers |
     ///
     /// A variable that is set to nothing is an error: a default that is meant but empty must not become the server's.

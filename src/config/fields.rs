@@ -8,6 +8,7 @@ use serde::{Deserializer, Serializer, de};
 
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, scrub},
+    inline::InlineDefaults,
     manager::{ForeignIds, OnNoSession, Outside},
 };
 
@@ -92,6 +93,9 @@ named!(
     on_no_session: OnNoSession = "on_no_session",
     foreign_ids: ForeignIds = "foreign_ids",
     on_outside: Outside = "on_outside",
+    inline_defaults: InlineDefaults = "inline_defaults",
+    inline_strict: bool = "inline_strict",
+    without_sessions: bool = "without_sessions",
     max_sessions: u64 = "max_sessions",
     per_minute: u32 = "call_budget.per_minute",
     burst: u32 = "call_budget.burst"

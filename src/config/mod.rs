@@ -48,6 +48,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults},
     error::Error,
+    inline::InlineDefaults,
     manager::{ForeignIds, OnNoSession, Outside, SessionManager, SessionManagerBuilder},
     scope,
     secret::{ApiKey, ViewingKey},
@@ -115,6 +116,24 @@ pub struct SessionConfig {
     /// What happens to a request that goes elsewhere and yet looks like one for Sipher: `"pass"` or `"refuse"`.
     #[serde(with = "fields::on_outside", skip_serializing_if = "Option::is_none")]
     pub on_outside: Option<Outside>,
+    /// Whether defaults are put into the bodies of requests: `"off"`, `"without_session"` or `"always"`.
+    #[serde(
+        with = "fields::inline_defaults",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub inline_defaults: Option<InlineDefaults>,
+    /// Whether a request is refused whose body the server would merge and this crate cannot.
+    #[serde(
+        with = "fields::inline_strict",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub inline_strict: Option<bool>,
+    /// Whether no session is ever made.
+    #[serde(
+        with = "fields::without_sessions",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub without_sessions: Option<bool>,
     /// How many sessions are held at once.
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
@@ -191,6 +210,9 @@ impl SessionConfig {
             on_no_session: self.on_no_session.or(fallback.on_no_session),
             foreign_ids: self.foreign_ids.or(fallback.foreign_ids),
             on_outside: self.on_outside.or(fallback.on_outside),
+            inline_defaults: self.inline_defaults.or(fallback.inline_defaults),
+            inline_strict: self.inline_strict.or(fallback.inline_strict),
+            without_sessions: self.without_sessions.or(fallback.without_sessions),
             max_sessions: self.max_sessions.or(fallback.max_sessions),
             call_budget: CallBudgetConfig {
                 per_minute: self
@@ -225,6 +247,9 @@ impl fmt::Debug for SessionConfig {
             .field("on_no_session", &self.on_no_session)
             .field("foreign_ids", &self.foreign_ids)
             .field("on_outside", &self.on_outside)
+            .field("inline_defaults", &self.inline_defaults)
+            .field("inline_strict", &self.inline_strict)
+            .field("without_sessions", &self.without_sessions)
             .field("max_sessions", &self.max_sessions)
             .field("call_budget", &self.call_budget)
             .finish()
@@ -325,6 +350,11 @@ impl SessionManagerBuilder {
         builder = with(builder, config.on_no_session, Self::on_no_session);
         builder = with(builder, config.foreign_ids, Self::foreign_ids);
         builder = with(builder, config.on_outside, Self::on_outside);
+        builder = with(builder, config.inline_defaults, Self::inline_defaults);
+        builder = with(builder, config.inline_strict, Self::inline_strict);
+        if config.without_sessions == Some(true) {
+            builder = builder.without_sessions();
+        }
         builder = with(builder, config.max_sessions, Self::max_sessions);
         let (per_minute, burst) = builder.call_budget_so_far();
         let per_minute = call_budget.per_minute.unwrap_or(per_minute);

@@ -5,13 +5,29 @@
 //!
 //! [`merge`] is that merge, as a pure function.
 
-mod head;
+pub(crate) mod carrier;
+pub(crate) mod course;
+mod future;
+pub(crate) mod handoff;
+pub(crate) mod head;
+mod layer;
 mod members;
 mod merge;
+mod outcome;
 mod reason;
 mod scan;
+mod setting;
 
+pub(crate) use self::course::refused;
 pub use self::{
+    future::InlineFuture,
+    layer::{InlineDefaultsLayer, InlineDefaultsService},
     merge::{Merge, merge},
+    outcome::Inlined,
     reason::NotInlined,
+    setting::InlineDefaults,
 };
+use crate::body::ReadAhead;
+
+/// The body of a request that passes an [`InlineDefaultsLayer`].
+pub type InlineBody<B> = ReadAhead<B>;

@@ -10,13 +10,16 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::SessionService;
 use crate::{
     error::{BoxError, Error},
-    manager::{
-        admit::AdmissionFuture,
-        in_flight::InFlightRequest,
-        message::{Incoming, Outgoing},
+    inline::{
+        NotInlined,
+        carrier::{Carrier, Collecting},
+        course::Course,
+        handoff::Handoff,
     },
+    manager::{admit::AdmissionFuture, in_flight::InFlightRequest, message::Incoming},
 };
 
 pin_project! {
@@ -46,15 +49,25 @@ pin_project! {
         S: Service<R>,
     {
         Calling { #[pin] future: S::Future },
+        // The layer below sees to the session, too.
+        Handed { #[pin] future: S::Future, handoff: Handoff },
         Waiting { waiting: Option<Box<Waiting<S, R>>> },
+        Collecting { collecting: Option<Box<Collected<S, R>>> },
         Failed { error: Option<Error> },
     }
 }
 
 struct Waiting<S, R> {
-    ready: S,
+    ready: SessionService<S>,
     request: R,
     admission: AdmissionFuture,
+    unread: Option<NotInlined>,
+}
+
+/// A request whose body is read before it is given a session.
+struct Collected<S, R> {
+    ready: SessionService<S>,
+    request: Collecting<R>,
 }
 
 impl<S: Service<R>, R> ResponseFuture<S, R> {
@@ -68,14 +81,32 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
         }
     }
 
+    pub(super) fn handed(future: S::Future, handoff: Handoff, proves: bool) -> Self {
+        Self::not_calling(State::Handed { future, handoff }, proves)
+    }
+
     #[cold]
-    pub(super) fn waiting(ready: S, request: R, admission: AdmissionFuture, proves: bool) -> Self {
+    pub(super) fn waiting(
+        ready: SessionService<S>,
+        request: R,
+        admission: AdmissionFuture,
+        unread: Option<NotInlined>,
+    ) -> Self {
+        let proves = ready.layer().proves();
         let waiting = Some(Box::new(Waiting {
             ready,
             request,
             admission,
+            unread,
         }));
         Self::not_calling(State::Waiting { waiting }, proves)
+    }
+
+    #[cold]
+    pub(super) fn collecting(ready: SessionService<S>, request: Collecting<R>) -> Self {
+        let proves = ready.layer().proves();
+        let collecting = Some(Box::new(Collected { ready, request }));
+        Self::not_calling(State::Collecting { collecting }, proves)
     }
 
     #[cold]
@@ -98,7 +129,7 @@ where
     S: Service<R>,
     S::Response: Incoming,
     S::Error: Into<BoxError>,
-    R: Outgoing,
+    R: Carrier,
 {
     type Output = Result<S::Response, BoxError>;
 
@@ -110,7 +141,7 @@ where
 /// Polls it, and shows the request that is in flight when the head of its response is there.
 #[inline]
 pub(crate) fn poll_seeing<S, R>(
-    future: Pin<&mut ResponseFuture<S, R>>,
+    mut future: Pin<&mut ResponseFuture<S, R>>,
     cx: &mut Context<'_>,
     see: impl FnOnce(&InFlightRequest),
 ) -> Poll<Result<S::Response, BoxError>>
@@ -118,16 +149,21 @@ where
     S: Service<R>,
     S::Response: Incoming,
     S::Error: Into<BoxError>,
-    R: Outgoing,
+    R: Carrier,
 {
-    let mut this = future.project();
-    if !matches!(*this.state, State::Calling { .. }) {
-        ready!(set_out(this.state.as_mut(), this.in_flight, cx))?;
+    if !matches!(future.state, State::Calling { .. }) {
+        ready!(set_out(future.as_mut(), cx))?;
     }
-    let StateProj::Calling { future } = this.state.project() else {
-        unreachable!("it has set out");
+    let this = future.project();
+    let response = match this.state.project() {
+        StateProj::Calling { future } => future.poll(cx),
+        StateProj::Handed { future, handoff } => future.poll(cx).map(|response| {
+            *this.in_flight = handoff.close();
+            response
+        }),
+        _ => unreachable!("it has set out"),
     };
-    let Poll::Ready(response) = future.poll(cx) else {
+    let Poll::Ready(response) = response else {
         *this.waited = true;
         return Poll::Pending;
     };
@@ -143,43 +179,59 @@ where
     Poll::Ready(response)
 }
 
-/// Calls the inner service once there is a session.
+/// Calls the inner service once the body is read and there is a session.
 #[cold]
 fn set_out<S, R>(
-    mut state: Pin<&mut State<S, R>>,
-    in_flight: &mut InFlightRequest,
+    mut future: Pin<&mut ResponseFuture<S, R>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Error>>
 where
     S: Service<R>,
-    R: Outgoing,
+    R: Carrier,
 {
-    let waiting = match state.as_mut().project() {
-        StateProj::Waiting { waiting } => waiting,
-        StateProj::Failed { error } => {
-            let error = error.take().expect("not polled after it was ready");
-            return Poll::Ready(Err(error));
-        }
-        StateProj::Calling { .. } => return Poll::Ready(Ok(())),
-    };
-    let current = waiting.as_mut().expect("not polled after it was ready");
-    let admitted = ready!(current.admission.as_mut().poll(cx));
-    let Waiting {
-        mut ready,
-        mut request,
-        ..
-    } = *waiting.take().expect("it was there just now");
-    *in_flight = admitted?;
-    in_flight.inject(request.headers_mut());
-    let future = ready.call(request);
-    state.set(State::Calling { future });
-    Poll::Ready(Ok(()))
+    loop {
+        let next = match future.as_mut().project().state.project() {
+            StateProj::Calling { .. } | StateProj::Handed { .. } => return Poll::Ready(Ok(())),
+            StateProj::Failed { error } => {
+                let error = error.take().expect("not polled after it was ready");
+                return Poll::Ready(Err(error));
+            }
+            StateProj::Collecting { collecting } => {
+                let current = collecting.as_mut().expect("not polled after it was ready");
+                let (request, unread) = ready!(current.request.as_mut().poll(cx));
+                let Collected { ready, .. } = *collecting.take().expect("it was there just now");
+                ready.set_out(request, unread)
+            }
+            StateProj::Waiting { waiting } => {
+                let current = waiting.as_mut().expect("not polled after it was ready");
+                let admitted = ready!(current.admission.as_mut().poll(cx));
+                let waiting = *waiting.take().expect("it was there just now");
+                waiting.go_on(admitted?)
+            }
+        };
+        future.set(next);
+    }
+}
+
+impl<S: Service<R>, R: Carrier> Waiting<S, R> {
+    fn go_on(mut self, admitted: InFlightRequest) -> ResponseFuture<S, R> {
+        admitted.inject(self.request.headers_mut());
+        let layer = self.ready.layer();
+        let course = if layer.inlines() {
+            layer.beside(&mut self.request, admitted, self.unread)
+        } else {
+            Ok(Course::Send(admitted))
+        };
+        self.ready.follow(course, self.request, self.unread)
+    }
 }
 
 impl<S: Service<R>, R> fmt::Debug for ResponseFuture<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Calling { .. } => "Calling",
+            State::Handed { .. } => "Handed",
+            State::Collecting { .. } => "Collecting",
             State::Waiting { .. } => "Waiting",
             State::Failed { .. } => "Failed",
         };

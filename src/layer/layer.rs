@@ -9,6 +9,7 @@ use crate::{
     api::SessionDefaults,
     checked::CheckedLayer,
     error::Error,
+    inline::InlineDefaults,
     manager::{
         SessionManager, admit::Admission, in_flight::InFlightRequest, memo::Memory,
         message::Outgoing, partition::HashedDefaults,
@@ -53,17 +54,21 @@ struct Shared {
     manager: SessionManager,
     defaults: Option<HashedDefaults>,
     proves: bool,
+    /// Whether bodies are to be looked at.
+    inlines: bool,
     unaddressed: Unaddressed,
 }
 
 impl SessionLayer {
     /// Makes a layer that uses the manager's defaults.
     pub fn new(sessions: SessionManager) -> Self {
+        let inline = sessions.core().settings.inline;
         Self(Arc::new(Shared {
             memory: Memory::new(),
             manager: sessions,
             defaults: None,
             proves: false,
+            inlines: inline.defaults != InlineDefaults::Off,
             unaddressed: Unaddressed::Elsewhere,
         }))
     }
@@ -129,6 +134,7 @@ impl SessionLayer {
             manager: self.0.manager.clone(),
             defaults: self.0.defaults.clone(),
             proves: self.0.proves,
+            inlines: self.0.inlines,
             unaddressed: self.0.unaddressed,
         };
         change(&mut shared);
@@ -156,6 +162,12 @@ impl SessionLayer {
 
     pub(crate) fn proves(&self) -> bool {
         self.0.proves
+    }
+
+    /// Whether defaults may be put into bodies.
+    #[inline]
+    pub(crate) fn inlines(&self) -> bool {
+        self.0.inlines
     }
 
     pub(crate) fn manager(&self) -> &SessionManager {

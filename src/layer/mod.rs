@@ -99,6 +99,7 @@
 //! named once for each origin: see [`Outside`](crate::Outside).
 
 mod future;
+mod inlining;
 #[allow(clippy::module_inception)] // the file that tower's own middleware has
 mod layer;
 mod replay;

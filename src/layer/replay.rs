@@ -41,6 +41,7 @@ use crate::{
     error::{BoxError, Error},
     evidence::{Cause, sign},
     headers::SESSION_ID,
+    inline::carrier::Carrier,
     manager::message::{Incoming, Outgoing},
     scope::Scope,
 };
@@ -136,7 +137,7 @@ impl<S> Replay<S> {
 
     pub(crate) fn respond<R>(&mut self, request: R) -> ReplayFuture<S, R>
     where
-        R: Outgoing + Replayable,
+        R: Carrier + Replayable,
         S: Service<R> + Clone,
     {
         let spare = self.inner.layer().spare(&request, R::duplicate);
@@ -197,7 +198,7 @@ where
     S: Service<R> + Clone,
     S::Response: Incoming,
     S::Error: Into<BoxError>,
-    R: Outgoing,
+    R: Carrier,
 {
     type Output = Result<S::Response, BoxError>;
 

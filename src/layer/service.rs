@@ -10,8 +10,14 @@ use tower_service::Service;
 
 use super::{SessionLayer, future::ResponseFuture};
 use crate::{
-    error::BoxError,
-    manager::{SessionManager, admit::Admission, message::Outgoing},
+    error::{BoxError, Error},
+    inline::{
+        NotInlined,
+        carrier::{Carried, Carrier},
+        course::{self, Course},
+        handoff,
+    },
+    manager::{SessionManager, admit::Admission, waiting::Waiting},
 };
 
 /// Puts sessions on requests, and hands them to the inner service. See the [module](super) for an example.
@@ -52,26 +58,116 @@ impl<S> SessionService<S> {
 
     pub(crate) fn respond<R>(&mut self, mut request: R) -> ResponseFuture<S, R>
     where
-        R: Outgoing,
+        R: Carrier,
         S: Service<R> + Clone,
     {
+        if self.layer.may_inline(&request) {
+            return self.respond_inlining(request);
+        }
         let proves = self.layer.proves();
         match self.layer.admit(&mut request) {
             Ok(Admission::Send(in_flight)) => {
                 ResponseFuture::calling(self.inner.call(request), in_flight, proves)
             }
-            Ok(Admission::Wait(admission)) => {
-                // The service that was polled ready must be the one that is called: it may hold a permit.
-                let clone = self.inner.clone();
-                let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(ready, request, admission, proves)
-            }
-            Err(error) => {
-                // Not called, the ready service would keep its permit until somebody does.
-                self.inner = self.inner.clone();
-                ResponseFuture::failed(error)
-            }
+            Ok(Admission::Wait(waiting)) => self.respond_later(request, waiting),
+            Err(error) => self.refuse(error),
         }
+    }
+
+    /// There is no session at hand.
+    #[cold]
+    fn respond_later<R>(&mut self, mut request: R, waiting: Waiting) -> ResponseFuture<S, R>
+    where
+        R: Carrier,
+        S: Service<R> + Clone,
+    {
+        if !self.layer.inlines() {
+            return ResponseFuture::waiting(self.take(), request, waiting.wait(), None);
+        }
+        let course = course::instead(self.layer.manager(), &mut request, waiting, None);
+        self.take().follow(course, request, None)
+    }
+
+    /// A stream is collected first, so that its session is one of the moment when it is sent.
+    #[cold]
+    fn respond_inlining<R>(&mut self, request: R) -> ResponseFuture<S, R>
+    where
+        R: Carrier,
+        S: Service<R> + Clone,
+    {
+        let collects =
+            matches!(request.carried(), Carried::Stream) && self.layer.collects(&request);
+        let request = if collects {
+            match request.collect() {
+                Ok(collecting) => return ResponseFuture::collecting(self.take(), collecting),
+                Err(request) => request,
+            }
+        } else {
+            request
+        };
+        self.take().set_out(request, None)
+    }
+
+    /// Sends a request whose body is at hand, as far as it can be.
+    pub(super) fn set_out<R>(
+        self,
+        mut request: R,
+        unread: Option<NotInlined>,
+    ) -> ResponseFuture<S, R>
+    where
+        R: Carrier,
+        S: Service<R>,
+    {
+        let course = self.layer.set_out(&mut request, unread);
+        self.follow(course, request, unread)
+    }
+
+    pub(super) fn follow<R>(
+        mut self,
+        course: Result<Course, Error>,
+        request: R,
+        unread: Option<NotInlined>,
+    ) -> ResponseFuture<S, R>
+    where
+        S: Service<R>,
+    {
+        match course {
+            Ok(Course::Send(in_flight)) => {
+                let proves = self.layer.proves();
+                ResponseFuture::calling(self.inner.call(request), in_flight, proves)
+            }
+            Ok(Course::HandDown(handoff)) => {
+                let proves = self.layer.proves();
+                let future = self.inner.call(request);
+                if handoff.is_lost() {
+                    return ResponseFuture::failed(handoff::lost());
+                }
+                ResponseFuture::handed(future, handoff, proves)
+            }
+            Ok(Course::Wait(waiting)) => {
+                ResponseFuture::waiting(self, request, waiting.wait(), unread)
+            }
+            Err(error) => ResponseFuture::failed(error),
+        }
+    }
+
+    /// Takes out the service that was polled ready: it must be the one that is called, for it may hold a permit. Dropped
+    /// uncalled, it gives that back.
+    fn take(&mut self) -> Self
+    where
+        S: Clone,
+    {
+        let clone = self.clone();
+        mem::replace(self, clone)
+    }
+
+    #[cold]
+    fn refuse<R>(&mut self, error: Error) -> ResponseFuture<S, R>
+    where
+        S: Service<R> + Clone,
+    {
+        drop(self.take());
+        ResponseFuture::failed(error)
     }
 }
 

@@ -12,13 +12,12 @@ use tokio::{
 
 use super::{
     Lease, SessionManager,
-    admit::{OnNoSession, no_api_key},
+    admit::no_api_key,
     budget::Purpose,
     core::{Core, Stage},
     create::Create,
     event::Event,
     flight::{Flight, Outcome},
-    in_flight::InFlightRequest,
     janitor,
     ledger::{Ledger, Place},
     life::Phase,
@@ -26,7 +25,6 @@ use super::{
     policy::FLOOR,
     promise::promise,
     session::LiveSession,
-    token::{Bare, Bears},
 };
 use crate::{
     clock::Reading,
@@ -70,6 +68,9 @@ impl SessionManager {
     }
 
     pub(super) async fn lease_on(&self, wanted: Wanted) -> Result<Lease, Error> {
+        if !self.core().settings.inline.makes_sessions {
+            return Err(no_sessions(self.core().stage()));
+        }
         // Before the timer, which would panic.
         runtime()?;
         let max_wait = self.core().settings.max_wait;
@@ -107,32 +108,6 @@ impl SessionManager {
         let key = self.identity().key().cloned();
         let key = key.ok_or_else(no_api_key)?;
         self.lease_on(Wanted::OfManager(key)).await
-    }
-
-    /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
-    pub(crate) async fn lease_or_without(self, wanted: Wanted) -> Result<InFlightRequest, Error> {
-        let key = match &wanted {
-            Wanted::Session(partition) => &partition.key,
-            Wanted::OfManager(key) => key,
-        };
-        let key = key.clone();
-        let error = match self.lease_on(wanted).await {
-            Ok(lease) => return Ok(lease.into_request()),
-            Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
-            Err(error) => error,
-        };
-        match self.core().settings.on_no_session {
-            OnNoSession::Fail => Err(error),
-            OnNoSession::SendWithout => {
-                self.core().observer.sent_without(&error);
-                let bears = Bears::Nothing {
-                    why: Bare::Without,
-                    key: Some(key),
-                    by_hand: None,
-                };
-                Ok(InFlightRequest::bare(self, bears))
-            }
-        }
     }
 
     async fn wait_for_lease(&self, partition: &Arc<Partition>) -> Result<Lease, Error> {
@@ -213,6 +188,11 @@ impl Core {
             },
             () = sleep(overdue_in) => Ok(()),
         }
+    }
+
+    /// Sees to it that a partition has a session by and by.
+    pub(super) fn see_to(self: &Arc<Self>, partition: &Arc<Partition>) {
+        let _ = self.join(partition);
     }
 
     /// Finds the create under way for a partition, or starts it.
@@ -390,6 +370,16 @@ impl Core {
 
 pub(super) fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| no_runtime())
+}
+
+#[cold]
+fn no_sessions(stage: Stage) -> Error {
+    match stage {
+        Stage::Open => {
+            Error::config("without_sessions: is set; expected no call that needs a session")
+        }
+        Stage::ShuttingDown | Stage::Abandoned => Error::shutdown(),
+    }
 }
 
 fn no_runtime() -> Error {

@@ -18,6 +18,7 @@ use super::{
     message::Outgoing,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
     token::{Bare, Bears},
+    waiting::Waiting,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -77,8 +78,8 @@ pub enum OnStoreDown {
 pub(crate) enum Admission {
     /// As it is now.
     Send(InFlightRequest),
-    /// Once this is ready, which is then put in.
-    Wait(AdmissionFuture),
+    /// Once there is a session, which is then put in.
+    Wait(Waiting),
 }
 
 /// Holds no borrow of the request or of the service.
@@ -184,14 +185,13 @@ impl SessionManager {
                 Wanted::Session(partition(&identity, request, layer)?)
             };
             put_key(request, key);
-            let request = self.clone().lease_if_it_is(brought, wanted);
-            return Ok(Admission::Wait(Box::pin(request)));
+            let waiting = Waiting::new(self, wanted).that_brought(brought);
+            return Ok(Admission::Wait(waiting));
         }
         if !has_looked && is_of_manager {
             let wanted = Wanted::OfManager(key_of(&identity, request)?);
             put_key(request, key);
-            let request = self.clone().lease_or_without(wanted);
-            return Ok(Admission::Wait(Box::pin(request)));
+            return Ok(Admission::Wait(Waiting::new(self, wanted)));
         }
         if let Some(lease) = self.try_lease(id) {
             if let Some(memory) = memory
@@ -211,9 +211,7 @@ impl SessionManager {
             Wanted::Session(partition(&identity, request, layer)?)
         };
         put_key(request, key);
-        Ok(Admission::Wait(Box::pin(
-            self.clone().lease_or_without(wanted),
-        )))
+        Ok(Admission::Wait(Waiting::new(self, wanted)))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The settings of a manager, checked once.
 
 mod addresses;
+mod inlining;
+#[cfg(feature = "store")]
+mod sharing;
 mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -11,7 +14,7 @@ use super::{
     SessionManager,
     admit::OnNoSession,
     budget::CallBudget,
-    core::{Core, Settings},
+    core::{Core, Inline, Settings},
     fleet::Sharing,
     foreign::ForeignIds,
     outside::Outside,
@@ -79,6 +82,7 @@ pub struct SessionManagerBuilder {
     on_no_session: OnNoSession,
     foreign_ids: ForeignIds,
     on_outside: Outside,
+    inline: Inline,
     max_sessions: u64,
     call_budget: (u32, u32),
     transport: Option<Transport>,
@@ -112,6 +116,7 @@ impl SessionManagerBuilder {
             on_no_session: OnNoSession::Fail,
             foreign_ids: ForeignIds::Refuse,
             on_outside: Outside::Pass,
+            inline: Inline::default(),
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
             transport: None,
@@ -230,52 +235,6 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Shares sessions with the other processes of a fleet, through a store that all of them use. Defaults to none: every process has
-    /// sessions of its own.
-    ///
-    /// One process makes a session and the others take it up, so the fleet makes as many session calls as one process alone. The
-    /// processes have to agree on API key, base URL, defaults and [`member_lease`](Self::member_lease); all else may differ. See the module
-    /// [`store`](crate::store).
-    #[cfg(feature = "store")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
-    pub fn store(mut self, store: impl SessionStore) -> Self {
-        self.store = Some(Arc::new(store));
-        self
-    }
-
-    /// Sets what happens when no session is at hand and the store cannot be reached. Defaults to
-    /// [`OnStoreDown::OwnSession`].
-    #[cfg(feature = "store")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
-    pub fn on_store_down(mut self, policy: OnStoreDown) -> Self {
-        self.on_store_down = policy;
-        self
-    }
-
-    /// Sets how long a process goes on with a shared session while it cannot reach the store. Defaults to 5 minutes; 30 s at
-    /// least. All processes of a fleet have to agree on it.
-    ///
-    /// It goes on for this time less `hard`, and for half of it at least. A process tells the store four times in that time,
-    /// and each 10 s at least, which sessions it uses. A longer lease bridges longer outages of the store; a shorter one ends
-    /// sooner the use of a session that was invalidated meanwhile.
-    #[cfg(feature = "store")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
-    pub fn member_lease(mut self, lease: Duration) -> Self {
-        self.member_lease = lease;
-        self
-    }
-
-    /// Has the server asked about each session that another process has made, before it is used. Defaults to not so.
-    ///
-    /// Whoever can write into the store can bring back an older record, to a process that has seen no newer one. This finds out, at
-    /// the price of one session call for each process and session.
-    #[cfg(feature = "store")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
-    pub fn verify_adopted(mut self) -> Self {
-        self.verify_adopted = true;
-        self
-    }
-
     /// Sets the clock that sessions are judged by. Defaults to the system's.
     #[cfg(feature = "testing")]
     #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
@@ -306,6 +265,7 @@ impl SessionManagerBuilder {
         let (base, aliases) = self.addresses()?;
         api::check_ttl(self.ttl)?;
         self.defaults.validate()?;
+        let inline = self.checked_inline()?;
         let key_header = self.api_key.as_ref().map(ApiKey::to_header).transpose()?;
         for (name, value) in [
             ("create_timeout", self.create_timeout),
@@ -347,6 +307,7 @@ impl SessionManagerBuilder {
             on_no_session: self.on_no_session,
             foreign_ids: self.foreign_ids,
             on_outside: self.on_outside,
+            inline,
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?,
         };

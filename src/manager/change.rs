@@ -27,12 +27,17 @@ use std::sync::{Arc, PoisonError};
 use tokio::{sync::MutexGuard, time::timeout};
 
 use super::{
-    SessionManager, acquire::runtime, event::RetireReason, identity::Identity, partition::KeyId,
+    Lease, SessionManager,
+    acquire::runtime,
+    event::RetireReason,
+    identity::Identity,
+    partition::{KeyId, Partition},
     session::LiveSession,
 };
 use crate::{
     api::SessionDefaults,
     error::{Error, ErrorKind},
+    inline::InlineDefaults,
     secret::ApiKey,
 };
 
@@ -53,7 +58,9 @@ impl SessionManager {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right,
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if another change does not end within `max_wait`, and those of
-    /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error. In a fleet
+    /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error; with
+    /// [`InlineDefaults`] on, a successor that cannot be had for now, or not by a key of this tier, does not keep the defaults
+    /// from being changed. In a fleet
     /// with `OnStoreDown::Fail`, [`ErrorKind::Store`](crate::ErrorKind::Store) if there is no session and the store cannot be
     /// reached.
     ///
@@ -199,11 +206,26 @@ impl SessionManager {
         *identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
     }
 
+    /// `None` where defaults in the body do as well, and no session is to be had for a reason that is not the change's.
+    async fn successor(&self, partition: Arc<Partition>) -> Result<Option<Lease>, Error> {
+        let inline = self.core().settings.inline;
+        if !inline.makes_sessions {
+            return Ok(None);
+        }
+        match self.clone().lease(partition).await {
+            Ok(lease) => Ok(Some(lease)),
+            Err(error) if inline.defaults != InlineDefaults::Off && is_no_fault_of_its(&error) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The caller holds the lock of changes.
     async fn switch(&self, older: &Identity, newer: Identity) -> Result<(), Error> {
         // Held until everybody is switched over, so that it is not evicted before its first use.
         let lease = match newer.partition()? {
-            Some(partition) => Some(self.clone().lease(partition).await?),
+            Some(partition) => self.successor(partition).await?,
             None => None,
         };
         let is_older = older_sessions(older, &newer);
@@ -217,6 +239,11 @@ impl SessionManager {
         }
         Ok(())
     }
+}
+
+/// The same change might have a session at another time, or with a key of another tier.
+fn is_no_fault_of_its(error: &Error) -> bool {
+    error.is_transient() || error.code() == Some("TIER_ACCESS_DENIED")
 }
 
 /// A change of the manager's defaults.

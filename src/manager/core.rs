@@ -2,7 +2,10 @@
 
 use std::{
     fmt, future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,6 +41,7 @@ use super::{
 use crate::{
     api::Transport,
     clock::{Clock, LAG, Reading, Span, Ticks},
+    inline::InlineDefaults,
     random::Random,
     scope::{Aliases, BaseUrl, Target},
 };
@@ -70,8 +74,28 @@ pub(crate) struct Settings {
     pub(crate) on_no_session: OnNoSession,
     pub(crate) foreign_ids: ForeignIds,
     pub(crate) on_outside: Outside,
+    pub(crate) inline: Inline,
     pub(crate) max_sessions: u64,
     pub(crate) budget: CallBudget,
+}
+
+/// What is put into bodies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inline {
+    pub(crate) defaults: InlineDefaults,
+    /// Whether a request is refused whose body cannot take them.
+    pub(crate) strict: bool,
+    pub(crate) makes_sessions: bool,
+}
+
+impl Default for Inline {
+    fn default() -> Self {
+        Self {
+            defaults: InlineDefaults::Off,
+            strict: false,
+            makes_sessions: true,
+        }
+    }
 }
 
 impl Settings {
@@ -97,6 +121,8 @@ pub(crate) struct Core {
     pub(crate) outside: Told,
     clock: Arc<dyn Clock>,
     random: Random,
+    /// Whether anybody has made a layer that puts defaults into bodies.
+    has_inline_layer: AtomicBool,
     pub(super) owner: Owner,
     pub(super) live: Cache<PartitionId, Arc<LiveSession>>,
     /// Taken before the lock inside `retirement`, never after it.
@@ -149,6 +175,7 @@ impl Core {
             retirement,
             memos: Memos::default(),
             known_ids: KnownIds::default(),
+            has_inline_layer: AtomicBool::new(false),
             outside: Told::default(),
             clock,
             random,
@@ -236,6 +263,14 @@ impl Core {
         let since = self.recent();
         let unchanged_for = session.unchanged_for(self.now());
         (since, unchanged_for.saturating_sub(LAG).min(SPAN))
+    }
+
+    pub(crate) fn has_inline_layer(&self) -> bool {
+        self.has_inline_layer.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add_inline_layer(&self) {
+        self.has_inline_layer.store(true, Ordering::Release);
     }
 
     pub(crate) fn recent(&self) -> Ticks {

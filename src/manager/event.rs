@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{outside::OutsideReason, session::SessionRef};
-use crate::{api::Chain, error::Error, secret::Fingerprint};
+use crate::{api::Chain, error::Error, inline::NotInlined, secret::Fingerprint};
 
 /// How many events a slow listener may fall behind before it misses some.
 pub(crate) const CAPACITY: usize = 1024;
@@ -253,6 +253,16 @@ pub enum Event {
         left_to_expire: usize,
         /// Sessions that may exist without anybody knowing them.
         possible_orphans: u64,
+    },
+    /// The defaults could not be put into the body of a request, and the server would look for them there: only a session
+    /// brings them. It comes once for each reason; [`Stats::not_inlined`](crate::Stats) counts each request.
+    ///
+    /// Worth a look: such a request is as right as its session. It means that something above this crate's layers compresses bodies,
+    /// that they are too long, or that a layer is missing.
+    #[non_exhaustive]
+    NotInlined {
+        /// Why.
+        reason: NotInlined,
     },
     /// This listener was too slow and missed some events.
     #[non_exhaustive]

@@ -119,7 +119,7 @@ impl Proof {
     fn session(&self) -> Option<super::SessionRef> {
         match self {
             Self::Session { session, .. } | Self::Confirmed { session, .. } => Some(*session),
-            Self::OwnSession | Self::Without => None,
+            Self::Inline { .. } | Self::Neither { .. } | Self::OwnSession | Self::Without => None,
         }
     }
 
@@ -131,8 +131,17 @@ impl Proof {
                 ..
             } => None,
             Self::Session {
-                session, age, left, ..
-            } => Some(Self::Confirmed { session, age, left }),
+                session,
+                age,
+                left,
+                inlined,
+                ..
+            } => Some(Self::Confirmed {
+                session,
+                age,
+                left,
+                inlined,
+            }),
             other => Some(other),
         }
     }

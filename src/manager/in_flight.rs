@@ -4,7 +4,10 @@
 //! id up only once the whole body has arrived. So whoever sends the id holds a [`Token`] from the moment the header is put
 //! in until the head of the response is there.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{
+    error::Error as StdError,
+    sync::{Arc, OnceLock},
+};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -14,9 +17,11 @@ use super::{
     token::{Bare, Bears, Token},
 };
 use crate::{
+    api::SessionDefaults,
     clock::Span,
     evidence::{Cause, sign},
     headers::SESSION_ID,
+    inline::Inlined,
 };
 
 /// No status below speaks against the server.
@@ -41,6 +46,7 @@ impl InFlightRequest {
             bears,
             young: Span::default(),
             sent: None,
+            inlined: OnceLock::new(),
         }))
     }
 
@@ -110,8 +116,64 @@ impl InFlightRequest {
         }
     }
 
+    /// What its session fills in. `None` if it bears no session of this manager's.
+    pub(crate) fn defaults(&self) -> Option<Arc<SessionDefaults>> {
+        let session = self.token()?.session()?;
+        Some(session.partition.defaults.clone())
+    }
+
+    /// Whether its session may still be sent.
+    pub(crate) fn is_in_order(&self) -> bool {
+        let Some(token) = &self.0 else { return true };
+        let core = token.manager.core();
+        token
+            .session()
+            .is_none_or(|session| core.is_good(session, core.now()))
+    }
+
+    /// Notes, and counts, what became of the defaults in its body.
+    pub(crate) fn note(&self, inlined: Inlined) {
+        let Some(token) = &self.0 else { return };
+        token.manager.core().observer.inlined(inlined);
+        // What a memo has let pass shares its token with others, and nobody asks for its proof.
+        if token.is_for_one() {
+            let _ = token.inlined.set(inlined);
+        }
+    }
+
     pub(super) fn token(&self) -> Option<&Token> {
         self.0.as_deref()
+    }
+}
+
+/// A request that has what it goes out with, and may not go out after all: if this is dropped, nobody has to be told.
+#[derive(Debug)]
+pub(crate) struct Unsent(InFlightRequest);
+
+impl From<InFlightRequest> for Unsent {
+    fn from(request: InFlightRequest) -> Self {
+        Self(request)
+    }
+}
+
+impl Unsent {
+    /// It goes out.
+    pub(crate) fn send(mut self) -> InFlightRequest {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl std::ops::Deref for Unsent {
+    type Target = InFlightRequest;
+
+    fn deref(&self) -> &InFlightRequest {
+        &self.0
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.0.answered();
     }
 }
 
@@ -205,12 +267,16 @@ impl Token {
     pub(super) fn proof(&self, proves: bool) -> Option<Proof> {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => {
-                Some(Proof::of(session, self.manager.core(), proves))
+                let proof = Proof::of(session, self.manager.core(), proves);
+                Some(proof.with(self.inlined()))
             }
             Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,
                 Bare::OwnSession => Some(Proof::OwnSession),
-                Bare::Without => Some(Proof::Without),
+                Bare::Inline => Some(Proof::Inline {
+                    inlined: self.inlined(),
+                }),
+                Bare::Without => Some(Proof::without(self.inlined())),
             },
         }
     }

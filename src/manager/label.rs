@@ -3,6 +3,7 @@
 use super::event::RetireReason;
 #[cfg(feature = "tracing")]
 use super::outside::OutsideReason;
+use crate::inline::NotInlined;
 
 /// Every reason there is.
 #[cfg(feature = "metrics")]
@@ -33,6 +34,31 @@ pub(crate) fn reason(reason: RetireReason) -> &'static str {
         RetireReason::Revoked => "revoked",
         RetireReason::Shutdown => "shutdown",
         RetireReason::WrongAnswer => "wrong_answer",
+    }
+}
+
+/// Every reason that is counted.
+#[cfg(feature = "metrics")]
+pub(crate) const NOT_INLINED: [NotInlined; 7] = [
+    NotInlined::NoBody,
+    NotInlined::NotAnObject,
+    NotInlined::Encoded,
+    NotInlined::Charset,
+    NotInlined::TooLong,
+    NotInlined::BodyFailed,
+    NotInlined::NoLayer,
+];
+
+pub(crate) fn not_inlined(reason: NotInlined) -> &'static str {
+    match reason {
+        NotInlined::NotJson => "not_json",
+        NotInlined::NoBody => "no_body",
+        NotInlined::NotAnObject => "not_an_object",
+        NotInlined::Encoded => "encoded",
+        NotInlined::Charset => "charset",
+        NotInlined::TooLong => "too_long",
+        NotInlined::BodyFailed => "body_failed",
+        NotInlined::NoLayer => "no_layer",
     }
 }
 

@@ -201,6 +201,13 @@ mod on {
                 left_to_expire,
                 possible_orphans,
             } => log!(WARN, "abandoned", left_to_expire, possible_orphans),
+            Event::NotInlined { reason } => {
+                log!(
+                    WARN,
+                    "defaults not put into the body",
+                    reason = label::not_inlined(*reason)
+                );
+            }
             // Only a listener that is too slow knows of it.
             Event::Missed { .. } => {}
         }

@@ -22,6 +22,7 @@ mod on {
 
     use crate::{
         clock::{Clock, Reading},
+        inline::{Inlined, NotInlined},
         manager::{
             event::{Event, RetireReason},
             label,
@@ -34,9 +35,11 @@ mod on {
     const CREATES: &str = "sipher_session_creates_total";
     const CREATE_DURATION: &str = "sipher_session_create_duration_seconds";
     const DELETED: &str = "sipher_session_deleted_total";
+    const INLINED: &str = "sipher_session_inlined_total";
     const LATE_ANSWERS: &str = "sipher_session_late_answers_total";
     const LEFT_TO_EXPIRE: &str = "sipher_session_left_to_expire_total";
     const LIVE: &str = "sipher_session_live_sessions";
+    const NOT_INLINED: &str = "sipher_session_not_inlined_total";
     const OUTSIDE: &str = "sipher_session_outside_total";
     const ORPHANS: &str = "sipher_session_possible_orphans_total";
     const RETIRED: &str = "sipher_session_retired_total";
@@ -45,9 +48,10 @@ mod on {
     const WRONG_DEFAULTS: &str = "sipher_session_wrong_defaults_total";
 
     /// The counters without labels.
-    const PLAIN: [&str; 8] = [
+    const PLAIN: [&str; 9] = [
         ADOPTED,
         CONFIRMED,
+        INLINED,
         LATE_ANSWERS,
         LEFT_TO_EXPIRE,
         ORPHANS,
@@ -92,6 +96,9 @@ mod on {
             }
             for reason in label::REASONS {
                 counter!(RETIRED, "reason" => label::reason(reason)).increment(0);
+            }
+            for reason in label::NOT_INLINED {
+                counter!(NOT_INLINED, "reason" => label::not_inlined(reason)).increment(0);
             }
             for name in PLAIN {
                 counter!(name).increment(0);
@@ -155,6 +162,7 @@ mod on {
                 | Event::CheckFailed { .. }
                 | Event::Lost { .. }
                 | Event::Outside { .. }
+                | Event::NotInlined { .. }
                 | Event::Abandoned { .. }
                 | Event::Missed { .. } => {}
             }
@@ -188,6 +196,20 @@ mod on {
         #[allow(clippy::unused_self)]
         pub(crate) fn outside(&self) {
             counter!(OUTSIDE).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn inlined(&self, inlined: Inlined) {
+            match inlined {
+                Inlined::Merged | Inlined::Complete => counter!(INLINED).increment(1),
+                Inlined::Off
+                | Inlined::Not {
+                    reason: NotInlined::NotJson,
+                } => {}
+                Inlined::Not { reason } => {
+                    counter!(NOT_INLINED, "reason" => label::not_inlined(reason)).increment(1);
+                }
+            }
         }
 
         #[allow(clippy::unused_self)]
@@ -286,6 +308,11 @@ mod on {
             OUTSIDE,
             "Requests that went elsewhere and yet looked like Sipher's.",
         );
+        count(INLINED, "Requests whose body names all defaults.");
+        count(
+            NOT_INLINED,
+            "Requests whose body was to name the defaults and does not, by why.",
+        );
         count(RETIRED, "Sessions that are sent no more, by why.");
         count(
             SENT_WITHOUT,
@@ -314,6 +341,7 @@ mod off {
 
     use crate::{
         clock::Clock,
+        inline::Inlined,
         manager::{event::Event, observe::Call},
     };
 
@@ -339,6 +367,8 @@ mod off {
         pub(crate) fn confirmed(&self) {}
 
         pub(crate) fn outside(&self) {}
+
+        pub(crate) fn inlined(&self, _: Inlined) {}
 
         pub(crate) fn orphans(&self, _: u64) {}
 

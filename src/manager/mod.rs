@@ -54,6 +54,7 @@ mod foreign;
 mod hold;
 mod identity;
 pub(crate) mod in_flight;
+mod inline_counts;
 mod inquiry;
 mod janitor;
 mod known_ids;
@@ -85,6 +86,7 @@ mod shutdown;
 mod suspicion;
 mod token;
 mod usage;
+pub(crate) mod waiting;
 
 use std::{
     fmt,
@@ -107,6 +109,7 @@ pub use self::{
     builder::SessionManagerBuilder,
     event::{Event, Events, RetireReason},
     foreign::ForeignIds,
+    inline_counts::NotInlinedStats,
     lease::Lease,
     observe::Stats,
     outside::{Outside, OutsideReason},
@@ -222,7 +225,7 @@ impl SessionManager {
         match self.admit(Scope::Sipher, headers, None, None)? {
             Admission::Send(request) => Ok(Lease::of(request)),
             Admission::Wait(request) => {
-                let request = request.await?;
+                let request = request.wait().await?;
                 request.inject(headers);
                 Ok(Lease::of(request))
             }

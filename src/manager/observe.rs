@@ -12,11 +12,12 @@ use tokio::sync::broadcast;
 
 use super::{
     event::{CAPACITY, Event, RetireReason},
+    inline_counts::{InlineCounts, NotInlinedStats},
     log,
     meter::Meter,
     session::LiveSession,
 };
-use crate::{api::Chain, clock::Clock, error::Error};
+use crate::{api::Chain, clock::Clock, error::Error, inline::Inlined};
 
 /// What a manager has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,12 @@ pub struct Stats {
     pub outside: u64,
     /// Requests that were sent once more, because [`replay_once`](crate::SessionLayer::replay_once) says so.
     pub replayed: u64,
+    /// Requests whose body names all defaults, because they were put in or were there already. See
+    /// [`InlineDefaults`](crate::InlineDefaults).
+    pub inlined: u64,
+    /// Requests whose body was to name them and does not, by reason. Those that say by their headers that they have no JSON body
+    /// are not counted: the server looks for no defaults there.
+    pub not_inlined: NotInlinedStats,
 }
 
 /// What a call to `/v1/sessions` is for.
@@ -87,6 +94,7 @@ pub(crate) struct Observer {
     confirmed: AtomicU64,
     outside: AtomicU64,
     replayed: AtomicU64,
+    inline: InlineCounts,
     /// Whether the present cause for sending without a session has been told of.
     told: AtomicBool,
     meter: Meter,
@@ -110,6 +118,7 @@ impl Observer {
             confirmed: AtomicU64::new(0),
             outside: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
+            inline: InlineCounts::default(),
             told: AtomicBool::new(false),
             meter: Meter::new(clock),
         }
@@ -192,6 +201,17 @@ impl Observer {
         self.replayed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What became of the defaults in the body of a request. The event comes once for each reason, the count for each request.
+    pub(crate) fn inlined(&self, inlined: Inlined) {
+        let is_first = self.inline.count(inlined);
+        self.meter.inlined(inlined);
+        if let (true, Inlined::Not { reason }) = (is_first, inlined)
+            && !reason.is_servers()
+        {
+            self.emit(Event::NotInlined { reason });
+        }
+    }
+
     pub(crate) fn possible_orphans(&self) -> u64 {
         self.possible_orphans.load(Ordering::Relaxed)
     }
@@ -225,6 +245,8 @@ impl Observer {
             confirmed: get(&self.confirmed),
             outside: get(&self.outside),
             replayed: get(&self.replayed),
+            inlined: self.inline.inlined(),
+            not_inlined: self.inline.not_inlined(),
             ..Stats::default()
         }
     }

@@ -33,6 +33,7 @@ use super::{
     core::Core,
     session::{LiveSession, SessionRef},
 };
+use crate::inline::{Inlined, NotInlined};
 
 /// Says, in the extensions of a response, which session its request was sent with.
 ///
@@ -49,7 +50,9 @@ pub enum Proof {
         age: Duration,
         /// How much of its life was left then: the server looked it up before.
         left: Duration,
-        /// What speaks against that its defaults applied.
+        /// What became of its defaults in the body.
+        inlined: Inlined,
+        /// What speaks against that its defaults applied. Where the body names all of them, nothing but [`Doubt::Leaked`] does.
         doubt: Option<Doubt>,
     },
     /// It was sent with a session of this crate's, and the answer names that session's chain: nothing speaks against it any
@@ -65,6 +68,22 @@ pub enum Proof {
         age: Duration,
         /// How much of its life was left then.
         left: Duration,
+        /// What became of its defaults in the body.
+        inlined: Inlined,
+    },
+    /// It was sent without a session, and means the same as with one: its body names all defaults, or the server would not
+    /// look for any there. See [`InlineDefaults`](crate::InlineDefaults).
+    #[non_exhaustive]
+    Inline {
+        /// What became of the defaults in the body.
+        inlined: Inlined,
+    },
+    /// It was sent with neither a session nor its defaults in the body, because [`OnNoSession`](crate::OnNoSession) said so:
+    /// the server's own defaults applied. Only with [`InlineDefaults`](crate::InlineDefaults) on.
+    #[non_exhaustive]
+    Neither {
+        /// Why the body does not name them.
+        reason: NotInlined,
     },
     /// It was sent with a session id of its own, which was left as it was.
     OwnSession,
@@ -111,7 +130,48 @@ impl Proof {
             session: session.reference(),
             age: now.since(session.life.born()),
             left,
+            inlined: Inlined::Off,
             doubt,
+        }
+    }
+
+    /// The same with what became of the defaults in the body.
+    pub(super) fn with(self, became: Inlined) -> Self {
+        match self {
+            Self::Session {
+                session,
+                age,
+                left,
+                doubt,
+                ..
+            } => Self::Session {
+                session,
+                age,
+                left,
+                inlined: became,
+                doubt: doubt.filter(|doubt| *doubt == Doubt::Leaked || !became.is_covered()),
+            },
+            other => other,
+        }
+    }
+
+    /// It was sent without a session, by somebody's word.
+    pub(super) fn without(became: Inlined) -> Self {
+        match became {
+            Inlined::Not { reason } => Self::Neither { reason },
+            _ => Self::Without,
+        }
+    }
+
+    /// Returns what became of the defaults in the body.
+    #[must_use]
+    pub fn inlined(&self) -> Inlined {
+        match *self {
+            Self::Session { inlined, .. }
+            | Self::Confirmed { inlined, .. }
+            | Self::Inline { inlined } => inlined,
+            Self::Neither { reason } => reason.into(),
+            Self::OwnSession | Self::Without => Inlined::Off,
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What stands for requests on their way, for as long as anybody holds it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use super::{SessionManager, by_hand::ByHand, memo::Home, session::LiveSession};
 use crate::{
     clock::{Reading, Span},
+    inline::{InlineDefaults, Inlined, NotInlined},
     secret::ApiKey,
 };
 
@@ -18,6 +22,8 @@ pub(crate) struct Token {
     pub(super) young: Span,
     /// Where it stands for one request.
     pub(super) sent: Option<Sent>,
+    /// What became of the defaults in the body, once that is known. Where it stands for one request.
+    pub(super) inlined: OnceLock<Inlined>,
 }
 
 /// How things stood when a request was sent.
@@ -57,6 +63,8 @@ pub(crate) enum Bare {
     SessionCall,
     /// It bore an id of its own.
     OwnSession,
+    /// Its answer does not depend on a session.
+    Inline,
     /// It, or [`OnNoSession`](super::OnNoSession), said so.
     Without,
 }
@@ -80,6 +88,7 @@ impl Token {
                 bears: Bears::Session(session.clone()),
                 young: Span::default(),
                 sent: Some(sent),
+                inlined: OnceLock::new(),
             })
         })
     }
@@ -96,6 +105,7 @@ impl Token {
             bears: Bears::Remembered(session.clone()),
             young,
             sent: None,
+            inlined: OnceLock::new(),
         });
         session.in_flight.count_by(&token, home);
         token
@@ -106,6 +116,20 @@ impl Token {
             Bears::Remembered(session) | Bears::Session(session) => Some(session),
             Bears::Nothing { .. } => None,
         }
+    }
+
+    pub(super) fn is_for_one(&self) -> bool {
+        !matches!(self.bears, Bears::Remembered(_))
+    }
+
+    /// What became of the defaults in its body.
+    pub(super) fn inlined(&self) -> Inlined {
+        let by_setting = || match self.manager.core().settings.inline.defaults {
+            InlineDefaults::Off => Inlined::Off,
+            // Whoever has a body to look at notes what became of it.
+            _ => NotInlined::NotJson.into(),
+        };
+        self.inlined.get().copied().unwrap_or_else(by_setting)
     }
 
     /// Whether an answer that is there now is in time, by the cheap wall clock alone.

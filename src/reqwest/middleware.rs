@@ -4,10 +4,17 @@ use std::{future::poll_fn, pin::Pin};
 
 use ::reqwest::{Method, Request, Response};
 use http::{Extensions, HeaderMap};
-use reqwest_middleware::{Error, Middleware, Next, Result};
+use reqwest_middleware::{Error, Middleware, Next};
 
+use super::body::collect;
 use crate::{
-    SessionLayer,
+    Error as SessionError, SessionLayer,
+    inline::{
+        NotInlined,
+        carrier::{Carried, Carrier, Collecting},
+        course::{self, Course},
+        handoff::{self, Handoff},
+    },
     layer::{ReplayLayer, Replayable},
     manager::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
     scope::{Place, Target},
@@ -38,20 +45,14 @@ pub(crate) fn send<'f>(
     extensions: &'f mut Extensions,
     next: Next<'f>,
     see: impl FnOnce(&InFlightRequest) + Send + 'f,
-) -> impl Future<Output = Result<Response>> + Send + 'f {
+) -> impl Future<Output = reqwest_middleware::Result<Response>> + Send + 'f {
     async move {
-        let admission = layer.admit(&mut WithExtensions {
-            request: &mut request,
-            extensions,
-        });
-        let mut in_flight = match admission.map_err(Error::middleware)? {
-            Admission::Send(in_flight) => in_flight,
-            Admission::Wait(admission) => {
-                let in_flight = admission.await.map_err(Error::middleware)?;
-                in_flight.inject(request.headers_mut());
-                in_flight
-            }
+        let admission = if layer.may_inline(&request) {
+            admit_with_body(layer, &mut request, extensions).await
+        } else {
+            admit(layer, &mut request, extensions).await
         };
+        let mut in_flight = admission.map_err(Error::middleware)?;
         let (mut next, mut at_once) = (next.run(request, extensions), true);
         let mut response = poll_fn(|cx| {
             let answer = next.as_mut().poll(cx);
@@ -68,6 +69,68 @@ pub(crate) fn send<'f>(
             Err(Error::Middleware(error)) => in_flight.fail(&**error),
         }
         response
+    }
+}
+
+/// Waits until a request may be sent, whose body is nobody's business.
+async fn admit(
+    layer: &SessionLayer,
+    request: &mut Request,
+    extensions: &Extensions,
+) -> Result<InFlightRequest, SessionError> {
+    let seen = &mut WithExtensions {
+        request,
+        extensions,
+    };
+    match layer.admit(seen)? {
+        Admission::Send(in_flight) => Ok(in_flight),
+        Admission::Wait(waiting) if layer.inlines() => {
+            let course = course::instead(layer.manager(), seen, waiting, None)?;
+            follow(layer, seen, course, None).await
+        }
+        Admission::Wait(waiting) => {
+            let in_flight = waiting.wait().await?;
+            in_flight.inject(request.headers_mut());
+            Ok(in_flight)
+        }
+    }
+}
+
+/// The same for one whose body may have to name defaults. A stream is collected first, so that its session is one of the moment
+/// when it is sent.
+async fn admit_with_body(
+    layer: &SessionLayer,
+    request: &mut Request,
+    extensions: &Extensions,
+) -> Result<InFlightRequest, SessionError> {
+    let mut seen = WithExtensions {
+        request,
+        extensions,
+    };
+    let unread = match seen.carried() {
+        Carried::Stream if layer.collects(&seen) => collect(seen.request).await,
+        _ => None,
+    };
+    let course = layer.set_out(&mut seen, unread)?;
+    follow(layer, &mut seen, course, unread).await
+}
+
+async fn follow(
+    layer: &SessionLayer,
+    request: &mut WithExtensions<'_>,
+    mut course: Course,
+    unread: Option<NotInlined>,
+) -> Result<InFlightRequest, SessionError> {
+    loop {
+        course = match course {
+            Course::Send(in_flight) => return Ok(in_flight),
+            Course::HandDown(_) => return Err(handoff::missing()),
+            Course::Wait(waiting) => {
+                let in_flight = waiting.wait().await?;
+                in_flight.inject(request.headers_mut());
+                layer.beside(request, in_flight, unread)?
+            }
+        };
     }
 }
 
@@ -109,7 +172,8 @@ impl Middleware for ReplayLayer {
     }
 }
 
-pub(crate) type Answer<'f> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'f>>;
+pub(crate) type Answer<'f> =
+    Pin<Box<dyn Future<Output = reqwest_middleware::Result<Response>> + Send + 'f>>;
 
 /// A request with what its sender says about it, which travels beside it here.
 struct WithExtensions<'a> {
@@ -140,5 +204,22 @@ impl Outgoing for WithExtensions<'_> {
 
     fn extensions(&self) -> Option<&Extensions> {
         Some(self.extensions)
+    }
+}
+
+impl Carrier for WithExtensions<'_> {
+    fn carried(&self) -> Carried<'_> {
+        self.request.carried()
+    }
+
+    fn replace(&mut self, body: Vec<u8>) {
+        self.request.replace(body);
+    }
+
+    /// The body is at hand here.
+    fn hand_down(&mut self, _: Handoff) {}
+
+    fn collect(self) -> Result<Collecting<Self>, Self> {
+        Err(self)
     }
 }

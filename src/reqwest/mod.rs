@@ -31,6 +31,7 @@
 //! it, only the last hop is noticed, after the fact: where the response's URL is not Sipher's, the session is replaced, and
 //! [`Event::Leaked`](crate::Event) tells of it. A chain that comes back to Sipher is not noticed.
 
+mod body;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 mod redirect;

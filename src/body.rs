@@ -1,4 +1,7 @@
-//! A body that may have been read ahead, and yields the same bytes all the same.
+//! Bodies that are read before they are sent on.
+//!
+//! The [checked](crate::checked) layer reads answers, and the [inline](crate::inline) layer reads requests. What they hand on
+//! yields the same bytes, trailers and errors.
 
 use std::{
     fmt,
@@ -11,12 +14,14 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::inline::NotInlined;
+
 pin_project! {
-    /// The body of a request or response that passes a [`CheckedLayer`](super::CheckedLayer).
+    /// A body that may have been read ahead.
     ///
     /// It yields the bytes, trailers and errors of the body that it stands for, and has the same size. What was read ahead
     /// comes as one frame.
-    pub struct CheckedBody<B>
+    pub struct ReadAhead<B>
     where
         B: Body,
     {
@@ -38,8 +43,8 @@ pin_project! {
     }
 }
 
-impl<B: Body> CheckedBody<B> {
-    pub(super) fn untouched(body: B) -> Self {
+impl<B: Body> ReadAhead<B> {
+    pub(crate) fn untouched(body: B) -> Self {
         Self {
             data: Bytes::new(),
             trailers: None,
@@ -50,10 +55,28 @@ impl<B: Body> CheckedBody<B> {
 
     /// Takes out what was read, if that is all there is.
     #[cfg(feature = "reqwest")]
-    pub(super) fn take_whole(&mut self) -> Option<Bytes> {
-        let is_whole =
-            matches!(self.rest, Rest::Ended) && self.trailers.is_none() && self.error.is_none();
+    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
+        let is_whole = self.trailers.is_none() && self.whole().is_some();
         is_whole.then(|| std::mem::take(&mut self.data))
+    }
+
+    /// What was read, if that is all there is but for trailers.
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        (matches!(self.rest, Rest::Ended) && self.error.is_none()).then_some(&self.data)
+    }
+
+    /// Why it was not read to its end.
+    pub(crate) fn unread(&self) -> Option<NotInlined> {
+        match self.rest {
+            _ if self.error.is_some() => Some(NotInlined::BodyFailed),
+            Rest::Ended => None,
+            Rest::Untouched { .. } | Rest::Begun { .. } => Some(NotInlined::TooLong),
+        }
+    }
+
+    /// Puts other bytes in the place of those that were read.
+    pub(crate) fn set_data(&mut self, data: Bytes) {
+        self.data = data;
     }
 
     fn size_of_rest(&self) -> SizeHint {
@@ -65,7 +88,7 @@ impl<B: Body> CheckedBody<B> {
     }
 }
 
-impl<B: Body> Body for CheckedBody<B> {
+impl<B: Body> Body for ReadAhead<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -114,15 +137,15 @@ impl<B: Body> Body for CheckedBody<B> {
 }
 
 /// So that `FollowRedirect` can stand below.
-impl<B: Body + Default> Default for CheckedBody<B> {
+impl<B: Body + Default> Default for ReadAhead<B> {
     fn default() -> Self {
         Self::untouched(B::default())
     }
 }
 
-impl<B: Body> fmt::Debug for CheckedBody<B> {
+impl<B: Body> fmt::Debug for ReadAhead<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckedBody")
+        f.debug_struct("ReadAhead")
             .field("read_ahead", &self.data.len())
             .finish_non_exhaustive()
     }
@@ -134,7 +157,7 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
 }
 
 /// Reads a body ahead.
-pub(super) struct Peek<B: Body> {
+pub(crate) struct Peek<B: Body> {
     /// `None` once it was handed on.
     body: Option<Pin<Box<B>>>,
     first: Bytes,
@@ -143,7 +166,7 @@ pub(super) struct Peek<B: Body> {
 }
 
 impl<B: Body> Peek<B> {
-    pub(super) fn into(body: B) -> Self {
+    pub(crate) fn into(body: B) -> Self {
         Self {
             body: Some(Box::pin(body)),
             first: Bytes::new(),
@@ -152,11 +175,11 @@ impl<B: Body> Peek<B> {
     }
 
     /// The bytes of the body if it came to its end within `limit`, and the body to hand on.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         limit: usize,
         cx: &mut Context<'_>,
-    ) -> Poll<(Option<Bytes>, CheckedBody<B>)> {
+    ) -> Poll<(Option<Bytes>, ReadAhead<B>)> {
         loop {
             let body = self.body.as_mut().expect("not polled after it was ready");
             let left = limit.saturating_sub(self.first.len().max(self.all.len()));
@@ -200,7 +223,7 @@ impl<B: Body> Peek<B> {
         trailers: Option<HeaderMap>,
         error: Option<B::Error>,
         is_whole: bool,
-    ) -> (Option<Bytes>, CheckedBody<B>) {
+    ) -> (Option<Bytes>, ReadAhead<B>) {
         let data = if self.all.is_empty() {
             std::mem::take(&mut self.first)
         } else {
@@ -211,7 +234,7 @@ impl<B: Body> Peek<B> {
             _ => Rest::Ended,
         };
         let whole = is_whole.then(|| data.clone());
-        let body = CheckedBody {
+        let body = ReadAhead {
             data,
             trailers,
             error,

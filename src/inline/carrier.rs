@@ -1,0 +1,175 @@
+//! Requests with a body that defaults can be put into.
+
+use std::{future::Future, pin::Pin};
+
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, header::CONTENT_LENGTH};
+use http_body::Body;
+
+use super::{
+    Inlined, Merge, NotInlined,
+    handoff::Handoff,
+    head::{self, Reading},
+    merge::merge,
+};
+use crate::{
+    api::SessionDefaults,
+    body::ReadAhead,
+    error::{Error, ErrorKind},
+    manager::message::Outgoing,
+    scope::{Place, Target},
+};
+
+/// The longest body that is merged, in bytes, before and after: the server takes no longer ones.
+pub(crate) const LIMIT: usize = 1024 * 1024;
+
+/// The body of a request, as far as it is at hand.
+pub(crate) enum Carried<'a> {
+    /// All of it. There may be none.
+    Whole(&'a [u8]),
+    /// It has to be collected first.
+    Stream,
+    /// The type of the body is nobody's business here: a layer below does it.
+    Below,
+}
+
+/// A request with a body that defaults can be put into, here or in a layer below.
+pub(crate) trait Carrier: Outgoing {
+    fn carried(&self) -> Carried<'_>;
+    /// Puts another body in the place of one that is whole.
+    fn replace(&mut self, body: Vec<u8>);
+    /// Gives the layer below what was decided.
+    fn hand_down(&mut self, handoff: Handoff);
+    /// Reads a body that is a stream, or gives the request back.
+    fn collect(self) -> Result<Collecting<Self>, Self>
+    where
+        Self: Sized;
+}
+
+/// A request whose body is being read, and then why it could not be, where that is so.
+pub(crate) type Collecting<R> = Pin<Box<dyn Future<Output = (R, Option<NotInlined>)> + Send>>;
+
+impl<B> Carrier for Request<B> {
+    fn carried(&self) -> Carried<'_> {
+        Carried::Below
+    }
+
+    /// Its body is the layer below's.
+    fn replace(&mut self, _: Vec<u8>) {}
+
+    fn hand_down(&mut self, handoff: Handoff) {
+        self.extensions_mut().insert(handoff);
+    }
+
+    fn collect(self) -> Result<Collecting<Self>, Self> {
+        Err(self)
+    }
+}
+
+/// Puts those of the defaults into a body that it does not name itself.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidRequest`] if a header that signs the body would be wrong afterwards.
+pub(crate) fn put<R: Carrier>(
+    request: &mut R,
+    defaults: &SessionDefaults,
+    unread: Option<NotInlined>,
+) -> Result<Inlined, Error> {
+    let merged = match look(request, defaults, unread) {
+        Ok(Merge::Merged(merged)) if merged.len() > LIMIT => return Ok(NotInlined::TooLong.into()),
+        Ok(Merge::Merged(merged)) => merged,
+        Ok(Merge::Complete) => return Ok(Inlined::Complete),
+        Ok(Merge::NotAnObject) => return Ok(NotInlined::NotAnObject.into()),
+        Err(reason) => return Ok(reason.into()),
+    };
+    if let Some(name) = head::signed_by(request.headers()) {
+        return Err(signed(name));
+    }
+    let headers = request.headers_mut();
+    if headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(merged.len()));
+    }
+    request.replace(merged);
+    Ok(Inlined::Merged)
+}
+
+fn look<R: Carrier>(
+    request: &R,
+    defaults: &SessionDefaults,
+    unread: Option<NotInlined>,
+) -> Result<Merge, NotInlined> {
+    let headers = request.headers();
+    if let Reading::Not(reason) = head::reading(headers) {
+        return Err(reason);
+    }
+    if let Some(reason) = unread {
+        return Err(reason);
+    }
+    match request.carried() {
+        Carried::Below => Err(NotInlined::NoLayer),
+        Carried::Stream => Err(NotInlined::TooLong),
+        Carried::Whole(body) if body.len() > LIMIT => Err(NotInlined::TooLong),
+        Carried::Whole([]) if !head::empty_is_object(headers) => Err(NotInlined::NoBody),
+        Carried::Whole(body) => Ok(merge(body, defaults)),
+    }
+}
+
+#[cold]
+fn signed(name: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidRequest,
+        format!(
+            "{name}: is made over a body that lacks defaults of its session, and would be wrong once they are put in; expected \
+             a body that names all of them, or no such header"
+        ),
+    )
+}
+
+/// A request of any body that was read ahead.
+pub(super) struct Opened<'a, B: Body>(pub(super) &'a mut Request<ReadAhead<B>>);
+
+impl<B: Body> Outgoing for Opened<'_, B> {
+    fn method_and_path(&self) -> Option<(&Method, &str)> {
+        self.0.method_and_path()
+    }
+
+    fn target(&self) -> Option<Target<'_>> {
+        self.0.target()
+    }
+
+    fn place(&self) -> Option<Place<'_>> {
+        self.0.place()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.0.headers_mut()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(self.0.extensions())
+    }
+}
+
+impl<B: Body> Carrier for Opened<'_, B> {
+    fn carried(&self) -> Carried<'_> {
+        self.0
+            .body()
+            .whole()
+            .map_or(Carried::Stream, |whole| Carried::Whole(whole))
+    }
+
+    fn replace(&mut self, body: Vec<u8>) {
+        self.0.body_mut().set_data(body.into());
+    }
+
+    /// There is none further down.
+    fn hand_down(&mut self, _: Handoff) {}
+
+    fn collect(self) -> Result<Collecting<Self>, Self> {
+        Err(self)
+    }
+}

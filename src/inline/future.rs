@@ -1,0 +1,269 @@
+//! The future of a response to a request whose body was read first.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, request::Parts};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    InlineBody, NotInlined,
+    carrier::{LIMIT, Opened},
+    course::{self, Course},
+    handoff::{Decision, Handoff},
+};
+use crate::{
+    body::Peek,
+    error::{BoxError, Error},
+    headers::SESSION_ID,
+    manager::{
+        SessionManager,
+        admit::AdmissionFuture,
+        in_flight::{InFlightRequest, Unsent},
+        waiting::Waiting,
+    },
+};
+
+pin_project! {
+    /// The response of an [`InlineDefaultsService`](super::InlineDefaultsService).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InlineFuture<S, B>
+    where
+        S: Service<Request<InlineBody<B>>>,
+        B: Body,
+    {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, B>
+    where
+        S: Service<Request<InlineBody<B>>>,
+        B: Body,
+    {
+        Calling { #[pin] future: S::Future },
+        Read { reading: Option<Box<Reading<S, B>>> },
+        Wait { waiting: Option<Box<Pending<S, B>>> },
+        Failed { error: Option<Error> },
+    }
+}
+
+/// A request whose body is being read.
+struct Reading<S, B: Body> {
+    to: To<S>,
+    head: Parts,
+    body: Peek<B>,
+    decision: Chosen,
+}
+
+/// What was decided about it, while it is not sent.
+enum Chosen {
+    Session(Unsent),
+    None(Waiting),
+}
+
+/// A request that waits for a session, with its body read.
+struct Pending<S, B: Body> {
+    to: To<S>,
+    request: Request<InlineBody<B>>,
+    unread: Option<NotInlined>,
+    admission: AdmissionFuture,
+}
+
+/// Where a request goes, and who is told what it went out with.
+struct To<S> {
+    ready: S,
+    manager: SessionManager,
+    handoff: Handoff,
+}
+
+impl<S, B> InlineFuture<S, B>
+where
+    S: Service<Request<InlineBody<B>>>,
+    B: Body,
+{
+    pub(super) fn calling(future: S::Future) -> Self {
+        let state = State::Calling { future };
+        Self { state }
+    }
+
+    pub(super) fn reading(
+        ready: S,
+        request: Request<B>,
+        (manager, handoff): (SessionManager, Handoff),
+        decision: Decision,
+    ) -> Self {
+        let to = To {
+            ready,
+            manager,
+            handoff,
+        };
+        let decision = match decision {
+            Decision::Open(waiting) => Chosen::None(waiting),
+            Decision::Bears(request) => Chosen::Session(request.into()),
+            Decision::Untouched => Chosen::Session(InFlightRequest::default().into()),
+        };
+        let (head, body) = request.into_parts();
+        let body = Peek::into(body);
+        let reading = Some(Box::new(Reading {
+            to,
+            head,
+            body,
+            decision,
+        }));
+        let state = State::Read { reading };
+        Self { state }
+    }
+
+    pub(super) fn failed(error: Error) -> Self {
+        let state = State::Failed { error: Some(error) };
+        Self { state }
+    }
+}
+
+impl<S, B> Future for InlineFuture<S, B>
+where
+    S: Service<Request<InlineBody<B>>>,
+    S::Error: Into<BoxError>,
+    B: Body,
+{
+    type Output = Result<S::Response, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match self.as_mut().project().state.project() {
+                StateProj::Calling { future } => return future.poll(cx).map_err(Into::into),
+                StateProj::Failed { error } => {
+                    let error = error.take().expect("not polled after it was ready");
+                    return Poll::Ready(Err(error.into()));
+                }
+                StateProj::Read { reading } => {
+                    let current = reading.as_mut().expect("not polled after it was ready");
+                    let (_, body) = ready!(current.body.poll(LIMIT, cx));
+                    let reading = *reading.take().expect("it was there just now");
+                    reading.go_on(body)
+                }
+                StateProj::Wait { waiting } => {
+                    let current = waiting.as_mut().expect("not polled after it was ready");
+                    let admitted = ready!(current.admission.as_mut().poll(cx));
+                    let waiting = *waiting.take().expect("it was there just now");
+                    waiting.go_on(admitted)
+                }
+            };
+            self.set(next);
+        }
+    }
+}
+
+impl<S, B> Reading<S, B>
+where
+    S: Service<Request<InlineBody<B>>>,
+    B: Body,
+{
+    /// The body is read. It may have taken so long that the session is another one by now.
+    fn go_on(self, body: InlineBody<B>) -> InlineFuture<S, B> {
+        let (to, unread) = (self.to, body.unread());
+        let mut request = Request::from_parts(self.head, body);
+        let waiting = match self.decision {
+            Chosen::Session(unsent) if unsent.is_in_order() => {
+                let course = course::beside(
+                    &to.manager,
+                    &mut Opened(&mut request),
+                    unsent.send(),
+                    unread,
+                );
+                return to.follow(course, request, unread);
+            }
+            Chosen::Session(unsent) => Waiting::instead_of(&unsent),
+            Chosen::None(waiting) => Some(waiting),
+        };
+        request.headers_mut().remove(SESSION_ID);
+        let course = match waiting {
+            Some(waiting) => {
+                course::instead(&to.manager, &mut Opened(&mut request), waiting, unread)
+            }
+            None => Ok(Course::Send(InFlightRequest::default())),
+        };
+        to.follow(course, request, unread)
+    }
+}
+
+impl<S, B> Pending<S, B>
+where
+    S: Service<Request<InlineBody<B>>>,
+    B: Body,
+{
+    fn go_on(mut self, admitted: Result<InFlightRequest, Error>) -> InlineFuture<S, B> {
+        let course = admitted.and_then(|admitted| {
+            admitted.inject(self.request.headers_mut());
+            course::beside(
+                &self.to.manager,
+                &mut Opened(&mut self.request),
+                admitted,
+                self.unread,
+            )
+        });
+        self.to.follow(course, self.request, self.unread)
+    }
+}
+
+impl<S> To<S> {
+    fn follow<B>(
+        mut self,
+        course: Result<Course, Error>,
+        request: Request<InlineBody<B>>,
+        unread: Option<NotInlined>,
+    ) -> InlineFuture<S, B>
+    where
+        S: Service<Request<InlineBody<B>>>,
+        B: Body,
+    {
+        match course {
+            Ok(Course::Send(in_flight)) => {
+                self.handoff.put_back(in_flight);
+                InlineFuture::calling(self.ready.call(request))
+            }
+            Ok(Course::Wait(waiting)) => {
+                let admission = waiting.wait();
+                let waiting = Some(Box::new(Pending {
+                    to: self,
+                    request,
+                    unread,
+                    admission,
+                }));
+                let state = State::Wait { waiting };
+                InlineFuture { state }
+            }
+            // There is none further down.
+            Ok(Course::HandDown(_)) => InlineFuture::failed(super::handoff::missing()),
+            Err(error) => InlineFuture::failed(error),
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for InlineFuture<S, B>
+where
+    S: Service<Request<InlineBody<B>>>,
+    B: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Calling { .. } => "Calling",
+            State::Read { .. } => "Read",
+            State::Wait { .. } => "Wait",
+            State::Failed { .. } => "Failed",
+        };
+        f.debug_struct("InlineFuture")
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! What a session layer tells the inline layer below it about one request, and what it hears back.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::NotInlined;
+use crate::{
+    error::Error,
+    manager::{SessionManager, in_flight::InFlightRequest, waiting::Waiting},
+};
+
+/// A decision about one request, in its extensions. Its two ends share it: the session layer's future, and the inline
+/// layer's, which puts back what the request was sent with.
+#[derive(Clone)]
+pub(crate) struct Handoff(Arc<Shared>);
+
+struct Shared {
+    manager: SessionManager,
+    is_taken: AtomicBool,
+    decision: Mutex<Decision>,
+}
+
+/// What was decided, and later what the request was sent with.
+pub(crate) enum Decision {
+    /// The body stays as it is.
+    Untouched,
+    /// It bears this session, whose defaults are put in; or it was sent with it.
+    Bears(InFlightRequest),
+    /// It bears none yet.
+    Open(Waiting),
+}
+
+impl Handoff {
+    pub(crate) fn new(manager: &SessionManager, decision: Decision) -> Self {
+        Self(Arc::new(Shared {
+            manager: manager.clone(),
+            is_taken: AtomicBool::new(false),
+            decision: Mutex::new(decision),
+        }))
+    }
+
+    /// Whether the layer below has seen it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0.is_taken.load(Ordering::Acquire)
+    }
+
+    /// Whether nobody has seen it to whom the request was handed, and it may not be sent as it is.
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.is_taken() && matches!(*self.lock(), Decision::Open(_))
+    }
+
+    /// What was decided by a layer of this manager. Once only: a request that is sent twice below the session layer needs
+    /// a decision for each.
+    pub(crate) fn take(&self, by: &SessionManager) -> Option<Decision> {
+        let is_own = Arc::ptr_eq(self.0.manager.core(), by.core());
+        if !is_own || self.0.is_taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(std::mem::replace(&mut *self.lock(), Decision::Untouched))
+    }
+
+    /// Notes what the request is sent with.
+    pub(crate) fn put_back(&self, request: InFlightRequest) {
+        *self.lock() = Decision::Bears(request);
+    }
+
+    /// The answer is there: what the request was sent with.
+    pub(crate) fn close(&self) -> InFlightRequest {
+        match std::mem::replace(&mut *self.lock(), Decision::Untouched) {
+            Decision::Bears(request) => {
+                if !self.is_taken() {
+                    request.note(NotInlined::NoLayer.into());
+                }
+                request
+            }
+            Decision::Open(_) | Decision::Untouched => InFlightRequest::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Decision> {
+        self.0
+            .decision
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// There is a layer for bodies, but not where it would see the request.
+#[cold]
+pub(crate) fn lost() -> Error {
+    Error::config(
+        "inline_defaults: no session is at hand, and no `InlineDefaultsLayer` has seen the request; expected one directly below \
+         the session layer, of the same manager",
+    )
+}
+
+/// No session layer has said which session the request gets.
+#[cold]
+pub(crate) fn missing() -> Error {
+    Error::config(
+        "inline_defaults: no session layer has decided about the request, or it is sent a second time; expected an \
+         `InlineDefaultsLayer` directly below the session layer of the same manager",
+    )
+}

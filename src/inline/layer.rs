@@ -1,0 +1,131 @@
+//! The layer that puts defaults into bodies, in a tower stack.
+
+use std::{
+    mem,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    InlineBody, InlineDefaults, course,
+    future::InlineFuture,
+    handoff::{self, Decision},
+    head::{self, Reading},
+};
+use crate::{
+    error::BoxError,
+    manager::SessionManager,
+    scope::{Scope, Unaddressed},
+};
+
+/// Puts the defaults of a request's session into its body, where the server would: a [`tower_layer::Layer`] that stands
+/// directly below the [`SessionLayer`](crate::SessionLayer) of the same manager.
+///
+/// What it does is set by [`inline_defaults`](crate::SessionManagerBuilder::inline_defaults). With `reqwest` and
+/// `reqwest-middleware` there is no need for it: the session layer does the same there.
+///
+/// The inner service gets an `http::Request<InlineBody<B>>`. A JSON body is collected before its request is sent, up to its
+/// end or to 1,048,576 bytes. The session is judged again after that, since a body may take long.
+///
+/// A request for which the session layer has decided nothing fails with
+/// [`ErrorKind::Config`](crate::ErrorKind::Config), if its body is one that would be merged. That is so where this layer
+/// stands alone or outside of the session layer, where both have different managers, and where a request is sent twice
+/// between the two.
+///
+/// See the [module](super) for an example.
+#[derive(Clone, Debug)]
+pub struct InlineDefaultsLayer {
+    manager: SessionManager,
+}
+
+impl InlineDefaultsLayer {
+    /// Makes a layer for requests that a session layer of this manager has seen.
+    pub fn new(sessions: SessionManager) -> Self {
+        sessions.core().add_inline_layer();
+        Self { manager: sessions }
+    }
+}
+
+impl<S> Layer<S> for InlineDefaultsLayer {
+    type Service = InlineDefaultsService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let manager = self.manager.clone();
+        InlineDefaultsService { inner, manager }
+    }
+}
+
+/// Puts defaults into bodies, and hands the requests to the inner service: see [`InlineDefaultsLayer`].
+#[derive(Clone, Debug)]
+pub struct InlineDefaultsService<S> {
+    inner: S,
+    manager: SessionManager,
+}
+
+impl<S> InlineDefaultsService<S> {
+    /// Returns the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// Whether a session layer above would have decided about it.
+    fn needs_decision<B>(&self, request: &Request<B>) -> bool {
+        self.manager.core().settings.inline.defaults != InlineDefaults::Off
+            && head::reading(request.headers()) == Reading::Json
+            && self.manager.scope(request, Unaddressed::Elsewhere) == Scope::Sipher
+    }
+
+    /// Takes out the service that was polled ready: it must be the one that is called, for it may hold a permit.
+    fn take(&mut self) -> S
+    where
+        S: Clone,
+    {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for InlineDefaultsService<S>
+where
+    S: Service<Request<InlineBody<ReqBody>>, Response = Response<ResBody>> + Clone,
+    S::Error: Into<BoxError>,
+    ReqBody: Body,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = InlineFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        match course::decision(request.extensions_mut(), &self.manager) {
+            Some((_, Decision::Untouched)) => {}
+            Some((handoff, decision)) => {
+                let manager = self.manager.clone();
+                return InlineFuture::reading(self.take(), request, (manager, handoff), decision);
+            }
+            None if self.needs_decision(&request) => {
+                drop(self.take());
+                return InlineFuture::failed(handoff::missing());
+            }
+            None => {}
+        }
+        InlineFuture::calling(self.inner.call(request.map(InlineBody::untouched)))
+    }
+}

@@ -1,0 +1,148 @@
+//! A request that has no session yet.
+
+use std::sync::Arc;
+
+use super::{
+    OnNoSession, SessionManager,
+    acquire::Wanted,
+    admit::AdmissionFuture,
+    core::Stage,
+    in_flight::InFlightRequest,
+    known_ids::IdHash,
+    partition::Partition,
+    token::{Bare, Bears},
+};
+use crate::{
+    api::SessionDefaults,
+    error::{Error, ErrorKind},
+    inline::{self, Inlined, NotInlined},
+};
+
+/// What a request without a session can do: wait for one, or go without if its body says it all.
+pub(crate) struct Waiting {
+    manager: SessionManager,
+    wanted: Wanted,
+    /// The session id that it brought along, which has to be the session's.
+    brought: Option<IdHash>,
+    /// Why its body does not say it all, where that was tried.
+    inlined: Inlined,
+}
+
+impl Waiting {
+    pub(super) fn new(manager: &SessionManager, wanted: Wanted) -> Self {
+        let manager = manager.clone();
+        Self {
+            manager,
+            wanted,
+            brought: None,
+            inlined: Inlined::Off,
+        }
+    }
+
+    pub(super) fn that_brought(self, id: IdHash) -> Self {
+        let brought = Some(id);
+        Self { brought, ..self }
+    }
+
+    pub(crate) fn unless_inlined(self, inlined: Inlined) -> Self {
+        Self { inlined, ..self }
+    }
+
+    /// For a request that was to bear this session, which is not good any more.
+    pub(crate) fn instead_of(request: &InFlightRequest) -> Option<Self> {
+        let token = request.token()?;
+        let partition = token.session()?.partition.clone();
+        Some(Self::new(&token.manager, Wanted::Session(partition)))
+    }
+
+    /// What its session is going to have. `None` if that is not known yet, or if it may get no other session than one.
+    pub(crate) fn defaults(&self) -> Option<Arc<SessionDefaults>> {
+        Some(self.partition()?.defaults.clone())
+    }
+
+    fn partition(&self) -> Option<&Arc<Partition>> {
+        match &self.wanted {
+            Wanted::Session(partition) if self.brought.is_none() => Some(partition),
+            Wanted::Session(_) | Wanted::OfManager(_) => None,
+        }
+    }
+
+    /// Ready when there is a session, or when it is decided that there is none.
+    pub(crate) fn wait(self) -> AdmissionFuture {
+        match (self.brought, self.inlined) {
+            (Some(id), _) => Box::pin(self.manager.lease_if_it_is(id, self.wanted)),
+            (None, Inlined::Not { reason }) => Box::pin(self.wait_as(reason)),
+            (None, _) => Box::pin(self.manager.lease_or_without(self.wanted)),
+        }
+    }
+
+    async fn wait_as(self, reason: NotInlined) -> Result<InFlightRequest, Error> {
+        let makes_sessions = self.manager.core().settings.inline.makes_sessions;
+        match self.manager.lease_or_without(self.wanted).await {
+            Ok(request) => {
+                if request.defaults().is_none() {
+                    request.note(reason.into());
+                }
+                Ok(request)
+            }
+            Err(error) if !makes_sessions && error.kind() != ErrorKind::Shutdown => {
+                Err(inline::refused(reason))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends it without a session, as its answer does not depend on one. The session is made meanwhile, for those that come
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown).
+    pub(crate) fn go_without(self) -> Result<InFlightRequest, Error> {
+        let core = self.manager.core();
+        if core.stage() != Stage::Open {
+            return Err(Error::shutdown());
+        }
+        let Some(partition) = self.partition().cloned() else {
+            return Ok(InFlightRequest::default());
+        };
+        if core.settings.inline.makes_sessions {
+            // What is in its way is told by events, and is no trouble of this request's.
+            core.see_to(&partition);
+        }
+        let bears = Bears::Nothing {
+            why: Bare::Inline,
+            key: Some(partition.key.clone()),
+            by_hand: None,
+        };
+        Ok(InFlightRequest::bare(self.manager, bears))
+    }
+}
+
+impl SessionManager {
+    /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
+    pub(crate) async fn lease_or_without(self, wanted: Wanted) -> Result<InFlightRequest, Error> {
+        let key = match &wanted {
+            Wanted::Session(partition) => &partition.key,
+            Wanted::OfManager(key) => key,
+        };
+        let key = key.clone();
+        let error = match self.lease_on(wanted).await {
+            Ok(lease) => return Ok(lease.into_request()),
+            Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
+            Err(error) => error,
+        };
+        match self.core().settings.on_no_session {
+            OnNoSession::Fail => Err(error),
+            OnNoSession::SendWithout => {
+                self.core().observer.sent_without(&error);
+                let bears = Bears::Nothing {
+                    why: Bare::Without,
+                    key: Some(key),
+                    by_hand: None,
+                };
+                Ok(InFlightRequest::bare(self, bears))
+            }
+        }
+    }
+}
