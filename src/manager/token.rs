@@ -126,8 +126,9 @@ impl Token {
     pub(super) fn inlined(&self) -> Inlined {
         let by_setting = || match self.manager.core().settings.inline.defaults {
             InlineDefaults::Off => Inlined::Off,
+            InlineDefaults::WithoutSession if self.session().is_some() => Inlined::Off,
             // Whoever has a body to look at notes what became of it.
-            _ => NotInlined::NotJson.into(),
+            InlineDefaults::WithoutSession | InlineDefaults::Always => NotInlined::NotJson.into(),
         };
         self.inlined.get().copied().unwrap_or_else(by_setting)
     }

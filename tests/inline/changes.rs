@@ -1,0 +1,95 @@
+//! Defaults that are changed while requests go on: the body has those of the session that the request gets.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sipher_session::{Chain, InlineDefaults, SessionDefaults, SessionLayer, testing::Tier};
+use tower::{Layer, ServiceExt};
+
+use super::{chain, echo, id, manager, post, send, stack, support::Setup};
+
+fn chain_in(body: &[u8]) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    body["chain"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn header_and_body_agree_whatever_is_changed_meanwhile() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let changes = async {
+        for chain in [Chain::Sui, Chain::Near, Chain::Aptos]
+            .into_iter()
+            .cycle()
+            .take(60)
+        {
+            let defaults = SessionDefaults::new().chain(chain);
+            manager.replace_defaults(defaults).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1_700)).await;
+        }
+    };
+    let requests = async {
+        for _ in 0..1_000 {
+            let answer = stack(&manager, echo()).oneshot(post("{}")).await.unwrap();
+            let request = answer.into_body();
+            let in_body = chain_in(request.body());
+            if let Some(id) = id(&request) {
+                let stored = setup.sipher.defaults_of(id).expect("it is live");
+                assert_eq!(stored["chain"], in_body.as_str());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::join!(changes, requests);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_change_has_returned_no_body_has_the_older_defaults() {
+    for without_sessions in [false, true] {
+        let setup = Setup::new();
+        let mut builder = setup.builder().inline_defaults(InlineDefaults::Always);
+        if without_sessions {
+            builder = builder.without_sessions();
+        }
+        let manager = builder.build().unwrap();
+        for chain in [Chain::Sui, Chain::Near, Chain::Aptos] {
+            let patch = SessionDefaults::new().chain(chain.clone());
+            manager.update_defaults(patch).await.unwrap();
+            let answer = stack(&manager, echo()).oneshot(post("{}")).await.unwrap();
+            assert_eq!(chain_in(answer.body().body()), chain.as_str());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn defaults_are_changed_although_no_session_is_to_be_had() {
+    let setup = Setup::new();
+    let free = setup.sipher.api_key(Tier::Free);
+    let builder = setup.builder().inline_defaults(InlineDefaults::Always);
+    let manager = builder.api_key(free).build().unwrap();
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    manager.update_defaults(sui).await.unwrap();
+    let answer = send(&setup, &manager, post("{}")).await.unwrap();
+    assert_eq!(chain(answer).await, "sui");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_and_a_layer_with_defaults_of_their_own_have_them_in_the_body() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    for _ in 0..2 {
+        let mut call = post("{}");
+        call.extensions_mut()
+            .insert(SessionDefaults::new().chain(Chain::Sui));
+        let answer = stack(&manager, echo()).oneshot(call).await.unwrap();
+        assert_eq!(chain_in(answer.body().body()), "sui");
+        let inner = sipher_session::InlineDefaultsLayer::new(manager.clone()).layer(echo());
+        let aptos = SessionDefaults::new().chain(Chain::Aptos);
+        let service = SessionLayer::new(manager.clone())
+            .defaults(aptos)
+            .layer(inner);
+        let answer = service.oneshot(post("{}")).await.unwrap();
+        assert_eq!(chain_in(answer.body().body()), "aptos");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,216 @@
+//! Where the layers stand, and what is missing.
+
+use std::time::Duration;
+
+use sipher_session::{
+    BoxError, Error, ErrorKind, InlineDefaults, InlineDefaultsLayer, Inlined, NoSession,
+    NotInlined, Proof, SessionLayer,
+};
+use tower::{Layer, ServiceBuilder, ServiceExt, retry::Policy};
+
+use super::{
+    MODES, bears_session, chain, echo, id, inlined, manager, nobody, post, proof, send, stack,
+    support::{Call, Setup},
+};
+
+fn kind(error: &BoxError) -> ErrorKind {
+    Error::find(&**error)
+        .unwrap_or_else(|| panic!("{error}"))
+        .kind()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inline_layer_that_no_session_layer_has_decided_for_sends_nothing() {
+    for mode in MODES {
+        let setup = Setup::new();
+        let manager = manager(&setup, mode);
+        let alone = InlineDefaultsLayer::new(manager.clone()).layer(setup.sipher.clone());
+        let error = alone.oneshot(post("{}")).await.unwrap_err();
+        assert_eq!(kind(&error), ErrorKind::Config);
+        // The other way round.
+        let session = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
+        let outside = InlineDefaultsLayer::new(manager.clone()).layer(session);
+        let error = outside.oneshot(post("{}")).await.unwrap_err();
+        assert_eq!(kind(&error), ErrorKind::Config);
+        assert!(setup.uses().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_of_two_managers_send_nothing() {
+    let setup = Setup::new();
+    let [one, other] = [(); 2].map(|()| manager(&setup, InlineDefaults::Always));
+    let inner = InlineDefaultsLayer::new(other).layer(setup.sipher.clone());
+    let service = SessionLayer::new(one).layer(inner);
+    let error = service.oneshot(post("{}")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::Config);
+    assert!(setup.uses().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_without_an_inline_layer_bears_its_session_and_says_so() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let layer = SessionLayer::new(manager.clone()).with_proof();
+    for _ in 0..2 {
+        let service = layer.layer(setup.sipher.clone());
+        let answer = service.oneshot(post("{}")).await.unwrap();
+        assert!(bears_session(&answer));
+        assert_eq!(inlined(&answer), Inlined::from(NotInlined::NoLayer));
+        assert_eq!(chain(answer).await, "near");
+    }
+    assert_eq!(manager.stats().not_inlined.no_layer, 2);
+}
+
+/// The inline layer would see the request only after it was sent.
+#[tokio::test(start_paused = true)]
+async fn another_stack_of_the_same_manager_without_an_inline_layer_sends_nothing_without_a_session()
+{
+    let setup = Setup::new();
+    setup.sipher.burn(&setup.key, 2_000);
+    let manager = manager(&setup, InlineDefaults::Always);
+    send(&setup, &manager, post("{}")).await.unwrap();
+    let service = SessionLayer::new(manager).layer(setup.sipher.clone());
+    let error = service.oneshot(post("{}")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::Config);
+    assert_eq!(setup.uses().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_sent_twice_between_the_layers_is_refused() {
+    #[derive(Clone)]
+    struct Twice(usize);
+    impl<R, E> Policy<Call, R, E> for Twice {
+        type Future = std::future::Ready<()>;
+        fn retry(&mut self, _: &mut Call, _: &mut Result<R, E>) -> Option<Self::Future> {
+            self.0 = self.0.checked_sub(1)?;
+            Some(std::future::ready(()))
+        }
+        fn clone_request(&mut self, call: &Call) -> Option<Call> {
+            Some(call.clone())
+        }
+    }
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    manager.session().await.unwrap();
+    let service = ServiceBuilder::new()
+        .layer(SessionLayer::new(manager.clone()))
+        .retry(Twice(1))
+        .layer(InlineDefaultsLayer::new(manager.clone()))
+        .service(setup.sipher.clone());
+    let error = service.oneshot(post("{}")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::Config);
+    // Outside of both it is merged once each time.
+    let service = ServiceBuilder::new()
+        .retry(Twice(1))
+        .layer(SessionLayer::new(manager.clone()))
+        .layer(InlineDefaultsLayer::new(manager))
+        .service(setup.sipher.clone());
+    assert_eq!(
+        chain(service.oneshot(post("{}")).await.unwrap()).await,
+        "near"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_put_in_where_the_request_or_its_path_says_so() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    manager.session().await.unwrap();
+    let to = |path: &str| {
+        let mut call = post("{}");
+        *call.uri_mut() = path.parse().unwrap();
+        call
+    };
+    let mut opted_out = post("{}");
+    opted_out.extensions_mut().insert(NoSession);
+    for call in [
+        opted_out,
+        to("https://sipher-api.sip-protocol.org/v1/errors"),
+        to("https://sipher-api.sip-protocol.org/v1/sessions"),
+        to("https://example.com/v1/stealth/generate"),
+    ] {
+        let answer = stack(&manager, echo()).oneshot(call).await.unwrap();
+        assert_eq!(answer.body().body(), "{}", "{}", answer.body().uri());
+        assert_eq!(id(answer.body()), None);
+    }
+    assert_eq!(manager.stats().inlined, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_kept_is_kept_with_its_body() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let request = sipher_session::api::CreateSession::new(
+        sipher_session::SessionDefaults::new().chain(sipher_session::Chain::Sui),
+    );
+    let by_hand = manager.api().create_session(&request).await.unwrap();
+    let mut call = post("{}");
+    let value = by_hand.id.as_str().parse().unwrap();
+    call.headers_mut().insert("x-session-id", value);
+    let answer = send(&setup, &manager, call).await.unwrap();
+    assert_eq!(proof(&answer), Proof::OwnSession);
+    assert_eq!(chain(answer).await, "sui");
+}
+
+/// Off, the layer is as good as not there.
+#[tokio::test(start_paused = true)]
+async fn a_layer_in_a_stack_that_is_off_changes_nothing() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Off);
+    let answer = stack(&manager, echo()).oneshot(post("{}")).await.unwrap();
+    assert_eq!(answer.body().body(), "{}");
+    assert!(id(answer.body()).is_some());
+    assert_eq!(inlined(&answer), Inlined::Off);
+    let alone = InlineDefaultsLayer::new(manager).layer(echo());
+    assert!(alone.oneshot(post("{}")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_buffer_between_the_layers_passes_the_decision_on() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    manager.session().await.unwrap();
+    let service = ServiceBuilder::new()
+        .layer(SessionLayer::new(manager.clone()).with_proof())
+        .buffer(4)
+        .layer(InlineDefaultsLayer::new(manager.clone()))
+        .service(setup.sipher.clone());
+    let answer = service.oneshot(post("{}")).await.unwrap();
+    assert_eq!(inlined(&answer), Inlined::Merged);
+    assert_eq!(chain(answer).await, "near");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checked_layer_above_confirms_what_was_merged() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    manager.session().await.unwrap();
+    let inner = InlineDefaultsLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let service = sipher_session::CheckedLayer::new(manager).layer(inner);
+    let answer = service.oneshot(post("{}")).await.unwrap();
+    let proof: &Proof = answer.extensions().get().unwrap();
+    assert!(matches!(proof, Proof::Confirmed { .. }), "{proof:?}");
+    assert_eq!(proof.inlined(), Inlined::Merged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_below_goes_to_a_service_that_was_polled_ready() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let service = ServiceBuilder::new()
+        .layer(SessionLayer::new(manager.clone()))
+        .layer(InlineDefaultsLayer::new(manager))
+        .concurrency_limit(1)
+        .service(setup.sipher.clone());
+    for _ in 0..5 {
+        let call = service.clone().oneshot(post("{}"));
+        let answer = tokio::time::timeout(Duration::from_secs(1), call).await;
+        assert!(answer.expect("a permit is there").is_ok());
+        let mut refused = post("{}");
+        let digest = "sha-256=:x:".parse().unwrap();
+        refused.headers_mut().insert("digest", digest);
+        assert!(service.clone().oneshot(refused).await.is_err());
+    }
+    drop(nobody());
+}
