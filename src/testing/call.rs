@@ -42,6 +42,7 @@ pub(super) enum Route {
     Generate,
     GenerateBatch,
     Backends,
+    Compare,
     Usage,
     /// One of those that heed an `Idempotency-Key`.
     Idempotent(&'static str),
@@ -129,6 +130,7 @@ impl Route {
             "/v1/stealth/generate" => Self::Generate,
             "/v1/stealth/generate/batch" => Self::GenerateBatch,
             "/v1/backends" => Self::Backends,
+            "/v1/backends/compare" => Self::Compare,
             "/v1/billing/usage" => Self::Usage,
             lower => match lower.strip_prefix("/v1/sessions/") {
                 Some(id) if !id.is_empty() && !id.contains('/') => {
@@ -154,7 +156,7 @@ fn is_public(path: &str) -> bool {
     PUBLIC.contains(&path) || path.starts_with("/docs")
 }
 
-fn trimmed(value: &http::HeaderValue) -> String {
+pub(super) fn trimmed(value: &http::HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
 }
 

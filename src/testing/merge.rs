@@ -5,37 +5,49 @@ use std::io::Read;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use serde_json::{Map, Value};
 
-use super::{answer::Answer, call::Call};
+use super::{
+    answer::Answer,
+    call::{self, Call},
+    content_type, json,
+};
 
 /// The longest body that is read, after unpacking.
 const LIMIT: usize = 1024 * 1024;
 
-/// Reads a body as JSON; `None` is what the server calls `undefined`: a type that it does not read.
+/// Reads a body as JSON; `None` is what the server calls `undefined`: no body, or a type that it does not read.
 ///
 /// Defaults are merged into an object only, and only for `application/json`. The answer in the error case is the
 /// server's.
 pub(super) fn read(call: &Call, body: &[u8]) -> Result<Option<Value>, Answer> {
-    let content_type = call.header("content-type").unwrap_or_default();
-    let (media, parameters) = content_type.split_once(';').unwrap_or((&content_type, ""));
-    if !media.trim().eq_ignore_ascii_case("application/json") {
+    let (media_type, charset) =
+        content_type::parse(&call.header("content-type").unwrap_or_default());
+    if media_type != "application/json" || !has_body(call, body) {
         return Ok(None);
     }
     let unpacked = unpack(call, body).ok_or_else(failure)?;
     if unpacked.len() > LIMIT {
         return Err(failure());
     }
-    let text = decode(&charset(parameters), &unpacked).ok_or_else(failure)?;
+    let charset = charset.as_deref().unwrap_or("utf-8");
+    let text = decode(charset, &unpacked).ok_or_else(failure)?;
     if text.is_empty() {
         return Ok(Some(Value::Object(Map::new())));
     }
-    match serde_json::from_str(&text) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) => Ok(Some(value)),
+    match json::parse(&text) {
+        Some(value @ (Value::Object(_) | Value::Array(_))) => Ok(Some(value)),
         _ => Err(Answer::error(
             400,
             "INVALID_JSON",
             "Request body is not valid JSON",
         )),
     }
+}
+
+/// Whether the headers say that there is a body. Where no client was that would have said so, a body that is not empty
+/// says it itself.
+fn has_body(call: &Call, body: &[u8]) -> bool {
+    let is_said = |name| call.headers.contains_key(name);
+    is_said("content-length") || is_said("transfer-encoding") || !body.is_empty()
 }
 
 /// Adds each default that the request does not name itself; `null` is a value like any other.
@@ -52,8 +64,9 @@ fn failure() -> Answer {
 }
 
 fn unpack(call: &Call, body: &[u8]) -> Option<Vec<u8>> {
-    let encoding = call.header("content-encoding").unwrap_or_default();
-    let packed: Box<dyn Read + '_> = match encoding.to_ascii_lowercase().as_str() {
+    let lines = call.headers.get_all("content-encoding").iter();
+    let lines: Vec<_> = lines.map(call::trimmed).collect();
+    let packed: Box<dyn Read + '_> = match lines.join(", ").to_ascii_lowercase().as_str() {
         "" | "identity" => return Some(body.to_vec()),
         "gzip" => Box::new(MultiGzDecoder::new(body)),
         "deflate" => Box::new(ZlibDecoder::new(body)),
@@ -65,29 +78,37 @@ fn unpack(call: &Call, body: &[u8]) -> Option<Vec<u8>> {
     Some(unpacked)
 }
 
-fn charset(parameters: &str) -> String {
-    let charset = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then_some(value)
-    });
-    let charset = charset.unwrap_or("utf-8").trim().trim_matches('"');
-    charset.to_ascii_lowercase()
-}
-
+/// Without a byte order mark. Of two, the second is left.
 fn decode(charset: &str, bytes: &[u8]) -> Option<String> {
     let units = |of: fn([u8; 2]) -> u16| {
-        let pairs = bytes.chunks_exact(2);
-        let units: Vec<_> = pairs.map(|pair| of([pair[0], pair[1]])).collect();
+        let units: Vec<_> = pairs(bytes).map(of).collect();
         String::from_utf16_lossy(&units)
     };
     let text = match charset {
         "utf-8" => String::from_utf8_lossy(bytes).into_owned(),
-        "utf-16" if bytes.starts_with(&[0xfe, 0xff]) => units(u16::from_be_bytes),
+        "utf-16" if is_big_endian(bytes) => units(u16::from_be_bytes),
         "utf-16" | "utf-16le" => units(u16::from_le_bytes),
         "utf-16be" => units(u16::from_be_bytes),
         _ => return None,
     };
-    Some(text.trim_start_matches('\u{feff}').to_owned())
+    Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+}
+
+/// What the byte order mark says, else what makes more ASCII of the first 100 characters.
+fn is_big_endian(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xfe, 0xff, ..] => return true,
+        [0xff, 0xfe, ..] => return false,
+        _ => {}
+    }
+    let ascii = |[high, low]: [u8; 2]| high == 0 && low != 0;
+    let first = || pairs(bytes).take(100);
+    let little = first().filter(|&[low, high]| ascii([high, low])).count();
+    first().filter(|&pair| ascii(pair)).count() > little
+}
+
+fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {
+    bytes.chunks_exact(2).map(|pair| [pair[0], pair[1]])
 }
 
 #[cfg(test)]

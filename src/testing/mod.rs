@@ -85,7 +85,7 @@
 //!
 //! # What it does not do
 //!
-//! Of the calls other than `/v1/sessions`, only `/v1/stealth/generate` and its `/batch`, `/v1/backends`,
+//! Of the calls other than `/v1/sessions`, only `/v1/stealth/generate` and its `/batch`, `/v1/backends` and its `/compare`,
 //! `/v1/billing/usage` and the fourteen that heed an `Idempotency-Key` are there. Public pages answer 200, everything else
 //! 404. Stealth calls make no keys: they answer the `chain` they would have used and, under `applied`, every default that
 //! was in force. Of the fourteen, `/v1/commitment/create` and `/v1/transfer/shield` check their fields; the others answer
@@ -97,6 +97,7 @@ mod body;
 mod call;
 mod caller;
 mod canned;
+mod content_type;
 mod crud;
 mod draw;
 mod edge;
@@ -105,6 +106,7 @@ mod fake;
 mod fault;
 mod health;
 mod idempotency;
+mod json;
 mod keys;
 mod limits;
 mod log;

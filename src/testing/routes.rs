@@ -81,6 +81,7 @@ impl Server {
             (Route::Generate, "POST") => stealth(body, false),
             (Route::GenerateBatch, "POST") => stealth(body, true),
             (Route::Backends, "GET" | "HEAD") => Ok(backends()),
+            (Route::Compare, "POST") => compare(body),
             (Route::Usage, "GET" | "HEAD") => {
                 let now = self.clock.now().wall;
                 let quotas = self.quotas(admitted.arrival.replica);
@@ -108,8 +109,7 @@ impl Server {
 /// `chain` is the server's own answer; `applied` is the fake's, so that tests can see all of the defaults.
 fn stealth(body: Option<&Value>, batch: bool) -> Result<Answer, Answer> {
     let chain = validate::generate(body, batch)?;
-    let known = |name: &&str| Some(((*name).to_owned(), body?.get(name)?.clone()));
-    let mut applied: Map<_, _> = DEFAULTS.iter().filter_map(known).collect();
+    let mut applied = applied(body);
     applied.insert("chain".to_owned(), json!(chain));
     let mut data = json!({ "chain": chain, "applied": applied });
     if batch {
@@ -128,6 +128,18 @@ fn results(body: Option<&Value>, chain: &str) -> Value {
         .take_while(|&index| count.is_some_and(|count| f64::from(index) < count))
         .map(result)
         .collect()
+}
+
+/// The server's comparison names no chain.
+fn compare(body: Option<&Value>) -> Result<Answer, Answer> {
+    validate::compare(body)?;
+    Ok(Answer::data(200, &json!({ "applied": applied(body) })))
+}
+
+/// The defaults that are in force.
+fn applied(body: Option<&Value>) -> Map<String, Value> {
+    let known = |name: &&str| Some(((*name).to_owned(), body?.get(name)?.clone()));
+    DEFAULTS.iter().filter_map(known).collect()
 }
 
 fn backends() -> Answer {

@@ -69,6 +69,20 @@ pub(super) fn generate(body: Option<&Value>, batch: bool) -> Result<String, Answ
     done(chain.to_owned(), &issues)
 }
 
+/// Checks the body of a comparison of backends.
+pub(super) fn compare(body: Option<&Value>) -> Result<(), Answer> {
+    let operations = ["stealth_privacy", "encrypted_compute", "compliance_audit"];
+    let mut issues = Vec::new();
+    if let Some(body) = object(body, &[], &mut issues) {
+        let operation = body.get("operation").unwrap_or(&Value::Null);
+        one_of(operation, &operations, &["operation"], &mut issues);
+        if let Some(chain) = body.get("chain") {
+            one_of(chain, &STEALTH_CHAINS, &["chain"], &mut issues);
+        }
+    }
+    done((), &issues)
+}
+
 /// Checks that a body has these fields of these types, which are `string` and `object`.
 pub(super) fn fields(body: Option<&Value>, fields: &[(&str, &str)]) -> Result<(), Answer> {
     let mut issues = Vec::new();

@@ -3,12 +3,15 @@
 
 mod checks;
 mod faults;
+mod merging;
 mod production;
 mod recorded;
 mod replicas;
 mod rules;
 mod served;
 mod state;
+#[path = "../wire/merge.rs"]
+mod wire;
 
 use bytes::Bytes;
 use http::Request;

@@ -95,8 +95,9 @@ impl Replay {
                 let frame = r#"{"label":""}"#.len();
                 format!(r#"{{"label":"{}"}}"#, "x".repeat(length - frame)).into_bytes()
             }
-            _ => Vec::new(),
+            _ => return request.body(Full::default()).unwrap(),
         };
+        let request = request.header("content-length", body.len());
         request.body(Full::from(body)).unwrap()
     }
 

@@ -1,0 +1,194 @@
+//! JSON as JavaScript's `JSON.parse` reads it.
+//!
+//! `serde_json` refuses what JavaScript takes: lone surrogates, numbers beyond any float, and depth.
+
+use serde_json::{Map, Value};
+
+/// What is nested deeper is checked and not kept: no route looks at it, and dropping it would overflow the stack.
+const KEPT: usize = 64;
+
+/// Reads one JSON text. Lone surrogates become replacement characters, and numbers beyond any float the largest one.
+pub(super) fn parse(text: &str) -> Option<Value> {
+    let mut parser = Parser { rest: text };
+    let value = parser.value()?;
+    parser.blanks();
+    parser.rest.is_empty().then_some(value)
+}
+
+struct Parser<'t> {
+    rest: &'t str,
+}
+
+/// A container that is not complete yet.
+enum Open {
+    Array(Vec<Value>),
+    /// With the key of the member that is being read.
+    Object(Map<String, Value>, String),
+}
+
+impl Open {
+    fn put(&mut self, value: Value, is_kept: bool) {
+        match self {
+            Self::Array(_) | Self::Object(..) if !is_kept => {}
+            Self::Array(items) => items.push(value),
+            Self::Object(members, key) => drop(members.insert(std::mem::take(key), value)),
+        }
+    }
+
+    fn end(&self) -> char {
+        match self {
+            Self::Array(_) => ']',
+            Self::Object(..) => '}',
+        }
+    }
+
+    fn close(self) -> Value {
+        match self {
+            Self::Array(items) => items.into(),
+            Self::Object(members, _) => members.into(),
+        }
+    }
+}
+
+impl Parser<'_> {
+    /// Without recursion, since JavaScript's has no limit on depth.
+    fn value(&mut self) -> Option<Value> {
+        let mut open = Vec::new();
+        loop {
+            self.blanks();
+            let mut value = if self.eat('[') {
+                open.push(Open::Array(Vec::new()));
+                self.blanks();
+                match self.eat(']') {
+                    true => open.pop()?.close(),
+                    false => continue,
+                }
+            } else if self.eat('{') {
+                open.push(Open::Object(Map::new(), String::new()));
+                self.blanks();
+                match self.eat('}') {
+                    true => open.pop()?.close(),
+                    false => {
+                        self.key(open.last_mut()?)?;
+                        continue;
+                    }
+                }
+            } else {
+                self.scalar()?
+            };
+            loop {
+                let is_kept = open.len() <= KEPT;
+                let Some(container) = open.last_mut() else {
+                    return Some(value);
+                };
+                container.put(value, is_kept);
+                self.blanks();
+                if self.eat(',') {
+                    self.blanks();
+                    self.key(container)?;
+                    break;
+                }
+                self.eat(container.end()).then_some(())?;
+                value = open.pop()?.close();
+            }
+        }
+    }
+
+    /// Reads the key of the next member, where the container has keys.
+    fn key(&mut self, container: &mut Open) -> Option<()> {
+        if let Open::Object(_, key) = container {
+            *key = self.string()?;
+            self.blanks();
+            self.eat(':').then_some(())?;
+        }
+        Some(())
+    }
+
+    fn scalar(&mut self) -> Option<Value> {
+        let words = [
+            ("null", Value::Null),
+            ("true", true.into()),
+            ("false", false.into()),
+        ];
+        for (word, value) in words {
+            if let Some(rest) = self.rest.strip_prefix(word) {
+                self.rest = rest;
+                return Some(value);
+            }
+        }
+        match self.rest.starts_with('"') {
+            true => self.string().map(Value::from),
+            false => self.number(),
+        }
+    }
+
+    fn string(&mut self) -> Option<String> {
+        self.eat('"').then_some(())?;
+        let mut units = Vec::new();
+        loop {
+            let next = self.next()?;
+            match next {
+                '"' => return Some(String::from_utf16_lossy(&units)),
+                '\\' => units.push(self.escape()?),
+                '\0'..' ' => return None,
+                _ => units.extend_from_slice(next.encode_utf16(&mut [0; 2])),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<u16> {
+        Some(match self.next()? {
+            'b' => 8,
+            'f' => 12,
+            'n' => 10,
+            'r' => 13,
+            't' => 9,
+            'u' => {
+                let digits = self.rest.get(..4)?;
+                let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                self.rest = &self.rest[4..];
+                return is_hex.then(|| u16::from_str_radix(digits, 16).ok())?;
+            }
+            same @ ('"' | '\\' | '/') => same as u16,
+            _ => return None,
+        })
+    }
+
+    fn number(&mut self) -> Option<Value> {
+        let text = self.rest;
+        self.eat('-');
+        if !self.eat('0') {
+            self.digits()?;
+        }
+        if self.eat('.') {
+            self.digits()?;
+        }
+        if self.eat('e') || self.eat('E') {
+            let _ = self.eat('+') || self.eat('-');
+            self.digits()?;
+        }
+        let text = &text[..text.len() - self.rest.len()];
+        let number: f64 = text.parse().ok()?;
+        Some(number.clamp(f64::MIN, f64::MAX).into())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let rest = self.rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        (rest.len() < self.rest.len()).then(|| self.rest = rest)
+    }
+
+    fn blanks(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.rest.chars().next()?;
+        self.rest = &self.rest[next.len_utf8()..];
+        Some(next)
+    }
+
+    fn eat(&mut self, wanted: char) -> bool {
+        let rest = self.rest.strip_prefix(wanted);
+        rest.map(|rest| self.rest = rest).is_some()
+    }
+}
