@@ -96,7 +96,7 @@ pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
     }
     let is_only = boots.is_only_one_since(made.born);
     // In the same millisecond, either may have come first.
-    if health.boot < made.known_at && is_only && !boots.has_stepped_since(made.known.0) {
+    if health.boot < made.known_at && is_only && !boots.has_stepped_since(made) {
         Fate::Alive
     } else {
         Fate::Unclear
@@ -121,13 +121,31 @@ pub(crate) struct Boots {
     seen: Vec<Boot>,
     /// The server's time and the monotonic time here, when it was last known.
     clock: Option<(Duration, Duration)>,
-    stepped: Option<Reading>,
+    stepped: Option<Step>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Boot {
     at: Duration,
+    first_seen: Reading,
     last_seen: Reading,
+}
+
+/// The server's clock was set, and said `server` in the answer that was `seen` first.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    server: Duration,
+    seen: Reading,
+}
+
+impl Step {
+    /// Whether the server last knew the session by its clock as it is now: the answer to its own create shows the step, or
+    /// those to creates that were under way together.
+    fn is_before(&self, made: &Made) -> bool {
+        let ago = self.seen.monotonic.saturating_sub(made.known.0.monotonic);
+        let by_this_clock = self.server.saturating_sub(ago);
+        self.server == made.known_at || by_this_clock.abs_diff(made.known_at) < STEP_BACK
+    }
 }
 
 impl Boots {
@@ -145,7 +163,11 @@ impl Boots {
             self.seen.remove(0);
         }
         let at = health.boot;
-        self.seen.push(Boot { at, last_seen: now });
+        self.seen.push(Boot {
+            at,
+            first_seen: now,
+            last_seen: now,
+        });
         false
     }
 
@@ -158,7 +180,7 @@ impl Boots {
                 server,
             )
         {
-            self.stepped = Some(now);
+            self.stepped = Some(Step { server, seen: now });
         }
         self.clock = Some((server, now.monotonic));
     }
@@ -187,8 +209,15 @@ impl Boots {
         !self.is_only_one_since(then)
     }
 
-    fn has_stepped_since(&self, then: Reading) -> bool {
-        self.stepped
-            .is_some_and(|at| at.monotonic >= then.monotonic)
+    /// Whether a process was first seen since then.
+    pub(super) fn has_new_since(&self, then: Reading) -> bool {
+        let is_later = |boot: &Boot| boot.first_seen.monotonic >= then.monotonic;
+        self.seen.iter().any(is_later)
+    }
+
+    fn has_stepped_since(&self, made: &Made) -> bool {
+        self.stepped.is_some_and(|step| {
+            step.seen.monotonic >= made.known.0.monotonic && !step.is_before(made)
+        })
     }
 }

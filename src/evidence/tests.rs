@@ -4,6 +4,7 @@
 
 mod damped;
 mod silent;
+mod steps;
 
 use std::iter;
 

@@ -154,6 +154,7 @@ impl Evidence {
             Says::Health(health) => self.judge_by(health, made),
             // What is said of one session does not bring back those that were gone before.
             _ if self.was_gone(made) => Fate::Gone,
+            _ if self.was_left_open(made) => Fate::Unclear,
             Says::Known(made_at) if made.at < *made_at => self.unless_alarmed(),
             Says::Lost(_) => self.unless_alarmed(),
             Says::Known(_) | Says::Nothing | Says::Replaced => Fate::Alive,
@@ -189,6 +190,12 @@ impl Evidence {
         self.health.as_ref().is_some_and(is_gone)
             || made.known_at <= self.lost_until
             || self.replaced_before.is_some_and(is_before)
+    }
+
+    /// Whether health spoke of a process that nobody has asked about this session yet: silence since does not make up for that.
+    fn was_left_open(&self, made: &Made) -> bool {
+        let is_open = |health: Health| health::judge(made, &health, &self.boots) == Fate::Unclear;
+        self.boots.has_new_since(made.known.0) && self.health.is_some_and(is_open)
     }
 
     /// Whether what was decided after so many signs was learnt from the server. Without that a session goes on in doubt.

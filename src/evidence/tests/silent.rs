@@ -135,3 +135,35 @@ fn a_sign_that_came_after_the_question_is_still_looked_into() {
     assert_eq!(evidence.judge(&made(100_000, 102_200), 2), None);
     assert_eq!(evidence.look(at(102_200)), Reaction::Hold);
 }
+
+/// A store keeps sessions, so that health leaves it to each of them; and then it says nothing any more.
+#[test]
+fn a_session_that_health_has_left_open_is_asked_for_although_another_is_known() {
+    let mut evidence = begun();
+    ask(&mut evidence, 0, 101_000, 50_000);
+    let _ = evidence.raise(Cause::Unproven, at(112_000));
+    let question = evidence.ask(1, at(112_000));
+    let restarted = Word::Says(Health {
+        keeps_sessions: true,
+        ..health(110_000, 112_000)
+    });
+    evidence.answered(question, restarted, iter::empty(), at(112_010));
+    let _ = evidence.raise(Cause::Unproven, at(180_000));
+    let question = evidence.ask(2, at(180_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(181_000));
+    assert_eq!(evidence.fallback(2, at(181_000)), Fallback::Meter);
+    let newer = Metered {
+        made_at: server(115_000),
+        is_oldest: false,
+        ..metered(true, 2, 181_000)
+    };
+    evidence.metered(newer, at(181_100));
+    let old = made(SESSION, 181_200);
+    let asked_for = Made {
+        known_at: server(170_000),
+        known: (at(170_000), Duration::from_secs(11)),
+        ..old
+    };
+    let fates = [old, asked_for].map(|made| evidence.judge(&made, 2));
+    assert_eq!(fates, [Some(Fate::Unclear), Some(Fate::Alive)]);
+}
