@@ -11,6 +11,7 @@ pub(crate) const HEALTH: &str = "/v1/health";
 pub(crate) struct Health {
     /// When the process began, up to 1 s late.
     pub(crate) boot: Duration,
+    pub(crate) now: Duration,
     /// Its sessions outlive it.
     pub(crate) keeps: bool,
 }
@@ -27,6 +28,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Health> {
     let uptime = Duration::from_secs(data["uptime"].as_u64()?);
     Some(Health {
         boot: now.checked_sub(uptime)?,
+        now,
         keeps: data["redis"]["connected"] == true,
     })
 }

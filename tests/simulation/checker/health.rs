@@ -15,6 +15,8 @@ use crate::{
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Two answers of one process never disagree by more about when it began.
 pub(super) const SAME_BOOT: Duration = Duration::from_secs(2);
+/// More than the way to the server explains: its clock was set, or the client's own missed a sleep.
+const CLOCK_STEP: Duration = Duration::from_secs(5);
 /// What is not used for so long is asked about by itself: the server keeps those that were used last.
 pub(super) const LONG_IDLE: Duration = Duration::from_secs(60);
 
@@ -123,7 +125,8 @@ impl Checker<'_> {
         // Another process, or a store that outlives it, or a clock that was set: the session itself is to be asked for.
         let is_only_one = questions.boots.len() == 1 && !self.is_server_clock_set();
         for known in self.known.values_mut() {
-            known.doubted |= !is_only_one || health.boot >= known.made;
+            let expires_early = known.left_there(health.now) + CLOCK_STEP < known.left(at);
+            known.doubted |= !is_only_one || health.boot >= known.made || expires_early;
         }
     }
 

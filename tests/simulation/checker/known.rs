@@ -55,6 +55,11 @@ impl Known {
         self.life.saturating_sub(now.since(self.born))
     }
 
+    /// What is left when the server's clock says this.
+    pub(super) fn left_there(&self, clock: Duration) -> Duration {
+        (self.made + self.life).saturating_sub(clock)
+    }
+
     pub(super) fn hard(&self) -> Duration {
         self.life
             .mul_f64(0.03)
