@@ -9,7 +9,7 @@ use std::{env, error::Error, time::Duration};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
 use serde_json::{Value, json};
 use sipher_session::{
-    Chain, Event, Events, SessionDefaults, SessionLayer, SessionManager,
+    Chain, Event, Events, InlineDefaults, SessionDefaults, SessionLayer, SessionManager,
     testing::{FakeSipher, Served, Tier},
 };
 
@@ -115,6 +115,38 @@ async fn main() -> Result {
         let (calls, live) = (fake.session_calls(), fake.live_sessions());
         check!(calls == 4, "{calls} session calls: 2 creates, 2 deletes");
         check!(live == 0, "{live} live sessions");
+        unmet_restart(&sipher, fake).await?;
+    }
+    Ok(())
+}
+
+/// The server restarts between two calls, so that no call meets it. It has forgotten the session, and says nothing.
+async fn unmet_restart(sipher: &Sipher, fake: &FakeSipher) -> Result {
+    println!("\nA restart that no call meets");
+    for (setting, expected) in [
+        (InlineDefaults::Off, "solana"),
+        (InlineDefaults::Always, "near"),
+    ] {
+        let sessions = SessionManager::builder()
+            .api_key(sipher.api_key.as_str())
+            .base_url(&sipher.base_url)
+            .defaults(SessionDefaults::new().chain(Chain::Near))
+            .inline_defaults(setting)
+            .build()?;
+        let layer = SessionLayer::new(sessions.clone());
+        let http = ClientBuilder::new(reqwest::Client::new())
+            .with(layer)
+            .build();
+        let ask = || chain(sipher.generate(&http, &json!({})));
+        sessions.session().await?;
+        let before = ask().await?;
+        fake.restart();
+        let used = ask().await?;
+        check!(
+            before == "near" && used == expected,
+            "inline defaults {setting:?}: got {before} before it, and {used} after it"
+        );
+        sessions.shutdown(Duration::from_secs(5)).await;
     }
     Ok(())
 }

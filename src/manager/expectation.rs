@@ -13,28 +13,42 @@ use super::{
     in_flight::InFlightRequest,
     partition::KeyId,
     session::{LiveSession, Loss},
+    token::Bears,
 };
 use crate::{
-    api::{Chain, KeptId, SessionId},
+    api::{Chain, KeptId, SessionDefaults, SessionId},
     error::{Error, ErrorKind},
     headers::{self, SESSION_ID},
+    inline::Inlined,
 };
 
-/// The session that a request bears, whose chain its answer has to name.
+/// The chain that the answer to a request has to name.
 #[derive(Debug)]
 pub(crate) struct Expectation {
     manager: SessionManager,
-    session: Arc<LiveSession>,
+    defaults: Arc<SessionDefaults>,
+    /// The one that the request bears. Without one, the defaults are in its body.
+    session: Option<Arc<LiveSession>>,
 }
 
 impl InFlightRequest {
-    /// `None` if the request bears no session of this manager's, or one that says nothing of the chain.
+    /// `None` if neither a session nor the body brings a chain.
     pub(crate) fn expectation(&self) -> Option<Expectation> {
         let token = self.token()?;
-        let session = token.session()?.clone();
+        let (partition, session) = match &token.bears {
+            Bears::Remembered(session) | Bears::Session(session) => {
+                (&session.partition, Some(session.clone()))
+            }
+            Bears::Inline(partition) if token.inlined() == Inlined::Merged => (partition, None),
+            Bears::Inline(_) | Bears::Nothing { .. } => return None,
+        };
+        let defaults = partition.defaults.clone();
         let manager = token.manager.clone();
-        let says_chain = session.partition.defaults.chain.is_some();
-        says_chain.then_some(Expectation { manager, session })
+        defaults.chain.is_some().then_some(Expectation {
+            manager,
+            defaults,
+            session,
+        })
     }
 }
 
@@ -49,8 +63,11 @@ impl SessionManager {
         let mut sessions = sessions.chain(core.retirement.sessions());
         let session =
             sessions.find(|session| session.id == id && session.partition.key_id == key)?;
-        let manager = self.clone();
-        Some(Expectation { manager, session })
+        Some(Expectation {
+            manager: self.clone(),
+            defaults: session.partition.defaults.clone(),
+            session: Some(session),
+        })
     }
 }
 
@@ -61,37 +78,49 @@ impl Expectation {
     ///
     /// [`ErrorKind::WrongDefaults`] if it is another chain. The session is then used no more.
     pub(crate) fn meet(&self, answered: &str, extensions: &mut Extensions) -> Result<(), Error> {
-        let Some(expected) = &self.session.partition.defaults.chain else {
+        let Some(expected) = &self.defaults.chain else {
             return Ok(());
         };
         if expected.as_str() != answered {
             return Err(self.fail(expected, shown(answered)));
         }
         let noted = extensions.get::<Proof>().copied();
-        let proof = noted.filter(|proof| proof.session() == Some(self.session.reference()));
-        let proof = proof.unwrap_or_else(|| Proof::of(&self.session, self.manager.core(), true));
-        if let Some(confirmed) = proof.confirmed() {
+        let confirmed = match &self.session {
+            Some(session) => self.proof(session, noted).confirmed(),
+            None => noted,
+        };
+        if let Some(confirmed) = confirmed {
             self.manager.core().observer.confirmed();
             extensions.insert(confirmed);
         }
         Ok(())
     }
 
+    /// What a layer further down has noted of the session, or what is known of it here.
+    fn proof(&self, session: &LiveSession, noted: Option<Proof>) -> Proof {
+        let noted = noted.filter(|proof| proof.session() == Some(session.reference()));
+        noted.unwrap_or_else(|| Proof::of(session, self.manager.core(), true))
+    }
+
     #[cold]
     fn fail(&self, expected: &Chain, answered: Chain) -> Error {
-        let (core, session) = (self.manager.core(), self.session.reference());
+        let observer = &self.manager.core().observer;
+        let whose = match &self.session {
+            Some(session) => format!("session {}", session.reference().fingerprint),
+            None => "its body".to_owned(),
+        };
         let text = format!(
-            "answered under other defaults: for chain `{answered}`, where session {} has `{expected}`",
-            session.fingerprint
+            "answered under other defaults: for chain `{answered}`, where {whose} has `{expected}`"
         );
-        core.observer
-            .wrong_defaults(&self.session, expected, answered);
-        self.lose();
+        observer.wrong_defaults(self.session.as_deref(), expected, answered);
+        if let Some(session) = &self.session {
+            self.lose(session);
+        }
         Error::new(ErrorKind::WrongDefaults, text)
     }
 
-    fn lose(&self) {
-        let (core, session) = (self.manager.core(), &self.session);
+    fn lose(&self, session: &Arc<LiveSession>) {
+        let core = self.manager.core();
         let now = core.now();
         // A session that may have been deleted, or has expired, says nothing of the others.
         let may_be_deleted = session.is_delete_sent()

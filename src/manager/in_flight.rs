@@ -240,7 +240,7 @@ impl Token {
     fn is_public(&self) -> bool {
         let why = match &self.bears {
             Bears::Nothing { why, .. } => Some(why),
-            Bears::Remembered(_) | Bears::Session(_) => None,
+            Bears::Remembered(_) | Bears::Session(_) | Bears::Inline(_) => None,
         };
         matches!(why, Some(Bare::Public))
     }
@@ -270,12 +270,12 @@ impl Token {
                 let proof = Proof::of(session, self.manager.core(), proves);
                 Some(proof.with(self.inlined()))
             }
+            Bears::Inline(_) => Some(Proof::Inline {
+                inlined: self.inlined(),
+            }),
             Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,
                 Bare::OwnSession => Some(Proof::OwnSession),
-                Bare::Inline => Some(Proof::Inline {
-                    inlined: self.inlined(),
-                }),
                 Bare::Without => Some(Proof::without(self.inlined())),
             },
         }
@@ -287,6 +287,7 @@ impl Token {
             Bears::Remembered(session) | Bears::Session(session) => {
                 self.manager.core().answered(session);
             }
+            Bears::Inline(_) => {}
             Bears::Nothing { by_hand, .. } => {
                 if let Some(by_hand) = by_hand
                     && status.is_some_and(|status| status.is_success())

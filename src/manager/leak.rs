@@ -46,6 +46,7 @@ impl Token {
                     leaked(Some(session.reference()), &session.partition.key);
                 }
             }
+            Bears::Inline(partition) => leaked(None, &partition.key),
             Bears::Nothing { key: Some(key), .. } => leaked(None, key),
             // What it bore was its sender's own.
             Bears::Nothing { key: None, .. } => {}

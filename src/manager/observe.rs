@@ -171,11 +171,17 @@ impl Observer {
         }
     }
 
-    /// An answer names another chain than its session has. The event comes once for each session, the count for each answer.
-    pub(crate) fn wrong_defaults(&self, session: &LiveSession, expected: &Chain, answered: Chain) {
+    /// An answer names another chain than its session, or its body, has. The event comes once for each session, the count for
+    /// each answer.
+    pub(crate) fn wrong_defaults(
+        &self,
+        session: Option<&LiveSession>,
+        expected: &Chain,
+        answered: Chain,
+    ) {
         self.wrong_defaults.fetch_add(1, Ordering::Relaxed);
         self.meter.wrong_defaults();
-        if session.set_mismatched() {
+        if let Some(session) = session.filter(|session| session.set_mismatched()) {
             self.emit(Event::WrongDefaults {
                 session: session.reference(),
                 expected: expected.clone(),

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{SessionManager, by_hand::ByHand, memo::Home, session::LiveSession};
+use super::{
+    SessionManager, by_hand::ByHand, memo::Home, partition::Partition, session::LiveSession,
+};
 use crate::{
     clock::{Reading, Span},
     inline::{InlineDefaults, Inlined, NotInlined},
@@ -44,6 +46,8 @@ pub(crate) enum Bears {
     Remembered(Arc<LiveSession>),
     /// A session, in which this one request is counted.
     Session(Arc<LiveSession>),
+    /// None, as its answer does not depend on one. Its body has the defaults of this partition, where it has any.
+    Inline(Arc<Partition>),
     /// No session of ours; what comes of it still tells how the server is.
     Nothing {
         why: Bare,
@@ -63,8 +67,6 @@ pub(crate) enum Bare {
     SessionCall,
     /// It bore an id of its own.
     OwnSession,
-    /// Its answer does not depend on a session.
-    Inline,
     /// It, or [`OnNoSession`](super::OnNoSession), said so.
     Without,
 }
@@ -114,7 +116,7 @@ impl Token {
     pub(super) fn session(&self) -> Option<&Arc<LiveSession>> {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => Some(session),
-            Bears::Nothing { .. } => None,
+            Bears::Inline(_) | Bears::Nothing { .. } => None,
         }
     }
 
@@ -145,6 +147,7 @@ impl Token {
             Bears::Remembered(session) | Bears::Session(session) => {
                 session.in_flight.linger(until);
             }
+            Bears::Inline(_) => {}
             Bears::Nothing { by_hand, .. } => {
                 if let Some(by_hand) = by_hand {
                     by_hand.linger(until);
@@ -168,7 +171,7 @@ impl Token {
             // One that is retired at this very moment is looked at from time to time.
             Bears::Remembered(session) => (session, session.in_flight.is_retired()),
             Bears::Session(session) => (session, session.in_flight.leave()),
-            Bears::Nothing { .. } => return,
+            Bears::Inline(_) | Bears::Nothing { .. } => return,
         };
         if may_be_over {
             self.manager.core().released(session);

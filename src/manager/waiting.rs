@@ -110,11 +110,7 @@ impl Waiting {
             // What is in its way is told by events, and is no trouble of this request's.
             core.see_to(&partition);
         }
-        let bears = Bears::Nothing {
-            why: Bare::Inline,
-            key: Some(partition.key.clone()),
-            by_hand: None,
-        };
+        let bears = Bears::Inline(partition);
         Ok(InFlightRequest::bare(self.manager, bears))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sipher_session::{
     BoxError, Error, ErrorKind, InlineDefaults, InlineDefaultsLayer, Inlined, NoSession,
     NotInlined, Proof, SessionLayer,
@@ -192,6 +193,28 @@ async fn a_checked_layer_above_confirms_what_was_merged() {
     let proof: &Proof = answer.extensions().get().unwrap();
     assert!(matches!(proof, Proof::Confirmed { .. }), "{proof:?}");
     assert_eq!(proof.inlined(), Inlined::Merged);
+}
+
+/// Nothing is known to be wrong with any session: the server reads bodies in another way than it used to.
+#[tokio::test(start_paused = true)]
+async fn a_checked_layer_withholds_a_wrong_answer_also_where_only_the_body_names_the_chain() {
+    let setup = Setup::new();
+    let builder = setup.builder().inline_defaults(InlineDefaults::Always);
+    let manager = builder.without_sessions().build().unwrap();
+    let solana = tower::service_fn(|_: http::Request<_>| async {
+        let body = http_body_util::Full::<Bytes>::from(r#"{"data":{"chain":"solana"}}"#);
+        let answer = http::Response::builder().header("content-type", "application/json");
+        Ok::<_, BoxError>(answer.body(body).unwrap())
+    });
+    let inner = InlineDefaultsLayer::new(manager.clone()).layer(solana);
+    let service = sipher_session::CheckedLayer::new(manager.clone()).layer(inner);
+    let error = service.oneshot(post("{}")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::WrongDefaults);
+    assert_eq!(manager.stats().wrong_defaults, 1);
+    let inner = InlineDefaultsLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let service = sipher_session::CheckedLayer::new(manager.clone()).layer(inner);
+    service.oneshot(post("{}")).await.unwrap();
+    assert_eq!(manager.stats().confirmed, 1);
 }
 
 #[tokio::test(start_paused = true)]
