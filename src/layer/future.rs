@@ -49,12 +49,18 @@ pin_project! {
         S: Service<R>,
     {
         Calling { #[pin] future: S::Future },
-        // The layer below sees to the session, too.
-        Handed { #[pin] future: S::Future, handoff: Handoff },
+        // The layer below sees to the session, too. Boxed, so that others do not grow by it.
+        Handed { handed: Handed<S::Future> },
         Waiting { waiting: Option<Box<Waiting<S, R>>> },
         Collecting { collecting: Option<Box<Collected<S, R>>> },
         Failed { error: Option<Error> },
     }
+}
+
+/// A request whose session is seen to below.
+struct Handed<F> {
+    future: Pin<Box<F>>,
+    handoff: Handoff,
 }
 
 struct Waiting<S, R> {
@@ -82,7 +88,9 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
     }
 
     pub(super) fn handed(future: S::Future, handoff: Handoff, proves: bool) -> Self {
-        Self::not_calling(State::Handed { future, handoff }, proves)
+        let future = Box::pin(future);
+        let handed = Handed { future, handoff };
+        Self::not_calling(State::Handed { handed }, proves)
     }
 
     #[cold]
@@ -141,6 +149,26 @@ where
 /// Polls it, and shows the request that is in flight when the head of its response is there.
 #[inline]
 pub(crate) fn poll_seeing<S, R>(
+    future: Pin<&mut ResponseFuture<S, R>>,
+    cx: &mut Context<'_>,
+    see: impl FnOnce(&InFlightRequest),
+) -> Poll<Result<S::Response, BoxError>>
+where
+    S: Service<R>,
+    S::Response: Incoming,
+    S::Error: Into<BoxError>,
+    R: Carrier,
+{
+    if matches!(future.state, State::Calling { .. }) {
+        poll_inner(future, cx, see)
+    } else {
+        poll_otherwise(future, cx, see)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn poll_otherwise<S, R>(
     mut future: Pin<&mut ResponseFuture<S, R>>,
     cx: &mut Context<'_>,
     see: impl FnOnce(&InFlightRequest),
@@ -151,16 +179,27 @@ where
     S::Error: Into<BoxError>,
     R: Carrier,
 {
-    if !matches!(future.state, State::Calling { .. }) {
-        ready!(set_out(future.as_mut(), cx))?;
-    }
+    ready!(set_out(future.as_mut(), cx))?;
+    poll_inner(future, cx, see)
+}
+
+/// For a request that has been handed to the inner service.
+#[allow(clippy::inline_always)] // at two places, and the first one is on the way of nearly every request
+#[inline(always)]
+fn poll_inner<S, R>(
+    future: Pin<&mut ResponseFuture<S, R>>,
+    cx: &mut Context<'_>,
+    see: impl FnOnce(&InFlightRequest),
+) -> Poll<Result<S::Response, BoxError>>
+where
+    S: Service<R>,
+    S::Response: Incoming,
+    S::Error: Into<BoxError>,
+{
     let this = future.project();
     let response = match this.state.project() {
         StateProj::Calling { future } => future.poll(cx),
-        StateProj::Handed { future, handoff } => future.poll(cx).map(|response| {
-            *this.in_flight = handoff.close();
-            response
-        }),
+        StateProj::Handed { handed } => handed.poll(cx, this.in_flight),
         _ => unreachable!("it has set out"),
     };
     let Poll::Ready(response) = response else {
@@ -210,6 +249,16 @@ where
             }
         };
         future.set(next);
+    }
+}
+
+impl<F: Future> Handed<F> {
+    /// Once the response is there, so is what its request was sent with.
+    #[cold]
+    fn poll(&mut self, cx: &mut Context<'_>, in_flight: &mut InFlightRequest) -> Poll<F::Output> {
+        let response = ready!(self.future.as_mut().poll(cx));
+        *in_flight = self.handoff.close();
+        Poll::Ready(response)
     }
 }
 

@@ -180,7 +180,8 @@ impl SessionLayer {
     }
 
     /// Decides about a request, and puts in what is at hand.
-    #[inline]
+    #[allow(clippy::inline_always)] // at several places, and one is on the way of nearly every request
+    #[inline(always)]
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
         let glance = self.0.manager.glance(request);
         if glance == Some(Glance::Sipher)

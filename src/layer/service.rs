@@ -76,6 +76,7 @@ impl<S> SessionService<S> {
 
     /// There is no session at hand.
     #[cold]
+    #[inline(never)]
     fn respond_later<R>(&mut self, mut request: R, waiting: Waiting) -> ResponseFuture<S, R>
     where
         R: Carrier,
@@ -90,6 +91,7 @@ impl<S> SessionService<S> {
 
     /// A stream is collected first, so that its session is one of the moment when it is sent.
     #[cold]
+    #[inline(never)]
     fn respond_inlining<R>(&mut self, request: R) -> ResponseFuture<S, R>
     where
         R: Carrier,
