@@ -101,6 +101,8 @@ mod outcome;
 mod reason;
 mod scan;
 mod setting;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::course::refused;
 pub use self::{

@@ -124,6 +124,13 @@ impl Parser<'_> {
 
     fn string(&mut self) -> Option<String> {
         self.eat('"').then_some(())?;
+        let is_plain = |&byte: &u8| byte != b'"' && byte != b'\\' && byte >= b' ';
+        let plain = self.rest.bytes().take_while(is_plain).count();
+        if self.rest[plain..].starts_with('"') {
+            let text = self.rest[..plain].to_owned();
+            self.rest = &self.rest[plain + 1..];
+            return Some(text);
+        }
         let mut units = Vec::new();
         loop {
             let next = self.next()?;
@@ -178,7 +185,9 @@ impl Parser<'_> {
     }
 
     fn blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.rest.as_bytes().first() {
+            self.rest = &self.rest[1..];
+        }
     }
 
     fn next(&mut self) -> Option<char> {
@@ -188,7 +197,10 @@ impl Parser<'_> {
     }
 
     fn eat(&mut self, wanted: char) -> bool {
-        let rest = self.rest.strip_prefix(wanted);
-        rest.map(|rest| self.rest = rest).is_some()
+        let is_next = self.rest.as_bytes().first() == Some(&(wanted as u8));
+        if is_next {
+            self.rest = &self.rest[1..];
+        }
+        is_next
     }
 }

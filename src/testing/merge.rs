@@ -58,6 +58,23 @@ pub(super) fn merge(body: &mut Value, defaults: &Map<String, Value>) {
     }
 }
 
+/// What a route gets to see of a body, or the status of the refusal: all that becomes of it, without a server around.
+#[cfg(test)]
+pub(crate) fn as_read(
+    headers: &http::HeaderMap,
+    body: &[u8],
+    session: Option<&Map<String, Value>>,
+) -> Result<Option<Value>, u16> {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.headers = headers.clone();
+    let call = Call::new(head, std::net::Ipv4Addr::LOCALHOST.into());
+    let mut body = read(&call, body).map_err(|refusal| refusal.status.as_u16())?;
+    if let (Some(body), Some(session)) = (&mut body, session) {
+        merge(body, session);
+    }
+    Ok(body)
+}
+
 /// Everything that is wrong with the bytes themselves is the server's own failure to it.
 fn failure() -> Answer {
     Answer::error(500, "INTERNAL_SERVER_ERROR", "An unexpected error occurred")

@@ -121,6 +121,8 @@ mod sessions;
 mod validate;
 mod window;
 
+#[cfg(test)]
+pub(crate) use self::merge::as_read;
 pub use self::{
     body::FakeBody,
     error::FakeError,
