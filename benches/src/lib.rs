@@ -6,6 +6,7 @@ pub mod count;
 pub mod e2e;
 pub mod growth;
 pub mod herd;
+pub mod inline;
 pub mod lane;
 pub mod middleware;
 pub mod ours;

@@ -1,7 +1,7 @@
-//! The members that defaults put into an object, and which of them a body has.
+//! The members that defaults put into an object.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
 
@@ -12,87 +12,93 @@ use crate::{
     secret::ViewingKey,
 };
 
-/// Which of the defaults a body names itself.
-#[derive(Default)]
-pub(super) struct Named<'d> {
-    known: [bool; KNOWN.len()],
-    /// Takes nothing from the heap while the server knows no other defaults.
-    other: BTreeSet<&'d str>,
+/// The defaults that a body lacks: all, until its keys are noted.
+pub(super) struct Lacking<'d> {
+    /// The values of [`KNOWN`].
+    known: [Option<&'d str>; KNOWN.len()],
+    other: &'d BTreeMap<String, Value>,
+    /// Which of the others the body has. Takes nothing from the heap while the server knows no others.
+    other_named: BTreeSet<&'d str>,
 }
 
-impl<'d> Named<'d> {
-    /// Notes that the body has this key, in the bytes that it stands for.
-    pub(super) fn note(&mut self, key: &[u8], defaults: &'d SessionDefaults) {
-        if let Some(at) = KNOWN.iter().position(|name| name.as_bytes() == key) {
-            self.known[at] = true;
+impl<'d> Lacking<'d> {
+    pub(super) fn all(defaults: &'d SessionDefaults) -> Self {
+        let SessionDefaults {
+            chain,
+            privacy_level,
+            rpc_provider,
+            backend,
+            default_viewing_key,
+            other,
+        } = defaults;
+        Self {
+            known: [
+                chain.as_ref().map(Chain::as_str),
+                privacy_level.as_ref().map(PrivacyLevel::as_str),
+                rpc_provider.as_ref().map(RpcProvider::as_str),
+                backend.as_ref().map(Backend::as_str),
+                default_viewing_key.as_ref().map(ViewingKey::expose),
+            ],
+            other,
+            other_named: BTreeSet::new(),
         }
-        if defaults.other.is_empty() {
+    }
+
+    /// Notes that the body has this key, in the bytes that it stands for.
+    pub(super) fn note(&mut self, key: &[u8]) {
+        if let Some(at) = KNOWN.iter().position(|name| name.as_bytes() == key) {
+            self.known[at] = None;
+        }
+        if self.other.is_empty() {
             return;
         }
         // The server reads invalid UTF-8 lossily.
         let key = String::from_utf8_lossy(key);
-        if let Some((name, _)) = defaults.other.get_key_value(&*key) {
-            self.other.insert(name);
+        if let Some((name, _)) = self.other.get_key_value(&*key) {
+            self.other_named.insert(name);
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.iter().all(Option::is_none) && self.other_members().next().is_none()
+    }
+
+    fn other_members(&self) -> impl Iterator<Item = (&'d String, &'d Value)> {
+        let is_lacking = |name: &String| !self.other_named.contains(name.as_str());
+        self.other.iter().filter(move |(name, _)| is_lacking(name))
+    }
+
+    /// Writes them as members with commas between them, in the order in which defaults are serialised.
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut comma: &[u8] = b"";
+        for (name, text) in KNOWN.iter().zip(self.known) {
+            let Some(text) = text else { continue };
+            out.write_all(comma)?;
+            quote(name, out)?;
+            out.write_all(b":")?;
+            quote(text, out)?;
+            comma = b",";
+        }
+        for (name, value) in self.other_members() {
+            out.write_all(comma)?;
+            quote(name, out)?;
+            out.write_all(b":")?;
+            serde_json::to_writer(&mut *out, value)?;
+            comma = b",";
+        }
+        Ok(())
     }
 }
 
-/// The value of one default.
-#[derive(Clone, Copy)]
-pub(super) enum Content<'d> {
-    Text(&'d str),
-    Json(&'d Value),
-}
-
-/// The defaults that a body lacks, in the order in which they are serialised.
-pub(super) fn lacking<'d>(
-    defaults: &'d SessionDefaults,
-    named: &Named<'d>,
-) -> impl Iterator<Item = (&'d str, Content<'d>)> + Clone {
-    let known = KNOWN.into_iter().zip(named.known).zip(texts(defaults));
-    let known = known.filter(|((_, is_named), _)| !is_named);
-    let known = known.filter_map(|((name, _), text)| Some((name, Content::Text(text?))));
-    let other = defaults.other.iter();
-    let other = other.map(|(name, value)| (name.as_str(), Content::Json(value)));
-    known.chain(other.filter(|(name, _)| !named.other.contains(name)))
-}
-
-/// The values of [`KNOWN`].
-fn texts(defaults: &SessionDefaults) -> [Option<&str>; KNOWN.len()] {
-    let SessionDefaults {
-        chain,
-        privacy_level,
-        rpc_provider,
-        backend,
-        default_viewing_key,
-        other: _,
-    } = defaults;
-    [
-        chain.as_ref().map(Chain::as_str),
-        privacy_level.as_ref().map(PrivacyLevel::as_str),
-        rpc_provider.as_ref().map(RpcProvider::as_str),
-        backend.as_ref().map(Backend::as_str),
-        default_viewing_key.as_ref().map(ViewingKey::expose),
-    ]
-}
-
-/// Writes members with commas between them.
-pub(super) fn write<'d>(
-    members: impl Iterator<Item = (&'d str, Content<'d>)>,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    for (index, (name, content)) in members.enumerate() {
-        if index > 0 {
-            out.write_all(b",")?;
-        }
-        serde_json::to_writer(&mut *out, name)?;
-        out.write_all(b":")?;
-        match content {
-            Content::Text(text) => serde_json::to_writer(&mut *out, text)?,
-            Content::Json(value) => serde_json::to_writer(&mut *out, value)?,
-        }
+/// Nearly all texts need no escape, and are copied in one piece.
+fn quote(text: &str, out: &mut impl Write) -> io::Result<()> {
+    let is_escaped = |byte| byte < b' ' || byte == b'"' || byte == b'\\';
+    if text.bytes().any(is_escaped) {
+        return Ok(serde_json::to_writer(out, text)?);
     }
-    Ok(())
+    out.write_all(b"\"")?;
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\"")
 }
 
 /// Counts what is written, so that room for it is made once.
@@ -103,6 +109,11 @@ impl Write for Length {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len();
         Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0 += bytes.len();
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    members::{self, Length, Named},
+    members::{Lacking, Length},
     scan,
 };
 use crate::api::SessionDefaults;
@@ -63,12 +63,12 @@ pub fn merge(body: &[u8], defaults: &SessionDefaults) -> Merge {
     } else {
         0
     };
+    let mut lacking = Lacking::all(defaults);
     if body.len() == start {
-        return Splice::braces(body).fill(&Named::default(), defaults);
+        return Splice::braces(body).fill(&lacking);
     }
-    let mut named = Named::default();
-    match object(&body[start..], |key| named.note(key, defaults)) {
-        Some((brace, keys)) => Splice::behind(body, start + brace, keys).fill(&named, defaults),
+    match object(&body[start..], |key| lacking.note(key)) {
+        Some((brace, keys)) => Splice::behind(body, start + brace, keys).fill(&lacking),
         None => Merge::NotAnObject,
     }
 }
@@ -111,19 +111,18 @@ impl<'b> Splice<'b> {
         }
     }
 
-    fn fill(&self, named: &Named<'_>, defaults: &SessionDefaults) -> Merge {
-        let members = members::lacking(defaults, named);
-        if members.clone().next().is_none() {
+    fn fill(&self, lacking: &Lacking<'_>) -> Merge {
+        if lacking.is_empty() {
             return Merge::Complete;
         }
         let mut length = Length::default();
-        members::write(members.clone(), &mut length).expect("values are JSON");
+        lacking.write(&mut length).expect("values are JSON");
         let around = [self.before, self.open, self.close, self.after];
         let around: usize = around.iter().map(|part| part.len()).sum();
         let mut merged = Vec::with_capacity(around + length.0);
         merged.extend_from_slice(self.before);
         merged.extend_from_slice(self.open);
-        members::write(members, &mut merged).expect("values are JSON");
+        lacking.write(&mut merged).expect("values are JSON");
         merged.extend_from_slice(self.close);
         merged.extend_from_slice(self.after);
         Merge::Merged(merged)

@@ -5,7 +5,7 @@ use std::{env, fs, path::Path, time::Duration};
 use sipher_session_benches::{
     cases, count,
     e2e::{self, How, Load, Server},
-    growth, herd, renewals, report, scale, time,
+    growth, herd, inline, renewals, report, scale, time,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,6 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         ["renewals"] => println!("{:?}", renewals::waits()),
+        ["inline"] => print!("{}", inline::table()),
         ["serve"] => e2e::serve(),
         ["requests", url, how, n] => {
             let how = if how == "ours" {
