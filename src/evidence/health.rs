@@ -119,8 +119,8 @@ fn is_step(expected: Duration, latest: Duration, server: Duration) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Boots {
     seen: Vec<Boot>,
-    /// The server's time and the monotonic time here, when it was last known.
-    clock: Option<(Duration, Duration)>,
+    /// The server's time and the time here, when it was last known.
+    clock: Option<(Duration, Reading)>,
     stepped: Option<Step>,
 }
 
@@ -173,22 +173,21 @@ impl Boots {
 
     /// The server's clock said this when it was `now` here, or at any time in what the answer `took`.
     pub(super) fn note_clock(&mut self, server: Duration, took: Duration, now: Reading) {
+        // While this machine slept, its monotonic clock may have stood.
+        let is_off = |then, elapsed| is_step(then + elapsed, server + took, server);
         if let Some((then, at)) = self.clock
-            && is_step(
-                then + now.monotonic.saturating_sub(at),
-                server + took,
-                server,
-            )
+            && is_off(then, now.monotonic.saturating_sub(at.monotonic))
+            && is_off(then, now.since(at))
         {
             self.stepped = Some(Step { server, seen: now });
         }
-        self.clock = Some((server, now.monotonic));
+        self.clock = Some((server, now));
     }
 
     /// What the server's clock says at `now`, as far as that is known.
     pub(super) fn clock(&self, now: Reading) -> Option<Duration> {
         let (then, at) = self.clock?;
-        Some(then + now.monotonic.saturating_sub(at))
+        Some(then + now.monotonic.saturating_sub(at.monotonic))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -165,7 +165,7 @@ impl Evidence {
         self.forget_windows_after_sleep(exchange.received);
         let cause = match self.windows.see(stamp, exchange) {
             Seen::Same => {
-                self.proven = Some(exchange.sent);
+                self.proves(exchange.sent);
                 return (true, Reaction::Nothing);
             }
             Seen::Pending => return (false, Reaction::Nothing),
@@ -176,6 +176,12 @@ impl Evidence {
             Seen::New { beside: false } | Seen::Vague => Cause::Hint,
         };
         (false, self.raise(cause, exchange.received))
+    }
+
+    /// Answers may come out of order.
+    fn proves(&mut self, sent: Reading) {
+        let is_later = |before: &Reading| before.monotonic > sent.monotonic;
+        self.proven = self.proven.filter(is_later).or(Some(sent));
     }
 
     /// While the machine slept, the server's windows went on, and the monotonic clock that they are judged by may have stood.
@@ -191,7 +197,7 @@ impl Evidence {
         let _ = self.windows.see(stamp, exchange);
         self.windows.confirm(exchange.received.monotonic);
         self.is_strange = false;
-        self.proven = Some(exchange.sent);
+        self.proves(exchange.sent);
     }
 
     /// Looks at the `Date` of an answer. Gateways write it themselves, so that it proves nothing.
@@ -328,7 +334,7 @@ impl Evidence {
         let is_new = !self.boots.note(&health, question.asked, now) && !is_first;
         self.decide(question, Says::Health(health));
         self.dates.0 = self.dates.1;
-        self.proven = Some(question.asked);
+        self.proves(question.asked);
         self.fates = self.fates.next(sessions, &health, &self.boots);
         let (goes_on, are_clear) = (self.fates.go_on(), self.fates.are_clear());
         self.unclear = (!goes_on).then_some(question.cause);

@@ -94,6 +94,19 @@ fn while_windows_prove_the_process_nothing_is_asked() {
 }
 
 #[test]
+fn an_answer_that_comes_late_does_not_put_off_the_next_question() {
+    let mut evidence = begun();
+    let slow = Exchange {
+        sent: at(130_000),
+        received: at(132_000),
+    };
+    assert!(evidence.see(stamp(95, 29), exchange(131_000)).0);
+    assert!(evidence.see(stamp(96, 30), slow).0);
+    assert_eq!(evidence.look(at(190_900)), Reaction::Nothing);
+    assert_eq!(evidence.look(at(191_100)), Reaction::Hold);
+}
+
+#[test]
 fn a_window_that_begins_before_its_time_holds_and_the_answer_of_a_new_process_ends_the_session() {
     let mut evidence = begun();
     let seen = evidence.see(stamp(99, 60), exchange(120_000));

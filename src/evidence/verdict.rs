@@ -137,7 +137,7 @@ impl Evidence {
             self.restarted();
             return;
         }
-        self.proven = Some(answer.asked);
+        self.proves(answer.asked);
         if answer.is_oldest {
             self.windows.confirm(answer.asked.monotonic);
             self.is_strange = false;

@@ -51,3 +51,48 @@ fn a_session_of_before_the_clock_was_set_back_is_asked_for() {
         assert_eq!(evidence.judge(&under_way, 1), Some(Fate::Unclear), "{back}");
     }
 }
+
+/// Its wall clock went on with the server's.
+#[test]
+fn a_machine_that_slept_takes_the_server_at_its_word() {
+    let slept = Duration::from_millis(STEP);
+    let woken = |now: u64| Reading {
+        wall: at(now).wall + slept,
+        ..at(now)
+    };
+    let is_asked_for = |back: Duration| {
+        let mut evidence = begun();
+        let says = |time: u64| server(time) + slept - back;
+        let health = Health {
+            boot: server(50_000),
+            timestamp: says(130_000),
+            keeps_sessions: false,
+        };
+        let question = evidence.ask(1, woken(130_000));
+        evidence.answered(question, Word::Says(health), iter::empty(), woken(130_010));
+        let before = made(SESSION, 130_020);
+        let left = before.left - slept;
+        evidence.judge(&Made { left, ..before }, 1) != Some(Fate::Alive)
+    };
+    assert!(!is_asked_for(Duration::ZERO));
+    assert!(
+        is_asked_for(Duration::from_secs(3)),
+        "its clock was set back"
+    );
+}
+
+/// And the server's did not.
+#[test]
+fn a_wall_clock_that_is_set_forward_here_is_no_step_of_the_servers() {
+    let mut evidence = begun();
+    let set = |now: u64| Reading {
+        wall: at(now).wall + Duration::from_millis(STEP),
+        ..at(now)
+    };
+    let question = evidence.ask(1, set(130_000));
+    let says = Word::Says(health(50_000, 130_000));
+    evidence.answered(question, says, iter::empty(), set(130_010));
+    // Its create took a while.
+    let made = made_by(server(SESSION + 1_500), SESSION, 130_020);
+    assert_eq!(evidence.judge(&made, 1), Some(Fate::Alive));
+}
