@@ -99,7 +99,8 @@ impl Checker<'_> {
     }
 
     /// What no client can know from windows and health: that there are several processes, where health has been answered
-    /// by one of them alone in the session's life; and that a cache has kept the answer, where it does not say so.
+    /// by one of them alone in the session's life; that a cache has kept the answer, where it does not say so; and which of two
+    /// was first, where an answer came and a request was sent at the very same moment.
     fn cannot_be_known(&self, one: &Wrong) -> bool {
         let made = self.known.get(&one.id).map_or(0, |known| known.landed_line);
         let until = one.seen.map_or(one.index, |(line, _)| line);
@@ -109,7 +110,9 @@ impl Checker<'_> {
             .map(|said| said.health.boot);
         let first = boots.next().unwrap_or_default();
         let is_one_seen = boots.all(|boot| boot.abs_diff(first) <= SAME_BOOT);
-        (self.script.replicas > 1 && is_one_seen) || self.script.has_cached_health()
+        (self.script.replicas > 1 && is_one_seen)
+            || self.script.has_cached_health()
+            || self.asked[&one.n].met_a_head
     }
 
     /// Once the server has said that it is another process, no request starts with a session of the one before.

@@ -109,6 +109,10 @@ impl Checker<'_> {
         for known in self.known.values_mut() {
             known.proved = known.proved.or_later(question.signs);
         }
+        // Sessions that are being made are judged by it when they are known.
+        for flying in self.flying.values_mut() {
+            flying.signs = flying.signs.or_later(question.signs);
+        }
         let questions = &mut self.questions;
         questions.was_last_silent = false;
         questions.answered = Some(at.monotonic);

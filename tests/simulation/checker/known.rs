@@ -130,6 +130,8 @@ pub(super) struct Asked {
     pub(super) signs: Signs,
     pub(super) sent: Option<Sent>,
     pub(super) sent_at: Reading,
+    /// It was sent at the very moment at which an answer came.
+    pub(super) met_a_head: bool,
     pub(super) head: Option<Head>,
     pub(super) outcome: Option<Got>,
     /// What came of its sending was a sign, and so it may be sent once more.

@@ -133,6 +133,7 @@ impl Checker<'_> {
                     signs: self.signs,
                     sent: None,
                     sent_at: at,
+                    met_a_head: false,
                     met_sign: false,
                     head: None,
                     outcome: None,

@@ -12,6 +12,7 @@ impl Checker<'_> {
             return self.fails(format!("a request that nobody made: {sent:?}"));
         };
         asked.sent_at = at;
+        asked.met_a_head = self.head_at == at.monotonic;
         let may_be_sent_again = self.settings.replays && std::mem::take(&mut asked.met_sign);
         if asked.sent.replace(sent.clone()).is_some() && !may_be_sent_again {
             return self.fails(format!("request {n} was sent twice"));
