@@ -11,12 +11,14 @@ use super::{
     check::lost,
     event::RetireReason,
     in_flight::InFlightRequest,
+    memo,
     partition::KeyId,
     session::{LiveSession, Loss},
     token::Bears,
 };
 use crate::{
     api::{Chain, KeptId, SessionDefaults, SessionId},
+    clock::Reading,
     error::{Error, ErrorKind},
     headers::{self, SESSION_ID},
     inline::Inlined,
@@ -119,6 +121,19 @@ impl Expectation {
         Error::new(ErrorKind::WrongDefaults, text)
     }
 
+    /// One session after another may be wrong: the next one is then made later. Only what is still used is replaced.
+    fn count(&self, session: &Arc<LiveSession>, now: Reading) {
+        let core = self.manager.core();
+        let partition = &session.partition;
+        // Its uses up to here are counted.
+        memo::forget(session);
+        let current = core.cached(partition.id);
+        if current.is_some_and(|current| Arc::ptr_eq(&current, session)) {
+            let what = (session.generation, session.uses());
+            core.ledger().answered_wrong(partition, what, now);
+        }
+    }
+
     fn lose(&self, session: &Arc<LiveSession>) {
         let core = self.manager.core();
         let now = core.now();
@@ -130,6 +145,7 @@ impl Expectation {
         if is_sign {
             core.suspect_others(session);
         }
+        self.count(session, now);
         if core.retire_this(RetireReason::Lost, session) {
             core.emit(lost(session, Loss::Session, now));
         }

@@ -20,6 +20,7 @@ use super::{
     policy::{self, FLOOR, Reach},
     promise::Promised,
     queue::Queue,
+    wrong_answers::WrongAnswers,
 };
 use crate::{
     clock::Reading,
@@ -39,6 +40,8 @@ struct Entry {
     /// The same for the question whether a session is alive, which may be answered where creates fail.
     check_hold: Option<Hold>,
     last_call: Option<Reading>,
+    /// Sessions that a create did make, and that were of no use.
+    wrong: WrongAnswers,
 }
 
 impl Entry {
@@ -361,8 +364,13 @@ impl Ledger {
                 hold,
                 check_hold,
                 last_call,
+                wrong,
             } = entry;
-            flight.is_some() || hold.is_some() || check_hold.is_some() || last_call.is_some()
+            flight.is_some()
+                || hold.is_some()
+                || check_hold.is_some()
+                || last_call.is_some()
+                || !wrong.is_forgotten(now)
         });
         self.tidy_at = 2 * (self.partitions.len() + self.keys.len()).max(32);
     }

@@ -27,7 +27,7 @@
 //! | `session`, `life` | one session; how long it is used |
 //! | `token`, `lease`, `usage` | what stands for requests on their way; a hold on a session; how many there are |
 //! | `proof` | what an answer says about its session |
-//! | `expectation` | which chain an answer has to name; what follows if it names another |
+//! | `expectation`, `wrong_answers` | which chain an answer has to name; what follows if it names another |
 //! | `owner` | what becomes of sessions when the process forks |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
@@ -87,6 +87,7 @@ mod suspicion;
 mod token;
 mod usage;
 pub(crate) mod waiting;
+mod wrong_answers;
 
 use std::{
     fmt,

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod again;
 mod bodies;
 mod order;
 #[cfg(feature = "reqwest-middleware")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Ledger, over_budget};
 use crate::{
     clock::Reading,
-    error::Error,
+    error::{Error, ErrorKind},
     manager::{budget::Purpose, partition::Partition},
 };
 
@@ -65,6 +65,10 @@ impl Ledger {
         now: Reading,
     ) -> Result<(), Error> {
         let entry = self.partitions.get(&partition.id);
+        if purpose == Purpose::Create {
+            let left = entry.map(|entry| entry.wrong.left(now));
+            wrong_again(left.unwrap_or_default())?;
+        }
         let own = entry.and_then(|entry| entry.hold(purpose));
         let holds = [own, self.key_hold(partition)];
         // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
@@ -73,4 +77,25 @@ impl Ledger {
             None => Ok(()),
         }
     }
+
+    /// An answer to the session of this generation was for another chain, after it was given to so many requests.
+    pub(crate) fn answered_wrong(
+        &mut self,
+        partition: &Partition,
+        (generation, uses): (u64, u64),
+        now: Reading,
+    ) {
+        let entry = self.partitions.entry(partition.id).or_default();
+        entry.wrong.note(generation, uses, now);
+    }
+}
+
+/// Says for how long no session is made in place of one whose answers were wrong.
+fn wrong_again(left: Duration) -> Result<(), Error> {
+    if left.is_zero() {
+        return Ok(());
+    }
+    let text = "one session after another was answered under other defaults, so that the next one is made later; \
+                does a proxy take `X-Session-Id` away, or are there servers that do not share their sessions?";
+    Err(Error::new(ErrorKind::WrongDefaults, text).with_retry_after(left))
 }

@@ -1,0 +1,132 @@
+//! How soon a session is replaced whose answers named another chain.
+//!
+//! After a restart the next session is right, so that the first one is replaced at once. Behind replicas that share no
+//! store, or a proxy that takes the session id away, the successor is wrong as well: a new session for each wrong answer
+//! would use up a pro key's day of quota in half an hour. So each next one waits for twice as long.
+
+use std::time::Duration;
+
+use crate::clock::Reading;
+
+/// A session that was given to no more requests than this until its first wrong answer was wrong from the start.
+const FIRST_USES: u64 = 3;
+/// What a wrong answer counts, of a session that was wrong from the start and of one that was right for a while.
+const FROM_THE_START: u32 = 8;
+const AFTER_A_WHILE: u32 = 1;
+/// So much is replaced at once: one session that is wrong from the start, or a dozen that were right for a while.
+const AT_ONCE: u32 = 12;
+const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10 * 60));
+/// After so long without one, the next wrong answer is the first again.
+const REMEMBER: Duration = Duration::from_secs(10 * 60);
+
+/// The sessions of one partition whose answers were wrong.
+#[derive(Debug, Default)]
+pub(crate) struct WrongAnswers {
+    counted: u32,
+    last: Option<Last>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    generation: u64,
+    at: Reading,
+    pause: Duration,
+}
+
+impl WrongAnswers {
+    /// An answer to the session of this generation was wrong, after it was given to so many requests. Counts once for each
+    /// session.
+    pub(crate) fn note(&mut self, generation: u64, uses: u64, now: Reading) {
+        if self.last.is_some_and(|last| last.generation >= generation) {
+            return;
+        }
+        if self.is_forgotten(now) {
+            self.counted = 0;
+        }
+        let weight = if uses <= FIRST_USES {
+            FROM_THE_START
+        } else {
+            AFTER_A_WHILE
+        };
+        self.counted = self.counted.saturating_add(weight);
+        let pause = pause(self.counted);
+        let at = now;
+        self.last = Some(Last {
+            generation,
+            at,
+            pause,
+        });
+    }
+
+    /// How long until the next session may be made.
+    pub(crate) fn left(&self, now: Reading) -> Duration {
+        let left = |last: Last| last.pause.saturating_sub(now.since(last.at));
+        self.last.map(left).unwrap_or_default()
+    }
+
+    pub(crate) fn is_forgotten(&self, now: Reading) -> bool {
+        let is_recent = |last: Last| now.since(last.at) <= last.pause.saturating_add(REMEMBER);
+        !self.last.is_some_and(is_recent)
+    }
+}
+
+fn pause(counted: u32) -> Duration {
+    let (least, most) = PAUSE;
+    let beyond = counted.saturating_sub(AT_ONCE).div_ceil(FROM_THE_START);
+    match beyond {
+        0 => Duration::ZERO,
+        beyond => least.saturating_mul(1 << (beyond - 1).min(16)).min(most),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn the_first_is_replaced_at_once_and_the_next_ones_ever_later() {
+        let (mut wrong, mut now) = (WrongAnswers::default(), 1_000);
+        for (generation, pause) in (1..).zip([0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]) {
+            wrong.note(generation, 2, at(now));
+            assert_eq!(wrong.left(at(now)), Duration::from_secs(pause));
+            assert_eq!(wrong.left(at(now + pause)), Duration::ZERO);
+            now += pause + 1;
+        }
+        // As long as it was quiet, so does it begin anew.
+        assert!(!wrong.is_forgotten(at(now + 590)));
+        assert!(wrong.is_forgotten(at(now + 600)));
+        wrong.note(100, 2, at(now + 600));
+        assert_eq!(wrong.left(at(now + 600)), Duration::ZERO);
+    }
+
+    #[test]
+    fn restarts_that_follow_one_another_are_not_held_back() {
+        let mut wrong = WrongAnswers::default();
+        for generation in 1..=12 {
+            let now = at(1_000 + 10 * generation);
+            wrong.note(generation, 10, now);
+            assert_eq!(wrong.left(now), Duration::ZERO, "{generation}");
+        }
+        wrong.note(13, 10, at(1_130));
+        assert_eq!(wrong.left(at(1_130)), Duration::from_secs(2));
+    }
+
+    /// Answers to requests that were on their way together.
+    #[test]
+    fn a_session_counts_once() {
+        let mut wrong = WrongAnswers::default();
+        for second in 0..5 {
+            wrong.note(7, 2, at(1_000 + second));
+            wrong.note(6, 2, at(1_000 + second));
+        }
+        assert_eq!(wrong.left(at(1_004)), Duration::ZERO);
+    }
+}
