@@ -173,20 +173,20 @@ enum Joined {
 }
 
 impl Core {
-    /// Sees to it that a partition has a session, for nobody in particular.
+    /// Sees to it that a partition has a session, for nobody in particular. `None` if that has to be tried again.
     #[cfg(feature = "store")]
-    pub(crate) async fn warm_up(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<(), Error> {
-        let Joined::Flight(flight, overdue_in) = self.join(partition)? else {
-            return Ok(());
+    pub(crate) async fn warm_up(self: &Arc<Self>, partition: &Arc<Partition>) -> Option<Outcome> {
+        let (flight, overdue_in) = match self.join(partition) {
+            Ok(Joined::Flight(flight, overdue_in)) => (flight, overdue_in),
+            Ok(Joined::Session(session)) => return Some(Ok(session)),
+            Ok(Joined::Crowd) => return None,
+            Err(error) => return Some(Err(error)),
         };
         tokio::select! {
             biased;
-            _ = self.closed() => Err(Error::shutdown()),
-            outcome = flight.outcome.wait() => match outcome {
-                Some(Err(error)) => Err(error.clone()),
-                Some(Ok(_)) | None => Ok(()),
-            },
-            () = sleep(overdue_in) => Ok(()),
+            _ = self.closed() => Some(Err(Error::shutdown())),
+            outcome = flight.outcome.wait() => outcome.cloned(),
+            () = sleep(overdue_in) => None,
         }
     }
 

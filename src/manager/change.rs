@@ -26,6 +26,8 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::{sync::MutexGuard, time::timeout};
 
+#[cfg(feature = "store")]
+use super::flight::Outcome;
 use super::{
     Lease, SessionManager,
     acquire::runtime,
@@ -89,42 +91,58 @@ impl SessionManager {
             .await
     }
 
-    /// Begins, or goes on after an idle time, with what other processes of the fleet have changed. No request is given a session
-    /// with the manager's defaults meanwhile.
+    /// Adopts what other processes of the fleet have changed, before the first request or after an idle time.
+    /// Requests with the manager's defaults wait meanwhile. The caller holds the lock of changes.
     #[cfg(feature = "store")]
-    pub(crate) async fn begin_with_defaults(
-        &self,
-        now: impl FnOnce() -> SessionDefaults,
-        done: impl FnOnce(),
-    ) -> Result<(), Error> {
-        let _one_at_a_time = self.0.changing.lock().await;
+    pub(crate) fn begin_with_defaults(&self, now: SessionDefaults) -> Result<(), Error> {
         let older = self.identity();
-        let newer = older.with_defaults(now())?;
-        let is_older = older_sessions(&older, &newer);
-        self.set_identity(newer);
-        self.core().memos.forget_all();
-        // Those of other keys.
-        self.core()
-            .retire_all(RetireReason::Changed, |session| is_older(session));
-        done();
+        let newer = older.with_defaults(now)?;
+        self.switch_now(&older, newer);
         Ok(())
     }
 
-    /// Other processes of the fleet have changed them. `now` is asked once nobody else changes them.
+    /// Switches to defaults that other processes of the fleet have changed, if their session can be used at once: the present
+    /// one, or the one that was `made`, which may have been evicted already. Otherwise returns the partition whose session has
+    /// to be made first. The caller holds the lock of changes.
     #[cfg(feature = "store")]
-    pub(crate) async fn follow_defaults(
+    pub(crate) fn try_follow(
         &self,
-        now: impl FnOnce() -> SessionDefaults,
-        done: impl FnOnce(),
-    ) -> Result<(), Error> {
-        let _one_at_a_time = self.0.changing.lock().await;
+        now: SessionDefaults,
+        made: Option<Outcome>,
+    ) -> Result<Option<Arc<Partition>>, Error> {
         let older = self.identity();
-        let newer = older.with_defaults(now())?;
-        if newer.defaults().defaults != older.defaults().defaults {
-            self.switch(&older, newer).await?;
+        let newer = older.with_defaults(now)?;
+        if newer.defaults().defaults == older.defaults().defaults {
+            return Ok(None);
         }
-        done();
-        Ok(())
+        let makes_sessions = self.core().settings.inline.makes_sessions;
+        let Some(partition) = newer.partition()?.filter(|_| makes_sessions) else {
+            self.switch_now(&older, newer);
+            return Ok(None);
+        };
+        // Held until everybody is switched over, so that the session is not evicted before its first use.
+        let (lease, goes_without) = match (self.try_lease(partition.id), made) {
+            (Some(lease), _) => (Some(lease), false),
+            (None, Some(Ok(made))) => (self.lease_on_made(&partition, &made), false),
+            (None, Some(Err(error))) if self.goes_without(&error) => (None, true),
+            (None, Some(Err(error))) => return Err(error),
+            (None, None) => (None, false),
+        };
+        if lease.is_none() && !goes_without {
+            return Ok(Some(partition));
+        }
+        self.switch_now(&older, newer);
+        if let Some(lease) = lease {
+            lease.complete();
+        }
+        Ok(None)
+    }
+
+    #[cfg(feature = "store")]
+    fn lease_on_made(&self, partition: &Partition, made: &Arc<LiveSession>) -> Option<Lease> {
+        let now = self.core().now();
+        let is_it = made.partition.id == partition.id && self.core().is_good(made, now);
+        is_it.then(|| Lease::on(made, self, now))?
     }
 
     /// Waits for changes that were begun before. One whose caller does not poll it holds the others up, so that there is a bound.
@@ -208,17 +226,20 @@ impl SessionManager {
 
     /// `None` where defaults in the body do as well, and no session is to be had for a reason that is not the change's.
     async fn successor(&self, partition: Arc<Partition>) -> Result<Option<Lease>, Error> {
-        let inline = self.core().settings.inline;
-        if !inline.makes_sessions {
+        if !self.core().settings.inline.makes_sessions {
             return Ok(None);
         }
         match self.clone().lease(partition).await {
             Ok(lease) => Ok(Some(lease)),
-            Err(error) if inline.defaults != InlineDefaults::Off && is_no_fault_of_its(&error) => {
-                Ok(None)
-            }
+            Err(error) if self.goes_without(&error) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the defaults are changed although their session could not be had.
+    fn goes_without(&self, error: &Error) -> bool {
+        let is_inline = self.core().settings.inline.defaults != InlineDefaults::Off;
+        is_inline && is_no_fault_of_its(error)
     }
 
     /// The caller holds the lock of changes.
@@ -228,16 +249,20 @@ impl SessionManager {
             Some(partition) => self.successor(partition).await?,
             None => None,
         };
+        self.switch_now(older, newer);
+        if let Some(lease) = lease {
+            lease.complete();
+        }
+        Ok(())
+    }
+
+    fn switch_now(&self, older: &Identity, newer: Identity) {
         let is_older = older_sessions(older, &newer);
         self.core().ledger().known_keys.own(newer.key_id());
         self.set_identity(newer);
         self.core().memos.forget_all();
         self.core()
             .retire_all(RetireReason::Changed, |session| is_older(session));
-        if let Some(lease) = lease {
-            lease.complete();
-        }
-        Ok(())
     }
 }
 

@@ -161,8 +161,8 @@ pub struct SessionManager(Arc<Handle>);
 struct Handle {
     core: Arc<Core>,
     identity: RwLock<Arc<Identity>>,
-    /// Held over a change of the identity, so that one is built on the other.
-    changing: tokio::sync::Mutex<()>,
+    /// Held over a change of the identity, so that one is built on the other. Tasks wait for it without a handle.
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SessionManager {
@@ -173,7 +173,7 @@ impl SessionManager {
 
     fn new(core: Core, key: Option<(ApiKey, HeaderValue)>, defaults: HashedDefaults) -> Self {
         let identity = RwLock::new(Arc::new(Identity::new(key, defaults)));
-        let changing = tokio::sync::Mutex::new(());
+        let changing = Arc::default();
         let manager = Self(Arc::new(Handle {
             core: Arc::new(core),
             identity,

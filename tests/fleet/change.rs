@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sipher_session::{
-    Chain, SessionDefaults,
+    Chain, InlineDefaults, SessionDefaults, SessionManagerBuilder,
     testing::{Fault, Target, What},
 };
 
@@ -172,4 +172,24 @@ async fn a_change_that_cannot_be_followed_does_not_end_the_use_of_what_there_is(
         processes.pop().unwrap().shutdown().await;
         assert_eq!(fleet.call(&processes[1..]).await, before, "{what:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_followed_without_its_session_where_defaults_in_the_body_do_as_well() {
+    let mut fleet = Fleet::new();
+    let inline = |builder: SessionManagerBuilder| builder.inline_defaults(InlineDefaults::Always);
+    let processes = [fleet.start_with(inline), fleet.start()];
+    fleet.call(&processes).await;
+    let unavailable = Fault::new(What::Status(503)).on(Target::Create);
+    fleet.setup.sipher.fault(unavailable.clone().always());
+    let third = fleet.start_with(inline);
+    third
+        .manager
+        .update_defaults(chain(Chain::Sui))
+        .await
+        .unwrap();
+    pass(60.0).await;
+    assert_eq!(processes[0].manager.defaults(), chain(Chain::Sui));
+    // Without them a session has to be there first.
+    assert_eq!(processes[1].manager.defaults(), chain(Chain::Near));
 }

@@ -20,6 +20,7 @@ mod foreign_ids;
 mod heartbeat;
 mod inquiry;
 mod joining;
+mod last_handle;
 mod leaks;
 mod leaving;
 mod many_slots;

@@ -148,6 +148,14 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         new: "            () = core.abandoned(), if outcome.is_none() => return,\n            () = self.give_back_right",
     },
     Mutation {
+        name: "a_change_that_is_being_followed_keeps_the_manager",
+        invariant: "I10",
+        by: Scenario("a_change_that_is_being_followed_keeps_no_task_alive"),
+        file: "src/manager/fleet/defaults/look.rs",
+        old: "    let mut made = None;\n",
+        new: "    let _manager = following.manager();\n    let mut made = None;\n",
+    },
+    Mutation {
         name: "a_record_is_put_back_before_it_was_accepted",
         invariant: "I1",
         by: Scenario("a_session_that_was_refused_is_put_into_the_store_by_nobody"),
@@ -171,7 +179,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         by: Scenario("a_session_that_was_refused_is_put_into_the_store_by_nobody"),
         file: "src/manager/fleet/right.rs",
         old: "        self.right.take_if(|_| self.refusals < REFUSALS)",
-        new: "        let right = self.right.as_ref()?;\n        Some(Right { ..*right })",
+        new: "        let right = self.right.as_ref()?;\n        let unused = right.unused.clone();\n        Some(Right { unused, ..*right })",
     },
     Mutation {
         name: "a_heartbeat_that_stands_still_is_not_taken_over",
@@ -199,7 +207,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         by: Scenario("a_revocation_that_waits_for_one_shard_holds_up_no_create_on_the_others"),
         file: "src/manager/fleet/share.rs",
         old: "            let told = fleet.catch_up(&core, slot).await;\n",
-        new: "            let pending: Vec<_> = fleet.to_be_revoked().keys().copied().collect();\n            let mut told = Ok(());\n            for slot in pending {\n                told = told.and(fleet.send_revocations(&core, slot).await);\n            }\n",
+        new: "            let mut told = Ok(());\n            for slot in fleet.revoked.slots(core.now().monotonic) {\n                told = told.and(fleet.send_revocations(&core, slot).await);\n            }\n",
     },
     Mutation {
         name: "one_slot_that_answers_ends_the_outage_of_another",

@@ -163,7 +163,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         by: Life(0),
         file: "src/manager/acquire.rs",
         old: "            OnNoSession::Fail => Err(error),\n",
-        new: "            OnNoSession::Fail if error.kind() == ErrorKind::Config => Err(error),\n            OnNoSession::Fail => Ok(InFlightRequest::bare(self, Bears::Nothing { why: Bare::Without, key: None })),\n",
+        new: "            OnNoSession::Fail if error.kind() == ErrorKind::Config => Err(error),\n            OnNoSession::Fail => Ok(InFlightRequest::bare(self, Bears::Nothing { why: Bare::Without, key: None, by_hand: None })),\n",
     },
     Mutation {
         name: "requests_wait_for_a_renewal",
@@ -179,7 +179,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         by: Life(0),
         file: "src/manager/acquire.rs",
         old: "                core.follow_up(&session, Some(&session), now);\n",
-        new: "                core.follow_up(&session, Some(&session), now);\n                core.suspicion.raise(now);\n                return None;\n",
+        new: "                core.follow_up(&session, Some(&session), now);\n                core.suspicion.raise(now, false);\n                return None;\n",
     },
     Mutation {
         name: "session_calls_are_not_counted",

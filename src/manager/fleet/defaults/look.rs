@@ -19,7 +19,9 @@ use crate::{
         acquire::runtime,
         core::Core,
         fleet::{Fleet, Inner, STEP, refuse},
-        identity::Identity,
+        flight::Outcome,
+        partition::Partition,
+        policy::FLOOR,
         promise::{Promise, Promised, promise},
     },
 };
@@ -175,15 +177,14 @@ impl Inner {
         let Some(others) = found.into_state() else {
             return Ok(());
         };
-        let Some(handle) = following.handle.upgrade() else {
+        let _one_at_a_time = following.changing.lock().await;
+        let Some(manager) = following.manager() else {
             return Ok(());
         };
-        let now = || following.book().with(&others, &following.home);
-        let began = SessionManager(handle)
-            .begin_with_defaults(now, || following.book().adopt(&others))
-            .await;
-        if began.is_err() {
-            refuse(core, seal.slot);
+        let now = following.book().with(&others, &following.home);
+        match manager.begin_with_defaults(now) {
+            Ok(()) => following.book().adopt(&others),
+            Err(_) => refuse(core, seal.slot),
         }
         Ok(())
     }
@@ -206,23 +207,20 @@ impl Inner {
         })?;
         let generation = found.generation;
         let group = self.publish_defaults(core, following, &seal, found).await?;
-        let Some(handle) = following.handle.upgrade() else {
-            return Ok(());
-        };
-        let identity = SessionManager(handle).identity();
-        let defaults = following.book().with(&group, &following.home);
-        let Ok(newer) = identity.with_defaults(defaults) else {
+        if following
+            .book()
+            .with(&group, &following.home)
+            .validate()
+            .is_err()
+        {
             // Another version of this crate takes them for right.
             if self.is_first_refusal(seal.slot, generation) {
                 refuse(core, seal.slot);
             }
             return Ok(());
-        };
+        }
         // Meanwhile nobody tells the store which sessions are in use. What is not done in time is done next time.
-        let switched = timeout(
-            self.interval(),
-            switch(core, following, &group, &identity, &newer),
-        );
+        let switched = timeout(self.interval(), switch(core, following, &group));
         let Ok(switched) = switched.await else {
             return Ok(());
         };
@@ -247,26 +245,33 @@ async fn run(core: Arc<Core>, done: Promise<Looked>) {
 }
 
 /// Goes over to what other processes have changed. What is changed here meanwhile is kept.
-async fn switch(
-    core: &Arc<Core>,
+async fn switch(core: &Arc<Core>, following: &Following, group: &LwwDefaults) -> Result<(), Error> {
+    let mut made = None;
+    while let Some(missing) = try_switch(following, group, made).await? {
+        made = core.warm_up(&missing).await;
+        if made.is_none() {
+            sleep(FLOOR).await;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the partition whose session has to be made first, if there is none.
+async fn try_switch(
     following: &Following,
     group: &LwwDefaults,
-    older: &Identity,
-    newer: &Identity,
-) -> Result<(), Error> {
-    // First without a handle, which would keep the manager alive for as long as that takes.
-    if newer.defaults().defaults != older.defaults().defaults
-        && let Some(partition) = newer.partition()?
-    {
-        core.warm_up(&partition).await?;
-    }
-    let Some(handle) = following.handle.upgrade() else {
-        return Ok(());
+    made: Option<Outcome>,
+) -> Result<Option<Arc<Partition>>, Error> {
+    let _one_at_a_time = following.changing.lock().await;
+    let Some(manager) = following.manager() else {
+        return Ok(None);
     };
-    let now = || following.book().with(group, &following.home);
-    SessionManager(handle)
-        .follow_defaults(now, || following.book().adopt(group))
-        .await
+    let now = following.book().with(group, &following.home);
+    let missing = manager.try_follow(now, made)?;
+    if missing.is_none() {
+        following.book().adopt(group);
+    }
+    Ok(missing)
 }
 
 fn too_slow(limit: Duration) -> Error {

@@ -46,10 +46,17 @@ pub(super) struct Following {
     /// What all were built with: it names the group.
     home: Arc<SessionDefaults>,
     handle: Weak<Handle>,
+    /// The manager's lock of changes. It is waited for without a handle, which would keep the manager alive.
+    changing: Arc<tokio::sync::Mutex<()>>,
     book: Mutex<Book>,
 }
 
 impl Following {
+    /// `None` once the last handle is gone. Never held over an await: the last handle may go at any time.
+    fn manager(&self) -> Option<SessionManager> {
+        self.handle.upgrade().map(SessionManager)
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,6 +77,7 @@ impl Fleet {
         let following = Following {
             home: identity.defaults().defaults.clone(),
             handle: Arc::downgrade(handle),
+            changing: handle.changing.clone(),
             book: Mutex::default(),
         };
         let _ = inner.following.set(following);
@@ -152,8 +160,7 @@ impl Inner {
 
     /// The group that the manager speaks for now. Without an API key there is none.
     fn present_group(&self, core: &Core) -> Option<(&Following, Arc<Identity>, Seal)> {
-        // No longer than that: the last handle may go at any time.
-        let identity = SessionManager(self.following.get()?.handle.upgrade()?).identity();
+        let identity = self.following.get()?.manager()?.identity();
         let (following, seal) = self.group(core, identity.key()?)?;
         Some((following, identity, seal))
     }
