@@ -264,6 +264,9 @@ impl SessionStore for MemoryStore {
             if generation <= place.revoked {
                 return Kept::Revoked;
             }
+            if place.generation() == Some(generation) && !place.has(&record) {
+                return Kept::Newer(place.found(now));
+            }
             let until = now.saturating_add(lease);
             // Where there is no entry, those who used it were forgotten.
             let users = place.users.entry(generation).or_default();

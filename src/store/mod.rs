@@ -117,6 +117,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Says that `member` uses a record, for the time of `lease` from now on, and looks up what is current.
     ///
+    /// Two records are the same if both `generation` and `sealed` are. If another record has this generation, the answer is
+    /// [`Kept::Newer`] and `member` is not noted: a store that was flushed, and whose clock was set back, may grant a generation
+    /// twice.
+    ///
     /// A record that the store has lost is put back for its `left`, unless that is zero. If the store has lost the
     /// generation's members too, the answer to [`leave`](Self::leave) is [`Left::Others`] for this generation from then on.
     fn keep(
@@ -240,7 +244,7 @@ pub enum Claim {
 pub enum Kept {
     /// It is the current one.
     Current,
-    /// There is a newer one.
+    /// There is another one: a newer one, or one with the same generation.
     Newer(Found),
     /// Nobody is to use it any more.
     Revoked,

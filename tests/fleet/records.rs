@@ -1,10 +1,13 @@
 //! What stands in the store is not believed without a look.
 
+use std::time::Duration;
+
 use sipher_session::{
     Chain, Event, SessionDefaults, SessionLayer, SessionManagerBuilder,
     store::{Record, Slot},
-    testing::{Fault, Operation, Target, What},
+    testing::{Fault, Operation, Target, TestClock, What},
 };
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
 use crate::{
@@ -145,7 +148,6 @@ async fn an_older_record_that_the_server_has_forgotten_is_found_out_by_asking() 
 
 #[tokio::test(start_paused = true)]
 async fn the_clock_that_says_older_counts() {
-    use std::time::Duration;
     // The store says that there is more life left than there is, as one whose keys do not end.
     let mut fleet = Fleet::new();
     let others = fleet.start_many(1);
@@ -201,6 +203,61 @@ async fn a_record_that_the_store_has_lost_since_it_was_read_is_neither_put_back_
     fleet.store.clear();
     call.await.unwrap();
     fleet.call(&processes[1..]).await;
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+/// The store forgets everything, and grants what it granted `ago` once more.
+fn begin_again(fleet: &Fleet, store_clock: &TestClock, ago: Duration) {
+    fleet.store.clear();
+    store_clock.set_back(ago);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_number_another_one_has_got_since_it_was_read_is_not_taken_up() {
+    let (mut fleet, store_clock) = Fleet::with_store_clock();
+    let processes = [fleet.start(), fleet.start(), fleet.start()];
+    let start = Instant::now();
+    fleet.call(&processes[..1]).await;
+    processes[1].store.set(Trouble {
+        answers_claims_after: SECOND,
+        ..Trouble::default()
+    });
+    let manager = processes[1].manager.clone();
+    let call = tokio::spawn(async move { manager.session().await.map(drop).unwrap() });
+    pass(0.5).await;
+    // That it uses what it has read is on its way for 2 s.
+    processes[1].store.set(Trouble {
+        delay: 2 * SECOND,
+        ..Trouble::default()
+    });
+    pass(1.0).await;
+    assert_eq!(processes[0].shutdown().await.deleted, 1);
+    begin_again(&fleet, &store_clock, start.elapsed());
+    fleet.call(&processes[2..]).await;
+    let [.., (slot, other)] = &published(&fleet)[..] else {
+        panic!()
+    };
+    let of_both =
+        |(at, record): &&(Slot, Record)| (at, record.generation) == (slot, other.generation);
+    let published = published(&fleet);
+    assert_eq!(published.iter().filter(of_both).count(), 2);
+    call.await.unwrap();
+    fleet.call(&processes[1..2]).await;
+    fleet.setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_sessions_with_one_number_all_go_over_to_the_one_that_the_store_has() {
+    let (mut fleet, store_clock) = Fleet::with_store_clock();
+    let processes = [fleet.start(), fleet.start()];
+    let start = Instant::now();
+    let first = fleet.call(&processes[..1]).await;
+    pass(5.0).await;
+    begin_again(&fleet, &store_clock, start.elapsed());
+    let second = fleet.call(&processes[1..]).await;
+    assert_ne!(first, second);
+    pass(20.0).await;
+    assert_eq!(fleet.call(&processes).await, second);
     fleet.setup.sipher.assert_every_call_had_a_session();
 }
 

@@ -256,4 +256,15 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         old: "        if !(at_once && token.is_young()) {\n",
         new: "        if !(at_once || token.is_young()) {\n",
     },
+    Mutation {
+        name: "records_with_one_number_count_as_one_in_redis",
+        invariant: "I1",
+        by: Test {
+            target: "store",
+            name: "another_record_with_the_same_generation_is_not_the_current_one",
+        },
+        file: "src/store/redis/scripts/keep.lua",
+        old: "if current == generation and kept ~= sealed then",
+        new: "if current == generation and sealed == '' then",
+    },
 ];

@@ -156,6 +156,24 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         new: "    let _manager = following.manager();\n    let mut made = None;\n",
     },
     Mutation {
+        name: "records_with_one_number_count_as_one",
+        invariant: "I1",
+        by: Scenario(
+            "a_session_whose_number_another_one_has_got_since_it_was_read_is_not_taken_up",
+        ),
+        file: "src/store/memory.rs",
+        old: "            if place.generation() == Some(generation) && !place.has(&record) {\n",
+        new: "            if place.generation() == Some(generation) && record.sealed.is_empty() {\n",
+    },
+    Mutation {
+        name: "another_session_with_ones_own_number_is_not_taken_up",
+        invariant: "I8",
+        by: Scenario("of_two_sessions_with_one_number_all_go_over_to_the_one_that_the_store_has"),
+        file: "src/manager/fleet/heartbeat.rs",
+        old: "        seen.generation.saturating_sub(u64::from(is_in_use))\n",
+        new: "        seen.generation.max(u64::from(is_in_use))\n",
+    },
+    Mutation {
         name: "a_record_is_put_back_before_it_was_accepted",
         invariant: "I1",
         by: Scenario("a_session_that_was_refused_is_put_into_the_store_by_nobody"),

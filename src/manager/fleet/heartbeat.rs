@@ -70,7 +70,7 @@ impl Inner {
         place.kept(sent);
         match kept {
             Kept::Newer(found) if session.is_usable(core.now()) => {
-                let after = self.seen.of(place.slot).generation;
+                let after = self.replaced_by_what_is_after(place);
                 self.replace(core, session, (found, sent), after).await;
             }
             Kept::Revoked => {
@@ -79,6 +79,13 @@ impl Inner {
             Kept::Current | Kept::Newer(_) | Kept::Gone => {}
         }
         Ok(())
+    }
+
+    /// The store may have another record with the generation of the one in use. Generations that were seen since count as usual.
+    fn replaced_by_what_is_after(&self, place: &Membership) -> u64 {
+        let seen = self.seen.of(place.slot);
+        let is_in_use = seen.generation == place.generation && !seen.is_spent;
+        seen.generation.saturating_sub(u64::from(is_in_use))
     }
 
     async fn say_used(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipher_session::store::{Claim, Kept, Left};
+use sipher_session::store::{Claim, Kept, Left, Record};
 
 use crate::subject::{MINUTE, member, on_each, record};
 
@@ -88,6 +88,28 @@ async fn a_lost_record_with_no_time_left_is_not_put_back() {
         published.left = Duration::ZERO;
         assert_eq!(it.keep(member(2), &published).await, Kept::Gone);
         assert_eq!(it.current().await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_record_with_the_same_generation_is_not_the_current_one() {
+    on_each(async |it| {
+        let current = it.published(member(1)).await;
+        for left in [Duration::ZERO, MINUTE] {
+            let other = Record {
+                sealed: "other".into(),
+                left,
+                ..current.clone()
+            };
+            let Kept::Newer(found) = it.keep(member(2), &other).await else {
+                panic!("it is another one")
+            };
+            assert_eq!(found.record.unwrap().sealed, current.sealed);
+        }
+        assert_eq!(it.keep(member(1), &current).await, Kept::Current);
+        let last = it.leave(1, &current).await;
+        assert_eq!(last, Left::Last, "nobody else uses the current one");
     })
     .await;
 }

@@ -9,6 +9,10 @@ if not less(ended, generation) then
   return { 'revoked' }
 end
 
+-- Another record bears this number: the store was flushed, and its clock was set back.
+if current == generation and kept ~= sealed then
+  return { 'newer', found(record) }
+end
 use(users, member, tonumber(lease), tonumber(left))
 if current and less(generation, current) then
   return { 'newer', found(record) }
