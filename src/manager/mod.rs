@@ -191,9 +191,25 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoApiKey`](crate::ErrorKind::NoApiKey) if none is configured;
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after `max_wait`; and whatever kept the session from being
-    /// created, which everybody who waited for it gets.
+    /// Of the manager itself:
+    ///
+    /// * [`NoApiKey`](crate::ErrorKind::NoApiKey) if none is configured.
+    /// * [`Shutdown`](crate::ErrorKind::Shutdown) once the manager shuts down.
+    /// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`, or if the create ran out of time.
+    /// * [`Budget`](crate::ErrorKind::Budget) if the call budget allows no create within `max_wait`.
+    /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, if there is no session yet.
+    /// * [`Store`](crate::ErrorKind::Store) in a fleet: the store cannot be reached and `OnStoreDown::Fail` is set, or another
+    ///   process holds the claim for longer than this one may wait.
+    ///
+    /// Of the server, about the create. Everybody who waited for that create gets the same error, and
+    /// [`retry_after`](crate::Error::retry_after) says when the next one may begin:
+    ///
+    /// * [`Unavailable`](crate::ErrorKind::Unavailable) if it cannot be reached or cannot answer for now.
+    /// * [`RateLimited`](crate::ErrorKind::RateLimited) and [`Quota`](crate::ErrorKind::Quota) if it wants fewer calls.
+    /// * [`Credentials`](crate::ErrorKind::Credentials) if it refuses the API key.
+    /// * [`Rejected`](crate::ErrorKind::Rejected) if it refuses the TTL or the defaults.
+    /// * [`WrongAddress`](crate::ErrorKind::WrongAddress) if what answers at the base URL is not Sipher.
+    /// * [`WrongAnswer`](crate::ErrorKind::WrongAnswer) if the session is not what was asked for.
     ///
     /// # Cancel safety
     ///
@@ -216,8 +232,13 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// Those of a request through the layer, see [`SessionLayer`](crate::SessionLayer). The headers are then not to be
-    /// sent.
+    /// Those of [`session`](Self::session), for the API key in the headers if there is one, and:
+    ///
+    /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the headers bear a session id or an API key that the server would not
+    ///   read as it was meant, or a session id that [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses.
+    ///
+    /// With [`OnNoSession::SendWithout`], only `InvalidRequest`, `NoApiKey` and `Shutdown` remain. Do not send the headers after an
+    /// error.
     ///
     /// # Cancel safety
     ///

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+const ERRORS: &str = include_str!("../../src/error.rs");
+const MANAGER: &str = include_str!("../../src/manager/mod.rs");
 const SECURITY: &str = include_str!("../../SECURITY.md");
 const DEPENDENCIES: &str = include_str!("../../docs/dependencies.md");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
@@ -63,4 +65,30 @@ fn every_direct_dependency_has_its_reason() {
         explained, needed,
         "in docs/dependencies.md, and in Cargo.toml"
     );
+}
+
+/// The documentation of a method of the manager.
+fn docs_of(method: &str) -> &'static str {
+    let before = MANAGER.split(&format!("pub async fn {method}(")).next();
+    before.unwrap().rsplit("\n\n").next().unwrap()
+}
+
+#[test]
+fn every_kind_of_error_that_a_session_can_fail_with_is_documented() {
+    let kinds = ERRORS.split("pub enum ErrorKind {").nth(1).unwrap();
+    let kinds = kinds.split("\n}").next().unwrap().lines();
+    let kinds = kinds.filter_map(|line| line.trim().strip_suffix(','));
+    // Not of a session that is wanted: of `build`, of a session that was asked about, and of an answer that was read.
+    let elsewhere = ["Config", "NotFound", "WrongDefaults"];
+    let of_requests = ["InvalidRequest"];
+    let mut named = 0;
+    for kind in kinds.filter(|kind| !kind.starts_with("//")) {
+        let link = format!("(crate::ErrorKind::{kind})");
+        let expected = !(elsewhere.contains(&kind) || of_requests.contains(&kind));
+        assert_eq!(docs_of("session").contains(&link), expected, "{kind}");
+        let expected = of_requests.contains(&kind);
+        assert_eq!(docs_of("apply").contains(&link), expected, "{kind}");
+        named += 1;
+    }
+    assert!(named > 15, "{named}");
 }

@@ -234,8 +234,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I11",
         by: Life(0),
         file: "src/manager/change.rs",
-        old: "            .retire_all(RetireReason::Changed, |session| is_older(session));\n        if let Some(lease) = lease {",
-        new: "            .retire_all(RetireReason::Changed, |session| is_older(session) && session.generation == 0);\n        if let Some(lease) = lease {",
+        old: "            .retire_all(RetireReason::Changed, |session| is_older(session));\n",
+        new: "            .retire_all(RetireReason::Changed, |session| is_older(session) && session.generation == 0);\n",
     },
     Mutation {
         name: "answers_are_never_late",
