@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipher_session::{Chain, Event, SessionDefaults, SessionLayer, store::Slot};
+use sipher_session::{Chain, Event, SessionDefaults, SessionLayer, store::Slot, testing::Tier};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
@@ -127,4 +127,74 @@ async fn a_process_that_shuts_down_tells_the_healthy_shards_what_it_knows() {
     pass(0.1).await;
     let after = call_for(&fleet, &other, Chain::Sui).await;
     assert_ne!(after, before);
+}
+
+/// One process sends a request with another API key, and the manager's defaults. Returns how long it took.
+async fn call_with_key(fleet: &Fleet, process: &Process, key: &str) -> Duration {
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", key.parse().unwrap());
+    let start = Instant::now();
+    let service = fleet.setup.service(&process.manager);
+    service.oneshot(request).await.unwrap();
+    start.elapsed()
+}
+
+/// Where the group's defaults stand: what was published last, after a change.
+async fn slot_of_defaults(fleet: &Fleet, process: &Process) -> Slot {
+    let change = SessionDefaults::new().chain(Chain::Sui);
+    process.manager.update_defaults(change).await.unwrap();
+    fleet.published.lock().unwrap().last().unwrap().0
+}
+
+#[tokio::test(start_paused = true)]
+async fn creates_for_other_keys_wait_once_for_a_shard_that_has_the_groups_defaults_and_hangs() {
+    let mut fleet = Fleet::new();
+    let changes = fleet.start();
+    let slot = slot_of_defaults(&fleet, &changes).await;
+    // It never has a session for the manager's own key, so it has to look at the group's defaults again and again.
+    let process = fleet.start();
+    process.store.set_at(slot, troubles()[1]);
+    let mut waited = Vec::new();
+    for _ in 0..40 {
+        let key = fleet.setup.sipher.api_key(Tier::Pro);
+        waited.push(call_with_key(&fleet, &process, &key).await);
+        pass(2.0).await;
+    }
+    let held_up = waited.iter().filter(|waited| **waited > SECOND).count();
+    assert_eq!(held_up, 1, "{waited:?}");
+
+    // Once it answers, the process follows within two looks, without another session or request that waits.
+    process.store.set_at(slot, Trouble::default());
+    for _ in 0..20 {
+        let key = fleet.setup.sipher.api_key(Tier::Pro);
+        let waited = call_with_key(&fleet, &process, &key).await;
+        assert!(waited < SECOND, "{waited:?}");
+        pass(2.0).await;
+    }
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_idle_for_a_day_after_a_shard_was_down_begins_with_the_groups_defaults()
+{
+    let mut fleet = Fleet::new();
+    let changes = fleet.start();
+    let slot = slot_of_defaults(&fleet, &changes).await;
+    let process = fleet.start_with(|builder| builder.ttl(60 * SECOND));
+    process.store.set_at(slot, troubles()[0]);
+    let key = fleet.setup.sipher.api_key(Tier::Pro);
+    call_with_key(&fleet, &process, &key).await;
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
+    // The session ends, and with it the heartbeat.
+    pass(120.0).await;
+    process.store.set_at(slot, Trouble::default());
+    let looks = process.store.gets();
+    pass(86_400.0).await;
+    let change = SessionDefaults::new().chain(Chain::Base);
+    changes.manager.update_defaults(change).await.unwrap();
+    assert_eq!(process.store.gets(), looks);
+    call_with_key(&fleet, &process, &key).await;
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("base"));
 }
