@@ -18,11 +18,11 @@ use sipher_session::{
     BoxError, ErrorKind, Event, SessionLayer, SessionManager, SessionManagerBuilder,
     api::Transport,
     clock::{Clock, Reading},
-    testing::{FakeSipher, Fault, Operation, Target, Tier, What},
+    testing::{FakeSipher, Fault, Operation, Target, TestClock, Tier, What},
 };
 use tokio::{
     runtime::{Builder, Runtime},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tower::{Layer, Service};
 
@@ -52,6 +52,11 @@ impl Clock for Turned {
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn paused() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
 }
 
 fn setup() -> (FakeSipher, Turned, SessionManagerBuilder) {
@@ -158,11 +163,7 @@ fn orphans_of_a_create_that_ends_with_its_runtime(is_calling: bool) -> (usize, u
     sipher.fault(Fault::new(What::HangAnswer).on(Target::Create));
     let manager = builder.build().unwrap();
     let mut events = manager.events();
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
+    let runtime = paused();
     if is_calling {
         let gives_up = async { timeout(Duration::from_secs(1), manager.session()).await };
         assert!(runtime.block_on(gives_up).is_err());
@@ -184,4 +185,50 @@ fn a_create_that_ends_with_its_runtime_leaves_a_possible_orphan_if_its_call_was_
         orphans_of_a_create_that_ends_with_its_runtime(false),
         (0, 0)
     );
+}
+
+/// Longer than a proof lasts, so that the server is asked before the next request.
+const NO_PROOF: Duration = Duration::from_secs(70);
+
+/// Begins to ask whether a session is still there, on a runtime that nobody drives after that.
+fn question_on_a_runtime_that_stands_still(manager: SessionManager) -> Runtime {
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = paused();
+        let asks = async {
+            sleep(NO_PROOF).await;
+            timeout(Duration::from_millis(100), manager.session()).await
+        };
+        assert!(runtime.block_on(asks).is_err());
+        runtime
+    });
+    elsewhere.join().unwrap()
+}
+
+#[test]
+fn a_question_on_a_runtime_that_stands_still_is_asked_by_a_request_on_another_within_seconds() {
+    let own = paused();
+    own.block_on(async {
+        let sipher = FakeSipher::new();
+        sipher.clock().suspend(Duration::from_secs(86_400));
+        let manager = SessionManager::builder()
+            .api_key(sipher.api_key(Tier::Pro))
+            .clock(TestClock::new())
+            .transport(Transport::new(sipher.clone()))
+            .build()
+            .unwrap();
+        let before = manager.session().await.unwrap();
+        sleep(NO_PROOF).await;
+        sipher.fault(Fault::new(What::Hang).on(Target::Health).times(1));
+        let stands_still = question_on_a_runtime_that_stands_still(manager.clone());
+        let start = Instant::now();
+        let after = manager.session().await.unwrap();
+        assert!(
+            start.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(after.id(), before.id());
+        assert_eq!(sipher.health_calls(), 2);
+        stands_still.shutdown_background();
+    });
 }

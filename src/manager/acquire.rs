@@ -210,10 +210,10 @@ impl Core {
             janitor::start(self);
             return Ok(Joined::Session(session));
         }
-        self.give_up_overdue(&mut ledger, partition.id, now);
+        self.give_up_overdue(&mut ledger, partition.id, now, &runtime);
         let timeout = self.settings.create_timeout;
         if let Some(flight) = ledger.flight(partition.id) {
-            let overdue_in = flight.overdue_in(timeout, now);
+            let overdue_in = flight.overdue_in(timeout, now, &runtime);
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
         // What there is may do: it is asked about first, also where no successor can be had. The first question is free.
@@ -266,7 +266,7 @@ impl Core {
         if before.is_some_and(|before| before.goes_on_with(&runtime)) {
             return;
         }
-        self.give_up_overdue(&mut ledger, partition.id, now);
+        self.give_up_overdue(&mut ledger, partition.id, now, &runtime);
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
@@ -347,9 +347,9 @@ impl Core {
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.
-    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading) {
+    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading, on: &Handle) {
         let timeout = self.settings.create_timeout;
-        let is_overdue = |flight: &Flight| flight.overdue_in(timeout, now).is_zero();
+        let is_overdue = |flight: &Flight| flight.overdue_in(timeout, now, on).is_zero();
         if !ledger.flight(id).is_some_and(is_overdue) {
             return;
         }

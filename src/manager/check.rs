@@ -76,12 +76,13 @@ impl Create {
     ) -> Result<Fate, Error> {
         let create_timeout = self.core.settings.create_timeout;
         let time_left = create_timeout.saturating_sub(self.core.now().since(begun));
-        timeout(time_left, self.ask(suspect))
-            .await
-            .unwrap_or_else(|_| {
-                let text = "the server was not asked in time whether it still has the session";
-                Err(Error::new(ErrorKind::Unavailable, text))
-            })
+        self.status.begin_question(self.core.now());
+        let answer = timeout(time_left, self.ask(suspect)).await;
+        self.status.end_question();
+        answer.unwrap_or_else(|_| {
+            let text = "the server was not asked in time whether it still has the session";
+            Err(Error::new(ErrorKind::Unavailable, text))
+        })
     }
 
     /// The free question, which all keys share.

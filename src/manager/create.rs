@@ -43,7 +43,7 @@ pub(crate) struct Create {
     /// The session that may do, if the server still knows it.
     pub(super) suspect: Option<Arc<LiveSession>>,
     pub(super) generation: u64,
-    status: Arc<Status>,
+    pub(super) status: Arc<Status>,
     /// Until it has landed.
     done: Option<Promise<Outcome>>,
     pub(super) progress: Progress,

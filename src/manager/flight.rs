@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -18,6 +18,10 @@ pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
 
 /// How much later than its own deadline a create counts as lost.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// A create that has asked the free question for so long counts as lost to callers on other runtimes: its own stands still. A moment
+/// longer than it would itself wait for a question that another runtime has to ask.
+const QUESTION_OVERDUE: Duration = Duration::from_secs(5);
 
 /// A create under way.
 #[derive(Clone, Debug)]
@@ -36,15 +40,23 @@ pub(crate) struct Flight {
 pub(crate) struct Status {
     /// Whether a call is on its way, and what becomes of it is not known.
     pub(crate) calling: AtomicBool,
+    /// Since when it asks a question that is free, in milliseconds of monotonic time. Zero if it does not.
+    asking_since: AtomicU64,
     /// Whether it was counted as a possible orphan, because it did not end in time.
     pub(crate) given_up: AtomicBool,
 }
 
 impl Flight {
-    /// How long until it counts as lost. A moment later than its own deadline, at which one whose runtime is well ends by
-    /// itself.
-    pub(super) fn overdue_in(&self, timeout: Duration, now: Reading) -> Duration {
-        overdue_after(timeout).saturating_sub(now.since(self.begun))
+    /// How long until it counts as lost to a caller on this runtime. A moment later than its own deadline, at which one whose runtime
+    /// is well ends by itself. A question costs nothing, so nobody waits that long for it: the caller asks on its own runtime.
+    pub(super) fn overdue_in(&self, timeout: Duration, now: Reading, caller: &Handle) -> Duration {
+        let left = overdue_after(timeout).saturating_sub(now.since(self.begun));
+        match self.status.asks_for(now) {
+            Some(asks_for) if self.runtime != Some(caller.id()) => {
+                left.min(QUESTION_OVERDUE.saturating_sub(asks_for))
+            }
+            _ => left,
+        }
     }
 
     /// Whether its task goes on while the caller waits for anything: it runs on the caller's own runtime, which has no thread
@@ -60,8 +72,28 @@ pub(super) fn overdue_after(timeout: Duration) -> Duration {
 }
 
 impl Status {
+    pub(super) fn begin_question(&self, now: Reading) {
+        let since = millis(now.monotonic).max(1);
+        self.asking_since.store(since, Ordering::Release);
+    }
+
+    pub(super) fn end_question(&self) {
+        self.asking_since.store(0, Ordering::Release);
+    }
+
+    /// For how long it has asked a question that is free, if it does.
+    fn asks_for(&self, now: Reading) -> Option<Duration> {
+        let since = self.asking_since.load(Ordering::Acquire);
+        let asks_for = Duration::from_millis(millis(now.monotonic).saturating_sub(since));
+        (since != 0).then_some(asks_for)
+    }
+
     /// Gives the create up; returns whether that leaves a possible orphan.
     pub(super) fn give_up(&self) -> bool {
         self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -150,6 +150,9 @@ impl Ledger {
             status: Arc::default(),
             runtime,
         };
+        if place == Place::Nowhere {
+            flight.status.begin_question(now);
+        }
         self.under_way.insert(generation, flight.status.clone());
         self.partitions.entry(id).or_default().flight = Some(flight.clone());
         flight

@@ -72,10 +72,13 @@ impl Core {
                     continue;
                 }
             };
+            // Not by the wall clock: one that steps would end a question that is about to be answered.
+            let (now, asked) = (self.now().monotonic, asking.question.asked.monotonic);
+            let asked_for = now.saturating_sub(asked);
             let word = tokio::select! {
                 biased;
                 word = asking.answer.wait() => word.copied(),
-                () = sleep(OVERDUE) => None,
+                () = sleep(OVERDUE.saturating_sub(asked_for)) => None,
             };
             match word {
                 Some(Word::Away) => {

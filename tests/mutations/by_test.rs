@@ -267,4 +267,15 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         old: "if current == generation and kept ~= sealed then",
         new: "if current == generation and sealed == '' then",
     },
+    Mutation {
+        name: "a_question_is_waited_for_as_long_as_a_create",
+        invariant: "I9",
+        by: Test {
+            target: "runtimes",
+            name: "a_question_on_a_runtime_that_stands_still_is_asked_by_a_request_on_another_within_seconds",
+        },
+        file: "src/manager/flight.rs",
+        old: "left.min(QUESTION_OVERDUE.saturating_sub(asks_for))",
+        new: "left.max(QUESTION_OVERDUE.saturating_sub(asks_for))",
+    },
 ];
