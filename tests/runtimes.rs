@@ -17,7 +17,7 @@ use http::{HeaderMap, Request, Response};
 use sipher_session::{
     BoxError, ErrorKind, Event, SessionLayer, SessionManager, SessionManagerBuilder,
     api::Transport,
-    clock::{Clock, Reading},
+    clock::{Clock, Reading, SystemClock},
     testing::{FakeSipher, Fault, Operation, Target, TestClock, Tier, What},
 };
 use tokio::{
@@ -26,26 +26,27 @@ use tokio::{
 };
 use tower::{Layer, Service};
 
-/// Both clocks go on when they are told to.
+/// Both clocks go on by themselves, as the server's does, and can be turned forward.
 #[derive(Clone, Debug)]
-struct Turned(Arc<AtomicU64>);
+struct Turned(SystemClock, Arc<AtomicU64>);
 
 impl Turned {
     fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(100_000)))
+        Self(SystemClock::new(), Arc::default())
     }
 
     fn pass(&self, seconds: u64) {
-        self.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
+        self.1.fetch_add(seconds * 1_000, Ordering::SeqCst);
     }
 }
 
 impl Clock for Turned {
     fn now(&self) -> Reading {
-        let time = Duration::from_millis(self.0.load(Ordering::SeqCst));
+        let (now, by) = (self.0.now(), self.1.load(Ordering::SeqCst));
+        let by = Duration::from_millis(by);
         Reading {
-            monotonic: time,
-            wall: time,
+            monotonic: now.monotonic + by,
+            wall: now.wall + by,
         }
     }
 }
@@ -68,7 +69,7 @@ fn setup() -> (FakeSipher, Turned, SessionManagerBuilder) {
     let builder = SessionManager::builder()
         .api_key(sipher.api_key(Tier::Pro))
         .clock(clock.clone())
-        // The question whether the server is still there is another matter, and takes a runtime that goes on.
+        // They pass without this as well, but wait most of their time for the server to say that it is still there.
         .verify_after(Duration::from_secs(24 * 60 * 60))
         .transport(Transport::new(sipher.clone()));
     (sipher, clock, builder)
