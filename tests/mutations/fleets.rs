@@ -174,6 +174,16 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         new: "        seen.generation.max(u64::from(is_in_use))\n",
     },
     Mutation {
+        name: "a_change_waits_for_its_session_though_defaults_go_in_the_body",
+        invariant: "I11",
+        by: Scenario(
+            "a_change_is_followed_without_its_session_where_defaults_in_the_body_do_as_well",
+        ),
+        file: "src/manager/change.rs",
+        old: "if self.goes_without(&error) => (None, true),",
+        new: "if self.goes_without(&error) => return Err(error),",
+    },
+    Mutation {
         name: "a_record_is_put_back_before_it_was_accepted",
         invariant: "I1",
         by: Scenario("a_session_that_was_refused_is_put_into_the_store_by_nobody"),
