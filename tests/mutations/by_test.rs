@@ -22,8 +22,8 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             name: "of_ten_restarts_that_no_call_met_no_caller_gets_a_wrong_answer",
         },
         file: "src/manager/expectation.rs",
-        old: "        self.lose();\n",
-        new: "        self.session.set_lost();\n",
+        old: "            self.lose(session);\n",
+        new: "            session.set_lost();\n",
     },
     Mutation {
         name: "a_wrong_answer_says_nothing_of_the_other_sessions",

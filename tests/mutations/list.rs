@@ -161,7 +161,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         name: "requests_go_without_a_session",
         invariant: "I6",
         by: Life(0),
-        file: "src/manager/acquire.rs",
+        file: "src/manager/waiting.rs",
         old: "            OnNoSession::Fail => Err(error),\n",
         new: "            OnNoSession::Fail if error.kind() == ErrorKind::Config => Err(error),\n            OnNoSession::Fail => Ok(InFlightRequest::bare(self, Bears::Nothing { why: Bare::Without, key: None, by_hand: None })),\n",
     },
