@@ -1,4 +1,4 @@
-//! A hit takes nothing from the heap.
+//! A hit takes nothing from the heap, and a merge only the merged body.
 
 #![allow(clippy::unwrap_used)] // helpers outside of tests
 
@@ -15,8 +15,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Full;
 use sipher_session::{
-    SessionLayer, SessionManager,
+    Chain, SessionDefaults, SessionLayer, SessionManager,
     api::Transport,
+    inline::merge,
     testing::{FakeSipher, TestClock, Tier},
 };
 use tokio::runtime::{Builder, Runtime};
@@ -115,6 +116,42 @@ fn a_request_for_somebody_else_allocates_nothing() {
     let theirs = HeaderValue::from_static("sk_pro_of_another_service");
     for key in [None, Some(&theirs)] {
         assert_eq!(allocated(&manager, url, key).count_total, 0);
+    }
+}
+
+/// What a merge of these defaults into this body allocates: how often, and how much.
+fn merged(body: &str, defaults: &SessionDefaults) -> (u64, u64) {
+    let counted = measure(|| drop(black_box(merge(black_box(body.as_bytes()), defaults))));
+    (counted.count_total, counted.bytes_total)
+}
+
+#[test]
+fn a_merged_body_is_allocated_in_one_piece_of_its_length() {
+    let defaults = SessionDefaults::new()
+        .chain(Chain::Near)
+        .default_viewing_key("0xfeed");
+    let more = r#""chain":"near","defaultViewingKey":"0xfeed""#.len() as u64;
+    for body in [
+        r#"{"a":{"b":[[{"c":[1,"\u0063"]}]],"chain":"x"}}"#,
+        r#"{"ch\u0061i":1,"\ud800":"a\"b"}"#,
+        &format!(r#"{{"a":{}{}}}"#, "[".repeat(60), "]".repeat(60)),
+    ] {
+        let length = body.len() as u64 + more + 1;
+        assert_eq!(merged(body, &defaults), (1, length), "{body}");
+    }
+    assert_eq!(merged("", &defaults), (1, more + 2));
+}
+
+#[test]
+fn a_body_that_lacks_nothing_or_is_no_object_allocates_nothing() {
+    let near = SessionDefaults::new().chain(Chain::Near);
+    for body in [
+        r#"{"chain":"sui","a":{"b":[[{"c":[1,2]}]]}}"#,
+        r#"{"\u0063hain":null}"#,
+        "[]",
+        r#"{"a":"b"} x"#,
+    ] {
+        assert_eq!(merged(body, &near), (0, 0), "{body}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use serde_json::Value;
 
+use super::key;
 use crate::{
     api::{Backend, Chain, KNOWN_DEFAULTS as KNOWN, PrivacyLevel, RpcProvider, SessionDefaults},
     secret::ViewingKey,
@@ -44,17 +45,12 @@ impl<'d> Lacking<'d> {
         }
     }
 
-    /// Notes that the body has this key, in the bytes that it stands for.
+    /// Notes that the body has this key, as it stands in its text.
     pub(super) fn note(&mut self, key: &[u8]) {
-        if let Some(at) = KNOWN.iter().position(|name| name.as_bytes() == key) {
+        if let Some(at) = KNOWN.iter().position(|name| key::is(key, name)) {
             self.known[at] = None;
         }
-        if self.other.is_empty() {
-            return;
-        }
-        // The server reads invalid UTF-8 lossily.
-        let key = String::from_utf8_lossy(key);
-        if let Some((name, _)) = self.other.get_key_value(&*key) {
+        if let Some(name) = self.other.keys().find(|name| key::is(key, name)) {
             self.other_named.insert(name);
         }
     }

@@ -67,18 +67,20 @@ pub fn merge(body: &[u8], defaults: &SessionDefaults) -> Merge {
     if body.len() == start {
         return Splice::braces(body).fill(&lacking);
     }
-    match object(&body[start..], |key| lacking.note(key)) {
-        Some((brace, keys)) => Splice::behind(body, start + brace, keys).fill(&lacking),
+    let is_blank = |byte: &u8| b" \t\n\r".contains(byte);
+    let Some(blanks) = body[start..].iter().position(|byte| !is_blank(byte)) else {
+        return Merge::NotAnObject;
+    };
+    let brace = start + blanks;
+    let mut is_empty = true;
+    let noted = scan::keys(&body[brace..], |key| {
+        is_empty = false;
+        lacking.note(key);
+    });
+    match noted {
+        Some(()) => Splice::behind(body, brace, is_empty).fill(&lacking),
         None => Merge::NotAnObject,
     }
-}
-
-/// Returns where the opening brace stands, and how many keys there are; `None` if the text is not one JSON object.
-fn object(text: &[u8], note: impl FnMut(&[u8])) -> Option<(usize, usize)> {
-    let is_blank = |byte: &u8| b" \t\n\r".contains(byte);
-    let brace = text.iter().position(|byte| !is_blank(byte))?;
-    let keys = scan::keys(&text[brace..], note)?;
-    Some((brace, keys))
 }
 
 /// Where members are put in, and what stands around them.
@@ -100,9 +102,9 @@ impl<'b> Splice<'b> {
         }
     }
 
-    fn behind(body: &'b [u8], brace: usize, keys: usize) -> Self {
+    fn behind(body: &'b [u8], brace: usize, is_empty: bool) -> Self {
         let (before, after) = body.split_at(brace + 1);
-        let close: &[u8] = if keys > 0 { b"," } else { b"" };
+        let close: &[u8] = if is_empty { b"" } else { b"," };
         Self {
             before,
             open: b"",

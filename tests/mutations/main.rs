@@ -13,6 +13,7 @@ mod big_fleets;
 mod by_test;
 mod evidence;
 mod fleets;
+mod inline;
 mod list;
 
 use std::{
@@ -28,11 +29,12 @@ use big_fleets::OF_BIG_FLEETS;
 use by_test::BY_TEST;
 use evidence::OF_EVIDENCE;
 use fleets::OF_FLEETS;
+use inline::OF_INLINE;
 use list::{By, MUTATIONS, Mutation};
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
     let fleets = OF_FLEETS.iter().chain(OF_BIG_FLEETS);
-    let by_one = BY_TEST.iter().chain(OF_EVIDENCE);
+    let by_one = BY_TEST.iter().chain(OF_EVIDENCE).chain(OF_INLINE);
     MUTATIONS.iter().chain(fleets).chain(by_one)
 }
 
