@@ -6,6 +6,7 @@ mod support;
 
 mod bodies;
 mod changes;
+mod over_hyper;
 #[cfg(feature = "reqwest-middleware")]
 mod over_reqwest;
 mod proofs;
@@ -21,7 +22,7 @@ use sipher_session::{
     api::Bytes,
     body::ReadAhead,
     inline::InlineDefaultsService,
-    testing::{FakeBody, FakeSipher},
+    testing::FakeBody,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -102,9 +103,4 @@ where
 
 fn id(request: &Request<Bytes>) -> Option<&str> {
     request.headers().get("x-session-id")?.to_str().ok()
-}
-
-/// A server that never takes part.
-fn nobody() -> FakeSipher {
-    FakeSipher::new()
 }

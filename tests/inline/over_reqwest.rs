@@ -1,12 +1,15 @@
 //! Over `reqwest`, on real sockets: as a middleware, and as a tower service. The session layer does it all.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::stream;
 use reqwest::{Body, Client, Request};
+use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use sipher_session::{
     Chain, Error, ErrorKind, InlineDefaults, Inlined, NotInlined, Proof, SessionDefaults,
     SessionLayer, SessionManager, SessionManagerBuilder,
-    testing::{FakeSipher, Served, Tier},
+    testing::{FakeSipher, Fault, Served, Target, Tier, What},
 };
 use tower::{Layer, ServiceExt};
 
@@ -166,7 +169,7 @@ async fn a_stream_that_is_too_long_is_sent_whole() {
 #[tokio::test]
 async fn a_get_without_a_session_waits_for_none() {
     let here = Here::start().await;
-    here.sipher.set_latency(std::time::Duration::ZERO);
+    here.sipher.set_latency(Duration::ZERO);
     let free = here.sipher.api_key(Tier::Free);
     let sessions = here.builder().api_key(free).build().unwrap();
     let url = here.served.base_url() + "/v1/backends";
@@ -175,4 +178,35 @@ async fn a_get_without_a_session_waits_for_none() {
         let (inlined, bears, _) = answer.unwrap();
         assert_eq!((inlined, bears), (NotInlined::NotJson.into(), false));
     }
+}
+
+/// Outside of the layer, as the README asks for, each sending is merged from the caller's own body. Inside of it, the merged body
+/// is sent again.
+#[tokio::test]
+async fn a_request_that_is_retried_is_merged_once() {
+    let here = Here::start().await;
+    let sessions = here.builder().without_sessions().build().unwrap();
+    let retry = || {
+        let policy = ExponentialBackoff::builder()
+            .retry_bounds(Duration::ZERO, Duration::from_millis(1))
+            .build_with_max_retries(3);
+        RetryTransientMiddleware::new_with_policy(policy)
+    };
+    let layer = || SessionLayer::new(sessions.clone()).with_proof();
+    let outside = reqwest_middleware::ClientBuilder::new(Client::new()).with(retry());
+    let inside = reqwest_middleware::ClientBuilder::new(Client::new()).with(layer());
+    for http in [outside.with(layer()).build(), inside.with(retry()).build()] {
+        let away = Fault::new(What::Status(503)).on(Target::Others).times(2);
+        here.sipher.fault(away);
+        here.sipher.clear_log();
+        let answer = seen(
+            http.execute(here.generate("{}"))
+                .await
+                .map_err(|_| unreachable!()),
+        )
+        .await;
+        assert_eq!(answer.unwrap(), (Inlined::Merged, false, "near".into()));
+        assert_eq!(here.sipher.log().len(), 3);
+    }
+    assert_eq!(sessions.stats().inlined, 4, "three sendings, and one");
 }

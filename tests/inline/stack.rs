@@ -1,16 +1,19 @@
 //! Where the layers stand, and what is missing.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderValue, header::CONTENT_ENCODING};
+use http_body_util::{BodyExt, Full};
 use sipher_session::{
     BoxError, Error, ErrorKind, InlineDefaults, InlineDefaultsLayer, Inlined, NoSession,
-    NotInlined, Proof, SessionLayer,
+    NotInlined, Proof, SessionLayer, body::ReadAhead,
 };
 use tower::{Layer, ServiceBuilder, ServiceExt, retry::Policy};
 
 use super::{
-    MODES, bears_session, chain, echo, id, inlined, manager, nobody, post, proof, send, stack,
+    MODES, bears_session, chain, echo, id, inlined, manager, post, proof, send, stack,
     support::{Call, Setup},
 };
 
@@ -235,5 +238,51 @@ async fn a_request_below_goes_to_a_service_that_was_polled_ready() {
         refused.headers_mut().insert("digest", digest);
         assert!(service.clone().oneshot(refused).await.is_err());
     }
-    drop(nobody());
+}
+
+/// What a layer that compresses the bodies of requests does.
+fn compressed(body: &[u8]) -> Bytes {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(body).unwrap();
+    gzip.finish().unwrap().into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_are_compressed_below_are_merged_before() {
+    let setup = Setup::new();
+    let builder = setup.builder().inline_defaults(InlineDefaults::Always);
+    let manager = builder.without_sessions().build().unwrap();
+    let sipher = setup.sipher.clone();
+    let compresses = tower::service_fn(move |request: http::Request<ReadAhead<_>>| {
+        let sipher = sipher.clone();
+        async move {
+            let (mut head, body) = request.into_parts();
+            let gzip = HeaderValue::from_static("gzip");
+            head.headers.insert(CONTENT_ENCODING, gzip);
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = Full::<Bytes>::from(compressed(&body));
+            let answer = sipher.oneshot(http::Request::from_parts(head, body)).await;
+            answer.map_err(BoxError::from)
+        }
+    });
+    let answer = stack(&manager, compresses)
+        .oneshot(post("{}"))
+        .await
+        .unwrap();
+    assert_eq!(inlined(&answer), Inlined::Merged);
+    assert_eq!(chain(answer).await, "near");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_were_compressed_above_bear_their_session() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let mut call = post("");
+    let gzip = HeaderValue::from_static("gzip");
+    call.headers_mut().insert(CONTENT_ENCODING, gzip);
+    *call.body_mut() = Full::from(compressed(b"{}"));
+    let answer = send(&setup, &manager, call).await.unwrap();
+    assert_eq!(inlined(&answer), Inlined::from(NotInlined::Encoded));
+    assert!(bears_session(&answer));
+    assert_eq!(chain(answer).await, "near");
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Chain, SessionDefaults, SessionManager, SessionManagerBuilder, ShutdownReport,
     api::Transport,
-    testing::{FakeSipher, Operation, TestClock, Tier},
+    testing::{FakeSipher, TestClock, Tier},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ async fn a_copy_takes_up_the_fleets_session_as_a_member_of_its_own() {
     let before = manager.session().await.unwrap();
     fork(&manager).await;
     assert_eq!(manager.session().await.unwrap().id(), before.id());
-    assert_eq!(sipher.count(Operation::Create), 1);
+    assert_eq!(sipher.count(crate::testing::Operation::Create), 1);
     // Long enough for a heartbeat.
     tokio::time::sleep(60 * SECOND).await;
     let report = shut_down(&manager).await;
