@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method, header};
+use http_body_util::Full;
 use sipher_session::{
-    NoSession, SessionLayer,
+    InlineDefaults, NoSession, SessionLayer,
     clock::{Clock, Reading},
 };
 
@@ -42,6 +43,10 @@ pub fn keys(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("sk_ent_{i:032x}")).collect()
 }
 
+/// Which puts defaults into bodies, too.
+static INLINE: LazyLock<World> =
+    LazyLock::new(|| World::with(|stub| builder(stub).inline_defaults(InlineDefaults::Always)));
+
 /// A clock that costs nothing to read, to see what reading one costs.
 #[derive(Debug)]
 struct FrozenClock;
@@ -62,6 +67,14 @@ fn with_key() -> impl Iterator<Item = Call> {
 
 fn to(url: &'static str) -> impl Iterator<Item = Call> {
     (0..BATCH).map(move |_| call(url))
+}
+
+fn without_body() -> impl Iterator<Item = Call> {
+    changed(|request| {
+        *request.method_mut() = Method::GET;
+        *request.body_mut() = Full::default();
+        request.headers_mut().remove(header::CONTENT_TYPE);
+    })
 }
 
 fn changed(change: fn(&mut Call)) -> impl Iterator<Item = Call> {
@@ -202,6 +215,21 @@ fn ours() -> Vec<Case> {
         case("middleware", "as reqwest-middleware", || {
             Box::new(ClientCalls::new(SessionLayer::new(WORLD.manager.clone())))
         }),
+        case(
+            "hit-no-body",
+            "live session, request without a body",
+            || calls(WORLD.service(), without_body()),
+        ),
+        case(
+            "inline-no-body",
+            "the same where defaults are put into bodies",
+            || calls(INLINE.service(), without_body()),
+        ),
+        case(
+            "inline-not-ours",
+            "request for another origin, the same",
+            || bare(INLINE.service(), to(NOT_OURS)),
+        ),
         case("hit-frozen", "hit, with a clock that costs nothing", || {
             calls(FROZEN.service(), with_key())
         }),

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     inline::{
         NotInlined,
-        carrier::Carrier,
+        carrier::{Carried, Carrier},
         course::{self, Course},
         head::{self, Reading},
     },
@@ -16,15 +16,22 @@ use crate::{
 };
 
 impl SessionLayer {
-    /// Whether there is a body to look at. The server looks at none without a type.
+    /// Whether a request has a body to look at. The server looks at none without a type, and what is none of our business has no
+    /// `in_flight`.
     #[inline]
-    pub(crate) fn may_inline<R: Outgoing>(&self, request: &R) -> bool {
-        self.inlines() && request.headers().contains_key(CONTENT_TYPE)
+    pub(crate) fn may_inline<R: Outgoing>(&self, request: &R, in_flight: &InFlightRequest) -> bool {
+        self.inlines() && in_flight.is_known() && request.headers().contains_key(CONTENT_TYPE)
     }
 
-    /// Whether a body that is a stream is to be collected before its request is given a session.
-    pub(crate) fn collects<R: Outgoing>(&self, request: &R) -> bool {
-        head::reading(request.headers()) == Reading::Json
+    /// Whether the body of a request is a stream that is to be collected before its request gets a session.
+    #[inline]
+    pub(crate) fn collects<R: Carrier>(&self, request: &R) -> bool {
+        matches!(request.carried(), Carried::Stream) && self.collects_stream(request)
+    }
+
+    fn collects_stream<R: Outgoing>(&self, request: &R) -> bool {
+        self.inlines()
+            && head::reading(request.headers()) == Reading::Json
             && self.scope(request) == Scope::Sipher
             && !request.opted_out()
     }

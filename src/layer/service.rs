@@ -13,7 +13,7 @@ use crate::{
     error::{BoxError, Error},
     inline::{
         NotInlined,
-        carrier::{Carried, Carrier},
+        carrier::Carrier,
         course::{self, Course},
         handoff,
     },
@@ -61,11 +61,15 @@ impl<S> SessionService<S> {
         R: Carrier,
         S: Service<R> + Clone,
     {
-        if self.layer.may_inline(&request) {
-            return self.respond_inlining(request);
+        if self.layer.collects(&request) {
+            return self.respond_collecting(request);
         }
         let proves = self.layer.proves();
         match self.layer.admit(&mut request) {
+            Ok(Admission::Send(in_flight)) if self.layer.may_inline(&request, &in_flight) => {
+                let course = self.layer.beside(&mut request, in_flight, None);
+                self.take().follow(course, request, None)
+            }
             Ok(Admission::Send(in_flight)) => {
                 ResponseFuture::calling(self.inner.call(request), in_flight, proves)
             }
@@ -92,22 +96,15 @@ impl<S> SessionService<S> {
     /// A stream is collected first, so that its session is one of the moment when it is sent.
     #[cold]
     #[inline(never)]
-    fn respond_inlining<R>(&mut self, request: R) -> ResponseFuture<S, R>
+    fn respond_collecting<R>(&mut self, request: R) -> ResponseFuture<S, R>
     where
         R: Carrier,
         S: Service<R> + Clone,
     {
-        let collects =
-            matches!(request.carried(), Carried::Stream) && self.layer.collects(&request);
-        let request = if collects {
-            match request.collect() {
-                Ok(collecting) => return ResponseFuture::collecting(self.take(), collecting),
-                Err(request) => request,
-            }
-        } else {
-            request
-        };
-        self.take().set_out(request, None)
+        match request.collect() {
+            Ok(collecting) => ResponseFuture::collecting(self.take(), collecting),
+            Err(request) => self.take().set_out(request, None),
+        }
     }
 
     /// Sends a request whose body is at hand, as far as it can be.

@@ -116,6 +116,12 @@ impl InFlightRequest {
         }
     }
 
+    /// Whether anything is to be learnt from it.
+    #[inline]
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// What its session fills in. `None` if it bears no session of this manager's.
     pub(crate) fn defaults(&self) -> Option<Arc<SessionDefaults>> {
         let session = self.token()?.session()?;

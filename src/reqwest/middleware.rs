@@ -47,11 +47,7 @@ pub(crate) fn send<'f>(
     see: impl FnOnce(&InFlightRequest) + Send + 'f,
 ) -> impl Future<Output = reqwest_middleware::Result<Response>> + Send + 'f {
     async move {
-        let admission = if layer.may_inline(&request) {
-            admit_with_body(layer, &mut request, extensions).await
-        } else {
-            admit(layer, &mut request, extensions).await
-        };
+        let admission = admit(layer, &mut request, extensions).await;
         let mut in_flight = admission.map_err(Error::middleware)?;
         let (mut next, mut at_once) = (next.run(request, extensions), true);
         let mut response = poll_fn(|cx| {
@@ -72,7 +68,8 @@ pub(crate) fn send<'f>(
     }
 }
 
-/// Waits until a request may be sent, whose body is nobody's business.
+/// Waits until a request may be sent. A stream that may have to name defaults is collected first, so that its session is one of
+/// the moment when it is sent.
 async fn admit(
     layer: &SessionLayer,
     request: &mut Request,
@@ -82,11 +79,20 @@ async fn admit(
         request,
         extensions,
     };
+    let unread = if layer.collects(seen) {
+        collect(seen.request).await
+    } else {
+        None
+    };
     match layer.admit(seen)? {
+        Admission::Send(in_flight) if layer.may_inline(seen, &in_flight) => {
+            let course = layer.beside(seen, in_flight, unread)?;
+            follow(layer, seen, course, unread).await
+        }
         Admission::Send(in_flight) => Ok(in_flight),
         Admission::Wait(waiting) if layer.inlines() => {
-            let course = course::instead(layer.manager(), seen, waiting, None)?;
-            follow(layer, seen, course, None).await
+            let course = course::instead(layer.manager(), seen, waiting, unread)?;
+            follow(layer, seen, course, unread).await
         }
         Admission::Wait(waiting) => {
             let in_flight = waiting.wait().await?;
@@ -94,25 +100,6 @@ async fn admit(
             Ok(in_flight)
         }
     }
-}
-
-/// The same for one whose body may have to name defaults. A stream is collected first, so that its session is one of the moment
-/// when it is sent.
-async fn admit_with_body(
-    layer: &SessionLayer,
-    request: &mut Request,
-    extensions: &Extensions,
-) -> Result<InFlightRequest, SessionError> {
-    let mut seen = WithExtensions {
-        request,
-        extensions,
-    };
-    let unread = match seen.carried() {
-        Carried::Stream if layer.collects(&seen) => collect(seen.request).await,
-        _ => None,
-    };
-    let course = layer.set_out(&mut seen, unread)?;
-    follow(layer, &mut seen, course, unread).await
 }
 
 async fn follow(

@@ -18,11 +18,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use sipher_session::{
     BoxError, InlineDefaults, InlineDefaultsLayer, Inlined, Proof, SessionLayer, SessionManager,
-    SessionService,
-    api::Bytes,
-    body::ReadAhead,
-    inline::InlineDefaultsService,
-    testing::FakeBody,
+    SessionService, api::Bytes, body::ReadAhead, inline::InlineDefaultsService, testing::FakeBody,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
