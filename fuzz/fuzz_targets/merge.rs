@@ -13,7 +13,6 @@ fuzz_target!(|input: &[u8]| {
     let end = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
     let (defaults, body) = (&input[..end], input.get(end + 1..).unwrap_or_default());
     let Ok(defaults) = serde_json::from_slice::<SessionDefaults>(defaults) else { return };
-    // The later of two with the same name would win, which the builder refuses.
     let Ok(Value::Object(session)) = serde_json::to_value(&defaults) else { return };
     let simple = serde_json::from_slice::<Map<String, Value>>(body).ok();
     match merge(body, &defaults) {

@@ -2,19 +2,36 @@
 
 use std::str::Chars;
 
-/// Returns whether a key, as it stands in a JSON text, is this name.
-pub(super) fn is(key: &[u8], name: &str) -> bool {
-    if key.is_ascii() && !key.contains(&b'\\') {
-        return key == name.as_bytes();
+/// A key as it stands in a JSON text, without its quotes.
+pub(super) struct Key<'j> {
+    text: &'j [u8],
+    /// Whether it stands for its own bytes.
+    is_plain: bool,
+}
+
+impl<'j> Key<'j> {
+    pub(super) fn new(text: &'j [u8]) -> Self {
+        let is_plain = text.iter().all(|&byte| byte.is_ascii() && byte != b'\\');
+        Self { text, is_plain }
     }
-    // The server reads invalid UTF-8 lossily, and looks for escapes after that.
+
+    pub(super) fn is(&self, name: &str) -> bool {
+        if self.is_plain {
+            self.text == name.as_bytes()
+        } else {
+            stands_for(self.text, name)
+        }
+    }
+}
+
+/// The server reads invalid UTF-8 lossily, and looks for escapes after that.
+fn stands_for(key: &[u8], name: &str) -> bool {
     let text = String::from_utf8_lossy(key);
     let (mut text, mut name) = (text.chars(), name.chars());
     while let Some(next) = text.next() {
-        let next = if next == '\\' {
-            escaped(&mut text)
-        } else {
-            Some(next)
+        let next = match next {
+            '\\' => escaped(&mut text),
+            same => Some(same),
         };
         if next.is_none() || next != name.next() {
             return false;
@@ -55,7 +72,11 @@ fn unit(text: &mut Chars<'_>) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::is;
+    use super::*;
+
+    fn is(key: &[u8], name: &str) -> bool {
+        Key::new(key).is(name)
+    }
 
     #[test]
     fn escapes_are_what_they_stand_for() {

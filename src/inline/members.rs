@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::key;
+use super::key::Key;
 use crate::{
     api::{Backend, Chain, KNOWN_DEFAULTS as KNOWN, PrivacyLevel, RpcProvider, SessionDefaults},
     secret::ViewingKey,
@@ -47,10 +47,11 @@ impl<'d> Lacking<'d> {
 
     /// Notes that the body has this key, as it stands in its text.
     pub(super) fn note(&mut self, key: &[u8]) {
-        if let Some(at) = KNOWN.iter().position(|name| key::is(key, name)) {
+        let key = Key::new(key);
+        if let Some(at) = KNOWN.iter().position(|name| key.is(name)) {
             self.known[at] = None;
         }
-        if let Some(name) = self.other.keys().find(|name| key::is(key, name)) {
+        if let Some(name) = self.other.keys().find(|name| key.is(name)) {
             self.other_named.insert(name);
         }
     }

@@ -13,12 +13,11 @@ pub(super) fn parse(header: &str) -> (String, Option<String>) {
             continue;
         }
         let value = value.trim_start_matches(BLANKS);
-        let (value, after) = match value.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let (value, after) = cut(value);
-                (Some(value.to_owned()), after)
-            }
+        let (value, after) = if let Some(quoted) = value.strip_prefix('"') {
+            unquote(quoted)
+        } else {
+            let (value, after) = cut(value);
+            (Some(value.to_owned()), after)
         };
         if name.trim_matches(BLANKS).eq_ignore_ascii_case("charset") {
             charset = charset.or(value);

@@ -26,6 +26,13 @@ enum Open {
     Object(Map<String, Value>, String),
 }
 
+/// What a value begins with.
+enum Start {
+    Complete(Value),
+    /// Of which another value has to follow.
+    Container,
+}
+
 impl Open {
     fn put(&mut self, value: Value, is_kept: bool) {
         match self {
@@ -56,25 +63,8 @@ impl Parser<'_> {
         let mut open = Vec::new();
         loop {
             self.blanks();
-            let mut value = if self.eat('[') {
-                open.push(Open::Array(Vec::new()));
-                self.blanks();
-                match self.eat(']') {
-                    true => open.pop()?.close(),
-                    false => continue,
-                }
-            } else if self.eat('{') {
-                open.push(Open::Object(Map::new(), String::new()));
-                self.blanks();
-                match self.eat('}') {
-                    true => open.pop()?.close(),
-                    false => {
-                        self.key(open.last_mut()?)?;
-                        continue;
-                    }
-                }
-            } else {
-                self.scalar()?
+            let Start::Complete(mut value) = self.start(&mut open)? else {
+                continue;
             };
             loop {
                 let is_kept = open.len() <= KEPT;
@@ -92,6 +82,23 @@ impl Parser<'_> {
                 value = open.pop()?.close();
             }
         }
+    }
+
+    fn start(&mut self, open: &mut Vec<Open>) -> Option<Start> {
+        let mut container = if self.eat('[') {
+            Open::Array(Vec::new())
+        } else if self.eat('{') {
+            Open::Object(Map::new(), String::new())
+        } else {
+            return self.scalar().map(Start::Complete);
+        };
+        self.blanks();
+        if self.eat(container.end()) {
+            return Some(Start::Complete(container.close()));
+        }
+        self.key(&mut container)?;
+        open.push(container);
+        Some(Start::Container)
     }
 
     /// Reads the key of the next member, where the container has keys.
@@ -116,9 +123,10 @@ impl Parser<'_> {
                 return Some(value);
             }
         }
-        match self.rest.starts_with('"') {
-            true => self.string().map(Value::from),
-            false => self.number(),
+        if self.rest.starts_with('"') {
+            self.string().map(Value::from)
+        } else {
+            self.number()
         }
     }
 

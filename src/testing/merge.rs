@@ -161,7 +161,7 @@ mod tests {
         let zlib = zlib.finish().unwrap();
         assert_eq!(
             read_as("application/json", "DEFLATE", &zlib),
-            Ok(Some(json!([1])))
+            Ok(Some(json!([1.0])))
         );
         let blank = " ".repeat(LIMIT - 2) + "{}";
         let json = "application/json";

@@ -50,6 +50,11 @@
 //! later undoes nothing. Without delays, a request whose body is at hand is handled when its future is first polled. Over
 //! TCP, a client that closes the connection drops the future.
 //!
+//! # Bodies
+//!
+//! An empty body counts as `{}` if the request has `Content-Length` or `Transfer-Encoding`. Otherwise it is no body, and
+//! stealth calls answer 400. A body that is not empty needs neither header, since in process nobody adds them.
+//!
 //! # Production
 //!
 //! [`FakeSipher::restart`] is a deployment: sessions, the day's counts and rate-limit windows are gone, and no answer says

@@ -13,8 +13,8 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
         invariant: "I12",
         by: BY,
         file: "src/inline/key.rs",
-        old: "if key.is_ascii() && !key.contains(&b'\\\\') {",
-        new: "if key.is_ascii() {",
+        old: "byte.is_ascii() && byte != b'\\\\'",
+        new: "byte.is_ascii()",
     },
     Mutation {
         name: "null_counts_as_missing",

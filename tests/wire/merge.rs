@@ -55,8 +55,8 @@ fn padded((length, begin, end): &(usize, String, String)) -> Vec<u8> {
     let pad = match begin.chars().last() {
         Some('[') => {
             let depth = (length - r#"{"a":}"#.len()) / 2;
-            let begun = begin.matches('[').count();
-            "[".repeat(depth - begun) + &"]".repeat(room + begun - depth)
+            let open = begin.matches('[').count();
+            "[".repeat(depth - open) + &"]".repeat(room + open - depth)
         }
         _ => "x".repeat(room),
     };

@@ -119,13 +119,8 @@ fn object(rng: &mut Rng, depth: usize) -> String {
         let comma = if index > 0 { "," } else { "" };
         let key = key(rng);
         let value = value(rng, depth + 1);
-        text += &format!(
-            "{comma}{}\"{key}\"{}:{}{value}{}",
-            blank(rng),
-            blank(rng),
-            blank(rng),
-            blank(rng)
-        );
+        text += &[comma, blank(rng), "\"", &key, "\"", blank(rng), ":"].concat();
+        text += &[blank(rng), &value, blank(rng)].concat();
     }
     text + "}" + blank(rng)
 }
