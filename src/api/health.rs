@@ -9,14 +9,16 @@ use http_body_util::Full;
 use super::{Transport, deadline::in_time};
 use crate::{
     error::Error,
-    evidence::{Health, Word},
+    evidence::{Health, Word, sign},
     scope::BaseUrl,
 };
 
-/// An answer that takes longer is not waited for: the server asks Solana each time, which may hang.
+/// An answer that takes longer is not waited for: the server asks Solana each time, which may hang. Requests that wait for less
+/// get half of it, so that there is time for the session call in its place.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks `GET /v1/health`. It needs no key and counts against nothing. `number` makes the address one that no cache has seen.
+/// Asks `GET /v1/health`. It needs no key and counts against nothing. `number` makes the address one that no cache has seen. `patience` is
+/// how long requests wait for what follows from it.
 ///
 /// # Errors
 ///
@@ -25,6 +27,7 @@ pub(crate) async fn health(
     transport: &Transport,
     base: &BaseUrl,
     number: u64,
+    patience: Duration,
 ) -> Result<Word, Error> {
     let uri = base.join(&format!("/v1/health?_={number}"))?;
     let request = Request::builder()
@@ -33,7 +36,7 @@ pub(crate) async fn health(
         .header(ACCEPT, "application/json")
         .body(Full::<Bytes>::default())
         .map_err(|_| Error::config("base_url: cannot be put in a request"))?;
-    let Ok(answer) = in_time(TIMEOUT, transport.send(request)).await else {
+    let Ok(answer) = in_time(TIMEOUT.min(patience / 2), transport.send(request)).await else {
         return Ok(Word::Silent);
     };
     let Ok(response) = answer else {
@@ -41,8 +44,8 @@ pub(crate) async fn health(
     };
     Ok(match Health::read(&response) {
         Some(health) => Word::Says(health),
-        // A gateway says that it does not reach the server.
-        None if response.status().is_server_error() => Word::Away,
+        None if sign::is_unreached(response.status()) => Word::Away,
+        // Also a 503 in HTML: a gateway has written that in place of the 503 which health answers while Solana is away.
         None => Word::Silent,
     })
 }

@@ -30,6 +30,11 @@ pub(crate) fn is_gateways(status: StatusCode, headers: &HeaderMap) -> bool {
     is_gateways && in_status(status, None) == Some(Cause::Sign)
 }
 
+/// Whether a gateway says with this status that the server does not answer it: 503 may be the server's own.
+pub(crate) fn is_unreached(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 504 | 520..=527 | 530)
+}
+
 /// What a failed session call speaks for.
 pub(crate) fn in_session_call(error: &Error) -> Option<Cause> {
     match error.kind() {
@@ -79,13 +84,18 @@ enum Failure {
 }
 
 fn of_one(error: &(dyn StdError + 'static)) -> Option<Failure> {
-    if error.is::<tokio::time::error::Elapsed>() {
+    if error.is::<tokio::time::error::Elapsed>() || says_slow(error) {
         return Some(Failure::Slow);
     }
     let io = error.downcast_ref::<io::Error>();
     io.and_then(of_io)
         .or_else(|| of_reqwest(error))
         .or_else(|| of_hyper(error))
+}
+
+/// What tower's and tokio's time limits say. Their types are hidden by errors that are transparent, and tower is no dependency.
+fn says_slow(error: &(dyn StdError + 'static)) -> bool {
+    ["request timed out", "deadline has elapsed"].contains(&error.to_string().as_str())
 }
 
 fn of_io(error: &io::Error) -> Option<Failure> {

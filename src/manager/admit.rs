@@ -241,7 +241,12 @@ fn need<R: Outgoing>(
     if scope == Scope::SessionCall {
         return only_the_key(Bare::SessionCall);
     }
-    let brought = headers::session_id(request.headers())?;
+    let brought = headers::session_id(request.headers());
+    // The server would ignore it.
+    let is_replaced = brought.is_err()
+        && core.settings.foreign_ids == ForeignIds::Replace
+        && !request.opted_out();
+    let brought = if is_replaced { None } else { brought? };
     if brought.is_none() && request.opted_out() {
         return only_the_key(Bare::Without);
     }
@@ -258,7 +263,11 @@ fn need<R: Outgoing>(
         None => layer.unwrap_or(identity.defaults()).with_key(key_id),
     };
     let Some(brought) = brought else {
-        let brought = Brought::None;
+        let brought = if is_replaced {
+            Brought::Replaced
+        } else {
+            Brought::None
+        };
         return Ok(Need::Session { id, key, brought });
     };
     let brought = IdHash::of(brought);

@@ -146,7 +146,8 @@ pub enum Event {
         /// How long ago the server was last known to have it. After a restart this is the last answer that proved the
         /// process of before. Otherwise it is the create or the last check: the server may have dropped the session right after it.
         unknown_for: Duration,
-        /// How many requests were given it since then.
+        /// How many requests were given it since then, at most: those that were answered before the restart, and after the
+        /// last answer that proved the process, count too. No request that was answered wrong is missing.
         requests: u64,
     },
     /// An answer names another chain than its session has, so the server's own defaults applied. A

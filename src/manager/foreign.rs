@@ -33,7 +33,8 @@ pub enum ForeignIds {
     /// It fails with [`ErrorKind::InvalidRequest`] and is not sent.
     #[default]
     Refuse,
-    /// It gets a session of this manager in place of the id that it has. This is for a proxy that passes on its callers' headers.
+    /// It gets a session of this manager in place of the id that it has, also if the header is malformed or there more than
+    /// once. This is for a proxy that passes on its callers' headers.
     Replace,
     /// It is sent as it is. **If the server does not know the id, its own defaults apply**, and nobody notices. Sessions of this
     /// manager that have ended are refused all the same.

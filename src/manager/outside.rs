@@ -24,7 +24,7 @@ const MOST_TOLD: usize = 1_000;
 /// What happens to a request that goes elsewhere and yet looks like one for Sipher.
 ///
 /// It looks like one if its host is under `sip-protocol.org`, if it goes to the port of a base URL on loopback by another spelling of
-/// loopback, or if it bears an API key that this manager uses. In each case it is counted in [`Stats::outside`](crate::Stats), and
+/// loopback (`0.0.0.0` and `[::]` count), or if it bears an API key that this manager uses. In each case it is counted in [`Stats::outside`](crate::Stats), and
 /// [`Event::Outside`](crate::Event::Outside) names the first to each origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -199,7 +199,13 @@ async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
     let number = core.with_rng(|rng| rng.u64(..));
     let ask = async {
         core.inquiry.asked.fetch_add(1, Ordering::Relaxed);
-        let word = api::health::health(&core.transport, &core.settings.base, number).await;
+        let word = api::health::health(
+            &core.transport,
+            &core.settings.base,
+            number,
+            core.patience(),
+        )
+        .await;
         word.unwrap_or(Word::Silent)
     };
     let ask = core.fleet.ask_once(core, ask);

@@ -1,5 +1,7 @@
 //! Requests that are not Sipher's by their address, and look as if they were meant to be.
 
+use std::net::Ipv4Addr;
+
 use super::{
     BaseUrl,
     host::Host,
@@ -30,14 +32,16 @@ impl BaseUrl {
     }
 }
 
-/// In every spelling, also in those that a base URL may not have.
+/// In every spelling, also in those that a base URL may not have. Clients that connect to no address in particular get this
+/// machine.
 fn is_loopback(host: &str) -> bool {
     match Host::parse(host) {
         Ok(Host::V6(ip)) => {
             let mapped = ip.to_ipv4_mapped();
-            ip.is_loopback() || mapped.is_some_and(|ip| ip.is_loopback())
+            let is_here = |ip: Ipv4Addr| ip.is_loopback() || ip.is_unspecified();
+            ip.is_loopback() || ip.is_unspecified() || mapped.is_some_and(is_here)
         }
-        Ok(name) => name.is_loopback(),
+        Ok(name) => name.is_loopback() || host == "0.0.0.0",
         // As `127.1`, which resolvers read as an address.
         Err(_) => host.starts_with("127."),
     }
@@ -93,6 +97,9 @@ mod tests {
             "[::1]",
             "[0:0::1]",
             "[::ffff:127.0.0.1]",
+            "0.0.0.0",
+            "[::]",
+            "[0:0::0]",
         ];
         for host in loopback {
             for url in [

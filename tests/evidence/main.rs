@@ -8,4 +8,6 @@ mod alarms;
 mod answers;
 mod clocks;
 mod restarts;
+mod silence;
+mod slow;
 mod uploads;

@@ -172,3 +172,39 @@ async fn an_id_without_an_api_key_is_refused_unless_ids_are_kept() {
         }
     }
 }
+
+/// As where two proxies on the way each put one in.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_malformed_or_doubled_is_replaced_where_that_is_asked_for() {
+    let good = format!("sess_{}", "0a".repeat(32));
+    let upper = good.to_uppercase();
+    let headers: [&[&str]; 5] = [&["x"], &[""], &[&good, &good], &["x", &good], &[&upper]];
+    for policy in [ForeignIds::Replace, ForeignIds::Refuse, ForeignIds::Keep] {
+        for ids in headers {
+            let setup = Setup::new();
+            let manager = setup.builder().foreign_ids(policy).build().unwrap();
+            let with_ids = |mut request: Call| {
+                for id in ids {
+                    request
+                        .headers_mut()
+                        .append("x-session-id", id.parse().unwrap());
+                }
+                request
+            };
+            let answer = setup.service(&manager).oneshot(with_ids(generate())).await;
+            if policy == ForeignIds::Replace {
+                answer.unwrap();
+                assert_eq!(setup.last_chain().as_deref(), Some("near"), "{ids:?}");
+                assert_eq!(setup.last_id(), Some(current(&manager).await));
+            } else {
+                let error = answer.unwrap_err();
+                assert_eq!(ours(&error).kind(), ErrorKind::InvalidRequest, "{ids:?}");
+            }
+            // One that wants no session gets none, and does not go out with what the server would ignore.
+            let mut without = with_ids(generate());
+            without.extensions_mut().insert(NoSession);
+            let error = setup.service(&manager).oneshot(without).await.unwrap_err();
+            assert_eq!(ours(&error).kind(), ErrorKind::InvalidRequest, "{ids:?}");
+        }
+    }
+}

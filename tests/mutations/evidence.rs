@@ -25,7 +25,10 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
     Mutation {
         name: "the_health_question_is_asked_without_bound",
         invariant: "I8",
-        by: Life(5),
+        by: Test {
+            target: "evidence",
+            name: "connections_that_break_one_after_another_are_asked_about_ever_more_seldom",
+        },
         file: "src/manager/question.rs",
         old: "            && self.inquiry.is_due(self.now())\n",
         new: "",

@@ -94,8 +94,8 @@ impl Checker<'_> {
         at: Reading,
     ) {
         let Some(health) = health else {
-            // A gateway's answer is none.
-            if status < 500 {
+            // A gateway that does not reach the server says nothing.
+            if !matches!(status, 502 | 504 | 520..=527 | 530) {
                 self.silent(wire, at);
             }
             self.questions.flying.remove(&wire);

@@ -1,0 +1,81 @@
+//! Health that says nothing, and what is asked in its place.
+
+use std::time::Duration;
+
+use sipher_session::testing::{Fault, Target, What};
+use tokio::time::Instant;
+
+use crate::support::{SECOND, Setup, pass};
+
+/// A gateway has put its own page in place of what health says while Solana is away. All else goes on.
+#[tokio::test(start_paused = true)]
+async fn a_gateways_page_in_place_of_health_costs_one_session_call_in_five_minutes() {
+    for page in [
+        What::Html(503),
+        What::Html(500),
+        What::Html(404),
+        What::Html(200),
+        What::Status(404),
+        What::Status(503),
+    ] {
+        let name = format!("{page:?}");
+        let setup = Setup::new();
+        let sessions = setup.manager();
+        setup.call(&sessions).await.unwrap();
+        let page = Fault::new(page).on(Target::Health);
+        setup.sipher.fault(page.always());
+        let gets = setup.gets();
+        // Nothing proves the process for a while, again and again.
+        for _ in 0..20 {
+            pass(70.0).await;
+            setup.call(&sessions).await.expect(&name);
+        }
+        let gets = setup.gets() - gets;
+        assert!((4..=5).contains(&gets), "{name}: {gets} in 23 minutes");
+        assert_eq!(setup.creates(), 1, "{name}");
+        // And it is found out.
+        setup.sipher.restart();
+        pass(310.0).await;
+        setup.call(&sessions).await.unwrap();
+        assert_eq!(setup.creates(), 2, "{name}");
+        setup.sipher.assert_no_dead_id();
+    }
+}
+
+/// What a gateway says that does not reach the server says nothing of health: the session call would fare no better.
+#[tokio::test(start_paused = true)]
+async fn while_a_gateway_does_not_reach_the_server_no_session_is_asked_for() {
+    for status in [502, 504, 521, 530] {
+        let setup = Setup::new();
+        let sessions = setup.manager();
+        setup.call(&sessions).await.unwrap();
+        let gone = Fault::new(What::Html(status)).on(Target::Any);
+        setup.sipher.fault(gone.always());
+        for _ in 0..5 {
+            drop(setup.call(&sessions).await);
+        }
+        assert_eq!(setup.gets(), 0, "{status}");
+        setup.sipher.clear_faults();
+        pass(15.0).await;
+        setup.call(&sessions).await.unwrap();
+        setup.sipher.assert_no_dead_id();
+    }
+}
+
+/// The question and the session call in its place have to fit into it.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_hangs_leaves_time_for_what_takes_its_place() {
+    for max_wait in [300, 1_000, 1_500, 10_000].map(Duration::from_millis) {
+        let setup = Setup::new();
+        let sessions = setup.builder().max_wait(max_wait).build().unwrap();
+        setup.call(&sessions).await.unwrap();
+        let hangs = Fault::new(What::Hang).on(Target::Health);
+        setup.sipher.fault(hangs.always());
+        pass(70.0).await;
+        let start = Instant::now();
+        setup.call(&sessions).await.unwrap();
+        assert!(start.elapsed() <= SECOND.min(max_wait / 2), "{max_wait:?}");
+        assert_eq!((setup.gets(), setup.creates()), (1, 1), "{max_wait:?}");
+        setup.sipher.assert_no_dead_id();
+    }
+}
