@@ -23,6 +23,8 @@ pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
 const STEP_BACK: Duration = Duration::from_secs(1);
 /// No session lives longer, so that no older process matters.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// An older process that has answered after a younger one is taken for one that still serves for so long.
+const SERVES: Duration = Duration::from_secs(30 * 60);
 /// More processes at once are not kept.
 const MOST: usize = 32;
 
@@ -195,7 +197,23 @@ impl Boots {
     }
 
     fn is_only_one_since(&self, then: Reading) -> bool {
-        self.since(then).nth(1).is_none()
+        self.since(then).nth(1).is_none() && !self.serve_side_by_side()
+    }
+
+    /// Whether a process has answered again after a younger one: that was no restart, and there are several of them.
+    fn serve_side_by_side(&self) -> bool {
+        let last = self.seen.iter().map(|boot| boot.last_seen.monotonic).max();
+        let still_serves = |older: &Boot| {
+            let ago = last.map(|last| last.saturating_sub(older.last_seen.monotonic));
+            ago.is_some_and(|ago| ago <= SERVES)
+        };
+        let is_younger = |older: &Boot, other: &Boot| {
+            other.at > older.at && other.first_seen.monotonic < older.last_seen.monotonic
+        };
+        let has_younger = |older: &Boot| self.seen.iter().any(|other| is_younger(older, other));
+        self.seen
+            .iter()
+            .any(|older| still_serves(older) && has_younger(older))
     }
 
     fn since(&self, then: Reading) -> impl Iterator<Item = &Boot> {

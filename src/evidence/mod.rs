@@ -178,12 +178,6 @@ impl Evidence {
         (false, self.raise(cause, exchange.received))
     }
 
-    /// Answers may come out of order.
-    fn proves(&mut self, sent: Reading) {
-        let is_later = |before: &Reading| before.monotonic > sent.monotonic;
-        self.proven = self.proven.filter(is_later).or(Some(sent));
-    }
-
     /// While the machine slept, the server's windows went on, and the monotonic clock that they are judged by may have stood.
     fn forget_windows_after_sleep(&mut self, now: Reading) {
         let has_jumped = |proven| now.has_jumped_since(proven);

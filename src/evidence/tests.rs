@@ -3,6 +3,7 @@
 #![allow(clippy::unchecked_time_subtraction)] // of times that are written down here
 
 mod damped;
+mod several;
 mod silent;
 mod steps;
 

@@ -145,6 +145,12 @@ impl Evidence {
         self.was_for_nothing(self.last_cause, now);
     }
 
+    /// Answers may come out of order.
+    pub(super) fn proves(&mut self, sent: Reading) {
+        let is_later = |before: &Reading| before.monotonic > sent.monotonic;
+        self.proven = self.proven.filter(is_later).or(Some(sent));
+    }
+
     /// What became of a session, if the server was asked after so many signs.
     pub(crate) fn judge(&self, made: &Made, signs: u64) -> Option<Fate> {
         let verdict = self

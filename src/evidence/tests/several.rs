@@ -1,0 +1,38 @@
+//! Several processes behind one address.
+
+use super::*;
+
+/// Two that began at these times, older first. Both were up before any session.
+const BOOTS: [u64; 2] = [50_000, 60_000];
+
+/// What becomes of a session that is made at `born`, after processes answered at these times, if the last one does once more;
+/// and whether an answer that proves a process proves the session's.
+fn judged(answers: &[(u64, usize)], born: u64) -> (Fate, bool) {
+    let mut evidence = begun();
+    let last = answers.last().map_or(0, |(_, which)| *which);
+    let all = answers.iter().copied().chain([(born + 10_000, last)]);
+    for (signs, (now, which)) in (1..).zip(all) {
+        ask(&mut evidence, signs, now, BOOTS[which]);
+    }
+    let fate = evidence.judge(&made(born, born + 10_020), 1).unwrap();
+    (fate, evidence.is_one_process_since(at(born)))
+}
+
+#[test]
+fn a_process_that_answers_again_after_a_younger_one_is_one_of_several() {
+    let switching = [(101_000, 0), (112_000, 1), (123_000, 0), (134_000, 1)];
+    for answers in [&switching[..3], &switching] {
+        assert_eq!(judged(answers, 140_000), (Fate::Unclear, false));
+    }
+}
+
+#[test]
+fn a_process_that_was_followed_by_a_younger_one_has_ended() {
+    let restart = [(101_000, 0), (112_000, 1), (123_000, 1)];
+    assert_eq!(judged(&restart, 130_000), (Fate::Alive, true));
+    // Both served for a moment, as in a rolling deploy, half an hour ago.
+    let rolling = [(101_000, 0), (112_000, 1), (113_000, 0), (123_000, 1)];
+    let after = |seconds: u64| judged(&rolling, 113_000 + seconds * 1_000);
+    assert_eq!(after(1_700), (Fate::Unclear, false));
+    assert_eq!(after(1_800), (Fate::Alive, true));
+}
