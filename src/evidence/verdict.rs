@@ -33,6 +33,8 @@ pub(crate) struct Metered {
     pub(crate) knows: bool,
     /// When the session was made, by the server's clock.
     pub(crate) made_at: Duration,
+    /// The same by the monotonic clock here.
+    pub(crate) born: Duration,
     /// No session of this manager's was made before it.
     pub(crate) is_oldest: bool,
     pub(crate) signs: u64,
@@ -51,8 +53,9 @@ pub(super) enum Says {
     Health(Health),
     /// Nothing. What there is goes on, in doubt.
     Nothing,
-    /// A session that was made then was asked for, and is there: so are those that were made after it.
-    Known(Duration),
+    /// A session that was made then, by the server's clock and by the one here, was asked for, and is there: so are those that were
+    /// made after it. The server's clock may have been set back in between.
+    Known(Duration, Duration),
     /// One that was made then is not there: nor are those that were made before it.
     Lost(Duration),
     /// Nobody could be asked, and the windows are those of another process.
@@ -65,7 +68,7 @@ impl Evidence {
             Says::Health(health) => self.health = Some(health),
             Says::Lost(made_at) => self.lost_until = self.lost_until.max(made_at),
             Says::Replaced => self.replaced_before = Some(question.asked.monotonic),
-            Says::Nothing | Says::Known(_) => {}
+            Says::Nothing | Says::Known(..) => {}
         }
         self.verdict = Some(Verdict { question, says });
     }
@@ -123,7 +126,7 @@ impl Evidence {
     pub(crate) fn metered(&mut self, answer: Metered, now: Reading) {
         self.is_metering = false;
         let says = if answer.knows {
-            Says::Known(answer.made_at)
+            Says::Known(answer.made_at, answer.born)
         } else {
             Says::Lost(answer.made_at)
         };
@@ -161,9 +164,11 @@ impl Evidence {
             // What is said of one session does not bring back those that were gone before.
             _ if self.was_gone(made) => Fate::Gone,
             _ if self.was_left_open(made) => Fate::Unclear,
-            Says::Known(made_at) if made.at < *made_at => self.unless_alarmed(),
+            Says::Known(at, born) if made.at < *at || made.born.monotonic < *born => {
+                self.unless_alarmed()
+            }
             Says::Lost(_) => self.unless_alarmed(),
-            Says::Known(_) | Says::Nothing | Says::Replaced => Fate::Alive,
+            Says::Known(..) | Says::Nothing | Says::Replaced => Fate::Alive,
         })
     }
 

@@ -12,12 +12,10 @@ use std::{
 use http::HeaderMap;
 
 use super::{core::Core, event::Event, question::Asking, session::LiveSession};
-#[cfg(feature = "store")]
-use crate::evidence::Made;
 use crate::{
     clock::Reading,
     evidence::{
-        Cause, Evidence, Fate, Reaction,
+        Cause, Evidence, Fate, Made, Reaction,
         window::{Exchange, Stamp},
     },
     headers,
@@ -242,9 +240,12 @@ impl Core {
     }
 
     pub(super) fn is_oldest(&self, session: &LiveSession, now: Reading) -> bool {
-        let made_at = session.made(now).at;
+        let made = session.made(now);
+        // The server's clock may have been set back in between.
+        let is_older =
+            |other: Made| other.at < made.at || other.born.monotonic < made.born.monotonic;
         let sessions = self.sessions();
-        !sessions.iter().any(|other| other.made(now).at < made_at)
+        !sessions.iter().any(|other| is_older(other.made(now)))
     }
 
     /// No request bears a session before the server has been asked; returns how many such signs there have been.

@@ -165,6 +165,7 @@ impl Core {
         let answer = Metered {
             knows,
             made_at: session.made(now).at,
+            born: session.life.born().monotonic,
             is_oldest: self.is_oldest(session, now),
             signs,
             asked,

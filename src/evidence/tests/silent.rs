@@ -7,6 +7,7 @@ fn metered(knows: bool, signs: u64, asked: u64) -> Metered {
     Metered {
         knows,
         made_at: server(SESSION + 20),
+        born: at(SESSION).monotonic,
         is_oldest: true,
         signs,
         asked: at(asked),
@@ -99,6 +100,7 @@ fn a_session_that_is_known_says_nothing_of_older_ones() {
     assert_eq!(evidence.fallback(1, at(102_000)), Fallback::Meter);
     let newer = Metered {
         made_at: server(101_500),
+        born: at(101_480).monotonic,
         is_oldest: false,
         ..metered(true, 1, 102_000)
     };
@@ -154,6 +156,7 @@ fn a_session_that_health_has_left_open_is_asked_for_although_another_is_known() 
     assert_eq!(evidence.fallback(2, at(181_000)), Fallback::Meter);
     let newer = Metered {
         made_at: server(115_000),
+        born: at(114_980).monotonic,
         is_oldest: false,
         ..metered(true, 2, 181_000)
     };
@@ -166,4 +169,24 @@ fn a_session_that_health_has_left_open_is_asked_for_although_another_is_known() 
     };
     let fates = [old, asked_for].map(|made| evidence.judge(&made, 2));
     assert_eq!(fates, [Some(Fate::Unclear), Some(Fate::Alive)]);
+}
+
+/// By which the newer session seems to be the older one.
+#[test]
+fn what_is_said_of_a_session_from_after_the_servers_clock_was_set_back_says_nothing_of_older_ones()
+{
+    let mut evidence = begun();
+    assert_eq!(evidence.raise(Cause::Sign, at(110_000)), Reaction::Hold);
+    let question = evidence.ask(1, at(110_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(111_000));
+    assert_eq!(evidence.fallback(1, at(111_000)), Fallback::Meter);
+    let newer = Metered {
+        made_at: server(50_000),
+        born: at(109_000).monotonic,
+        is_oldest: false,
+        ..metered(true, 1, 111_000)
+    };
+    evidence.metered(newer, at(111_100));
+    let older = evidence.judge(&made(SESSION, 111_200), 1);
+    assert_eq!(older, Some(Fate::Unclear));
 }
