@@ -226,7 +226,7 @@ impl Core {
         };
         if suspect.is_none() {
             self.may_create(&mut ledger, partition, now)?;
-            if self.shares(&ledger, partition) && ledger.is_crowded(patience, now) {
+            if self.shares(&ledger, partition) && ledger.is_crowded(partition.id, patience, now)? {
                 return Ok(Joined::Crowd);
             }
         }
@@ -276,7 +276,8 @@ impl Core {
             return;
         }
         let patience = self.patience();
-        if suspect.is_none() && ledger.is_crowded(patience, now) {
+        let is_crowded = ledger.is_crowded(partition.id, patience, now);
+        if suspect.is_none() && is_crowded.unwrap_or(true) {
             session.renew_again_at(now.monotonic.saturating_add(FLOOR));
             return;
         }

@@ -11,6 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::runtime;
 
+use self::chance::STORE_FAILED_FOR;
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     flight::{Flight, Outcome, Status, overdue_after},
@@ -42,6 +43,8 @@ struct Entry {
     last_call: Option<Reading>,
     /// Sessions that a create did make, and that were of no use.
     wrong: WrongAnswers,
+    /// Why its last create could not reach the store.
+    store_error: Option<(Error, Reading)>,
 }
 
 impl Entry {
@@ -92,6 +95,8 @@ pub(crate) struct Ledger {
     queue: Queue,
     /// Creates that ask the store, before they know whether there is a call to be made.
     sharing: Queue,
+    /// Those of them that could not reach the store a moment ago.
+    failing: Queue,
     pub(crate) known_keys: KnownKeys,
     /// Every create that has not ended, also those that nobody waits for any more, by generation.
     under_way: HashMap<u64, Arc<Status>>,
@@ -109,6 +114,7 @@ impl Ledger {
             bucket: Bucket::new(budget),
             queue: Queue::new(overdue_after(create_timeout)),
             sharing: Queue::new(QUICK),
+            failing: Queue::new(QUICK),
             known_keys: KnownKeys::default(),
             under_way: HashMap::new(),
             tidy_at: 64,
@@ -140,6 +146,9 @@ impl Ledger {
         self.tidy(now);
         match place {
             Place::Queue => self.queue.enter(generation, now),
+            Place::Store if self.store_error(id, now).is_some() => {
+                self.failing.enter(generation, now);
+            }
             Place::Store => self.sharing.enter(generation, now),
             Place::Nowhere => {}
         }
@@ -160,7 +169,7 @@ impl Ledger {
 
     /// A create finds that it has to make a call.
     pub(crate) fn enter_queue(&mut self, generation: u64, now: Reading) {
-        self.sharing.leave(generation);
+        self.leave_all(generation);
         self.queue.enter(generation, now);
     }
 
@@ -210,16 +219,12 @@ impl Ledger {
     }
 
     fn leave_all(&mut self, generation: u64) {
-        self.queue.leave(generation);
-        self.sharing.leave(generation);
+        for queue in [&mut self.queue, &mut self.sharing, &mut self.failing] {
+            queue.leave(generation);
+        }
     }
 
-    /// Whether as many creates ask the store at once as calls could be made within `patience`.
-    pub(crate) fn is_crowded(&mut self, patience: Duration, now: Reading) -> bool {
-        self.sharing.len(now) >= self.bucket.most_within(patience).max(LEAST_AT_ONCE)
-    }
-
-    /// The same for one that did not end in time; returns whether that leaves a possible orphan.
+    /// The same as [`fence`](Self::fence) for one that did not end in time; returns whether that leaves a possible orphan.
     pub(crate) fn give_up(&mut self, id: PartitionId) -> bool {
         self.fence(id).is_some_and(|flight| flight.status.give_up())
     }
@@ -296,6 +301,7 @@ impl Ledger {
         if let Some(entry) = self.partitions.get_mut(&partition.id) {
             entry.hold = None;
             entry.check_hold = None;
+            entry.store_error = None;
         }
     }
 
@@ -362,18 +368,11 @@ impl Ledger {
             entry.hold.take_if(|hold| hold.is_forgotten(now));
             entry.check_hold.take_if(|hold| hold.is_forgotten(now));
             entry.last_call.take_if(|last| now.since(*last) >= FLOOR);
-            let Entry {
-                flight,
-                hold,
-                check_hold,
-                last_call,
-                wrong,
-            } = entry;
-            flight.is_some()
-                || hold.is_some()
-                || check_hold.is_some()
-                || last_call.is_some()
-                || !wrong.is_forgotten(now)
+            let is_old = |(_, at): &mut (Error, Reading)| now.since(*at) >= STORE_FAILED_FOR;
+            entry.store_error.take_if(is_old);
+            let is_held = entry.hold.is_some() || entry.check_hold.is_some();
+            let is_recent = entry.last_call.is_some() || entry.store_error.is_some();
+            entry.flight.is_some() || is_held || is_recent || !entry.wrong.is_forgotten(now)
         });
         self.tidy_at = 2 * (self.partitions.len() + self.keys.len()).max(32);
     }

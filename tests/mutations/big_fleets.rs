@@ -69,4 +69,12 @@ pub(crate) const OF_BIG_FLEETS: &[Mutation] = &[
         old: "is_some_and(|failure| failure.kind <= kind)",
         new: "is_some_and(|failure| failure.kind <= Kind::Write || kind == Kind::Read)",
     },
+    Mutation {
+        name: "creates_that_hang_take_all_places",
+        invariant: "I9",
+        by: Scenario("creates_that_hang_in_one_part_of_the_store_leave_places_to_those_of_another"),
+        file: "src/manager/ledger.rs",
+        old: "            Place::Store if self.store_error(id, now).is_some() => {\n",
+        new: "            Place::Store if self.store_error(id, now).is_some() && generation == 0 => {\n",
+    },
 ];

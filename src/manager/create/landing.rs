@@ -36,6 +36,7 @@ impl Create {
                     self.succeed(session, current)
                 }
                 Err(error) => {
+                    ledger.note_store_error(self.partition.id, error, core.now());
                     self.let_adopted_go();
                     self.fail(error, current)
                 }

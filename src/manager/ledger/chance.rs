@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Ledger, over_budget};
+use super::{LEAST_AT_ONCE, Ledger, over_budget};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
-    manager::{budget::Purpose, partition::Partition},
+    manager::{
+        budget::Purpose,
+        partition::{Partition, PartitionId},
+        policy::FLOOR,
+    },
 };
+
+/// For how long a create that could not reach the store ranks behind others.
+pub(super) const STORE_FAILED_FOR: Duration = Duration::from_secs(60);
 
 impl Ledger {
     /// Decides whether a create, or a check, would have a chance to be called within `patience`, without counting it.
@@ -53,7 +60,41 @@ impl Ledger {
         }
     }
 
-    /// The same as far as it concerns this partition and its key.
+    /// Whether as many creates ask the store at once as calls could be made within `patience`. Those that could not reach it a
+    /// moment ago get half of the places at most, so that they keep nobody out whose part of the store answers.
+    ///
+    /// # Errors
+    ///
+    /// Why the store could not be reached, if that half is taken.
+    pub(crate) fn is_crowded(
+        &mut self,
+        id: PartitionId,
+        patience: Duration,
+        now: Reading,
+    ) -> Result<bool, Error> {
+        let places = self.bucket.most_within(patience).max(LEAST_AT_ONCE);
+        let failing = self.failing.len(now);
+        match self.store_error(id, now) {
+            Some(error) if failing >= places / 2 => Err(error.with_retry_after(FLOOR)),
+            _ => Ok(self.sharing.len(now) + failing >= places),
+        }
+    }
+
+    /// A create of this partition ended with this error: whether it could not reach the store counts for a while.
+    pub(crate) fn note_store_error(&mut self, id: PartitionId, error: &Error, now: Reading) {
+        if error.kind() == ErrorKind::Store {
+            let entry = self.partitions.entry(id).or_default();
+            entry.store_error = Some((error.clone(), now));
+        }
+    }
+
+    /// Why this partition's last create failed, if it could not reach the store.
+    pub(super) fn store_error(&self, id: PartitionId, now: Reading) -> Option<Error> {
+        let (error, at) = self.partitions.get(&id)?.store_error.as_ref()?;
+        (now.since(*at) < STORE_FAILED_FOR).then(|| error.clone())
+    }
+
+    /// The same as [`check`](Self::check) as far as it concerns this partition and its key.
     ///
     /// # Errors
     ///

@@ -307,3 +307,35 @@ fn a_try_that_says_nothing_of_the_key_holds_up_no_other() {
     assert!(granted(&one, 1, 900));
     assert!(granted(&two, 2, 901), "the try is over");
 }
+
+#[test]
+fn creates_that_could_not_reach_the_store_leave_half_of_the_places_to_others() {
+    let mut ledger = ledger(CallBudget::new(60, 40).unwrap());
+    let name = |n: u64| partition(&format!("k{n}"), "near");
+    let begin = |ledger: &mut Ledger, n: u64| {
+        let (_, outcome) = promise();
+        ledger.begin(name(n).id, n, outcome, (Place::Store, None), at(1));
+    };
+    let is_crowded = |ledger: &mut Ledger, n: u64| {
+        let crowded = ledger.is_crowded(name(n).id, Duration::ZERO, at(1));
+        crowded.map_err(|error| error.kind())
+    };
+    for n in 0..100 {
+        let error = Error::new(ErrorKind::Store, "the store cannot be reached");
+        ledger.note_store_error(name(n).id, &error, at(0));
+    }
+    for n in 0..20 {
+        assert_eq!(is_crowded(&mut ledger, n), Ok(false), "{n}");
+        begin(&mut ledger, n);
+    }
+    assert_eq!(is_crowded(&mut ledger, 20), Err(ErrorKind::Store));
+    for n in 200..220 {
+        assert_eq!(is_crowded(&mut ledger, n), Ok(false), "{n}");
+        begin(&mut ledger, n);
+    }
+    assert_eq!(is_crowded(&mut ledger, 220), Ok(true));
+    // One that has ended leaves its place, whichever it had.
+    ledger.end(name(0).id, 0);
+    assert_eq!(is_crowded(&mut ledger, 220), Ok(false));
+    assert_eq!(is_crowded(&mut ledger, 20), Ok(false));
+}
