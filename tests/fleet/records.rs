@@ -279,6 +279,27 @@ async fn a_session_from_before_a_sign_of_trouble_is_asked_about_by_whoever_takes
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_from_before_a_sign_that_nobody_could_look_into_is_asked_about_as_well() {
+    let mut fleet = Fleet::new();
+    let processes = [fleet.start(), fleet.start()];
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    let layer = SessionLayer::new(processes[1].manager.clone()).defaults(sui);
+    let with_sui = || layer.layer(fleet.setup.sipher.clone()).oneshot(generate());
+    with_sui().await.unwrap();
+    // It knows the server from before this session was made.
+    pass(10.0).await;
+    fleet.call(&processes[..1]).await;
+    pass(10.0).await;
+    fleet.setup.silence_health();
+    fleet.setup.sipher.restart();
+    let sign = Fault::new(What::Status(503)).on(Target::Calls);
+    fleet.setup.sipher.fault(sign.times(1));
+    drop(with_sui().await);
+    fleet.call(&processes[1..]).await;
+    assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_verifies_asks_once_about_each_session_that_it_takes_up() {
     let mut fleet = Fleet::new();
     let others = fleet.start_many(1);

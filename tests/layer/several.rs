@@ -1,15 +1,26 @@
 //! Several keys at one layer, and several layers on one session.
 
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
 use sipher_session::{
     SessionLayer,
     testing::{Fault, SessionUse, Target, Tier, What},
 };
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
 use crate::{
     memory::{remembering, send},
-    support::{SECOND, Setup, generate, pass},
+    support::{Call, SECOND, Setup, generate, pass},
 };
+
+fn with_key(key: &str) -> Call {
+    let mut request = generate();
+    let value = key.parse().unwrap();
+    request.headers_mut().insert("x-api-key", value);
+    request
+}
 
 /// A thread looks at its first memo before the others. They are found again once that one is made anew.
 #[tokio::test(start_paused = true)]
@@ -18,22 +29,24 @@ async fn after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it()
     let manager = setup.manager();
     let service = remembering(&setup, &manager).await;
     let other = setup.sipher.api_key(Tier::Pro);
-    let of_other = || {
-        let mut request = generate();
-        let value = other.parse().unwrap();
-        request.headers_mut().insert("x-api-key", value);
-        request
-    };
+    let of_other = || with_key(&other);
     for _ in 0..4 {
         send(&service, of_other()).await;
     }
     setup.sipher.restart();
-    setup
-        .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Calls));
+    let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
+    lease.complete_with(StatusCode::SERVICE_UNAVAILABLE);
+    // A third key takes the place of the first, before what was remembered of the other is too old to be used.
+    let start = Instant::now();
+    let third = setup.sipher.api_key(Tier::Pro);
     for _ in 0..4 {
-        send(&service, generate()).await;
+        send(&service, with_key(&third)).await;
     }
+    assert!(
+        start.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        start.elapsed()
+    );
     send(&service, of_other()).await;
     let last = setup.uses().pop().unwrap();
     assert!(matches!(last.session, SessionUse::Live { .. }), "{last:?}");

@@ -125,7 +125,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         name: "an_older_sign_counts_as_none_for_an_adopted_session",
         invariant: "I1",
         by: Scenario(
-            "a_session_from_before_a_sign_of_trouble_is_asked_about_by_whoever_takes_it_up_after_it",
+            "a_session_from_before_a_sign_that_nobody_could_look_into_is_asked_about_as_well",
         ),
         file: "src/manager/fleet/adopt.rs",
         old: "        return core.suspicion.signs_before(then);\n",
