@@ -176,7 +176,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "requests_wait_for_a_check_that_no_sign_asked_for",
         invariant: "I7",
-        by: Life(0),
+        by: Life(1),
         file: "src/manager/acquire.rs",
         old: "                core.follow_up(&session, Some(&session), now);\n",
         new: "                core.follow_up(&session, Some(&session), now);\n                core.suspicion.raise(now, false);\n                return None;\n",
