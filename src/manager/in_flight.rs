@@ -178,8 +178,9 @@ impl std::ops::Deref for Unsent {
 }
 
 impl Drop for Unsent {
+    /// Nothing was answered: a session that ended while a body was read has met no late answer.
     fn drop(&mut self) {
-        self.0.answered();
+        self.0.release();
     }
 }
 

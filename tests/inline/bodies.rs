@@ -249,6 +249,16 @@ async fn a_session_that_ends_while_the_body_comes_is_not_borne() {
     assert_ne!(id(answer.body()), Some(older.as_str()));
 }
 
+/// Nobody answered it late: no request was sent with it.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_while_the_body_comes_meets_no_late_answer() {
+    let (_setup, manager) = warm().await;
+    let day = Duration::from_secs(86_400);
+    let answer = stack(&manager, echo()).oneshot(json(slow(day))).await;
+    assert!(answer.is_ok());
+    assert_eq!(manager.stats().late_answers, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_invalidated_while_the_body_comes_is_not_borne() {
     let (setup, manager) = warm().await;
