@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::{
     Proof, SessionManager, leak,
     message::Incoming,
-    token::{Bare, Bears, Token},
+    token::{Bare, Bears, Sent, Token},
 };
 use crate::{
     api::SessionDefaults,
@@ -41,11 +41,27 @@ impl InFlightRequest {
     }
 
     pub(super) fn bare(manager: SessionManager, bears: Bears) -> Self {
+        Self::without_session(manager, bears, None)
+    }
+
+    /// Its answer takes a place in a rate-limit window, like those of requests that bear sessions. Unseen, the windows of two
+    /// processes could pass for one.
+    pub(super) fn looked_at(manager: SessionManager, bears: Bears) -> Self {
+        let core = manager.core();
+        let sent = core.settings.inline.makes_sessions.then(|| Sent {
+            at: core.now(),
+            signs: core.suspicion.signs(),
+            uses: 0,
+        });
+        Self::without_session(manager, bears, sent)
+    }
+
+    fn without_session(manager: SessionManager, bears: Bears, sent: Option<Sent>) -> Self {
         Self::by(Arc::new(Token {
             manager,
             bears,
             young: Span::default(),
-            sent: None,
+            sent,
             inlined: OnceLock::new(),
         }))
     }

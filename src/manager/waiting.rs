@@ -111,7 +111,7 @@ impl Waiting {
             core.see_to(&partition);
         }
         let bears = Bears::Inline(partition);
-        Ok(InFlightRequest::bare(self.manager, bears))
+        Ok(InFlightRequest::looked_at(self.manager, bears))
     }
 }
 
