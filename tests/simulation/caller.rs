@@ -1,16 +1,19 @@
 //! One request, from its call to what came of it.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
 
-use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body_util::Full;
 use serde_json::json;
-use sipher_session::{BoxError, Error, NoSession, Proof, SessionLayer, testing::FakeSipher};
+use sipher_session::{BoxError, Error, NoSession, Proof, testing::FakeSipher};
 use tokio::time::{sleep, timeout};
-use tower::{Layer, Service};
 
 use crate::{
+    carries::Stream,
+    inline::Layers,
     script::{self, Call, SessionCall},
     trace::{Entry, Got, Partition},
     wire::{BY_HAND, Seen, Wire},
@@ -24,12 +27,12 @@ const OUTSIDE: [&str; 3] = [
     "https://sipher-api.sip-protocol.org:8443",
 ];
 
-type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> + Send>>;
+pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = Result<Response<Seen>, BoxError>> + Send>>;
 
 impl World {
-    pub(crate) async fn call(self, layer: SessionLayer, call: Call, n: u64) {
+    pub(crate) async fn call(self, layers: Layers, call: Call, n: u64) {
         if let Some(session_call) = call.by_layer {
-            return self.session_call(layer, &call, session_call).await;
+            return self.session_call(layers, &call, session_call).await;
         }
         let trace = self.trace().clone();
         let elsewhere = call.elsewhere || call.outside.is_some();
@@ -39,10 +42,17 @@ impl World {
             None if call.by_alias => "https://sipher.sip-protocol.org",
             None => FakeSipher::base_url(),
         };
-        let mut request = Request::post(format!("{base}/v1/sim/{n}"))
-            .header("content-type", "application/json")
-            .body(Full::<Bytes>::from("{}"))
-            .expect("a request");
+        let mut carries = self.carries(n);
+        if let Some(carries) = carries.as_mut().filter(|_| elsewhere || call.no_session) {
+            carries.aside = None;
+        }
+        let mut request = match carries {
+            Some(carries) => carries.request(base, elsewhere, n),
+            None => Request::post(format!("{base}/v1/sim/{n}"))
+                .header("content-type", "application/json")
+                .body(Stream::whole("{}"))
+                .expect("a request"),
+        };
         if let Some(key) = call.key.filter(|_| !elsewhere) {
             let key = self.wire.keys[key].parse().expect("a header value");
             request.headers_mut().insert("x-api-key", key);
@@ -58,26 +68,33 @@ impl World {
             wants: self.wants(&call),
             without: call.no_session,
             elsewhere,
-            held: !call.polled_after.is_zero(),
+            held: !call.polled_after.is_zero()
+                || carries.is_some_and(|carries| carries.has_pauses()),
+            carries,
         });
         let answer = {
             let wire = Wire {
                 is_eager: call.is_eager,
                 ..self.wire.clone()
             };
-            // The wire is always ready.
-            let answer: BoxFuture = if self.replays {
-                Box::pin(layer.replay_once().layer(wire).call(request))
+            let mut answer = layers.call(wire, request, self.replays);
+            // A layer for bodies sends nothing before it is polled.
+            let is_polled = self.inline.is_none() || call.polled_after.is_zero();
+            let first = if self.inline.is_some() && is_polled {
+                poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await
             } else {
-                Box::pin(layer.layer(wire).call(request))
+                Poll::Pending
             };
-            if !elsewhere && !self.wire.has_sent(n) {
+            if !elsewhere && is_polled && first.is_pending() && !self.wire.has_sent(n) {
                 trace.add(Entry::Waits { n });
             }
             if !call.polled_after.is_zero() {
                 sleep(call.polled_after).await;
             }
-            timeout(call.gives_up_after, answer).await
+            match first {
+                Poll::Ready(answer) => Ok(answer),
+                Poll::Pending => timeout(call.gives_up_after, answer).await,
+            }
         };
         let proof = match &answer {
             Ok(Ok(response)) => response.extensions().get::<Proof>().copied(),
@@ -98,7 +115,10 @@ impl World {
     }
 
     /// Deletes or changes the session that the last request of this key bore, by a request through the layer.
-    async fn session_call(self, layer: SessionLayer, call: &Call, session_call: SessionCall) {
+    async fn session_call(self, layers: Layers, call: &Call, session_call: SessionCall) {
+        if self.inline.is_some_and(|inline| !inline.makes_sessions) {
+            return;
+        }
         let key = call.key.unwrap_or(self.desk().key);
         let last = self.trace().with(|lines| {
             lines.iter().rev().find_map(|line| match &line.what {
@@ -118,7 +138,7 @@ impl World {
             .method(method)
             .uri(format!("{}/v1/sessions/{id}", FakeSipher::base_url()))
             .header("content-type", "application/json")
-            .body(Full::<Bytes>::from(body))
+            .body(Stream::whole(body))
             .expect("a request");
         if let Some(key) = call.key {
             let key = self.wire.keys[key].parse().expect("a header value");
@@ -126,7 +146,7 @@ impl World {
         }
         self.trace().add(Entry::ChangedByHand { id });
         let wire = self.wire.clone();
-        let answer = async move { layer.layer(wire).call(request).await };
+        let answer = async move { layers.call(wire, request, false).await };
         let answer = timeout(call.gives_up_after, BY_HAND.scope((), answer)).await;
         let outcome = match answer {
             Err(_) => "gave up".to_owned(),

@@ -14,12 +14,15 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod caller;
+mod carries;
 mod checker;
 mod forecast;
 mod hard;
 mod health;
+mod inline;
 mod owner;
 mod production;
+mod recorder;
 mod script;
 mod trace;
 mod weather;

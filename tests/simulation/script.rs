@@ -9,7 +9,7 @@ use sipher_session::{
 };
 
 pub(crate) use crate::weather::Weather;
-use crate::{forecast, hard, production};
+use crate::{forecast, hard, inline, production};
 
 /// API keys by their place: the manager starts with the first; the last two cannot have sessions.
 pub(crate) const KEYS: usize = 5;
@@ -224,18 +224,10 @@ impl Script {
         if production::is_production(seed) {
             production::befall(&mut script);
         }
+        inline::befall(&mut script);
         script.calls.sort_by_key(|(at, _)| *at);
         script.weather.sort_by_key(|(at, _)| *at);
         script
-    }
-
-    /// By how much the server's clock is set back in all.
-    pub(crate) fn server_back(&self) -> Duration {
-        let back = self.weather.iter().map(|(_, weather)| match weather {
-            Weather::ServerBack(by) => *by,
-            _ => Duration::ZERO,
-        });
-        back.sum()
     }
 
     /// A cache in front of the server keeps its health, and does not say so.

@@ -13,7 +13,7 @@ use sipher_session::{
     testing::{Operation, TestClock},
 };
 
-use crate::health::Health;
+use crate::{carries::Carries, health::Health};
 
 /// One thing, and what the host's clocks said.
 #[derive(Clone, Debug)]
@@ -30,8 +30,10 @@ pub(crate) enum Entry {
         wants: Vec<Partition>,
         without: bool,
         elsewhere: bool,
-        /// It is polled later.
+        /// It is polled later, or its body comes later.
         held: bool,
+        /// In a life with inline defaults.
+        carries: Option<Carries>,
     },
     /// The layer did not hand the request on at once.
     Waits {
@@ -254,12 +256,17 @@ impl fmt::Display for Line {
                 without,
                 elsewhere,
                 held,
+                carries,
             } => {
                 write!(f, "call {n}")?;
                 for partition in wants {
                     write!(f, " k{} {}", partition.key, partition.defaults)?;
                 }
-                write!(f, " without={without} elsewhere={elsewhere} held={held}")
+                write!(f, " without={without} elsewhere={elsewhere} held={held}")?;
+                match carries {
+                    Some(carries) => write!(f, " {carries:?}"),
+                    None => Ok(()),
+                }
             }
             Entry::Weather(what) | Entry::Hand(what) | Entry::Event(what) => f.write_str(what),
             Entry::Report {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sipher_session::testing::{Fault, Solana, Target, What};
 
-use crate::{trace::Entry, world::World};
+use crate::{script::Script, trace::Entry, world::World};
 
 /// What befalls the network, the server and the clocks.
 #[derive(Clone, Debug)]
@@ -29,6 +29,17 @@ pub(crate) enum Weather {
     ServerBack(Duration),
     WallForward(Duration),
     WallBack(Duration),
+}
+
+impl Script {
+    /// By how much the server's clock is set back in all.
+    pub(crate) fn server_back(&self) -> Duration {
+        let back = self.weather.iter().map(|(_, weather)| match weather {
+            Weather::ServerBack(by) => *by,
+            _ => Duration::ZERO,
+        });
+        back.sum()
+    }
 }
 
 impl World {

@@ -1,6 +1,7 @@
 //! The client's end of the network: passes everything on to the servers, and writes down what the client sends and sees.
 
 use std::{
+    any::Any,
     collections::HashSet,
     future::Future,
     io,
@@ -18,12 +19,16 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use serde_json::Value;
-use sipher_session::testing::{FakeBody, FakeError, FakeSipher, Operation};
+use sipher_session::{
+    BoxError,
+    testing::{FakeBody, FakeError, FakeSipher, Operation},
+};
 use tokio::{sync::oneshot, time::sleep};
 use tower::Service;
 
 use crate::{
     health::{self, HEALTH},
+    recorder::Bodies,
     trace::{Entry, Record, Sent, Trace},
 };
 
@@ -47,6 +52,7 @@ pub(crate) struct Wire {
     pub(crate) under_way: Arc<AtomicUsize>,
     /// How long a request goes on whose caller is gone.
     pub(crate) linger: Duration,
+    pub(crate) bodies: Bodies,
 }
 
 impl Wire {
@@ -60,7 +66,7 @@ impl Wire {
         self.keys.iter().position(|known| known == key)
     }
 
-    fn note(&self, request: &Request<Full<Bytes>>, wire: u64) -> Operation {
+    fn note<B: 'static>(&self, request: &Request<B>, wire: u64) -> Operation {
         let path = request.uri().path();
         if path == HEALTH {
             self.trace.add(Entry::Asks { wire });
@@ -80,7 +86,8 @@ impl Wire {
                 (operation, Some(rest.trim_start_matches('/').to_owned()))
             }
         };
-        let n = number(path);
+        let request_id = request.headers().get("x-request-id");
+        let n = number(path, request_id.and_then(|id| id.to_str().ok()));
         if let Some(n) = n {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             sent.insert(n);
@@ -109,12 +116,16 @@ fn stamp(headers: &HeaderMap) -> Option<(u32, u32)> {
 }
 
 /// The number of a caller's request.
-pub(crate) fn number(path: &str) -> Option<u64> {
-    path.strip_prefix("/v1/sim/")?.parse().ok()
+pub(crate) fn number(path: &str, request_id: Option<&str>) -> Option<u64> {
+    let of_path = path.strip_prefix("/v1/sim/");
+    let number = of_path.or_else(|| request_id?.strip_prefix("sim-"));
+    number?.parse().ok()
 }
 
-fn asked(body: &Full<Bytes>) -> Value {
-    let mut body = body.clone();
+fn asked(body: &dyn Any) -> Value {
+    let Some(mut body) = body.downcast_ref::<Full<Bytes>>().cloned() else {
+        return Value::Null;
+    };
     let frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(Some(Ok(frame))) = frame else {
         return Value::Null;
@@ -124,7 +135,10 @@ fn asked(body: &Full<Bytes>) -> Value {
     asked.get("defaults").cloned().unwrap_or(Value::Null)
 }
 
-impl Service<Request<Full<Bytes>>> for Wire {
+impl<B> Service<Request<B>> for Wire
+where
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
     type Response = Response<Seen>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Response<Seen>>> + Send>>;
@@ -133,7 +147,7 @@ impl Service<Request<Full<Bytes>>> for Wire {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let trace = self.trace.clone();
         let wire = self.calls.fetch_add(1, Ordering::Relaxed);
         let authority = request.uri().authority();

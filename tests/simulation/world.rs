@@ -20,7 +20,9 @@ use tokio::{
 };
 
 use crate::{
+    inline::{Inline, Layers},
     production,
+    recorder::{Bodies, Passed},
     script::{self, Call, End, FREE, MADE_UP, Script, WRONG},
     trace::{Entry, Line, Trace, Unprinted},
     wire::Wire,
@@ -31,6 +33,8 @@ pub(crate) struct Run {
     pub(crate) lines: Vec<Line>,
     pub(crate) log: Vec<Exchange>,
     pub(crate) elsewhere: Vec<Exchange>,
+    /// In lives with inline defaults.
+    pub(crate) bodies: Vec<Passed>,
     /// The labels that the server's log has for the keys.
     pub(crate) labels: Vec<String>,
     pub(crate) weather: BTreeMap<String, u64>,
@@ -54,20 +58,22 @@ pub(crate) struct World {
     desk: Arc<Mutex<Desk>>,
     numbers: Arc<Mutex<u64>>,
     pub(crate) replays: bool,
+    pub(crate) inline: Option<Inline>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
-/// A manager and the layer that all callers share.
+/// A manager and the layers that all callers share.
 struct Handle {
     manager: SessionManager,
-    layer: SessionLayer,
+    layers: Layers,
 }
 
 impl Handle {
-    fn new(manager: SessionManager, proves: bool) -> Self {
+    fn new(manager: SessionManager, proves: bool, inlines: bool) -> Self {
         let layer = SessionLayer::new(manager.clone());
         let layer = if proves { layer.with_proof() } else { layer };
-        Self { manager, layer }
+        let layers = Layers::new(layer, &manager, inlines);
+        Self { manager, layers }
     }
 }
 
@@ -97,9 +103,11 @@ async fn live(script: &Script) -> Run {
         sent: Arc::default(),
         // At its very end the session may be gone.
         linger: script.settings.linger.mul_f64(0.9),
+        bodies: Bodies::default(),
     };
+    let inline = Inline::of(script.seed);
     let desk = Desk {
-        key: 0,
+        key: Inline::key(inline),
         defaults: script::defaults(0),
         pending: None,
     };
@@ -109,9 +117,10 @@ async fn live(script: &Script) -> Run {
         desk: Arc::new(Mutex::new(desk)),
         numbers: Arc::default(),
         replays: script.settings.replays,
+        inline,
         said: Arc::default(),
     };
-    let handle = Handle::new(world.manager(script), script.proves);
+    let handle = Handle::new(world.manager(script), script.proves, inline.is_some());
     let budget = handle.manager.call_budget();
     let mut events = handle.manager.events();
     let mut weather = BTreeMap::new();
@@ -125,6 +134,7 @@ async fn live(script: &Script) -> Run {
         lines: trace.with(std::mem::take),
         log: world.wire.sipher.log(),
         elsewhere: world.wire.elsewhere.log(),
+        bodies: std::mem::take(&mut *world.wire.bodies.all()),
         labels: labels.map(str::to_owned).into(),
         weather,
         budget,
@@ -182,7 +192,7 @@ impl World {
     fn manager(&self, script: &Script) -> SessionManager {
         let settings = &script.settings;
         let builder = SessionManager::builder()
-            .api_key(self.wire.keys[0].as_str())
+            .api_key(self.wire.keys[Inline::key(self.inline)].as_str())
             .defaults(script::defaults(0))
             .transport(Transport::new(self.wire.clone()))
             .clock(self.clock.clone())
@@ -195,6 +205,10 @@ impl World {
             .call_budget(settings.per_minute, settings.burst);
         let builder = match settings.verify_every {
             Some(every) => builder.verify_every(every),
+            None => builder,
+        };
+        let builder = match self.inline {
+            Some(inline) => inline.set(builder),
             None => builder,
         };
         let policy = if settings.send_without {
@@ -256,7 +270,7 @@ impl World {
             *numbers += 1;
             *numbers - 1
         };
-        callers.spawn(self.clone().call(handle.layer.clone(), call.clone(), n));
+        callers.spawn(self.clone().call(handle.layers.clone(), call.clone(), n));
     }
 
     async fn end(

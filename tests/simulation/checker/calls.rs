@@ -6,7 +6,7 @@ use sipher_session::{clock::Reading, testing::Operation};
 
 use super::{
     Checker,
-    known::{GRACE, Tries},
+    known::{Flying, GRACE, Tries},
 };
 use crate::{
     trace::{Partition, Sent},
@@ -70,6 +70,12 @@ impl Checker<'_> {
             let text = format!("I2: create {} beside {}", sent.wire, other.sent.wire);
             self.fails(text);
         }
+    }
+
+    /// What the server says also holds for a session whose create is not answered yet.
+    pub(super) fn creates_under_way(&mut self) -> impl Iterator<Item = &mut Flying> {
+        let flying = self.flying.values_mut();
+        flying.filter(|flying| flying.sent.operation == Operation::Create)
     }
 
     /// Returns when the create began of which this call may be a try.

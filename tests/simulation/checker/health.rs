@@ -109,9 +109,8 @@ impl Checker<'_> {
         for known in self.known.values_mut() {
             known.proved = known.proved.or_later(question.signs);
         }
-        // Sessions that are being made are judged by it when they are known.
-        for flying in self.flying.values_mut() {
-            flying.signs = flying.signs.or_later(question.signs);
+        for create in self.creates_under_way() {
+            create.signs = create.signs.or_later(question.signs);
         }
         let questions = &mut self.questions;
         questions.was_last_silent = false;

@@ -36,6 +36,8 @@ pub(super) struct Known {
     /// The longest time without a use since it was last asked for.
     pub(super) idle: Duration,
     pub(super) was_asked_for: bool,
+    /// When it was last asked for and found, on the clock that is never set.
+    pub(super) found: Duration,
 }
 
 impl Known {
@@ -45,10 +47,11 @@ impl Known {
         self.idle.max(now.since(self.used)) >= long
     }
 
-    /// Whether it was made so soon before or after a restart that health cannot tell the two apart.
+    /// Whether it was made or found so soon before or after a restart that health cannot tell the two apart.
     pub(super) fn is_near(&self, restart: Duration) -> bool {
         let second = Duration::from_secs(2);
-        restart + second >= self.born.monotonic && restart <= self.landed + second
+        let is_near = restart + second >= self.born.monotonic && restart <= self.landed + second;
+        is_near || restart.abs_diff(self.found) <= second
     }
 
     pub(super) fn left(&self, now: Reading) -> Duration {

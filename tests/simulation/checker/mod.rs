@@ -6,6 +6,7 @@
 mod calls;
 mod defaults;
 mod health;
+mod inline;
 mod known;
 mod outside;
 mod proof;
@@ -27,6 +28,7 @@ use crate::{
     world::Run,
 };
 use health::Questions;
+use inline::Inline;
 use known::{Asked, Flying, GRACE, Known, Late, Signs, Tries};
 use outside::Outside;
 
@@ -54,6 +56,7 @@ pub(crate) struct Checker<'a> {
     handled: HashMap<u64, (usize, usize)>,
     questions: Questions,
     outside: Outside,
+    inline: Inline,
     /// When the server was restarted, also by line.
     restarts: Vec<(usize, Duration)>,
     /// Losses that were told: by line, of which session, and of how many requests.
@@ -88,6 +91,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         handled: HashMap::new(),
         questions: Questions::default(),
         outside: Outside::default(),
+        inline: Inline::of(script.seed),
         restarts: Vec::new(),
         lost: Vec::new(),
         head_at: Duration::ZERO,
@@ -101,6 +105,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
     checker.secrets(run);
     checker.late();
     checker.server(run);
+    checker.inline(run);
     checker.defaults(run);
     checker.pace();
     checker.end(run);
@@ -122,7 +127,9 @@ impl Checker<'_> {
                 without,
                 elsewhere,
                 held,
+                carries,
             } => {
+                self.inline.called(*n, *carries);
                 let asked = Asked {
                     wants: wants.clone(),
                     without: *without,
@@ -152,7 +159,10 @@ impl Checker<'_> {
                 wire,
                 status,
                 stamp,
-            } => self.head(*wire, *status, stamp.is_some(), index, at),
+            } => {
+                self.inline.saw_head(index, *stamp);
+                self.head(*wire, *status, stamp.is_some(), index, at);
+            }
             Entry::Asks { wire } => self.asks(*wire, index, at),
             Entry::Says { wire, status, said } => {
                 self.says(*wire, (*status, *said), index, at);
@@ -189,7 +199,7 @@ impl Checker<'_> {
                 if *session || key.is_some() {
                     self.fails(format!("I4: {path} bears a session or a key of ours"));
                 }
-                if wire::number(path).is_none() {
+                if wire::number(path, None).is_none() {
                     self.fails(format!("I4: {path} was followed elsewhere"));
                 }
             }
@@ -261,7 +271,7 @@ impl Checker<'_> {
             Operation::Other => {
                 self.wrapped(sent, at);
                 if let Some(id) = &sent.id {
-                    self.used(id, at);
+                    self.used(id, self.given_at(sent).unwrap_or(at));
                 }
             }
             operation => {
@@ -358,6 +368,7 @@ impl Checker<'_> {
                     used: at,
                     idle: Duration::ZERO,
                     was_asked_for: false,
+                    found: at.monotonic,
                 };
                 // From here on this is the one that is used, if it is.
                 self.last.retain(|(of, _)| *of != known.partition);
@@ -370,6 +381,7 @@ impl Checker<'_> {
                 if let Some(known) = self.known.get_mut(&record.id) {
                     // Two who asked may be answered in any order.
                     known.proved = known.proved.or_later(flying.signs);
+                    known.found = at.monotonic;
                     known.doubted = record.defaults != known.partition.defaults;
                 }
             }

@@ -14,6 +14,9 @@ impl Checker<'_> {
         asked.proof = proof;
         asked.outcome = Some(outcome);
         let sent_at = asked.sent_at;
+        if self.is_aside(n) {
+            return self.proof_aside(n, outcome, proof);
+        }
         if is_proof(proof) {
             self.questions.proved(sent_at);
         } else {
@@ -35,6 +38,7 @@ impl Checker<'_> {
                     age,
                     left,
                     doubt,
+                    inlined,
                     ..
                 }),
             ) => {
@@ -46,9 +50,13 @@ impl Checker<'_> {
                 fingerprint == Some(session.fingerprint)
                     && (age, left) == (at.since(known.born), known.left(at))
                     && (late || doubt != Some(Doubt::Late))
-                    && (!late || doubt.is_some())
+                    && (!late || doubt.is_some() || inlined.is_covered())
             }
             (Got::Answer(_), None, Some(Proof::Without)) => true,
+            // Judged with the body.
+            (Got::Answer(_), None, Some(Proof::Inline { .. } | Proof::Neither { .. })) => {
+                self.inline.setting.is_some()
+            }
             (Got::Answer(_), ..) if !self.script.proves => true,
             (Got::Answer(_), None, None) => self.asked[&n].elsewhere,
             (Got::Answer(_), ..) => false,
@@ -81,7 +89,7 @@ impl Checker<'_> {
     /// What the server looked up after the end of a session is late, and so is in doubt.
     pub(super) fn is_told_late(&self, n: u64) -> bool {
         match self.asked[&n].proof {
-            Some(Proof::Session { doubt, .. }) => doubt.is_some(),
+            Some(Proof::Session { doubt, inlined, .. }) => doubt.is_some() || inlined.is_covered(),
             // Nobody took the answer.
             None => true,
             Some(_) => false,

@@ -17,9 +17,15 @@ impl Checker<'_> {
         if asked.sent.replace(sent.clone()).is_some() && !may_be_sent_again {
             return self.fails(format!("request {n} was sent twice"));
         }
+        if self.is_aside(n) {
+            return;
+        }
+        let asked = &self.asked[&n];
         let mut wrong = Vec::new();
         match &sent.id {
             None if asked.without || self.settings.send_without => {}
+            // Judged with the body.
+            None if self.inline.setting.is_some() => {}
             None => wrong.push("I6: sent without a session".to_owned()),
             Some(_) if asked.without => wrong.push("a session on a request that wants none".into()),
             Some(id) => match self.known.get(id) {
@@ -49,7 +55,8 @@ impl Checker<'_> {
                 }
             },
         }
-        if at.monotonic > self.shutdown_at && sent.id.is_some() {
+        let needs_manager = self.inline.setting.is_some() && !asked.without;
+        if at.monotonic > self.shutdown_at && (sent.id.is_some() || needs_manager) {
             wrong.push("I11: sent after the shutdown".to_owned());
         }
         for wrong in wrong {
@@ -59,6 +66,9 @@ impl Checker<'_> {
 
     /// I7: a session that is good in every respect is used at once.
     pub(super) fn waits(&mut self, n: u64) {
+        if self.waits_inline(n) {
+            return;
+        }
         let asked = &self.asked[&n];
         let [wants] = &asked.wants[..] else { return };
         // With little room, the session may have been evicted.
@@ -103,6 +113,7 @@ impl Checker<'_> {
             Got::Error(kind) if self.calm.contains(&n) => {
                 self.fails(format!("I9: request {n} failed with {kind:?}"));
             }
+            Got::Error(ErrorKind::InvalidRequest) if self.may_be_refused(n) => {}
             Got::Error(ErrorKind::InvalidRequest | ErrorKind::NoApiKey | ErrorKind::NoRuntime) => {
                 self.fails(format!("request {n}: {outcome:?}"));
             }
@@ -113,7 +124,7 @@ impl Checker<'_> {
             }
             Got::Answer(_) if self.calm.contains(&n) => {
                 let bears = asked.sent.as_ref().is_some_and(|sent| sent.id.is_some());
-                if !bears {
+                if !bears && self.inline.setting.is_none() {
                     self.fails(format!("I9: request {n} went without a session"));
                 }
             }

@@ -13,9 +13,12 @@ impl Checker<'_> {
     pub(super) fn server(&mut self, run: &Run) {
         let mut wrong = Vec::new();
         for exchange in &run.log {
-            let Some(n) = wire::number(&exchange.path) else {
+            let Some(n) = wire::number(&exchange.path, exchange.request_id.as_deref()) else {
                 continue;
             };
+            if self.is_aside(n) {
+                continue;
+            }
             let asked = &self.asked[&n];
             match &exchange.session {
                 SessionUse::Live { id, defaults } => {

@@ -51,7 +51,9 @@ impl Checker<'_> {
 
     /// `is_certain` says that it holds whoever starts later.
     pub(super) fn sign(&mut self, flying: Option<&Flying>, is_certain: bool) {
-        let Some(flying) = flying else { return };
+        let Some(flying) = flying.filter(|flying| !self.is_public(flying)) else {
+            return;
+        };
         // What a caller meets with a client of his own is not seen, though a sign it is.
         self.signs.certain += u64::from(is_certain && !flying.sent.by_hand);
         self.signs.possible += 1;
