@@ -299,7 +299,11 @@ impl Token {
             Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,
                 Bare::OwnSession => Some(Proof::OwnSession),
-                Bare::Without => Some(Proof::without(self.inlined())),
+                // What opted out has nothing noted.
+                Bare::Without => {
+                    let became = self.inlined.get().copied();
+                    Some(Proof::without(became.unwrap_or_default()))
+                }
             },
         }
     }

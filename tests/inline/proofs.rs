@@ -97,3 +97,16 @@ async fn each_reason_is_told_once_and_counted_each_time() {
         (3, 3, 3)
     );
 }
+
+/// It asked for the server's own defaults, whatever its body is.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_opts_out_says_no_more_than_that() {
+    for mode in super::MODES {
+        let setup = Setup::new();
+        let manager = manager(&setup, mode);
+        let mut call = post("{}");
+        call.extensions_mut().insert(sipher_session::NoSession);
+        let answer = send(&setup, &manager, call).await.unwrap();
+        assert_eq!(proof(&answer), Proof::Without);
+    }
+}

@@ -1,0 +1,100 @@
+//! Faults in what is put into bodies, and in what goes out without a session.
+
+use super::list::{By::Life, By::Test, Mutation};
+
+pub(crate) const OF_INLINE: &[Mutation] = &[
+    Mutation {
+        name: "the_defaults_of_before_a_change_are_merged",
+        invariant: "I11",
+        by: Life(1),
+        file: "src/manager/change.rs",
+        old: "own(newer.key_id());\n        self.set_identity(newer);\n",
+        new: "own(newer.key_id());\n        if lease.is_some() {\n            self.set_identity(newer);\n        }\n",
+    },
+    Mutation {
+        name: "a_body_that_was_cut_at_the_limit_is_sent_as_if_it_were_whole",
+        invariant: "I12",
+        by: Life(2),
+        file: "src/body.rs",
+        old: "Some(body) if !is_whole => Rest::Begun { body },",
+        new: "Some(body) if !is_whole && error.is_some() => Rest::Begun { body },",
+    },
+    Mutation {
+        name: "a_session_is_not_judged_again_after_a_slow_body",
+        invariant: "I1",
+        by: Life(3),
+        file: "src/inline/future.rs",
+        old: "Chosen::Session(unsent) if unsent.is_in_order() => {",
+        new: "Chosen::Session(unsent) if unsent.is_in_order() || unsent.defaults().is_some() => {",
+    },
+    Mutation {
+        name: "a_body_that_could_not_be_merged_goes_out_with_neither",
+        invariant: "I12",
+        by: Life(4),
+        file: "src/inline/outcome.rs",
+        old: "Self::Not { reason } => reason.is_servers(),",
+        new: "Self::Not { reason } => reason.is_servers() || reason != NotInlined::NoLayer,",
+    },
+    Mutation {
+        name: "an_inline_layer_without_a_decision_sends_all_the_same",
+        invariant: "I12",
+        by: Test {
+            target: "inline",
+            name: "an_inline_layer_that_no_session_layer_has_decided_for_sends_nothing",
+        },
+        file: "src/inline/layer.rs",
+        old: "None if self.needs_decision(&request) => {",
+        new: "None if self.needs_decision(&request) && request.body().is_end_stream() => {",
+    },
+    Mutation {
+        name: "a_handoff_is_used_twice",
+        invariant: "I12",
+        by: Test {
+            target: "inline",
+            name: "a_request_that_is_sent_twice_between_the_layers_is_refused",
+        },
+        file: "src/inline/handoff.rs",
+        old: "if !is_own || self.0.is_taken.swap(true, Ordering::AcqRel) {",
+        new: "if !is_own || (self.0.is_taken.swap(true, Ordering::AcqRel) && self.is_lost()) {",
+    },
+    Mutation {
+        name: "what_goes_out_without_a_session_says_that_it_bore_one",
+        invariant: "I12",
+        by: Life(7),
+        file: "src/manager/waiting.rs",
+        old: "        Ok(InFlightRequest::looked_at(self.manager, bears))\n",
+        new: "        let session = core.cached(partition.id);\n        let bears = session.map_or(bears, Bears::Remembered);\n        Ok(InFlightRequest::looked_at(self.manager, bears))\n",
+    },
+    Mutation {
+        name: "a_request_that_needs_no_session_waits_for_one",
+        invariant: "I7",
+        by: Life(8),
+        file: "src/inline/course.rs",
+        old: "if inlined.needs_no_session() {",
+        new: "if inlined.needs_no_session() && unread.is_some() {",
+    },
+    Mutation {
+        name: "a_shutdown_lets_requests_out_that_need_no_session",
+        invariant: "I11",
+        by: Life(9),
+        file: "src/manager/waiting.rs",
+        old: "if core.stage() != Stage::Open {",
+        new: "if core.stage() == Stage::Abandoned {",
+    },
+    Mutation {
+        name: "a_session_that_ends_while_a_body_is_read_counts_as_met_late",
+        invariant: "I1",
+        by: Life(365),
+        file: "src/manager/in_flight.rs",
+        old: "        self.0.release();\n",
+        new: "        self.0.answered();\n",
+    },
+    Mutation {
+        name: "answers_to_requests_without_a_session_are_not_looked_at",
+        invariant: "I12",
+        by: Life(1760),
+        file: "src/manager/in_flight.rs",
+        old: "core.settings.inline.makes_sessions.then(|| Sent {",
+        new: "(!core.settings.inline.makes_sessions).then(|| Sent {",
+    },
+];
