@@ -259,6 +259,10 @@ impl Checker<'_> {
     /// What its answer says of the body.
     fn proved(&mut self, n: u64, passed: &Passed, setting: Setting) {
         let (asked, carries) = (&self.asked[&n], self.inline.carries[&n]);
+        if asked.without && !asked.elsewhere && asked.proof.is_some_and(|it| it != Proof::Without) {
+            let text = format!("request {n} opted out, and it proves {:?}", asked.proof);
+            return self.fails(text);
+        }
         let is_aside = asked.without || asked.elsewhere || carries.aside.is_some();
         let (Some(Got::Answer(_)), Some(proof), false) = (asked.outcome, asked.proof, is_aside)
         else {
