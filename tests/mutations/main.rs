@@ -15,6 +15,7 @@ mod evidence;
 mod fleets;
 mod inline;
 mod list;
+mod merge;
 
 use std::{
     env,
@@ -31,11 +32,13 @@ use evidence::OF_EVIDENCE;
 use fleets::OF_FLEETS;
 use inline::OF_INLINE;
 use list::{By, MUTATIONS, Mutation};
+use merge::OF_MERGE;
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
     let fleets = OF_FLEETS.iter().chain(OF_BIG_FLEETS);
-    let by_one = BY_TEST.iter().chain(OF_EVIDENCE).chain(OF_INLINE);
-    MUTATIONS.iter().chain(fleets).chain(by_one)
+    let by_one = BY_TEST.iter().chain(OF_EVIDENCE);
+    let bodies = OF_INLINE.iter().chain(OF_MERGE);
+    MUTATIONS.iter().chain(fleets).chain(by_one).chain(bodies)
 }
 
 fn root() -> &'static Path {
