@@ -1,5 +1,6 @@
 //! Whether the server is still the one that knows the sessions: restarts that no call met, and alarms that are none.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+// Virtual time is read here, and helpers are tests too.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
 mod support;

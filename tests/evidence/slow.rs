@@ -76,7 +76,7 @@ async fn a_request_that_towers_timeout_ended_is_a_hint_however_it_is_wrapped() {
     ];
     for (n, wrap) in wraps.into_iter().enumerate() {
         let (held, asked) = held_after(wrap).await;
-        assert_eq!(held, 0 * SECOND, "{n}");
+        assert!(held.is_zero(), "{n}: {held:?}");
         assert_eq!(asked, 1, "{n}");
     }
     // What says something else is a sign.
