@@ -12,7 +12,7 @@ use sipher_session::{BoxError, Error, NoSession, Proof, testing::FakeSipher};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    carries::Stream,
+    carries::{Carries, Stream},
     inline::Layers,
     script::{self, Call, SessionCall},
     trace::{Entry, Got, Partition},
@@ -69,7 +69,7 @@ impl World {
             without: call.no_session,
             elsewhere,
             held: !call.polled_after.is_zero()
-                || carries.is_some_and(|carries| carries.has_pauses()),
+                || carries.is_some_and(Carries::has_pauses),
             carries,
         });
         let answer = {

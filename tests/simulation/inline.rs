@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use http::Request;
 use sipher_session::{
     ForeignIds, InlineDefaults, InlineDefaultsLayer, SessionLayer, SessionManager,
     SessionManagerBuilder,
     testing::{Target, What},
 };
-use tower::Layer;
+use tower::{Layer, Service};
 
 use crate::{
     caller::BoxFuture,
-    carries::Carries,
+    carries::{Carries, Stream},
     recorder::Recorder,
     script::{FREE, Script, Weather, at},
     trace::{Entry, Line},
@@ -106,13 +107,7 @@ impl Layers {
     }
 
     /// Calls the stack. The wire is always ready.
-    pub(crate) fn call(
-        &self,
-        wire: Wire,
-        request: http::Request<crate::carries::Stream>,
-        replays: bool,
-    ) -> BoxFuture {
-        use tower::Service;
+    pub(crate) fn call(&self, wire: Wire, request: Request<Stream>, replays: bool) -> BoxFuture {
         let session = self.session.clone();
         let Some(inline) = &self.inline else {
             return if replays {
@@ -138,11 +133,12 @@ pub(crate) fn befall(script: &mut Script) {
     let rng = &mut Rng::with_seed(script.seed ^ 0xbb67_ae85_84ca_a73b);
     for _ in 0..rng.usize(1..6) {
         let near = rng.usize(..script.calls.len());
-        let moment = match rng.bool() {
-            true => at(rng, script.until),
-            false => script.calls[near]
+        let moment = if rng.bool() {
+            at(rng, script.until)
+        } else {
+            script.calls[near]
                 .0
-                .saturating_sub(Duration::from_millis(1)),
+                .saturating_sub(Duration::from_millis(1))
         };
         script.weather.push((moment, Weather::Restart));
     }
