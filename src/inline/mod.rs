@@ -62,6 +62,8 @@
 //! Nothing is put in on Sipher's public paths and on `/v1/sessions`, nor where a request has
 //! [`NoSession`](crate::NoSession) or keeps a session id of its own.
 //!
+//! A `default_viewing_key` goes into bodies like any other default, and so into the hands of whatever logs bodies below the layer.
+//!
 //! # When a request needs no session
 //!
 //! With [`WithoutSession`](InlineDefaults::WithoutSession) and [`Always`](InlineDefaults::Always), a request does not wait for a

@@ -5,11 +5,14 @@ use std::{collections::BTreeSet, fs, path::Path};
 use http::{HeaderValue, Method};
 use serde_json::json;
 use sipher_session::{
-    ApiKey, CallBudget, Chain, CheckedLayer, Doubt, ErrorKind, ForeignIds, NoSession, OnNoSession,
-    OnStoreDown, Outside, OutsideReason, PrivacyLevel, Proof, RetireReason, SessionConfig,
-    SessionDefaults, SessionId, SessionLayer, SessionManager, SessionsApi, ViewingKey,
+    ApiKey, BoxError, CallBudget, Chain, CheckedLayer, Doubt, ErrorKind, ForeignIds,
+    InlineDefaults, InlineDefaultsLayer, Inlined, NoSession, NotInlined, OnNoSession, OnStoreDown,
+    Outside, OutsideReason, PrivacyLevel, Proof, RetireReason, SessionConfig, SessionDefaults,
+    SessionId, SessionLayer, SessionManager, SessionsApi, ViewingKey,
     api::{Backend, CreateSession, RpcProvider, SessionRecord},
+    body::ReadAhead,
     clock::{Clock, SystemClock},
+    inline::merge,
     store::{self, Announcer, Member, MemoryStore, RedisStore, SessionStore, Slot},
     testing::TestClock,
 };
@@ -154,6 +157,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("ReplayFuture", &call);
     call.await.unwrap();
     show_what_checks(&mut shown, &manager, &setup).await;
+    show_what_inlines(&mut shown, &defaults, &setup).await;
     let session = manager.session().await.unwrap();
     shown.of("Session", &session);
     let mut headers = http::HeaderMap::new();
@@ -195,13 +199,39 @@ async fn show_what_checks(shown: &mut Shown<'_>, manager: &SessionManager, setup
     shown.of("CheckedFuture", &call);
     let answer = (&mut call).await.unwrap();
     shown.of("CheckedFuture", &call);
-    shown.of("CheckedBody", answer.body());
+    shown.of("ReadAhead", answer.body());
     let mut client = layer.layer(reqwest::Client::new());
     let mut request =
         reqwest::Request::new(Method::POST, generate().uri().to_string().parse().unwrap());
     let key = KEY.parse().unwrap();
     request.headers_mut().insert("x-api-key", key);
     shown.of("Answering", &tower::Service::call(&mut client, request));
+}
+
+/// Layers that put defaults into bodies, a viewing key among them.
+async fn show_what_inlines(shown: &mut Shown<'_>, defaults: &SessionDefaults, setup: &Setup) {
+    let builder = setup.builder().defaults(defaults.clone());
+    let builder = builder.inline_defaults(InlineDefaults::Always);
+    let manager = builder.without_sessions().build().unwrap();
+    let seen = tower::service_fn(|request: http::Request<ReadAhead<_>>| async {
+        let shown = format!("{:?}", request.body());
+        Ok::<_, BoxError>(http::Response::new(shown))
+    });
+    let layer = InlineDefaultsLayer::new(manager.clone());
+    shown.of("InlineDefaultsLayer", &layer);
+    let service = layer.layer(seen);
+    shown.of("InlineDefaultsService", &layer.layer(setup.sipher.clone()));
+    let call = tower::Service::call(&mut service.clone(), generate());
+    shown.of("InlineFuture", &call);
+    let mut stack = SessionLayer::new(manager.clone()).layer(service);
+    let answer = tower::Service::call(&mut stack, generate()).await.unwrap();
+    assert!(answer.body().contains("ReadAhead"));
+    shown.of("ReadAhead", answer.body());
+    shown.of("Merge", &merge(b"{}", defaults));
+    shown.of("InlineDefaults", &InlineDefaults::Always);
+    shown.of("Inlined", &Inlined::Merged);
+    shown.of("NotInlined", &NotInlined::Encoded);
+    shown.of("NotInlinedStats", &manager.stats().not_inlined);
 }
 
 struct Shown<'a>(&'a Witness, BTreeSet<String>);

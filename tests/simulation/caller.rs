@@ -68,8 +68,7 @@ impl World {
             wants: self.wants(&call),
             without: call.no_session,
             elsewhere,
-            held: !call.polled_after.is_zero()
-                || carries.is_some_and(Carries::has_pauses),
+            held: !call.polled_after.is_zero() || carries.is_some_and(Carries::has_pauses),
             carries,
         });
         let answer = {
