@@ -25,7 +25,7 @@ pub(super) struct Inline {
     carries: HashMap<u64, Carries>,
     /// Requests that went out with the defaults in their bodies.
     covered: HashSet<u64>,
-    /// Heads with a window, by line, and how many calls are left in it.
+    /// Heads with a window that the manager looks at, by line, and how many calls are left in it.
     heads: Vec<(usize, u32)>,
 }
 
@@ -35,10 +35,6 @@ impl Inline {
             setting: Setting::of(seed),
             ..Self::default()
         }
-    }
-
-    pub(super) fn saw_head(&mut self, index: usize, stamp: Option<(u32, u32)>) {
-        self.heads.extend(stamp.map(|(left, _)| (index, left)));
     }
 
     pub(super) fn called(&mut self, n: u64, carries: Option<Carries>) {
@@ -93,8 +89,28 @@ impl Checker<'_> {
         carries.is_some_and(|carries| carries.has_pauses())
     }
 
-    /// When a request was given its session whose body came later.
-    pub(super) fn given_at(&self, sent: &Sent) -> Option<Reading> {
+    pub(super) fn saw_head(&mut self, wire: u64, index: usize, stamp: Option<(u32, u32)>) {
+        let sent = self.flying.get(&wire).map(|flying| &flying.sent);
+        let is_looked_at = sent.is_some_and(|sent| {
+            let is_bare = |n| self.is_aside(n) || self.asked[&n].without;
+            !sent.by_hand && !sent.n.is_some_and(is_bare)
+        });
+        let left = stamp.filter(|_| is_looked_at).map(|(left, _)| left);
+        self.inline.heads.extend(left.map(|left| (index, left)));
+    }
+
+    /// A request whose body came later may have been given its session when it was called.
+    pub(super) fn was_given_before(&mut self, sent: &Sent) {
+        let known = sent.id.as_ref().zip(self.given_at(sent));
+        if let Some((id, given)) = known
+            && let Some(known) = self.known.get_mut(id)
+        {
+            known.used = given;
+        }
+    }
+
+    /// When a request was called whose body came later.
+    fn given_at(&self, sent: &Sent) -> Option<Reading> {
         let n = sent.n.filter(|n| self.has_slow_body(*n))?;
         Some(self.asked.get(&n)?.at)
     }

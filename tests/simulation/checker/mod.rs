@@ -160,7 +160,7 @@ impl Checker<'_> {
                 status,
                 stamp,
             } => {
-                self.inline.saw_head(index, *stamp);
+                self.saw_head(*wire, index, *stamp);
                 self.head(*wire, *status, stamp.is_some(), index, at);
             }
             Entry::Asks { wire } => self.asks(*wire, index, at),
@@ -271,7 +271,8 @@ impl Checker<'_> {
             Operation::Other => {
                 self.wrapped(sent, at);
                 if let Some(id) = &sent.id {
-                    self.used(id, self.given_at(sent).unwrap_or(at));
+                    self.used(id, at);
+                    self.was_given_before(sent);
                 }
             }
             operation => {
