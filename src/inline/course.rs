@@ -8,19 +8,16 @@ use http::Extensions;
 use super::{
     InlineDefaults, Inlined, NotInlined,
     carrier::{Carried, Carrier, put},
-    handoff::{Decides, Decision, Handoff},
+    handoff::{Decision, Handoff},
     head::{self, Reading},
 };
 use crate::{
     error::{Error, ErrorKind},
-    headers::SESSION_ID,
     manager::{
         SessionManager,
-        admit::Admission,
         in_flight::{InFlightRequest, Unsent},
         waiting::Waiting,
     },
-    scope::Scope,
 };
 
 /// What is to be done with a request.
@@ -39,12 +36,11 @@ pub(crate) enum Course {
 ///
 /// Where its body cannot be as asked for. It is then not to be sent.
 pub(crate) fn beside<R: Carrier>(
-    decides: Decides<'_>,
+    manager: &SessionManager,
     request: &mut R,
     in_flight: InFlightRequest,
     unread: Option<NotInlined>,
 ) -> Result<Course, Error> {
-    let manager = decides.manager;
     let setting = manager.core().settings.inline.defaults;
     let unsent = Unsent::from(in_flight);
     let Some(defaults) = unsent
@@ -53,12 +49,12 @@ pub(crate) fn beside<R: Carrier>(
     else {
         // The layer below has to know that this was decided.
         if matches!(request.carried(), Carried::Below) {
-            request.hand_down(Handoff::new(decides, Decision::Untouched));
+            request.hand_down(Handoff::new(manager, Decision::Untouched));
         }
         return Ok(Course::Send(unsent.send()));
     };
     if is_below(manager, request) {
-        let handoff = Handoff::new(decides, Decision::Bears(unsent.send()));
+        let handoff = Handoff::new(manager, Decision::Bears(unsent.send()));
         request.hand_down(handoff.clone());
         return Ok(Course::HandDown(handoff));
     }
@@ -75,17 +71,16 @@ pub(crate) fn beside<R: Carrier>(
 ///
 /// Those of [`beside`]; and [`ErrorKind::Shutdown`].
 pub(crate) fn instead<R: Carrier>(
-    decides: Decides<'_>,
+    manager: &SessionManager,
     request: &mut R,
     waiting: Waiting,
     unread: Option<NotInlined>,
 ) -> Result<Course, Error> {
-    let manager = decides.manager;
     let Some(defaults) = waiting.defaults() else {
         return Ok(Course::Wait(waiting));
     };
     if is_below(manager, request) {
-        let handoff = Handoff::new(decides, Decision::Open(waiting));
+        let handoff = Handoff::new(manager, Decision::Open(waiting));
         request.hand_down(handoff.clone());
         return Ok(Course::HandDown(handoff));
     }
@@ -97,24 +92,6 @@ pub(crate) fn instead<R: Carrier>(
     }
     may_go(manager, inlined)?;
     Ok(Course::Wait(waiting.unless_inlined(inlined)))
-}
-
-/// A request whose body took so long to read that what was decided before holds no more.
-///
-/// # Errors
-///
-/// Those of a request that is new.
-pub(crate) fn anew<R: Carrier>(
-    decides: Decides<'_>,
-    request: &mut R,
-    unread: Option<NotInlined>,
-) -> Result<Course, Error> {
-    request.headers_mut().remove(SESSION_ID);
-    let Decides { manager, layer } = decides;
-    match manager.admit(Scope::Sipher, request, layer, None)? {
-        Admission::Send(in_flight) => beside(decides, request, in_flight, unread),
-        Admission::Wait(waiting) => instead(decides, request, waiting, unread),
-    }
 }
 
 /// Whether a layer below sees to the body.

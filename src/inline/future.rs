@@ -21,7 +21,9 @@ use super::{
 use crate::{
     body::Peek,
     error::{BoxError, Error},
+    headers::SESSION_ID,
     manager::{
+        SessionManager,
         admit::AdmissionFuture,
         in_flight::{InFlightRequest, Unsent},
         waiting::Waiting,
@@ -80,6 +82,7 @@ struct Pending<S, B: Body> {
 /// Where a request goes, and who is told what it went out with.
 struct To<S> {
     ready: S,
+    manager: SessionManager,
     handoff: Handoff,
 }
 
@@ -96,10 +99,14 @@ where
     pub(super) fn reading(
         ready: S,
         request: Request<B>,
-        handoff: Handoff,
+        (manager, handoff): (SessionManager, Handoff),
         decision: Decision,
     ) -> Self {
-        let to = To { ready, handoff };
+        let to = To {
+            ready,
+            manager,
+            handoff,
+        };
         let decision = match decision {
             Decision::Open(waiting) => Chosen::None(waiting),
             Decision::Bears(request) => Chosen::Session(request.into()),
@@ -166,14 +173,25 @@ where
     fn go_on(self, body: InlineBody<B>) -> InlineFuture<S, B> {
         let (to, unread) = (self.to, body.unread());
         let mut request = Request::from_parts(self.head, body);
-        let opened = &mut Opened(&mut request);
-        let decides = to.handoff.decides();
-        let course = match self.decision {
+        let waiting = match self.decision {
             Chosen::Session(unsent) if unsent.is_in_order() => {
-                course::beside(decides, opened, unsent.send(), unread)
+                let course = course::beside(
+                    &to.manager,
+                    &mut Opened(&mut request),
+                    unsent.send(),
+                    unread,
+                );
+                return to.follow(course, request, unread);
             }
-            Chosen::Session(_) => course::anew(decides, opened, unread),
-            Chosen::None(waiting) => course::instead(decides, opened, waiting, unread),
+            Chosen::Session(unsent) => Waiting::instead_of(&unsent),
+            Chosen::None(waiting) => Some(waiting),
+        };
+        request.headers_mut().remove(SESSION_ID);
+        let course = match waiting {
+            Some(waiting) => {
+                course::instead(&to.manager, &mut Opened(&mut request), waiting, unread)
+            }
+            None => Ok(Course::Send(InFlightRequest::default())),
         };
         to.follow(course, request, unread)
     }
@@ -187,9 +205,8 @@ where
     fn go_on(mut self, admitted: Result<InFlightRequest, Error>) -> InlineFuture<S, B> {
         let course = admitted.and_then(|admitted| {
             admitted.inject(self.request.headers_mut());
-            let decides = self.to.handoff.decides();
             course::beside(
-                decides,
+                &self.to.manager,
                 &mut Opened(&mut self.request),
                 admitted,
                 self.unread,

@@ -8,9 +8,7 @@ use std::sync::{
 use super::NotInlined;
 use crate::{
     error::Error,
-    manager::{
-        SessionManager, in_flight::InFlightRequest, partition::HashedDefaults, waiting::Waiting,
-    },
+    manager::{SessionManager, in_flight::InFlightRequest, waiting::Waiting},
 };
 
 /// A decision about one request, in its extensions. Its two ends share it: the session layer's future, and the inline
@@ -22,15 +20,6 @@ struct Shared {
     manager: SessionManager,
     is_taken: AtomicBool,
     decision: Mutex<Decision>,
-    /// Of the session layer, where it has some of its own.
-    layer: Option<HashedDefaults>,
-}
-
-/// Whose decision it is which defaults a request gets: the manager's, or a layer's with defaults of its own.
-#[derive(Clone, Copy)]
-pub(crate) struct Decides<'a> {
-    pub(crate) manager: &'a SessionManager,
-    pub(crate) layer: Option<&'a HashedDefaults>,
 }
 
 /// What was decided, and later what the request was sent with.
@@ -44,21 +33,12 @@ pub(crate) enum Decision {
 }
 
 impl Handoff {
-    pub(crate) fn new(decides: Decides<'_>, decision: Decision) -> Self {
+    pub(crate) fn new(manager: &SessionManager, decision: Decision) -> Self {
         Self(Arc::new(Shared {
-            manager: decides.manager.clone(),
+            manager: manager.clone(),
             is_taken: AtomicBool::new(false),
             decision: Mutex::new(decision),
-            layer: decides.layer.cloned(),
         }))
-    }
-
-    /// Whoever has decided, to decide anew.
-    pub(crate) fn decides(&self) -> Decides<'_> {
-        Decides {
-            manager: &self.0.manager,
-            layer: self.0.layer.as_ref(),
-        }
     }
 
     /// Whether the layer below has seen it.

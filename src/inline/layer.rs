@@ -117,7 +117,8 @@ where
         match course::decision(request.extensions_mut(), &self.manager) {
             Some((_, Decision::Untouched)) => {}
             Some((handoff, decision)) => {
-                return InlineFuture::reading(self.take(), request, handoff, decision);
+                let manager = self.manager.clone();
+                return InlineFuture::reading(self.take(), request, (manager, handoff), decision);
             }
             None if self.needs_decision(&request) => {
                 drop(self.take());

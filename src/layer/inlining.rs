@@ -11,7 +11,7 @@ use crate::{
         course::{self, Course},
         head::{self, Reading},
     },
-    manager::{admit::Admission, in_flight::InFlightRequest, message::Outgoing, waiting::Waiting},
+    manager::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
     scope::Scope,
 };
 
@@ -44,7 +44,7 @@ impl SessionLayer {
     ) -> Result<Course, Error> {
         match self.admit(request)? {
             Admission::Send(in_flight) => self.beside(request, in_flight, unread),
-            Admission::Wait(waiting) => self.instead(request, waiting, unread),
+            Admission::Wait(waiting) => course::instead(self.manager(), request, waiting, unread),
         }
     }
 
@@ -55,16 +55,6 @@ impl SessionLayer {
         in_flight: InFlightRequest,
         unread: Option<NotInlined>,
     ) -> Result<Course, Error> {
-        course::beside(self.decides(), request, in_flight, unread)
-    }
-
-    /// Goes on with a request for which there is no session at hand.
-    pub(crate) fn instead<R: Carrier>(
-        &self,
-        request: &mut R,
-        waiting: Waiting,
-        unread: Option<NotInlined>,
-    ) -> Result<Course, Error> {
-        course::instead(self.decides(), request, waiting, unread)
+        course::beside(self.manager(), request, in_flight, unread)
     }
 }

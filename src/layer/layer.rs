@@ -9,7 +9,7 @@ use crate::{
     api::SessionDefaults,
     checked::CheckedLayer,
     error::Error,
-    inline::{InlineDefaults, handoff::Decides},
+    inline::InlineDefaults,
     manager::{
         SessionManager, admit::Admission, in_flight::InFlightRequest, memo::Memory,
         message::Outgoing, partition::HashedDefaults,
@@ -168,13 +168,6 @@ impl SessionLayer {
     #[inline]
     pub(crate) fn inlines(&self) -> bool {
         self.0.inlines
-    }
-
-    pub(super) fn decides(&self) -> Decides<'_> {
-        Decides {
-            manager: &self.0.manager,
-            layer: self.0.defaults.as_ref(),
-        }
     }
 
     pub(crate) fn manager(&self) -> &SessionManager {

@@ -11,7 +11,12 @@ use tower_service::Service;
 use super::{SessionLayer, future::ResponseFuture};
 use crate::{
     error::{BoxError, Error},
-    inline::{NotInlined, carrier::Carrier, course::Course, handoff},
+    inline::{
+        NotInlined,
+        carrier::Carrier,
+        course::{self, Course},
+        handoff,
+    },
     manager::{SessionManager, admit::Admission, waiting::Waiting},
 };
 
@@ -84,7 +89,7 @@ impl<S> SessionService<S> {
         if !self.layer.inlines() {
             return ResponseFuture::waiting(self.take(), request, waiting.wait(), None);
         }
-        let course = self.layer.instead(&mut request, waiting, None);
+        let course = course::instead(self.layer.manager(), &mut request, waiting, None);
         self.take().follow(course, request, None)
     }
 

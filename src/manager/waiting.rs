@@ -48,6 +48,13 @@ impl Waiting {
         Self { inlined, ..self }
     }
 
+    /// For a request that was to bear this session, which is not good any more.
+    pub(crate) fn instead_of(request: &InFlightRequest) -> Option<Self> {
+        let token = request.token()?;
+        let partition = token.session()?.partition.clone();
+        Some(Self::new(&token.manager, Wanted::Session(partition)))
+    }
+
     /// What its session is going to have. `None` if that is not known yet, or if it may get no other session than one.
     pub(crate) fn defaults(&self) -> Option<Arc<SessionDefaults>> {
         Some(self.partition()?.defaults.clone())

@@ -12,7 +12,7 @@ use crate::{
     inline::{
         NotInlined,
         carrier::{Carried, Carrier, Collecting},
-        course::Course,
+        course::{self, Course},
         handoff::{self, Handoff},
     },
     layer::{ReplayLayer, Replayable},
@@ -91,7 +91,7 @@ async fn admit(
         }
         Admission::Send(in_flight) => Ok(in_flight),
         Admission::Wait(waiting) if layer.inlines() => {
-            let course = layer.instead(seen, waiting, unread)?;
+            let course = course::instead(layer.manager(), seen, waiting, unread)?;
             follow(layer, seen, course, unread).await
         }
         Admission::Wait(waiting) => {
