@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    headers::SESSION_ID,
     manager::{
         SessionManager,
         in_flight::{InFlightRequest, Unsent},
@@ -92,6 +93,31 @@ pub(crate) fn instead<R: Carrier>(
     }
     may_go(manager, inlined)?;
     Ok(Course::Wait(waiting.unless_inlined(inlined)))
+}
+
+/// A request whose body was read before it has a session: one may have come meanwhile.
+///
+/// # Errors
+///
+/// Those of [`instead`].
+pub(super) fn anew<R: Carrier>(
+    manager: &SessionManager,
+    request: &mut R,
+    waiting: Option<Waiting>,
+    unread: Option<NotInlined>,
+) -> Result<Course, Error> {
+    let headers = request.headers_mut();
+    headers.remove(SESSION_ID);
+    let Some(waiting) = waiting else {
+        return Ok(Course::Send(InFlightRequest::default()));
+    };
+    match waiting.session_at_hand() {
+        Some(in_flight) => {
+            in_flight.inject(headers);
+            beside(manager, request, in_flight, unread)
+        }
+        None => instead(manager, request, waiting, unread),
+    }
 }
 
 /// Whether a layer below sees to the body.

@@ -21,7 +21,6 @@ use super::{
 use crate::{
     body::Peek,
     error::{BoxError, Error},
-    headers::SESSION_ID,
     manager::{
         SessionManager,
         admit::AdmissionFuture,
@@ -173,25 +172,16 @@ where
     fn go_on(self, body: InlineBody<B>) -> InlineFuture<S, B> {
         let (to, unread) = (self.to, body.unread());
         let mut request = Request::from_parts(self.head, body);
-        let waiting = match self.decision {
+        let opened = &mut Opened(&mut request);
+        let course = match self.decision {
             Chosen::Session(unsent) if unsent.is_in_order() => {
-                let course = course::beside(
-                    &to.manager,
-                    &mut Opened(&mut request),
-                    unsent.send(),
-                    unread,
-                );
-                return to.follow(course, request, unread);
+                course::beside(&to.manager, opened, unsent.send(), unread)
             }
-            Chosen::Session(unsent) => Waiting::instead_of(&unsent),
-            Chosen::None(waiting) => Some(waiting),
-        };
-        request.headers_mut().remove(SESSION_ID);
-        let course = match waiting {
-            Some(waiting) => {
-                course::instead(&to.manager, &mut Opened(&mut request), waiting, unread)
+            Chosen::Session(unsent) => {
+                let waiting = Waiting::instead_of(&unsent);
+                course::anew(&to.manager, opened, waiting, unread)
             }
-            None => Ok(Course::Send(InFlightRequest::default())),
+            Chosen::None(waiting) => course::anew(&to.manager, opened, Some(waiting), unread),
         };
         to.follow(course, request, unread)
     }

@@ -254,9 +254,15 @@ impl Token {
         let Some(session) = self.session() else {
             return true;
         };
-        session.process_proven(sent.signs, sent.at, sent.uses);
-        let core = self.manager.core();
-        core.is_one_process_since(session.life.born())
+        // A session of the process before may still be in flight.
+        let goes_on = self
+            .manager
+            .core()
+            .is_one_process_since(session.life.born());
+        if goes_on {
+            session.process_proven(sent.signs, sent.at, sent.uses);
+        }
+        goes_on
     }
 
     /// Nobody's session has to do with it: it is answered also where Solana is away, or by a cache.

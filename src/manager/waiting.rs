@@ -26,6 +26,8 @@ pub(crate) struct Waiting {
     brought: Option<IdHash>,
     /// Why its body does not say it all, where that was tried.
     inlined: Inlined,
+    /// Whether a session is to be made for those that come later.
+    sees_to_one: bool,
 }
 
 impl Waiting {
@@ -36,6 +38,7 @@ impl Waiting {
             wanted,
             brought: None,
             inlined: Inlined::Off,
+            sees_to_one: true,
         }
     }
 
@@ -48,11 +51,23 @@ impl Waiting {
         Self { inlined, ..self }
     }
 
-    /// For a request that was to bear this session, which is not good any more.
+    /// For a request that was to bear a session which ended before it was sent.
     pub(crate) fn instead_of(request: &InFlightRequest) -> Option<Self> {
         let token = request.token()?;
         let partition = token.session()?.partition.clone();
-        Some(Self::new(&token.manager, Wanted::Session(partition)))
+        let waiting = Self::new(&token.manager, Wanted::Session(partition));
+        // Its defaults may have been changed meanwhile, and then nobody else asks for such a session.
+        let sees_to_one = false;
+        Some(Self {
+            sees_to_one,
+            ..waiting
+        })
+    }
+
+    /// The session that has come meanwhile, if there is one.
+    pub(crate) fn session_at_hand(&self) -> Option<InFlightRequest> {
+        let lease = self.manager.try_lease(self.partition()?.id)?;
+        Some(lease.into_request())
     }
 
     /// What its session is going to have. `None` if that is not known yet, or if it may get no other session than one.
@@ -106,7 +121,7 @@ impl Waiting {
         let Some(partition) = self.partition().cloned() else {
             return Ok(InFlightRequest::default());
         };
-        if core.settings.inline.makes_sessions {
+        if self.sees_to_one && core.settings.inline.makes_sessions {
             // What is in its way is told by events, and is no trouble of this request's.
             core.see_to(&partition);
         }

@@ -222,7 +222,7 @@ async fn trailers_and_errors_are_handed_on() {
 }
 
 /// One frame now and the rest in `wait`.
-fn slow(wait: Duration) -> Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>> {
+pub(super) fn slow(wait: Duration) -> Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>> {
     let frames = stream::unfold(0, move |at| async move {
         match at {
             0 => Some((Ok(Frame::data(Bytes::from_static(b"{\"a\""))), 1)),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sipher_session::{Chain, InlineDefaults, SessionDefaults, SessionLayer, testing::Tier};
 use tower::{Layer, ServiceExt};
 
-use super::{chain, echo, id, manager, post, send, stack, support::Setup};
+use super::{bodies::slow, chain, echo, id, json, manager, post, send, stack, support::Setup};
 
 fn chain_in(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap();
@@ -59,6 +59,38 @@ async fn once_a_change_has_returned_no_body_has_the_older_defaults() {
             assert_eq!(chain_in(answer.body().body()), chain.as_str());
         }
     }
+}
+
+/// What it gets was decided when it was called. A session of the older ones would be made for nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_body_comes_while_they_are_changed_keeps_its_own_and_makes_no_session() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    manager.session().await.unwrap();
+    let call = stack(&manager, echo()).oneshot(json(slow(Duration::from_secs(5))));
+    let change = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let sui = SessionDefaults::new().chain(Chain::Sui);
+        manager.replace_defaults(sui).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(call, change);
+    let request = answer.unwrap().into_body();
+    assert_eq!(chain_in(request.body()), "near");
+    assert_eq!(id(&request), None);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(setup.creates(), 2);
+}
+
+/// As with a body that is at hand.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_comes_while_the_body_is_read_is_borne() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let call = stack(&manager, echo()).oneshot(json(slow(Duration::from_secs(5))));
+    let (answer, session) = tokio::join!(call, manager.session());
+    let request = answer.unwrap().into_body();
+    assert_eq!(id(&request), Some(session.unwrap().id().as_str()));
+    assert_eq!(chain_in(request.body()), "near");
 }
 
 #[tokio::test(start_paused = true)]
