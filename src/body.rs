@@ -19,7 +19,7 @@ use crate::inline::NotInlined;
 pin_project! {
     /// A body that may have been read ahead.
     ///
-    /// It yields the bytes, trailers and errors of the body that it stands for, and has the same size. What was read ahead
+    /// It yields the bytes, trailers and errors of the body that it stands for. What was read ahead
     /// comes as one frame.
     pub struct ReadAhead<B>
     where
@@ -72,6 +72,10 @@ impl<B: Body> ReadAhead<B> {
             Rest::Ended => None,
             Rest::Untouched { .. } | Rest::Begun { .. } => Some(NotInlined::TooLong),
         }
+    }
+
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 
     /// Puts other bytes in the place of those that were read.
@@ -128,7 +132,8 @@ impl<B: Body> Body for ReadAhead<B> {
     fn size_hint(&self) -> SizeHint {
         let (read, rest) = (self.data.len() as u64, self.size_of_rest());
         let mut size = SizeHint::new();
-        if let Some(upper) = rest.upper() {
+        // A client that knows the length sends no trailers.
+        if let Some(upper) = rest.upper().filter(|_| self.trailers.is_none()) {
             size.set_upper(upper.saturating_add(read));
         }
         size.set_lower(rest.lower().saturating_add(read));

@@ -150,7 +150,8 @@ where
     type Future = CheckedFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.get_mut().poll_ready(cx).map_err(Into::into)
+        self.inner
+            .poll_inner_ready::<Request<CheckedBody<ReqBody>>>(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {

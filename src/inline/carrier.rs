@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::Pin};
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, header::CONTENT_LENGTH};
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Request,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body::Body;
 
 use super::{
@@ -15,7 +18,7 @@ use crate::{
     api::SessionDefaults,
     body::ReadAhead,
     error::{Error, ErrorKind},
-    manager::message::Outgoing,
+    manager::{SessionManager, message::Outgoing},
     scope::{Place, Target},
 };
 
@@ -35,18 +38,23 @@ pub(crate) enum Carried<'a> {
 /// A request with a body that defaults can be put into, here or in a layer below.
 pub(crate) trait Carrier: Outgoing {
     fn carried(&self) -> Carried<'_>;
+    /// What comes behind a body that is whole.
+    fn trailers(&self) -> Option<&HeaderMap> {
+        None
+    }
     /// Puts another body in the place of one that is whole.
     fn replace(&mut self, body: Vec<u8>);
     /// Gives the layer below what was decided.
     fn hand_down(&mut self, handoff: Handoff);
     /// Reads a body that is a stream, or gives the request back.
-    fn collect(self) -> Result<Collecting<Self>, Self>
+    fn collect(self, manager: SessionManager) -> Result<Collecting<Self>, Self>
     where
         Self: Sized;
 }
 
-/// A request whose body is being read, and then why it could not be, where that is so.
-pub(crate) type Collecting<R> = Pin<Box<dyn Future<Output = (R, Option<NotInlined>)> + Send>>;
+/// A request whose body is being read, and then why it could not be read to its end, where that is so.
+pub(crate) type Collecting<R> =
+    Pin<Box<dyn Future<Output = Result<(R, Option<NotInlined>), Error>> + Send>>;
 
 impl<B> Carrier for Request<B> {
     fn carried(&self) -> Carried<'_> {
@@ -60,7 +68,7 @@ impl<B> Carrier for Request<B> {
         self.extensions_mut().insert(handoff);
     }
 
-    fn collect(self) -> Result<Collecting<Self>, Self> {
+    fn collect(self, _: SessionManager) -> Result<Collecting<Self>, Self> {
         Err(self)
     }
 }
@@ -82,7 +90,8 @@ pub(crate) fn put<R: Carrier>(
         Ok(Merge::NotAnObject) => return Ok(NotInlined::NotAnObject.into()),
         Err(reason) => return Ok(reason.into()),
     };
-    if let Some(name) = head::signed_by(request.headers()) {
+    let in_trailers = request.trailers().and_then(head::signed_by);
+    if let Some(name) = head::signed_by(request.headers()).or(in_trailers) {
         return Err(signed(name));
     }
     let headers = request.headers_mut();
@@ -99,6 +108,14 @@ fn look<R: Carrier>(
     unread: Option<NotInlined>,
 ) -> Result<Merge, NotInlined> {
     let headers = request.headers();
+    if !headers.contains_key(CONTENT_TYPE) {
+        let is_empty = matches!(request.carried(), Carried::Whole([]));
+        return Err(if is_empty {
+            NotInlined::NoBody
+        } else {
+            NotInlined::NoType
+        });
+    }
     if let Reading::Not(reason) = head::reading(headers) {
         return Err(reason);
     }
@@ -162,6 +179,10 @@ impl<B: Body> Carrier for Opened<'_, B> {
             .map_or(Carried::Stream, |whole| Carried::Whole(whole))
     }
 
+    fn trailers(&self) -> Option<&HeaderMap> {
+        self.0.body().trailers()
+    }
+
     fn replace(&mut self, body: Vec<u8>) {
         self.0.body_mut().set_data(body.into());
     }
@@ -169,7 +190,7 @@ impl<B: Body> Carrier for Opened<'_, B> {
     /// There is none further down.
     fn hand_down(&mut self, _: Handoff) {}
 
-    fn collect(self) -> Result<Collecting<Self>, Self> {
+    fn collect(self, _: SessionManager) -> Result<Collecting<Self>, Self> {
         Err(self)
     }
 }

@@ -16,10 +16,19 @@ use crate::{
     headers::SESSION_ID,
     manager::{
         SessionManager,
+        admit::Admission,
         in_flight::{InFlightRequest, Unsent},
         waiting::Waiting,
     },
 };
+
+/// Where a request is decided about.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    pub(crate) manager: &'a SessionManager,
+    /// Whether a layer below sees to bodies, and has shown itself.
+    pub(crate) has_inline_layer: bool,
+}
 
 /// What is to be done with a request.
 pub(crate) enum Course {
@@ -27,7 +36,7 @@ pub(crate) enum Course {
     Send(InFlightRequest),
     /// It is ready for the layer below, which sees to the rest.
     HandDown(Handoff),
-    /// It needs a session first; then [`beside`].
+    /// It has to wait; then [`admitted`].
     Wait(Waiting),
 }
 
@@ -37,11 +46,12 @@ pub(crate) enum Course {
 ///
 /// Where its body cannot be as asked for. It is then not to be sent.
 pub(crate) fn beside<R: Carrier>(
-    manager: &SessionManager,
+    stack: Stack<'_>,
     request: &mut R,
     in_flight: InFlightRequest,
     unread: Option<NotInlined>,
 ) -> Result<Course, Error> {
+    let manager = stack.manager;
     let setting = manager.core().settings.inline.defaults;
     let unsent = Unsent::from(in_flight);
     let Some(defaults) = unsent
@@ -54,7 +64,11 @@ pub(crate) fn beside<R: Carrier>(
         }
         return Ok(Course::Send(unsent.send()));
     };
-    if is_below(manager, request) {
+    if is_below(request) {
+        // Nobody may be there to see it, unless one has shown itself.
+        if !stack.has_inline_layer {
+            may_go(manager, NotInlined::NoLayer.into())?;
+        }
         let handoff = Handoff::new(manager, Decision::Bears(unsent.send()));
         request.hand_down(handoff.clone());
         return Ok(Course::HandDown(handoff));
@@ -72,21 +86,24 @@ pub(crate) fn beside<R: Carrier>(
 ///
 /// Those of [`beside`]; and [`ErrorKind::Shutdown`].
 pub(crate) fn instead<R: Carrier>(
-    manager: &SessionManager,
+    stack: Stack<'_>,
     request: &mut R,
     waiting: Waiting,
     unread: Option<NotInlined>,
 ) -> Result<Course, Error> {
+    let manager = stack.manager;
     let Some(defaults) = waiting.defaults() else {
         return Ok(Course::Wait(waiting));
     };
-    if is_below(manager, request) {
+    if is_below(request) && stack.has_inline_layer {
+        let waiting = waiting.see_to_one();
         let handoff = Handoff::new(manager, Decision::Open(waiting));
         request.hand_down(handoff.clone());
         return Ok(Course::HandDown(handoff));
     }
     let inlined = put(request, &defaults, unread)?;
-    if inlined.needs_no_session() {
+    let method = request.method_and_path().map(|(method, _)| method);
+    if inlined.needs_no_session(method) {
         let in_flight = waiting.go_without()?;
         in_flight.note(inlined);
         return Ok(Course::Send(in_flight));
@@ -95,36 +112,52 @@ pub(crate) fn instead<R: Carrier>(
     Ok(Course::Wait(waiting.unless_inlined(inlined)))
 }
 
+/// A request that has waited.
+///
+/// # Errors
+///
+/// Those of [`beside`] and [`instead`].
+pub(crate) fn admitted<R: Carrier>(
+    stack: Stack<'_>,
+    request: &mut R,
+    admission: Admission,
+    unread: Option<NotInlined>,
+) -> Result<Course, Error> {
+    match admission {
+        Admission::Send(in_flight) => {
+            in_flight.inject(request.headers_mut());
+            beside(stack, request, in_flight, unread)
+        }
+        // Its defaults are known by now.
+        Admission::Wait(waiting) => instead(stack, request, waiting, unread),
+    }
+}
+
 /// A request whose body was read before it has a session: one may have come meanwhile.
 ///
 /// # Errors
 ///
 /// Those of [`instead`].
 pub(super) fn anew<R: Carrier>(
-    manager: &SessionManager,
+    stack: Stack<'_>,
     request: &mut R,
     waiting: Option<Waiting>,
     unread: Option<NotInlined>,
 ) -> Result<Course, Error> {
-    let headers = request.headers_mut();
-    headers.remove(SESSION_ID);
+    request.headers_mut().remove(SESSION_ID);
     let Some(waiting) = waiting else {
         return Ok(Course::Send(InFlightRequest::default()));
     };
-    match waiting.session_at_hand() {
-        Some(in_flight) => {
-            in_flight.inject(headers);
-            beside(manager, request, in_flight, unread)
-        }
-        None => instead(manager, request, waiting, unread),
-    }
+    let admission = match waiting.session_at_hand() {
+        Some(in_flight) => Admission::Send(in_flight),
+        None => Admission::Wait(waiting),
+    };
+    admitted(stack, request, admission, unread)
 }
 
-/// Whether a layer below sees to the body.
-fn is_below<R: Carrier>(manager: &SessionManager, request: &R) -> bool {
-    matches!(request.carried(), Carried::Below)
-        && manager.core().has_inline_layer()
-        && head::reading(request.headers()) == Reading::Json
+/// Whether the body is for a layer below to look at.
+fn is_below<R: Carrier>(request: &R) -> bool {
+    matches!(request.carried(), Carried::Below) && head::reading(request.headers()) == Reading::Json
 }
 
 /// `strict` refuses what only a session would bring the defaults to.
@@ -133,7 +166,7 @@ fn may_go(manager: &SessionManager, inlined: Inlined) -> Result<(), Error> {
         Inlined::Not { reason }
             if !reason.is_servers() && manager.core().settings.inline.strict =>
         {
-            Err(refused(reason))
+            Err(refused(manager, reason))
         }
         _ => Ok(()),
     }
@@ -141,19 +174,33 @@ fn may_go(manager: &SessionManager, inlined: Inlined) -> Result<(), Error> {
 
 /// Where nothing but the body may bring the defaults.
 #[cold]
-pub(crate) fn refused(reason: NotInlined) -> Error {
+pub(crate) fn refused(manager: &SessionManager, reason: NotInlined) -> Error {
+    manager.core().observer.inlined(reason.into());
     let text = format!(
         "its defaults cannot be put into its body: {reason}; expected a plain JSON object in UTF-8"
     );
     Error::new(ErrorKind::InvalidRequest, text)
 }
 
-/// Takes out what the session layer has decided about a request.
-pub(super) fn decision(
-    extensions: &mut Extensions,
-    manager: &SessionManager,
-) -> Option<(Handoff, Decision)> {
-    let handoff = extensions.remove::<Handoff>()?;
-    let decision = handoff.take(manager)?;
-    Some((handoff, decision))
+/// What an inline layer finds on a request.
+pub(super) enum Found {
+    Decision(Handoff, Decision),
+    /// A decision that was carried out before: the request is sent a second time.
+    Used,
+    Nothing,
+}
+
+/// Takes out what a session layer of this manager has decided about a request.
+pub(super) fn decision(extensions: &mut Extensions, manager: &SessionManager) -> Found {
+    let handoff = extensions
+        .get::<Handoff>()
+        .filter(|handoff| handoff.is_of(manager));
+    let Some(handoff) = handoff.cloned() else {
+        return Found::Nothing;
+    };
+    extensions.remove::<Handoff>();
+    match handoff.take() {
+        Some(decision) => Found::Decision(handoff, decision),
+        None => Found::Used,
+    }
 }

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::{Request, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -15,15 +16,16 @@ use tower_service::Service;
 use super::{
     InlineBody, NotInlined,
     carrier::{LIMIT, Opened},
-    course::{self, Course},
+    course::{self, Course, Stack},
     handoff::{Decision, Handoff},
+    head,
 };
 use crate::{
     body::Peek,
     error::{BoxError, Error},
     manager::{
         SessionManager,
-        admit::AdmissionFuture,
+        admit::{Admission, AdmissionFuture},
         in_flight::{InFlightRequest, Unsent},
         waiting::Waiting,
     },
@@ -61,6 +63,8 @@ struct Reading<S, B: Body> {
     to: To<S>,
     head: Parts,
     body: Peek<B>,
+    /// Whether a client would send it in chunks, also where it is empty.
+    is_stream: bool,
     decision: Chosen,
 }
 
@@ -112,11 +116,13 @@ where
             Decision::Untouched => Chosen::Session(InFlightRequest::default().into()),
         };
         let (head, body) = request.into_parts();
+        let is_stream = !body.is_end_stream();
         let body = Peek::into(body);
         let reading = Some(Box::new(Reading {
             to,
             head,
             body,
+            is_stream,
             decision,
         }));
         let state = State::Read { reading };
@@ -171,17 +177,21 @@ where
     /// The body is read. It may have taken so long that the session is another one by now.
     fn go_on(self, body: InlineBody<B>) -> InlineFuture<S, B> {
         let (to, unread) = (self.to, body.unread());
+        let is_empty = body.whole().is_some_and(Bytes::is_empty);
         let mut request = Request::from_parts(self.head, body);
+        if self.is_stream && is_empty {
+            head::say_empty(request.headers_mut());
+        }
         let opened = &mut Opened(&mut request);
         let course = match self.decision {
             Chosen::Session(unsent) if unsent.is_in_order() => {
-                course::beside(&to.manager, opened, unsent.send(), unread)
+                course::beside(to.stack(), opened, unsent.send(), unread)
             }
             Chosen::Session(unsent) => {
                 let waiting = Waiting::instead_of(&unsent);
-                course::anew(&to.manager, opened, waiting, unread)
+                course::anew(to.stack(), opened, waiting, unread)
             }
-            Chosen::None(waiting) => course::anew(&to.manager, opened, Some(waiting), unread),
+            Chosen::None(waiting) => course::anew(to.stack(), opened, Some(waiting), unread),
         };
         to.follow(course, request, unread)
     }
@@ -192,21 +202,24 @@ where
     S: Service<Request<InlineBody<B>>>,
     B: Body,
 {
-    fn go_on(mut self, admitted: Result<InFlightRequest, Error>) -> InlineFuture<S, B> {
-        let course = admitted.and_then(|admitted| {
-            admitted.inject(self.request.headers_mut());
-            course::beside(
-                &self.to.manager,
-                &mut Opened(&mut self.request),
-                admitted,
-                self.unread,
-            )
+    fn go_on(mut self, admission: Result<Admission, Error>) -> InlineFuture<S, B> {
+        let course = admission.and_then(|admission| {
+            let opened = &mut Opened(&mut self.request);
+            course::admitted(self.to.stack(), opened, admission, self.unread)
         });
         self.to.follow(course, self.request, self.unread)
     }
 }
 
 impl<S> To<S> {
+    /// There is no other layer further down.
+    fn stack(&self) -> Stack<'_> {
+        Stack {
+            manager: &self.manager,
+            has_inline_layer: false,
+        }
+    }
+
     fn follow<B>(
         mut self,
         course: Result<Course, Error>,

@@ -46,16 +46,14 @@ impl Handoff {
         self.0.is_taken.load(Ordering::Acquire)
     }
 
-    /// Whether nobody has seen it to whom the request was handed, and it may not be sent as it is.
-    pub(crate) fn is_lost(&self) -> bool {
-        !self.is_taken() && matches!(*self.lock(), Decision::Open(_))
+    pub(crate) fn is_of(&self, manager: &SessionManager) -> bool {
+        Arc::ptr_eq(self.0.manager.core(), manager.core())
     }
 
-    /// What was decided by a layer of this manager. Once only: a request that is sent twice below the session layer needs
+    /// What was decided. Once only: a request that is sent twice below the session layer needs
     /// a decision for each.
-    pub(crate) fn take(&self, by: &SessionManager) -> Option<Decision> {
-        let is_own = Arc::ptr_eq(self.0.manager.core(), by.core());
-        if !is_own || self.0.is_taken.swap(true, Ordering::AcqRel) {
+    pub(crate) fn take(&self) -> Option<Decision> {
+        if self.0.is_taken.swap(true, Ordering::AcqRel) {
             return None;
         }
         Some(std::mem::replace(&mut *self.lock(), Decision::Untouched))
@@ -85,15 +83,6 @@ impl Handoff {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// There is a layer for bodies, but not where it would see the request.
-#[cold]
-pub(crate) fn lost() -> Error {
-    Error::config(
-        "inline_defaults: no session is at hand, and no `InlineDefaultsLayer` has seen the request; expected one directly below \
-         the session layer, of the same manager",
-    )
 }
 
 /// No session layer has said which session the request gets.

@@ -1,10 +1,8 @@
 //! What a request's headers say of its body, as the server reads them.
 
-#![allow(dead_code)] // until the layer asks
-
 use http::{
     HeaderMap, HeaderValue,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRAILER, TRANSFER_ENCODING},
 };
 
 use super::reason::NotInlined;
@@ -54,9 +52,22 @@ pub(crate) fn empty_is_object(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(is_zero)
 }
 
-/// Returns the header that a changed body would make wrong.
+/// Says of a stream that turned out to be empty what its chunks would have said: that there is a body.
+pub(crate) fn say_empty(headers: &mut HeaderMap) {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+}
+
+/// Returns the header, or the trailer that is announced, that a changed body would make wrong.
 pub(crate) fn signed_by(headers: &HeaderMap) -> Option<&'static str> {
-    SIGNED.into_iter().find(|name| headers.contains_key(*name))
+    let is_announced = |name: &str| {
+        let lines = headers.get_all(TRAILER).iter();
+        let mut names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+        names.any(|trailer| trailer.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let is_there = |name: &&str| headers.contains_key(*name) || is_announced(name);
+    SIGNED.into_iter().find(is_there)
 }
 
 /// Node joins several lines with a comma, and the server takes no list.

@@ -11,10 +11,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    InlineBody, InlineDefaults, course,
+    InlineBody, InlineDefaults,
+    course::{self, Found},
     future::InlineFuture,
     handoff::{self, Decision},
     head::{self, Reading},
+    presence,
 };
 use crate::{
     error::BoxError,
@@ -45,7 +47,6 @@ pub struct InlineDefaultsLayer {
 impl InlineDefaultsLayer {
     /// Makes a layer for requests that a session layer of this manager has seen.
     pub fn new(sessions: SessionManager) -> Self {
-        sessions.core().add_inline_layer();
         Self { manager: sessions }
     }
 }
@@ -110,21 +111,23 @@ where
     type Future = InlineFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+        let ready = self.inner.poll_ready(cx);
+        presence::show(&self.manager);
+        ready.map_err(Into::into)
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match course::decision(request.extensions_mut(), &self.manager) {
-            Some((_, Decision::Untouched)) => {}
-            Some((handoff, decision)) => {
+            Found::Decision(_, Decision::Untouched) => {}
+            Found::Decision(handoff, decision) => {
                 let manager = self.manager.clone();
                 return InlineFuture::reading(self.take(), request, (manager, handoff), decision);
             }
-            None if self.needs_decision(&request) => {
+            Found::Nothing if !self.needs_decision(&request) => {}
+            Found::Nothing | Found::Used => {
                 drop(self.take());
                 return InlineFuture::failed(handoff::missing());
             }
-            None => {}
         }
         InlineFuture::calling(self.inner.call(request.map(InlineBody::untouched)))
     }

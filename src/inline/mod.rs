@@ -102,6 +102,7 @@ mod members;
 mod merge;
 mod nesting;
 mod outcome;
+pub(crate) mod presence;
 mod reason;
 mod scan;
 mod setting;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use http::Method;
+
 use super::NotInlined;
 
 /// What became of the defaults in the body of a request, as its [`Proof`](crate::Proof) says.
@@ -31,14 +33,24 @@ impl Inlined {
         matches!(self, Self::Merged | Self::Complete)
     }
 
-    /// Whether the request means the same with and without a session.
-    pub(crate) fn needs_no_session(self) -> bool {
+    /// Whether a request with this method means the same with and without a session.
+    ///
+    /// A client below may add a type to a request that has none, or a length to a body that is empty: HTTP/2 clients do so
+    /// for all methods but those without a body.
+    pub(crate) fn needs_no_session(self, method: Option<&Method>) -> bool {
         match self {
             Self::Merged | Self::Complete => true,
+            Self::Not {
+                reason: NotInlined::NoType | NotInlined::NoBody,
+            } => method.is_some_and(has_no_body),
             Self::Not { reason } => reason.is_servers(),
             Self::Off => false,
         }
     }
+}
+
+fn has_no_body(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::DELETE].contains(method)
 }
 
 impl From<NotInlined> for Inlined {
@@ -51,7 +63,8 @@ impl fmt::Display for NotInlined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotJson => "its `Content-Type` is not `application/json`",
-            Self::NoBody => "there is none",
+            Self::NoType => "it has no `Content-Type`",
+            Self::NoBody => "it is empty",
             Self::NotAnObject => "it is no JSON object",
             Self::Encoded => "it has a `Content-Encoding`",
             Self::Charset => "its `Content-Type` names another charset than UTF-8",

@@ -2,16 +2,19 @@
 
 /// Why a request's body was not merged with the defaults.
 ///
-/// For [`NotJson`](Self::NotJson), [`NoBody`](Self::NoBody) and [`NotAnObject`](Self::NotAnObject) the server merges
+/// For [`NotJson`](Self::NotJson), [`NoType`](Self::NoType), [`NoBody`](Self::NoBody) and [`NotAnObject`](Self::NotAnObject) the server merges
 /// nothing either, so a session makes no difference to such a request. For the others only a session in the header
 /// brings the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotInlined {
-    /// The `Content-Type` is not `application/json`, or is missing. `+json` types do not count.
+    /// The `Content-Type` is not `application/json`. `+json` types do not count.
     NotJson,
+    /// There is no `Content-Type`. Without one the server merges nothing; but something below this crate's layers may add
+    /// one, such as the `default_headers` of a `reqwest::Client`.
+    NoType,
     /// The body is empty, and the request has neither `Content-Length: 0` nor `Transfer-Encoding`. With one of them, an
-    /// empty body counts as `{}`.
+    /// empty body counts as `{}`. Some clients add one to a `POST`, so that such a request still waits for a session.
     NoBody,
     /// The body is not one JSON object: it is an array, another value, or not JSON at all. The server refuses all but
     /// arrays.
@@ -31,8 +34,10 @@ pub enum NotInlined {
 
 impl NotInlined {
     /// Whether the server would merge nothing either, so that a session makes no difference.
-    #[allow(dead_code)] // until the layer asks
     pub(crate) fn is_servers(self) -> bool {
-        matches!(self, Self::NotJson | Self::NoBody | Self::NotAnObject)
+        matches!(
+            self,
+            Self::NotJson | Self::NoType | Self::NoBody | Self::NotAnObject
+        )
     }
 }

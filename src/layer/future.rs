@@ -16,10 +16,14 @@ use crate::{
     inline::{
         NotInlined,
         carrier::{Carrier, Collecting},
-        course::Course,
+        course,
         handoff::Handoff,
     },
-    manager::{admit::AdmissionFuture, in_flight::InFlightRequest, message::Incoming},
+    manager::{
+        admit::{Admission, AdmissionFuture},
+        in_flight::InFlightRequest,
+        message::Incoming,
+    },
 };
 
 pin_project! {
@@ -237,7 +241,7 @@ where
             }
             StateProj::Collecting { collecting } => {
                 let current = collecting.as_mut().expect("not polled after it was ready");
-                let (request, unread) = ready!(current.request.as_mut().poll(cx));
+                let (request, unread) = ready!(current.request.as_mut().poll(cx))?;
                 let Collected { ready, .. } = *collecting.take().expect("it was there just now");
                 ready.set_out(request, unread)
             }
@@ -252,6 +256,13 @@ where
     }
 }
 
+impl<F> Drop for Handed<F> {
+    /// Whoever holds on to the request below must not hold on to its session.
+    fn drop(&mut self) {
+        drop(self.handoff.close());
+    }
+}
+
 impl<F: Future> Handed<F> {
     /// Once the response is there, so is what its request was sent with.
     #[cold]
@@ -263,14 +274,9 @@ impl<F: Future> Handed<F> {
 }
 
 impl<S: Service<R>, R: Carrier> Waiting<S, R> {
-    fn go_on(mut self, admitted: InFlightRequest) -> ResponseFuture<S, R> {
-        admitted.inject(self.request.headers_mut());
-        let layer = self.ready.layer();
-        let course = if layer.inlines() {
-            layer.beside(&mut self.request, admitted, self.unread)
-        } else {
-            Ok(Course::Send(admitted))
-        };
+    fn go_on(mut self, admission: Admission) -> ResponseFuture<S, R> {
+        let stack = self.ready.stack();
+        let course = course::admitted(stack, &mut self.request, admission, self.unread);
         self.ready.follow(course, self.request, self.unread)
     }
 }

@@ -6,9 +6,9 @@ use super::SessionLayer;
 use crate::{
     error::Error,
     inline::{
-        NotInlined,
+        InlineDefaults, NotInlined,
         carrier::{Carried, Carrier},
-        course::{self, Course},
+        course::{self, Course, Stack},
         head::{self, Reading},
     },
     manager::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
@@ -26,35 +26,34 @@ impl SessionLayer {
     /// Whether the body of a request is a stream that is to be collected before its request gets a session.
     #[inline]
     pub(crate) fn collects<R: Carrier>(&self, request: &R) -> bool {
-        matches!(request.carried(), Carried::Stream) && self.collects_stream(request)
+        matches!(request.carried(), Carried::Stream) && self.always_inlines() && self.reads(request)
     }
 
-    fn collects_stream<R: Outgoing>(&self, request: &R) -> bool {
-        self.inlines()
-            && head::reading(request.headers()) == Reading::Json
+    /// The same for one that has no session at hand.
+    pub(crate) fn reads_stream<R: Carrier>(&self, request: &R) -> bool {
+        matches!(request.carried(), Carried::Stream) && self.reads(request)
+    }
+
+    fn always_inlines(&self) -> bool {
+        self.manager().core().settings.inline.defaults == InlineDefaults::Always
+    }
+
+    fn reads<R: Outgoing>(&self, request: &R) -> bool {
+        head::reading(request.headers()) == Reading::Json
             && self.scope(request) == Scope::Sipher
             && !request.opted_out()
     }
 
     /// Decides about a request, and puts in what is at hand. `unread` says why its body could not be collected.
-    pub(crate) fn set_out<R: Carrier>(
+    pub(super) fn set_out<R: Carrier>(
         &self,
+        stack: Stack<'_>,
         request: &mut R,
         unread: Option<NotInlined>,
     ) -> Result<Course, Error> {
         match self.admit(request)? {
-            Admission::Send(in_flight) => self.beside(request, in_flight, unread),
-            Admission::Wait(waiting) => course::instead(self.manager(), request, waiting, unread),
+            Admission::Send(in_flight) => course::beside(stack, request, in_flight, unread),
+            Admission::Wait(waiting) => course::instead(stack, request, waiting, unread),
         }
-    }
-
-    /// Goes on with a request that has what it was to get.
-    pub(crate) fn beside<R: Carrier>(
-        &self,
-        request: &mut R,
-        in_flight: InFlightRequest,
-        unread: Option<NotInlined>,
-    ) -> Result<Course, Error> {
-        course::beside(self.manager(), request, in_flight, unread)
     }
 }

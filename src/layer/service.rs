@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use http::{Request, Response};
@@ -14,8 +14,8 @@ use crate::{
     inline::{
         NotInlined,
         carrier::Carrier,
-        course::{self, Course},
-        handoff,
+        course::{self, Course, Stack},
+        presence,
     },
     manager::{SessionManager, admit::Admission, waiting::Waiting},
 };
@@ -25,6 +25,8 @@ use crate::{
 pub struct SessionService<S> {
     inner: S,
     layer: SessionLayer,
+    /// Whether a layer below sees to bodies, as far as it has shown itself when the inner service became ready.
+    has_inline_layer: bool,
 }
 
 impl<S> SessionService<S> {
@@ -34,7 +36,11 @@ impl<S> SessionService<S> {
     }
 
     pub(crate) fn with(inner: S, layer: SessionLayer) -> Self {
-        Self { inner, layer }
+        Self {
+            inner,
+            layer,
+            has_inline_layer: false,
+        }
     }
 
     /// Returns the inner service.
@@ -56,6 +62,44 @@ impl<S> SessionService<S> {
         &self.layer
     }
 
+    /// Polls the inner service, and looks whether an inline layer stands below.
+    #[inline]
+    pub(crate) fn poll_inner_ready<R>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
+    where
+        S: Service<R>,
+        S::Error: Into<BoxError>,
+    {
+        if !self.layer.inlines() {
+            return self.inner.poll_ready(cx).map_err(Into::into);
+        }
+        let inner = &mut self.inner;
+        let (ready, is_there) = presence::watch(self.layer.manager(), || inner.poll_ready(cx));
+        if ready.is_ready() {
+            self.has_inline_layer = is_there;
+        }
+        ready.map_err(Into::into)
+    }
+
+    /// Looks once more, for a caller that has not asked whether this service is ready.
+    fn look_below<R>(&mut self)
+    where
+        S: Service<R>,
+    {
+        if self.has_inline_layer {
+            return;
+        }
+        let (inner, cx) = (&mut self.inner, &mut Context::from_waker(Waker::noop()));
+        let look = || drop(inner.poll_ready(cx));
+        self.has_inline_layer = presence::watch(self.layer.manager(), look).1;
+    }
+
+    pub(super) fn stack(&self) -> Stack<'_> {
+        Stack {
+            manager: self.layer.manager(),
+            has_inline_layer: self.has_inline_layer,
+        }
+    }
+
     pub(crate) fn respond<R>(&mut self, mut request: R) -> ResponseFuture<S, R>
     where
         R: Carrier,
@@ -67,7 +111,8 @@ impl<S> SessionService<S> {
         let proves = self.layer.proves();
         match self.layer.admit(&mut request) {
             Ok(Admission::Send(in_flight)) if self.layer.may_inline(&request, &in_flight) => {
-                let course = self.layer.beside(&mut request, in_flight, None);
+                self.look_below::<R>();
+                let course = course::beside(self.stack(), &mut request, in_flight, None);
                 self.take().follow(course, request, None)
             }
             Ok(Admission::Send(in_flight)) => {
@@ -89,7 +134,11 @@ impl<S> SessionService<S> {
         if !self.layer.inlines() {
             return ResponseFuture::waiting(self.take(), request, waiting.wait(), None);
         }
-        let course = course::instead(self.layer.manager(), &mut request, waiting, None);
+        if self.layer.reads_stream(&request) {
+            return self.respond_collecting(request);
+        }
+        self.look_below::<R>();
+        let course = course::instead(self.stack(), &mut request, waiting, None);
         self.take().follow(course, request, None)
     }
 
@@ -101,7 +150,7 @@ impl<S> SessionService<S> {
         R: Carrier,
         S: Service<R> + Clone,
     {
-        match request.collect() {
+        match request.collect(self.layer.manager().clone()) {
             Ok(collecting) => ResponseFuture::collecting(self.take(), collecting),
             Err(request) => self.take().set_out(request, None),
         }
@@ -117,7 +166,7 @@ impl<S> SessionService<S> {
         R: Carrier,
         S: Service<R>,
     {
-        let course = self.layer.set_out(&mut request, unread);
+        let course = self.layer.set_out(self.stack(), &mut request, unread);
         self.follow(course, request, unread)
     }
 
@@ -137,11 +186,7 @@ impl<S> SessionService<S> {
             }
             Ok(Course::HandDown(handoff)) => {
                 let proves = self.layer.proves();
-                let future = self.inner.call(request);
-                if handoff.is_lost() {
-                    return ResponseFuture::failed(handoff::lost());
-                }
-                ResponseFuture::handed(future, handoff, proves)
+                ResponseFuture::handed(self.inner.call(request), handoff, proves)
             }
             Ok(Course::Wait(waiting)) => {
                 ResponseFuture::waiting(self, request, waiting.wait(), unread)
@@ -180,7 +225,7 @@ where
     type Future = ResponseFuture<S, Request<ReqBody>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+        self.poll_inner_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {

@@ -71,26 +71,37 @@ impl SessionManager {
         if !self.core().settings.inline.makes_sessions {
             return Err(no_sessions(self.core().stage()));
         }
-        // Before the timer, which would panic.
-        runtime()?;
-        let max_wait = self.core().settings.max_wait;
-        timeout(max_wait, self.find_and_wait(wanted))
-            .await
-            .unwrap_or_else(|_| {
-                let text = format!("no session within the `max_wait` of {max_wait:?}");
-                Err(Error::new(ErrorKind::Timeout, text))
-            })
+        self.in_time(self.find_and_wait(wanted)).await
     }
 
     async fn find_and_wait(&self, wanted: Wanted) -> Result<Lease, Error> {
-        let partition = match wanted {
-            Wanted::Session(partition) => partition,
+        let partition = self.find(wanted).await?;
+        self.wait_for_lease(&partition).await
+    }
+
+    async fn find(&self, wanted: Wanted) -> Result<Arc<Partition>, Error> {
+        match wanted {
+            Wanted::Session(partition) => Ok(partition),
             Wanted::OfManager(key) => {
                 self.core().fleet.first_look(self).await?;
-                Partition::new(key, self.identity().defaults())?
+                Partition::new(key, self.identity().defaults())
             }
-        };
-        self.wait_for_lease(&partition).await
+        }
+    }
+
+    /// What is wanted, once the fleet was asked for its defaults; within `max_wait`.
+    pub(super) async fn look_up(&self, wanted: Wanted) -> Result<Arc<Partition>, Error> {
+        self.in_time(self.find(wanted)).await
+    }
+
+    async fn in_time<T>(&self, found: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        // Before the timer, which would panic.
+        runtime()?;
+        let max_wait = self.core().settings.max_wait;
+        timeout(max_wait, found).await.unwrap_or_else(|_| {
+            let text = format!("no session within the `max_wait` of {max_wait:?}");
+            Err(Error::new(ErrorKind::Timeout, text))
+        })
     }
 
     /// Whether there is a session for the configured API key and defaults that is used, also while the server is asked about it.
@@ -153,6 +164,15 @@ impl SessionManager {
                 },
                 () = sleep(overdue_in) => {}
             }
+        }
+    }
+}
+
+impl Wanted {
+    pub(super) fn key(&self) -> &ApiKey {
+        match self {
+            Self::Session(partition) => &partition.key,
+            Self::OfManager(key) => key,
         }
     }
 }

@@ -83,8 +83,7 @@ pub(crate) enum Admission {
 }
 
 /// Holds no borrow of the request or of the service.
-pub(crate) type AdmissionFuture =
-    Pin<Box<dyn Future<Output = Result<InFlightRequest, Error>> + Send>>;
+pub(crate) type AdmissionFuture = Pin<Box<dyn Future<Output = Result<Admission, Error>> + Send>>;
 
 impl Admission {
     /// Nothing is to be learnt from what comes of it.

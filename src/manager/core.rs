@@ -2,10 +2,7 @@
 
 use std::{
     fmt, future,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -121,8 +118,6 @@ pub(crate) struct Core {
     pub(crate) outside: Told,
     clock: Arc<dyn Clock>,
     random: Random,
-    /// Whether anybody has made a layer that puts defaults into bodies.
-    has_inline_layer: AtomicBool,
     pub(super) owner: Owner,
     pub(super) live: Cache<PartitionId, Arc<LiveSession>>,
     /// Taken before the lock inside `retirement`, never after it.
@@ -175,7 +170,6 @@ impl Core {
             retirement,
             memos: Memos::default(),
             known_ids: KnownIds::default(),
-            has_inline_layer: AtomicBool::new(false),
             outside: Told::default(),
             clock,
             random,
@@ -263,14 +257,6 @@ impl Core {
         let since = self.recent();
         let unchanged_for = session.unchanged_for(self.now());
         (since, unchanged_for.saturating_sub(LAG).min(SPAN))
-    }
-
-    pub(crate) fn has_inline_layer(&self) -> bool {
-        self.has_inline_layer.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn add_inline_layer(&self) {
-        self.has_inline_layer.store(true, Ordering::Release);
     }
 
     pub(crate) fn recent(&self) -> Ticks {

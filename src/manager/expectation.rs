@@ -29,19 +29,22 @@ use crate::{
 pub(crate) struct Expectation {
     manager: SessionManager,
     defaults: Arc<SessionDefaults>,
-    /// The one that the request bears. Without one, the defaults are in its body.
+    /// The one that the request bears.
     session: Option<Arc<LiveSession>>,
+    /// Whether the body names the chain. A wrong answer then says nothing of the session.
+    is_in_body: bool,
 }
 
 impl InFlightRequest {
     /// `None` if neither a session nor the body brings a chain.
     pub(crate) fn expectation(&self) -> Option<Expectation> {
         let token = self.token()?;
+        let is_in_body = token.inlined() == Inlined::Merged;
         let (partition, session) = match &token.bears {
             Bears::Remembered(session) | Bears::Session(session) => {
                 (&session.partition, Some(session.clone()))
             }
-            Bears::Inline(partition) if token.inlined() == Inlined::Merged => (partition, None),
+            Bears::Inline(partition) if is_in_body => (partition, None),
             Bears::Inline(_) | Bears::Nothing { .. } => return None,
         };
         let defaults = partition.defaults.clone();
@@ -50,6 +53,7 @@ impl InFlightRequest {
             manager,
             defaults,
             session,
+            is_in_body,
         })
     }
 }
@@ -69,6 +73,7 @@ impl SessionManager {
             manager: self.clone(),
             defaults: session.partition.defaults.clone(),
             session: Some(session),
+            is_in_body: false,
         })
     }
 }
@@ -89,7 +94,7 @@ impl Expectation {
         let noted = extensions.get::<Proof>().copied();
         let confirmed = match &self.session {
             Some(session) => self.proof(session, noted).confirmed(),
-            None => noted,
+            None => noted.filter(|noted| !noted.is_leaked()),
         };
         if let Some(confirmed) = confirmed {
             self.manager.core().observer.confirmed();
@@ -108,14 +113,17 @@ impl Expectation {
     fn fail(&self, expected: &Chain, answered: Chain) -> Error {
         let observer = &self.manager.core().observer;
         let whose = match &self.session {
-            Some(session) => format!("session {}", session.reference().fingerprint),
-            None => "its body".to_owned(),
+            Some(session) if !self.is_in_body => {
+                format!("session {}", session.reference().fingerprint)
+            }
+            _ => "its body".to_owned(),
         };
         let text = format!(
             "answered under other defaults: for chain `{answered}`, where {whose} has `{expected}`"
         );
-        observer.wrong_defaults(self.session.as_deref(), expected, answered);
-        if let Some(session) = &self.session {
+        let blamed = self.session.as_deref().filter(|_| !self.is_in_body);
+        observer.wrong_defaults(blamed, expected, answered);
+        if let Some(session) = self.session.as_ref().filter(|_| !self.is_in_body) {
             self.lose(session);
         }
         Error::new(ErrorKind::WrongDefaults, text)

@@ -6,13 +6,13 @@
 
 use std::{
     error::Error as StdError,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{
-    Proof, SessionManager, leak,
+    Doubt, Proof, SessionManager, leak,
     message::Incoming,
     token::{Bare, Bears, Sent, Token},
 };
@@ -63,6 +63,7 @@ impl InFlightRequest {
             young: Span::default(),
             sent,
             inlined: OnceLock::new(),
+            leaked: AtomicBool::new(false),
         }))
     }
 
@@ -301,6 +302,7 @@ impl Token {
             }
             Bears::Inline(_) => Some(Proof::Inline {
                 inlined: self.inlined(),
+                doubt: self.is_leaked().then_some(Doubt::Leaked),
             }),
             Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,

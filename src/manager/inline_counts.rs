@@ -42,7 +42,7 @@ impl InlineCounts {
         let counter = match inlined {
             Inlined::Merged | Inlined::Complete => &self.inlined,
             Inlined::Not { reason } => match reason {
-                NotInlined::NotJson => return false,
+                NotInlined::NotJson | NotInlined::NoType => return false,
                 NotInlined::NoBody => &self.no_body,
                 NotInlined::NotAnObject => &self.not_an_object,
                 NotInlined::Encoded => &self.encoded,

@@ -52,6 +52,7 @@ pub(crate) const NOT_INLINED: [NotInlined; 7] = [
 pub(crate) fn not_inlined(reason: NotInlined) -> &'static str {
     match reason {
         NotInlined::NotJson => "not_json",
+        NotInlined::NoType => "no_type",
         NotInlined::NoBody => "no_body",
         NotInlined::NotAnObject => "not_an_object",
         NotInlined::Encoded => "encoded",

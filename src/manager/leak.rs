@@ -4,7 +4,7 @@
 //! from is compared with the base URL and its aliases. This is after the fact, and sees the last hop alone: Sipher, elsewhere, Sipher
 //! looks like no redirect at all.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::atomic::Ordering};
 
 use super::{
     event::{Event, RetireReason},
@@ -46,7 +46,10 @@ impl Token {
                     leaked(Some(session.reference()), &session.partition.key);
                 }
             }
-            Bears::Inline(partition) => leaked(None, &partition.key),
+            Bears::Inline(partition) => {
+                self.leaked.store(true, Ordering::Release);
+                leaked(None, &partition.key);
+            }
             Bears::Nothing { key: Some(key), .. } => leaked(None, key),
             // What it bore was its sender's own.
             Bears::Nothing { key: None, .. } => {}

@@ -204,7 +204,7 @@ mod on {
                 Inlined::Merged | Inlined::Complete => counter!(INLINED).increment(1),
                 Inlined::Off
                 | Inlined::Not {
-                    reason: NotInlined::NotJson,
+                    reason: NotInlined::NotJson | NotInlined::NoType,
                 } => {}
                 Inlined::Not { reason } => {
                     counter!(NOT_INLINED, "reason" => label::not_inlined(reason)).increment(1);

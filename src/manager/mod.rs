@@ -247,7 +247,7 @@ impl SessionManager {
         match self.admit(Scope::Sipher, headers, None, None)? {
             Admission::Send(request) => Ok(Lease::of(request)),
             Admission::Wait(request) => {
-                let request = request.wait().await?;
+                let request = request.for_headers().await?;
                 request.inject(headers);
                 Ok(Lease::of(request))
             }

@@ -77,6 +77,8 @@ pub enum Proof {
     Inline {
         /// What became of the defaults in the body.
         inlined: Inlined,
+        /// [`Doubt::Leaked`] if the answer came from another origin.
+        doubt: Option<Doubt>,
     },
     /// It was sent with neither a session nor its defaults in the body, because [`OnNoSession`](crate::OnNoSession) said so:
     /// the server's own defaults applied. Only with [`InlineDefaults`](crate::InlineDefaults) on.
@@ -155,6 +157,17 @@ impl Proof {
         }
     }
 
+    pub(super) fn is_leaked(&self) -> bool {
+        matches!(
+            self,
+            Self::Inline { doubt: Some(_), .. }
+                | Self::Session {
+                    doubt: Some(Doubt::Leaked),
+                    ..
+                }
+        )
+    }
+
     /// It was sent without a session, by somebody's word.
     pub(super) fn without(became: Inlined) -> Self {
         match became {
@@ -169,7 +182,7 @@ impl Proof {
         match *self {
             Self::Session { inlined, .. }
             | Self::Confirmed { inlined, .. }
-            | Self::Inline { inlined } => inlined,
+            | Self::Inline { inlined, .. } => inlined,
             Self::Neither { reason } => reason.into(),
             Self::OwnSession | Self::Without => Inlined::Off,
         }

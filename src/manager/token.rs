@@ -1,7 +1,10 @@
 //! What stands for requests on their way, for as long as anybody holds it.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,8 @@ pub(crate) struct Token {
     pub(super) sent: Option<Sent>,
     /// What became of the defaults in the body, once that is known. Where it stands for one request.
     pub(super) inlined: OnceLock<Inlined>,
+    /// The answer came from another origin. Of a request without a session: sessions know it by themselves.
+    pub(super) leaked: AtomicBool,
 }
 
 /// How things stood when a request was sent.
@@ -91,6 +96,7 @@ impl Token {
                 young: Span::default(),
                 sent: Some(sent),
                 inlined: OnceLock::new(),
+                leaked: AtomicBool::new(false),
             })
         })
     }
@@ -108,6 +114,7 @@ impl Token {
             young,
             sent: None,
             inlined: OnceLock::new(),
+            leaked: AtomicBool::new(false),
         });
         session.in_flight.count_by(&token, home);
         token
@@ -120,6 +127,10 @@ impl Token {
         }
     }
 
+    pub(super) fn is_leaked(&self) -> bool {
+        self.leaked.load(Ordering::Acquire)
+    }
+
     pub(super) fn is_for_one(&self) -> bool {
         !matches!(self.bears, Bears::Remembered(_))
     }
@@ -130,7 +141,7 @@ impl Token {
             InlineDefaults::Off => Inlined::Off,
             InlineDefaults::WithoutSession if self.session().is_some() => Inlined::Off,
             // Whoever has a body to look at notes what became of it.
-            InlineDefaults::WithoutSession | InlineDefaults::Always => NotInlined::NotJson.into(),
+            InlineDefaults::WithoutSession | InlineDefaults::Always => NotInlined::NoType.into(),
         };
         self.inlined.get().copied().unwrap_or_else(by_setting)
     }

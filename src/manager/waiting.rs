@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     OnNoSession, SessionManager,
     acquire::Wanted,
-    admit::AdmissionFuture,
+    admit::{Admission, AdmissionFuture},
     core::Stage,
     in_flight::InFlightRequest,
     known_ids::IdHash,
@@ -15,7 +15,8 @@ use super::{
 use crate::{
     api::SessionDefaults,
     error::{Error, ErrorKind},
-    inline::{self, Inlined, NotInlined},
+    inline::{self, InlineDefaults, Inlined, NotInlined},
+    secret::ApiKey,
 };
 
 /// What a request without a session can do: wait for one, or go without if its body says it all.
@@ -82,17 +83,42 @@ impl Waiting {
         }
     }
 
-    /// Ready when there is a session, or when it is decided that there is none.
+    /// Ready when there is a session, or when it is decided that there is none. Where bodies may name the defaults, also when
+    /// it is known which.
     pub(crate) fn wait(self) -> AdmissionFuture {
-        match (self.brought, self.inlined) {
-            (Some(id), _) => Box::pin(self.manager.lease_if_it_is(id, self.wanted)),
-            (None, Inlined::Not { reason }) => Box::pin(self.wait_as(reason)),
-            (None, _) => Box::pin(self.manager.lease_or_without(self.wanted)),
+        let inlines = self.manager.core().settings.inline.defaults != InlineDefaults::Off;
+        Box::pin(async move {
+            match (self.brought, self.inlined, &self.wanted) {
+                (None, _, Wanted::OfManager(_)) if inlines => return self.look_up().await,
+                (None, Inlined::Not { reason }, _) => self.wait_as(reason).await,
+                _ => self.for_headers().await,
+            }
+            .map(Admission::Send)
+        })
+    }
+
+    /// For headers alone: nobody sees a body.
+    pub(super) async fn for_headers(self) -> Result<InFlightRequest, Error> {
+        match self.brought {
+            Some(id) => self.manager.lease_if_it_is(id, self.wanted).await,
+            None => self.manager.lease_or_without(self.wanted).await,
+        }
+    }
+
+    async fn look_up(self) -> Result<Admission, Error> {
+        let key = self.wanted.key().clone();
+        match self.manager.look_up(self.wanted).await {
+            Ok(partition) => {
+                let wanted = Wanted::Session(partition);
+                Ok(Admission::Wait(Self { wanted, ..self }))
+            }
+            Err(error) => self.manager.without(key, error).map(Admission::Send),
         }
     }
 
     async fn wait_as(self, reason: NotInlined) -> Result<InFlightRequest, Error> {
-        let makes_sessions = self.manager.core().settings.inline.makes_sessions;
+        let manager = self.manager.clone();
+        let makes_sessions = manager.core().settings.inline.makes_sessions;
         match self.manager.lease_or_without(self.wanted).await {
             Ok(request) => {
                 if request.defaults().is_none() {
@@ -101,9 +127,25 @@ impl Waiting {
                 Ok(request)
             }
             Err(error) if !makes_sessions && error.kind() != ErrorKind::Shutdown => {
-                Err(inline::refused(reason))
+                Err(inline::refused(&manager, reason))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Has a session made for those that come later.
+    pub(crate) fn see_to_one(self) -> Self {
+        let core = self.manager.core();
+        if let Some(partition) = self.partition().filter(|_| self.sees_to_one)
+            && core.settings.inline.makes_sessions
+        {
+            // What is in its way is told by events, and is no trouble of this request's.
+            core.see_to(partition);
+        }
+        let sees_to_one = false;
+        Self {
+            sees_to_one,
+            ..self
         }
     }
 
@@ -114,36 +156,31 @@ impl Waiting {
     ///
     /// [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown).
     pub(crate) fn go_without(self) -> Result<InFlightRequest, Error> {
-        let core = self.manager.core();
-        if core.stage() != Stage::Open {
+        if self.manager.core().stage() != Stage::Open {
             return Err(Error::shutdown());
         }
-        let Some(partition) = self.partition().cloned() else {
+        let waiting = self.see_to_one();
+        let Some(partition) = waiting.partition().cloned() else {
             return Ok(InFlightRequest::default());
         };
-        if self.sees_to_one && core.settings.inline.makes_sessions {
-            // What is in its way is told by events, and is no trouble of this request's.
-            core.see_to(&partition);
-        }
         let bears = Bears::Inline(partition);
-        Ok(InFlightRequest::looked_at(self.manager, bears))
+        Ok(InFlightRequest::looked_at(waiting.manager, bears))
     }
 }
 
 impl SessionManager {
     /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
     pub(crate) async fn lease_or_without(self, wanted: Wanted) -> Result<InFlightRequest, Error> {
-        let key = match &wanted {
-            Wanted::Session(partition) => &partition.key,
-            Wanted::OfManager(key) => key,
-        };
-        let key = key.clone();
-        let error = match self.lease_on(wanted).await {
-            Ok(lease) => return Ok(lease.into_request()),
-            Err(error) if error.kind() == ErrorKind::Shutdown => return Err(error),
-            Err(error) => error,
-        };
+        let key = wanted.key().clone();
+        match self.lease_on(wanted).await {
+            Ok(lease) => Ok(lease.into_request()),
+            Err(error) => self.without(key, error),
+        }
+    }
+
+    fn without(self, key: ApiKey, error: Error) -> Result<InFlightRequest, Error> {
         match self.core().settings.on_no_session {
+            _ if error.kind() == ErrorKind::Shutdown => Err(error),
             OnNoSession::Fail => Err(error),
             OnNoSession::SendWithout => {
                 self.core().observer.sent_without(&error);

@@ -3,21 +3,59 @@
 use std::future::poll_fn;
 
 use ::reqwest::{Body, Request};
+use bytes::Bytes;
+use http_body::Body as _;
+use tokio::{runtime::Handle, time::timeout};
 
 use crate::{
+    SessionManager,
     body::Peek,
+    error::{Error, ErrorKind},
     inline::{
         NotInlined,
         carrier::{Carried, Carrier, Collecting, LIMIT},
         handoff::Handoff,
+        head,
     },
 };
 
 /// Reads a stream, to its end or to as much as can be merged. Returns why it did not come to its end.
-pub(super) async fn collect(request: &mut Request) -> Option<NotInlined> {
-    let mut peek = Peek::into(request.body_mut().take()?);
+///
+/// # Errors
+///
+/// [`ErrorKind::Shutdown`], and [`ErrorKind::Timeout`] after the request's own timeout: `reqwest` counts that from when it is
+/// sent.
+pub(super) async fn collect(
+    request: &mut Request,
+    manager: &SessionManager,
+) -> Result<Option<NotInlined>, Error> {
+    let limit = request.timeout().copied();
+    let reading = async {
+        tokio::select! {
+            biased;
+            _ = manager.core().closed() => Err(Error::shutdown()),
+            unread = read(request) => Ok(unread),
+        }
+    };
+    match limit.filter(|_| Handle::try_current().is_ok()) {
+        Some(limit) => timeout(limit, reading).await.unwrap_or_else(|_| {
+            let text =
+                format!("the body did not come within the request's own timeout of {limit:?}");
+            Err(Error::new(ErrorKind::Timeout, text))
+        }),
+        None => reading.await,
+    }
+}
+
+async fn read(request: &mut Request) -> Option<NotInlined> {
+    let body = request.body_mut().take()?;
+    let is_stream = !body.is_end_stream();
+    let mut peek = Peek::into(body);
     let (_, mut body) = poll_fn(|cx| peek.poll(LIMIT, cx)).await;
     let unread = body.unread();
+    if is_stream && body.whole().is_some_and(Bytes::is_empty) {
+        head::say_empty(request.headers_mut());
+    }
     let body = match body.take_whole() {
         Some(whole) => Body::from(whole),
         None => Body::wrap(body),
@@ -39,10 +77,10 @@ impl Carrier for Request {
     /// The body is at hand here.
     fn hand_down(&mut self, _: Handoff) {}
 
-    fn collect(mut self) -> Result<Collecting<Self>, Self> {
+    fn collect(mut self, manager: SessionManager) -> Result<Collecting<Self>, Self> {
         Ok(Box::pin(async move {
-            let unread = collect(&mut self).await;
-            (self, unread)
+            let unread = collect(&mut self, &manager).await?;
+            Ok((self, unread))
         }))
     }
 }

@@ -8,11 +8,10 @@ use reqwest_middleware::{Error, Middleware, Next};
 
 use super::body::collect;
 use crate::{
-    Error as SessionError, SessionLayer,
+    Error as SessionError, SessionLayer, SessionManager,
     inline::{
-        NotInlined,
         carrier::{Carried, Carrier, Collecting},
-        course::{self, Course},
+        course::{self, Course, Stack},
         handoff::{self, Handoff},
     },
     layer::{ReplayLayer, Replayable},
@@ -79,45 +78,38 @@ async fn admit(
         request,
         extensions,
     };
-    let unread = if layer.collects(seen) {
-        collect(seen.request).await
+    let mut unread = if layer.collects(seen) {
+        collect(seen.request, layer.manager()).await?
     } else {
         None
     };
-    match layer.admit(seen)? {
-        Admission::Send(in_flight) if layer.may_inline(seen, &in_flight) => {
-            let course = layer.beside(seen, in_flight, unread)?;
-            follow(layer, seen, course, unread).await
-        }
-        Admission::Send(in_flight) => Ok(in_flight),
-        Admission::Wait(waiting) if layer.inlines() => {
-            let course = course::instead(layer.manager(), seen, waiting, unread)?;
-            follow(layer, seen, course, unread).await
-        }
+    let mut course = match layer.admit(seen)? {
+        Admission::Send(in_flight) if !layer.may_inline(seen, &in_flight) => return Ok(in_flight),
+        Admission::Send(in_flight) => course::beside(stack(layer), seen, in_flight, unread)?,
+        Admission::Wait(waiting) if !layer.inlines() => Course::Wait(waiting),
         Admission::Wait(waiting) => {
-            let in_flight = waiting.wait().await?;
-            in_flight.inject(request.headers_mut());
-            Ok(in_flight)
+            if layer.reads_stream(seen) {
+                unread = collect(seen.request, layer.manager()).await?;
+            }
+            course::instead(stack(layer), seen, waiting, unread)?
         }
-    }
-}
-
-async fn follow(
-    layer: &SessionLayer,
-    request: &mut WithExtensions<'_>,
-    mut course: Course,
-    unread: Option<NotInlined>,
-) -> Result<InFlightRequest, SessionError> {
+    };
     loop {
         course = match course {
             Course::Send(in_flight) => return Ok(in_flight),
             Course::HandDown(_) => return Err(handoff::missing()),
             Course::Wait(waiting) => {
-                let in_flight = waiting.wait().await?;
-                in_flight.inject(request.headers_mut());
-                layer.beside(request, in_flight, unread)?
+                course::admitted(stack(layer), seen, waiting.wait().await?, unread)?
             }
         };
+    }
+}
+
+/// The body is at hand here.
+fn stack(layer: &SessionLayer) -> Stack<'_> {
+    Stack {
+        manager: layer.manager(),
+        has_inline_layer: false,
     }
 }
 
@@ -206,7 +198,7 @@ impl Carrier for WithExtensions<'_> {
     /// The body is at hand here.
     fn hand_down(&mut self, _: Handoff) {}
 
-    fn collect(self) -> Result<Collecting<Self>, Self> {
+    fn collect(self, _: SessionManager) -> Result<Collecting<Self>, Self> {
         Err(self)
     }
 }

@@ -9,6 +9,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::BoxBody};
 use sipher_session::{
     BoxError, Error, ErrorKind, InlineDefaults, Inlined, NotInlined, SessionManager,
+    body::ReadAhead,
 };
 use tower::ServiceExt;
 
@@ -83,6 +84,37 @@ async fn an_empty_body_that_says_so_becomes_an_object() {
     }
 }
 
+/// A client would send it in chunks, and the server takes no chunks for an object.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_turns_out_to_be_empty_becomes_an_object() {
+    let (_setup, manager) = warm().await;
+    let (request, became) = passed(&manager, json(chunks(&[]))).await;
+    assert_eq!(request.body(), r#"{"chain":"near"}"#);
+    assert_eq!(became, Inlined::Merged);
+    assert_eq!(request.headers()[CONTENT_LENGTH], "16");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_in_a_trailer_is_not_broken_either() {
+    let (setup, manager) = warm().await;
+    for is_announced in [false, true] {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("content-digest", HeaderValue::from_static("sha-256=:x:"));
+        let data = Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"{}")));
+        let frames = vec![data, Ok(Frame::trailers(trailers))];
+        let frames = frames.into_iter().take(if is_announced { 1 } else { 2 });
+        let mut request = json(StreamBody::new(stream::iter(frames)));
+        if is_announced {
+            let names = HeaderValue::from_static("x-one, Content-Digest");
+            request.headers_mut().insert("trailer", names);
+        }
+        let error = stack(&manager, echo()).oneshot(request).await.unwrap_err();
+        let error = Error::find(&*error).unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    }
+    assert!(setup.uses().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_length_is_right_afterwards() {
     let (_setup, manager) = warm().await;
@@ -150,6 +182,7 @@ async fn strict_refuses_what_cannot_be_merged_and_sends_nothing() {
     let error = Error::find(&*error).unwrap();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert!(error.to_string().contains("Content-Encoding"), "{error}");
+    assert_eq!(manager.stats().not_inlined.encoded, 1);
     assert!(setup.uses().is_empty());
     // What the server would not merge either is no reason.
     let answer = stack(&manager, setup.sipher.clone())
@@ -283,6 +316,25 @@ async fn who_gives_up_while_the_body_comes_leaves_nothing_in_flight() {
     assert!(tokio::time::timeout(second, answer).await.is_err());
     assert_eq!(manager.stats().in_flight, 0);
     assert_eq!(setup.questions(), 0, "nothing speaks against the server");
+}
+
+/// A client that knows a length leaves trailers out.
+#[tokio::test(start_paused = true)]
+async fn a_merged_body_with_trailers_has_no_length_that_is_known() {
+    let (_setup, manager) = warm().await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checked", HeaderValue::from_static("yes"));
+    let frames = [
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"{}"))),
+        Ok(Frame::trailers(trailers)),
+    ];
+    let inner = tower::service_fn(|request: Request<ReadAhead<_>>| async move {
+        let size = request.body().size_hint();
+        Ok::<_, BoxError>(http::Response::new((size.lower(), size.upper())))
+    });
+    let request = json(StreamBody::new(stream::iter(frames)));
+    let answer = stack(&manager, inner).oneshot(request).await.unwrap();
+    assert_eq!(answer.into_body(), (16, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,13 @@
 //! Over `reqwest`, on real sockets: as a middleware, and as a tower service. The session layer does it all.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -176,8 +183,79 @@ async fn a_get_without_a_session_waits_for_none() {
     let get = || Client::new().get(&url).build().unwrap();
     for answer in both(&sessions, get).await {
         let (inlined, bears, _) = answer.unwrap();
-        assert_eq!((inlined, bears), (NotInlined::NotJson.into(), false));
+        assert_eq!((inlined, bears), (NotInlined::NoBody.into(), false));
     }
+}
+
+/// A session does, and then the body stays a stream.
+#[tokio::test]
+async fn a_stream_is_not_collected_where_its_session_is_at_hand_and_bodies_stay_as_they_are() {
+    let here = Here::start().await;
+    let builder = here
+        .builder()
+        .inline_defaults(InlineDefaults::WithoutSession);
+    let sessions = builder.build().unwrap();
+    sessions.session().await.unwrap();
+    let read = Arc::new(AtomicBool::new(false));
+    let body = || {
+        let read = read.clone();
+        let frames = stream::poll_fn(move |_| {
+            let is_first = !read.swap(true, Ordering::SeqCst);
+            let frame = http_body::Frame::data(Bytes::from_static(b"{}"));
+            Poll::Ready(is_first.then_some(Ok::<_, std::io::Error>(frame)))
+        });
+        Body::wrap(http_body_util::StreamBody::new(frames))
+    };
+    let unread = tower::service_fn(|request: Request| {
+        let read = read.clone();
+        async move {
+            assert!(!read.load(Ordering::SeqCst));
+            drop(request);
+            Ok::<_, reqwest::Error>(reqwest::Response::from(http::Response::new("")))
+        }
+    });
+    let layer = SessionLayer::new(sessions.clone());
+    layer
+        .layer(unread)
+        .oneshot(here.generate(body()))
+        .await
+        .unwrap();
+    sessions.invalidate(1);
+    let layer = layer.with_proof();
+    let answer = layer
+        .layer(Client::new())
+        .oneshot(here.generate(body()))
+        .await
+        .unwrap();
+    assert_eq!(seen(Ok(answer)).await.unwrap().0, Inlined::Merged);
+}
+
+/// A stream that says nothing any more. `reqwest` counts a request's timeout from when it is sent.
+#[tokio::test]
+async fn a_stream_that_stalls_ends_with_the_requests_own_timeout_and_with_the_manager() {
+    let here = Here::start().await;
+    let sessions = here.builder().without_sessions().build().unwrap();
+    let stalled = |timeout: Duration| {
+        let frames = stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>();
+        let body = Body::wrap(http_body_util::StreamBody::new(frames));
+        let mut request = here.generate(body);
+        *request.timeout_mut() = Some(timeout);
+        request
+    };
+    for answer in both(&sessions, || stalled(Duration::from_millis(50))).await {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    let ending = sessions.clone();
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        ending.shutdown(Duration::from_secs(1)).await;
+    };
+    let hour = Duration::from_secs(3_600);
+    let (answers, _) = tokio::join!(both(&sessions, || stalled(hour)), end);
+    for answer in answers {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Shutdown);
+    }
+    assert!(here.sipher.log().is_empty());
 }
 
 /// Outside of the layer, as the README asks for, each sending is merged from the caller's own body. Inside of it, the merged body

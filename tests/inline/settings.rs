@@ -44,6 +44,41 @@ fn a_manager_that_could_bring_the_defaults_nowhere_is_not_built() {
     assert!(error.to_string().starts_with("without_sessions"), "{error}");
 }
 
+#[test]
+fn a_manager_that_has_nothing_to_be_strict_about_is_not_built() {
+    let error = SessionManager::builder()
+        .inline_strict(true)
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().starts_with("inline_strict"), "{error}");
+}
+
+/// It has to ask the store first which defaults its group has.
+#[cfg(feature = "store")]
+#[tokio::test(start_paused = true)]
+async fn a_manager_without_sessions_in_a_fleet_has_the_groups_defaults() {
+    use sipher_session::{Chain, SessionDefaults, store::MemoryStore};
+    let setup = Setup::new();
+    let store = MemoryStore::new(setup.clock.clone());
+    let builder = || {
+        let builder = setup.builder().inline_defaults(InlineDefaults::Always);
+        builder.without_sessions().store(store.clone())
+    };
+    let [one, other] = [(); 2].map(|()| builder().build().unwrap());
+    assert_eq!(
+        chain(send(&setup, &one, post("{}")).await.unwrap()).await,
+        "near"
+    );
+    let sui = SessionDefaults::new().chain(Chain::Sui);
+    one.replace_defaults(sui).await.unwrap();
+    assert_eq!(
+        chain(send(&setup, &other, post("{}")).await.unwrap()).await,
+        "sui"
+    );
+    assert_eq!(setup.sipher.session_calls(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_manager_without_sessions_refuses_what_needs_one() {
     let setup = Setup::new();

@@ -4,13 +4,15 @@ use std::{io::Write, time::Duration};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http::{HeaderValue, header::CONTENT_ENCODING};
+use http::{HeaderValue, Response, header::CONTENT_ENCODING};
 use http_body_util::{BodyExt, Full};
 use sipher_session::{
     BoxError, Error, ErrorKind, InlineDefaults, InlineDefaultsLayer, Inlined, NoSession,
-    NotInlined, Proof, SessionLayer, body::ReadAhead,
+    NotInlined, Proof, SessionLayer,
+    body::ReadAhead,
+    testing::{FakeBody, FakeError, FakeSipher, Fault, Target, What},
 };
-use tower::{Layer, ServiceBuilder, ServiceExt, retry::Policy};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, retry::Policy};
 
 use super::{
     MODES, bears_session, chain, echo, id, inlined, manager, post, proof, send, stack,
@@ -66,7 +68,17 @@ async fn a_stack_without_an_inline_layer_bears_its_session_and_says_so() {
     assert_eq!(manager.stats().not_inlined.no_layer, 2);
 }
 
-/// The inline layer would see the request only after it was sent.
+/// A service that sends on the spot, as some clients do.
+fn eager(
+    sipher: &FakeSipher,
+) -> impl Service<Call, Response = Response<FakeBody>, Error = FakeError, Future: Send> + Clone {
+    let sipher = sipher.clone();
+    tower::service_fn(move |call: Call| {
+        let sent = tokio::spawn(sipher.clone().oneshot(call));
+        async move { sent.await.unwrap() }
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_stack_of_the_same_manager_without_an_inline_layer_sends_nothing_without_a_session()
 {
@@ -74,10 +86,69 @@ async fn another_stack_of_the_same_manager_without_an_inline_layer_sends_nothing
     setup.sipher.burn(&setup.key, 2_000);
     let manager = manager(&setup, InlineDefaults::Always);
     send(&setup, &manager, post("{}")).await.unwrap();
-    let service = SessionLayer::new(manager).layer(setup.sipher.clone());
+    let service = SessionLayer::new(manager).layer(eager(&setup.sipher));
     let error = service.oneshot(post("{}")).await.unwrap_err();
-    assert_eq!(kind(&error), ErrorKind::Config);
+    assert_eq!(kind(&error), ErrorKind::Quota);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(setup.uses().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strict_sends_nothing_where_no_inline_layer_would_see_it() {
+    let setup = Setup::new();
+    let builder = setup.builder().inline_defaults(InlineDefaults::Always);
+    let manager = builder.inline_strict(true).build().unwrap();
+    manager.session().await.unwrap();
+    let service = SessionLayer::new(manager.clone()).layer(eager(&setup.sipher));
+    let error = service.oneshot(post("{}")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::InvalidRequest);
+    assert_eq!(manager.stats().not_inlined.no_layer, 1);
+    assert!(setup.uses().is_empty());
+}
+
+/// Not every caller asks first whether a service is ready.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_called_unasked_is_merged_all_the_same() {
+    let setup = Setup::new();
+    let builder = setup.builder().inline_defaults(InlineDefaults::Always);
+    let manager = builder.without_sessions().build().unwrap();
+    let answer = stack(&manager, setup.sipher.clone()).call(post("{}")).await;
+    assert_eq!(inlined(&answer.unwrap()), Inlined::Merged);
+}
+
+/// It asks nobody below whether they are ready, so that no inline layer shows itself.
+#[tokio::test(start_paused = true)]
+async fn behind_a_buffer_the_first_request_waits_for_its_session_and_is_merged() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let service = ServiceBuilder::new()
+        .layer(SessionLayer::new(manager.clone()).with_proof())
+        .buffer(4)
+        .layer(InlineDefaultsLayer::new(manager.clone()))
+        .service(setup.sipher.clone());
+    let answer = service.oneshot(post("{}")).await.unwrap();
+    assert!(bears_session(&answer));
+    assert_eq!(inlined(&answer), Inlined::Merged);
+}
+
+/// A checked layer reads the body before it hands the request on.
+#[tokio::test(start_paused = true)]
+async fn a_cold_stack_with_replay_and_checked_layers_is_merged_at_once() {
+    let setup = Setup::new();
+    setup
+        .sipher
+        .fault(Fault::new(What::Hang).on(Target::Create).always());
+    let manager = manager(&setup, InlineDefaults::Always);
+    let inner = InlineDefaultsLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let checked = sipher_session::CheckedLayer::new(manager.clone()).layer(inner);
+    checked.oneshot(post("{}")).await.unwrap();
+    assert_eq!(manager.stats().confirmed, 1);
+    let inner = InlineDefaultsLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let layer = SessionLayer::new(manager.clone())
+        .with_proof()
+        .replay_once();
+    let answer = layer.layer(inner).oneshot(post("{}")).await.unwrap();
+    assert_eq!(inlined(&answer), Inlined::Merged);
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,4 +356,63 @@ async fn bodies_that_were_compressed_above_bear_their_session() {
     assert_eq!(inlined(&answer), Inlined::from(NotInlined::Encoded));
     assert!(bears_session(&answer));
     assert_eq!(chain(answer).await, "near");
+}
+
+/// The service below may keep it for as long as it likes.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_its_caller_gave_up_holds_no_session_by_what_was_handed_down() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    manager.session().await.unwrap();
+    let (keep, mut kept) = tokio::sync::mpsc::unbounded_channel();
+    let hangs = tower::service_fn(move |call: Call| {
+        keep.send(call).unwrap();
+        std::future::pending::<Result<Response<FakeBody>, BoxError>>()
+    });
+    let layer = SessionLayer::new(manager.clone());
+    let call = layer.layer(hangs).oneshot(post("{}"));
+    let second = Duration::from_secs(1);
+    assert!(tokio::time::timeout(second, call).await.is_err());
+    let _kept = kept.recv().await;
+    assert_eq!(manager.stats().in_flight, 0);
+}
+
+/// It does not say where it goes, so that the inline layer alone could not tell whose it is.
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_address_that_is_sent_twice_between_the_layers_is_refused() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let inner = InlineDefaultsLayer::new(manager.clone()).layer(setup.sipher.clone());
+    let twice = tower::service_fn(move |call: Call| {
+        let inner = inner.clone();
+        async move {
+            inner.clone().oneshot(call.clone()).await?;
+            inner.oneshot(call).await
+        }
+    });
+    manager.session().await.unwrap();
+    let service = SessionLayer::new(manager).inner_is_sipher().layer(twice);
+    let mut call = post("{}");
+    *call.uri_mut() = "/v1/stealth/generate".parse().unwrap();
+    let error = service.oneshot(call).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::Config);
+    assert_eq!(setup.uses().len(), 1);
+}
+
+/// The body named the chain, so that the answer says nothing of the session.
+#[tokio::test(start_paused = true)]
+async fn a_wrong_answer_to_a_merged_body_costs_no_session() {
+    let setup = Setup::new();
+    let manager = manager(&setup, InlineDefaults::Always);
+    let before = manager.session().await.unwrap();
+    let solana = tower::service_fn(|_: http::Request<_>| async {
+        let body = Full::<Bytes>::from(r#"{"data":{"chain":"solana"}}"#);
+        let answer = Response::builder().header("content-type", "application/json");
+        Ok::<_, BoxError>(answer.body(body).unwrap())
+    });
+    let inner = InlineDefaultsLayer::new(manager.clone()).layer(solana);
+    let service = sipher_session::CheckedLayer::new(manager.clone()).layer(inner);
+    let error = service.oneshot(post("{}")).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::WrongDefaults);
+    assert_eq!(manager.session().await.unwrap().id(), before.id());
 }

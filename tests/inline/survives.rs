@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use http::Method;
 use sipher_session::{
     Error, ErrorKind, InlineDefaults, Inlined, Proof,
     testing::{Fault, Target, Tier, What},
 };
 
-use super::{MODES, bears_session, chain, inlined, manager, post, proof, send, support::Setup};
+use super::{
+    MODES, bears_session, chain, inlined, manager, post, proof, send,
+    support::{Call, Setup},
+};
 
 #[tokio::test(start_paused = true)]
 async fn fifty_restarts_that_no_call_met_cost_no_answer_its_defaults() {
@@ -140,6 +144,16 @@ async fn what_cannot_be_merged_is_not_sent_without_a_session() {
     }
 }
 
+fn with_method(method: Method, mut call: Call) -> Call {
+    *call.method_mut() = method;
+    call
+}
+
+fn without_type(mut call: Call) -> Call {
+    call.headers_mut().remove("content-type");
+    call
+}
+
 /// The server would merge nothing into these either.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_no_session_could_change_needs_none() {
@@ -147,20 +161,36 @@ async fn a_request_that_no_session_could_change_needs_none() {
         let setup = Setup::new();
         setup.sipher.burn(&setup.key, 2_000);
         let manager = manager(&setup, mode);
-        let mut get = post("");
-        *get.method_mut() = http::Method::GET;
-        *get.uri_mut() = "https://sipher-api.sip-protocol.org/v1/backends"
-            .parse()
-            .unwrap();
-        get.headers_mut().remove("content-type");
         let mut text = post("{}");
         let plain = "text/plain".parse().unwrap();
         text.headers_mut().insert("content-type", plain);
-        for call in [get, text, post("[1]"), post("no json"), post("")] {
+        for call in [
+            text,
+            post("[1]"),
+            post("no json"),
+            with_method(Method::GET, without_type(post(""))),
+            with_method(Method::GET, post("")),
+            with_method(Method::DELETE, without_type(post(""))),
+        ] {
             let answer = send(&setup, &manager, call).await.unwrap();
-            assert!(matches!(proof(&answer), Proof::Inline { .. }));
+            assert!(matches!(proof(&answer), Proof::Inline { doubt: None, .. }));
         }
-        assert_eq!(setup.uses().len(), 5);
+        assert_eq!(setup.uses().len(), 6);
+    }
+}
+
+/// Clients add a type from their defaults, and a length to a `POST` without a body over HTTP/2. Then the server merges.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_a_client_below_may_complete_is_not_sent_without_a_session() {
+    for mode in MODES {
+        let setup = Setup::new();
+        setup.sipher.burn(&setup.key, 2_000);
+        let manager = manager(&setup, mode);
+        for call in [without_type(post("{}")), without_type(post("")), post("")] {
+            let error = send(&setup, &manager, call).await.unwrap_err();
+            assert_eq!(Error::find(&*error).unwrap().kind(), ErrorKind::Quota);
+        }
+        assert!(setup.uses().is_empty());
     }
 }
 

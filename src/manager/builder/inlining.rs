@@ -16,8 +16,9 @@ impl SessionManagerBuilder {
     }
 
     /// Sets whether a request is refused whose body the server would merge and this crate cannot: one that is too long,
-    /// compressed, or in another charset than UTF-8. Defaults to not so: it is sent with its session alone, and its
-    /// [`Proof`](crate::Proof) says so.
+    /// compressed, or in another charset than UTF-8. Off by default: it is sent with its session alone, and its
+    /// [`Proof`](crate::Proof) says so. In a tower stack, a request that no inline layer would see is refused as well.
+    /// With `WithoutSession`, only requests for which there is no session are refused.
     ///
     /// Turn it on if a request under the server's own defaults is worse than one that is not sent.
     pub fn inline_strict(mut self, strict: bool) -> Self {
@@ -26,8 +27,8 @@ impl SessionManagerBuilder {
     }
 
     /// Makes no session ever: defaults are put into bodies alone. This is for API keys of the free tier, which may have no
-    /// sessions, and for those who want no session calls. It takes another
-    /// [`inline_defaults`](Self::inline_defaults) than `Off`.
+    /// sessions, and for those who want no session calls. It needs
+    /// [`inline_defaults`](Self::inline_defaults) set to `Always` or `WithoutSession`; which of them makes no difference.
     ///
     /// A request whose body cannot be merged is not sent, see [`OnNoSession`](crate::OnNoSession).
     pub fn without_sessions(mut self) -> Self {
@@ -39,6 +40,12 @@ impl SessionManagerBuilder {
         if !self.inline.makes_sessions && self.inline.defaults == InlineDefaults::Off {
             return Err(Error::config(
                 "without_sessions: is set, and `inline_defaults` is `off`, so that nothing would bring the defaults; expected \
+                 `inline_defaults` to be `always` or `without_session`",
+            ));
+        }
+        if self.inline.strict && self.inline.defaults == InlineDefaults::Off {
+            return Err(Error::config(
+                "inline_strict: is set, and `inline_defaults` is `off`, so that there is nothing to be strict about; expected \
                  `inline_defaults` to be `always` or `without_session`",
             ));
         }
