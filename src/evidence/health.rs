@@ -156,8 +156,10 @@ impl Boots {
         self.note_clock(health.timestamp, now.since(asked), now);
         self.seen
             .retain(|boot| now.since(boot.last_seen) <= LONGEST_LIFE);
-        let is_same = |boot: &&mut Boot| boot.at.abs_diff(health.boot) <= SAME_BOOT;
-        if let Some(boot) = self.seen.iter_mut().find(is_same) {
+        let apart = |boot: &&mut Boot| boot.at.abs_diff(health.boot);
+        let same = self.seen.iter_mut().filter(|boot| apart(boot) <= SAME_BOOT);
+        // After two restarts within seconds it may fit both processes: the older one has not come back.
+        if let Some(boot) = same.min_by_key(apart) {
             boot.last_seen = now;
             return true;
         }

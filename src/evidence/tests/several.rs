@@ -36,3 +36,16 @@ fn a_process_that_was_followed_by_a_younger_one_has_ended() {
     assert_eq!(after(1_700), (Fate::Unclear, false));
     assert_eq!(after(1_800), (Fate::Alive, true));
 }
+
+/// What is said of when a process began is up to 1 s late: the third answer is within 2 s of the older one's, and nearer to that
+/// of the younger one.
+#[test]
+fn a_process_that_was_restarted_within_seconds_is_not_taken_for_one_of_several() {
+    let mut evidence = begun();
+    for (signs, boot) in (1..).zip([50_000, 52_100, 51_900, 52_500]) {
+        ask(&mut evidence, signs, 100_000 + signs * 11_000, boot);
+    }
+    let session = made(130_000, 145_000);
+    assert_eq!(evidence.judge(&session, 4), Some(Fate::Alive));
+    assert!(evidence.is_one_process_since(at(130_000)));
+}
