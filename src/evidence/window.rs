@@ -90,7 +90,8 @@ pub(crate) enum Seen {
     Same,
     /// The window was seen before, and the question about it is not answered yet.
     Pending,
-    /// The window is new. `beside` says that an older one has certainly not ended: a process that went on would be in it.
+    /// The window is new. `beside` says that it was open together with one that has certainly not ended: a process has one at a
+    /// time.
     New { beside: bool },
     /// The answer took so long that it fits too much.
     Vague,
@@ -126,8 +127,7 @@ impl Windows {
             if self.is_used_up(stamp, ends) {
                 return Seen::Pending;
             }
-            let goes_on = |window: &Window| exchange.received() < window.ends.0;
-            let beside = self.0.iter().any(goes_on);
+            let beside = self.0.iter().any(|window| window.is_beside(exchange, ends));
             self.begin(stamp, exchange, false);
             return Seen::New { beside };
         };
@@ -211,6 +211,13 @@ impl Window {
 
     fn overlaps(&self, (first, last): Ends) -> bool {
         first <= self.ends.1 && self.ends.0 <= last
+    }
+
+    /// Whether it certainly goes on, and had begun before the answer's own window ended. An answer that was held up for minutes
+    /// may be of a window that ended long before this one began.
+    fn is_beside(&self, exchange: Exchange, (first, _): Ends) -> bool {
+        let had_begun = self.values.first().is_some_and(|(at, _)| *at <= first);
+        exchange.received() < self.ends.0 && had_begun
     }
 
     fn note(&mut self, stamp: Stamp, exchange: Exchange, (first, last): Ends) {

@@ -101,6 +101,20 @@ fn an_ended_window_is_no_proof_and_not_beside_anything() {
     assert_eq!(seen, Seen::New { beside: false });
 }
 
+/// Sent in a window that ended at 60 s, and answered in it, but received only at 95 s, when the next one is known.
+#[test]
+fn an_answer_that_was_held_up_may_be_of_a_window_that_ended_before_the_known_one_began() {
+    let mut windows = begun(97);
+    let next = see(&mut windows, (99, 60), 61_000, 61_050);
+    assert_eq!(next, Seen::New { beside: false });
+    windows.confirm(Duration::from_secs(62));
+    let late = see(&mut windows.clone(), (90, 6), 54_000, 95_000);
+    assert_eq!(late, Seen::New { beside: false });
+    // Its window was still open after an answer of the known one had been received.
+    let late = see(&mut windows, (90, 30), 54_000, 85_000);
+    assert_eq!(late, Seen::New { beside: true });
+}
+
 #[test]
 fn answers_may_come_out_of_order() {
     let mut windows = begun(97);
