@@ -105,6 +105,16 @@ pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
     }
 }
 
+/// When the server last knew a session: at `server` by its clock as it is now, and before that at `before`. A clock that was set back
+/// in between says an earlier time, and the one from before would hide a restart.
+pub(crate) fn known_at(before: Duration, server: Duration) -> Duration {
+    if server + STEP_BACK < before {
+        server
+    } else {
+        server.max(before)
+    }
+}
+
 /// Whether the server's clock has been set forward, so that the session expires earlier there than it does here.
 fn expires_early(made: &Made, health: &Health) -> bool {
     let left_there = (made.at + made.total).saturating_sub(health.timestamp);

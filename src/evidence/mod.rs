@@ -34,7 +34,7 @@ use self::{
     window::{Exchange, Seen, Stamp, Windows},
 };
 pub(crate) use self::{
-    health::{Fate, Health},
+    health::{Fate, Health, known_at},
     question::{Cause, Question, Word},
     verdict::{Fallback, Metered},
 };

@@ -149,7 +149,7 @@ impl Create {
         echo::check(&record, &partition.defaults, core.settings.ttl)?;
         core.saw_get(suspect, &head, now);
         if let Some(server) = core.servers_clock(now) {
-            suspect.known_at(server);
+            suspect.known_at(server, now);
         }
         suspect.known_alive(signs, now, uses);
         Ok(())

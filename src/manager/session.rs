@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{KeptId, SessionId},
     clock::{Moment, Reading},
-    evidence::Made,
+    evidence::{self, Made},
     secret::Fingerprint,
 };
 
@@ -186,9 +186,16 @@ impl LiveSession {
         advance(&mut self.lock_alive().proven, now, uses);
     }
 
-    /// The server knew it at that time, by its own clock.
-    pub(crate) fn known_at(&self, server: Duration) {
-        self.known_at.fetch_max(millis(server), Ordering::Relaxed);
+    /// The server knew it at that time, by its own clock, when it was asked at `now`.
+    pub(crate) fn known_at(&self, server: Duration, now: Reading) {
+        // Two who asked may be answered in any order.
+        let alive = self.lock_alive();
+        if Reading::from(alive.asked.0).monotonic > now.monotonic {
+            return;
+        }
+        let before = Duration::from_millis(self.known_at.load(Ordering::Relaxed));
+        let known = evidence::known_at(before, server);
+        self.known_at.store(millis(known), Ordering::Relaxed);
     }
 
     /// So many signs were not about it.

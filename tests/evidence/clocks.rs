@@ -1,8 +1,12 @@
 use std::time::Duration;
 
-use sipher_session::testing::SessionUse;
+use sipher_session::{
+    SessionDefaults,
+    testing::{Fault, SessionUse, Target, What},
+};
+use tower::ServiceExt;
 
-use crate::support::{Setup, pass};
+use crate::support::{Setup, generate, pass};
 
 fn wrong(setup: &Setup) -> usize {
     let uses = setup.uses();
@@ -61,4 +65,35 @@ async fn a_server_whose_clock_steps_costs_no_more_than_a_few_requests() {
         pass(1.0).await;
     }
     assert!(wrong(&setup) <= 2, "back: {}", wrong(&setup));
+}
+
+/// A session that was asked for after the server's clock had been set back is known by the clock as it is now. What it says is younger
+/// than the session itself would hide a restart, where health says nothing before that.
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_seen_on_a_clock_that_was_set_back_in_the_life_of_the_session() {
+    let setup = Setup::new();
+    let sessions = setup.manager();
+    setup.silence_health();
+    setup.call(&sessions).await.unwrap();
+    setup.sipher.clock().set_back(Duration::from_secs(50 * 60));
+    pass(5.0).await;
+    // Its create says what time it is.
+    let mut other = generate();
+    other.extensions_mut().insert(SessionDefaults::new());
+    setup.service(&sessions).oneshot(other).await.unwrap();
+    pass(5.0).await;
+    let sign = Fault::new(What::Status(502)).on(Target::Calls);
+    setup.sipher.fault(sign);
+    setup.call(&sessions).await.unwrap();
+    setup.call(&sessions).await.unwrap();
+    assert!(
+        setup.gets() > 0 && setup.creates() == 2,
+        "it is still there"
+    );
+
+    setup.sipher.clear_faults();
+    setup.sipher.restart();
+    pass(70.0).await;
+    setup.call(&sessions).await.unwrap();
+    assert_eq!((wrong(&setup), setup.creates()), (0, 3));
 }
