@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::Method;
+use http::{HeaderMap, Method, StatusCode};
 
 use super::{
     core::Core, event::RetireReason, known_ids::IdHash, life::Life, message::Outgoing,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     api::{Answered, Change, KeptId, Ongoing, SessionId},
+    evidence::window,
     scope,
 };
 
@@ -82,6 +83,12 @@ impl ByHand {
             core.retirement.remove_id(id);
         }
     }
+}
+
+/// Whether the server has carried out a request. A gateway or a captive portal can answer 200 in its place, and then the
+/// session is still there.
+pub(super) fn is_done(status: StatusCode, headers: &HeaderMap) -> bool {
+    status.is_success() && window::is_by_application(headers)
 }
 
 fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {

@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{
-    Doubt, Proof, SessionManager, leak,
+    Doubt, Proof, SessionManager, by_hand, leak,
     message::Incoming,
     token::{Bare, Bears, Sent, Token},
 };
@@ -234,7 +234,7 @@ impl Token {
         if prove && let Some(proof) = self.proof(proves) {
             proof.note(response.extensions_mut());
         }
-        self.succeeded(Some(response.status()));
+        self.succeeded(Some((response.status(), response.headers())));
     }
 
     /// Looks at what an answer says of the server; returns whether it proves that the session's process goes on.
@@ -316,8 +316,8 @@ impl Token {
         }
     }
 
-    /// The head of the response is there, with this status if it is known.
-    fn succeeded(&self, status: Option<StatusCode>) {
+    /// The head of the response is there, as far as it is known.
+    fn succeeded(&self, head: Option<(StatusCode, &HeaderMap)>) {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => {
                 self.manager.core().answered(session);
@@ -325,7 +325,7 @@ impl Token {
             Bears::Inline(_) => {}
             Bears::Nothing { by_hand, .. } => {
                 if let Some(by_hand) = by_hand
-                    && status.is_some_and(|status| status.is_success())
+                    && head.is_some_and(|(status, headers)| by_hand::is_done(status, headers))
                 {
                     by_hand.succeeded(self.manager.core());
                 }
