@@ -174,8 +174,9 @@ impl Checker<'_> {
     /// Whether a question was due between a head and the start of a request, and was not asked.
     fn is_overdue(&self, line: usize, seen: Duration, one: &Wrong) -> bool {
         let asked = &self.questions.asked;
-        let before = asked.iter().rev().find(|(index, _)| *index < line);
-        let due = before.map_or(seen, |(_, at)| seen.max(*at + LONGEST_PAUSE));
+        // A sign is damped from the moment on at which the last one was found to be none.
+        let before = self.questions.settled_before(line);
+        let due = before.map_or(seen, |at| seen.max(at + LONGEST_PAUSE));
         let asks_itself = |asked: &super::known::Asked| {
             let bears = asked.sent.as_ref().is_some_and(|sent| sent.id.is_some());
             bears && (line..one.index).contains(&asked.index) && asked.at.monotonic >= due

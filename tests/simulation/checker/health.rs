@@ -30,6 +30,8 @@ struct Question {
 pub(super) struct Said {
     /// By line.
     pub(super) index: usize,
+    /// On the clock that is never set.
+    pub(super) at: Duration,
     pub(super) health: Health,
 }
 
@@ -72,6 +74,13 @@ impl Questions {
         }
     }
 
+    /// When the last one before a line was settled.
+    pub(super) fn settled_before(&self, line: usize) -> Option<Duration> {
+        let (index, asked) = self.asked.iter().rev().find(|(index, _)| *index < line)?;
+        let answer = self.said.iter().find(|said| said.index > *index);
+        Some(answer.map_or(*asked, |said| said.at))
+    }
+
     /// A call for a session found that it is gone.
     pub(super) fn found(&mut self, now: Reading) {
         self.found.push(now.monotonic);
@@ -80,7 +89,11 @@ impl Questions {
 
 impl Checker<'_> {
     pub(super) fn asks(&mut self, wire: u64, index: usize, at: Reading) {
-        let signs = self.signs;
+        let mut signs = self.signs;
+        // It may have been decided upon before the last of them, which then holds requests until the next one is answered.
+        if let Some(before) = self.breaks.of_many(at) {
+            signs.possible = before;
+        }
         self.questions.flying.insert(wire, Question { signs, at });
         self.questions.asked.push((index, at.monotonic));
     }
@@ -91,12 +104,12 @@ impl Checker<'_> {
         wire: u64,
         (status, health): (u16, Option<Health>),
         index: usize,
-        at: Reading,
+        now: Reading,
     ) {
         let Some(health) = health else {
             // A gateway that does not reach the server says nothing.
             if !matches!(status, 502 | 504 | 520..=527 | 530) {
-                self.silent(wire, at);
+                self.silent(wire, now);
             }
             self.questions.flying.remove(&wire);
             return;
@@ -114,7 +127,7 @@ impl Checker<'_> {
         }
         let questions = &mut self.questions;
         questions.was_last_silent = false;
-        questions.answered = Some(at.monotonic);
+        questions.answered = Some(now.monotonic);
         questions.proved(question.at);
         let is_same = |boot: &Duration| boot.abs_diff(health.boot) <= SAME_BOOT;
         let is_new = !questions.boots.iter().any(is_same);
@@ -122,13 +135,14 @@ impl Checker<'_> {
             questions.boots.push(health.boot);
         }
         if is_new || any_gone {
-            questions.found(at);
+            questions.found(now);
         }
-        questions.said.push(Said { index, health });
+        let at = now.monotonic;
+        questions.said.push(Said { index, at, health });
         // Another process, or a store that outlives it, or a clock that was set: the session itself is to be asked for.
         let is_only_one = questions.boots.len() == 1 && !self.is_server_clock_set();
         for known in self.known.values_mut() {
-            let expires_early = known.left_there(health.now) + CLOCK_STEP < known.left(at);
+            let expires_early = known.left_there(health.now) + CLOCK_STEP < known.left(now);
             known.doubted |= !is_only_one || health.boot >= known.made || expires_early;
         }
     }

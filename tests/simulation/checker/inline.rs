@@ -230,7 +230,10 @@ impl Checker<'_> {
         if !is_left_alone && !self.may_go(n, carries, passed, setting) {
             wrong.push("it goes out with neither");
         }
-        if takes {
+        let is_looked_at = setting.mode == InlineDefaults::Always || passed.id.is_none();
+        let lacks_nothing =
+            is_looked_at && !is_left_alone && self.lacks_nothing(n, carries, passed);
+        if takes || lacks_nothing {
             self.inline.covered.insert(n);
         }
         for wrong in wrong {
@@ -261,15 +264,19 @@ impl Checker<'_> {
         let Some(reason) = carries.not().filter(|reason| !is_servers(*reason)) else {
             return true;
         };
-        let lacks_nothing = carries.kind == Kind::JustFits
-            && self
-                .partitions(n, passed.id.as_deref())
-                .any(|wants| wants.defaults.as_object().is_none_or(Map::is_empty));
+        let lacks_nothing = self.lacks_nothing(n, carries, passed);
         let is_refused = setting.strict
             && (setting.mode == InlineDefaults::Always || passed.id.is_none())
             && reason != NotInlined::NoLayer;
         let has_a_reason = passed.id.is_some() || self.settings.send_without;
         lacks_nothing || (has_a_reason && !is_refused)
+    }
+
+    /// Whether a body that takes nothing in is complete all the same, as there are no defaults.
+    fn lacks_nothing(&self, n: u64, carries: Carries, passed: &Passed) -> bool {
+        let mut partitions = self.partitions(n, passed.id.as_deref());
+        carries.kind == Kind::JustFits
+            && partitions.any(|wants| wants.defaults.as_object().is_none_or(Map::is_empty))
     }
 
     /// What its answer says of the body.

@@ -120,6 +120,33 @@ impl Signs {
     }
 }
 
+/// Failures of one moment.
+#[derive(Default)]
+pub(super) struct Breaks {
+    at: Duration,
+    count: usize,
+    /// How many possible signs there had been before them.
+    before: u64,
+}
+
+impl Breaks {
+    pub(super) fn add(&mut self, at: Duration, before: u64) {
+        if self.count == 0 || self.at != at {
+            *self = Self {
+                at,
+                count: 0,
+                before,
+            };
+        }
+        self.count += 1;
+    }
+
+    /// The possible signs from before this moment, if there were several failures in it.
+    pub(super) fn of_many(&self, now: Reading) -> Option<u64> {
+        (self.count > 1 && self.at == now.monotonic).then_some(self.before)
+    }
+}
+
 #[allow(clippy::struct_excessive_bools)] // each says something else of the request
 pub(super) struct Asked {
     pub(super) wants: Vec<Partition>,

@@ -29,7 +29,7 @@ use crate::{
 };
 use health::Questions;
 use inline::Inline;
-use known::{Asked, Flying, GRACE, Known, Late, Signs, Tries};
+use known::{Asked, Breaks, Flying, GRACE, Known, Late, Signs, Tries};
 use outside::Outside;
 
 pub(crate) struct Checker<'a> {
@@ -41,6 +41,7 @@ pub(crate) struct Checker<'a> {
     /// Which session the last request of a partition bore.
     last: Vec<(Partition, String)>,
     signs: Signs,
+    breaks: Breaks,
     /// When the manager made its session calls.
     calls: Vec<Duration>,
     last_calls: Vec<(Partition, Reading)>,
@@ -78,6 +79,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
         flying: HashMap::new(),
         last: Vec::new(),
         signs: Signs::default(),
+        breaks: Breaks::default(),
         calls: Vec::new(),
         last_calls: Vec::new(),
         tries: Vec::new(),
@@ -171,6 +173,7 @@ impl Checker<'_> {
                 if self.away(*wire) {
                     return;
                 }
+                self.breaks.add(at.monotonic, self.signs.possible);
                 let flying = self.lands(*wire, index);
                 let is_ours = |flying: &Flying| flying.sent.operation != Operation::Other;
                 let is_plain = !self.script.is_opaque || flying.as_ref().is_some_and(is_ours);
@@ -180,6 +183,7 @@ impl Checker<'_> {
                 if self.silent(*wire, at) {
                     return;
                 }
+                self.breaks.add(at.monotonic, self.signs.possible);
                 // Given up, and then the server may still be at it; or broken off in the middle of the answer.
                 self.flying.remove(wire);
                 self.signs.possible += 1;

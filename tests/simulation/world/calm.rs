@@ -49,10 +49,11 @@ impl World {
         // One session may be there still. Others can be had too, each when there is budget for it.
         let sets = (0..5).filter(|_| hard::is_hard(script.seed)).map(Some);
         let sets = [None].into_iter().chain(sets);
-        // With a budget for one call in more than `max_wait`, a request may find out that its session is lost, and no more.
+        // With a budget for one call in more than a create may take, a request may find out that its session is lost, and no more.
         let settings = &script.settings;
         let refill = Duration::from_secs(60) / settings.per_minute;
-        let is_scarce = settings.burst < 2 && settings.max_wait < refill + Duration::from_secs(1);
+        let patience = settings.max_wait.min(settings.create_timeout);
+        let is_scarce = settings.burst < 2 && patience < refill + Duration::from_secs(1);
         let tries = if is_scarce { 2 } else { 1 };
         for (set, left) in sets.flat_map(|set| (0..tries).rev().map(move |left| (set, left))) {
             let n = *self.numbers();
