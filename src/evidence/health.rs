@@ -170,7 +170,8 @@ impl Boots {
         let same = self.seen.iter_mut().filter(|boot| apart(boot) <= SAME_BOOT);
         // After two restarts within seconds it may fit both processes: the older one has not come back.
         if let Some(boot) = same.min_by_key(apart) {
-            boot.last_seen = now;
+            // The next answer is near this one, also where the first one was of a process that ended within seconds.
+            (boot.at, boot.last_seen) = (health.boot, now);
             return true;
         }
         if self.seen.len() == MOST {
