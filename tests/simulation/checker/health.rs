@@ -219,11 +219,11 @@ impl Checker<'_> {
         }
     }
 
-    /// A session was used.
-    pub(super) fn used(&mut self, id: &str, at: Reading) {
+    /// A session was used when a request was given it, or when that was sent, if its body came later: nobody sees which.
+    pub(super) fn used(&mut self, id: &str, given: Reading, sent: Reading) {
         if let Some(known) = self.known.get_mut(id) {
-            known.idle = known.idle.max(at.since(known.used));
-            known.used = at;
+            known.idle = known.idle.max(sent.since(known.used));
+            known.used = given;
         }
     }
 

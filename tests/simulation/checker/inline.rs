@@ -99,18 +99,8 @@ impl Checker<'_> {
         self.inline.heads.extend(left.map(|left| (index, left)));
     }
 
-    /// A request whose body came later may have been given its session when it was called.
-    pub(super) fn was_given_before(&mut self, sent: &Sent) {
-        let known = sent.id.as_ref().zip(self.given_at(sent));
-        if let Some((id, given)) = known
-            && let Some(known) = self.known.get_mut(id)
-        {
-            known.used = given;
-        }
-    }
-
     /// When a request was called whose body came later.
-    fn given_at(&self, sent: &Sent) -> Option<Reading> {
+    pub(super) fn given_at(&self, sent: &Sent) -> Option<Reading> {
         let n = sent.n.filter(|n| self.has_slow_body(*n))?;
         Some(self.asked.get(&n)?.at)
     }

@@ -275,8 +275,7 @@ impl Checker<'_> {
             Operation::Other => {
                 self.wrapped(sent, at);
                 if let Some(id) = &sent.id {
-                    self.used(id, at);
-                    self.was_given_before(sent);
+                    self.used(id, self.given_at(sent).unwrap_or(at), at);
                 }
             }
             operation => {
