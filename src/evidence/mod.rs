@@ -378,7 +378,7 @@ impl Evidence {
     }
 
     /// Whether an answer that proves a process proves the one that made a session then.
-    pub(crate) fn is_one_process_since(&self, born: Reading) -> bool {
+    pub(super) fn is_one_process_since(&self, born: Reading) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= born.monotonic;
         let is_known = !self.boots.is_empty() || self.since.is_some_and(reaches_back);
         is_known && !self.boots.are_several_since(born)

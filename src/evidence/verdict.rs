@@ -195,6 +195,11 @@ impl Evidence {
         }
     }
 
+    /// Whether an answer that proves a process proves the one that has the session.
+    pub(crate) fn is_process_of(&self, made: &Made) -> bool {
+        self.is_one_process_since(made.born) && !self.was_gone(made)
+    }
+
     fn was_gone(&self, made: &Made) -> bool {
         let is_gone = |health| health::judge(made, health, &self.boots) == Fate::Gone;
         let is_before = |then| made.born.monotonic < then;

@@ -255,15 +255,12 @@ impl Token {
         let Some(session) = self.session() else {
             return true;
         };
-        // A session of the process before may still be in flight.
-        let goes_on = self
-            .manager
-            .core()
-            .is_one_process_since(session.life.born());
-        if goes_on {
+        // An answer to a request from before a restart may come when the new process is known by its window.
+        let is_its = self.manager.core().is_process_of(session);
+        if is_its {
             session.process_proven(sent.signs, sent.at, sent.uses);
         }
-        goes_on
+        is_its
     }
 
     /// Nobody's session has to do with it: it is answered also where Solana is away, or by a cache.

@@ -215,8 +215,9 @@ impl Core {
     }
 
     /// Whether an answer that proves the process proves the one that has the session.
-    pub(super) fn is_one_process_since(&self, born: Reading) -> bool {
-        self.inquiry.evidence().is_one_process_since(born)
+    pub(super) fn is_process_of(&self, session: &LiveSession) -> bool {
+        let made = session.made(self.now());
+        self.inquiry.evidence().is_process_of(&made)
     }
 
     /// A session was asked for, and is there: its process is the right one for all that were not made before it.

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use sipher_session::{
-    Doubt, Event, Proof, SessionLayer,
-    testing::{FakeBody, FakeSipher, Fault, SessionUse, Solana, What},
+    Chain, Doubt, Event, Proof, SessionDefaults, SessionLayer,
+    testing::{FakeBody, FakeSipher, Fault, SessionUse, Solana, Target, What},
 };
 use tower::{Layer, ServiceExt};
 
@@ -129,4 +131,46 @@ async fn a_restart_that_a_gateway_answers_for_costs_no_request_whatever_its_stat
         assert_eq!(wrong(&setup.sipher), 0, "{status}");
         assert_eq!(setup.sipher.session_calls(), 2, "{status}");
     }
+}
+
+/// A request that meets a restart may be answered when the new process is known by its window. That answer does not prove the process
+/// of before, whose session the request bears.
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_of_the_new_process_is_no_proof_for_a_session_of_the_old_one() {
+    let setup = Setup::new();
+    let sessions = setup.manager();
+    let mut events = sessions.events();
+    let other = SessionDefaults::new().chain(Chain::Base);
+    let other = SessionLayer::new(sessions.clone()).defaults(other);
+    let other = other.with_proof();
+    let layer = SessionLayer::new(sessions.clone()).with_proof();
+    for layer in [&other, &layer] {
+        prove(&setup, layer).await;
+    }
+    pass(5.0).await;
+    setup.sipher.restart();
+    pass(2.0).await;
+    let slow = Fault::new(What::DelayAnswer(Duration::from_secs(3)));
+    setup.sipher.fault(slow.on(Target::Calls));
+    let (slow, ()) = tokio::join!(prove(&setup, &other), async {
+        for _ in 0..2 {
+            pass(0.5).await;
+            prove(&setup, &layer).await;
+        }
+        // The next question makes the new window known.
+        setup
+            .sipher
+            .fault(Fault::new(What::Refuse).on(Target::Calls));
+        setup.call(&sessions).await.unwrap_err();
+        pass(0.5).await;
+        prove(&setup, &layer).await;
+    });
+    assert!(slow.1.is_some(), "{slow:?}");
+    assert_eq!(prove(&setup, &other).await.0.as_deref(), Some("base"));
+    let lost = std::iter::from_fn(|| events.try_recv()).filter_map(|event| match event {
+        Event::Lost { requests, .. } => Some(requests),
+        _ => None,
+    });
+    let lost: Vec<_> = lost.collect();
+    assert!(lost.len() == 2 && !lost.contains(&0), "{lost:?}");
 }

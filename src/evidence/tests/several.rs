@@ -54,3 +54,11 @@ fn a_process_that_was_restarted_within_seconds_is_not_taken_for_one_of_several()
         assert!(evidence.is_one_process_since(at(130_000)), "{boots:?}");
     }
 }
+
+#[test]
+fn an_answer_of_a_new_process_does_not_prove_that_of_a_session_from_before() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 140_000, 130_000);
+    let proves = |born| evidence.is_process_of(&made(born, 150_000));
+    assert_eq!([SESSION, 135_000].map(proves), [false, true]);
+}
