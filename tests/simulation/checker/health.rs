@@ -16,7 +16,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Two answers of one process never disagree by more about when it began.
 pub(super) const SAME_BOOT: Duration = Duration::from_secs(2);
 /// More than the way to the server explains: its clock was set, or the client's own missed a sleep.
-const CLOCK_STEP: Duration = Duration::from_secs(5);
+pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
 /// What is not used for so long is asked about by itself: the server keeps those that were used last.
 pub(super) const LONG_IDLE: Duration = Duration::from_secs(60);
 

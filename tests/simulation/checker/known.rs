@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use sipher_session::{Proof, clock::Reading};
 
-use super::health::LONG_IDLE;
+use super::health::{CLOCK_STEP, LONG_IDLE};
 use crate::trace::{Got, Partition, Sent};
 
 /// How much later than its deadline a create counts as lost.
@@ -52,6 +52,13 @@ impl Known {
         let second = Duration::from_secs(2);
         let is_near = restart + second >= self.born.monotonic && restart <= self.landed + second;
         is_near || restart.abs_diff(self.found) <= second
+    }
+
+    /// The wall clock goes back, and with it what it knew of a sleep: by the server's clock it expires early from here on.
+    pub(super) fn forgets_sleep(&mut self, now: Reading) {
+        self.over |= self.left(now).is_zero();
+        let awake = now.monotonic.saturating_sub(self.born.monotonic);
+        self.doubted |= now.since(self.born) > awake + CLOCK_STEP;
     }
 
     pub(super) fn left(&self, now: Reading) -> Duration {

@@ -239,9 +239,9 @@ impl Checker<'_> {
             }
             // Written down just before it is turned.
             Entry::Weather(weather) if weather.starts_with("WallBack") => {
-                for known in self.known.values_mut() {
-                    known.over |= known.left(at).is_zero();
-                }
+                self.known
+                    .values_mut()
+                    .for_each(|known| known.forgets_sleep(at));
                 let timeout = self.settings.create_timeout + GRACE;
                 for flying in self.flying.values_mut() {
                     flying.overdue |= flying.is_overdue(timeout, at);
