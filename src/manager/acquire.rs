@@ -129,6 +129,8 @@ impl SessionManager {
             }
             let (flight, overdue_in) = match core.join(partition)? {
                 Joined::Flight(flight, overdue_in) => (flight, overdue_in),
+                // It had made room for others, and nobody has looked whether the server is to be asked.
+                Joined::Session(_) if core.is_held(core.now()) => continue,
                 Joined::Session(session) => match Lease::on(&session, self, core.now()) {
                     Some(lease) => return Ok(lease),
                     None => continue,

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use sipher_session::testing::{Fault, Target, What};
+use sipher_session::{
+    Chain, SessionDefaults,
+    testing::{Fault, Target, What},
+};
 use tokio::time::Instant;
+use tower::ServiceExt;
 
-use crate::support::{SECOND, Setup, pass};
+use crate::support::{SECOND, Setup, generate, pass};
 
 /// A gateway has put its own page in place of what health says while Solana is away. All else goes on.
 #[tokio::test(start_paused = true)]
@@ -78,4 +82,28 @@ async fn a_question_that_hangs_leaves_time_for_what_takes_its_place() {
         assert_eq!((setup.gets(), setup.creates()), (1, 1), "{max_wait:?}");
         setup.sipher.assert_no_dead_id();
     }
+}
+
+/// More sessions are in use than there is room for, so that each is fetched back by the request that uses it.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_make_room_for_one_another_are_asked_about_as_well() {
+    let setup = Setup::new();
+    let sessions = setup.builder().max_sessions(1).build().unwrap();
+    let bare = What::Answer {
+        status: 200,
+        headers: Vec::new(),
+        body: "{}".into(),
+    };
+    let bare = Fault::new(bare).on(Target::Calls);
+    setup.sipher.fault(bare.always());
+    let chains = [Chain::Near, Chain::Base];
+    for chain in chains.iter().cycle().take(1_000) {
+        let mut request = generate();
+        let defaults = SessionDefaults::new().chain(chain.clone());
+        request.extensions_mut().insert(defaults);
+        setup.service(&sessions).oneshot(request).await.unwrap();
+        pass(0.1).await;
+    }
+    assert_eq!(setup.creates(), 2);
+    assert!(setup.questions() > 0, "no proof for 100 s");
 }
