@@ -115,7 +115,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("Error", &SessionManager::from_config(config).unwrap_err());
     let builder = SessionManager::builder()
         .api_key(KEY)
-        .defaults(defaults)
+        .defaults(defaults.clone())
         .clock(setup.clock.clone())
         .transport(witness.transport(&setup.sipher));
     shown.of("SessionManagerBuilder", &builder);
@@ -213,7 +213,7 @@ async fn show_what_inlines(shown: &mut Shown<'_>, defaults: &SessionDefaults, se
     let builder = setup.builder().defaults(defaults.clone());
     let builder = builder.inline_defaults(InlineDefaults::Always);
     let manager = builder.without_sessions().build().unwrap();
-    let seen = tower::service_fn(|request: http::Request<ReadAhead<_>>| async {
+    let seen = tower::service_fn(|request: http::Request<ReadAhead<_>>| async move {
         let shown = format!("{:?}", request.body());
         Ok::<_, BoxError>(http::Response::new(shown))
     });
