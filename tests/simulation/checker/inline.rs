@@ -49,8 +49,13 @@ const CALLS: u32 = 100;
 
 /// Whether the server would not look for defaults there either.
 fn is_servers(reason: NotInlined) -> bool {
-    use NotInlined::{NoBody, NotAnObject, NotJson};
-    matches!(reason, NotJson | NoBody | NotAnObject)
+    use NotInlined::{NoBody, NoType};
+    needs_none(reason) || matches!(reason, NoBody | NoType)
+}
+
+/// Whether a session makes no difference. To a `POST` without a type or a body, a client may still add what is missing.
+fn needs_none(reason: NotInlined) -> bool {
+    matches!(reason, NotInlined::NotJson | NotInlined::NotAnObject)
 }
 
 fn object(text: &[u8]) -> Option<Map<String, Value>> {
@@ -155,7 +160,7 @@ impl Checker<'_> {
         if carries.aside.is_some() || asked.elsewhere || carries.has_pauses() || self.shutdown {
             return true;
         }
-        let needs_none = asked.without || carries.not().is_none_or(is_servers);
+        let needs_none = asked.without || carries.not().is_none_or(needs_none);
         if needs_none {
             self.fails(format!("I7: request {n} waits, and needs no session"));
         }
@@ -172,8 +177,10 @@ impl Checker<'_> {
             .carries
             .get(&n)
             .and_then(|carries| carries.not());
-        let only_inline = setting.strict || !setting.makes_sessions;
-        only_inline && not.is_some_and(|reason| !is_servers(reason))
+        not.is_some_and(|reason| {
+            (setting.strict && !is_servers(reason))
+                || (!setting.makes_sessions && !needs_none(reason))
+        })
     }
 
     /// Everything that can be judged once the run is over.
@@ -251,11 +258,12 @@ impl Checker<'_> {
 
     /// What could not be put in goes out with a session, or because somebody said so.
     fn may_go(&self, n: u64, carries: Carries, passed: &Passed, setting: Setting) -> bool {
-        let Some(reason) = carries.not().filter(|reason| !is_servers(*reason)) else {
+        let Some(reason) = carries.not().filter(|reason| !needs_none(*reason)) else {
             return true;
         };
         let lacks_nothing = self.lacks_nothing(n, carries, passed);
         let is_refused = setting.strict
+            && !is_servers(reason)
             && (setting.mode == InlineDefaults::Always || passed.id.is_none())
             && reason != NotInlined::NoLayer;
         let has_a_reason = passed.id.is_some() || self.settings.send_without;
@@ -296,7 +304,7 @@ impl Checker<'_> {
             Proof::Session { inlined, .. } => passed.id.is_some() && inlined == became,
             Proof::Inline { inlined, .. } => passed.id.is_none() && inlined == became,
             Proof::Neither { reason, .. } => {
-                passed.id.is_none() && Inlined::from(reason) == became && !is_servers(reason)
+                passed.id.is_none() && Inlined::from(reason) == became && !needs_none(reason)
             }
             _ => false,
         };
