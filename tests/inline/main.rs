@@ -1,5 +1,6 @@
 //! Defaults in the bodies of requests: what they survive, and that nothing goes out which they should have been put into.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+// Virtual time is read here, and helpers are tests too.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
 mod support;

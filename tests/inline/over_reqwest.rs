@@ -251,7 +251,7 @@ async fn a_stream_that_stalls_ends_with_the_requests_own_timeout_and_with_the_ma
         ending.shutdown(Duration::from_secs(1)).await;
     };
     let hour = Duration::from_secs(3_600);
-    let (answers, _) = tokio::join!(both(&sessions, || stalled(hour)), end);
+    let (answers, ()) = tokio::join!(both(&sessions, || stalled(hour)), end);
     for answer in answers {
         assert_eq!(answer.unwrap_err().kind(), ErrorKind::Shutdown);
     }
