@@ -87,7 +87,8 @@ pub enum ErrorKind {
     WrongAddress,
     /// Sipher answered, but not with the session that was asked for.
     WrongAnswer,
-    /// A [checked](crate::SessionLayer::checked) layer withheld an answer, because it names another chain than the session has:
+    /// A [checked](crate::SessionLayer::checked) layer withheld an answer, because it names another chain than the session, or the merged
+    /// body, has:
     /// the server's own defaults applied. The request **was carried out**, so drop what it may have made. A retry gets a new
     /// session. With a [`retry_after`](Error::retry_after) the request **was not sent**: one session after another was answered
     /// under other defaults, and the next one is made later. See [`checked`](crate::checked).

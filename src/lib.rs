@@ -23,7 +23,7 @@
 //! the fact. A server that restarts forgets its sessions and does not say so. A restart that a call meets costs no later
 //! request its defaults. One between two calls is found with the first answer of the new process, or by a free question if
 //! nothing proved the process for [`verify_after`](SessionManagerBuilder::verify_after): until then, requests get the server's
-//! own defaults, and [`Event::Lost`] counts them. With
+//! own defaults, unless their bodies name others (see [`inline`]), and [`Event::Lost`] counts them. With
 //! [`with_proof`](SessionLayer::with_proof), each response says what its request was sent with, and
 //! [`checked`](SessionLayer::checked) withholds an answer that names another chain than the session's.
 //! Blocking clients and wasm are not supported.
@@ -94,6 +94,12 @@
 //! `SessionLayer` is also a tower layer over `reqwest::Client` itself. For clients that cannot be wrapped there is
 //! [`SessionManager::apply`].
 //!
+//! # Defaults in the body
+//!
+//! The server may forget a session and say nothing. With
+//! [`inline_defaults`](SessionManagerBuilder::inline_defaults), defaults go into the bodies of requests as well, where the
+//! server would add them, and then nothing depends on the session: see the module [`inline`].
+//!
 //! # How it works
 //!
 //! One [`SessionManager`] serves a process; it is cloned to wherever requests are made. For each API key and set of
@@ -158,6 +164,8 @@
 //! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` (0.6 or 0.7) below the layer took elsewhere |
 //! | `store` | | sessions that several processes share, through a `store` |
 //! | `redis` | | such a store in Redis or Valkey |
+//! | `tracing` | | spans and log lines: see [`observability`] |
+//! | `metrics` | | counters, a gauge and a histogram: see [`observability`] |
 //! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can turn |
 //!
 //! Features only add. Without `reqwest`, give the builder a [`transport`](SessionManagerBuilder::transport).

@@ -62,6 +62,9 @@
 //! times in a row, as after restarts. So wrong answers cost at most about 160 sessions a day for one API key and set of
 //! defaults, where a pro key has 2,000 calls.
 //!
+//! With [inline defaults](crate::inline), a request without a session is checked by what its body names. A wrong answer is then
+//! withheld and costs no session, as none was at fault; a right one keeps its `Proof::Inline` and counts in `Stats::confirmed`.
+//!
 //! # What it costs
 //!
 //! The response future is ready when the whole answer is there, instead of its head. In tower, the request's body is

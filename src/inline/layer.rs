@@ -33,10 +33,9 @@ use crate::{
 /// The inner service gets an `http::Request<InlineBody<B>>`. A JSON body is collected before its request is sent, up to its
 /// end or to 1,048,576 bytes. The session is judged again after that, since a body may take long.
 ///
-/// A request for which the session layer has decided nothing fails with
-/// [`ErrorKind::Config`](crate::ErrorKind::Config), if its body is one that would be merged. That is so where this layer
-/// stands alone or outside of the session layer, where both have different managers, and where a request is sent twice
-/// between the two.
+/// A JSON request to Sipher that did not pass the session layer of the same manager fails with
+/// [`ErrorKind::Config`](crate::ErrorKind::Config): this layer stands alone, outside of the session layer, or has another manager. So
+/// does a request that is sent a second time between the two layers.
 ///
 /// See the [module](super) for an example.
 #[derive(Clone, Debug)]

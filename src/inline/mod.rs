@@ -55,6 +55,8 @@
 //! | empty otherwise, an array, not JSON, or another `Content-Type` | nothing: the server adds no defaults there either |
 //! | compressed, in another charset, or longer than 1,048,576 bytes when merged | nothing: only a session in the header brings the defaults |
 //!
+//! A stream that turns out to be empty counts as `{}`, as its chunks would.
+//!
 //! `Content-Length` is set anew where the request has one. If the request has a digest or a signature over its body, such as
 //! `Content-Digest`, and the body lacks a default, the request fails with
 //! [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) instead of going out with a wrong one.
@@ -66,30 +68,53 @@
 //!
 //! # When a request needs no session
 //!
-//! With [`WithoutSession`](InlineDefaults::WithoutSession) and [`Always`](InlineDefaults::Always), a request does not wait for a
-//! session that its answer does not depend on: its body names all defaults, or the server would add none. If no session is at
-//! hand, the request goes out at once without one, and the session is created in the background. Any other request
-//! waits, and [`OnNoSession`](crate::OnNoSession) decides if there is none.
+//! With [`WithoutSession`](InlineDefaults::WithoutSession) and [`Always`](InlineDefaults::Always), a request never waits for a
+//! session once its body is merged, nor where the server would add no defaults: `GET`, `HEAD` and `DELETE` without a body,
+//! other types than JSON, arrays. If no session is at hand, such a request goes out at once without one, and the session is
+//! created in the background. So the first request of a process goes inline, and the next by both.
+//!
+//! Any other request waits, and [`OnNoSession`](crate::OnNoSession) decides if there is none. This includes a `POST` without a
+//! `Content-Type`, or without a body: a client below may add what is missing, such as the `default_headers` of a
+//! `reqwest::Client`, and then the server adds defaults.
 //!
 //! [`without_sessions`](crate::SessionManagerBuilder::without_sessions) never creates one. This is the way for keys of the
 //! free tier.
 //!
 //! # How to see it
 //!
-//! [`Proof::inlined`](crate::Proof::inlined) says for each response what became of the body.
-//! [`Stats::inlined`](crate::Stats) and [`Stats::not_inlined`](crate::Stats) count, and
-//! [`Event::NotInlined`](crate::Event) tells once for each reason of bodies that the server would merge and this crate cannot.
-//! [`inline_strict`](crate::SessionManagerBuilder::inline_strict) refuses them.
+//! [`Proof::inlined`](crate::Proof::inlined) says for each response what became of the body:
+//!
+//! | [`Proof`](crate::Proof) | [`Inlined`] | the defaults came by |
+//! | --- | --- | --- |
+//! | `Session`, `Confirmed` | `Merged` or `Complete` | header and body |
+//! | `Session`, `Confirmed` | `Off` or `Not` | the header alone |
+//! | `Inline` | `Merged` or `Complete` | the body alone |
+//! | `Inline` | `Not` | nothing: the server adds none to such a request |
+//! | `Neither` | `Not` | nothing, and the server's own applied: worth an alarm |
+//! | `Without`, `OwnSession` | `Off` | what the request asked for |
+//!
+//! [`Stats::inlined`](crate::Stats) and [`Stats::not_inlined`](crate::Stats) count. [`Event::NotInlined`](crate::Event) comes once
+//! for each reason why this crate could not merge a body that the server would.
+//! [`inline_strict`](crate::SessionManagerBuilder::inline_strict) refuses such bodies.
 //!
 //! # Where it belongs in a stack
 //!
 //! Below retries, so that each sending is merged once, from the user's own body. Above anything that compresses, signs or digests
-//! request bodies. A body is collected before its request is sent, so a stream is held in memory, up to 1 MiB of it.
+//! request bodies. Nothing between the session layer and the inline layer. If a `Buffer` stands there, a request waits for its
+//! session first: the buffer does not ask the inline layer whether it is ready, which is how the session layer knows of it.
+//!
+//! A body is collected before its request is sent, so a stream is held in memory, up to 1 MiB of it. A stream that stalls holds its
+//! request up. With `reqwest` this ends with the request's own timeout and with the manager's shutdown; in a tower stack, put a
+//! timeout above.
+//!
+//! # Cancel safety
+//!
+//! A response future that is dropped while the body is read has sent nothing, and holds no session any more.
 //!
 //! # By hand
 //!
-//! [`merge`] is the merge alone, as a pure function, for clients that cannot be wrapped. It is pure: no session is
-//! chosen and nothing is sent.
+//! [`merge`] is the merge alone, as a pure function, for clients that cannot be wrapped. It chooses no session and sends
+//! nothing.
 
 pub(crate) mod carrier;
 pub(crate) mod course;

@@ -16,9 +16,11 @@ pub enum Inlined {
     Off,
     /// Those that the request did not name itself were put in.
     Merged,
-    /// The request names all of them itself.
+    /// The request names all of them itself, or there are none.
     Complete,
-    /// They could not be put in, or the server would not look for them there.
+    /// They were not put in: the server would not look for them there, or this crate could not. For
+    /// [`Encoded`](NotInlined::Encoded), [`Charset`](NotInlined::Charset), [`TooLong`](NotInlined::TooLong),
+    /// [`BodyFailed`](NotInlined::BodyFailed) and [`NoLayer`](NotInlined::NoLayer), only a session brings them.
     #[non_exhaustive]
     Not {
         /// Why.

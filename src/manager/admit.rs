@@ -50,7 +50,7 @@ pub enum OnNoSession {
     #[default]
     Fail,
     /// It is sent without a session, so that **the server's own defaults apply**: stealth keys for another chain, on another
-    /// curve. [`Stats::sent_without`](crate::Stats) counts these requests, and
+    /// curve. Requests whose body was [merged](crate::inline) keep their defaults. [`Stats::sent_without`](crate::Stats) counts these requests, and
     /// [`Event::SendingWithout`](crate::Event) tells of each cause. A manager that shuts down, and a request that is
     /// wrong in itself, fail all the same.
     SendWithout,

@@ -255,11 +255,11 @@ pub enum Event {
         /// Sessions that may exist without anybody knowing them.
         possible_orphans: u64,
     },
-    /// The defaults could not be put into the body of a request, and the server would look for them there: only a session
-    /// brings them. It comes once for each reason; [`Stats::not_inlined`](crate::Stats) counts each request.
+    /// A body could not be merged that the server would merge: only a session brings its defaults. The event comes once for each
+    /// reason; [`Stats::not_inlined`](crate::Stats) counts each request, also one that was refused for it.
     ///
-    /// Worth a look: such a request is as right as its session. It means that something above this crate's layers compresses bodies,
-    /// that they are too long, or that a layer is missing.
+    /// Worth a look: if the server forgot the session, such a request is wrong. Something above this crate's layers compresses bodies,
+    /// they are too long, or a layer is missing.
     #[non_exhaustive]
     NotInlined {
         /// Why.

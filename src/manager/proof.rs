@@ -80,8 +80,9 @@ pub enum Proof {
         /// [`Doubt::Leaked`] if the answer came from another origin.
         doubt: Option<Doubt>,
     },
-    /// It was sent with neither a session nor its defaults in the body, because [`OnNoSession`](crate::OnNoSession) said so:
-    /// the server's own defaults applied. Only with [`InlineDefaults`](crate::InlineDefaults) on.
+    /// The server's own defaults applied: worth an alarm. The request went out with neither a session nor its defaults in the
+    /// body, because [`OnNoSession::SendWithout`](crate::OnNoSession) is set. It takes
+    /// [`InlineDefaults`](crate::InlineDefaults) other than `Off`.
     #[non_exhaustive]
     Neither {
         /// Why the body does not name them.
