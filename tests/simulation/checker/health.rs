@@ -50,6 +50,8 @@ pub(super) struct Questions {
     pub(super) is_silent: bool,
     /// The last one was not.
     pub(super) was_last_silent: bool,
+    /// One was answered with another time than the server's clock had said before: a cache had kept it, and did not say so.
+    is_clock_off: bool,
     /// When a question that was answered last was asked.
     proven: Option<Reading>,
 }
@@ -119,6 +121,7 @@ impl Checker<'_> {
         };
         let is_gone = |made: Duration| !health.keeps && health.boot > made + Duration::from_secs(1);
         let any_gone = self.known.values().any(|known| is_gone(known.made));
+        self.questions.is_clock_off |= self.is_clock_off(health.now, now);
         for known in self.known.values_mut() {
             known.proved = known.proved.or_later(question.signs);
         }
@@ -145,6 +148,19 @@ impl Checker<'_> {
             let expires_early = known.left_there(health.now) + CLOCK_STEP < known.left(now);
             known.doubted |= !is_only_one || health.boot >= known.made || expires_early;
         }
+    }
+
+    /// Whether the time that health says is not what follows from a create or from another answer.
+    fn is_clock_off(&self, server: Duration, now: Reading) -> bool {
+        let creates = self.known.values();
+        let creates = creates.map(|known| (known.made, known.born.monotonic));
+        let said = self.questions.said.iter();
+        let said = said.map(|said| (said.health.now, said.at));
+        let is_off = |(then, at)| {
+            let passed = now.monotonic.saturating_sub(at);
+            server.abs_diff(then + passed) > Duration::from_secs(1)
+        };
+        creates.chain(said).any(is_off)
     }
 
     fn is_server_clock_set(&self) -> bool {
@@ -207,6 +223,7 @@ impl Checker<'_> {
         let may_ask = self.settings.verify_every.is_some()
             || self.script.replicas > 1
             || self.questions.is_silent
+            || (self.questions.is_clock_off && self.script.has_cached_health())
             || self.script.has(clocks);
         let known = sent.id.as_ref().and_then(|id| self.known.get_mut(id));
         let Some(known) = known.filter(|_| !may_ask) else {
