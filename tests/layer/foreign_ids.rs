@@ -33,7 +33,7 @@ async fn slowly(setup: &Setup, manager: &SessionManager, request: Call) {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_is_not_deleted_under_a_request_that_brought_its_id_along() {
-    let setup = Setup::new();
+    let setup = Setup::apart();
     for other in [false, true] {
         let owner = setup.manager();
         let through = if other {
@@ -55,7 +55,7 @@ async fn a_session_is_not_deleted_under_a_request_that_brought_its_id_along() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_brought_the_managers_id_along_is_proved_and_one_that_kept_its_own_is_not() {
-    let setup = Setup::new();
+    let setup = Setup::apart();
     let manager = setup.manager();
     let layer = SessionLayer::new(manager.clone()).with_proof();
     let service = layer.layer(setup.sipher.clone());
@@ -76,7 +76,7 @@ async fn a_request_that_brought_the_managers_id_along_is_proved_and_one_that_kep
 /// The server's answers count for as long as they say.
 #[tokio::test(start_paused = true)]
 async fn an_id_from_the_sessions_api_is_kept_until_it_expires() {
-    let setup = Setup::new();
+    let setup = Setup::apart();
     let (maker, user) = (setup.manager(), setup.manager());
     let sui = SessionDefaults::new().chain(Chain::Sui);
     let sui = CreateSession::new(sui).ttl(100 * SECOND);
@@ -104,7 +104,7 @@ async fn an_id_from_the_sessions_api_is_kept_until_it_expires() {
 /// With `SendWithout` nothing takes the place of the id.
 #[tokio::test(start_paused = true)]
 async fn an_id_that_has_ended_is_not_sent_where_there_is_no_session_to_take_its_place() {
-    let setup = Setup::new();
+    let setup = Setup::apart();
     let builder = setup.builder().on_no_session(OnNoSession::SendWithout);
     let manager = builder.build().unwrap();
     let id = current(&manager).await;
@@ -117,7 +117,7 @@ async fn an_id_that_has_ended_is_not_sent_where_there_is_no_session_to_take_its_
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_to_get_no_session_gets_none_in_place_of_its_own() {
-    let setup = Setup::new();
+    let setup = Setup::apart();
     for policy in [ForeignIds::Refuse, ForeignIds::Replace] {
         let manager = setup.builder().foreign_ids(policy).build().unwrap();
         let former = current(&manager).await;
@@ -140,7 +140,7 @@ async fn a_request_that_is_to_get_no_session_gets_none_in_place_of_its_own() {
 /// What one request brought along is not put on those after it.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_remembered_of_an_id_that_was_brought_along() {
-    let setup = Setup::new();
+    let setup = Setup::apart();
     let manager = setup.builder().foreign_ids(ForeignIds::Keep).build();
     let manager = manager.unwrap();
     let service = setup.service(&manager);
@@ -157,7 +157,7 @@ async fn nothing_is_remembered_of_an_id_that_was_brought_along() {
 /// It may be a stranger's, and the server would say so in its own way.
 #[tokio::test(start_paused = true)]
 async fn an_id_without_an_api_key_is_refused_unless_ids_are_kept() {
-    let setup = Setup::new();
+    let setup = Setup::apart();
     for policy in [ForeignIds::Refuse, ForeignIds::Replace, ForeignIds::Keep] {
         let manager = SessionManager::builder()
             .transport(sipher_session::api::Transport::new(setup.sipher.clone()))
@@ -181,7 +181,7 @@ async fn an_id_that_is_malformed_or_doubled_is_replaced_where_that_is_asked_for(
     let headers: [&[&str]; 5] = [&["x"], &[""], &[&good, &good], &["x", &good], &[&upper]];
     for policy in [ForeignIds::Replace, ForeignIds::Refuse, ForeignIds::Keep] {
         for ids in headers {
-            let setup = Setup::new();
+            let setup = Setup::apart();
             let manager = setup.builder().foreign_ids(policy).build().unwrap();
             let with_ids = |mut request: Call| {
                 for id in ids {

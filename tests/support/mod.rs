@@ -2,7 +2,10 @@
 // No test uses all of it, and it is no crate of its own.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -28,7 +31,16 @@ pub struct Setup {
 
 impl Setup {
     pub fn new() -> Self {
-        let sipher = FakeSipher::new();
+        Self::over(FakeSipher::new())
+    }
+
+    /// With session ids that no other test of this process has: managers look for ids among each other's.
+    pub fn apart() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
+        Self::over(FakeSipher::seeded(NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn over(sipher: FakeSipher) -> Self {
         // It has been up for a day. What is created in the very moment of its start cannot be told from what was before.
         sipher.clock().suspend(24 * 3_600 * SECOND);
         let key = sipher.api_key(Tier::Pro);
