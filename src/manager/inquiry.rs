@@ -255,7 +255,8 @@ impl Core {
         self.memos.forget_all();
         if is_first {
             self.emit(Event::Suspected {
-                live_sessions: self.live.entry_count(),
+                // Not the count of entries, which lags behind.
+                live_sessions: self.live.iter().count() as u64,
             });
         }
         signs

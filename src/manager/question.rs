@@ -34,7 +34,8 @@ impl Core {
     /// Where there is a runtime and it is due; else the next request that waits for the answer asks.
     pub(super) fn ask_at_once(self: &Arc<Self>) {
         if self.stage() == Stage::Open
-            && self.live.entry_count() > 0
+            // The count of entries lags behind, by so much as the machine is busy.
+            && self.live.iter().next().is_some()
             && self.inquiry.is_due(self.now())
             && let Ok(runtime) = Handle::try_current()
         {
