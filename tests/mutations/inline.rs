@@ -8,8 +8,8 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
         invariant: "I11",
         by: Life(170),
         file: "src/manager/change.rs",
-        old: "own(newer.key_id());\n        self.set_identity(newer);\n",
-        new: "own(newer.key_id());\n        if lease.is_some() {\n            self.set_identity(newer);\n        }\n",
+        old: "        self.switch_now(older, newer);\n        if let Some(lease) = lease {\n",
+        new: "        if lease.is_some() {\n            self.switch_now(older, newer);\n        }\n        if let Some(lease) = lease {\n",
     },
     Mutation {
         name: "a_body_that_was_cut_at_the_limit_is_sent_as_if_it_were_whole",
