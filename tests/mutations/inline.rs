@@ -60,7 +60,10 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
     Mutation {
         name: "what_goes_out_without_a_session_says_that_it_bore_one",
         invariant: "I12",
-        by: Life(32),
+        by: Test {
+            target: "inline",
+            name: "while_the_server_is_asked_about_a_sign_requests_go_on_without_the_id",
+        },
         file: "src/manager/waiting.rs",
         old: "        let bears = Bears::Inline(partition);\n",
         new: "        let session = waiting.manager.core().cached(partition.id);\n        let bears = session.map_or(Bears::Inline(partition), Bears::Remembered);\n",
