@@ -1,6 +1,6 @@
 //! How a request goes on, once what becomes of its session is decided.
 //!
-//! The session layer decides which session a request gets, and so which defaults. Here that decision is told to the merge,
+//! The session layer decides which session a request gets, and so which defaults. This module passes that decision to the merge,
 //! wherever the body is: at hand, still to be collected, or with the layer below.
 
 use http::Extensions;
@@ -59,7 +59,7 @@ pub(crate) fn beside<R: Carrier>(
         .filter(|_| setting == InlineDefaults::Always)
     else {
         // The layer below has to know that this was decided.
-        if matches!(request.carried(), Carried::Below) {
+        if setting != InlineDefaults::Off && matches!(request.carried(), Carried::Below) {
             request.hand_down(Handoff::new(manager, Decision::Untouched));
         }
         return Ok(Course::Send(unsent.send()));
@@ -184,7 +184,12 @@ pub(crate) fn refused(manager: &SessionManager, reason: NotInlined) -> Error {
 
 /// What an inline layer finds on a request.
 pub(super) enum Found {
-    Decision(Handoff, Decision),
+    /// The body stays as it is.
+    Untouched,
+    /// It is merged with the defaults of this session.
+    Session(Handoff, Unsent),
+    /// The same, and there is no session yet.
+    Open(Handoff, Waiting),
     /// A decision that was carried out before: the request is sent a second time.
     Used,
     Nothing,
@@ -200,7 +205,9 @@ pub(super) fn decision(extensions: &mut Extensions, manager: &SessionManager) ->
     };
     extensions.remove::<Handoff>();
     match handoff.take() {
-        Some(decision) => Found::Decision(handoff, decision),
+        Some(Decision::Untouched) => Found::Untouched,
+        Some(Decision::Bears(request)) => Found::Session(handoff, request.into()),
+        Some(Decision::Open(waiting)) => Found::Open(handoff, waiting),
         None => Found::Used,
     }
 }

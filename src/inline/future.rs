@@ -17,16 +17,15 @@ use super::{
     InlineBody, NotInlined,
     carrier::{LIMIT, Opened},
     course::{self, Course, Stack},
-    handoff::{Decision, Handoff},
+    handoff::Handoff,
     head,
 };
 use crate::{
     body::Peek,
     error::{BoxError, Error},
     manager::{
-        SessionManager,
         admit::{Admission, AdmissionFuture},
-        in_flight::{InFlightRequest, Unsent},
+        in_flight::Unsent,
         waiting::Waiting,
     },
 };
@@ -65,11 +64,11 @@ struct Reading<S, B: Body> {
     body: Peek<B>,
     /// Whether a client would send it in chunks, also where it is empty.
     is_stream: bool,
-    decision: Chosen,
+    chosen: Chosen,
 }
 
 /// What was decided about it, while it is not sent.
-enum Chosen {
+pub(super) enum Chosen {
     Session(Unsent),
     None(Waiting),
 }
@@ -82,10 +81,9 @@ struct Pending<S, B: Body> {
     admission: AdmissionFuture,
 }
 
-/// Where a request goes, and who is told what it went out with.
+/// Where a request goes, and the handoff that reports back what it was sent with.
 struct To<S> {
     ready: S,
-    manager: SessionManager,
     handoff: Handoff,
 }
 
@@ -99,22 +97,8 @@ where
         Self { state }
     }
 
-    pub(super) fn reading(
-        ready: S,
-        request: Request<B>,
-        (manager, handoff): (SessionManager, Handoff),
-        decision: Decision,
-    ) -> Self {
-        let to = To {
-            ready,
-            manager,
-            handoff,
-        };
-        let decision = match decision {
-            Decision::Open(waiting) => Chosen::None(waiting),
-            Decision::Bears(request) => Chosen::Session(request.into()),
-            Decision::Untouched => Chosen::Session(InFlightRequest::default().into()),
-        };
+    pub(super) fn reading(ready: S, request: Request<B>, handoff: Handoff, chosen: Chosen) -> Self {
+        let to = To { ready, handoff };
         let (head, body) = request.into_parts();
         let is_stream = !body.is_end_stream();
         let body = Peek::into(body);
@@ -123,7 +107,7 @@ where
             head,
             body,
             is_stream,
-            decision,
+            chosen,
         }));
         let state = State::Read { reading };
         Self { state }
@@ -183,7 +167,7 @@ where
             head::say_empty(request.headers_mut());
         }
         let opened = &mut Opened(&mut request);
-        let course = match self.decision {
+        let course = match self.chosen {
             Chosen::Session(unsent) if unsent.is_in_order() => {
                 course::beside(to.stack(), opened, unsent.send(), unread)
             }
@@ -215,7 +199,7 @@ impl<S> To<S> {
     /// There is no other layer further down.
     fn stack(&self) -> Stack<'_> {
         Stack {
-            manager: &self.manager,
+            manager: self.handoff.manager(),
             has_inline_layer: false,
         }
     }

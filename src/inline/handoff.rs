@@ -46,6 +46,10 @@ impl Handoff {
         self.0.is_taken.load(Ordering::Acquire)
     }
 
+    pub(crate) fn manager(&self) -> &SessionManager {
+        &self.0.manager
+    }
+
     pub(crate) fn is_of(&self, manager: &SessionManager) -> bool {
         Arc::ptr_eq(self.0.manager.core(), manager.core())
     }

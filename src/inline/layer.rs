@@ -13,8 +13,8 @@ use tower_service::Service;
 use super::{
     InlineBody, InlineDefaults,
     course::{self, Found},
-    future::InlineFuture,
-    handoff::{self, Decision},
+    future::{Chosen, InlineFuture},
+    handoff,
     head::{self, Reading},
     presence,
 };
@@ -117,10 +117,14 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match course::decision(request.extensions_mut(), &self.manager) {
-            Found::Decision(_, Decision::Untouched) => {}
-            Found::Decision(handoff, decision) => {
-                let manager = self.manager.clone();
-                return InlineFuture::reading(self.take(), request, (manager, handoff), decision);
+            Found::Untouched => {}
+            Found::Session(handoff, unsent) => {
+                let chosen = Chosen::Session(unsent);
+                return InlineFuture::reading(self.take(), request, handoff, chosen);
+            }
+            Found::Open(handoff, waiting) => {
+                let chosen = Chosen::None(waiting);
+                return InlineFuture::reading(self.take(), request, handoff, chosen);
             }
             Found::Nothing if !self.needs_decision(&request) => {}
             Found::Nothing | Found::Used => {

@@ -257,7 +257,7 @@ where
 }
 
 impl<F> Drop for Handed<F> {
-    /// Whoever holds on to the request below must not hold on to its session.
+    /// A service below may keep the request. It must not keep the session in use with it.
     fn drop(&mut self) {
         drop(self.handoff.close());
     }

@@ -13,7 +13,7 @@ use crate::{
     error::{BoxError, Error},
     inline::{
         NotInlined,
-        carrier::Carrier,
+        carrier::{Carried, Carrier},
         course::{self, Course, Stack},
         presence,
     },
@@ -81,11 +81,12 @@ impl<S> SessionService<S> {
     }
 
     /// Looks once more, for a caller that has not asked whether this service is ready.
-    fn look_below<R>(&mut self)
+    fn look_below<R>(&mut self, request: &R)
     where
+        R: Carrier,
         S: Service<R>,
     {
-        if self.has_inline_layer {
+        if self.has_inline_layer || !matches!(request.carried(), Carried::Below) {
             return;
         }
         let (inner, cx) = (&mut self.inner, &mut Context::from_waker(Waker::noop()));
@@ -111,7 +112,7 @@ impl<S> SessionService<S> {
         let proves = self.layer.proves();
         match self.layer.admit(&mut request) {
             Ok(Admission::Send(in_flight)) if self.layer.may_inline(&request, &in_flight) => {
-                self.look_below::<R>();
+                self.look_below(&request);
                 let course = course::beside(self.stack(), &mut request, in_flight, None);
                 self.take().follow(course, request, None)
             }
@@ -137,7 +138,7 @@ impl<S> SessionService<S> {
         if self.layer.reads_stream(&request) {
             return self.respond_collecting(request);
         }
-        self.look_below::<R>();
+        self.look_below(&request);
         let course = course::instead(self.stack(), &mut request, waiting, None);
         self.take().follow(course, request, None)
     }

@@ -25,11 +25,11 @@ use super::{
     policy::FLOOR,
     promise::promise,
     session::LiveSession,
+    waiting::Wanted,
 };
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
-    secret::ApiKey,
 };
 
 impl SessionManager {
@@ -170,22 +170,6 @@ impl SessionManager {
     }
 }
 
-impl Wanted {
-    pub(super) fn key(&self) -> &ApiKey {
-        match self {
-            Self::Session(partition) => &partition.key,
-            Self::OfManager(key) => key,
-        }
-    }
-}
-
-/// What a request waits for.
-pub(crate) enum Wanted {
-    Session(Arc<Partition>),
-    /// One of this API key with the manager's defaults, which have to be looked up first.
-    OfManager(ApiKey),
-}
-
 enum Joined {
     Session(Arc<LiveSession>),
     /// With how long until it counts as lost.
@@ -195,7 +179,7 @@ enum Joined {
 }
 
 impl Core {
-    /// Sees to it that a partition has a session, for nobody in particular. `None` if that has to be tried again.
+    /// Makes sure that a partition has a session, for no request in particular. `None` if that has to be tried again.
     #[cfg(feature = "store")]
     pub(crate) async fn warm_up(self: &Arc<Self>, partition: &Arc<Partition>) -> Option<Outcome> {
         let (flight, overdue_in) = match self.join(partition) {

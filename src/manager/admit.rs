@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     SessionManager,
-    acquire::Wanted,
     by_hand::ByHand,
     core::Core,
     foreign::{self, ForeignIds, Verdict},
@@ -18,7 +17,7 @@ use super::{
     message::Outgoing,
     partition::{HashedDefaults, KeyId, Partition, PartitionId},
     token::{Bare, Bears},
-    waiting::Waiting,
+    waiting::{Waiting, Wanted},
 };
 use crate::{
     error::{Error, ErrorKind},

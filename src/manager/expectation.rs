@@ -129,7 +129,8 @@ impl Expectation {
         Error::new(ErrorKind::WrongDefaults, text)
     }
 
-    /// One session after another may be wrong: the next one is then made later. Only what is still used is replaced.
+    /// Counts a wrong session: if one after another is wrong, the next is created later. One that was replaced already does not
+    /// count.
     fn count(&self, session: &Arc<LiveSession>, now: Reading) {
         let core = self.manager.core();
         let partition = &session.partition;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     SessionManager,
-    acquire::Wanted,
     core::Core,
     in_flight::InFlightRequest,
     known_ids::{IdHash, Known},
     partition::{KeyId, PartitionId},
     peers::{self, Voucher},
+    waiting::Wanted,
 };
 use crate::error::{Error, ErrorKind};
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     OnNoSession, SessionManager,
-    acquire::Wanted,
     admit::{Admission, AdmissionFuture},
     core::Stage,
     in_flight::InFlightRequest,
@@ -18,6 +17,22 @@ use crate::{
     inline::{self, InlineDefaults, Inlined, NotInlined},
     secret::ApiKey,
 };
+
+/// What a request waits for.
+pub(crate) enum Wanted {
+    Session(Arc<Partition>),
+    /// One of this API key with the manager's defaults, which have to be looked up first.
+    OfManager(ApiKey),
+}
+
+impl Wanted {
+    pub(super) fn key(&self) -> &ApiKey {
+        match self {
+            Self::Session(partition) => &partition.key,
+            Self::OfManager(key) => key,
+        }
+    }
+}
 
 /// What a request without a session can do: wait for one, or go without if its body says it all.
 pub(crate) struct Waiting {

@@ -7,6 +7,7 @@ mod support;
 
 mod bodies;
 mod changes;
+mod checked;
 mod over_hyper;
 #[cfg(feature = "reqwest-middleware")]
 mod over_reqwest;
@@ -18,8 +19,9 @@ mod survives;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use sipher_session::{
-    BoxError, InlineDefaults, InlineDefaultsLayer, Inlined, Proof, SessionLayer, SessionManager,
-    SessionService, api::Bytes, body::ReadAhead, inline::InlineDefaultsService, testing::FakeBody,
+    BoxError, Error, ErrorKind, InlineDefaults, InlineDefaultsLayer, Inlined, Proof, SessionLayer,
+    SessionManager, SessionService, api::Bytes, body::ReadAhead, inline::InlineDefaultsService,
+    testing::FakeBody,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -100,4 +102,10 @@ where
 
 fn id(request: &Request<Bytes>) -> Option<&str> {
     request.headers().get("x-session-id")?.to_str().ok()
+}
+
+fn kind(error: &BoxError) -> ErrorKind {
+    Error::find(&**error)
+        .unwrap_or_else(|| panic!("{error}"))
+        .kind()
 }

@@ -38,10 +38,10 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Has the server asked about each session that another process has made, before it is used. Defaults to not so.
+    /// Has the server asked about each session that another process has made, before it is used. Off by default.
     ///
-    /// Whoever can write into the store can bring back an older record, to a process that has seen no newer one. This finds out, at
-    /// the price of one session call for each process and session.
+    /// Somebody who can write to the store can bring back an older record. A process that has seen no newer one takes it up. This
+    /// setting finds out, at the price of one session call for each process and session.
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn verify_adopted(mut self) -> Self {
         self.verify_adopted = true;
