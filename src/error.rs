@@ -199,6 +199,11 @@ impl Error {
         self.map(|inner| inner.source = Some(source.into()))
     }
 
+    /// Says it in other words. Only for errors that nobody shares yet.
+    pub(crate) fn with_message(self, message: String) -> Self {
+        self.map(|inner| inner.message = message.into())
+    }
+
     /// Says in the message what to do about it.
     pub(crate) fn with_hint(self, hint: impl fmt::Display) -> Self {
         self.map(|inner| inner.message = format!("{}; {hint}", inner.message).into())

@@ -17,7 +17,7 @@ enum Field {
 }
 use Field::{List, Number, Switch, Text};
 
-const VARIABLES: [(&str, Field); 26] = [
+const VARIABLES: &[(&str, Field)] = &[
     ("SIPHER_API_KEY", Text(&["api_key"])),
     ("SIPHER_API_KEY_FILE", Text(&["api_key_file"])),
     ("SIPHER_BASE_URL", Text(&["base_url"])),
@@ -53,6 +53,12 @@ const VARIABLES: [(&str, Field); 26] = [
         Number(&["call_budget", "per_minute"]),
     ),
     ("SIPHER_CALL_BURST", Number(&["call_budget", "burst"])),
+    #[cfg(feature = "store")]
+    ("SIPHER_ON_STORE_DOWN", Text(&["on_store_down"])),
+    #[cfg(feature = "store")]
+    ("SIPHER_MEMBER_LEASE", Text(&["member_lease"])),
+    #[cfg(feature = "store")]
+    ("SIPHER_VERIFY_ADOPTED", Switch(&["verify_adopted"])),
 ];
 
 impl SessionConfig {
@@ -73,6 +79,14 @@ impl SessionConfig {
     /// | `SIPHER_INLINE_DEFAULTS` | `off`, `without_session` or `always` |
     /// | `SIPHER_INLINE_STRICT`, `SIPHER_WITHOUT_SESSIONS` | `true` or `false` |
     /// | `SIPHER_MAX_SESSIONS`, `SIPHER_CALLS_PER_MINUTE`, `SIPHER_CALL_BURST` | numbers |
+    ///
+    /// With the feature `store` also:
+    ///
+    /// | variable | setting |
+    /// | --- | --- |
+    /// | `SIPHER_ON_STORE_DOWN` | `own_session` or `fail` |
+    /// | `SIPHER_MEMBER_LEASE` | a duration such as `5m` |
+    /// | `SIPHER_VERIFY_ADOPTED` | `true` or `false` |
     ///
     /// A variable that is set to nothing is an error: a default that is meant but empty must not become the server's.
     /// Other variables, whatever they begin with, are not looked at.
@@ -110,12 +124,29 @@ impl SessionConfig {
                 )));
             }
         }
-        for (name, field) in &VARIABLES {
+        for (name, field) in VARIABLES {
             if let Some(value) = lookup(name) {
                 config = config.or(read(name, field, value)?);
             }
         }
         Ok(config)
+    }
+}
+
+/// Puts the variable in the place of the setting that an error is about: who set the one may not know the other.
+pub(super) fn name_the_variable(error: Error) -> Error {
+    let message = error.to_string();
+    let Some((setting, complaint)) = message.split_once(": ") else {
+        return error;
+    };
+    let is_it = |field: &Field| match field {
+        // The builder takes them one at a time.
+        List(_) => setting == "alias",
+        Text(path) | Number(path) | Switch(path) => path.join(".") == setting,
+    };
+    match VARIABLES.iter().find(|(_, field)| is_it(field)) {
+        Some((name, _)) => error.with_message(format!("{name}: {complaint}")),
+        None => error,
     }
 }
 
@@ -158,4 +189,35 @@ fn read(name: &str, field: &Field, value: OsString) -> Result<SessionConfig, Err
             .unwrap_or(&message);
         Error::config(format!("{name}: {complaint}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionManager;
+
+    #[test]
+    fn a_value_that_building_refuses_is_told_by_the_name_of_its_variable() {
+        for (name, value, complaint) in [
+            ("SIPHER_TTL", "59s", "is 59 s"),
+            ("SIPHER_CALL_BURST", "0", "is 0"),
+            (
+                "SIPHER_ALIASES",
+                "https://a.example, ftp://b.example",
+                "`ftp://b.example`",
+            ),
+            ("SIPHER_VIEWING_KEY", "abcd", "is a secret of 4 characters"),
+            (
+                "SIPHER_API_KEY_FILE",
+                "/no/such/file",
+                "`/no/such/file` cannot be read",
+            ),
+        ] {
+            let lookup = |asked: &str| (asked == name).then(|| value.into());
+            let config = SessionConfig::from_variables(lookup).unwrap();
+            let error = name_the_variable(SessionManager::from_config(config).unwrap_err());
+            let told = error.to_string();
+            assert!(told.starts_with(&format!("{name}: {complaint}")), "{told}");
+        }
+    }
 }

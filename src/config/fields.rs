@@ -6,6 +6,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserializer, Serializer, de};
 
+#[cfg(feature = "store")]
+use crate::manager::OnStoreDown;
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, scrub},
     inline::InlineDefaults,
@@ -19,7 +21,7 @@ macro_rules! duration {
             use super::*;
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
-                d.deserialize_any(Humane(stringify!($name))).map(Some)
+                d.deserialize_option(Humane(stringify!($name)))
             }
 
             #[allow(clippy::ref_option)] // the form that serde asks for
@@ -38,6 +40,8 @@ duration!(
     verify_after,
     verify_every
 );
+#[cfg(feature = "store")]
+duration!(member_lease);
 
 /// The same for one of the values that a session stores; unlike the server's answers, settings must be known.
 macro_rules! known {
@@ -46,11 +50,14 @@ macro_rules! known {
             use super::*;
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
-                let text = <String as de::Deserialize>::deserialize(d)?;
+                let name = stringify!($name);
+                let Some(text) = named_in("defaults.", name, <Option<String> as de::Deserialize>::deserialize(d))? else {
+                    return Ok(None);
+                };
                 match $type::from(text.as_str()) {
                     $type::Other(text) => {
                         let known: Vec<_> = $type::KNOWN.iter().map(|known| format!("`{known}`")).collect();
-                        let (name, known, text) = (stringify!($name), known.join(", "), scrub::text(&text, &[]));
+                        let (known, text) = (known.join(", "), scrub::text(&text, &[]));
                         Err(de::Error::custom(format!("defaults.{name}: is `{text}`; expected one of {known}")))
                     }
                     known => Ok(Some(known)),
@@ -74,8 +81,7 @@ macro_rules! named {
             use super::*;
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
-                let value = <Option<$type> as de::Deserialize>::deserialize(d);
-                value.map_err(|error| de::Error::custom(format!("{}: {}", $path, scrub::text(&error.to_string(), &[]))))
+                named_in("", $path, de::Deserialize::deserialize(d))
             }
 
             #[allow(clippy::ref_option)] // the form that serde asks for
@@ -100,6 +106,29 @@ named!(
     per_minute: u32 = "call_budget.per_minute",
     burst: u32 = "call_budget.burst"
 );
+#[cfg(feature = "store")]
+named!(
+    on_store_down: OnStoreDown = "on_store_down",
+    verify_adopted: bool = "verify_adopted"
+);
+
+/// Says in an error which setting it is about.
+fn named_in<T, E: de::Error>(table: &str, name: &str, value: Result<T, E>) -> Result<T, E> {
+    value.map_err(|error| {
+        E::custom(format!(
+            "{table}{name}: {}",
+            scrub::text(&error.to_string(), &[])
+        ))
+    })
+}
+
+/// A table; `null` is one with nothing in it.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T>(d: D) -> Result<T, D::Error>
+where
+    T: de::Deserialize<'de> + Default,
+{
+    <Option<T> as de::Deserialize>::deserialize(d).map(Option::unwrap_or_default)
+}
 
 struct Humane(&'static str);
 
@@ -112,8 +141,8 @@ impl Humane {
     }
 }
 
-impl de::Visitor<'_> for Humane {
-    type Value = Duration;
+impl<'de> de::Visitor<'de> for Humane {
+    type Value = Option<Duration>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -123,16 +152,29 @@ impl de::Visitor<'_> for Humane {
         )
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_any(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         humantime::parse_duration(text)
+            .map(Some)
             .map_err(|_| self.wrong(format_args!("`{}`", scrub::text(text, &[]))))
     }
 
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Duration, E> {
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
         Err(self.wrong(format_args!("the number {number}")))
     }
 
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Duration, E> {
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
         Err(self.wrong(format_args!("the number {number}")))
     }
 }

@@ -1,8 +1,8 @@
 //! Settings from files and from the environment.
 //!
 //! [`SessionConfig`] is plain data for any format that serde knows. Durations are written for people (`"1h"`,
-//! `"90s"`), unknown fields are refused by name, and so are values that this version does not know: a typo here would
-//! send payments under the wrong defaults.
+//! `"90s"`). `null` is the same as no such field. Unknown fields are refused by name, and so are values that this version
+//! does not know: a typo would send requests under the wrong defaults.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,24 +37,27 @@
 //! # Ok(()) }
 //! ```
 
+mod build;
 mod env;
 mod fields;
+mod merge;
 mod secrets;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "store")]
+use crate::manager::OnStoreDown;
 use crate::{
-    api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults},
-    error::Error,
+    api::{Backend, Chain, PrivacyLevel, RpcProvider},
     inline::InlineDefaults,
-    manager::{ForeignIds, OnNoSession, Outside, SessionManager, SessionManagerBuilder},
+    manager::{ForeignIds, OnNoSession, Outside},
     scope,
     secret::{ApiKey, ViewingKey},
 };
 
-/// The settings of a [`SessionManager`], as data.
+/// The settings of a [`SessionManager`](crate::SessionManager), as data.
 ///
 /// Secrets are better read from files (`api_key_file`) or from the environment. When this is serialized, a secret in it
 /// is written as `[redacted]`, which is refused when it is read back.
@@ -82,6 +85,7 @@ pub struct SessionConfig {
     )]
     pub allow_plain_http: Option<bool>,
     /// What the server fills in where a request is silent.
+    #[serde(deserialize_with = "fields::or_default")]
     pub defaults: DefaultsConfig,
     /// How long a session lives on the server, from `"1m"` to `"24h"`.
     #[serde(with = "fields::ttl", skip_serializing_if = "Option::is_none")]
@@ -138,7 +142,30 @@ pub struct SessionConfig {
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
     /// How many session calls may be made.
+    #[serde(deserialize_with = "fields::or_default")]
     pub call_budget: CallBudgetConfig,
+    /// What happens when the store of a fleet cannot be reached: `"own_session"` or `"fail"`. This setting and the next two are there
+    /// with the feature `store`; without a [`store`](crate::SessionManagerBuilder::store) they change nothing.
+    #[cfg(feature = "store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    #[serde(
+        with = "fields::on_store_down",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub on_store_down: Option<OnStoreDown>,
+    /// How long a process goes on with a shared session while it cannot reach the store.
+    #[cfg(feature = "store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    #[serde(with = "fields::member_lease", skip_serializing_if = "Option::is_none")]
+    pub member_lease: Option<Duration>,
+    /// Whether the server is asked about each session that another process has made.
+    #[cfg(feature = "store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    #[serde(
+        with = "fields::verify_adopted",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub verify_adopted: Option<bool>,
 }
 
 /// The defaults in a [`SessionConfig`].
@@ -182,53 +209,11 @@ pub struct CallBudgetConfig {
     pub burst: Option<u32>,
 }
 
-impl SessionConfig {
-    /// Returns these settings, and those of `fallback` where there are none.
-    ///
-    /// A secret and the file with it are one setting.
-    #[must_use]
-    pub fn or(self, fallback: SessionConfig) -> Self {
-        let no_key = self.api_key.is_none() && self.api_key_file.is_none();
-        let (api_key, api_key_file) = if no_key {
-            (fallback.api_key, fallback.api_key_file)
-        } else {
-            (self.api_key, self.api_key_file)
-        };
-        Self {
-            api_key,
-            api_key_file,
-            base_url: self.base_url.or(fallback.base_url),
-            aliases: self.aliases.or(fallback.aliases),
-            allow_plain_http: self.allow_plain_http.or(fallback.allow_plain_http),
-            defaults: self.defaults.or(fallback.defaults),
-            ttl: self.ttl.or(fallback.ttl),
-            create_timeout: self.create_timeout.or(fallback.create_timeout),
-            max_wait: self.max_wait.or(fallback.max_wait),
-            linger: self.linger.or(fallback.linger),
-            verify_after: self.verify_after.or(fallback.verify_after),
-            verify_every: self.verify_every.or(fallback.verify_every),
-            on_no_session: self.on_no_session.or(fallback.on_no_session),
-            foreign_ids: self.foreign_ids.or(fallback.foreign_ids),
-            on_outside: self.on_outside.or(fallback.on_outside),
-            inline_defaults: self.inline_defaults.or(fallback.inline_defaults),
-            inline_strict: self.inline_strict.or(fallback.inline_strict),
-            without_sessions: self.without_sessions.or(fallback.without_sessions),
-            max_sessions: self.max_sessions.or(fallback.max_sessions),
-            call_budget: CallBudgetConfig {
-                per_minute: self
-                    .call_budget
-                    .per_minute
-                    .or(fallback.call_budget.per_minute),
-                burst: self.call_budget.burst.or(fallback.call_budget.burst),
-            },
-        }
-    }
-}
-
 impl fmt::Debug for SessionConfig {
     /// A URL that is going to be refused may have a password in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionConfig")
+        let mut debug = f.debug_struct("SessionConfig");
+        debug
             .field("api_key", &self.api_key)
             .field("api_key_file", &self.api_key_file)
             .field(
@@ -251,124 +236,16 @@ impl fmt::Debug for SessionConfig {
             .field("inline_strict", &self.inline_strict)
             .field("without_sessions", &self.without_sessions)
             .field("max_sessions", &self.max_sessions)
-            .field("call_budget", &self.call_budget)
-            .finish()
+            .field("call_budget", &self.call_budget);
+        #[cfg(feature = "store")]
+        debug
+            .field("on_store_down", &self.on_store_down)
+            .field("member_lease", &self.member_lease)
+            .field("verify_adopted", &self.verify_adopted);
+        debug.finish()
     }
 }
 
 fn presentable(urls: &[String]) -> Vec<String> {
     urls.iter().map(|url| scope::presentable(url)).collect()
-}
-
-impl DefaultsConfig {
-    fn or(self, fallback: Self) -> Self {
-        let no_key = self.default_viewing_key.is_none() && self.default_viewing_key_file.is_none();
-        let (default_viewing_key, default_viewing_key_file) = if no_key {
-            (
-                fallback.default_viewing_key,
-                fallback.default_viewing_key_file,
-            )
-        } else {
-            (self.default_viewing_key, self.default_viewing_key_file)
-        };
-        Self {
-            chain: self.chain.or(fallback.chain),
-            privacy_level: self.privacy_level.or(fallback.privacy_level),
-            rpc_provider: self.rpc_provider.or(fallback.rpc_provider),
-            backend: self.backend.or(fallback.backend),
-            default_viewing_key,
-            default_viewing_key_file,
-        }
-    }
-
-    fn read(self) -> Result<SessionDefaults, Error> {
-        let mut defaults = SessionDefaults::new();
-        defaults.chain = self.chain;
-        defaults.privacy_level = self.privacy_level;
-        defaults.rpc_provider = self.rpc_provider;
-        defaults.backend = self.backend;
-        let name = "defaults.default_viewing_key";
-        defaults.default_viewing_key = secrets::read(
-            name,
-            self.default_viewing_key,
-            self.default_viewing_key_file,
-        )?;
-        Ok(defaults)
-    }
-}
-
-impl SessionManager {
-    /// Builds a manager from settings that were read from somewhere.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the setting, what is wrong with it and what would be
-    /// right; also if a file with a secret cannot be read.
-    pub fn from_config(config: SessionConfig) -> Result<Self, Error> {
-        SessionManagerBuilder::from_config(config)?.build()
-    }
-
-    /// Builds a manager from the environment, see [`SessionConfig::from_env`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`SessionConfig::from_env`] and of [`from_config`](Self::from_config).
-    pub fn from_env() -> Result<Self, Error> {
-        Self::from_config(SessionConfig::from_env()?)
-    }
-}
-
-impl SessionManagerBuilder {
-    /// Starts from settings that were read from somewhere; what is set after this wins.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a file with a secret cannot be read, or a secret is given
-    /// twice. Everything else is checked when the manager is built.
-    pub fn from_config(config: SessionConfig) -> Result<Self, Error> {
-        let SessionConfig {
-            api_key,
-            api_key_file,
-            call_budget,
-            ..
-        } = config;
-        let api_key = secrets::read("api_key", api_key, api_key_file)?;
-        let mut builder = SessionManager::builder().defaults(config.defaults.read()?);
-        builder = with(builder, api_key, Self::api_key);
-        builder = with(builder, config.base_url, Self::base_url);
-        let aliases = config.aliases.into_iter().flatten();
-        builder = aliases.fold(builder, Self::alias);
-        if config.allow_plain_http == Some(true) {
-            builder = builder.allow_plain_http();
-        }
-        builder = with(builder, config.ttl, Self::ttl);
-        builder = with(builder, config.create_timeout, Self::create_timeout);
-        builder = with(builder, config.max_wait, Self::max_wait);
-        builder = with(builder, config.linger, Self::linger);
-        builder = with(builder, config.verify_after, Self::verify_after);
-        builder = with(builder, config.verify_every, Self::verify_every);
-        builder = with(builder, config.on_no_session, Self::on_no_session);
-        builder = with(builder, config.foreign_ids, Self::foreign_ids);
-        builder = with(builder, config.on_outside, Self::on_outside);
-        builder = with(builder, config.inline_defaults, Self::inline_defaults);
-        builder = with(builder, config.inline_strict, Self::inline_strict);
-        if config.without_sessions == Some(true) {
-            builder = builder.without_sessions();
-        }
-        builder = with(builder, config.max_sessions, Self::max_sessions);
-        let (per_minute, burst) = builder.call_budget_so_far();
-        let per_minute = call_budget.per_minute.unwrap_or(per_minute);
-        Ok(builder.call_budget(per_minute, call_budget.burst.unwrap_or(burst)))
-    }
-}
-
-fn with<T>(
-    builder: SessionManagerBuilder,
-    value: Option<T>,
-    set: impl FnOnce(SessionManagerBuilder, T) -> SessionManagerBuilder,
-) -> SessionManagerBuilder {
-    match value {
-        Some(value) => set(builder, value),
-        None => builder,
-    }
 }

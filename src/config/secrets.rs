@@ -22,8 +22,9 @@ macro_rules! secret {
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 // What is no text may be the secret all the same: it is not repeated.
-                let secret = String::deserialize(d)
+                let secret = Option::<String>::deserialize(d)
                     .map_err(|_| de::Error::custom(concat!($path, ": is not text; expected it in quotes")))?;
+                let Some(secret) = secret else { return Ok(None) };
                 if secret == super::REDACTED {
                     return Err(de::Error::custom(concat!(
                         $path,

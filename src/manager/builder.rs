@@ -178,13 +178,13 @@ impl SessionManagerBuilder {
     }
 
     /// Has the server asked whether it still knows a session that is in use, each time that so much time has passed.
-    /// Defaults to never.
+    /// Defaults to never, which is `None`.
     ///
     /// The question whether the server is still the same process is asked anyway, and is free: see
     /// [`verify_after`](Self::verify_after). This asks for the session itself, which also finds one that a running server has
     /// dropped, at the price of one session call each time. Requests do not wait for it.
-    pub fn verify_every(mut self, interval: Duration) -> Self {
-        self.verify_every = Some(interval);
+    pub fn verify_every(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.verify_every = interval.into();
         self
     }
 

@@ -33,6 +33,7 @@ mod publication;
 mod records;
 mod renewal;
 mod runtimes;
+mod settings;
 mod shards;
 mod simulation;
 mod store_down;

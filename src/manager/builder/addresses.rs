@@ -38,6 +38,12 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// Takes [`allow_plain_http`](Self::allow_plain_http) back, such as where a file allowed it.
+    pub fn forbid_plain_http(mut self) -> Self {
+        self.plain_http = PlainHttp::OnLoopback;
+        self
+    }
+
     pub(super) fn addresses(&self) -> Result<(BaseUrl, Aliases), Error> {
         let base = self.base_url.as_deref().unwrap_or(DEFAULT_BASE_URL);
         let base = BaseUrl::parse(base, self.plain_http)?;

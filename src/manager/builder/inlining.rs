@@ -36,6 +36,12 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// Takes [`without_sessions`](Self::without_sessions) back, such as where a file set it.
+    pub fn with_sessions(mut self) -> Self {
+        self.inline.makes_sessions = true;
+        self
+    }
+
     pub(super) fn checked_inline(&self) -> Result<Inline, Error> {
         if !self.inline.makes_sessions && self.inline.defaults == InlineDefaults::Off {
             return Err(Error::config(

@@ -47,4 +47,11 @@ impl SessionManagerBuilder {
         self.verify_adopted = true;
         self
     }
+
+    /// Takes [`verify_adopted`](Self::verify_adopted) back, such as where a file set it.
+    #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+    pub fn trust_adopted(mut self) -> Self {
+        self.verify_adopted = false;
+        self
+    }
 }

@@ -1,0 +1,131 @@
+//! A manager from settings.
+
+use super::{DefaultsConfig, SessionConfig, env, secrets};
+use crate::{
+    api::SessionDefaults,
+    error::Error,
+    manager::{SessionManager, SessionManagerBuilder},
+};
+
+impl DefaultsConfig {
+    fn read(self) -> Result<SessionDefaults, Error> {
+        let mut defaults = SessionDefaults::new();
+        defaults.chain = self.chain;
+        defaults.privacy_level = self.privacy_level;
+        defaults.rpc_provider = self.rpc_provider;
+        defaults.backend = self.backend;
+        let name = "defaults.default_viewing_key";
+        defaults.default_viewing_key = secrets::read(
+            name,
+            self.default_viewing_key,
+            self.default_viewing_key_file,
+        )?;
+        Ok(defaults)
+    }
+}
+
+impl SessionManager {
+    /// Builds a manager from settings that were read from somewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the setting, what is wrong with it and what would be
+    /// right; also if a file with a secret cannot be read.
+    pub fn from_config(config: SessionConfig) -> Result<Self, Error> {
+        SessionManagerBuilder::from_config(config)?.build()
+    }
+
+    /// Builds a manager from the environment, see [`SessionConfig::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SessionConfig::from_env`] and of [`from_config`](Self::from_config).
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_config(SessionConfig::from_env()?).map_err(env::name_the_variable)
+    }
+}
+
+impl SessionManagerBuilder {
+    /// Starts from settings that were read from somewhere; what is set after this wins.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a file with a secret cannot be read, or a secret is given
+    /// twice. Everything else is checked when the manager is built.
+    pub fn from_config(config: SessionConfig) -> Result<Self, Error> {
+        let SessionConfig {
+            api_key,
+            api_key_file,
+            call_budget,
+            ..
+        } = config;
+        let api_key = secrets::read("api_key", api_key, api_key_file)?;
+        let mut builder = SessionManager::builder().defaults(config.defaults.read()?);
+        builder = with(builder, api_key, Self::api_key);
+        builder = with(builder, config.base_url, Self::base_url);
+        let aliases = config.aliases.into_iter().flatten();
+        builder = aliases.fold(builder, Self::alias);
+        builder = switch(
+            builder,
+            config.allow_plain_http,
+            Self::allow_plain_http,
+            Self::forbid_plain_http,
+        );
+        builder = with(builder, config.ttl, Self::ttl);
+        builder = with(builder, config.create_timeout, Self::create_timeout);
+        builder = with(builder, config.max_wait, Self::max_wait);
+        builder = with(builder, config.linger, Self::linger);
+        builder = with(builder, config.verify_after, Self::verify_after);
+        builder = with(builder, config.verify_every, Self::verify_every);
+        builder = with(builder, config.on_no_session, Self::on_no_session);
+        builder = with(builder, config.foreign_ids, Self::foreign_ids);
+        builder = with(builder, config.on_outside, Self::on_outside);
+        builder = with(builder, config.inline_defaults, Self::inline_defaults);
+        builder = with(builder, config.inline_strict, Self::inline_strict);
+        builder = switch(
+            builder,
+            config.without_sessions,
+            Self::without_sessions,
+            Self::with_sessions,
+        );
+        builder = with(builder, config.max_sessions, Self::max_sessions);
+        #[cfg(feature = "store")]
+        {
+            builder = with(builder, config.on_store_down, Self::on_store_down);
+            builder = with(builder, config.member_lease, Self::member_lease);
+            builder = switch(
+                builder,
+                config.verify_adopted,
+                Self::verify_adopted,
+                Self::trust_adopted,
+            );
+        }
+        let (per_minute, burst) = builder.call_budget_so_far();
+        let per_minute = call_budget.per_minute.unwrap_or(per_minute);
+        Ok(builder.call_budget(per_minute, call_budget.burst.unwrap_or(burst)))
+    }
+}
+
+fn with<T>(
+    builder: SessionManagerBuilder,
+    value: Option<T>,
+    set: impl FnOnce(SessionManagerBuilder, T) -> SessionManagerBuilder,
+) -> SessionManagerBuilder {
+    match value {
+        Some(value) => set(builder, value),
+        None => builder,
+    }
+}
+
+fn switch(
+    builder: SessionManagerBuilder,
+    value: Option<bool>,
+    on: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+    off: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+) -> SessionManagerBuilder {
+    match value {
+        Some(true) => on(builder),
+        Some(false) => off(builder),
+        None => builder,
+    }
+}
