@@ -88,7 +88,14 @@
 //! | `sipher_session_create_duration_seconds` | histogram | | from the start of a create to its outcome, with all its waits and tries |
 //!
 //! A session that ends by itself, because no request needs it any more, leaves the gauge when the same manager creates
-//! its next one, or goes: nothing runs while nothing happens. [`Stats::live_sessions`](crate::Stats) is exact.
+//! its next one, or goes: nothing runs while nothing happens. [`Stats::live_sessions`](crate::Stats) is exact. The gauge is
+//! always set to the count of the whole process, so that it is right again at the next change where an exporter dropped
+//! the series because it was idle.
+//!
+//! The histogram wants buckets from a round trip to `create_timeout`, such as 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20 and 30
+//! seconds. With `metrics-exporter-prometheus`:
+//! `set_buckets_for_metric(Matcher::Suffix("create_duration_seconds".into()), &[0.05, ..])`. Without buckets it is shown as a
+//! summary, which cannot be added up over processes.
 //!
 //! # Reasons
 //!

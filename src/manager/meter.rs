@@ -3,6 +3,9 @@
 //!
 //! Without the feature everything in here does nothing, so that no call site has to ask.
 
+#[cfg(feature = "metrics")]
+mod live;
+
 #[cfg(not(feature = "metrics"))]
 pub(crate) use self::off::Meter;
 #[cfg(feature = "metrics")]
@@ -10,18 +13,13 @@ pub(crate) use self::on::Meter;
 
 #[cfg(feature = "metrics")]
 mod on {
-    use std::{
-        collections::HashMap,
-        sync::{Arc, Mutex, PoisonError},
-        time::Duration,
-    };
+    use std::{sync::Arc, time::Duration};
 
-    use metrics::{
-        Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-    };
+    use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
+    use super::live::{LIVE, Live};
     use crate::{
-        clock::{Clock, Reading},
+        clock::Clock,
         inline::{Inlined, NotInlined},
         manager::{
             event::{Event, RetireReason},
@@ -38,7 +36,6 @@ mod on {
     const INLINED: &str = "sipher_session_inlined_total";
     const LATE_ANSWERS: &str = "sipher_session_late_answers_total";
     const LEFT_TO_EXPIRE: &str = "sipher_session_left_to_expire_total";
-    const LIVE: &str = "sipher_session_live_sessions";
     const NOT_INLINED: &str = "sipher_session_not_inlined_total";
     const OUTSIDE: &str = "sipher_session_outside_total";
     const ORPHANS: &str = "sipher_session_possible_orphans_total";
@@ -60,24 +57,10 @@ mod on {
         OUTSIDE,
     ];
 
-    /// How much later than its retirement a session may be told to have been created.
-    const OUT_OF_ORDER: Duration = Duration::from_secs(60);
-
     /// The metrics of one manager, which add to those of the others in the process.
     #[derive(Debug)]
     pub(crate) struct Meter {
-        clock: Arc<dyn Clock>,
-        live: Mutex<Live>,
-    }
-
-    /// The sessions in the gauge, by generation. A session that ends by itself is retired by nobody, so that adding
-    /// one for each created and taking one for each retired would count ever more.
-    #[derive(Debug, Default)]
-    struct Live {
-        /// Since when, and how long each is used.
-        counted: HashMap<u64, (Reading, Duration)>,
-        /// Retired before it was told that they were created.
-        early: HashMap<u64, Reading>,
+        live: Live,
     }
 
     impl Meter {
@@ -103,10 +86,8 @@ mod on {
             for name in PLAIN {
                 counter!(name).increment(0);
             }
-            gauge!(LIVE).increment(0.0);
             Self {
-                clock,
-                live: Mutex::default(),
+                live: Live::new(clock),
             }
         }
 
@@ -118,7 +99,7 @@ mod on {
                     ..
                 } => {
                     counter!(CREATES, "outcome" => "created").increment(1);
-                    self.created(session.generation, *usable_for);
+                    self.live.created(session.generation, *usable_for);
                 }
                 Event::CreateFailed { .. } | Event::RenewalFailed { .. } => {
                     counter!(CREATES, "outcome" => "failed").increment(1);
@@ -127,7 +108,7 @@ mod on {
                     counter!(RETIRED, "reason" => label::reason(*reason)).increment(1);
                     // What was not asked for as it was made is never told to have been created.
                     let may_come = *reason != RetireReason::WrongAnswer;
-                    self.retired(session.generation, may_come);
+                    self.live.retired(session.generation, may_come);
                 }
                 Event::Deleted { already_gone, .. } => {
                     let outcome = if *already_gone {
@@ -146,7 +127,7 @@ mod on {
                     ..
                 } => {
                     counter!(ADOPTED).increment(1);
-                    self.created(session.generation, *usable_for);
+                    self.live.created(session.generation, *usable_for);
                 }
                 Event::SendingWithout { .. }
                 | Event::LeftToOthers { .. }
@@ -220,48 +201,6 @@ mod on {
         #[allow(clippy::unused_self)]
         pub(crate) fn create_took(&self, time: Duration) {
             histogram!(CREATE_DURATION).record(time);
-        }
-
-        fn created(&self, generation: u64, usable_for: Duration) {
-            let now = self.clock.now();
-            self.change(|live| {
-                live.counted
-                    .retain(|_, (since, life)| now.since(*since) < *life);
-                live.early
-                    .retain(|_, since| now.since(*since) < OUT_OF_ORDER);
-                if live.early.remove(&generation).is_none() {
-                    live.counted.insert(generation, (now, usable_for));
-                }
-            });
-        }
-
-        fn retired(&self, generation: u64, may_come: bool) {
-            let now = self.clock.now();
-            self.change(|live| {
-                if live.counted.remove(&generation).is_none() && may_come {
-                    live.early.insert(generation, now);
-                }
-            });
-        }
-
-        /// Moves the gauge by as much as the sessions in it have become more or fewer.
-        #[allow(clippy::cast_precision_loss)] // never so many
-        fn change(&self, change: impl FnOnce(&mut Live)) {
-            let by = {
-                let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-                let before = live.counted.len() as f64;
-                change(&mut live);
-                live.counted.len() as f64 - before
-            };
-            // Out of the lock: what a recorder does is not ours.
-            gauge!(LIVE).increment(by);
-        }
-    }
-
-    impl Drop for Meter {
-        /// With the manager go its sessions.
-        fn drop(&mut self) {
-            self.change(|live| live.counted.clear());
         }
     }
 

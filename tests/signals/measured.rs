@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_util::MetricKindMask;
 use sipher_session::{
     CheckedLayer,
     testing::{Fault, Target, Tier, What},
@@ -239,4 +241,24 @@ async fn a_session_that_lands_in_a_shutdown_does_not_stay_in_the_gauge() {
             ("live_sessions", 0),
         ],
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gauge_is_right_again_after_an_exporter_has_forgotten_it() {
+    let recorder = PrometheusBuilder::new()
+        .idle_timeout(MetricKindMask::GAUGE, Some(Duration::from_nanos(1)))
+        .build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let setup = Setup::new();
+    let managers = [setup.manager(), setup.manager()];
+    for manager in &managers {
+        manager.session().await.unwrap();
+    }
+    let handle = recorder.handle();
+    // It is dropped at the second look, as nothing changed in between.
+    let is_forgotten = || !handle.render().contains("live_sessions ");
+    assert!(is_forgotten() || is_forgotten());
+    managers[0].shutdown(SECOND).await;
+    let page = handle.render();
+    assert!(page.contains("sipher_session_live_sessions 1"), "{page}");
 }
