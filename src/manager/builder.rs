@@ -27,7 +27,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::Error,
     random::Random,
-    scope::PlainHttp,
+    scope::{BaseUrl, PlainHttp},
     secret::ApiKey,
 };
 
@@ -223,7 +223,9 @@ impl SessionManagerBuilder {
     }
 
     /// Sets the client for the session calls. Defaults to one of its own that follows no redirects and keeps no idle
-    /// connection longer than the server does.
+    /// connection longer than the server does. It goes through the proxy that the environment names (`HTTPS_PROXY`), but never
+    /// to loopback. For https it has rustls and the root certificates of the machine, with the feature `rustls`; without that
+    /// feature, an https base URL needs a client from you.
     #[cfg(feature = "reqwest")]
     pub fn http_client(self, client: ::reqwest::Client) -> Self {
         self.transport(client)
@@ -322,7 +324,7 @@ impl SessionManagerBuilder {
         let sharing: Option<Sharing> = None;
         let transport = match self.transport {
             Some(transport) => transport,
-            None => default_transport()?,
+            None => default_transport(&settings.base)?,
         };
         let core = Core::new(settings, transport, self.clock, self.random, sharing);
         let key = self.api_key.zip(key_header);
@@ -335,12 +337,12 @@ impl SessionManagerBuilder {
 }
 
 #[cfg(feature = "reqwest")]
-fn default_transport() -> Result<Transport, Error> {
-    crate::reqwest::default_transport()
+fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
+    crate::reqwest::default_transport(base)
 }
 
 #[cfg(not(feature = "reqwest"))]
-fn default_transport() -> Result<Transport, Error> {
+fn default_transport(_: &BaseUrl) -> Result<Transport, Error> {
     Err(Error::config(
         "transport: is not set; expected one, as the feature `reqwest` is off",
     ))

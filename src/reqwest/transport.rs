@@ -1,13 +1,14 @@
 //! `reqwest::Client` as the way for the session calls.
 
 use std::{
+    error::Error as StdError,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use ::reqwest::{Body, Client, Error as ReqwestError, redirect::Policy};
+use ::reqwest::{Body, Client, ClientBuilder, Error as ReqwestError, redirect::Policy};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -17,21 +18,58 @@ use super::target;
 use crate::{
     api::{NotSent, Redirected, Transport},
     error::{BoxError, Error},
+    scope::BaseUrl,
 };
 
 /// The server closes idle connections after 5 s, and a call on one that it just closed has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-pub(crate) fn default_transport() -> Result<Transport, Error> {
+/// The client for who gives none. `base` is where it is to go.
+pub(crate) fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
+    if base.is_https() && !cfg!(feature = "rustls") {
+        return Err(Error::config(
+            "http_client: is not set, and the built-in one has no TLS for an https `base_url`; expected the feature `rustls`, or a \
+             client of your own that has TLS",
+        ));
+    }
     let client = Client::builder()
         .redirect(Policy::none())
-        .pool_idle_timeout(POOL_IDLE)
-        .build();
-    let wrong = |error| {
-        Error::config("http_client: cannot be built; expected a working TLS backend")
-            .with_source(error)
+        .pool_idle_timeout(POOL_IDLE);
+    let client = if base.is_https() {
+        client
+    } else {
+        without_tls(client)
     };
-    client.map(Transport::from).map_err(wrong)
+    let client = if base.is_loopback() {
+        // A proxy that the environment names would get the API key in clear, for a call that never leaves the machine.
+        client.no_proxy()
+    } else {
+        client
+    };
+    client.build().map(Transport::from).map_err(cannot_be_built)
+}
+
+/// TLS is set up without looking for root certificates, which a machine need not have.
+#[cfg(feature = "rustls")]
+fn without_tls(client: ClientBuilder) -> ClientBuilder {
+    client.tls_certs_only([])
+}
+
+#[cfg(not(feature = "rustls"))]
+fn without_tls(client: ClientBuilder) -> ClientBuilder {
+    client
+}
+
+fn cannot_be_built(error: ReqwestError) -> Error {
+    let mut cause: &dyn StdError = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Error::config(format!(
+        "http_client: is not set, and the built-in one cannot be built: {cause}; expected root certificates on this machine (often a \
+         package `ca-certificates`), or a client of your own"
+    ))
+    .with_source(error)
 }
 
 impl From<Client> for Transport {

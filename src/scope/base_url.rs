@@ -155,6 +155,11 @@ impl BaseUrl {
         })
     }
 
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn is_https(&self) -> bool {
+        self.is_https
+    }
+
     pub(crate) fn is_loopback(&self) -> bool {
         self.is_loopback
     }

@@ -1,0 +1,21 @@
+//! What a machine brings along: proxies, certificates, runtimes. What is read from the environment is tested in a process of its
+//! own.
+
+mod certificates;
+mod proxy;
+
+use std::{env, process::Command};
+
+/// Runs a test that is ignored otherwise, in a process of its own with these variables.
+#[track_caller]
+fn run_with(variables: &[(&str, &str)], test: &str) {
+    let run = Command::new(env::current_exe().unwrap())
+        .args([test, "--exact", "--ignored", "--nocapture"])
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    let complained = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}{complained}");
+    assert!(said.contains("1 passed"), "no such test: {test}");
+}
