@@ -33,7 +33,8 @@
 //! This runs without a network: a [`FakeSipher`](testing::FakeSipher) (feature `testing`) stands in for the server, and
 //! for the client that is wrapped.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), sipher_session::BoxError> {
 //! use std::time::Duration;
@@ -234,6 +235,6 @@ const _: fn() = || {
     ok::<Error>();
 };
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeDoctests;

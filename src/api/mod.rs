@@ -3,7 +3,8 @@
 //! [`SessionsApi`] speaks for itself: it caches nothing, retries nothing and knows no life cycle. The
 //! [`SessionManager`](crate::SessionManager) is built on it, and hands one out for those who want to look.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;

@@ -5,7 +5,8 @@
 //! answer: `POST /v1/stealth/generate`, `/v1/stealth/generate/batch` and `/v1/stealth/check`. A checked layer compares it.
 //! **Turn it on where money depends on the answer.**
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::BoxError> {
 //! # use http::Request;

@@ -7,7 +7,8 @@
 //! what the user wrote. With `reqwest` and `reqwest-middleware`, [`SessionLayer`](crate::SessionLayer) does it. In a tower stack,
 //! put an [`InlineDefaultsLayer`] directly below the session layer:
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::BoxError> {
 //! # use http::Request;

@@ -98,7 +98,8 @@ impl SessionLayer {
     /// that begins with `//`, of which a host may be made. With `reqwest` this changes nothing: its requests all say
     /// where they go.
     ///
-    /// ```
+    #[cfg_attr(feature = "testing", doc = "```")]
+    #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), sipher_session::BoxError> {
     /// use http::Request;

@@ -1,6 +1,7 @@
 //! The tower layer: puts a live session on every request to Sipher, or does not send it.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::BoxError> {
 //! use http::Request;
@@ -60,7 +61,8 @@
 //! `tower-http` that is noticed where the last hop is not Sipher's: the session is replaced, and
 //! [`Event::Leaked`](crate::Event) tells of it. A chain that comes back to Sipher is not noticed.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::BoxError> {
 //! # use http::Request;

@@ -1,6 +1,7 @@
 //! Sends a request once more, where its user has asked for that.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::BoxError> {
 //! # use http::Request;

@@ -4,7 +4,8 @@
 //! nobody knows. A successor with the new defaults is made first, then everybody is switched over at once, and the older
 //! sessions are retired.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::Error> {
 //! # use sipher_session::{api::Transport, testing::{FakeSipher, TestClock, Tier}};

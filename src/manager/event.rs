@@ -1,6 +1,7 @@
 //! What happens to sessions, as it happens.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::Error> {
 //! use sipher_session::{Event, SessionManager, api::Transport, testing::{FakeSipher, Tier}};

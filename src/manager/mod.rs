@@ -131,7 +131,8 @@ use crate::{
 /// flight, background work ends; the sessions then stay on the server until they expire, unless
 /// [`shutdown`](Self::shutdown) was called.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), sipher_session::Error> {
 /// use std::time::Duration;

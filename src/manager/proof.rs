@@ -3,7 +3,8 @@
 //! The head of an answer does not say whether a session applied. With [`SessionLayer::with_proof`](crate::SessionLayer::with_proof) each
 //! response carries a [`Proof`] in its extensions, so that who moves money can look before he believes.
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::BoxError> {
 //! # use sipher_session::{api::{Bytes, Transport}, testing::{FakeSipher, TestClock, Tier}};
