@@ -132,7 +132,7 @@ pub(crate) mod presence;
 mod reason;
 mod scan;
 mod setting;
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests;
 
 pub(crate) use self::course::refused;
