@@ -8,6 +8,7 @@ mod faults;
 mod keys;
 mod listen;
 mod random;
+mod resp2;
 mod restart;
 mod sentinel;
 mod server;

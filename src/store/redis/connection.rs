@@ -3,9 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, RedisConnectionInfo, RedisResult, TlsMode, Value,
-    aio::{MultiplexedConnection, SendError},
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisResult,
+    TlsMode, Value,
+    aio::{MultiplexedConnection, PubSub, SendError},
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
     sentinel::{Sentinel, SentinelNodeConnectionInfo},
@@ -23,6 +24,7 @@ pub(super) enum Target {
         master: Arc<str>,
         /// How to speak to the server that they name.
         node: SentinelNodeConnectionInfo,
+        protocol: ProtocolVersion,
     },
 }
 
@@ -52,6 +54,7 @@ impl Target {
     /// sentinels.
     pub(super) fn sentinels(urls: &[&str], master: &str) -> Result<Self, Error> {
         let sentinels = parse_all(urls)?;
+        let mut protocol = common_protocol(&sentinels);
         let (name, server) = if master.contains("://") {
             let server = parse(master, "store master")?;
             let (ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. }) =
@@ -74,15 +77,17 @@ impl Target {
         let mut settings = RedisConnectionInfo::default();
         if let Some(server) = server {
             settings = server.redis_settings().clone();
+            protocol = settings.protocol();
             if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
                 node = node.set_tls_mode(TlsMode::Secure);
             }
         }
-        let node = node.set_redis_connection_info(settings.set_protocol(ProtocolVersion::RESP3));
+        let node = node.set_redis_connection_info(settings.set_protocol(protocol));
         Ok(Self::Sentinels {
             sentinels,
             master: name.into(),
             node,
+            protocol,
         })
     }
 
@@ -91,24 +96,57 @@ impl Target {
         matches!(self, Self::Cluster(_))
     }
 
+    /// Whether changes are told on the connection that is also asked, so that both are lost at once. Version 2 of the protocol
+    /// has one connection for either.
+    pub(super) fn tells_by_itself(&self) -> bool {
+        let protocol = match self {
+            Self::Server(info) => info.redis_settings().protocol(),
+            Self::Cluster(nodes) => common_protocol(nodes),
+            Self::Sentinels { protocol, .. } => *protocol,
+        };
+        protocol.supports_resp3()
+    }
+
+    /// Connects to hear of changes alone.
+    pub(super) async fn connect_apart(&self) -> RedisResult<PubSub> {
+        match self {
+            Self::Server(info) => Client::open(info.clone())?.get_async_pubsub().await,
+            Self::Sentinels {
+                sentinels,
+                master,
+                node,
+                ..
+            } => {
+                let mut sentinel = Sentinel::build(sentinels.clone())?;
+                let client = sentinel.async_master_for(master, Some(node)).await?;
+                client.get_async_pubsub().await
+            }
+            Self::Cluster(nodes) => first_that_answers(nodes).await,
+        }
+    }
+
     /// Connects. What the server says by itself goes to `told`.
     pub(super) async fn connect(
         &self,
         within: Duration,
         told: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> RedisResult<Connection> {
-        let told = move |push| {
+        let told = Arc::new(move |push| {
             told(push);
             Ok::<_, SendError>(())
-        };
+        });
         // Whoever waits has a timeout. A cluster's connection also waits by itself.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
+        let config = if self.tells_by_itself() {
+            config.set_push_sender(told.clone())
+        } else {
+            config
+        };
         match self {
             Self::Server(info) => {
                 let client = Client::open(info.clone())?;
-                let config = config.set_push_sender(told);
                 let connection = client.get_multiplexed_async_connection_with_config(&config);
                 connection.await.map(Connection::One)
             }
@@ -116,16 +154,16 @@ impl Target {
                 sentinels,
                 master,
                 node,
+                ..
             } => {
                 let mut sentinel = Sentinel::build(sentinels.clone())?;
                 let client = sentinel.async_master_for(master, Some(node)).await?;
-                let config = config.set_push_sender(told);
                 let connection = client.get_multiplexed_async_connection_with_config(&config);
                 connection.await.map(Connection::One)
             }
             Self::Cluster(nodes) => {
                 let client = ClusterClientBuilder::new(nodes.clone())
-                    .use_protocol(ProtocolVersion::RESP3)
+                    .use_protocol(common_protocol(nodes))
                     .connection_timeout(within)
                     .response_timeout(within)
                     .push_sender(told)
@@ -173,6 +211,41 @@ impl fmt::Debug for Target {
     }
 }
 
+/// A cluster tells each of its nodes of every change.
+async fn first_that_answers(nodes: &[ConnectionInfo]) -> RedisResult<PubSub> {
+    let mut outcome = Err(RedisError::from((ErrorKind::Client, "no nodes")));
+    for node in nodes {
+        outcome = Client::open(node.clone())?.get_async_pubsub().await;
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+/// Version 3, unless one of them is to be spoken to in version 2.
+fn common_protocol(infos: &[ConnectionInfo]) -> ProtocolVersion {
+    let speaks_3 = |info: &ConnectionInfo| info.redis_settings().protocol().supports_resp3();
+    if infos.iter().all(speaks_3) {
+        ProtocolVersion::RESP3
+    } else {
+        ProtocolVersion::RESP2
+    }
+}
+
+/// The client's own default is version 2.
+fn asked_for(url: &str) -> ProtocolVersion {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split_once('#').map_or(query, |(query, _)| query);
+    match query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("protocol="))
+    {
+        Some("2" | "resp2") => ProtocolVersion::RESP2,
+        _ => ProtocolVersion::RESP3,
+    }
+}
+
 fn parse_all(urls: &[&str]) -> Result<Vec<ConnectionInfo>, Error> {
     if urls.is_empty() {
         return Err(Error::config(
@@ -194,10 +267,9 @@ fn parse(url: &str, setting: &str) -> Result<ConnectionInfo, Error> {
         let expected = "expected such as `redis://user:password@host:6379/0`";
         Error::config(format!("{setting}: is not a Redis URL; {expected}"))
     })?;
-    // The version that tells of changes on the connection that is also asked, so that both are lost at once.
     let settings = info.redis_settings().clone();
     let settings = settings
-        .set_protocol(ProtocolVersion::RESP3)
+        .set_protocol(asked_for(url))
         .set_skip_set_lib_name();
     Ok(info.set_redis_settings(settings))
 }

@@ -1,6 +1,10 @@
 //! What this store's own errors are; those of the server and of the network are the client's.
 
-use std::{fmt, time::Duration};
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use redis::RedisError;
+
+use crate::error::BoxError;
 
 #[derive(Debug)]
 pub(super) enum Trouble {
@@ -8,6 +12,19 @@ pub(super) enum Trouble {
     TimedOut(Duration),
     /// The server answered with something that no step of this store returns.
     Malformed,
+    /// The server refuses to speak version 3 of the protocol.
+    NoVersion3(RedisError),
+}
+
+impl Trouble {
+    /// What the server said, with what to do about it where that is known.
+    pub(super) fn explained(error: RedisError) -> BoxError {
+        let said = error.to_string();
+        if said.contains("HELLO") || said.contains("NOPROTO") {
+            return Self::NoVersion3(error).into();
+        }
+        error.into()
+    }
 }
 
 impl fmt::Display for Trouble {
@@ -17,8 +34,18 @@ impl fmt::Display for Trouble {
             Self::Malformed => {
                 f.write_str("the store answered with what is no answer to the question")
             }
+            Self::NoVersion3(_) => f.write_str(
+                "the store does not speak version 3 of the Redis protocol; expected one that does, or `?protocol=resp2` in its URL",
+            ),
         }
     }
 }
 
-impl std::error::Error for Trouble {}
+impl StdError for Trouble {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::NoVersion3(error) => Some(error),
+            Self::TimedOut(_) | Self::Malformed => None,
+        }
+    }
+}

@@ -13,6 +13,7 @@ use redis::{ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::Notify;
 
 use super::{
+    apart,
     connection::{Connection, Target},
     error::Trouble,
     script::Call,
@@ -68,7 +69,22 @@ impl Link {
         asked.await
     }
 
-    pub(super) async fn subscribe(&self, live: &Live, channel: &str) -> Result<(), BoxError> {
+    /// Announces changes until the connection that they come on is lost. Returns whether there was one.
+    pub(super) async fn hear(&self, channel: &str) -> bool {
+        if !self.target.tells_by_itself() {
+            return apart::hear(&self.target, self.timeout, channel, &self.announcer).await;
+        }
+        let Ok(live) = self.connected().await else {
+            return false;
+        };
+        if self.subscribe(&live, channel).await.is_err() {
+            return false;
+        }
+        live.lost().await;
+        true
+    }
+
+    async fn subscribe(&self, live: &Live, channel: &str) -> Result<(), BoxError> {
         let subscribed = self.within(async {
             let subscribed = live.connection.clone().subscribe(channel).await;
             subscribed.inspect_err(|error| live.lose_if_broken(error))
@@ -76,7 +92,7 @@ impl Link {
         subscribed.await
     }
 
-    pub(super) async fn connected(&self) -> Result<Live, BoxError> {
+    async fn connected(&self) -> Result<Live, BoxError> {
         self.within(self.live()).await
     }
 
@@ -85,7 +101,7 @@ impl Link {
         step: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, BoxError> {
         if let Ok(done) = tokio::time::timeout(self.timeout, Box::pin(step)).await {
-            return Ok(done?);
+            return done.map_err(Trouble::explained);
         }
         // It may be a connection whose other end is gone without a word.
         self.lose();
@@ -146,7 +162,7 @@ impl Live {
     }
 
     /// Waits until it is not used any more.
-    pub(super) async fn lost(&self) {
+    async fn lost(&self) {
         let mut told = std::pin::pin!(self.lost.told.notified());
         told.as_mut().enable();
         if !self.is_lost() {
@@ -197,7 +213,11 @@ fn teller(
 /// Of a message, which has the channel first. `None` for what is not a slot.
 fn slot_in(data: &[Value]) -> Option<Slot> {
     match data {
-        [_, Value::BulkString(text)] => Slot::parse(std::str::from_utf8(text).ok()?),
+        [_, Value::BulkString(text)] => slot_of(text),
         _ => None,
     }
+}
+
+pub(super) fn slot_of(text: &[u8]) -> Option<Slot> {
+    Slot::parse(std::str::from_utf8(text).ok()?)
 }

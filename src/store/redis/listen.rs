@@ -58,10 +58,7 @@ async fn stay_subscribed(link: &Link, channel: &str) {
     let (first, last) = PAUSES;
     let mut pause = first;
     loop {
-        if let Ok(live) = link.connected().await
-            && link.subscribe(&live, channel).await.is_ok()
-        {
-            live.lost().await;
+        if link.hear(channel).await {
             pause = first;
         }
         tokio::time::sleep(pause.mul_f64(0.5 + Random::System.with(fastrand::Rng::f64) / 2.0))

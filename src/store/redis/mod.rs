@@ -61,7 +61,8 @@
 //!
 //! One for all clones, with version 3 of the protocol, which tells of changes on the same connection that is asked. It is
 //! made by the first call. When it is lost, the next call makes another, and so does whoever listens, after 0.1 s up to 10 s. A call that finds it
-//! lost only then fails, and the next one works. Every call ends within the timeout. Nothing is tried twice.
+//! lost only then fails, and the next one works. Every call ends within the timeout. Nothing is tried twice. A server that refuses
+//! `HELLO` does not know version 3: add `?protocol=resp2` to the URL, and changes are told on a second connection.
 //!
 //! * A cluster: any of its nodes is enough to find the others.
 //! * Sentinels: they are asked for the master with every connection that is made. A master that was set back to a replica
@@ -74,6 +75,7 @@
 //! Redis 6.2 or later is needed, or any Valkey. The tests run with Redis 7.0.15, or with what `REDIS_SERVER` names.
 
 mod answer;
+mod apart;
 mod connection;
 mod error;
 mod keys;
