@@ -187,6 +187,7 @@ pub mod clock;
 pub mod config;
 mod error;
 mod evidence;
+mod exclusive;
 mod followed;
 mod headers;
 pub mod inline;

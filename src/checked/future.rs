@@ -20,6 +20,7 @@ use super::{
 use crate::{
     body::Peek,
     error::BoxError,
+    exclusive::Exclusive,
     inline::carrier::Carrier,
     layer::{ResponseFuture, poll_seeing},
     manager::{Expectation, message::Incoming},
@@ -138,7 +139,7 @@ pin_project! {
         S::Response: Answer,
         B: Body,
     {
-        Asking { asking: Option<Box<Asking<S, B>>> },
+        Asking { asking: Option<Box<Exclusive<Asking<S, B>>>> },
         Answering { #[pin] answering: Answering<S, Request<CheckedBody<B>>> },
     }
 }
@@ -159,7 +160,7 @@ where
     pub(super) fn asking(ready: Checked<S>, request: Request<B>) -> Self {
         let (head, body) = request.into_parts();
         let body = Peek::into(body);
-        let asking = Some(Box::new(Asking { ready, head, body }));
+        let asking = Some(Box::new(Exclusive::new(Asking { ready, head, body })));
         let stage = Stage::Asking { asking };
         Self { stage }
     }
@@ -187,10 +188,11 @@ where
                 StageProj::Asking { asking } => asking,
             };
             let current = asking.as_mut().expect("it was not sent yet");
-            let (whole, body) = ready!(current.body.poll(LIMIT, cx));
+            let (whole, body) = ready!(current.get_mut().body.poll(LIMIT, cx));
+            let asking = asking.take().expect("it was there just now");
             let Asking {
                 mut ready, head, ..
-            } = *asking.take().expect("it was there just now");
+            } = asking.into_inner();
             let checks = whole.as_deref().is_some_and(rules::leaves_chain_open);
             let answering = ready.respond(Request::from_parts(head, body), checks);
             this.stage.set(Stage::Answering { answering });

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     body::Peek,
     error::{BoxError, Error},
+    exclusive::Exclusive,
     manager::{
         admit::{Admission, AdmissionFuture},
         in_flight::Unsent,
@@ -51,8 +52,8 @@ pin_project! {
         B: Body,
     {
         Calling { #[pin] future: S::Future },
-        Read { reading: Option<Box<Reading<S, B>>> },
-        Wait { waiting: Option<Box<Pending<S, B>>> },
+        Read { reading: Option<Box<Exclusive<Reading<S, B>>>> },
+        Wait { waiting: Option<Box<Exclusive<Pending<S, B>>>> },
         Failed { error: Option<Error> },
     }
 }
@@ -102,13 +103,13 @@ where
         let (head, body) = request.into_parts();
         let is_stream = !body.is_end_stream();
         let body = Peek::into(body);
-        let reading = Some(Box::new(Reading {
+        let reading = Some(Box::new(Exclusive::new(Reading {
             to,
             head,
             body,
             is_stream,
             chosen,
-        }));
+        })));
         let state = State::Read { reading };
         Self { state }
     }
@@ -137,15 +138,15 @@ where
                 }
                 StateProj::Read { reading } => {
                     let current = reading.as_mut().expect("not polled after it was ready");
-                    let (_, body) = ready!(current.body.poll(LIMIT, cx));
-                    let reading = *reading.take().expect("it was there just now");
-                    reading.go_on(body)
+                    let (_, body) = ready!(current.get_mut().body.poll(LIMIT, cx));
+                    let reading = reading.take().expect("it was there just now");
+                    reading.into_inner().go_on(body)
                 }
                 StateProj::Wait { waiting } => {
                     let current = waiting.as_mut().expect("not polled after it was ready");
-                    let admitted = ready!(current.admission.as_mut().poll(cx));
-                    let waiting = *waiting.take().expect("it was there just now");
-                    waiting.go_on(admitted)
+                    let admitted = ready!(current.get_mut().admission.as_mut().poll(cx));
+                    let waiting = waiting.take().expect("it was there just now");
+                    waiting.into_inner().go_on(admitted)
                 }
             };
             self.set(next);
@@ -221,12 +222,12 @@ impl<S> To<S> {
             }
             Ok(Course::Wait(waiting)) => {
                 let admission = waiting.wait();
-                let waiting = Some(Box::new(Pending {
+                let waiting = Some(Box::new(Exclusive::new(Pending {
                     to: self,
                     request,
                     unread,
                     admission,
-                }));
+                })));
                 let state = State::Wait { waiting };
                 InlineFuture { state }
             }

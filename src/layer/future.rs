@@ -13,6 +13,7 @@ use tower_service::Service;
 use super::SessionService;
 use crate::{
     error::{BoxError, Error},
+    exclusive::Exclusive,
     inline::{
         NotInlined,
         carrier::{Carrier, Collecting},
@@ -55,8 +56,8 @@ pin_project! {
         Calling { #[pin] future: S::Future },
         // The layer below sees to the session, too. Boxed, so that others do not grow by it.
         Handed { handed: Handed<S::Future> },
-        Waiting { waiting: Option<Box<Waiting<S, R>>> },
-        Collecting { collecting: Option<Box<Collected<S, R>>> },
+        Waiting { waiting: Option<Box<Exclusive<Waiting<S, R>>>> },
+        Collecting { collecting: Option<Box<Exclusive<Collected<S, R>>>> },
         Failed { error: Option<Error> },
     }
 }
@@ -105,19 +106,19 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
         unread: Option<NotInlined>,
     ) -> Self {
         let proves = ready.layer().proves();
-        let waiting = Some(Box::new(Waiting {
+        let waiting = Some(Box::new(Exclusive::new(Waiting {
             ready,
             request,
             admission,
             unread,
-        }));
+        })));
         Self::not_calling(State::Waiting { waiting }, proves)
     }
 
     #[cold]
     pub(super) fn collecting(ready: SessionService<S>, request: Collecting<R>) -> Self {
         let proves = ready.layer().proves();
-        let collecting = Some(Box::new(Collected { ready, request }));
+        let collecting = Some(Box::new(Exclusive::new(Collected { ready, request })));
         Self::not_calling(State::Collecting { collecting }, proves)
     }
 
@@ -241,15 +242,16 @@ where
             }
             StateProj::Collecting { collecting } => {
                 let current = collecting.as_mut().expect("not polled after it was ready");
-                let (request, unread) = ready!(current.request.as_mut().poll(cx))?;
-                let Collected { ready, .. } = *collecting.take().expect("it was there just now");
+                let (request, unread) = ready!(current.get_mut().request.as_mut().poll(cx))?;
+                let collected = collecting.take().expect("it was there just now");
+                let Collected { ready, .. } = collected.into_inner();
                 ready.set_out(request, unread)
             }
             StateProj::Waiting { waiting } => {
                 let current = waiting.as_mut().expect("not polled after it was ready");
-                let admitted = ready!(current.admission.as_mut().poll(cx));
-                let waiting = *waiting.take().expect("it was there just now");
-                waiting.go_on(admitted?)
+                let admitted = ready!(current.get_mut().admission.as_mut().poll(cx));
+                let waiting = waiting.take().expect("it was there just now");
+                waiting.into_inner().go_on(admitted?)
             }
         };
         future.set(next);

@@ -54,6 +54,13 @@
 //! The service that was ready is the one that is called, also when the request had to wait for a session first; a clone
 //! takes its place. A request that waits holds its place in a `ConcurrencyLimit` below, and is let go after `max_wait`.
 //!
+//! # What the service below has to be
+//!
+//! `S: Service<Request<B>> + Clone` with `S::Error: Into<BoxError>`, and nothing more: neither `Send` nor `'static`. It has to
+//! be `Clone`, because a request that waits for its session takes the service along. Those that are not, such as tower's
+//! `RateLimit`, belong into a `tower::buffer::Buffer`, which is. The future is `Send`, and `Sync`, where the
+//! inner one is, whatever the body, so that the stack can be boxed, by `boxed_clone_sync` as well.
+//!
 //! # Where it belongs in a stack
 //!
 //! Inside of whatever sends a request more than once (retries, `FollowRedirect`), so that each time is looked at anew.

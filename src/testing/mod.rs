@@ -137,5 +137,6 @@ pub use self::{
     keys::Tier,
     log::{DeadReason, Exchange, Operation, SessionUse},
     serve::Served,
+    service::FakeFuture,
 };
 pub use crate::clock::testing::TestClock;

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tower_service::Service;
 
 use super::{FakeBody, FakeError, FakeSipher, call::Call, fault::What};
+use crate::exclusive::Exclusive;
 
 impl<B> Service<Request<B>> for FakeSipher
 where
@@ -23,14 +24,30 @@ where
 {
     type Response = Response<FakeBody>;
     type Error = FakeError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, FakeError>> + Send>>;
+    type Future = FakeFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FakeError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(travel(self.clone(), request))
+        let travelling = Box::pin(travel(self.clone(), request));
+        FakeFuture(Exclusive::new(travelling))
+    }
+}
+
+/// An answer of a [`FakeSipher`] on its way.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct FakeFuture(Exclusive<Travelling>);
+
+type Travelling = Pin<Box<dyn Future<Output = Result<Response<FakeBody>, FakeError>> + Send>>;
+
+impl Future for FakeFuture {
+    type Output = Result<Response<FakeBody>, FakeError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.get_mut().as_mut().poll(cx)
     }
 }
 

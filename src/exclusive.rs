@@ -1,0 +1,30 @@
+//! What is only ever reached through `&mut`.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
+/// Can be shared between threads whatever is inside, since a shared reference to it gives access to nothing. The mutex is never
+/// locked: it is the standard library's way to say so without `unsafe`.
+pub(crate) struct Exclusive<T>(Mutex<T>);
+
+impl<T> Exclusive<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> fmt::Debug for Exclusive<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exclusive").finish_non_exhaustive()
+    }
+}
