@@ -10,6 +10,8 @@ pub enum FakeError {
     Refused,
     /// The connection was lost on the way; what the server did with the request is in the log.
     Reset,
+    /// The request's own timeout, that of a `reqwest::Request`, passed first.
+    TimedOut,
     /// The request's own body failed before its end.
     BrokenRequest,
     /// [`FakeSipher::refuse_dead_ids`] is on, and the request bore an id that stands for no session.
@@ -23,6 +25,9 @@ impl fmt::Display for FakeError {
         match self {
             Self::Refused => f.write_str("connection refused by the fake Sipher"),
             Self::Reset => f.write_str("connection reset by the fake Sipher"),
+            Self::TimedOut => {
+                f.write_str("the fake Sipher did not answer within the request's timeout")
+            }
             Self::BrokenRequest => f.write_str("the request body broke off"),
             Self::DeadId(what) => write!(f, "the fake Sipher got a dead session id: {what}"),
         }
@@ -35,7 +40,10 @@ impl error::Error for FakeError {
         static REFUSED: LazyLock<io::Error> =
             LazyLock::new(|| io::ErrorKind::ConnectionRefused.into());
         static RESET: LazyLock<io::Error> = LazyLock::new(|| io::ErrorKind::ConnectionReset.into());
+        static SLOW: LazyLock<io::Error> =
+            LazyLock::new(|| io::Error::new(io::ErrorKind::TimedOut, "deadline has elapsed"));
         match self {
+            Self::TimedOut => Some(&*SLOW),
             Self::Refused => Some(&*REFUSED),
             Self::Reset => Some(&*RESET),
             Self::BrokenRequest | Self::DeadId(_) => None,

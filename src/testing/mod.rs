@@ -115,7 +115,10 @@ mod json;
 mod keys;
 mod limits;
 mod log;
+mod manager;
 mod merge;
+#[cfg(feature = "reqwest")]
+mod over_reqwest;
 mod process;
 mod replicas;
 mod routes;

@@ -4,6 +4,7 @@
 mod checks;
 mod faults;
 mod merging;
+mod over_reqwest;
 mod production;
 mod recorded;
 mod replicas;

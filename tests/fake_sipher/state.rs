@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+use http_body_util::Full;
 use serde_json::json;
 use sipher_session::testing::{FakeSipher, SessionUse, TestClock, Tier};
 use tower::ServiceExt;
@@ -181,8 +183,9 @@ async fn a_request_on_its_way_to_a_replica_that_goes_is_served_by_another() {
 async fn a_request_id_is_given_back_or_made() {
     let sipher = FakeSipher::new();
     let mut call = request("GET", "/v1/health", "", "", "");
-    let id =
-        async |call| sipher.clone().oneshot(call).await.unwrap().headers()["x-request-id"].clone();
+    let id = async |call: Request<Full<Bytes>>| {
+        sipher.clone().oneshot(call).await.unwrap().headers()["x-request-id"].clone()
+    };
     assert_eq!(id(call.clone()).await.len(), 36);
     call.headers_mut()
         .insert("x-request-id", HeaderValue::from_static("mine"));

@@ -1,0 +1,28 @@
+//! A manager against a [`FakeSipher`].
+
+use super::{FakeSipher, Tier};
+use crate::{SessionManager, SessionManagerBuilder, api::Transport, clock::testing::TestClock};
+
+impl FakeSipher {
+    /// Starts a [`SessionManager`] whose session calls come here: with an API key of the pro tier, the way here, and a clock that
+    /// goes with tokio's. Everything else is as by default, and can be set.
+    ///
+    /// The clock is what makes a test under paused time tell the truth. With the system's clock, which goes on by microseconds
+    /// while a test skips hours, a session would never grow old.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sipher_session::{Chain, SessionDefaults, testing::FakeSipher};
+    ///
+    /// let sipher = FakeSipher::new();
+    /// let sessions = sipher.manager().defaults(SessionDefaults::new().chain(Chain::Near)).build()?;
+    /// assert_eq!(sessions.session().await?.defaults().chain, Some(Chain::Near));
+    /// # Ok(()) }
+    /// ```
+    pub fn manager(&self) -> SessionManagerBuilder {
+        SessionManager::builder()
+            .api_key(self.api_key(Tier::Pro))
+            .transport(Transport::new(self.clone()))
+            .clock(TestClock::new())
+    }
+}
