@@ -21,6 +21,83 @@ use crate::clock::testing::TestClock;
 /// A Sipher of your own, in this process.
 ///
 /// Clones are handles on one server. Every option can be changed at run time, also with requests under way.
+///
+/// It takes the place of the client that is wrapped: as a tower service for `http::Request`, as one for `reqwest::Request`, and as
+/// the last middleware of a `reqwest_middleware` client. [`manager`](Self::manager) starts a manager whose session calls come here.
+///
+/// # Recipes
+///
+/// Time is paused, so that hours pass in milliseconds. `call` stands for your own code, which calls Sipher through `http`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), sipher_session::BoxError> {
+/// use std::time::Duration;
+/// use sipher_session::{
+///     Chain, Error, ErrorKind, Event, SessionDefaults, SessionLayer,
+///     testing::{FakeSipher, Fault, Target, Tier, What},
+/// };
+/// use tokio::time::sleep;
+/// use tower::{Layer, ServiceExt};
+/// # use http::Request;
+/// # use http_body_util::Full;
+/// # use sipher_session::api::Bytes;
+///
+/// let sipher = FakeSipher::new();
+/// let key = sipher.api_key(Tier::Pro);
+/// let sessions = sipher
+///     .manager()
+///     .api_key(key.as_str())
+///     .defaults(SessionDefaults::new().chain(Chain::Near))
+///     .build()?;
+/// let http = SessionLayer::new(sessions.clone()).layer(sipher.clone());
+/// let call = async || {
+///     // …
+/// #   let request = Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
+/// #       .header("content-type", "application/json")
+/// #       .body(Full::<Bytes>::from("{}"))?;
+/// #   http.clone().oneshot(request).await
+/// };
+/// let chain = || sipher.log().last().and_then(|exchange| exchange.chain.clone());
+///
+/// // A session expires: the next call gets another one.
+/// call().await?;
+/// sleep(Duration::from_secs(2 * 3_600)).await;
+/// call().await?;
+/// sipher.assert_no_dead_id();
+/// sipher.assert_every_call_had_a_session();
+///
+/// // The server loses one session. Your code may find out, and says so.
+/// let session = sessions.session().await?;
+/// sipher.evict(session.id().as_str());
+/// sessions.invalidate(session.generation());
+/// call().await?;
+/// assert_eq!(chain().as_deref(), Some("near"));
+///
+/// // A restart that no call meets: the first answer after it gives it away, and an event says what came too late.
+/// let mut events = sessions.events();
+/// sleep(Duration::from_secs(60)).await;
+/// sipher.restart();
+/// call().await?;
+/// call().await?;
+/// assert_eq!(chain().as_deref(), Some("near"));
+/// assert!(std::iter::from_fn(|| events.try_recv()).any(|event| matches!(event, Event::Lost { .. })));
+///
+/// // An outage: what needs no session call goes on, and the rest fails with an error that says how long to wait.
+/// sleep(Duration::from_secs(2 * 3_600)).await;
+/// sipher.fault(Fault::new(What::Refuse).on(Target::Any).always());
+/// let error = call().await.unwrap_err();
+/// assert_eq!(Error::find(&*error).unwrap().kind(), ErrorKind::Unavailable);
+/// sipher.clear_faults();
+/// sleep(Duration::from_secs(60)).await;
+/// call().await?;
+///
+/// // The day's session calls of a key are used up.
+/// sipher.burn(&key, 2_000);
+/// sessions.invalidate(sessions.session().await?.generation());
+/// let error = call().await.unwrap_err();
+/// assert_eq!(Error::find(&*error).unwrap().kind(), ErrorKind::Quota);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct FakeSipher {
     server: Arc<Mutex<Server>>,
