@@ -18,6 +18,8 @@ use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration}
 use http::StatusCode;
 use serde_json::Value;
 
+use crate::evidence::window::Stamp;
+
 /// A boxed error, as tower services use it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -48,6 +50,8 @@ pub(crate) struct Answer {
     pub(crate) request_id: Option<String>,
     /// Sipher's application wrote it, and not a gateway in front.
     pub(crate) is_by_application: bool,
+    /// The rate-limit window that it was counted in.
+    pub(crate) window: Option<Stamp>,
 }
 
 /// What kind of error it is, and so what can be done about it.
@@ -163,6 +167,11 @@ impl Error {
     pub(crate) fn is_by_application(&self) -> bool {
         let answer = self.inner.answer.as_ref();
         answer.is_some_and(|answer| answer.is_by_application)
+    }
+
+    /// The rate-limit window of the server's answer, if there was one.
+    pub(crate) fn window(&self) -> Option<Stamp> {
+        self.inner.answer.as_ref()?.window
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {

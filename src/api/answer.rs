@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::scrub;
 use crate::{
     error::{Answer, Error, ErrorKind},
-    evidence::window::is_by_application,
+    evidence::window::{Stamp, is_by_application},
 };
 
 /// No quota is obeyed for longer than a day, which is what it is for.
@@ -70,6 +70,7 @@ pub(super) fn parse<T: DeserializeOwned>(
         .with_answer(Answer {
             status: expected,
             request_id: request_id(response, secrets),
+            window: Stamp::of(response.headers()),
             ..Answer::default()
         })
         .with_source(scrub::Scrubbed::new(&error, secrets))
@@ -102,6 +103,7 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
             .map(|details| scrub::json(details, secrets)),
         request_id: request_id(response, secrets),
         is_by_application: is_by_application(response.headers()),
+        window: Stamp::of(response.headers()),
     };
     let error = Error::new(kind, message).with_answer(answer);
     let error = if unknown {

@@ -184,6 +184,11 @@ impl SessionsApi {
     ///
     /// [`ErrorKind::NotFound`] if there is none with this id and key, and the kinds of [every call](Self).
     pub async fn delete_session(&self, id: &SessionId) -> Result<(), Error> {
+        self.delete_with_head(id).await.map(drop)
+    }
+
+    /// The same, with the headers of the answer.
+    pub(crate) async fn delete_with_head(&self, id: &SessionId) -> Result<HeaderMap, Error> {
         #[derive(Deserialize)]
         struct Deleted {}
         let call = self.request::<()>(Method::DELETE, &path(id), None)?;
@@ -193,7 +198,7 @@ impl SessionsApi {
             // Before the call counts as ended: the manager's own delete comes after that.
             self.tell(id, Change::Deleted);
         }
-        end(ongoing, outcome).map(|(Deleted {}, _)| ())
+        end(ongoing, outcome).map(|(Deleted {}, head)| head)
     }
 
     pub(crate) fn with(

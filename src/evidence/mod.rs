@@ -54,6 +54,14 @@ pub(crate) struct Made {
     pub(crate) known: (Reading, Duration),
 }
 
+/// The answer to a request that bears no session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overheard {
+    pub(crate) stamp: Stamp,
+    /// A cache may answer such a request.
+    pub(crate) is_public: bool,
+}
+
 /// What follows from something that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[must_use]
@@ -162,8 +170,7 @@ impl Evidence {
 
     /// Looks at an answer of the application's; returns whether it proves the process.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> (bool, Reaction) {
-        self.forget_windows_after_sleep(exchange.received);
-        let cause = match self.windows.see(stamp, exchange) {
+        let cause = match self.window(stamp, exchange) {
             Seen::Same => {
                 self.proves(exchange.sent);
                 return (true, Reaction::Nothing);
@@ -176,6 +183,29 @@ impl Evidence {
             Seen::New { beside: false } | Seen::Vague => Cause::Hint,
         };
         (false, self.raise(cause, exchange.received))
+    }
+
+    /// Looks at an answer that says nothing of a session. Its place in a window has to be known all the same: unseen, the
+    /// windows of two processes could pass for one.
+    pub(crate) fn overhear(&mut self, answer: Overheard, exchange: Exchange) -> Reaction {
+        let Overheard { stamp, is_public } = answer;
+        // As long as no session was made, there is nothing to prove.
+        if self.proven.is_none() {
+            return Reaction::Nothing;
+        }
+        if !is_public {
+            return self.see(stamp, exchange).1;
+        }
+        // A cache that does not say so may have kept it: it is no proof, and holds nobody.
+        match self.window(stamp, exchange) {
+            Seen::Same | Seen::Pending => Reaction::Nothing,
+            Seen::New { .. } | Seen::Vague => self.raise(Cause::Hint, exchange.received),
+        }
+    }
+
+    fn window(&mut self, stamp: Stamp, exchange: Exchange) -> Seen {
+        self.forget_windows_after_sleep(exchange.received);
+        self.windows.see(stamp, exchange)
     }
 
     /// While the machine slept, the server's windows went on, and the monotonic clock that they are judged by may have stood.

@@ -17,7 +17,7 @@ mod tests;
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header::AGE};
 
 use crate::clock::Reading;
 
@@ -67,12 +67,12 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// `None` if the application did not write them.
+    /// `None` if the application did not write them, or a cache kept them.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let number = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
         let (remaining, reset): (u32, u32) = (number(REMAINING)?, number(RESET)?);
         let reset = Duration::from_secs(reset.into());
-        let is_plausible = reset <= LONGEST_WINDOW;
+        let is_plausible = reset <= LONGEST_WINDOW && !headers.contains_key(AGE);
         (is_plausible && is_by_application(headers)).then_some(Self { remaining, reset })
     }
 

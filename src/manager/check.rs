@@ -15,10 +15,10 @@ use super::{
     session::{LiveSession, Loss},
 };
 use crate::{
-    api::SessionsApi,
+    api::{SessionId, SessionRecord, SessionsApi},
     clock::Reading,
     error::{Error, ErrorKind},
-    evidence::{Fallback, Fate, Word, sign},
+    evidence::{Fallback, Fate, Word, sign, window::Stamp},
 };
 
 impl Create {
@@ -139,14 +139,10 @@ impl Create {
         core.observer.session_call(Call::Get);
         let id = suspect.id.to_id();
         let answer = api.timeout(time_left).get_with_head(&id).await;
-        let (record, head) = answer.inspect_err(|error| self.look_at(error))?;
-        if record.id != id {
-            return Err(Error::new(
-                ErrorKind::WrongAnswer,
-                "the server answered for another session",
-            ));
-        }
-        echo::check(&record, &partition.defaults, core.settings.ttl)?;
+        let (record, head) = answer.inspect_err(|error| self.look_at(error, now))?;
+        is_for(&record, &id)
+            .and_then(|()| echo::check(&record, &partition.defaults, core.settings.ttl))
+            .inspect_err(|_| core.saw_session_call(Stamp::of(&head), now))?;
         core.saw_get(suspect, &head, now);
         if let Some(server) = core.servers_clock(now) {
             suspect.known_at(server, now);
@@ -178,11 +174,21 @@ impl Create {
         self.suspect = None;
     }
 
-    pub(super) fn look_at(&self, error: &Error) {
+    /// Of a call that was sent then.
+    pub(super) fn look_at(&self, error: &Error, sent: Reading) {
+        self.core.saw_session_call(error.window(), sent);
         if let Some(cause) = sign::in_session_call(error) {
             self.core.saw(cause);
         }
     }
+}
+
+fn is_for(record: &SessionRecord, id: &SessionId) -> Result<(), Error> {
+    if record.id == *id {
+        return Ok(());
+    }
+    let text = "the server answered for another session";
+    Err(Error::new(ErrorKind::WrongAnswer, text))
 }
 
 /// The server does not know a session before its end: requests that bore it since it last did went without their defaults.

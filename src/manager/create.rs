@@ -324,7 +324,7 @@ impl Create {
                 self.accept(&record, born, signs)
             }
             Err(error) => {
-                self.look_at(&error);
+                self.look_at(&error, born);
                 if error.is_unknown_outcome() {
                     core.emit(Event::PossibleOrphan {
                         error: Some(error.clone()),

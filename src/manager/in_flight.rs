@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::SessionDefaults,
     clock::Span,
-    evidence::{Cause, sign},
+    evidence::{Cause, Overheard, sign, window::Stamp},
     headers::SESSION_ID,
     inline::Inlined,
 };
@@ -40,23 +40,15 @@ impl InFlightRequest {
         Self(Some(token))
     }
 
+    /// A request without a session of ours. Its answer takes a place in a rate-limit window, like those of requests that bear
+    /// sessions. Unseen, the windows of two processes could pass for one.
     pub(super) fn bare(manager: SessionManager, bears: Bears) -> Self {
-        Self::without_session(manager, bears, None)
-    }
-
-    /// Its answer takes a place in a rate-limit window, like those of requests that bear sessions. Unseen, the windows of two
-    /// processes could pass for one.
-    pub(super) fn looked_at(manager: SessionManager, bears: Bears) -> Self {
         let core = manager.core();
         let sent = core.settings.inline.makes_sessions.then(|| Sent {
             at: core.now(),
             signs: core.suspicion.signs(),
             uses: 0,
         });
-        Self::without_session(manager, bears, sent)
-    }
-
-    fn without_session(manager: SessionManager, bears: Bears, sent: Option<Sent>) -> Self {
         Self::by(Arc::new(Token {
             manager,
             bears,
@@ -243,8 +235,13 @@ impl Token {
     }
 
     fn look_at(&self, headers: &HeaderMap, wants_proof: bool) -> Option<bool> {
-        let core = self.manager.core();
-        core.examine(headers, self.sent?.at, wants_proof)
+        let (core, sent) = (self.manager.core(), self.sent?.at);
+        if !matches!(self.bears, Bears::Nothing { .. }) {
+            return core.examine(headers, sent, wants_proof);
+        }
+        let (stamp, is_public) = (Stamp::of(headers)?, self.is_public());
+        let is_looked_at = core.overhear(Overheard { stamp, is_public }, sent, wants_proof);
+        is_looked_at.then_some(false)
     }
 
     /// What follows for the session where an answer proves the process.

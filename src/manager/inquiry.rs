@@ -15,7 +15,7 @@ use super::{core::Core, event::Event, question::Asking, session::LiveSession};
 use crate::{
     clock::Reading,
     evidence::{
-        Cause, Evidence, Fate, Made, Reaction,
+        Cause, Evidence, Fate, Made, Overheard, Reaction,
         window::{Exchange, Stamp},
     },
     headers,
@@ -162,6 +162,38 @@ impl Core {
         });
         self.react(reaction, Cause::Sign);
         Some(proves)
+    }
+
+    /// Looks at the head of an answer to a request that bears no session; returns whether it did.
+    pub(super) fn overhear(
+        self: &Arc<Self>,
+        answer: Overheard,
+        sent: Reading,
+        wants_proof: bool,
+    ) -> bool {
+        let is_looked_at = wants_proof || self.inquiry.takes_a_look(self.now());
+        if is_looked_at {
+            let reaction = self.notice(answer, sent);
+            self.react(reaction, Cause::Sign);
+        }
+        is_looked_at
+    }
+
+    /// A session call was answered, and what came of it says nothing of the server's process.
+    pub(super) fn saw_session_call(&self, stamp: Option<Stamp>, sent: Reading) {
+        if let Some(stamp) = stamp {
+            let is_public = false;
+            let reaction = self.notice(Overheard { stamp, is_public }, sent);
+            // The next request asks.
+            self.hold(reaction, Cause::Sign);
+        }
+    }
+
+    fn notice(&self, answer: Overheard, sent: Reading) -> Reaction {
+        let received = self.now();
+        let exchange = Exchange { sent, received };
+        self.inquiry
+            .with(received, |evidence| evidence.overhear(answer, exchange))
     }
 
     /// A session was created at `made_at` by the server's clock.

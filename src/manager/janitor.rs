@@ -26,7 +26,7 @@ use super::{
 use crate::{
     api::SessionsApi,
     error::{Error, ErrorKind},
-    evidence::sign,
+    evidence::{sign, window::Stamp},
 };
 
 /// How long one delete may take.
@@ -215,8 +215,15 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
     core.observer.session_call(Call::Delete);
     let is_first = session.begin_delete();
     let id = session.id.to_id();
-    let already_gone = match api.timeout(TIMEOUT).delete_session(&id).await {
-        Ok(()) => false,
+    let sent = core.now();
+    let answer = api.timeout(TIMEOUT).delete_with_head(&id).await;
+    let window = match &answer {
+        Ok(head) => Stamp::of(head),
+        Err(error) => error.window(),
+    };
+    core.saw_session_call(window, sent);
+    let already_gone = match answer {
+        Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // Another process may have deleted one that was shared.
             if is_first && session.membership().is_none() {

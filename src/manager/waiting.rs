@@ -179,7 +179,7 @@ impl Waiting {
             return Ok(InFlightRequest::default());
         };
         let bears = Bears::Inline(partition);
-        Ok(InFlightRequest::looked_at(waiting.manager, bears))
+        Ok(InFlightRequest::bare(waiting.manager, bears))
     }
 }
 

@@ -83,6 +83,11 @@ impl Questions {
         Some(answer.map_or(*asked, |said| said.at))
     }
 
+    /// A session was asked for, and is there: that settles what the last question left open.
+    pub(super) fn settled(&mut self, now: Reading) {
+        self.answered = Some(now.monotonic);
+    }
+
     /// A call for a session found that it is gone.
     pub(super) fn found(&mut self, now: Reading) {
         self.found.push(now.monotonic);

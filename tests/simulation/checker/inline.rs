@@ -96,10 +96,7 @@ impl Checker<'_> {
 
     pub(super) fn saw_head(&mut self, wire: u64, index: usize, stamp: Option<(u32, u32)>) {
         let sent = self.flying.get(&wire).map(|flying| &flying.sent);
-        let is_looked_at = sent.is_some_and(|sent| {
-            let is_bare = |n| self.is_aside(n) || self.asked[&n].without;
-            !sent.by_hand && !sent.n.is_some_and(is_bare)
-        });
+        let is_looked_at = sent.is_some_and(|sent| !sent.by_hand);
         let left = stamp.filter(|_| is_looked_at).map(|(left, _)| left);
         self.inline.heads.extend(left.map(|left| (index, left)));
     }

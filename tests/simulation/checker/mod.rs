@@ -382,6 +382,9 @@ impl Checker<'_> {
             }
             (Operation::Get, 200) => {
                 self.was_asked_for(record, flying.signs);
+                if !flying.sent.by_hand {
+                    self.questions.settled(at);
+                }
                 if let Some(known) = self.known.get_mut(&record.id) {
                     // Two who asked may be answered in any order.
                     known.proved = known.proved.or_later(flying.signs);

@@ -1,0 +1,159 @@
+//! Answers that bear no session of the manager's take places in the server's rate-limit window as well. Unseen, they would let the
+//! window of a new process pass for that of the old one.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use sipher_session::{
+    Chain, Doubt, ForeignIds, NoSession, Proof, SessionDefaults, SessionLayer, SessionManager,
+    testing::{FakeBody, Fault, Target, What},
+};
+use tower::{Layer, ServiceExt};
+
+use crate::support::{Call, Setup, generate, pass};
+
+const ORIGIN: &str = "https://sipher-api.sip-protocol.org";
+
+/// A request that takes one place in the window of whichever process answers it.
+#[derive(Clone, Copy, Debug)]
+enum Other {
+    OptedOut,
+    KeptId,
+    Public,
+    SessionCallOfTheCaller,
+    FailedCreate,
+    FailedDelete,
+}
+
+const OTHERS: [Other; 6] = [
+    Other::OptedOut,
+    Other::KeptId,
+    Other::Public,
+    Other::SessionCallOfTheCaller,
+    Other::FailedCreate,
+    Other::FailedDelete,
+];
+
+fn get(path: &str) -> Call {
+    let request = Request::get(format!("{ORIGIN}{path}"));
+    request.body(Full::<Bytes>::default()).unwrap()
+}
+
+fn foreign_id() -> String {
+    format!("sess_{}", "5".repeat(64))
+}
+
+impl Other {
+    fn request(self) -> Call {
+        let mut request = generate();
+        match self {
+            Self::OptedOut => drop(request.extensions_mut().insert(NoSession)),
+            Self::KeptId => {
+                let id = foreign_id().parse().unwrap();
+                request.headers_mut().insert("x-session-id", id);
+            }
+            Self::Public => return get("/v1/errors"),
+            Self::SessionCallOfTheCaller => {
+                return get(&format!("/v1/sessions/{}", foreign_id()));
+            }
+            Self::FailedCreate | Self::FailedDelete => {}
+        }
+        request
+    }
+
+    async fn happen(self, setup: &Setup, sessions: &SessionManager) {
+        match self {
+            Self::FailedCreate => {
+                let fault = Fault::new(What::Status(400)).on(Target::Create);
+                setup.sipher.fault(fault);
+                let third = SessionDefaults::new().chain(Chain::Ethereum);
+                let layer = SessionLayer::new(sessions.clone()).defaults(third);
+                let service = layer.layer(setup.sipher.clone());
+                service.oneshot(generate()).await.unwrap_err();
+            }
+            Self::FailedDelete => {
+                let fault = Fault::new(What::Error(500, "INTERNAL_SERVER_ERROR"));
+                setup.sipher.fault(fault.on(Target::Delete));
+                assert!(sessions.invalidate(2));
+                pass(0.01).await;
+            }
+            _ => {
+                let service = setup.service(sessions);
+                service.oneshot(self.request()).await.unwrap();
+            }
+        }
+    }
+}
+
+fn base(sessions: &SessionManager) -> SessionLayer {
+    let defaults = SessionDefaults::new().chain(Chain::Base);
+    SessionLayer::new(sessions.clone()).defaults(defaults)
+}
+
+/// The chain that one request got, and the doubt in its proof.
+async fn prove(setup: &Setup, sessions: &SessionManager) -> (Option<String>, Option<Doubt>) {
+    let layer = SessionLayer::new(sessions.clone()).with_proof();
+    let service = layer.layer(setup.sipher.clone());
+    let response: http::Response<FakeBody> = service.oneshot(generate()).await.unwrap();
+    let proof = response.extensions().get::<Proof>().copied();
+    let Some(Proof::Session { doubt, .. }) = proof else {
+        panic!("{proof:?}");
+    };
+    (setup.last_chain(), doubt)
+}
+
+/// Whether a restart that no call of a session met stays hidden where this takes the first place in the new process's window.
+async fn hides_a_restart(other: Other) -> bool {
+    let setup = Setup::new();
+    let builder = setup.builder().foreign_ids(ForeignIds::Keep);
+    let sessions = builder.build().unwrap();
+    sessions.session().await.unwrap();
+    let second = base(&sessions).layer(setup.sipher.clone());
+    second.oneshot(generate()).await.unwrap();
+    // In its next window, of which one place is taken.
+    pass(61.0).await;
+    prove(&setup, &sessions).await;
+    pass(0.3).await;
+    setup.sipher.restart();
+    pass(0.01).await;
+    other.happen(&setup, &sessions).await;
+    let (chain, doubt) = prove(&setup, &sessions).await;
+    let is_undoubted = chain.as_deref() != Some("near") && doubt.is_none();
+    if matches!(other, Other::Public) {
+        // A hint, which is asked about while requests go on.
+        pass(20.0).await;
+        prove(&setup, &sessions).await;
+    }
+    pass(1.0).await;
+    let (later, _) = prove(&setup, &sessions).await;
+    is_undoubted || later.as_deref() != Some("near")
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_answer_takes_a_place_in_the_window_of_a_new_process_does_not_hide_its_restart() {
+    let mut hide = Vec::new();
+    for other in OTHERS {
+        if hides_a_restart(other).await {
+            hide.push(other);
+        }
+    }
+    assert!(hide.is_empty(), "{hide:?}");
+}
+
+/// Before a session was made there is nothing to prove, and nothing is asked for what others do.
+#[tokio::test(start_paused = true)]
+async fn what_others_ask_for_before_the_first_session_costs_no_question() {
+    for other in [Other::OptedOut, Other::KeptId, Other::Public] {
+        let setup = Setup::new();
+        let builder = setup.builder().foreign_ids(ForeignIds::Keep);
+        let sessions = builder.build().unwrap();
+        other.happen(&setup, &sessions).await;
+        sessions.session().await.unwrap();
+        for _ in 0..3 {
+            prove(&setup, &sessions).await;
+            other.happen(&setup, &sessions).await;
+            pass(0.3).await;
+        }
+        assert_eq!(setup.questions(), 0, "{other:?}");
+    }
+}
