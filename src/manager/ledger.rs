@@ -4,6 +4,7 @@
 //! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
 
 mod chance;
+mod pauses;
 #[cfg(test)]
 mod tests;
 
@@ -93,6 +94,8 @@ pub(crate) struct Ledger {
     origin: Option<Hold>,
     bucket: Bucket,
     queue: Queue,
+    /// Those that wait for a later call.
+    pausing: Queue,
     /// Creates that ask the store, before they know whether there is a call to be made.
     sharing: Queue,
     /// Those of them that could not reach the store a moment ago.
@@ -113,6 +116,7 @@ impl Ledger {
             origin: None,
             bucket: Bucket::new(budget),
             queue: Queue::new(overdue_after(create_timeout)),
+            pausing: Queue::new(overdue_after(create_timeout)),
             sharing: Queue::new(QUICK),
             failing: Queue::new(QUICK),
             known_keys: KnownKeys::default(),
@@ -219,9 +223,10 @@ impl Ledger {
     }
 
     fn leave_all(&mut self, generation: u64) {
-        for queue in [&mut self.queue, &mut self.sharing, &mut self.failing] {
-            queue.leave(generation);
-        }
+        self.queue.leave(generation);
+        self.pausing.leave(generation);
+        self.sharing.leave(generation);
+        self.failing.leave(generation);
     }
 
     /// The same as [`fence`](Self::fence) for one that did not end in time; returns whether that leaves a possible orphan.
@@ -272,7 +277,7 @@ impl Ledger {
         if !floor.is_zero() {
             return Clearance::Wait(floor, over_budget(floor));
         }
-        let queued = self.queue.len(now);
+        let queued = self.before_deletes(now);
         if purpose == Purpose::Delete && queued > 0 {
             // Theirs come first, also in the floor between two calls of one partition. Where there is enough for all, nobody
             // waits for them.

@@ -44,6 +44,14 @@ impl Create {
 
     /// Waits for the next call; `false` if there is no time for one.
     pub(super) async fn pause(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
+        let now = self.core.now();
+        self.core.ledger().begin_pause(self.generation, now);
+        let goes_on = self.wait_for_next(pause, begun).await;
+        self.core.ledger().end_pause(self.generation);
+        goes_on
+    }
+
+    async fn wait_for_next(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
         let mut wait = pause;
         loop {
             let waited = self.core.now().since(begun);

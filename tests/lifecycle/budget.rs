@@ -300,3 +300,37 @@ async fn those_who_wait_for_a_call_already_count_before_whoever_comes_later() {
     assert_eq!(ours(&answer.unwrap_err()).kind(), ErrorKind::Budget);
     assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
 }
+
+/// With one call at once, every pause of a create would else be long enough for a delete to take its token.
+#[tokio::test(start_paused = true)]
+async fn a_create_that_is_tried_again_comes_before_a_delete() {
+    for seed in 0..10 {
+        let setup = Setup::new();
+        let manager = setup.builder().call_budget(60, 1).seed(seed);
+        let manager = manager.build().unwrap();
+        setup.call(&manager).await.unwrap();
+        pass(1.5).await;
+        let fault = Fault::new(What::Status(503)).on(Target::Create);
+        setup.sipher.fault(fault);
+        let other = SessionDefaults::new().chain(sipher_session::Chain::Base);
+        let other = sipher_session::SessionLayer::new(manager.clone()).defaults(other);
+        let other = tower::Layer::layer(&other, setup.sipher.clone());
+        let call = tokio::spawn(other.oneshot(generate()));
+        pass(0.1).await;
+        assert!(manager.invalidate(1));
+        call.await.unwrap().unwrap();
+        pass(5.0).await;
+        let log = setup.sipher.log().into_iter();
+        let calls: Vec<_> = log
+            .map(|it| it.operation)
+            .filter(|it| *it != Operation::Other)
+            .collect();
+        let creates_first = [
+            Operation::Create,
+            Operation::Create,
+            Operation::Create,
+            Operation::Delete,
+        ];
+        assert_eq!(calls, creates_first, "seed {seed}");
+    }
+}

@@ -339,3 +339,24 @@ fn creates_that_could_not_reach_the_store_leave_half_of_the_places_to_others() {
     assert_eq!(is_crowded(&mut ledger, 220), Ok(false));
     assert_eq!(is_crowded(&mut ledger, 20), Ok(false));
 }
+
+#[test]
+fn a_delete_takes_no_token_that_a_create_needs_after_its_pause() {
+    let mut ledger = ledger(CallBudget::new(60, 1).unwrap());
+    let (one, other) = (partition("k", "near"), partition("k", "sui"));
+    let clear = |ledger: &mut Ledger, partition, purpose, now| {
+        let create = (purpose == Purpose::Create).then_some(1);
+        let cleared = ledger.clear(partition, purpose, create, at(now));
+        matches!(cleared, Clearance::Granted)
+    };
+    assert!(clear(&mut ledger, &one, Purpose::Create, 0));
+    ledger.begin_pause(1, at(0));
+    assert!(!clear(&mut ledger, &other, Purpose::Delete, 1));
+    assert!(clear(&mut ledger, &one, Purpose::Create, 1));
+    ledger.end_pause(1);
+    assert!(clear(&mut ledger, &other, Purpose::Delete, 2));
+    // One that has ended in its pause waits for nothing.
+    ledger.begin_pause(1, at(2));
+    ledger.end(one.id, 1);
+    assert_eq!(ledger.before_deletes(at(2)), 0);
+}
