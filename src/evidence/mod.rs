@@ -92,8 +92,8 @@ pub(crate) struct Evidence {
     replaced_before: Option<Duration>,
     /// Since when every proof was of one process.
     since: Option<Reading>,
-    /// There is a window that began before the end of a known one.
-    is_strange: bool,
+    /// There is a window that began before the end of a known one: when the last request was sent whose answer began one.
+    strange: Option<Duration>,
     /// What the last answer said of the sessions.
     fates: Fates,
     /// When the last sign was found to be none, and for how long that damps the next.
@@ -130,7 +130,7 @@ impl Evidence {
             lost_until: Duration::ZERO,
             replaced_before: None,
             since: None,
-            is_strange: false,
+            strange: None,
             fates: Fates::default(),
             false_alarm: None,
             owed: None,
@@ -177,7 +177,7 @@ impl Evidence {
             }
             Seen::Pending => return (false, Reaction::Nothing),
             Seen::New { beside: true } => {
-                self.is_strange = true;
+                self.strange = Some(exchange.sent.monotonic);
                 Cause::Sign
             }
             Seen::New { beside: false } | Seen::Vague => Cause::Hint,
@@ -220,7 +220,7 @@ impl Evidence {
     pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
         let _ = self.windows.see(stamp, exchange);
         self.windows.confirm(exchange.received.monotonic);
-        self.is_strange = false;
+        self.strange = None;
         self.proves(exchange.sent);
     }
 
@@ -370,7 +370,7 @@ impl Evidence {
         }
         if !is_another && are_clear {
             self.windows.confirm(question.asked.monotonic);
-            self.is_strange = false;
+            self.strange = None;
         }
         self.since = self.since.or(Some(question.asked));
         is_another
@@ -386,7 +386,7 @@ impl Evidence {
     fn restarted(&mut self) {
         self.since = None;
         self.unclear = None;
-        self.is_strange = false;
+        self.strange = None;
         self.windows.clear();
         self.false_alarm = None;
         for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {

@@ -58,8 +58,8 @@ pub(super) enum Says {
     Known(Duration, Duration),
     /// One that was made then is not there: nor are those that were made before it.
     Lost(Duration),
-    /// Nobody could be asked, and the windows are those of another process.
-    Replaced,
+    /// Nobody could be asked, and the windows are those of another process since then.
+    Replaced(Duration),
 }
 
 impl Evidence {
@@ -67,7 +67,7 @@ impl Evidence {
         match says {
             Says::Health(health) => self.health = Some(health),
             Says::Lost(made_at) => self.lost_until = self.lost_until.max(made_at),
-            Says::Replaced => self.replaced_before = Some(question.asked.monotonic),
+            Says::Replaced(since) => self.replaced_before = self.replaced_before.max(Some(since)),
             Says::Nothing | Says::Known(..) => {}
         }
         self.verdict = Some(Verdict { question, says });
@@ -92,13 +92,16 @@ impl Evidence {
             return Fallback::Wait;
         }
         // Between two such calls the windows decide.
-        let says = if self.is_strange && is_due(self.replaced, REPLACED) {
-            (self.replaced, self.is_strange) = (Some(now), false);
-            Says::Replaced
-        } else {
-            self.false_alarm = Some((now, self.alarms.floor()));
-            Says::Nothing
+        let may_replace = is_due(self.replaced, REPLACED);
+        let says = match self.strange.take_if(|_| may_replace) {
+            Some(since) => {
+                self.replaced = Some(now);
+                Says::Replaced(since)
+            }
+            None => Says::Nothing,
         };
+        // The next sign would say no more, and nobody could be asked about it for a while.
+        self.false_alarm = Some((now, self.alarms.floor()));
         self.decide(self.question(signs, now), says);
         // No question takes up what this decides.
         self.unanswered = None;
@@ -143,7 +146,7 @@ impl Evidence {
         self.proves(answer.asked);
         if answer.is_oldest {
             self.windows.confirm(answer.asked.monotonic);
-            self.is_strange = false;
+            self.strange = None;
         }
         self.was_for_nothing(self.last_cause, now);
     }
@@ -168,7 +171,7 @@ impl Evidence {
                 self.unless_alarmed()
             }
             Says::Lost(_) => self.unless_alarmed(),
-            Says::Known(..) | Says::Nothing | Says::Replaced => Fate::Alive,
+            Says::Known(..) | Says::Nothing | Says::Replaced(_) => Fate::Alive,
         })
     }
 

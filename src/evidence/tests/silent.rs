@@ -190,3 +190,26 @@ fn what_is_said_of_a_session_from_after_the_servers_clock_was_set_back_says_noth
     let older = evidence.judge(&made(SESSION, 111_200), 1);
     assert_eq!(older, Some(Fate::Unclear));
 }
+
+/// Behind two processes, each create may show the window of the other one. To replace its session for that brings another such
+/// session, and each of them waits for a question that is not due.
+#[test]
+fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
+    let mut evidence = begun();
+    let question = evidence.ask(0, at(100_500));
+    evidence.answered(question, Word::Silent, iter::empty(), at(100_600));
+    assert_eq!(evidence.fallback(0, at(100_600)), Fallback::Meter);
+    evidence.metered(metered(true, 0, 100_600), at(100_700));
+    // The next call's window began before the first one ended.
+    let made_beside = evidence.created(Some(stamp(99, 60)), exchange(130_000), false);
+    assert_eq!(made_beside, Reaction::Hold);
+    let question = evidence.ask(1, at(130_100));
+    evidence.answered(question, Word::Silent, iter::empty(), at(130_200));
+    assert_eq!(evidence.fallback(1, at(130_200)), Fallback::Decided);
+    let fates = [100_000, 130_000].map(|born| evidence.judge(&made(born, 130_300), 1));
+    assert_eq!(fates, [Some(Fate::Gone), Some(Fate::Alive)]);
+    // Nobody could be asked about the next one for a while.
+    let sign = evidence.raise(Cause::Sign, at(131_000));
+    assert_eq!(sign, Reaction::Nothing);
+    assert_eq!(evidence.raise(Cause::Broken, at(131_000)), Reaction::Hold);
+}
