@@ -6,6 +6,7 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `sign` | which failures are signs, by exclusion: whatever is not known to be harmless |
+//! | `answers` | what follows from the head of an answer |
 //! | `window` | the rate-limit window on every answer, which a new process begins anew |
 //! | `health`, `fates` | `GET /v1/health`, which is free: when the process began, and what follows for a session, and for all |
 //! | `question`, `pace` | why that question is asked, and what comes back; how often it is asked |
@@ -14,6 +15,7 @@
 //! A *sign* holds requests until the question is answered. A *hint* is weaker: the question is asked while requests go on.
 //! Everything here is a function of what was seen and when. `manager::question` asks, and carries out what follows.
 
+mod answers;
 mod fates;
 pub(crate) mod health;
 mod pace;
@@ -26,17 +28,18 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
+pub(crate) use self::{
+    answers::Overheard,
+    health::{Fate, Health, known_at},
+    question::{Cause, Question, Word},
+    verdict::{Fallback, Metered},
+};
 use self::{
     fates::Fates,
     health::{Boots, CLOCK_STEP},
     pace::{Pace, SELDOM, SOON},
     verdict::{Says, Verdict},
-    window::{Exchange, Seen, Stamp, Windows},
-};
-pub(crate) use self::{
-    health::{Fate, Health, known_at},
-    question::{Cause, Question, Word},
-    verdict::{Fallback, Metered},
+    window::{Exchange, Windows},
 };
 use crate::clock::Reading;
 
@@ -52,14 +55,6 @@ pub(crate) struct Made {
     pub(crate) left: Duration,
     /// When the server last knew it when it was asked for, and how long ago.
     pub(crate) known: (Reading, Duration),
-}
-
-/// The answer to a request that bears no session.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Overheard {
-    pub(crate) stamp: Stamp,
-    /// A cache may answer such a request.
-    pub(crate) is_public: bool,
 }
 
 /// What follows from something that was seen.
@@ -146,82 +141,6 @@ impl Evidence {
             is_metering: false,
             replaced: None,
         }
-    }
-
-    /// A session was created. Where there is no other, its process is the one that counts.
-    pub(crate) fn created(
-        &mut self,
-        stamp: Option<Stamp>,
-        exchange: Exchange,
-        is_first: bool,
-    ) -> Reaction {
-        let is_first = is_first && self.windows.is_empty(exchange.sent.monotonic);
-        match stamp {
-            Some(stamp) if !is_first => return self.see(stamp, exchange).1,
-            Some(stamp) => self.windows.begin_with(stamp, exchange),
-            None => {}
-        }
-        if is_first {
-            self.proven = Some(exchange.sent);
-            self.since = Some(exchange.sent);
-        }
-        Reaction::Nothing
-    }
-
-    /// Looks at an answer of the application's; returns whether it proves the process.
-    pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> (bool, Reaction) {
-        let cause = match self.window(stamp, exchange) {
-            Seen::Same => {
-                self.proves(exchange.sent);
-                return (true, Reaction::Nothing);
-            }
-            Seen::Pending => return (false, Reaction::Nothing),
-            Seen::New { beside: true } => {
-                self.strange = Some(exchange.sent.monotonic);
-                Cause::Sign
-            }
-            Seen::New { beside: false } | Seen::Vague => Cause::Hint,
-        };
-        (false, self.raise(cause, exchange.received))
-    }
-
-    /// Looks at an answer that says nothing of a session. Its place in a window has to be known all the same: unseen, the
-    /// windows of two processes could pass for one.
-    pub(crate) fn overhear(&mut self, answer: Overheard, exchange: Exchange) -> Reaction {
-        let Overheard { stamp, is_public } = answer;
-        // As long as no session was made, there is nothing to prove.
-        if self.proven.is_none() {
-            return Reaction::Nothing;
-        }
-        if !is_public {
-            return self.see(stamp, exchange).1;
-        }
-        // A cache that does not say so may have kept it: it is no proof, and holds nobody.
-        match self.window(stamp, exchange) {
-            Seen::Same | Seen::Pending => Reaction::Nothing,
-            Seen::New { .. } | Seen::Vague => self.raise(Cause::Hint, exchange.received),
-        }
-    }
-
-    fn window(&mut self, stamp: Stamp, exchange: Exchange) -> Seen {
-        self.forget_windows_after_sleep(exchange.received);
-        self.windows.see(stamp, exchange)
-    }
-
-    /// While the machine slept, the server's windows went on, and the monotonic clock that they are judged by may have stood.
-    fn forget_windows_after_sleep(&mut self, now: Reading) {
-        let has_jumped = |proven| now.has_jumped_since(proven);
-        if self.proven.is_some_and(has_jumped) {
-            self.windows.clear();
-        }
-    }
-
-    /// The window of an answer that comes from the right process for certain.
-    pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
-        let _ = self.windows.see(stamp, exchange);
-        self.windows.confirm(exchange.received.monotonic);
-        self.strange = None;
-        self.proves(exchange.sent);
     }
 
     /// Looks at the `Date` of an answer. Gateways write it themselves, so that it proves nothing.
@@ -364,11 +283,12 @@ impl Evidence {
         self.unclear = (!goes_on).then_some(question.cause);
         let is_another = is_new || self.fates.tell_of_another();
         if is_another {
+            self.windows.keep_since(began(&health, now));
             self.restarted();
         } else if goes_on {
             self.was_for_nothing(question.cause, now);
         }
-        if !is_another && are_clear {
+        if is_another || are_clear {
             self.windows.confirm(question.asked.monotonic);
             self.strange = None;
         }
@@ -387,7 +307,6 @@ impl Evidence {
         self.since = None;
         self.unclear = None;
         self.strange = None;
-        self.windows.clear();
         self.false_alarm = None;
         for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
             pace.reset();
@@ -423,4 +342,10 @@ impl Evidence {
             .map(|health| health::judge(made, &health, &self.boots));
         self.since.is_some_and(reaches_back) || judged == Some(Fate::Alive)
     }
+}
+
+/// When a process began that said this at `now` at the latest, in monotonic time.
+fn began(health: &Health, now: Reading) -> Duration {
+    let uptime = health.timestamp.saturating_sub(health.boot);
+    now.monotonic.saturating_sub(uptime)
 }

@@ -3,13 +3,14 @@
 #![allow(clippy::unchecked_time_subtraction)] // of times that are written down here
 
 mod damped;
+mod restarted;
 mod several;
 mod silent;
 mod steps;
 
 use std::iter;
 
-use super::*;
+use super::{window::Stamp, *};
 
 /// When the session was made that `begun` begins with.
 const SESSION: u64 = 100_000;

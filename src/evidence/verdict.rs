@@ -140,6 +140,7 @@ impl Evidence {
             .owed
             .filter(|_| self.owed_at > Some(answer.asked.monotonic));
         if !answer.knows {
+            self.windows.clear();
             self.restarted();
             return;
         }
@@ -217,7 +218,20 @@ impl Evidence {
         self.boots.has_new_since(made.known.0) && self.health.is_some_and(is_open)
     }
 
+    /// When the server was asked, if what it said proves that a session's process went on then. One that goes on in doubt may
+    /// have been lost before.
+    pub(crate) fn proven_at(&self, made: &Made) -> Option<Reading> {
+        let verdict = self.verdict.as_ref()?;
+        let proves = match &verdict.says {
+            Says::Health(health) => health::judge(made, health, &self.boots) == Fate::Alive,
+            Says::Known(at, born) => made.at >= *at && made.born.monotonic >= *born,
+            Says::Nothing | Says::Lost(_) | Says::Replaced(_) => false,
+        };
+        proves.then_some(verdict.question.asked)
+    }
+
     /// Whether what was decided after so many signs was learnt from the server. Without that a session goes on in doubt.
+    #[cfg(feature = "store")]
     pub(crate) fn was_told(&self, signs: u64) -> bool {
         let verdict = self.verdict.as_ref();
         verdict.is_some_and(|it| it.question.signs >= signs && !matches!(it.says, Says::Nothing))

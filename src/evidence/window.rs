@@ -102,6 +102,8 @@ type Ends = (Duration, Duration);
 
 #[derive(Clone, Debug)]
 struct Window {
+    /// When the request was sent whose answer was the first of it.
+    begun: Duration,
     ends: Ends,
     /// How many calls were left, and when that was received, in the order of receipt.
     values: Vec<(Duration, u32)>,
@@ -165,6 +167,15 @@ impl Windows {
         }
     }
 
+    /// The process began at that time at the latest. What was begun since is its own: forgotten, one of its answers could pass for the
+    /// first of the process after it.
+    pub(crate) fn keep_since(&mut self, process: Duration) {
+        self.0.retain(|window| window.begun >= process);
+        for window in &mut self.0 {
+            window.confirmed = false;
+        }
+    }
+
     /// The process is another one.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
@@ -188,6 +199,7 @@ impl Windows {
             }
         }
         self.0.push(Window {
+            begun: exchange.sent(),
             ends: ends(stamp, exchange),
             values: vec![(exchange.received(), stamp.remaining)],
             confirmed,

@@ -87,20 +87,19 @@ impl Create {
 
     /// The free question, which all keys share.
     async fn ask(&mut self, suspect: &Arc<LiveSession>) -> Result<Fate, Error> {
+        let mut before = None;
         loop {
             let (core, now) = (&self.core, self.core.now());
             let signs = core.suspicion.signs();
-            // Its uses up to here are counted.
-            memo::forget(suspect);
-            let uses = suspect.uses();
             if let Some(fate) = core.judge(suspect, now) {
-                match fate {
-                    Fate::Alive if core.has_heard() => suspect.process_proven(signs, now, uses),
-                    Fate::Alive => suspect.goes_on(signs),
-                    Fate::Gone | Fate::Unclear => {}
+                if fate == Fate::Alive {
+                    core.clears(suspect, signs, before);
                 }
                 return Ok(fate);
             }
+            // Its uses up to here are counted.
+            memo::forget(suspect);
+            before = Some((now, suspect.uses()));
             let (word, signs) = core.inquire().await?;
             if word == Word::Silent && self.falls_back(suspect, signs).await {
                 self.stands_in = true;

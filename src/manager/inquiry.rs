@@ -219,7 +219,19 @@ impl Core {
         self.inquiry.evidence().judge(&session.made(now), signs)
     }
 
+    /// So many signs were not about a session. `before` says how many requests it had been given to at a time. Those of later
+    /// than the question may have met another process.
+    pub(super) fn clears(&self, session: &LiveSession, signs: u64, before: Option<(Reading, u64)>) {
+        session.goes_on(signs);
+        let asked = self.inquiry.evidence().proven_at(&session.made(self.now()));
+        let is_proven = |at: Reading| asked.is_some_and(|asked| asked.monotonic >= at.monotonic);
+        if let Some((at, uses)) = before.filter(|(at, _)| is_proven(*at)) {
+            session.process_proven(signs, at, uses);
+        }
+    }
+
     /// Whether the server itself was heard after the last sign.
+    #[cfg(feature = "store")]
     pub(crate) fn has_heard(&self) -> bool {
         let signs = self.suspicion.signs();
         self.inquiry.evidence().was_told(signs)

@@ -97,3 +97,44 @@ async fn a_restart_is_seen_on_a_clock_that_was_set_back_in_the_life_of_the_sessi
     setup.call(&sessions).await.unwrap();
     assert_eq!((wrong(&setup), setup.creates()), (0, 3));
 }
+
+/// While its clocks leave it open whether the server is the one of before, a session goes on in doubt. That is no proof: once it is
+/// found to be lost, all requests count that were given it since something last proved it.
+#[tokio::test(start_paused = true)]
+async fn requests_that_went_on_in_doubt_are_counted_when_their_session_is_found_to_be_lost() {
+    let setup = Setup::new();
+    let sessions = setup.manager();
+    let mut events = sessions.events();
+    setup.call(&sessions).await.unwrap();
+    pass(10.0).await;
+    let silent = Fault::new(What::NoUptime).on(Target::Health);
+    setup.sipher.fault(silent.always());
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::Calls));
+    setup.call(&sessions).await.unwrap_err();
+    // It is asked for by itself, and is there.
+    setup.call(&sessions).await.unwrap();
+    assert_eq!((setup.gets(), wrong(&setup)), (1, 0));
+    setup.sipher.clear_faults();
+    setup.sipher.restart();
+    setup.sipher.clock().set_back(Duration::from_secs(3600));
+    for _ in 0..20 {
+        pass(5.0).await;
+        setup.call(&sessions).await.unwrap();
+    }
+    let before = wrong(&setup);
+    assert!(before > 0, "nothing to be counted");
+    // Where it would have expired by now.
+    setup
+        .sipher
+        .clock()
+        .suspend(Duration::from_secs(2 * 3600 + 1800));
+    pass(61.0).await;
+    setup.call(&sessions).await.unwrap();
+    let lost = std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
+        sipher_session::Event::Lost { requests, .. } => Some(requests),
+        _ => None,
+    });
+    assert!(lost >= Some(before as u64), "{lost:?} of {before}");
+}

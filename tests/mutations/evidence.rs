@@ -141,7 +141,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
             target: "lib",
             name: "a_create_beside_older_sessions_proves_nothing_for_them",
         },
-        file: "src/evidence/mod.rs",
+        file: "src/evidence/answers.rs",
         old: "Some(stamp) if !is_first => return",
         new: "Some(stamp) if !is_first && self.verdict.is_some() => return",
     },

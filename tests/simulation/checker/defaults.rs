@@ -206,9 +206,10 @@ impl Checker<'_> {
                 let was_on_its_way = self.met_a_restart(one.n) || self.has_slow_body(one.n);
                 one.index < index && fingerprint == Some(session) && !was_on_its_way
             };
-            let its = wrong.iter().filter(is_its).count() as u64;
-            if requests < its {
-                self.fails(format!("I12: {requests} counted as lost, of {its}"));
+            let its: Vec<_> = wrong.iter().filter(is_its).map(|one| one.n).collect();
+            if requests < its.len() as u64 {
+                let text = format!("I12: {requests} counted as lost in line {index}, of {its:?}");
+                self.fails(text);
             }
         }
     }

@@ -1,0 +1,42 @@
+//! A new process that is found out.
+
+use super::*;
+
+/// Its first answers may have come before health told of it.
+#[test]
+fn what_the_new_process_had_answered_before_it_was_found_out_is_not_forgotten() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 101_000, 50_000);
+    let question = evidence.ask(2, at(180_000));
+    let made_meanwhile = Exchange {
+        sent: at(179_950),
+        received: at(180_100),
+    };
+    let first = evidence.created(Some(stamp(99, 60)), made_meanwhile, false);
+    assert_eq!(first, Reaction::Nothing, "it is asked already");
+    let sessions = [made(SESSION, 180_200)].into_iter();
+    let says = Word::Says(health(160_000, 180_000));
+    assert!(evidence.answered(question, says, sessions, at(180_200)));
+    assert!(!evidence.see(stamp(98, 60), exchange(180_160)).0);
+    ask(&mut evidence, 3, 181_000, 160_000);
+    assert!(evidence.see(stamp(97, 59), exchange(181_100)).0);
+    // The process after it begins with as many.
+    let slow = Exchange {
+        sent: at(180_150),
+        received: at(183_000),
+    };
+    let (proves, _) = evidence.see(stamp(99, 60), slow);
+    assert!(!proves);
+}
+
+/// A process that has ended answers no more, and its window must not pass for that of a later one.
+#[test]
+fn what_was_answered_before_the_new_process_began_is_forgotten() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 101_000, 50_000);
+    assert!(ask(&mut evidence, 2, 112_000, 110_000));
+    for (now, reset) in [(113_000, 47), (124_000, 36)] {
+        let (proves, _) = evidence.see(stamp(90, reset), exchange(now));
+        assert!(!proves, "{now}");
+    }
+}
