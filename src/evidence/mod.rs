@@ -285,8 +285,14 @@ impl Evidence {
         if is_another {
             self.windows.keep_since(began(&health, now));
             self.restarted();
-        } else if goes_on {
-            self.was_for_nothing(question.cause, now);
+        } else {
+            // Also where sessions have to be asked for: connections may go on breaking all the same.
+            if question.cause == Cause::Broken {
+                self.breaks.for_nothing();
+            }
+            if goes_on {
+                self.was_for_nothing(question.cause, now);
+            }
         }
         if is_another || are_clear {
             self.windows.confirm(question.asked.monotonic);
@@ -320,9 +326,6 @@ impl Evidence {
                 self.false_alarm = Some((now, self.alarms.floor()));
                 self.alarms.for_nothing();
             }
-        }
-        if cause == Cause::Broken {
-            self.breaks.for_nothing();
         }
     }
 
