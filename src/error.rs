@@ -13,11 +13,24 @@
 //! assert_eq!(error.to_string(), "api_key: is empty; expected a Sipher API key such as `sk_pro_…`");
 //! ```
 
-use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
+mod find;
+mod kind;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    borrow::Cow,
+    error::Error as StdError,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::StatusCode;
 use serde_json::Value;
 
+use self::find::AnyError;
+pub use self::kind::ErrorKind;
 use crate::evidence::window::Stamp;
 
 /// A boxed error, as tower services use it.
@@ -26,14 +39,32 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// An error of this crate.
 ///
 /// tower services return it inside a [`BoxError`], `reqwest-middleware` inside its `Error::Middleware`; both can be
-/// downcast to it.
+/// downcast to it. [`Error::find`] also finds it below the wrappers of others.
+///
+/// # Its sources
+///
+/// A wrapper that is transparent (`#[error(transparent)]`, `reqwest-retry`, `anyhow`) shows only the sources of the error inside.
+/// So the first [`source`](std::error::Error::source) of this error is an `Error` as well, with the same kind and values. It displays the
+/// cause, or the kind where there is no cause. No line is printed twice.
 #[derive(Clone)]
-pub struct Error {
-    inner: Arc<Inner>,
+pub struct Error(Arc<Told>);
+
+/// What is said to one caller.
+struct Told {
+    facts: Arc<Facts>,
     retry_after: Option<Duration>,
+    /// Where that is not the same.
+    next_attempt: Option<Duration>,
+    /// Of whose session: base URL, chain and key.
+    about: Option<Arc<str>>,
+    /// The error whose first source this one is.
+    whole: Option<Error>,
+    /// Made when it is asked for.
+    source: OnceLock<Error>,
 }
 
-struct Inner {
+/// What went wrong, the same for everybody.
+struct Facts {
     kind: ErrorKind,
     message: Cow<'static, str>,
     answer: Option<Answer>,
@@ -54,58 +85,16 @@ pub(crate) struct Answer {
     pub(crate) window: Option<Stamp>,
 }
 
-/// What kind of error it is, and so what can be done about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The manager's own budget of session calls is used up for now.
-    Budget,
-    /// A setting is wrong; the message names it and what would be right.
-    Config,
-    /// The server refuses the API key (401), or its tier may not have sessions (403).
-    Credentials,
-    /// The request itself is wrong, such as two `X-Session-Id` headers; it was not sent.
-    InvalidRequest,
-    /// The request bears no API key and none is configured; it was not sent.
-    NoApiKey,
-    /// There is no tokio runtime to make the session call on.
-    NoRuntime,
-    /// The session does not exist, or is another key's (404).
-    NotFound,
-    /// The key's operations of the day are used up (429 `DAILY_QUOTA_EXCEEDED`).
-    Quota,
-    /// The server wants fewer calls (429).
-    RateLimited,
-    /// The server refuses the session as it was asked for (400 and other 4xx).
-    Rejected,
-    /// The manager is shutting down or has shut down; the request was not sent.
-    Shutdown,
-    /// The store that a fleet shares cannot be reached, or another process of the fleet makes the session and is not done.
-    Store,
-    /// No session within the time allowed.
-    Timeout,
-    /// The server cannot be reached or cannot answer for now (408, 5xx, connection errors).
-    Unavailable,
-    /// Whatever answers at the base URL is not Sipher (redirects, 404, HTML). Correct `base_url`; if it is one of the vendor's
-    /// two names, the message says which other one to try.
-    WrongAddress,
-    /// Sipher answered, but not with the session that was asked for.
-    WrongAnswer,
-    /// A [checked](crate::SessionLayer::checked) layer withheld an answer, because it names another chain than the session, or the merged
-    /// body, has:
-    /// the server's own defaults applied. The request **was carried out**, so drop what it may have made. A retry gets a new
-    /// session. With a [`retry_after`](Error::retry_after) the request **was not sent**: one session after another was answered
-    /// under other defaults, and the next one is made later. See [`checked`](crate::checked).
-    WrongDefaults,
-}
-
 impl Error {
     /// Returns what kind of error this is.
     pub fn kind(&self) -> ErrorKind {
-        self.inner.kind
+        self.facts().kind
     }
 
-    /// Finds an error of this crate in the causes of another, as clients wrap it.
+    /// Finds an error of this crate in the causes of another, as clients, middleware and `anyhow` wrap it.
+    ///
+    /// Takes a reference to whatever holds an error: a [`BoxError`], `anyhow::Error`, `reqwest_middleware::Error`, a `dyn Error`, or
+    /// any error type.
     ///
     /// ```
     /// # #[cfg(feature = "reqwest-middleware")]
@@ -115,57 +104,62 @@ impl Error {
     /// }
     /// # }
     /// ```
-    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
+    pub fn find<'a, M>(error: &'a (impl AnyError<M> + ?Sized)) -> Option<&'a Self> {
+        let mut next = Some(error.as_std());
         while let Some(error) = next {
-            if let Some(found) = error.downcast_ref().or_else(|| in_middleware(error)) {
-                return Some(found);
+            if let Some(found) = error.downcast_ref::<Self>() {
+                return Some(found.0.whole.as_ref().unwrap_or(found));
             }
             next = error.source();
         }
         None
     }
 
-    /// Returns whether the same call may succeed later with nothing changed.
+    /// Returns whether the same call may succeed later with nothing changed. [`ErrorKind`] has a table.
     pub fn is_transient(&self) -> bool {
-        use ErrorKind::{Budget, Quota, RateLimited, Store, Timeout, Unavailable, WrongDefaults};
-        matches!(
-            self.inner.kind,
-            Budget | Quota | RateLimited | Store | Timeout | Unavailable | WrongDefaults
-        )
+        self.kind().is_transient()
     }
 
     /// Returns how long to wait before another try can succeed, if that is known.
     ///
     /// Until then, requests that need the same session fail at once with this error; only a server that wants fewer
-    /// calls is waited for, where `max_wait` allows.
+    /// calls is waited for, where `max_wait` allows. For [`Quota`](ErrorKind::Quota) it is the time until the server resets the
+    /// quota; this crate asks sooner, see [`next_attempt_in`](Self::next_attempt_in).
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
+    }
+
+    /// Returns how long until this crate makes its next session call for a request like the one that failed, if that is known.
+    ///
+    /// It is shorter than [`retry_after`](Self::retry_after) where the crate checks every now and then whether the server has changed
+    /// its mind: every 15 min while a day's quota is used up. Otherwise the two are the same.
+    pub fn next_attempt_in(&self) -> Option<Duration> {
+        self.0.next_attempt.or(self.0.retry_after)
     }
 
     /// Returns the server's own error code, such as `TIER_ACCESS_DENIED`; codes that this crate does not know are kept.
     pub fn code(&self) -> Option<&str> {
-        self.inner.answer.as_ref()?.code.as_deref()
+        self.facts().answer.as_ref()?.code.as_deref()
     }
 
     /// Returns the status of the server's answer, if there was one.
     pub fn status(&self) -> Option<StatusCode> {
-        Some(self.inner.answer.as_ref()?.status)
+        Some(self.facts().answer.as_ref()?.status)
     }
 
     /// Returns the `details` of the server's error, without session ids and keys.
     pub fn details(&self) -> Option<&Value> {
-        self.inner.answer.as_ref()?.details.as_ref()
+        self.facts().answer.as_ref()?.details.as_ref()
     }
 
     /// Returns the server's `X-Request-ID`, for asking its operators.
     pub fn request_id(&self) -> Option<&str> {
-        self.inner.answer.as_ref()?.request_id.as_deref()
+        self.facts().answer.as_ref()?.request_id.as_deref()
     }
 
     /// Whether Sipher's application wrote the answer, and not a gateway in front of it.
     pub(crate) fn is_by_application(&self) -> bool {
-        let answer = self.inner.answer.as_ref();
+        let answer = self.facts().answer.as_ref();
         answer.is_some_and(|answer| answer.is_by_application)
     }
 
@@ -175,18 +169,29 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        let message = message.into();
-        let inner = Inner {
+        let facts = Facts {
             kind,
-            message,
+            message: message.into(),
             answer: None,
             unknown_outcome: false,
             source: None,
         };
-        Self {
-            inner: Arc::new(inner),
+        Self::told(Arc::new(facts))
+    }
+
+    fn told(facts: Arc<Facts>) -> Self {
+        Self(Arc::new(Told {
+            facts,
             retry_after: None,
-        }
+            next_attempt: None,
+            about: None,
+            whole: None,
+            source: OnceLock::new(),
+        }))
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.0.facts
     }
 
     pub(crate) fn config(message: impl Into<Cow<'static, str>>) -> Self {
@@ -201,11 +206,11 @@ impl Error {
     }
 
     pub(crate) fn with_answer(self, answer: Answer) -> Self {
-        self.map(|inner| inner.answer = Some(answer))
+        self.map(|facts| facts.answer = Some(answer))
     }
 
     pub(crate) fn with_source(self, source: impl Into<BoxError>) -> Self {
-        self.map(|inner| inner.source = Some(source.into()))
+        self.map(|facts| facts.source = Some(source.into()))
     }
 
     /// Says it in other words. Only for errors that nobody shares yet.
@@ -215,63 +220,102 @@ impl Error {
 
     /// Says in the message what to do about it.
     pub(crate) fn with_hint(self, hint: impl fmt::Display) -> Self {
-        self.map(|inner| inner.message = format!("{}; {hint}", inner.message).into())
+        self.map(|facts| facts.message = format!("{}; {hint}", facts.message).into())
     }
 
     /// The call may have been carried out although no usable answer came.
     pub(crate) fn with_unknown_outcome(self) -> Self {
-        self.map(|inner| inner.unknown_outcome = true)
+        self.map(|facts| facts.unknown_outcome = true)
     }
 
-    pub(crate) fn with_retry_after(mut self, after: impl Into<Option<Duration>>) -> Self {
-        self.retry_after = after.into();
-        self
+    pub(crate) fn with_retry_after(self, after: impl Into<Option<Duration>>) -> Self {
+        let after = after.into();
+        self.tell(|told| (told.retry_after, told.next_attempt) = (after, None))
+    }
+
+    /// When this crate asks next, whenever a try can succeed.
+    pub(crate) fn with_next_attempt(self, after: Duration) -> Self {
+        self.tell(|told| told.next_attempt = Some(after))
+    }
+
+    /// Says whose session it is about, in place of what was said before: failures are shared.
+    pub(crate) fn about(self, whose: impl Into<Arc<str>>) -> Self {
+        let whose = whose.into();
+        self.tell(|told| told.about = Some(whose))
+    }
+
+    /// The same facts, told otherwise.
+    fn tell(&self, change: impl FnOnce(&mut Told)) -> Self {
+        let mut told = Told {
+            facts: self.0.facts.clone(),
+            retry_after: self.0.retry_after,
+            next_attempt: self.0.next_attempt,
+            about: self.0.about.clone(),
+            whole: None,
+            source: OnceLock::new(),
+        };
+        change(&mut told);
+        Self(Arc::new(told))
+    }
+
+    /// What caused it, without the `Error` that stands between.
+    pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&**self.facts().source.as_ref()?)
     }
 
     pub(crate) fn is_unknown_outcome(&self) -> bool {
-        self.inner.unknown_outcome
+        self.facts().unknown_outcome
     }
 
     /// Only for errors that are still being built, which nobody shares yet.
-    fn map(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        change(Arc::get_mut(&mut self.inner).expect("an error under construction is not shared"));
+    fn map(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        let told = Arc::get_mut(&mut self.0);
+        let facts = told.and_then(|told| Arc::get_mut(&mut told.facts));
+        change(facts.expect("an error under construction is not shared"));
         self
     }
-}
-
-/// `reqwest_middleware` leaves the error itself out of the chain of its causes.
-#[cfg(feature = "reqwest-middleware")]
-fn in_middleware<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
-    match error.downcast_ref()? {
-        reqwest_middleware::Error::Middleware(error) => error.downcast_ref(),
-        reqwest_middleware::Error::Reqwest(_) => None,
-    }
-}
-
-#[cfg(not(feature = "reqwest-middleware"))]
-fn in_middleware<'a>(_: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
-    None
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.inner.message)
+        if self.0.whole.is_some() {
+            return self.fmt_as_source(f);
+        }
+        f.write_str(&self.facts().message)?;
+        match &self.0.about {
+            Some(whose) => write!(f, " ({whose})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error {
+    /// Takes the place of the cause, or of none: whatever prints a chain has printed the message before.
+    fn fmt_as_source(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.cause(), self.retry_after()) {
+            (Some(cause), _) => fmt::Display::fmt(cause, f),
+            (None, Some(after)) => write!(f, "{:?}, retry after {after:?}", self.kind()),
+            (None, None) => write!(f, "{:?}", self.kind()),
+        }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Error");
+        let (facts, mut debug) = (self.facts(), f.debug_struct("Error"));
         debug
-            .field("kind", &self.inner.kind)
-            .field("message", &self.inner.message);
-        if let Some(answer) = &self.inner.answer {
+            .field("kind", &facts.kind)
+            .field("message", &facts.message);
+        if let Some(whose) = &self.0.about {
+            debug.field("about", whose);
+        }
+        if let Some(answer) = &facts.answer {
             debug.field("answer", answer);
         }
-        if let Some(after) = self.retry_after {
+        if let Some(after) = self.retry_after() {
             debug.field("retry_after", &after);
         }
-        if let Some(source) = &self.inner.source {
+        if let Some(source) = &facts.source {
             debug.field("source", source);
         }
         debug.finish()
@@ -280,6 +324,14 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&**self.inner.source.as_ref()?)
+        if self.0.whole.is_some() {
+            return self.cause()?.source();
+        }
+        // A copy, as the error itself would keep itself alive.
+        let as_source = || {
+            let whole = Some(self.tell(|_| ()));
+            self.tell(|told| told.whole = whole)
+        };
+        Some(self.0.source.get_or_init(as_source))
     }
 }

@@ -299,7 +299,7 @@ impl Core {
                 runtime.spawn(create.in_background().run());
             }
             Err(error) => {
-                let pause = error.retry_after().unwrap_or_default();
+                let pause = error.next_attempt_in().unwrap_or_default();
                 session.renew_again_at(now.monotonic.saturating_add(pause));
             }
         }

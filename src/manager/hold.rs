@@ -78,9 +78,14 @@ impl Hold {
         !self.left(now).is_zero()
     }
 
-    /// What it says to who is held back: the failure, and when another try is due.
+    /// What it says to who is held back: the failure, when another try can succeed, and when the next one is made.
     pub(crate) fn error(&self, now: Reading) -> Error {
-        self.error.clone().with_retry_after(self.left(now))
+        let (error, left) = (self.error.clone(), self.left(now));
+        // Of a quota that is used up until midnight, we find out sooner whether it was raised.
+        let hopeless = error.retry_after().unwrap_or_default();
+        let hopeless = hopeless.saturating_sub(now.since(self.since));
+        let error = error.with_retry_after(left.max(hopeless));
+        error.with_next_attempt(left)
     }
 
     pub(crate) fn is_forgotten(&self, now: Reading) -> bool {

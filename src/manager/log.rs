@@ -9,7 +9,7 @@ pub(crate) use self::on::{create, delete, event, report, shutdown, tries, within
 
 #[cfg(feature = "tracing")]
 mod on {
-    use std::{error::Error as _, fmt::Write, time::Duration};
+    use std::{fmt::Write, time::Duration};
 
     use tracing::{
         Instrument, Level, Span,
@@ -297,7 +297,7 @@ mod on {
     /// The error with its causes. The texts of others were scrubbed where they came in.
     fn text(error: &Error) -> String {
         let mut text = error.to_string();
-        let mut cause = error.source();
+        let mut cause = error.cause();
         while let Some(error) = cause {
             let _ = write!(text, ": {error}");
             cause = error.source();

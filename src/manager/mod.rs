@@ -203,7 +203,7 @@ impl SessionManager {
     ///   process holds the claim for longer than this one may wait.
     ///
     /// Of the server, about the create. Everybody who waited for that create gets the same error, and
-    /// [`retry_after`](crate::Error::retry_after) says when the next one may begin:
+    /// [`next_attempt_in`](crate::Error::next_attempt_in) says when the next one may begin:
     ///
     /// * [`Unavailable`](crate::ErrorKind::Unavailable) if it cannot be reached or cannot answer for now.
     /// * [`RateLimited`](crate::ErrorKind::RateLimited) and [`Quota`](crate::ErrorKind::Quota) if it wants fewer calls.

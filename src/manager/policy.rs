@@ -46,7 +46,8 @@ pub(crate) struct Consequence {
 
 /// What follows from the `failures`th failure in a row.
 pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
-    let hint = error.retry_after();
+    // Of one that was held back before, no more than what was left of that.
+    let hint = error.next_attempt_in();
     let (reach, pause) = match error.kind() {
         ErrorKind::Credentials => (Reach::Key, doubled(CREDENTIALS, failures)),
         ErrorKind::Quota => (

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-const ERRORS: &str = include_str!("../../src/error.rs");
+const ERRORS: &str = include_str!("../../src/error/kind.rs");
 const MANAGER: &str = include_str!("../../src/manager/mod.rs");
 const SECURITY: &str = include_str!("../../SECURITY.md");
 const DEPENDENCIES: &str = include_str!("../../docs/dependencies.md");

@@ -102,7 +102,7 @@ impl Create {
         let Some(session) = session.filter(|session| current && session.is_usable(now)) else {
             return Event::CreateFailed { error };
         };
-        let pause = error.retry_after().unwrap_or_default();
+        let pause = error.next_attempt_in().unwrap_or_default();
         session.renew_again_at(now.monotonic.saturating_add(pause));
         let reference = session.reference();
         if self.suspect.is_some() {

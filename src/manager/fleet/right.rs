@@ -172,7 +172,7 @@ impl Create {
             |error: &&Error| matches!(error.kind(), Budget | RateLimited | Shutdown | Store);
         let pause = error
             .filter(|error| !is_own(error))
-            .and_then(Error::retry_after);
+            .and_then(Error::next_attempt_in);
         right.pause = pause.unwrap_or_default().min(LONGEST_PAUSE);
         let slot = right.slot;
         drop(right);
