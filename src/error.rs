@@ -13,6 +13,7 @@
 //! assert_eq!(error.to_string(), "api_key: is empty; expected a Sipher API key such as `sk_pro_…`");
 //! ```
 
+mod about;
 mod find;
 mod kind;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use std::{
 use http::StatusCode;
 use serde_json::Value;
 
+pub(crate) use self::about::About;
 use self::find::AnyError;
 pub use self::kind::ErrorKind;
 use crate::evidence::window::Stamp;
@@ -239,7 +241,7 @@ impl Error {
     }
 
     /// Says whose session it is about, in place of what was said before: failures are shared.
-    pub(crate) fn about(self, whose: impl Into<Arc<str>>) -> Self {
+    fn about(self, whose: impl Into<Arc<str>>) -> Self {
         let whose = whose.into();
         self.tell(|told| told.about = Some(whose))
     }

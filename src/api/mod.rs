@@ -30,6 +30,7 @@
 //! ```
 
 mod answer;
+pub(crate) mod change;
 mod deadline;
 mod defaults;
 pub(crate) mod health;
@@ -43,10 +44,10 @@ mod values;
 pub use bytes::Bytes;
 
 pub(crate) use self::{
+    change::{Answered, Change, OnChange, Ongoing},
     defaults::KNOWN as KNOWN_DEFAULTS,
     id::KeptId,
     model::check_ttl,
-    sessions::{Answered, Change, OnChange, Ongoing},
     transport::{NotSent, Redirected},
 };
 pub use self::{

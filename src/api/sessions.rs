@@ -9,16 +9,18 @@ use http::{
 };
 use http_body_util::Full;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::runtime::Handle;
 
 use super::{
     CreateSession, NotSent, Redirected, SessionDefaults, SessionId, SessionRecord, Transport,
-    answer, deadline::in_time, scrub,
+    answer,
+    change::{Change, OnChange, Ongoing, end},
+    deadline::in_time,
+    scrub,
 };
 use crate::{
-    error::{Error, ErrorKind},
+    error::{About, Error, ErrorKind},
     headers::API_KEY,
-    manager::partition::Partition,
+    manager::{partition::Partition, runtime::runtime},
     scope::{BaseUrl, PlainHttp},
     secret::{ApiKey, ViewingKey},
 };
@@ -51,28 +53,6 @@ struct Inner {
     on_change: Option<OnChange>,
     /// That of the manager's sessions, lest an answer repeat it.
     viewing_key: Option<ViewingKey>,
-}
-
-/// Told of what is done to a session by hand.
-pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) -> Option<Ongoing> + Send + Sync>;
-
-/// Stands for a call that changes or deletes a session, until it is dropped; told when the server has answered.
-pub(crate) type Ongoing = Box<dyn Answered + Send>;
-
-pub(crate) trait Answered {
-    /// What has become of the call is known.
-    fn answered(&mut self);
-}
-
-/// What is done to a session by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// A call that changes or deletes it goes out, and is over after so much time.
-    Begins(Duration),
-    /// It is deleted.
-    Deleted,
-    /// The server has it, for so much longer.
-    Lives(Duration),
 }
 
 impl SessionsApi {
@@ -320,16 +300,36 @@ impl SessionsApi {
         }
     }
 
+    /// Says in a message which server it is about, and which key.
+    fn name(&self, error: Error) -> Error {
+        match &self.inner.key {
+            Some((key, _)) => About {
+                base: &self.inner.base,
+                key,
+                defaults: None,
+            }
+            .say(error),
+            None => error,
+        }
+    }
+
     async fn send<T: DeserializeOwned>(
         &self,
         request: Request<Full<Bytes>>,
         expected: StatusCode,
         of_call: &[&str],
     ) -> Result<(T, HeaderMap), Error> {
-        if Handle::try_current().is_err() {
-            let text = "a session call needs a tokio runtime, and there is none here";
-            return Err(Error::new(ErrorKind::NoRuntime, text));
-        }
+        let answer = self.exchange(request, expected, of_call).await;
+        answer.map_err(|error| self.name(error))
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        request: Request<Full<Bytes>>,
+        expected: StatusCode,
+        of_call: &[&str],
+    ) -> Result<(T, HeaderMap), Error> {
+        runtime()?;
         let secrets = self.secrets(of_call);
         let exchange = self.inner.transport.send(request);
         match in_time(self.timeout, exchange).await {
@@ -371,18 +371,6 @@ impl fmt::Debug for SessionsApi {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
-}
-
-/// Ends a call, unless the server may still be at it.
-fn end<T>(ongoing: Option<Ongoing>, outcome: Result<T, Error>) -> Result<T, Error> {
-    let is_known = outcome
-        .as_ref()
-        .err()
-        .is_none_or(|error| !error.is_unknown_outcome());
-    if let Some(mut ongoing) = ongoing.filter(|_| is_known) {
-        ongoing.answered();
-    }
-    outcome
 }
 
 fn path(id: &SessionId) -> String {

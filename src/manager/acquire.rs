@@ -24,6 +24,7 @@ use super::{
     partition::{Partition, PartitionId},
     policy::FLOOR,
     promise::promise,
+    runtime::{no_runtime, runtime},
     session::LiveSession,
     waiting::Wanted,
 };
@@ -71,7 +72,9 @@ impl SessionManager {
         if !self.core().settings.inline.makes_sessions {
             return Err(no_sessions(self.core().stage()));
         }
-        self.in_time(self.find_and_wait(wanted)).await
+        let whose = self.whose(&wanted);
+        let found = self.in_time(self.find_and_wait(wanted)).await;
+        found.map_err(|error| whose.name(self.core(), error))
     }
 
     async fn find_and_wait(&self, wanted: Wanted) -> Result<Lease, Error> {
@@ -91,7 +94,9 @@ impl SessionManager {
 
     /// What is wanted, once the fleet was asked for its defaults; within `max_wait`.
     pub(super) async fn look_up(&self, wanted: Wanted) -> Result<Arc<Partition>, Error> {
-        self.in_time(self.find(wanted)).await
+        let whose = self.whose(&wanted);
+        let found = self.in_time(self.find(wanted)).await;
+        found.map_err(|error| whose.name(self.core(), error))
     }
 
     async fn in_time<T>(&self, found: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -375,10 +380,6 @@ impl Core {
     }
 }
 
-pub(super) fn runtime() -> Result<Handle, Error> {
-    Handle::try_current().map_err(|_| no_runtime())
-}
-
 #[cold]
 fn no_sessions(stage: Stage) -> Error {
     match stage {
@@ -387,9 +388,4 @@ fn no_sessions(stage: Stage) -> Error {
         }
         Stage::ShuttingDown | Stage::Abandoned => Error::shutdown(),
     }
-}
-
-fn no_runtime() -> Error {
-    let text = "a session call needs a tokio runtime, and there is none here";
-    Error::new(ErrorKind::NoRuntime, text)
 }

@@ -31,10 +31,10 @@ use tokio::{sync::MutexGuard, time::timeout};
 use super::flight::Outcome;
 use super::{
     Lease, SessionManager,
-    acquire::runtime,
     event::RetireReason,
     identity::Identity,
     partition::{KeyId, Partition},
+    runtime::runtime,
     session::LiveSession,
 };
 use crate::{

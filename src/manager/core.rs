@@ -8,10 +8,7 @@ use std::{
 
 use fastrand::Rng;
 use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
-use tokio::{
-    runtime::Handle,
-    sync::{SetOnce, broadcast},
-};
+use tokio::sync::{SetOnce, broadcast};
 
 use super::{
     admit::OnNoSession,
@@ -31,6 +28,7 @@ use super::{
     partition::PartitionId,
     promise::{Promised, promise},
     retire::Retirement,
+    runtime::runtime,
     session::LiveSession,
     shutdown::{self, ShutdownReport},
     suspicion::Suspicion,
@@ -336,9 +334,8 @@ impl Core {
         ending.as_ref().is_some_and(|report| report.get().is_some())
     }
 
-    /// Joins the shutdown, or starts it on this runtime.
+    /// Joins the shutdown, or starts it on this runtime. Without one, no session can be deleted.
     pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Promised<ShutdownReport> {
-        let runtime = Handle::current();
         self.own();
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         // A shutdown whose runtime went away before it was done is done again.
@@ -355,8 +352,13 @@ impl Core {
         let (done, report) = promise();
         let report = ending.insert(report).clone();
         drop(ending);
-        let shutdown = shutdown::run(self.clone(), deadline, done);
-        runtime.spawn(log::shutdown(deadline, shutdown));
+        match runtime() {
+            Ok(runtime) => {
+                let shutdown = shutdown::run(self.clone(), deadline, done);
+                runtime.spawn(log::shutdown(deadline, shutdown));
+            }
+            Err(_) => done.keep(shutdown::give_up(self)),
+        }
         report
     }
 }

@@ -28,6 +28,7 @@ use super::{
     policy,
     promise::Promise,
     session::LiveSession,
+    whose::Whose,
 };
 use crate::{
     api::{CreateSession, SessionRecord, SessionsApi, scrub},
@@ -118,13 +119,14 @@ impl Create {
     }
 
     async fn fly_and_land(mut self) {
-        let core = self.core.clone();
+        let (core, whose) = (self.core.clone(), Whose::of(&self.partition));
         let outcome = tokio::select! {
             biased;
             // Whoever could have used it is gone.
             () = core.abandoned() => return,
             outcome = self.fly() => outcome,
         };
+        let outcome = outcome.map(|outcome| outcome.map_err(|error| whose.name(&core, error)));
         let error = outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
         tokio::select! {
             biased;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time::sleep};
+use tokio::time::sleep;
 
 use super::{
     budget::Purpose,
@@ -21,6 +21,7 @@ use super::{
     observe::Call,
     policy::{self, FLOOR},
     retire::{LOOK, Next, Retirement},
+    runtime::runtime,
     session::{LiveSession, Loss},
 };
 use crate::{
@@ -62,7 +63,7 @@ pub(crate) async fn tend(core: &Arc<Core>) {
 
 /// Starts the task if it is needed and there is a runtime. Without one, the next caller who has one starts it.
 pub(crate) fn start(core: &Arc<Core>) {
-    let Ok(runtime) = Handle::try_current() else {
+    let Ok(runtime) = runtime() else {
         return;
     };
     if core.stage() != Stage::Open {

@@ -32,6 +32,8 @@
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
 //! | `promise` | what one task brings and many wait for |
+//! | `runtime` | the tokio runtime of the caller, if it can be used |
+//! | `whose` | whose session a failure is about, for its message |
 //! | `observe`, `event`, `log`, `meter` | what happens is counted, told, logged and measured |
 
 mod acquire;
@@ -81,12 +83,14 @@ mod proof;
 mod question;
 mod queue;
 mod retire;
+pub(crate) mod runtime;
 mod session;
 mod shutdown;
 mod suspicion;
 mod token;
 mod usage;
 pub(crate) mod waiting;
+mod whose;
 mod wrong_answers;
 
 use std::{
@@ -331,9 +335,10 @@ impl SessionManager {
     ///
     /// A shutdown that was begun goes on in its own task when this is dropped.
     ///
-    /// # Panics
+    /// # Without a runtime
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime, and on one without timers, nothing can be deleted: the sessions are left to expire, and the
+    /// report says so.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         // Without a report its runtime is gone: once more, on this one.
         for _ in 0..2 {

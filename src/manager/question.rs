@@ -8,9 +8,9 @@ use std::{
 use tokio::{runtime::Handle, time::sleep};
 
 use super::{
-    acquire,
     core::{Core, Stage},
     promise::{Promise, Promised, promise},
+    runtime::runtime,
     session::LiveSession,
 };
 use crate::{
@@ -37,7 +37,7 @@ impl Core {
             // The count of entries lags behind, by so much as the machine is busy.
             && self.live.iter().next().is_some()
             && self.inquiry.is_due(self.now())
-            && let Ok(runtime) = Handle::try_current()
+            && let Ok(runtime) = runtime()
         {
             self.ask(&runtime);
         }
@@ -56,7 +56,7 @@ impl Core {
     ///
     /// [`ErrorKind::Unavailable`] if the server cannot be reached.
     pub(super) async fn inquire(self: &Arc<Self>) -> Result<(Word, u64), Error> {
-        let runtime = acquire::runtime()?;
+        let runtime = runtime()?;
         loop {
             let wait = self.inquiry.evidence().may_ask_in(self.now());
             let asking = self.inquiry.asking().clone();

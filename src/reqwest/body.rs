@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use ::reqwest::{Body, Request};
 use bytes::Bytes;
 use http_body::Body as _;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     SessionManager,
@@ -17,6 +17,7 @@ use crate::{
         handoff::Handoff,
         head,
     },
+    manager::runtime::runtime,
 };
 
 /// Reads a stream, to its end or to as much as can be merged. Returns why it did not come to its end.
@@ -37,7 +38,7 @@ pub(super) async fn collect(
             unread = read(request) => Ok(unread),
         }
     };
-    match limit.filter(|_| Handle::try_current().is_ok()) {
+    match limit.filter(|_| runtime().is_ok()) {
         Some(limit) => timeout(limit, reading).await.unwrap_or_else(|_| {
             let text =
                 format!("the body did not come within the request's own timeout of {limit:?}");

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time::sleep};
+use tokio::time::sleep;
 
 use super::{
     Fleet, Inner,
@@ -21,6 +21,7 @@ use crate::{
     error::Error,
     manager::{
         core::{Core, Stage},
+        runtime::runtime,
         session::LiveSession,
     },
     store::Slot,
@@ -86,7 +87,7 @@ impl Fleet {
 
     /// Starts the task, if it is needed and there is a runtime.
     pub(super) fn attend(&self, core: &Arc<Core>) {
-        let (Some(inner), Ok(runtime)) = (self.inner(), Handle::try_current()) else {
+        let (Some(inner), Ok(runtime)) = (self.inner(), runtime()) else {
             return;
         };
         if core.is_copy() {

@@ -16,13 +16,13 @@ use crate::{
     error::{Error, ErrorKind},
     manager::{
         OnStoreDown, SessionManager,
-        acquire::runtime,
         core::Core,
         fleet::{Fleet, Inner, STEP, refuse},
         flight::Outcome,
         partition::Partition,
         policy::FLOOR,
         promise::{Promise, Promised, promise},
+        runtime::runtime,
     },
 };
 
