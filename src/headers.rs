@@ -141,6 +141,31 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
         .map_err(|_| invalid(format!("{name}: is not visible ASCII")))
 }
 
+/// Puts a header in, in place of any other of that name.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidRequest`] if there are so many headers that a map takes no more: 24,576, or fewer where their names collide.
+#[inline]
+pub(crate) fn put(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    value: HeaderValue,
+) -> Result<(), Error> {
+    match headers.try_insert(name, value) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(full(headers)),
+    }
+}
+
+#[cold]
+fn full(headers: &HeaderMap) -> Error {
+    let count = headers.len();
+    invalid(format!(
+        "the request has {count} headers, and there is no room for another; expected fewer"
+    ))
+}
+
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
@@ -148,6 +173,15 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_id_takes_the_place_of_any_other() {
+        let mut headers = HeaderMap::new();
+        for id in ["one", "two"] {
+            put(&mut headers, SESSION_ID, HeaderValue::from_static(id)).unwrap();
+        }
+        assert!(headers.get_all(SESSION_ID).iter().eq(["two"]));
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {

@@ -18,6 +18,7 @@ use crate::{
     api::SessionDefaults,
     body::ReadAhead,
     error::{Error, ErrorKind},
+    headers,
     manager::{SessionManager, message::Outgoing},
     scope::{Place, Target},
 };
@@ -77,7 +78,7 @@ impl<B> Carrier for Request<B> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidRequest`] if a header that signs the body would be wrong afterwards.
+/// [`ErrorKind::InvalidRequest`] if a header that signs the body would be wrong afterwards, or there is no room for its new length.
 pub(crate) fn put<R: Carrier>(
     request: &mut R,
     defaults: &SessionDefaults,
@@ -96,7 +97,7 @@ pub(crate) fn put<R: Carrier>(
     }
     let headers = request.headers_mut();
     if headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(merged.len()));
+        headers::put(headers, CONTENT_LENGTH, HeaderValue::from(merged.len()))?;
     }
     request.replace(merged);
     Ok(Inlined::Merged)

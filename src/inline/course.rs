@@ -125,7 +125,7 @@ pub(crate) fn admitted<R: Carrier>(
 ) -> Result<Course, Error> {
     match admission {
         Admission::Send(in_flight) => {
-            in_flight.inject(request.headers_mut());
+            let in_flight = in_flight.put_into(request.headers_mut())?;
             beside(stack, request, in_flight, unread)
         }
         // Its defaults are known by now.

@@ -164,8 +164,11 @@ where
         let (to, unread) = (self.to, body.unread());
         let is_empty = body.whole().is_some_and(Bytes::is_empty);
         let mut request = Request::from_parts(self.head, body);
-        if self.is_stream && is_empty {
-            head::say_empty(request.headers_mut());
+        if self.is_stream
+            && is_empty
+            && let Err(error) = head::say_empty(request.headers_mut())
+        {
+            return InlineFuture::failed(error);
         }
         let opened = &mut Opened(&mut request);
         let course = match self.chosen {

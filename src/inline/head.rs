@@ -6,6 +6,7 @@ use http::{
 };
 
 use super::reason::NotInlined;
+use crate::{error::Error, headers};
 
 /// How a body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +54,15 @@ pub(crate) fn empty_is_object(headers: &HeaderMap) -> bool {
 }
 
 /// Says of a stream that turned out to be empty what its chunks would have said: that there is a body.
-pub(crate) fn say_empty(headers: &mut HeaderMap) {
-    if !headers.contains_key(TRANSFER_ENCODING) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if there is no room for it.
+pub(crate) fn say_empty(headers: &mut HeaderMap) -> Result<(), Error> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
     }
+    headers::put(headers, CONTENT_LENGTH, HeaderValue::from_static("0"))
 }
 
 /// Returns the header, or the trailer that is announced, that a changed body would make wrong.

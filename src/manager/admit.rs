@@ -161,7 +161,7 @@ impl SessionManager {
                     key: identity.key().filter(|_| key.is_some()).cloned(),
                     by_hand: by_hand.or(hold),
                 };
-                put_key(request, key);
+                put_key(request, key)?;
                 let request = InFlightRequest::bare(self.clone(), bears);
                 return Ok(Admission::Send(request));
             }
@@ -182,13 +182,13 @@ impl SessionManager {
             } else {
                 Wanted::Session(partition(&identity, request, layer)?)
             };
-            put_key(request, key);
+            put_key(request, key)?;
             let waiting = Waiting::new(self, wanted).that_brought(brought);
             return Ok(Admission::Wait(waiting));
         }
         if !has_looked && is_of_manager {
             let wanted = Wanted::OfManager(key_of(&identity, request)?);
-            put_key(request, key);
+            put_key(request, key)?;
             return Ok(Admission::Wait(Waiting::new(self, wanted)));
         }
         if let Some(lease) = self.try_lease(id) {
@@ -198,9 +198,8 @@ impl SessionManager {
             {
                 memory.remember(&lease, credentials, &identity, key.as_ref());
             }
-            put_key(request, key);
-            let in_flight = lease.into_request();
-            in_flight.inject(request.headers_mut());
+            put_key(request, key)?;
+            let in_flight = lease.into_request().put_into(request.headers_mut())?;
             return Ok(Admission::Send(in_flight));
         }
         let wanted = if is_of_manager && !self.core().fleet.knows_defaults(self) {
@@ -208,7 +207,7 @@ impl SessionManager {
         } else {
             Wanted::Session(partition(&identity, request, layer)?)
         };
-        put_key(request, key);
+        put_key(request, key)?;
         Ok(Admission::Wait(Waiting::new(self, wanted)))
     }
 }
@@ -307,9 +306,10 @@ fn key_of<R: Outgoing>(identity: &Identity, request: &R) -> Result<ApiKey, Error
     }
 }
 
-fn put_key<R: Outgoing>(request: &mut R, key: Option<HeaderValue>) {
-    if let Some(key) = key {
-        request.headers_mut().insert(API_KEY, key);
+fn put_key<R: Outgoing>(request: &mut R, key: Option<HeaderValue>) -> Result<(), Error> {
+    match key {
+        Some(key) => headers::put(request.headers_mut(), API_KEY, key),
+        None => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::{
     Doubt, Proof, SessionManager, by_hand, leak,
@@ -19,8 +19,9 @@ use super::{
 use crate::{
     api::SessionDefaults,
     clock::Span,
+    error::Error,
     evidence::{Cause, Overheard, sign, window::Stamp},
-    headers::SESSION_ID,
+    headers::{self, SESSION_ID},
     inline::Inlined,
 };
 
@@ -60,10 +61,16 @@ impl InFlightRequest {
     }
 
     /// Puts the session in, if there is one. In place of any other: the server ignores two session ids, even equal ones.
-    pub(crate) fn inject(&self, headers: &mut HeaderMap) {
-        if let Some(session) = self.token().and_then(Token::session) {
-            put_session(headers, session.id.to_header());
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if there is no room for it. The request does not go out.
+    pub(crate) fn put_into(self, headers: &mut HeaderMap) -> Result<Self, Error> {
+        let unsent = Unsent::from(self);
+        if let Some(session) = unsent.token().and_then(Token::session) {
+            headers::put(headers, SESSION_ID, session.id.to_header())?;
         }
+        Ok(unsent.send())
     }
 
     /// The head of the response is there. What it proves is put in if `prove` says so. One that was there `at_once`, when it
@@ -325,22 +332,5 @@ impl Token {
                 }
             }
         }
-    }
-}
-
-fn put_session(headers: &mut HeaderMap, id: HeaderValue) {
-    headers.insert(SESSION_ID, id);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_id_takes_the_place_of_any_other() {
-        let mut headers = HeaderMap::new();
-        put_session(&mut headers, HeaderValue::from_static("one"));
-        put_session(&mut headers, HeaderValue::from_static("two"));
-        assert!(headers.get_all(SESSION_ID).iter().eq(["two"]));
     }
 }

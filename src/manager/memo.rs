@@ -81,11 +81,12 @@ impl Memory {
         if !memo.holds(now()) {
             return None;
         }
-        memo.uses += 1;
+        // Where there is no room for it, the longer way says so.
         if let Some(key) = &memo.key {
-            headers.insert(API_KEY, key.clone());
+            headers.try_insert(API_KEY, key.clone()).ok()?;
         }
-        headers.insert(SESSION_ID, memo.id.clone());
+        headers.try_insert(SESSION_ID, memo.id.clone()).ok()?;
+        memo.uses += 1;
         Some(InFlightRequest::by(memo.token.clone()))
     }
 

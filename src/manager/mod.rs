@@ -240,7 +240,8 @@ impl SessionManager {
     /// Those of [`session`](Self::session), for the API key in the headers if there is one, and:
     ///
     /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the headers bear a session id or an API key that the server would not
-    ///   read as it was meant, or a session id that [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses.
+    ///   read as it was meant, or a session id that [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses; also if they are so many
+    ///   that there is no room for another.
     ///
     /// With [`OnNoSession::SendWithout`], only `InvalidRequest`, `NoApiKey` and `Shutdown` remain. Do not send the headers after an
     /// error.
@@ -252,8 +253,7 @@ impl SessionManager {
         match self.admit(Scope::Sipher, headers, None, None)? {
             Admission::Send(request) => Ok(Lease::of(request)),
             Admission::Wait(request) => {
-                let request = request.for_headers().await?;
-                request.inject(headers);
+                let request = request.for_headers().await?.put_into(headers)?;
                 Ok(Lease::of(request))
             }
         }

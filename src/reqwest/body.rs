@@ -35,7 +35,7 @@ pub(super) async fn collect(
         tokio::select! {
             biased;
             _ = manager.core().closed() => Err(Error::shutdown()),
-            unread = read(request) => Ok(unread),
+            unread = read(request) => unread,
         }
     };
     match limit.filter(|_| runtime().is_ok()) {
@@ -48,21 +48,23 @@ pub(super) async fn collect(
     }
 }
 
-async fn read(request: &mut Request) -> Option<NotInlined> {
-    let body = request.body_mut().take()?;
+async fn read(request: &mut Request) -> Result<Option<NotInlined>, Error> {
+    let Some(body) = request.body_mut().take() else {
+        return Ok(None);
+    };
     let is_stream = !body.is_end_stream();
     let mut peek = Peek::into(body);
     let (_, mut body) = poll_fn(|cx| peek.poll(LIMIT, cx)).await;
     let unread = body.unread();
     if is_stream && body.whole().is_some_and(Bytes::is_empty) {
-        head::say_empty(request.headers_mut());
+        head::say_empty(request.headers_mut())?;
     }
     let body = match body.take_whole() {
         Some(whole) => Body::from(whole),
         None => Body::wrap(body),
     };
     *request.body_mut() = Some(body);
-    unread
+    Ok(unread)
 }
 
 impl Carrier for Request {
