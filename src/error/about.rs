@@ -33,7 +33,9 @@ impl About<'_> {
         let chain = chain.map_or(String::new(), |chain| format!(", chain {}", chain.as_str()));
         let text = format!("{base}{chain}, key {}", Fingerprint::of(key));
         // A chain that nobody knows may be anything.
-        let viewing_key = self.defaults.and_then(|all| all.default_viewing_key.as_ref());
+        let viewing_key = self
+            .defaults
+            .and_then(|all| all.default_viewing_key.as_ref());
         let viewing_key = viewing_key.map_or("", ViewingKey::expose);
         scrub::text(&text, &[key, viewing_key])
     }

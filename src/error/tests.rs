@@ -52,7 +52,9 @@ fn it_is_found_in_whatever_holds_it() {
     is_it(Error::find(&(Box::new(error.clone()) as BoxError)));
     is_it(Error::find(&*(Box::new(error.clone()) as BoxError)));
     is_it(Error::find(&(Box::new(error.clone()) as Box<dyn StdError>)));
-    is_it(Error::find(&(Box::new(error.clone()) as Box<dyn StdError + Send>)));
+    is_it(Error::find(
+        &(Box::new(error.clone()) as Box<dyn StdError + Send>),
+    ));
     is_it(Error::find(&Box::new(error.clone())));
     is_it(Error::find(&std::sync::Arc::new(error.clone())));
     is_it(Error::find(&io::Error::other(error.clone())));

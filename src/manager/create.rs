@@ -2,6 +2,7 @@
 //!
 //! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
 
+mod caught;
 mod landing;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use self::landing::renewal_failed;
+use self::{caught::caught, landing::renewal_failed};
 use super::{
     budget::Purpose,
     check::no_use_for,
@@ -124,8 +125,9 @@ impl Create {
             biased;
             // Whoever could have used it is gone.
             () = core.abandoned() => return,
-            outcome = self.fly() => outcome,
+            outcome = caught(self.fly()) => outcome,
         };
+        let outcome = outcome.unwrap_or_else(|| Some(Err(self.panicked())));
         let outcome = outcome.map(|outcome| outcome.map_err(|error| whose.name(&core, error)));
         let error = outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
         tokio::select! {

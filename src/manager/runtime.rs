@@ -1,10 +1,6 @@
 //! The tokio runtime that tasks and timers run on.
 
-use std::{
-    cell::Cell,
-    panic::catch_unwind,
-    time::Duration,
-};
+use std::{cell::Cell, panic::catch_unwind, time::Duration};
 
 use tokio::{
     runtime::{Handle, Id},
@@ -28,7 +24,8 @@ pub(crate) fn runtime() -> Result<Handle, Error> {
     if has_timers(runtime.id()) {
         Ok(runtime)
     } else {
-        let text = "the tokio runtime here has no timers; build it with `enable_time` or `enable_all`";
+        let text =
+            "the tokio runtime here has no timers; build it with `enable_time` or `enable_all`";
         Err(Error::new(ErrorKind::NoRuntime, text))
     }
 }

@@ -41,7 +41,7 @@ async fn a_call_ends_at_its_timeout_whatever_does_not_come() {
         let start = clock.now();
         let error = create(&api).await;
         assert_eq!(error.kind(), ErrorKind::Timeout, "{what:?}");
-        assert_eq!(error.to_string(), "the server did not answer within 7s");
+        assert_eq!(crate::said(&error), "the server did not answer within 7s");
         assert!(error.is_transient());
         // Virtual time, so exactly.
         assert_eq!(clock.now().since(start), Duration::from_secs(7), "{what:?}");

@@ -53,7 +53,7 @@ async fn what_is_wrong_with_a_create_is_named(world: World) {
     let details = error.details().unwrap();
     assert_eq!(details[0]["path"], json!(["defaults", "chain"]));
     assert_eq!(details[1]["path"], json!(["ttlSeconds"]));
-    let message = error.to_string();
+    let message = crate::said(&error);
     assert!(message.starts_with(
         "the server answered 400 VALIDATION_ERROR: Invalid request data; defaults.chain: "
     ));
@@ -77,7 +77,7 @@ async fn a_session_that_is_not_there_is_told_of_without_its_id(world: World) {
             "{error:?}"
         );
         assert_eq!(
-            error.to_string(),
+            crate::said(&error),
             "the server answered 404 SESSION_NOT_FOUND: Session not found: sess_[redacted]"
         );
     }

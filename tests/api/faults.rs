@@ -53,7 +53,7 @@ async fn what_is_lost_on_the_way_is_an_error_whether_or_not_it_was_done(world: W
         world.sipher.fault(Fault::new(what));
         let error = create(&world.api).await;
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert_eq!(error.to_string(), "could not reach the server");
+        assert_eq!(crate::said(&error), "could not reach the server");
         assert!(error.is_transient() && error.source().is_some() && error.status().is_none());
         assert_eq!(world.sipher.live_sessions(), live);
     }

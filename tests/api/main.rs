@@ -77,6 +77,14 @@ impl World {
     }
 }
 
+/// A message without the server, chain and key that it names at its end.
+fn said(error: &impl std::fmt::Display) -> String {
+    let message = error.to_string();
+    let end = message.rfind(" (http").expect("it names the server");
+    assert!(message[end..].contains(", key "), "{message}");
+    message[..end].to_owned()
+}
+
 /// Makes each rule a test of its own over each transport.
 macro_rules! over_every_transport {
     ($($rule:ident),*) => {

@@ -8,7 +8,7 @@ use sipher_session::{
 };
 use tokio::task::JoinSet;
 
-use crate::support::{SECOND, Setup, ours, pass};
+use crate::support::{SECOND, Setup, ours, pass, said};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_called_before_the_first_use_and_one_create_on_it() {
@@ -89,7 +89,7 @@ async fn a_caller_waits_no_longer_than_max_wait_and_the_create_goes_on() {
     let error = setup.call(&manager).await.unwrap_err();
     assert_eq!(start.elapsed(), 3 * SECOND);
     assert_eq!(ours(&error).kind(), ErrorKind::Timeout);
-    assert_eq!(error.to_string(), "no session within the `max_wait` of 3s");
+    assert_eq!(said(&error), "no session within the `max_wait` of 3s");
     assert!(setup.uses().is_empty(), "it was not sent");
     pass(8.0).await;
     setup.call(&manager).await.unwrap();
@@ -148,7 +148,7 @@ async fn what_the_server_makes_of_the_defaults_is_checked() {
         let mut events = manager.events();
         let error = setup.call(&manager).await.unwrap_err();
         assert_eq!(ours(&error).kind(), ErrorKind::WrongAnswer);
-        assert_eq!(error.to_string(), complaint);
+        assert_eq!(said(&error), complaint);
         assert!(setup.uses().is_empty());
         pass(1.0).await;
         assert_eq!(

@@ -41,13 +41,11 @@ async fn an_answer_from_elsewhere_is_no_session() {
     redirected_create(&here, &elsewhere.url("/v1/sessions?key=hunter2"));
     let error = sessions.session().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongAddress);
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the client for session calls followed a redirect to {}, with the API key; expected one that follows none",
-            elsewhere.base_url
-        )
+    let expected = format!(
+        "the client for session calls followed a redirect to {}, with the API key; expected one that follows none (",
+        elsewhere.base_url
     );
+    assert!(error.to_string().starts_with(&expected), "{error}");
     assert_eq!(elsewhere.seen().len(), 1);
 }
 

@@ -132,6 +132,14 @@ pub fn ours(error: &BoxError) -> &Error {
     error.downcast_ref().expect("an error of this crate")
 }
 
+/// A message without the server, chain and key that it names at its end.
+pub fn said(error: &impl std::fmt::Display) -> String {
+    let message = error.to_string();
+    let end = message.rfind(" (http").expect("it names the server");
+    assert!(message[end..].contains(", key "), "{message}");
+    message[..end].to_owned()
+}
+
 pub async fn pass(seconds: f64) {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }

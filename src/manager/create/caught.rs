@@ -1,0 +1,39 @@
+//! A create in which something of its user's panicked: a clock, a subscriber, a recorder. Transports and stores are caught where they
+//! are called.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+};
+
+use super::{Create, Progress};
+use crate::{
+    error::{Error, ErrorKind},
+    manager::event::Event,
+};
+
+/// `None` if it panicked. It is not polled again, and its locks are no longer held.
+pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let step = |poll: std::thread::Result<Poll<T>>| match poll {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    };
+    poll_fn(|cx| step(catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))))).await
+}
+
+impl Create {
+    /// A failure like others: callers fail with it, and the next create comes after a pause. A create that merely vanished would be
+    /// begun anew at once by everybody who waits. What was said in the panic may be a secret.
+    #[cold]
+    pub(super) fn panicked(&self) -> Error {
+        if self.progress == Progress::Calling {
+            // If it was given up, it was counted then, and landing takes that back.
+            self.core.emit(Event::PossibleOrphan { error: None });
+        }
+        let text = "the session could not be made: a clock, subscriber or recorder panicked";
+        self.hold_back(Error::new(ErrorKind::Unavailable, text))
+    }
+}

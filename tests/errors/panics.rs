@@ -1,0 +1,145 @@
+//! A panic of what the user gave is a typed failure with a pause.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Response;
+use http_body_util::Full;
+use sipher_session::{
+    Error, ErrorKind, SessionManager,
+    api::{Bytes, Transport},
+    clock::{Clock, Reading},
+    testing::TestClock,
+};
+use tower::{ServiceExt, service_fn};
+
+use crate::support::{Call, Setup, pass};
+
+/// As where no TLS provider was chosen: every call panics, and is counted.
+fn panicking(calls: &Arc<AtomicUsize>) -> Transport {
+    let calls = calls.clone();
+    Transport::new(service_fn(move |_: Call| {
+        calls.fetch_add(1, Ordering::SeqCst);
+        assert!(calls.load(Ordering::SeqCst) == 0, "no provider on purpose");
+        std::future::ready(Ok::<_, Error>(Response::new(Full::<Bytes>::default())))
+    }))
+}
+
+async fn fails(setup: &Setup, manager: &SessionManager) -> Error {
+    let error = setup.call(manager).await.unwrap_err();
+    Error::find(&error).unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_panics_costs_few_calls_and_says_so() {
+    let (setup, calls) = (Setup::apart(), Arc::default());
+    let manager = setup
+        .builder()
+        .transport(panicking(&calls))
+        .build()
+        .unwrap();
+    let start = tokio::time::Instant::now();
+    for _ in 0..600 {
+        let error = fails(&setup, &manager).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(
+            error.retry_after().is_some_and(|after| !after.is_zero()),
+            "{error:?}"
+        );
+        pass(0.1).await;
+    }
+    let calls = calls.load(Ordering::SeqCst);
+    let seconds = start.elapsed().as_secs();
+    assert!(
+        calls > 1 && (calls as u64) < seconds / 2,
+        "{calls} calls in {seconds} s"
+    );
+}
+
+/// There the create may end before whoever started it looks.
+#[test]
+fn on_a_runtime_with_threads_its_kind_is_the_same() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for _ in 0..20 {
+            let (setup, calls) = (Setup::apart(), Arc::default());
+            let builder = setup.builder().transport(panicking(&calls));
+            let manager = builder
+                .create_timeout(Duration::from_secs(1))
+                .build()
+                .unwrap();
+            assert_eq!(fails(&setup, &manager).await.kind(), ErrorKind::Unavailable);
+        }
+    });
+}
+
+/// Panics once, when it is read next, after the transport was called.
+#[derive(Clone, Debug)]
+struct Trap(TestClock, Arc<AtomicBool>);
+
+impl Clock for Trap {
+    fn now(&self) -> Reading {
+        assert!(!self.1.swap(false, Ordering::SeqCst), "a clock on purpose");
+        self.0.now()
+    }
+}
+
+fn trapped(setup: &Setup) -> (SessionManager, Arc<AtomicBool>) {
+    let armed = Arc::new(AtomicBool::new(false));
+    let (trap, sipher) = (armed.clone(), setup.sipher.clone());
+    let transport = Transport::new(service_fn(move |call: Call| {
+        let (sipher, trap) = (sipher.clone(), trap.clone());
+        async move {
+            let answer = sipher.oneshot(call).await;
+            trap.store(true, Ordering::SeqCst);
+            answer
+        }
+    }));
+    let clock = Trap(setup.clock.clone(), armed.clone());
+    let manager = setup.builder().transport(transport).clock(clock).build();
+    (manager.unwrap(), armed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_panics_elsewhere_fails_all_who_wait_and_the_next_comes_after_a_pause() {
+    let setup = Setup::apart();
+    let (manager, _) = trapped(&setup);
+    let start = tokio::time::Instant::now();
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let manager = manager.clone();
+            tokio::spawn(async move { manager.session().await })
+        })
+        .collect();
+    for waiter in waiting {
+        let error = waiter.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(
+            error.retry_after().is_some_and(|after| !after.is_zero()),
+            "{error:?}"
+        );
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(setup.creates(), 1);
+    // The server has made the session, and nobody knows it.
+    assert_eq!(manager.stats().possible_orphans, 1);
+    assert_eq!(fails(&setup, &manager).await.kind(), ErrorKind::Unavailable);
+    assert_eq!(setup.creates(), 1, "held back");
+    for _ in 0..120 {
+        drop(manager.session().await);
+        pass(0.5).await;
+    }
+    assert!((2..20).contains(&setup.creates()), "{}", setup.creates());
+}
