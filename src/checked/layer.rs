@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    CheckedBody,
+    CheckedBody, CheckedReplayLayer,
     future::{Answering, CheckedFuture},
     rules,
 };
@@ -56,6 +56,18 @@ impl CheckedLayer {
     #[must_use]
     pub fn inner_is_sipher(self) -> Self {
         Self(self.0.inner_is_sipher())
+    }
+
+    /// Changes nothing: it checks already.
+    #[must_use]
+    pub fn checked(self) -> Self {
+        self
+    }
+
+    /// Makes it a layer that also sends a request once more where its first sending met a sign of a restart, like
+    /// [`SessionLayer::replay_once`].
+    pub fn replay_once(self) -> CheckedReplayLayer {
+        CheckedReplayLayer::over(self.0)
     }
 
     #[cfg(feature = "reqwest-middleware")]

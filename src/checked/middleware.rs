@@ -7,10 +7,10 @@ use http::Extensions;
 use reqwest_middleware::{Error, Middleware, Next};
 
 use super::{
-    CheckedLayer,
+    CheckedLayer, CheckedReplayLayer,
     answer::{self, Reading},
 };
-use crate::reqwest::{Answer, send};
+use crate::reqwest::{Answer, send, send_again};
 
 impl Middleware for CheckedLayer {
     fn handle<'a, 'b, 'c, 'f>(
@@ -44,5 +44,22 @@ impl Middleware for CheckedLayer {
                 .await
                 .map_err(Error::middleware)
         })
+    }
+}
+
+impl Middleware for CheckedReplayLayer {
+    fn handle<'a, 'b, 'c, 'f>(
+        &'a self,
+        request: Request,
+        extensions: &'b mut Extensions,
+        next: Next<'c>,
+    ) -> Answer<'f>
+    where
+        'a: 'f,
+        'b: 'f,
+        'c: 'f,
+    {
+        let each = self.inner();
+        Box::pin(send_again(each.layer(), each, request, extensions, next))
     }
 }

@@ -76,8 +76,8 @@
 //! It takes the place of the [`SessionLayer`](crate::SessionLayer). Put it inside of retries, so that
 //! a retry gets a new session, and outside of anything that caches or rewrites answers.
 //!
-//! It may also stand below a `SessionLayer` of the same manager, and then checks the session that this one chose. This is the way to
-//! combine it with [`replay_once`](crate::SessionLayer::replay_once).
+//! It may also stand below a `SessionLayer` of the same manager, and then checks the session that this one chose. Together with
+//! [`replay_once`](crate::SessionLayer::replay_once) it makes a [`CheckedReplayLayer`], in either order.
 //!
 //! In tower it changes both body types: the inner service gets an `http::Request<CheckedBody<B>>`, the caller an
 //! `http::Response<CheckedBody<B>>`. With `reqwest` and `reqwest-middleware` no type changes. A `reqwest::Response` that
@@ -90,6 +90,7 @@ mod json;
 mod layer;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
+mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod rules;
@@ -97,6 +98,7 @@ mod rules;
 pub use self::{
     future::{Answering, CheckedFuture},
     layer::{Checked, CheckedLayer},
+    replay::CheckedReplayLayer,
 };
 use crate::body::ReadAhead;
 

@@ -39,6 +39,8 @@ use tower_service::Service;
 
 use super::{ResponseFuture, SessionLayer, SessionService};
 use crate::{
+    api::SessionDefaults,
+    checked::CheckedReplayLayer,
     error::{BoxError, Error},
     evidence::{Cause, sign},
     headers::SESSION_ID,
@@ -64,6 +66,40 @@ pub struct ReplayLayer(SessionLayer);
 impl ReplayLayer {
     pub(super) fn new(layer: SessionLayer) -> Self {
         Self(layer)
+    }
+
+    /// Makes it a layer for exactly these defaults instead of the manager's, like [`SessionLayer::defaults`].
+    #[must_use]
+    pub fn defaults(self, defaults: SessionDefaults) -> Self {
+        Self(self.0.defaults(defaults))
+    }
+
+    /// Has every response say which session its request was sent with, like [`SessionLayer::with_proof`].
+    #[must_use]
+    pub fn with_proof(self) -> Self {
+        Self(self.0.with_proof())
+    }
+
+    /// Says that the inner service sends to Sipher whatever does not say where it goes, like
+    /// [`SessionLayer::inner_is_sipher`].
+    #[must_use]
+    pub fn inner_is_sipher(self) -> Self {
+        Self(self.0.inner_is_sipher())
+    }
+
+    /// Changes nothing: it replays already, once.
+    #[must_use]
+    pub fn replay_once(self) -> Self {
+        self
+    }
+
+    /// Makes it a layer that also checks the answers, like [`SessionLayer::checked`].
+    pub fn checked(self) -> CheckedReplayLayer {
+        CheckedReplayLayer::over(self.0)
+    }
+
+    pub(crate) fn into_layer(self) -> SessionLayer {
+        self.0
     }
 
     #[cfg(feature = "reqwest-middleware")]

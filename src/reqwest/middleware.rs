@@ -116,7 +116,7 @@ fn stack(layer: &SessionLayer) -> Stack<'_> {
 impl Middleware for ReplayLayer {
     fn handle<'a, 'b, 'c, 'f>(
         &'a self,
-        mut request: Request,
+        request: Request,
         extensions: &'b mut Extensions,
         next: Next<'c>,
     ) -> Answer<'f>
@@ -125,30 +125,38 @@ impl Middleware for ReplayLayer {
         'b: 'f,
         'c: 'f,
     {
-        Box::pin(async move {
-            let layer = self.layer();
-            let seen = WithExtensions {
-                request: &mut request,
-                extensions,
-            };
-            let Some(again) = layer.spare(&seen, |seen| seen.request.duplicate()) else {
-                return layer.handle(request, extensions, next).await;
-            };
-            let first = layer.handle(request, extensions, next.clone()).await;
-            let is_replayed = match &first {
-                Ok(response) => layer.replays_after(Ok((response.status(), response.headers()))),
-                Err(Error::Reqwest(error)) => layer.replays_after(Err(error)),
-                Err(Error::Middleware(error)) => layer.replays_after(Err(&**error)),
-            };
-            if is_replayed {
-                // It may hold a place that the second one needs.
-                drop(first);
-                layer.handle(again, extensions, next).await
-            } else {
-                first
-            }
-        })
+        let layer = self.layer();
+        Box::pin(send_again(layer, layer, request, extensions, next))
     }
+}
+
+/// Sends a request through `each`, and once more if what came of it is a sign. `layer` says which requests are Sipher's.
+pub(crate) async fn send_again(
+    layer: &SessionLayer,
+    each: &dyn Middleware,
+    mut request: Request,
+    extensions: &mut Extensions,
+    next: Next<'_>,
+) -> reqwest_middleware::Result<Response> {
+    let seen = WithExtensions {
+        request: &mut request,
+        extensions,
+    };
+    let Some(again) = layer.spare(&seen, |seen| seen.request.duplicate()) else {
+        return each.handle(request, extensions, next).await;
+    };
+    let first = each.handle(request, extensions, next.clone()).await;
+    let is_replayed = match &first {
+        Ok(response) => layer.replays_after(Ok((response.status(), response.headers()))),
+        Err(Error::Reqwest(error)) => layer.replays_after(Err(error)),
+        Err(Error::Middleware(error)) => layer.replays_after(Err(&**error)),
+    };
+    if !is_replayed {
+        return first;
+    }
+    // It may hold a place that the second one needs.
+    drop(first);
+    each.handle(again, extensions, next).await
 }
 
 pub(crate) type Answer<'f> =

@@ -41,7 +41,7 @@ mod transport;
 use ::reqwest::Url;
 
 #[cfg(feature = "reqwest-middleware")]
-pub(crate) use self::middleware::{Answer, send};
+pub(crate) use self::middleware::{Answer, send, send_again};
 pub(crate) use self::transport::default_transport;
 use crate::scope::{Origin, Target};
 

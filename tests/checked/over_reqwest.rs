@@ -103,6 +103,38 @@ async fn below_a_replay_the_session_of_the_layer_above_is_checked() {
 }
 
 #[tokio::test]
+async fn one_layer_replays_and_checks_as_a_middleware_and_as_a_service() {
+    let sui = || SessionDefaults::new().chain(Chain::Sui);
+    for through_middleware in [true, false] {
+        let here = Here::start().await;
+        let layer = SessionLayer::new(here.sessions.clone()).replay_once();
+        let layer = layer.checked().defaults(sui());
+        let one = Layer::layer(&layer, Client::new());
+        let other = reqwest_middleware::ClientBuilder::new(Client::new());
+        let other = other.with(layer).build();
+        let send = async || {
+            let request = here.generate("{}");
+            if through_middleware {
+                let answer = other.execute(request).await;
+                answer.map_err(|error| Error::find(&error).unwrap().kind())
+            } else {
+                let answer = one.clone().oneshot(request).await;
+                answer.map_err(|error| Error::find(&error).unwrap().kind())
+            }
+        };
+        let fault = Fault::new(What::Status(503)).on(Target::Calls);
+        here.sipher.fault(fault);
+        let answer = send().await.unwrap();
+        assert!(is_confirmed(&answer), "{answer:?}");
+        assert!(answer.text().await.unwrap().contains("sui"));
+        assert_eq!(here.sessions.stats().replayed, 1);
+        here.sipher.restart();
+        assert_eq!(send().await.unwrap_err(), ErrorKind::WrongDefaults);
+        assert_eq!(here.sessions.stats().replayed, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_response_that_was_read_is_put_together_again_without_loss() {
     let here = Here::start().await;
     let checked = http(CheckedLayer::new(here.sessions.clone()));

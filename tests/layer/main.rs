@@ -9,6 +9,7 @@ mod errors;
 mod foreign_ids;
 mod memory;
 mod not_send;
+mod orders;
 mod outside;
 mod proof;
 mod readiness;
