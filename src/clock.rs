@@ -234,6 +234,12 @@ mod linux {
     }
 }
 
+/// For what reckons in system time.
+#[cfg(feature = "reqwest-retry")]
+pub(crate) fn system_time() -> std::time::SystemTime {
+    std::time::UNIX_EPOCH + SystemClock.now().wall
+}
+
 #[cfg(not(target_os = "linux"))]
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)]

@@ -160,6 +160,7 @@
 //! | --- | --- | --- |
 //! | `reqwest` | yes | session calls over a `reqwest::Client`; the layer over one as a tower service |
 //! | `reqwest-middleware` | yes | the layer as a `reqwest_middleware::Middleware` |
+//! | `reqwest-retry` | | retries with that crate that go by this crate's errors: [`with_reqwest`]`::retry` |
 //! | `rustls` | yes | https for the session calls, with rustls |
 //! | `hyper` | with `reqwest` | understands what hyper's clients say of a connection that broke: turn it on with a tower stack over hyper |
 //! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` (0.6 or 0.7) below the layer took elsewhere |
@@ -194,10 +195,10 @@ pub mod inline;
 pub mod layer;
 mod manager;
 pub mod observability;
+pub mod prelude;
 mod random;
 #[cfg(feature = "reqwest")]
-#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
-pub mod reqwest;
+mod reqwest;
 mod scope;
 mod secret;
 #[cfg(feature = "store")]
@@ -206,6 +207,9 @@ pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub mod with_reqwest;
 
 #[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]

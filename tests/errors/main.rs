@@ -7,6 +7,8 @@ mod full;
 mod messages;
 mod panics;
 mod quota;
+#[cfg(feature = "reqwest-retry")]
+mod retry;
 mod stacks;
 mod timers;
 mod wrappers;

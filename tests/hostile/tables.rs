@@ -67,6 +67,34 @@ fn every_direct_dependency_has_its_reason() {
     );
 }
 
+#[test]
+fn every_feature_is_in_both_tables_and_said_to_be_on_where_it_is() {
+    let manifest: toml::Table = MANIFEST.parse().unwrap();
+    let features = manifest["features"].as_table().unwrap();
+    let default = features["default"].as_array().unwrap();
+    let is_on = |name: &str| default.iter().any(|on| on.as_str() == Some(name));
+    let names = features.keys().filter(|name| *name != "default");
+    let expected: BTreeSet<_> = names.map(|name| (name.clone(), is_on(name))).collect();
+    let tables = [
+        ("src/lib.rs", "//! | feature | default | |"),
+        ("README.md", "| feature | default | |"),
+    ];
+    for (file, head) in tables {
+        let text = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+        let table = text.split_once(head).unwrap().1.lines().skip(2);
+        let rows = table.map(|row| row.trim_start_matches("//!").trim());
+        let rows = rows.take_while(|row| row.starts_with("| `"));
+        let documented: BTreeSet<_> = rows
+            .map(|row| {
+                let cells: Vec<_> = row.split('|').map(str::trim).collect();
+                assert!(cells[3].len() > 15, "{file}: {row}");
+                (cells[1].trim_matches('`').to_owned(), cells[2] == "yes")
+            })
+            .collect();
+        assert_eq!(documented, expected, "in {file}, and in Cargo.toml");
+    }
+}
+
 /// The documentation of a method of the manager.
 fn docs_of(method: &str) -> &'static str {
     let before = MANAGER.split(&format!("pub async fn {method}(")).next();
