@@ -1,5 +1,7 @@
 //! Errors reach whoever has to decide on them, whatever stands in between.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // helpers outside of tests; paused time
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -32,11 +32,11 @@ async fn a_quota_says_when_it_resets_and_when_it_is_tried_next() {
     for minute in 0..40_u32 {
         let error = fails(&setup, &manager).await;
         assert_eq!(error.kind(), ErrorKind::Quota);
-        let reset_in = 6 * 60 * MINUTE - minute * MINUTE;
+        let reset_in = (6 * 60 - minute) * MINUTE;
         let off = error.retry_after().unwrap().abs_diff(reset_in);
         assert!(off <= Duration::from_secs(1), "{minute}: {error:?}");
         let next = error.next_attempt_in().unwrap();
-        let expected = 15 * MINUTE - (minute % 15) * MINUTE;
+        let expected = (15 - minute % 15) * MINUTE;
         assert!(
             next.abs_diff(expected) <= Duration::from_secs(1),
             "{minute}: {next:?}"
