@@ -264,3 +264,40 @@ async fn a_store_that_answers_reads_alone_counts_as_down_once() {
         said.len()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_says_for_how_long_it_is_used_without_the_store() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(2);
+    fleet.call(&processes).await;
+    let session = processes[0].manager.session().await.unwrap();
+    let renewal_in = session.renewal_in();
+    assert!(
+        session.usable_for() <= 5 * MINUTE,
+        "{:?}",
+        session.usable_for()
+    );
+    assert!(
+        renewal_in > 30 * MINUTE,
+        "the lease goes on: {renewal_in:?}"
+    );
+    processes[0].store.cut();
+    // Until it is used no more, it is never said to be usable for longer than it is.
+    let mut said = Vec::new();
+    for second in 0..600_u32 {
+        let now = processes[0].manager.session().await.unwrap();
+        if now.generation() != session.generation() {
+            break;
+        }
+        said.push(second * SECOND + session.usable_for());
+        pass(1.0).await;
+    }
+    let over = u32::try_from(said.len()).unwrap() * SECOND;
+    assert!((MINUTE..10 * MINUTE).contains(&over), "{over:?}");
+    let longest = said.iter().max().unwrap();
+    assert!(
+        longest.abs_diff(over) <= 2 * SECOND,
+        "{longest:?}, {over:?}"
+    );
+    assert_eq!(session.usable_for(), Duration::ZERO);
+}

@@ -183,3 +183,38 @@ async fn processes_that_start_together_renew_apart() {
     );
     assert!(spread > 90, "{ages:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_renewal_a_session_says_when_the_next_one_begins() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(3_600 * SECOND).build().unwrap();
+    let session = manager.session().await.unwrap();
+    tokio::time::sleep(session.renewal_in()).await;
+    setup
+        .sipher
+        .fault(Fault::new(What::Status(429)).on(Target::Create).always());
+    setup.call(&manager).await.unwrap();
+    pass(21.0).await; // it fails, and holds for a minute
+    let creates = setup.creates();
+    let next_in = session.renewal_in();
+    assert!((30 * SECOND..60 * SECOND).contains(&next_in), "{next_in:?}");
+    tokio::time::sleep(next_in - SECOND).await;
+    setup.call(&manager).await.unwrap();
+    assert_eq!(setup.creates(), creates, "not yet");
+    pass(1.1).await;
+    assert_eq!(session.renewal_in(), Duration::ZERO);
+    setup.call(&manager).await.unwrap();
+    pass(0.1).await;
+    assert_eq!(setup.creates(), creates + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_used_no_more_has_no_time_left_and_its_successor_is_due() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let session = manager.session().await.unwrap();
+    assert!(!session.usable_for().is_zero() && !session.renewal_in().is_zero());
+    manager.invalidate(session.generation());
+    assert_eq!(session.usable_for(), Duration::ZERO);
+    assert_eq!(session.renewal_in(), Duration::ZERO);
+}

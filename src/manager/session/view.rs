@@ -1,11 +1,15 @@
 //! One session, as users see it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use super::LiveSession;
+use super::{LiveSession, Phase};
 use crate::{
     api::{SessionDefaults, SessionId},
-    clock::Clock,
+    clock::{Clock, Reading},
 };
 
 /// A session, to look at.
@@ -40,17 +44,42 @@ impl Session {
         self.live.generation
     }
 
-    /// Returns how long its id may still be sent, as of now.
+    /// Returns how long its id may still be sent, as of now. Zero once it is used no more.
+    ///
+    /// In a fleet that shares a store, it is no longer than the session may be used without reaching the store, and grows again with
+    /// each heartbeat that does.
     pub fn usable_for(&self) -> Duration {
-        if self.live.in_flight.is_retired() {
-            return Duration::ZERO;
-        }
-        self.live.life.usable_for(self.clock.now())
+        self.live.usable_for(self.clock.now())
     }
 
-    /// Returns how long until a request would start its renewal, as of now.
+    /// Returns how long until a request would start its renewal, as of now. Zero if the next request does, or waits for another session.
+    ///
+    /// After a renewal that failed it is the time until the next one may begin.
     pub fn renewal_in(&self) -> Duration {
-        self.live.life.renewal_in(self.clock.now())
+        self.live.renewal_in(self.clock.now())
+    }
+}
+
+impl LiveSession {
+    fn usable_for(&self, now: Reading) -> Duration {
+        if self.in_flight.is_retired() {
+            return Duration::ZERO;
+        }
+        self.life.usable_for(now).min(self.kept_for(now))
+    }
+
+    fn renewal_in(&self, now: Reading) -> Duration {
+        let aging_in = match self.phase(now) {
+            Phase::Fresh => self.life.renewal_in(now),
+            Phase::Aging | Phase::Over => Duration::ZERO,
+        };
+        let begins_at = Duration::from_millis(self.renew_at.load(Ordering::Acquire));
+        let begins_in = begins_at.saturating_sub(now.monotonic);
+        // Past its end, a request waits for another session.
+        match self.usable_for(now) {
+            Duration::ZERO => Duration::ZERO,
+            _ => aging_in.max(begins_in).min(self.life.usable_for(now)),
+        }
     }
 }
 
