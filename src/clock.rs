@@ -16,7 +16,11 @@
 //! assert_eq!(asleep.since(earlier), Duration::from_secs(3600));
 //! ```
 
+mod ticks;
+
 use std::{fmt, time::Duration};
+
+pub(crate) use self::ticks::{Custom, Span, Ticking, Ticks};
 
 /// More than a wall clock that is kept in step is ever moved at once.
 const JUMP: Duration = Duration::from_secs(30);
@@ -101,68 +105,6 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn recent(&self) -> Reading {
         self.now()
     }
-
-    /// The same in nanoseconds, which are cheaper to compare.
-    #[doc(hidden)]
-    fn recent_ticks(&self) -> Ticks {
-        Ticks::of(self.recent())
-    }
-
-    /// The wall clock's part of them alone, for half of the price.
-    #[doc(hidden)]
-    fn recent_wall_ticks(&self) -> u64 {
-        self.recent_ticks().wall
-    }
-}
-
-/// Both clocks in nanoseconds, of which only differences mean something: they may have wrapped.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub struct Ticks {
-    monotonic: u64,
-    wall: u64,
-}
-
-impl Ticks {
-    #[allow(clippy::cast_possible_truncation)]
-    fn of(reading: Reading) -> Self {
-        Self {
-            monotonic: reading.monotonic.as_nanos() as u64,
-            wall: reading.wall.as_nanos() as u64,
-        }
-    }
-
-    /// Whether less than so many nanoseconds have passed since `earlier`, by both clocks. One that was set back says no.
-    #[inline]
-    pub(crate) fn are_within(self, nanos: u64, earlier: Self) -> bool {
-        self.monotonic.wrapping_sub(earlier.monotonic) < nanos
-            && self.wall.wrapping_sub(earlier.wall) < nanos
-    }
-}
-
-/// A span of wall time, to be looked at cheaply.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Span {
-    since: u64,
-    nanos: u64,
-}
-
-impl Span {
-    /// The cheap clock may still be behind `now`, and later be behind the end.
-    #[allow(clippy::cast_possible_truncation)] // only differences mean something
-    pub(crate) fn from(now: Reading, length: Duration) -> Self {
-        let nanos = length.saturating_sub(LAG).as_nanos();
-        Self {
-            since: now.wall.saturating_sub(LAG).as_nanos() as u64,
-            nanos: u64::try_from(nanos).unwrap_or(u64::MAX),
-        }
-    }
-
-    /// Whether it is not over yet. A wall clock that was set back to before it, or forward, says that it is.
-    #[inline]
-    pub(crate) fn goes_on(self, clock: &dyn Clock) -> bool {
-        clock.recent_wall_ticks().wrapping_sub(self.since) < self.nanos
-    }
 }
 
 /// How far behind [`Clock::recent`] may be: ten ticks of the slowest Linux kernel.
@@ -195,17 +137,6 @@ impl Clock for SystemClock {
             monotonic: linux::read(ClockId::MonotonicCoarse),
             wall: linux::read(ClockId::RealtimeCoarse),
         }
-    }
-
-    fn recent_ticks(&self) -> Ticks {
-        Ticks {
-            monotonic: linux::ticks(ClockId::MonotonicCoarse),
-            wall: linux::ticks(ClockId::RealtimeCoarse),
-        }
-    }
-
-    fn recent_wall_ticks(&self) -> u64 {
-        linux::ticks(ClockId::RealtimeCoarse)
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 use crate::store::SessionStore;
 use crate::{
     api::{self, SessionDefaults, Transport},
-    clock::{Clock, SystemClock},
+    clock::{SystemClock, Ticking},
     error::Error,
     random::Random,
     scope::{BaseUrl, PlainHttp},
@@ -86,7 +86,7 @@ pub struct SessionManagerBuilder {
     max_sessions: u64,
     call_budget: (u32, u32),
     transport: Option<Transport>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn Ticking>,
     random: Random,
     #[cfg(feature = "store")]
     store: Option<Arc<dyn SessionStore>>,
@@ -240,8 +240,8 @@ impl SessionManagerBuilder {
     /// Sets the clock that sessions are judged by. Defaults to the system's.
     #[cfg(feature = "testing")]
     #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+    pub fn clock(mut self, clock: impl crate::clock::Clock) -> Self {
+        self.clock = Arc::new(crate::clock::Custom(clock));
         self
     }
 

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     api::Transport,
-    clock::{Clock, LAG, Reading, Span, Ticks},
+    clock::{Clock, LAG, Reading, Span, Ticking, Ticks},
     inline::InlineDefaults,
     random::Random,
     scope::{Aliases, BaseUrl, Target},
@@ -114,7 +114,7 @@ pub(crate) struct Core {
     pub(crate) memos: Memos,
     pub(crate) known_ids: KnownIds,
     pub(crate) outside: Told,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn Ticking>,
     random: Random,
     pub(super) owner: Owner,
     pub(super) live: Cache<PartitionId, Arc<LiveSession>>,
@@ -134,7 +134,7 @@ impl Core {
     pub(crate) fn new(
         settings: Settings,
         transport: Transport,
-        clock: Arc<dyn Clock>,
+        clock: Arc<dyn Ticking>,
         random: Random,
         sharing: Option<Sharing>,
     ) -> Self {

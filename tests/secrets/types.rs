@@ -67,7 +67,6 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("NoSession", &NoSession);
     shown.of("OnNoSession", &OnNoSession::Fail);
     shown.of("OnStoreDown", &OnStoreDown::Fail);
-    shown.of("Ticks", &SystemClock::new().recent_ticks());
     shown.of("RetireReason", &RetireReason::Lost);
     shown.of("ErrorKind", &ErrorKind::Config);
     shown.of("CallBudget", &CallBudget::default());

@@ -1,0 +1,108 @@
+//! Time in nanoseconds, for what is compared with each request.
+
+use std::{fmt, time::Duration};
+
+#[cfg(target_os = "linux")]
+use super::{ClockId, linux};
+use super::{Clock, LAG, Reading, SystemClock};
+
+/// A clock that is read in nanoseconds, too. [`Clock`] is for users, and says nothing of that.
+pub(crate) trait Ticking: Clock {
+    /// [`Clock::recent`] in nanoseconds, which are cheaper to compare.
+    fn recent_ticks(&self) -> Ticks {
+        Ticks::of(self.recent())
+    }
+
+    /// The wall clock's part of them alone, for half of the price.
+    fn recent_wall_ticks(&self) -> u64 {
+        self.recent_ticks().wall
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Ticking for SystemClock {
+    fn recent_ticks(&self) -> Ticks {
+        Ticks {
+            monotonic: linux::ticks(ClockId::MonotonicCoarse),
+            wall: linux::ticks(ClockId::RealtimeCoarse),
+        }
+    }
+
+    fn recent_wall_ticks(&self) -> u64 {
+        linux::ticks(ClockId::RealtimeCoarse)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Ticking for SystemClock {}
+
+/// A clock of the user's.
+#[cfg_attr(not(feature = "testing"), allow(dead_code))]
+pub(crate) struct Custom<C>(pub(crate) C);
+
+impl<C: Clock> Clock for Custom<C> {
+    fn now(&self) -> Reading {
+        self.0.now()
+    }
+
+    fn recent(&self) -> Reading {
+        self.0.recent()
+    }
+}
+
+impl<C: Clock> Ticking for Custom<C> {}
+
+impl<C: fmt::Debug> fmt::Debug for Custom<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Both clocks in nanoseconds, of which only differences mean something: they may have wrapped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    monotonic: u64,
+    wall: u64,
+}
+
+impl Ticks {
+    #[allow(clippy::cast_possible_truncation)]
+    fn of(reading: Reading) -> Self {
+        Self {
+            monotonic: reading.monotonic.as_nanos() as u64,
+            wall: reading.wall.as_nanos() as u64,
+        }
+    }
+
+    /// Whether less than so many nanoseconds have passed since `earlier`, by both clocks. One that was set back says no.
+    #[inline]
+    pub(crate) fn are_within(self, nanos: u64, earlier: Self) -> bool {
+        self.monotonic.wrapping_sub(earlier.monotonic) < nanos
+            && self.wall.wrapping_sub(earlier.wall) < nanos
+    }
+}
+
+/// A span of wall time, to be looked at cheaply.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    since: u64,
+    nanos: u64,
+}
+
+impl Span {
+    /// The cheap clock may still be behind `now`, and later be behind the end.
+    #[allow(clippy::cast_possible_truncation)] // only differences mean something
+    pub(crate) fn from(now: Reading, length: Duration) -> Self {
+        let nanos = length.saturating_sub(LAG).as_nanos();
+        Self {
+            since: now.wall.saturating_sub(LAG).as_nanos() as u64,
+            nanos: u64::try_from(nanos).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whether it is not over yet. A wall clock that was set back to before it, or forward, says that it is.
+    #[inline]
+    pub(crate) fn goes_on(self, clock: &dyn Ticking) -> bool {
+        clock.recent_wall_ticks().wrapping_sub(self.since) < self.nanos
+    }
+}
