@@ -167,7 +167,7 @@ impl Error {
 
     /// The rate-limit window of the server's answer, if there was one.
     pub(crate) fn window(&self) -> Option<Stamp> {
-        self.inner.answer.as_ref()?.window
+        self.facts().answer.as_ref()?.window
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
