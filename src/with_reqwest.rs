@@ -30,6 +30,12 @@
 //! `X-API-Key`. The [`redirect_policy`](crate::SessionManager::redirect_policy) does not let it come to this. Without
 //! it, only the last hop is noticed, after the fact: where the response's URL is not Sipher's, the session is replaced, and
 //! [`Event::Leaked`](crate::Event) tells of it. A chain that comes back to Sipher is not noticed.
+//!
+//! # Proxies
+//!
+//! The client for the session calls goes through the proxy that `HTTPS_PROXY` or `HTTP_PROXY` names, but never to loopback. Your own
+//! client goes through it to loopback as well, and an http proxy reads the API key on the way. Against a server on the same machine,
+//! build it with `no_proxy()`.
 
 #[cfg(feature = "reqwest-retry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest-retry")))]
