@@ -73,6 +73,11 @@ impl KnownKeys {
     /// A create has succeeded: whatever others waited for is over.
     pub(super) fn succeeded(&mut self, key: KeyId, now: Reading) {
         self.accept(key, now);
+        self.forgive(key);
+    }
+
+    /// Forgets how long others were seen to wait.
+    pub(super) fn forgive(&mut self, key: KeyId) {
         if let Some(known) = self.others.get_mut(&key) {
             known.pause = None;
         }

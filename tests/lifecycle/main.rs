@@ -22,4 +22,5 @@ mod renewal;
 mod retire;
 mod shutdown;
 mod suspicion;
+mod tenants;
 mod unanswered;
