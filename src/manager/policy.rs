@@ -152,6 +152,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_held_back_before_is_not_held_for_longer_by_being_told_again() {
+        let quota =
+            Error::new(ErrorKind::Quota, "").with_retry_after(Duration::from_secs(6 * 3600));
+        let held = quota.with_next_attempt(Duration::from_secs(30));
+        assert_eq!(consequence(&held, 1).pause, Duration::from_secs(30));
+    }
+
+    #[test]
     fn only_outages_and_pace_are_tried_again_while_callers_wait_and_never_below_the_floor() {
         let mut rng = Rng::with_seed(7);
         let outage = Error::new(ErrorKind::Unavailable, "");
