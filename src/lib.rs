@@ -139,6 +139,10 @@
 //! * A runtime that is dropped ends the create that runs on it, which may leave a session behind. The next attempt waits for
 //!   half of the time that is left. With a new runtime for each request, expect up to ten creates for each session.
 //!
+//! With several runtimes, a create runs on the one of the request that began it. If that one stands still for 5 s, a request on another
+//! begins a create of its own; the earlier one counts as a possible orphan, and is deleted if it answers after all. A request on the
+//! runtime that stands still waits with it.
+//!
 //! Better is one runtime that lives as long as the manager, such as a `multi_thread` runtime with one worker.
 //!
 //! # Shutting down

@@ -188,6 +188,64 @@ fn a_create_that_ends_with_its_runtime_leaves_a_possible_orphan_if_its_call_was_
     );
 }
 
+/// Begins a create on a runtime that nobody drives after so long.
+fn create_on_a_runtime_that_stands_still(manager: SessionManager, after: Duration) -> Runtime {
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = paused();
+        let session = runtime.block_on(async { timeout(after, manager.session()).await });
+        assert!(session.is_err());
+        runtime
+    });
+    elsewhere.join().unwrap()
+}
+
+#[test]
+fn a_create_on_a_runtime_that_stands_still_is_taken_over_by_a_request_on_another_within_seconds() {
+    let own = paused();
+    own.block_on(async {
+        let sipher = FakeSipher::new();
+        let (clock, manager) = (TestClock::new(), sipher.manager());
+        let manager = manager.clock(clock.clone()).build().unwrap();
+        sipher.fault(Fault::new(What::Hang).on(Target::Create).times(1));
+        let moment = Duration::from_millis(100);
+        let stands_still = create_on_a_runtime_that_stands_still(manager.clone(), moment);
+        let start = clock.now().monotonic;
+        manager.session().await.unwrap();
+        let waited = clock.now().monotonic.saturating_sub(start);
+        assert!(waited < Duration::from_secs(6), "{waited:?}");
+        assert_eq!(
+            manager.stats().possible_orphans,
+            1,
+            "its call was under way"
+        );
+        stands_still.shutdown_background();
+        let report = manager.shutdown(Duration::from_secs(5)).await;
+        assert_eq!((report.deleted, report.possible_orphans), (1, 1));
+        assert_eq!(sipher.live_sessions(), 0);
+    });
+}
+
+#[test]
+fn a_create_that_is_slow_on_a_runtime_that_is_driven_is_left_alone_by_requests_on_another() {
+    let own = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let sipher = own.block_on(async { FakeSipher::new() });
+    let manager = sipher.manager().build().unwrap();
+    // Longer than a runtime may stand still.
+    let slow = What::DelayAnswer(Duration::from_millis(6_500));
+    sipher.fault(Fault::new(slow).on(Target::Create).times(1));
+    let first = own.spawn({
+        let manager = manager.clone();
+        async move { manager.session().await.unwrap().generation() }
+    });
+    let second = runtime().block_on(async { manager.session().await.unwrap().generation() });
+    assert_eq!(own.block_on(first).unwrap(), second);
+    assert_eq!(sipher.count(Operation::Create), 1);
+}
+
 /// Longer than a proof lasts, so that the server is asked before the next request.
 const NO_PROOF: Duration = Duration::from_secs(70);
 

@@ -121,11 +121,12 @@ impl Create {
 
     async fn fly_and_land(mut self) {
         let (core, whose) = (self.core.clone(), Whose::of(&self.partition));
+        let (status, clock) = (self.status.clone(), core.clock());
         let outcome = tokio::select! {
             biased;
             // Whoever could have used it is gone.
             () = core.abandoned() => return,
-            outcome = caught(self.fly()) => outcome,
+            outcome = caught(status.beating(&*clock, self.fly())) => outcome,
         };
         let outcome = outcome.unwrap_or_else(|| Some(Err(self.panicked())));
         let outcome = outcome.map(|outcome| outcome.map_err(|error| whose.name(&core, error)));

@@ -1,6 +1,7 @@
 //! A create under way, as others see it.
 
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -8,10 +9,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime::{self, Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{self, Handle, RuntimeFlavor},
+    time::sleep,
+};
 
 use super::{promise::Promised, session::LiveSession};
-use crate::{clock::Reading, error::Error};
+use crate::{
+    clock::{Clock, Reading},
+    error::Error,
+};
 
 /// How a create ended, for everybody who waited for it.
 pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
@@ -22,6 +29,13 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A create that has asked the free question for so long counts as lost to callers on other runtimes: its own stands still. A moment
 /// longer than it would itself wait for a question that another runtime has to ask.
 const QUESTION_OVERDUE: Duration = Duration::from_secs(5);
+
+/// How often a create shows that its runtime drives it.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Without a beat for so long, its runtime stands still, and a caller on another one begins anew. Long enough for a pause of a busy
+/// machine.
+const STALLED: Duration = Duration::from_secs(5);
 
 /// A create under way.
 #[derive(Clone, Debug)]
@@ -42,21 +56,25 @@ pub(crate) struct Status {
     pub(crate) calling: AtomicBool,
     /// Since when it asks a question that is free, in milliseconds of monotonic time. Zero if it does not.
     asking_since: AtomicU64,
+    /// When its runtime last drove it, in milliseconds of monotonic time. Zero before the first time.
+    beat_at: AtomicU64,
     /// Whether it was counted as a possible orphan, because it did not end in time.
     pub(crate) given_up: AtomicBool,
 }
 
 impl Flight {
     /// How long until it counts as lost to a caller on this runtime. A moment later than its own deadline, at which one whose runtime
-    /// is well ends by itself. A question costs nothing, so nobody waits that long for it: the caller asks on its own runtime.
+    /// is well ends by itself. A caller on another runtime does not wait that long for one that stands still, nor for a question,
+    /// which costs nothing.
     pub(super) fn overdue_in(&self, timeout: Duration, now: Reading, caller: &Handle) -> Duration {
         let left = overdue_after(timeout).saturating_sub(now.since(self.begun));
-        match self.status.asks_for(now) {
-            Some(asks_for) if self.runtime != Some(caller.id()) => {
-                left.min(QUESTION_OVERDUE.saturating_sub(asks_for))
-            }
-            _ => left,
+        if self.runtime == Some(caller.id()) {
+            return left;
         }
+        let stalled_for = self.status.stalled_for(now, self.begun);
+        let asks_for = self.status.asks_for(now).unwrap_or_default();
+        left.min(STALLED.saturating_sub(stalled_for))
+            .min(QUESTION_OVERDUE.saturating_sub(asks_for))
     }
 
     /// Whether its task goes on while the caller waits for anything: it runs on the caller's own runtime, which has no thread
@@ -79,6 +97,27 @@ impl Status {
 
     pub(super) fn end_question(&self) {
         self.asking_since.store(0, Ordering::Release);
+    }
+
+    /// Does the work of a create, and shows to callers on other runtimes that its own drives it.
+    pub(super) async fn beating<T>(&self, clock: &dyn Clock, work: impl Future<Output = T>) -> T {
+        let beats = async {
+            loop {
+                self.beat_at
+                    .store(millis(clock.now().monotonic), Ordering::Release);
+                sleep(BEAT).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = beats => never,
+        }
+    }
+
+    fn stalled_for(&self, now: Reading, begun: Reading) -> Duration {
+        let beat_at = Duration::from_millis(self.beat_at.load(Ordering::Acquire));
+        now.monotonic.saturating_sub(beat_at.max(begun.monotonic))
     }
 
     /// For how long it has asked a question that is free, if it does.
