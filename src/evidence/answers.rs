@@ -83,6 +83,21 @@ impl Evidence {
         }
     }
 
+    /// A session that is not the oldest was asked for, and is there: whichever process says so knows it, so that a new window holds
+    /// nobody. Behind several processes, each such call may show another one.
+    pub(crate) fn found(&mut self, stamp: Option<Stamp>, exchange: Exchange) -> Reaction {
+        let reaction = match stamp.map(|stamp| self.window(stamp, exchange)) {
+            Some(Seen::Same) => {
+                self.proves(exchange.sent);
+                Reaction::Nothing
+            }
+            None | Some(Seen::Pending) => Reaction::Nothing,
+            Some(Seen::New { .. } | Seen::Vague) => self.raise(Cause::Hint, exchange.received),
+        };
+        self.goes_on(exchange.received);
+        reaction
+    }
+
     /// The window of an answer that comes from the right process for certain.
     pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
         let _ = self.windows.see(stamp, exchange);

@@ -215,8 +215,16 @@ impl Core {
 
     /// What became of a session, if the server was asked after the last sign.
     pub(super) fn judge(&self, session: &LiveSession, now: Reading) -> Option<Fate> {
-        let signs = self.suspicion.signs();
-        self.inquiry.evidence().judge(&session.made(now), signs)
+        let (made, signs) = (session.made(now), self.suspicion.signs());
+        let evidence = self.inquiry.evidence();
+        let fate = evidence.judge(&made, signs)?;
+        let is_in_doubt = fate == Fate::Alive && evidence.proven_at(&made).is_none();
+        // It is asked for in any case: whoever waits for that cannot be answered wrong.
+        Some(if is_in_doubt && session.is_out_of_sight(now) {
+            Fate::Unclear
+        } else {
+            fate
+        })
     }
 
     /// So many signs were not about a session. `before` says how many requests it had been given to at a time. Those of later
@@ -272,13 +280,15 @@ impl Core {
         sent: Reading,
     ) {
         let received = self.now();
+        let (stamp, exchange) = (Stamp::of(head), Exchange { sent, received });
         if !self.is_oldest(session, received) {
-            self.examine(head, sent, true);
-            return;
+            let found = |evidence: &mut Evidence| evidence.found(stamp, exchange);
+            let reaction = self.inquiry.with(received, found);
+            return self.react(reaction, Cause::Hint);
         }
         self.inquiry.with(received, |evidence| {
-            if let Some(stamp) = Stamp::of(head) {
-                evidence.knows(stamp, Exchange { sent, received });
+            if let Some(stamp) = stamp {
+                evidence.knows(stamp, exchange);
             }
             evidence.goes_on(received);
         });

@@ -259,6 +259,13 @@ impl LiveSession {
         self.was_idle.load(Ordering::Relaxed) || now.has_jumped_since(self.alive_at())
     }
 
+    /// The same where the next use would be the first for long.
+    pub(crate) fn is_out_of_sight(&self, now: Reading) -> bool {
+        let used_at = Duration::from_millis(self.used_at.load(Ordering::Relaxed));
+        let is_idle = now.monotonic.saturating_sub(used_at) >= self.life.long_idle();
+        is_idle || self.was_out_of_sight(now)
+    }
+
     /// The server does not know it any more.
     pub(crate) fn set_lost(&self) {
         self.lost.store(true, Ordering::Release);

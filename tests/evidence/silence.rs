@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sipher_session::{
-    Chain, SessionDefaults,
+    Chain, SessionDefaults, SessionLayer,
     testing::{Fault, Target, What},
 };
 use tokio::time::Instant;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 use crate::support::{SECOND, Setup, generate, pass};
 
@@ -106,4 +106,28 @@ async fn sessions_that_make_room_for_one_another_are_asked_about_as_well() {
     }
     assert_eq!(setup.creates(), 2);
     assert!(setup.questions() > 0, "no proof for 100 s");
+}
+
+/// Health says nothing, and the one session call of five minutes has been for another session. One that nobody has used for long
+/// is asked for in any case: its request waits for that.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_idle_for_long_and_is_in_doubt_is_asked_for_before_it_is_used() {
+    let setup = Setup::new();
+    setup.silence_health();
+    let sessions = setup.manager();
+    let older = SessionDefaults::new().chain(Chain::Base);
+    let older = SessionLayer::new(sessions.clone()).defaults(older);
+    let call_older = || older.layer(setup.sipher.clone()).oneshot(generate());
+    call_older().await.unwrap();
+    pass(1.0).await;
+    setup.call(&sessions).await.unwrap();
+    setup.sipher.restart();
+    pass(1_000.0).await;
+    call_older().await.unwrap();
+    setup.call(&sessions).await.unwrap();
+    let uses = setup.uses();
+    let chains = uses.iter().map(|it| it.chain.as_deref());
+    let expected = ["base", "near", "base", "near"].map(Some);
+    assert!(chains.eq(expected), "{uses:?}");
+    assert_eq!((setup.gets(), setup.creates()), (2, 4));
 }

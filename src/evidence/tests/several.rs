@@ -62,3 +62,19 @@ fn an_answer_of_a_new_process_does_not_prove_that_of_a_session_from_before() {
     let proves = |born| evidence.is_process_of(&made(born, 150_000));
     assert_eq!([SESSION, 135_000].map(proves), [false, true]);
 }
+
+/// Behind several processes, each call that asks for a session may show another one's window.
+#[test]
+fn a_session_that_is_found_holds_nobody_however_new_the_window_of_that_answer_is() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 101_000, BOOTS[0]);
+    ask(&mut evidence, 2, 112_000, BOOTS[1]);
+    assert_eq!(evidence.raise(Cause::Sign, at(123_000)), Reaction::Hold);
+    // One boot of two: health leaves it open.
+    ask(&mut evidence, 3, 123_000, BOOTS[0]);
+    let reaction = evidence.found(Some(stamp(99, 60)), exchange(123_100));
+    assert!(reaction < Reaction::Hold, "{reaction:?}");
+    // That was a false alarm.
+    assert_eq!(evidence.raise(Cause::Sign, at(124_000)), Reaction::Nothing);
+    assert_eq!(evidence.raise(Cause::Sign, at(184_000)), Reaction::Hold);
+}
