@@ -201,7 +201,9 @@ impl Evidence {
 
     /// Whether an answer that proves a process proves the one that has the session.
     pub(crate) fn is_process_of(&self, made: &Made) -> bool {
-        self.is_one_process_since(made.born) && !self.was_gone(made)
+        let is_one = self.is_one_process_since(made.born);
+        // It may have been made a moment before the process that answers now began.
+        is_one && !self.was_gone(made) && !self.was_left_open(made)
     }
 
     fn was_gone(&self, made: &Made) -> bool {

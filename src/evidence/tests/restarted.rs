@@ -40,3 +40,24 @@ fn what_was_answered_before_the_new_process_began_is_forgotten() {
         assert!(!proves, "{now}");
     }
 }
+
+/// It may be known to the new process or not: health does not say.
+#[test]
+fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_before_it_began() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 101_000, 50_000);
+    let just_before = |now| made(119_500, now);
+    let question = evidence.ask(2, at(130_000));
+    let sessions = iter::once(just_before(130_000));
+    let says = Word::Says(health(120_000, 130_000));
+    evidence.answered(question, says, sessions, at(130_010));
+    assert!(!evidence.is_process_of(&just_before(130_100)));
+    assert!(evidence.is_process_of(&made(131_000, 131_100)));
+    // Once it has been asked for, it is known.
+    let asked_for = Made {
+        known_at: server(132_000),
+        known: (at(132_000), Duration::ZERO),
+        ..just_before(132_000)
+    };
+    assert!(evidence.is_process_of(&asked_for));
+}
