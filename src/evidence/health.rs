@@ -133,6 +133,8 @@ pub(crate) struct Boots {
     seen: Vec<Boot>,
     /// The server's time and the time here, when it was last known.
     clock: Option<(Duration, Reading)>,
+    /// The server's time was at least that when it was so late here: what a slow answer says of it.
+    at_least: Option<(Duration, Reading)>,
     stepped: Option<Step>,
 }
 
@@ -190,13 +192,25 @@ impl Boots {
     pub(super) fn note_clock(&mut self, server: Duration, took: Duration, now: Reading) {
         // While this machine slept, its monotonic clock may have stood.
         let is_off = |then, elapsed| is_step(then + elapsed, server + took, server);
-        if let Some((then, at)) = self.clock
-            && is_off(then, now.monotonic.saturating_sub(at.monotonic))
-            && is_off(then, now.since(at))
-        {
+        let is_set = |(then, at): (Duration, Reading)| {
+            is_off(then, now.monotonic.saturating_sub(at.monotonic)) && is_off(then, now.since(at))
+        };
+        let is_set_back = |(then, at): (Duration, Reading)| {
+            let expected = then + now.monotonic.saturating_sub(at.monotonic);
+            server + took + STEP_BACK < expected
+        };
+        if self.clock.is_some_and(is_set) || self.at_least.is_some_and(is_set_back) {
             self.stepped = Some(Step { server, seen: now });
         }
         self.clock = Some((server, now));
+        self.at_least = None;
+    }
+
+    /// An answer that was received at `now` took so long that it says too little of the server's clock, if that is not known.
+    pub(super) fn note_at_least(&mut self, server: Duration, now: Reading) {
+        if self.clock.is_none() {
+            self.at_least = Some((server, now));
+        }
     }
 
     /// What the server's clock says at `now`, as far as that is known.

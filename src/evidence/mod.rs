@@ -168,6 +168,8 @@ impl Evidence {
         let took = exchange.received.since(exchange.sent);
         if took < CLOCK_STEP / 2 {
             self.boots.note_clock(server, took, exchange.received);
+        } else {
+            self.boots.note_at_least(server, exchange.received);
         }
     }
 

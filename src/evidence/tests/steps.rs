@@ -96,3 +96,29 @@ fn a_wall_clock_that_is_set_forward_here_is_no_step_of_the_servers() {
     let made = made_by(server(SESSION + 1_500), SESSION, 130_020);
     assert_eq!(evidence.judge(&made, 1), Some(Fate::Alive));
 }
+
+/// A slow create says when the server's clock was at least so late. If it is earlier than that later on, it was set back.
+#[test]
+fn a_restart_is_not_hidden_by_a_clock_that_was_set_back_after_a_slow_create() {
+    let mut evidence = Evidence::new(VERIFY_AFTER);
+    let slow = Exchange {
+        sent: at(100_000),
+        received: at(107_000),
+    };
+    evidence.see_clock(server(106_900), slow);
+    let _ = evidence.created(Some(stamp(99, 60)), slow, true);
+    let session = |now| made_by(server(106_900), 100_000, now);
+    let set_back = |now: u64| server(now) - Duration::from_millis(STEP);
+    let restarted = Health {
+        boot: set_back(150_000),
+        timestamp: set_back(170_000),
+        keeps_sessions: false,
+    };
+    let question = evidence.ask(1, at(170_000));
+    let sessions = iter::once(session(170_010));
+    evidence.answered(question, Word::Says(restarted), sessions, at(170_010));
+    assert_eq!(evidence.judge(&session(170_020), 1), Some(Fate::Unclear));
+    // As it is now.
+    let made_later = made_by(set_back(171_020), 171_000, 175_000);
+    assert_eq!(evidence.judge(&made_later, 1), Some(Fate::Alive));
+}
