@@ -1,6 +1,6 @@
 //! I12: whom the server answers under its own defaults, since no call met the restart that cost it his session.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, ops::Range, time::Duration};
 
 use sipher_session::{
     Doubt, Fingerprint, Proof, SessionId,
@@ -153,7 +153,7 @@ impl Checker<'_> {
                 continue;
             }
             let passed = one.at.monotonic.saturating_sub(seen);
-            if passed > LONGEST_UNSEEN
+            if passed > self.longest_unseen(line..one.index)
                 && !self.script.has_cached_health()
                 && !self.script.is_split()
             {
@@ -171,6 +171,18 @@ impl Checker<'_> {
         }
     }
 
+    /// Where health says nothing, the call that is due may be for another session, which was made later and says nothing of this one.
+    fn longest_unseen(&self, lines: Range<usize>) -> Duration {
+        let others = self
+            .questions
+            .gets
+            .iter()
+            .filter(|get| lines.contains(get))
+            .count();
+        let turns = if self.questions.is_silent { others } else { 0 };
+        LONGEST_UNSEEN * (u32::try_from(turns).unwrap_or(u32::MAX) + 1)
+    }
+
     /// Whether a question was due between a head and the start of a request, and was not asked.
     fn is_overdue(&self, line: usize, seen: Duration, one: &Wrong) -> bool {
         let asked = &self.questions.asked;
@@ -178,8 +190,11 @@ impl Checker<'_> {
         let before = self.questions.settled_before(line);
         let due = before.map_or(seen, |at| seen.max(at + LONGEST_PAUSE));
         let asks_itself = |asked: &super::known::Asked| {
-            let bears = asked.sent.as_ref().is_some_and(|sent| sent.id.is_some());
-            bears && (line..one.index).contains(&asked.index) && asked.at.monotonic >= due
+            let sent = asked.sent.as_ref().filter(|sent| sent.id.is_some());
+            // One that waited may have waited for its own session, and looks when it is handed that.
+            let sent_line = sent.and_then(|sent| self.handled.get(&sent.n?));
+            let is_between = sent_line.is_some_and(|(at, _)| (line..one.index).contains(at));
+            is_between && asked.index >= line && asked.at.monotonic >= due
         };
         let is_due =
             one.at.monotonic > seen && (due == seen || self.asked.values().any(asks_itself));
@@ -204,7 +219,12 @@ impl Checker<'_> {
                 let fingerprint = SessionId::parse(&one.id).map(|id| id.fingerprint());
                 // One whose body came slowly was given the session long before the server looked it up.
                 let was_on_its_way = self.met_a_restart(one.n) || self.has_slow_body(one.n);
-                one.index < index && fingerprint == Some(session) && !was_on_its_way
+                // An answer that seemed to prove the process took it off the count.
+                let seemed_proven = one
+                    .seen
+                    .is_some_and(|(head, _)| self.is_window_unseen(head));
+                let is_told = !was_on_its_way && !seemed_proven;
+                one.index < index && fingerprint == Some(session) && is_told
             };
             let its: Vec<_> = wrong.iter().filter(is_its).map(|one| one.n).collect();
             if requests < its.len() as u64 {

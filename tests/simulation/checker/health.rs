@@ -52,6 +52,10 @@ pub(super) struct Questions {
     pub(super) was_last_silent: bool,
     /// One was answered with another time than the server's clock had said before: a cache had kept it, and did not say so.
     is_clock_off: bool,
+    /// Sessions that were asked for, by line.
+    pub(super) gets: Vec<usize>,
+    /// How many calls were left in the last window, and when it ends.
+    pub(super) window: Option<(u32, Duration)>,
     /// When a question that was answered last was asked.
     proven: Option<Reading>,
 }

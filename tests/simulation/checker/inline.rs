@@ -119,7 +119,7 @@ impl Checker<'_> {
             .filter(|(index, _)| (restart..=head).contains(index))
             .collect();
         let taken = since.last().map_or(0, |(_, left)| CALLS - left);
-        self.inline.setting.is_some() && taken as usize > since.len()
+        taken as usize > since.len()
     }
 
     /// Whether what comes of it says nothing of the server.

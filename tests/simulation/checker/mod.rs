@@ -152,7 +152,7 @@ impl Checker<'_> {
             }
             Entry::Waits { n } => self.waits(*n),
             Entry::Sent(sent) => {
-                self.sent(sent, at);
+                self.sent(sent, index, at);
                 if let Some(n) = sent.n {
                     self.handled.insert(n, (index, usize::MAX));
                 }
@@ -163,7 +163,7 @@ impl Checker<'_> {
                 stamp,
             } => {
                 self.saw_head(*wire, index, *stamp);
-                self.head(*wire, *status, stamp.is_some(), index, at);
+                self.head(*wire, *status, *stamp, index, at);
             }
             Entry::Asks { wire } => self.asks(*wire, index, at),
             Entry::Says { wire, status, said } => {
@@ -270,7 +270,7 @@ impl Checker<'_> {
         }
     }
 
-    fn sent(&mut self, sent: &Sent, at: Reading) {
+    fn sent(&mut self, sent: &Sent, index: usize, at: Reading) {
         match sent.operation {
             Operation::Other => {
                 self.wrapped(sent, at);
@@ -284,6 +284,7 @@ impl Checker<'_> {
                     self.floor(sent, at);
                 }
                 if operation == Operation::Get && !sent.by_hand {
+                    self.questions.gets.push(index);
                     self.get(sent, at);
                 }
                 if operation == Operation::Create {

@@ -1,5 +1,7 @@
 //! What speaks against the server: heads of answers, and what its owner takes out of use.
 
+use std::time::Duration;
+
 use sipher_session::{clock::Reading, testing::Operation};
 
 use super::{
@@ -12,10 +14,14 @@ impl Checker<'_> {
         &mut self,
         wire: u64,
         status: u16,
-        is_stamped: bool,
+        stamp: Option<(u32, u32)>,
         index: usize,
         at: Reading,
     ) {
+        let is_stamped = stamp.is_some();
+        if let Some(stamp) = stamp {
+            self.saw_window(stamp, at);
+        }
         let pause = at.monotonic.saturating_sub(self.head_at);
         if let Some(flying) = self.flying.get_mut(&wire) {
             self.head_at = at.monotonic;
@@ -40,6 +46,23 @@ impl Checker<'_> {
             self.sign(flying.as_ref(), !self.questions.may_damp(at));
         } else if !self.script.proves {
             self.signs.possible += 1;
+        }
+    }
+
+    /// A window that is not the last one, before that has ended, may be taken for a sign: now, or when that is not damped any more.
+    pub(super) fn saw_window(&mut self, (left, reset): (u32, u32), at: Reading) {
+        let ends = at.monotonic + Duration::from_secs(reset.into());
+        let is_strange = |(before, last): (u32, Duration)| {
+            let is_same = last.abs_diff(ends) <= Duration::from_secs(2);
+            at.monotonic < last && !(is_same && left < before)
+        };
+        if self
+            .questions
+            .window
+            .replace((left, ends))
+            .is_some_and(is_strange)
+        {
+            self.sign_at = Some(at.monotonic);
         }
     }
 
