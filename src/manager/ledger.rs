@@ -4,7 +4,6 @@
 //! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
 
 mod chance;
-mod held;
 mod pauses;
 #[cfg(test)]
 mod tests;

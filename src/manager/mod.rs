@@ -31,7 +31,6 @@
 //! | `owner` | what becomes of sessions when the process forks |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
-//! | `tenants`, `snapshot` | what owners of many keys ask for; how the manager is, without finding out
 //! | `promise` | what one task brings and many wait for |
 //! | `runtime` | the tokio runtime of the caller, if it can be used |
 //! | `whose` | whose session a failure is about, for its message |
@@ -87,9 +86,7 @@ mod retire;
 pub(crate) mod runtime;
 mod session;
 mod shutdown;
-mod snapshot;
 mod suspicion;
-mod tenants;
 mod token;
 mod usage;
 pub(crate) mod waiting;
@@ -124,7 +121,6 @@ pub use self::{
     proof::{Doubt, Proof},
     session::{Session, SessionRef},
     shutdown::{Fate, SessionEnd, ShutdownReport},
-    snapshot::Health,
 };
 use crate::{
     api::{SessionDefaults, SessionsApi},
@@ -196,9 +192,7 @@ impl SessionManager {
         manager
     }
 
-    /// Returns the session of the configured API key and defaults, and creates it if need be. Good for warming up, and
-    /// [`ready`](Self::ready) is the same for other keys and defaults. Not good for a probe, which would keep a session alive that
-    /// nobody needs, at some 60 session calls a day: [`health`](Self::health) makes none.
+    /// Returns the session of the configured API key and defaults, and creates it if need be. Good for warming up.
     ///
     /// # Errors
     ///

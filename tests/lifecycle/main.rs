@@ -22,5 +22,4 @@ mod renewal;
 mod retire;
 mod shutdown;
 mod suspicion;
-mod tenants;
 mod unanswered;
