@@ -226,9 +226,9 @@ pub use self::{
     inline::{InlineDefaults, InlineDefaultsLayer, Inlined, NotInlined},
     layer::{SessionLayer, SessionService},
     manager::{
-        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, NoSession, NotInlinedStats,
-        OnNoSession, Outside, OutsideReason, Proof, RetireReason, Session, SessionEnd,
-        SessionManager, SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
+        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, MaxWait, NoSession,
+        NotInlinedStats, OnNoSession, Outside, OutsideReason, Proof, RetireReason, Session,
+        SessionEnd, SessionManager, SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
     },
     secret::{ApiKey, Fingerprint, ViewingKey},
 };

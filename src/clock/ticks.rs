@@ -2,9 +2,9 @@
 
 use std::{fmt, time::Duration};
 
+use super::{Clock, LAG, Reading, SystemClock};
 #[cfg(target_os = "linux")]
 use super::{ClockId, linux};
-use super::{Clock, LAG, Reading, SystemClock};
 
 /// A clock that is read in nanoseconds, too. [`Clock`] is for users, and says nothing of that.
 pub(crate) trait Ticking: Clock {

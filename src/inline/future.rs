@@ -177,6 +177,7 @@ where
             }
             Chosen::Session(unsent) => {
                 let waiting = Waiting::instead_of(&unsent);
+                let waiting = waiting.map(|waiting| waiting.of_request(opened));
                 course::anew(to.stack(), opened, waiting, unread)
             }
             Chosen::None(waiting) => course::anew(to.stack(), opened, Some(waiting), unread),

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use pin_project_lite::pin_project;
@@ -73,6 +74,8 @@ struct Waiting<S, R> {
     request: R,
     admission: AdmissionFuture,
     unread: Option<NotInlined>,
+    /// When it began to wait, in monotonic time.
+    since: Duration,
 }
 
 /// A request whose body is read before it is given a session.
@@ -106,11 +109,13 @@ impl<S: Service<R>, R> ResponseFuture<S, R> {
         unread: Option<NotInlined>,
     ) -> Self {
         let proves = ready.layer().proves();
+        let since = ready.layer().manager().core().uptime();
         let waiting = Some(Box::new(Exclusive::new(Waiting {
             ready,
             request,
             admission,
             unread,
+            since,
         })));
         Self::not_calling(State::Waiting { waiting }, proves)
     }
@@ -277,6 +282,8 @@ impl<F: Future> Handed<F> {
 
 impl<S: Service<R>, R: Carrier> Waiting<S, R> {
     fn go_on(mut self, admission: Admission) -> ResponseFuture<S, R> {
+        let now = self.ready.layer().manager().core().uptime();
+        self.request.shorten_timeout(now.saturating_sub(self.since));
         let stack = self.ready.stack();
         let course = course::admitted(stack, &mut self.request, admission, self.unread);
         self.ready.follow(course, self.request, self.unread)

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    runtime::Handle,
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     Lease, SessionManager,
@@ -22,16 +19,14 @@ use super::{
     ledger::{Ledger, Place},
     life::Phase,
     partition::{Partition, PartitionId},
+    patience::Limit,
     policy::FLOOR,
     promise::promise,
     runtime::{no_runtime, runtime},
     session::LiveSession,
     waiting::Wanted,
 };
-use crate::{
-    clock::Reading,
-    error::{Error, ErrorKind},
-};
+use crate::{clock::Reading, error::Error};
 
 impl SessionManager {
     /// The hit: a lease on the partition's current session, without waiting.
@@ -65,15 +60,19 @@ impl SessionManager {
 
     /// The miss: waits for a create, at most `max_wait`.
     pub(crate) async fn lease(self, partition: Arc<Partition>) -> Result<Lease, Error> {
-        self.lease_on(Wanted::Session(partition)).await
+        self.lease_on(Wanted::Session(partition), None).await
     }
 
-    pub(super) async fn lease_on(&self, wanted: Wanted) -> Result<Lease, Error> {
+    pub(super) async fn lease_on(
+        &self,
+        wanted: Wanted,
+        limit: Option<Limit>,
+    ) -> Result<Lease, Error> {
         if !self.core().settings.inline.makes_sessions {
             return Err(no_sessions(self.core().stage()));
         }
         let whose = self.whose(&wanted);
-        let found = self.in_time(self.find_and_wait(wanted)).await;
+        let found = self.in_time(limit, self.find_and_wait(wanted)).await;
         found.map_err(|error| whose.name(self.core(), error))
     }
 
@@ -92,21 +91,15 @@ impl SessionManager {
         }
     }
 
-    /// What is wanted, once the fleet was asked for its defaults; within `max_wait`.
-    pub(super) async fn look_up(&self, wanted: Wanted) -> Result<Arc<Partition>, Error> {
+    /// What is wanted, once the fleet was asked for its defaults; in time.
+    pub(super) async fn look_up(
+        &self,
+        wanted: Wanted,
+        limit: Option<Limit>,
+    ) -> Result<Arc<Partition>, Error> {
         let whose = self.whose(&wanted);
-        let found = self.in_time(self.find(wanted)).await;
+        let found = self.in_time(limit, self.find(wanted)).await;
         found.map_err(|error| whose.name(self.core(), error))
-    }
-
-    async fn in_time<T>(&self, found: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        // Before the timer, which would panic.
-        runtime()?;
-        let max_wait = self.core().settings.max_wait;
-        timeout(max_wait, found).await.unwrap_or_else(|_| {
-            let text = format!("no session within the `max_wait` of {max_wait:?}");
-            Err(Error::new(ErrorKind::Timeout, text))
-        })
     }
 
     /// Whether there is a session for the configured API key and defaults that is used, also while the server is asked about it.
@@ -123,7 +116,7 @@ impl SessionManager {
     pub(crate) async fn lease_of_manager(&self) -> Result<Lease, Error> {
         let key = self.identity().key().cloned();
         let key = key.ok_or_else(no_api_key)?;
-        self.lease_on(Wanted::OfManager(key)).await
+        self.lease_on(Wanted::OfManager(key), None).await
     }
 
     async fn wait_for_lease(&self, partition: &Arc<Partition>) -> Result<Lease, Error> {

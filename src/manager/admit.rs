@@ -184,12 +184,14 @@ impl SessionManager {
             };
             put_key(request, key)?;
             let waiting = Waiting::new(self, wanted).that_brought(brought);
+            let waiting = waiting.of_request(request);
             return Ok(Admission::Wait(waiting));
         }
         if !has_looked && is_of_manager {
             let wanted = Wanted::OfManager(key_of(&identity, request)?);
             put_key(request, key)?;
-            return Ok(Admission::Wait(Waiting::new(self, wanted)));
+            let waiting = Waiting::new(self, wanted).of_request(request);
+            return Ok(Admission::Wait(waiting));
         }
         if let Some(lease) = self.try_lease(id) {
             if let Some(memory) = memory
@@ -208,7 +210,8 @@ impl SessionManager {
             Wanted::Session(partition(&identity, request, layer)?)
         };
         put_key(request, key)?;
-        Ok(Admission::Wait(Waiting::new(self, wanted)))
+        let waiting = Waiting::new(self, wanted).of_request(request);
+        Ok(Admission::Wait(waiting))
     }
 }
 

@@ -165,7 +165,10 @@ impl SessionManagerBuilder {
 
     /// Sets how long one request waits for a session before it fails. Defaults to 30 s.
     ///
-    /// The create goes on without it, so that a later request may find it done.
+    /// The create goes on without it, so that a later request may find it done. A `reqwest` request with a timeout of its own never
+    /// waits longer than that, and is sent with what is left of it. [`MaxWait`](crate::MaxWait) sets the wait of one request.
+    ///
+    /// Lower it where callers give up sooner: a timeout of a whole client, or of a layer outside, is not known here.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
         self

@@ -185,6 +185,11 @@ impl Core {
         self.clock.now()
     }
 
+    /// Monotonic time.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.now().monotonic
+    }
+
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }

@@ -11,6 +11,7 @@ use super::{
     in_flight::InFlightRequest,
     known_ids::{IdHash, Known},
     partition::{KeyId, PartitionId},
+    patience::Limit,
     peers::{self, Voucher},
     waiting::Wanted,
 };
@@ -108,8 +109,9 @@ impl SessionManager {
         self,
         brought: IdHash,
         wanted: Wanted,
+        limit: Option<Limit>,
     ) -> Result<InFlightRequest, Error> {
-        let lease = self.lease_on(wanted).await?;
+        let lease = self.lease_on(wanted, limit).await?;
         if IdHash::of_session(lease.live()) == brought {
             return Ok(lease.into_request());
         }

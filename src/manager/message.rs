@@ -1,8 +1,10 @@
 //! Requests and responses of any client's, as far as this crate looks at them.
 
+use std::time::Duration;
+
 use http::{Extensions, HeaderMap, Method, StatusCode};
 
-use super::admit::NoSession;
+use super::{admit::NoSession, patience::MaxWait};
 use crate::{
     api::SessionDefaults,
     followed,
@@ -38,6 +40,20 @@ pub(crate) trait Outgoing {
     fn own_defaults(&self) -> Option<&SessionDefaults> {
         self.extensions()?.get()
     }
+
+    /// How long it waits for its session, if it says so.
+    fn own_max_wait(&self) -> Option<Duration> {
+        let MaxWait(wait) = self.extensions()?.get()?;
+        Some(*wait)
+    }
+
+    /// After how long its client gives it up, if that is known.
+    fn own_timeout(&self) -> Option<Duration> {
+        None
+    }
+
+    /// So much of its own timeout has passed before it is sent.
+    fn shorten_timeout(&mut self, _: Duration) {}
 }
 
 /// A response of any client's, as far as this crate looks at it.

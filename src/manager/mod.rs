@@ -14,6 +14,7 @@
 //! | `admit`, `memo` | what one request needs before it may be sent; the short way of one like the one before |
 //! | `message`, `in_flight` | requests and responses of any client's; a request on its way, and what comes of it |
 //! | `acquire`, `current` | from a partition to a lease on its session; which one that is |
+//! | `patience` | how long one request waits for its session |
 //! | `core` | what all handles share |
 //! | `identity`, `change`, `by_hand` | whose sessions, with which defaults; changing that under traffic; sessions that users change or delete |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
@@ -76,6 +77,7 @@ mod outside;
 mod owner;
 mod pace;
 pub(crate) mod partition;
+pub(crate) mod patience;
 mod peers;
 mod policy;
 mod promise;
@@ -118,6 +120,7 @@ pub use self::{
     lease::Lease,
     observe::Stats,
     outside::{Outside, OutsideReason},
+    patience::MaxWait,
     proof::{Doubt, Proof},
     session::{Session, SessionRef},
     shutdown::{Fate, SessionEnd, ShutdownReport},

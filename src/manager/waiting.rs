@@ -8,7 +8,9 @@ use super::{
     core::Stage,
     in_flight::InFlightRequest,
     known_ids::IdHash,
+    message::Outgoing,
     partition::Partition,
+    patience::Limit,
     token::{Bare, Bears},
 };
 use crate::{
@@ -44,6 +46,8 @@ pub(crate) struct Waiting {
     inlined: Inlined,
     /// Whether a session is to be made for those that come later.
     sees_to_one: bool,
+    /// How long the request waits, if it says so itself.
+    limit: Option<Limit>,
 }
 
 impl Waiting {
@@ -55,7 +59,15 @@ impl Waiting {
             brought: None,
             inlined: Inlined::Off,
             sees_to_one: true,
+            limit: None,
         }
+    }
+
+    /// It waits no longer than this request does.
+    pub(crate) fn of_request<R: Outgoing>(self, request: &R) -> Self {
+        let core = self.manager.core();
+        let limit = Limit::of(request, &core.settings, core.uptime());
+        Self { limit, ..self }
     }
 
     pub(super) fn that_brought(self, id: IdHash) -> Self {
@@ -114,15 +126,17 @@ impl Waiting {
 
     /// For headers alone: nobody sees a body.
     pub(super) async fn for_headers(self) -> Result<InFlightRequest, Error> {
-        match self.brought {
-            Some(id) => self.manager.lease_if_it_is(id, self.wanted).await,
-            None => self.manager.lease_or_without(self.wanted).await,
+        let (manager, limit) = (self.manager, self.limit);
+        if let Some(id) = self.brought {
+            manager.lease_if_it_is(id, self.wanted, limit).await
+        } else {
+            manager.lease_or_without(self.wanted, limit).await
         }
     }
 
     async fn look_up(self) -> Result<Admission, Error> {
         let key = self.wanted.key().clone();
-        match self.manager.look_up(self.wanted).await {
+        match self.manager.look_up(self.wanted, self.limit).await {
             Ok(partition) => {
                 let wanted = Wanted::Session(partition);
                 Ok(Admission::Wait(Self { wanted, ..self }))
@@ -134,7 +148,8 @@ impl Waiting {
     async fn wait_as(self, reason: NotInlined) -> Result<InFlightRequest, Error> {
         let manager = self.manager.clone();
         let makes_sessions = manager.core().settings.inline.makes_sessions;
-        match self.manager.lease_or_without(self.wanted).await {
+        let leased = self.manager.lease_or_without(self.wanted, self.limit);
+        match leased.await {
             Ok(request) => {
                 if request.defaults().is_none() {
                     request.note(reason.into());
@@ -185,9 +200,13 @@ impl Waiting {
 
 impl SessionManager {
     /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
-    pub(crate) async fn lease_or_without(self, wanted: Wanted) -> Result<InFlightRequest, Error> {
+    pub(crate) async fn lease_or_without(
+        self,
+        wanted: Wanted,
+        limit: Option<Limit>,
+    ) -> Result<InFlightRequest, Error> {
         let key = wanted.key().clone();
-        match self.lease_on(wanted).await {
+        match self.lease_on(wanted, limit).await {
             Ok(lease) => Ok(lease.into_request()),
             Err(error) => self.without(key, error),
         }

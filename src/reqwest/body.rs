@@ -17,7 +17,7 @@ use crate::{
         handoff::Handoff,
         head,
     },
-    manager::runtime::runtime,
+    manager::{message::Outgoing, runtime::runtime},
 };
 
 /// Reads a stream, to its end or to as much as can be merged. Returns why it did not come to its end.
@@ -31,6 +31,7 @@ pub(super) async fn collect(
     manager: &SessionManager,
 ) -> Result<Option<NotInlined>, Error> {
     let limit = request.timeout().copied();
+    let since = manager.core().uptime();
     let reading = async {
         tokio::select! {
             biased;
@@ -38,14 +39,16 @@ pub(super) async fn collect(
             unread = read(request) => unread,
         }
     };
-    match limit.filter(|_| runtime().is_ok()) {
+    let unread = match limit.filter(|_| runtime().is_ok()) {
         Some(limit) => timeout(limit, reading).await.unwrap_or_else(|_| {
             let text =
                 format!("the body did not come within the request's own timeout of {limit:?}");
             Err(Error::new(ErrorKind::Timeout, text))
         }),
         None => reading.await,
-    }
+    }?;
+    request.shorten_timeout(manager.core().uptime().saturating_sub(since));
+    Ok(unread)
 }
 
 async fn read(request: &mut Request) -> Result<Option<NotInlined>, Error> {

@@ -1,6 +1,6 @@
 //! The layer as a `reqwest_middleware::Middleware`.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use ::reqwest::{Method, Request, Response};
 use http::{Extensions, HeaderMap};
@@ -99,7 +99,10 @@ async fn admit(
             Course::Send(in_flight) => return Ok(in_flight),
             Course::HandDown(_) => return Err(handoff::missing()),
             Course::Wait(waiting) => {
-                course::admitted(stack(layer), seen, waiting.wait().await?, unread)?
+                let since = layer.manager().core().uptime();
+                let admission = waiting.wait().await?;
+                seen.shorten_timeout(layer.manager().core().uptime().saturating_sub(since));
+                course::admitted(stack(layer), seen, admission, unread)?
             }
         };
     }
@@ -191,6 +194,14 @@ impl Outgoing for WithExtensions<'_> {
 
     fn extensions(&self) -> Option<&Extensions> {
         Some(self.extensions)
+    }
+
+    fn own_timeout(&self) -> Option<Duration> {
+        self.request.own_timeout()
+    }
+
+    fn shorten_timeout(&mut self, by: Duration) {
+        self.request.shorten_timeout(by);
     }
 }
 

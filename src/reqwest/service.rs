@@ -1,6 +1,9 @@
 //! `reqwest::Client` as a tower service below the layer.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use ::reqwest::{Method, Request, Response};
 use http::{Extensions, HeaderMap, StatusCode};
@@ -120,5 +123,15 @@ impl Outgoing for Request {
     /// `reqwest` keeps them to itself.
     fn extensions(&self) -> Option<&Extensions> {
         None
+    }
+
+    fn own_timeout(&self) -> Option<Duration> {
+        self.timeout().copied()
+    }
+
+    fn shorten_timeout(&mut self, by: Duration) {
+        if let Some(timeout) = self.timeout_mut() {
+            *timeout = timeout.saturating_sub(by);
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! The layer as a tower service: what it owes to the service below it, and to whoever calls it.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // tests read time, and helpers are tests too
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -18,6 +18,8 @@ mod request;
 mod several;
 mod shape;
 mod stack;
+#[cfg(feature = "reqwest-middleware")]
+mod waits;
 
 use std::fmt::Debug;
 

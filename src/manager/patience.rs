@@ -1,0 +1,117 @@
+//! How long one request waits for its session.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{OnNoSession, SessionManager, core::Settings, message::Outgoing, runtime::runtime};
+use crate::error::{Error, ErrorKind};
+
+/// Put into a request's extensions, sets how long this request waits for a session, in place of the manager's
+/// [`max_wait`](crate::SessionManagerBuilder::max_wait).
+///
+/// It may be shorter or longer. With zero the request does not wait: without a session at hand it fails with
+/// [`Timeout`](crate::ErrorKind::Timeout), and the session is created for later requests. A `reqwest` request with a timeout of its own
+/// never waits for longer than that.
+///
+/// Use it where a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
+/// `reqwest-middleware` it is set by `with_extension`.
+///
+/// ```
+/// use std::time::Duration;
+/// use sipher_session::MaxWait;
+///
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(MaxWait(Duration::from_secs(2)));
+/// ```
+#[allow(clippy::exhaustive_structs)] // says all it will ever say
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MaxWait(pub Duration);
+
+/// What a request says itself about how long it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    wait: Duration,
+    /// In monotonic time.
+    until: Duration,
+}
+
+impl Limit {
+    /// `None` if the manager's `max_wait` holds. `now` is monotonic time.
+    pub(crate) fn of<R: Outgoing>(request: &R, settings: &Settings, now: Duration) -> Option<Self> {
+        let timeout = request.own_timeout();
+        let timeout = timeout.map(|timeout| for_waiting(timeout, settings.on_no_session));
+        let wait = shortest(request.own_max_wait(), timeout, settings.max_wait)?;
+        let until = now.saturating_add(wait);
+        Some(Self { wait, until })
+    }
+
+    fn left(&self, now: Duration) -> Duration {
+        self.until.saturating_sub(now)
+    }
+}
+
+impl SessionManager {
+    /// Within what the request has left of its own time, else within `max_wait`.
+    pub(super) async fn in_time<T>(
+        &self,
+        limit: Option<Limit>,
+        found: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        // Before the timer, which would panic.
+        runtime()?;
+        let max_wait = self.core().settings.max_wait;
+        let wait = limit.map_or(max_wait, |limit| limit.left(self.core().uptime()));
+        let in_time = timeout(wait, found).await;
+        in_time.unwrap_or_else(|_| Err(too_late(limit, max_wait)))
+    }
+}
+
+#[cold]
+fn too_late(limit: Option<Limit>, max_wait: Duration) -> Error {
+    let text = match limit {
+        Some(Limit { wait, .. }) => format!("no session within the request's own {wait:?}"),
+        None => format!("no session within the `max_wait` of {max_wait:?}"),
+    };
+    Error::new(ErrorKind::Timeout, text)
+}
+
+/// A request that goes out without a session in the end needs time for that.
+fn for_waiting(timeout: Duration, on_no_session: OnNoSession) -> Duration {
+    match on_no_session {
+        OnNoSession::Fail => timeout,
+        OnNoSession::SendWithout => timeout / 2,
+    }
+}
+
+fn shortest(own: Option<Duration>, timeout: Option<Duration>, max: Duration) -> Option<Duration> {
+    match (own, timeout) {
+        (Some(own), Some(timeout)) => Some(own.min(timeout)),
+        (Some(own), None) => Some(own),
+        (None, timeout) => timeout.filter(|timeout| *timeout < max),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_waits_by_its_own_word_and_never_beyond_its_timeout() {
+        let max = Duration::from_secs(30);
+        for (own, timeout, expected) in [
+            (None, None, None),
+            (None, Some(5), Some(5)),
+            (None, Some(60), None),
+            (Some(2), None, Some(2)),
+            (Some(60), None, Some(60)),
+            (Some(60), Some(5), Some(5)),
+            (Some(2), Some(5), Some(2)),
+            (Some(0), Some(5), Some(0)),
+        ] {
+            let [own, timeout, expected] =
+                [own, timeout, expected].map(|it: Option<u64>| it.map(Duration::from_secs));
+            assert_eq!(shortest(own, timeout, max), expected, "{own:?} {timeout:?}");
+        }
+    }
+}
