@@ -19,6 +19,8 @@
 //! | `session left to the fleet` | debug | `session`, `generation` |
 //! | `shared store down` | warn | those of the error |
 //! | `shared store up` | info | |
+//! | `server down` | warn | those of the error |
+//! | `server up` | info | `lasted` |
 //! | `record in the shared store refused` | warn | `slot` |
 //! | `session retired` | debug | `session`, `generation`, `reason` (see [below](#reasons)) |
 //! | `session deleted` | debug | `session`, `generation`, `already_gone` |
@@ -44,7 +46,7 @@
 //! | --- | --- |
 //! | `session` | the fingerprint of its id |
 //! | `generation` | which of the manager's sessions it is; they count up |
-//! | `usable_for`, `unknown_for`, `left`, `retry_after`, `deadline` | seconds, with a fraction |
+//! | `usable_for`, `unknown_for`, `left`, `lasted`, `retry_after`, `deadline` | seconds, with a fraction |
 //! | `kind` | of the error, as in [`ErrorKind`](crate::ErrorKind) |
 //! | `code`, `status`, `request_id` | what the server said, if it did |
 //! | `retry_after` | when another try is due, if that is known |

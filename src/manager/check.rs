@@ -77,7 +77,13 @@ impl Create {
         let create_timeout = self.core.settings.create_timeout;
         let time_left = create_timeout.saturating_sub(self.core.now().since(begun));
         self.status.begin_question(self.core.now());
-        let answer = timeout(time_left, self.ask(suspect)).await;
+        let (core, create) = (self.core.clone(), self.generation);
+        let answer = tokio::select! {
+            biased;
+            answer = timeout(time_left, self.ask(suspect)) => answer,
+            // Another create has found out that nobody answers.
+            error = core.unanswered(create) => Ok(Err(error)),
+        };
         self.status.end_question();
         answer.unwrap_or_else(|_| {
             let text = "the server was not asked in time whether it still has the session";
@@ -143,6 +149,7 @@ impl Create {
             .and_then(|()| echo::check(&record, &partition.defaults, core.settings.ttl))
             .inspect_err(|_| core.saw_session_call(Stamp::of(&head), now))?;
         core.saw_get(suspect, &head, now);
+        core.reached();
         if let Some(server) = core.servers_clock(now) {
             suspect.known_at(server, now);
         }
@@ -179,6 +186,7 @@ impl Create {
         if let Some(cause) = sign::in_session_call(error) {
             self.core.saw(cause);
         }
+        self.core.saw_failure(error);
     }
 }
 

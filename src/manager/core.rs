@@ -23,6 +23,7 @@ use super::{
     log,
     memo::{self, Memos, SPAN},
     observe::{Observer, Stats},
+    outage::Outage,
     outside::{Outside, Told},
     owner::Owner,
     partition::PartitionId,
@@ -122,6 +123,7 @@ pub(crate) struct Core {
     ledger: Mutex<Ledger>,
     pub(crate) generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
+    pub(crate) outage: Outage,
     pub(super) inquiry: Inquiry,
     pub(crate) fleet: Fleet,
     /// Set when it is not open any more.
@@ -175,6 +177,7 @@ impl Core {
             live,
             generations: AtomicU64::new(0),
             suspicion: Suspicion::default(),
+            outage: Outage::default(),
             inquiry,
             closed: SetOnce::new(),
             ending: Mutex::default(),

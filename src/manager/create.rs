@@ -61,6 +61,8 @@ pub(crate) struct Create {
     pub(super) stands_in: bool,
     /// No renewal begins before this has ended.
     pub(super) holds_renewal: bool,
+    /// What its last try was for, if that could not connect to the server.
+    unreached: Option<Purpose>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,7 @@ impl Create {
             metered: place == Place::Queue,
             stands_in: false,
             holds_renewal: false,
+            unreached: None,
         }
     }
 
@@ -129,6 +132,7 @@ impl Create {
             outcome = caught(status.beating(&*clock, self.fly())) => outcome,
         };
         let outcome = outcome.unwrap_or_else(|| Some(Err(self.panicked())));
+        let outcome = outcome.map(|outcome| self.spare_others(outcome));
         let outcome = outcome.map(|outcome| outcome.map_err(|error| whose.name(&core, error)));
         let error = outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
         tokio::select! {
@@ -165,6 +169,7 @@ impl Create {
             tries += 1;
             log::tries(tries);
             let outcome = self.try_once(begun).await?;
+            self.note_reach(&outcome);
             if let (Err(error), Some(suspect)) = (&outcome, self.suspect.clone())
                 && let Some(reason) = no_use_for(error)
             {
@@ -194,6 +199,8 @@ impl Create {
             let paced = error.kind() == ErrorKind::RateLimited;
             let error = if paced { self.hold_back(error) } else { error };
             let pause = self.core.with_rng(|rng| policy::retry(&error, tries, rng));
+            // All others fail at once until this one has found out.
+            let pause = pause.filter(|_| !self.probes_reach());
             let again = match pause {
                 Some(pause) => self.pause(pause, begun).await?,
                 None => false,
@@ -201,7 +208,8 @@ impl Create {
             if again {
                 continue;
             }
-            let error = if paced { error } else { self.hold_back(error) };
+            let held = paced || self.unreached.is_some();
+            let error = if held { error } else { self.hold_back(error) };
             // Where the question is not answered, a successor may be had all the same.
             let unanswered = self.suspect.as_ref().map(|suspect| suspect.reference());
             let Some(session) = unanswered.filter(|_| !self.turned && policy::is_local(&error))
@@ -261,6 +269,31 @@ impl Create {
         self.core
             .ledger()
             .failed(&self.partition, self.purpose(), error, self.core.now())
+    }
+
+    fn probes_reach(&self) -> bool {
+        self.core.ledger().probes_reach(self.generation)
+    }
+
+    /// Whether its last try could connect to the server. One that finds out for all has to be answered.
+    fn note_reach(&mut self, outcome: &Outcome) {
+        let error = outcome.as_ref().err();
+        let is_unreached = error.is_some_and(|error| {
+            policy::is_unreachable(error)
+                || (error.kind() == ErrorKind::Timeout && self.probes_reach())
+        });
+        self.unreached = is_unreached.then(|| self.purpose());
+    }
+
+    /// Others need not wait for the same lesson.
+    fn spare_others(&self, outcome: Outcome) -> Outcome {
+        match self.unreached {
+            Some(purpose) => {
+                let spare = |error| self.core.spare_others(&self.partition, purpose, error);
+                outcome.map_err(spare)
+            }
+            None => outcome,
+        }
     }
 
     /// `None` if there is a call to be made, by this create.
@@ -326,6 +359,7 @@ impl Create {
             Ok((record, head)) => {
                 let made_at = Duration::from_millis(record.created_at.unwrap_or_default());
                 core.saw_create(&head, born, made_at);
+                core.reached();
                 self.accept(&record, born, signs)
             }
             Err(error) => {

@@ -84,6 +84,24 @@ pub enum Event {
     },
     /// The shared store is there again: no part of it fails that was asked within the last minute.
     StoreUp,
+    /// Nobody can connect to the server, or a gateway in front of it says that it cannot.
+    ///
+    /// It comes once, with the first session call or question that fails so, until [`ServerUp`](Self::ServerUp). Requests without a
+    /// usable session wait at first. Once a whole create has failed so, the requests of all keys fail at once with
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) until the server answers.
+    #[non_exhaustive]
+    ServerDown {
+        /// What happened.
+        error: Error,
+    },
+    /// The server answers again.
+    ///
+    /// Nothing runs while no request needs a session, so this comes with the first call that is answered.
+    #[non_exhaustive]
+    ServerUp {
+        /// How long after [`ServerDown`](Self::ServerDown).
+        lasted: Duration,
+    },
     /// A session could not be created, and whoever waited for it got the error.
     #[non_exhaustive]
     CreateFailed {

@@ -39,14 +39,17 @@ impl Hold {
         self.probe = None;
     }
 
+    pub(crate) fn is_probed_by(&self, create: u64) -> bool {
+        self.probe.is_some_and(|(prober, _)| prober == create)
+    }
+
     /// Whether another create is finding out.
     pub(crate) fn is_probed_by_another(&self, generation: Option<u64>, now: Reading) -> bool {
         let other = self.probe.filter(|(prober, _)| Some(*prober) != generation);
         other.is_some_and(|(_, since)| now.since(since) < PROBE)
     }
 
-    fn new(error: Error, failures: u32, now: Reading) -> Self {
-        let pause = policy::consequence(&error, failures).pause;
+    fn new(error: Error, failures: u32, pause: Duration, now: Reading) -> Self {
         Self {
             since: now,
             pause,
@@ -72,6 +75,10 @@ impl Hold {
             (self.since, self.pause) = (now, left);
         }
         Some(self.error(now))
+    }
+
+    pub(crate) fn cause(&self) -> Error {
+        self.error.clone()
     }
 
     pub(crate) fn is_active(&self, now: Reading) -> bool {
@@ -105,19 +112,35 @@ pub(crate) fn hold_after(
     elsewhere: u32,
     now: Reading,
 ) -> Error {
-    let failures = match place.as_ref().filter(|before| !before.is_forgotten(now)) {
-        // Failures that come while one holds already are of the same moment, not one more in a row.
-        Some(before) if before.error.kind() == error.kind() => before
-            .failures
-            .saturating_add(u32::from(!before.is_active(now))),
-        _ => 1,
-    };
+    let failures = in_a_row(place.as_ref(), &error, now);
     let failures = if error.kind() == ErrorKind::Credentials {
         failures.max(elsewhere.saturating_add(1))
     } else {
         failures
     };
-    let after = Hold::new(error, failures, now);
+    let pause = policy::consequence(&error, failures).pause;
+    replace(place, Hold::new(error, failures, pause, now), now)
+}
+
+/// The same where nobody can connect to the server, so that all keys are held back.
+pub(crate) fn hold_all(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
+    let failures = in_a_row(place.as_ref(), &error, now);
+    let pause = policy::unreachable(&error, failures);
+    replace(place, Hold::new(error, failures, pause, now), now)
+}
+
+/// Which failure in a row this is.
+fn in_a_row(place: Option<&Hold>, error: &Error, now: Reading) -> u32 {
+    match place.filter(|before| !before.is_forgotten(now)) {
+        // Failures that come while one holds already are of the same moment, not one more in a row.
+        Some(before) if before.error.kind() == error.kind() => before
+            .failures
+            .saturating_add(u32::from(!before.is_active(now))),
+        _ => 1,
+    }
+}
+
+fn replace(place: &mut Option<Hold>, after: Hold, now: Reading) -> Error {
     let error = after.error(now);
     // A milder failure does not end what a harder one began.
     let harder = place

@@ -236,9 +236,11 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
             if let Some(cause) = sign::in_session_call(&error) {
                 core.note(cause);
             }
+            core.saw_failure(&error);
             return Err(hold_back(core, session, error));
         }
     };
+    core.reached();
     core.emit(Event::Deleted {
         session: session.reference(),
         already_gone,

@@ -5,6 +5,7 @@
 
 mod chance;
 mod pauses;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::runtime;
 
-use self::chance::STORE_FAILED_FOR;
+use self::{chance::STORE_FAILED_FOR, reach::Unreachable};
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     flight::{Flight, Outcome, Status, overdue_after},
@@ -92,6 +93,7 @@ pub(crate) struct Ledger {
     partitions: HashMap<PartitionId, Entry>,
     keys: HashMap<KeyId, Option<Hold>>,
     origin: Option<Hold>,
+    unreachable: Unreachable,
     bucket: Bucket,
     queue: Queue,
     /// Those that wait for a later call.
@@ -114,6 +116,7 @@ impl Ledger {
             partitions: HashMap::new(),
             keys: HashMap::new(),
             origin: None,
+            unreachable: Unreachable::default(),
             bucket: Bucket::new(budget),
             queue: Queue::new(overdue_after(create_timeout)),
             pausing: Queue::new(overdue_after(create_timeout)),
@@ -165,6 +168,7 @@ impl Ledger {
         };
         if place == Place::Nowhere {
             flight.status.begin_question(now);
+            self.probe_reach(Purpose::Question, generation, now);
         }
         self.under_way.insert(generation, flight.status.clone());
         self.partitions.entry(id).or_default().flight = Some(flight.clone());
@@ -223,10 +227,15 @@ impl Ledger {
     }
 
     fn leave_all(&mut self, generation: u64) {
-        self.queue.leave(generation);
-        self.pausing.leave(generation);
-        self.sharing.leave(generation);
-        self.failing.leave(generation);
+        for queue in [
+            &mut self.queue,
+            &mut self.pausing,
+            &mut self.sharing,
+            &mut self.failing,
+        ] {
+            queue.leave(generation);
+        }
+        self.end_probe_of_reach(generation);
     }
 
     /// The same as [`fence`](Self::fence) for one that did not end in time; returns whether that leaves a possible orphan.
@@ -256,6 +265,9 @@ impl Ledger {
         create: Option<u64>,
         now: Reading,
     ) -> Clearance {
+        if let Err(error) = self.check_reach(purpose, create, now) {
+            return Clearance::Wait(error.retry_after().unwrap_or_default(), error);
+        }
         if purpose == Purpose::Question {
             return Clearance::Granted;
         }
@@ -293,6 +305,9 @@ impl Ledger {
         self.partitions.entry(partition.id).or_default().last_call = Some(now);
         if let (Some(create), Some(Some(hold))) = (create, self.keys.get_mut(&partition.key_id)) {
             hold.begin_probe(create, now);
+        }
+        if let Some(create) = create {
+            self.probe_reach(purpose, create, now);
         }
         Clearance::Granted
     }

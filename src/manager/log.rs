@@ -80,6 +80,10 @@ mod on {
                 replaces = replaces.map(|before| field::display(before.fingerprint)),
                 usable_for = usable_for.as_secs_f64()
             ),
+            Event::ServerDown { error } => log_error!(WARN, "server down", Some(error)),
+            Event::ServerUp { lasted } => {
+                log!(INFO, "server up", lasted = lasted.as_secs_f64());
+            }
             Event::CreateFailed { error } => log_error!(WARN, "create failed", Some(error)),
             Event::RenewalFailed {
                 session,

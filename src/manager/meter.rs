@@ -145,6 +145,8 @@ mod on {
                 | Event::Outside { .. }
                 | Event::NotInlined { .. }
                 | Event::Abandoned { .. }
+                | Event::ServerDown { .. }
+                | Event::ServerUp { .. }
                 | Event::Missed { .. } => {}
             }
         }

@@ -22,6 +22,7 @@
 //! | `question`, `check` | asking it, for all keys; asking for one session |
 //! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
+//! | `outage` | the time while nobody can connect to the server |
 //! | `foreign`, `known_ids`, `peers` | session ids that requests bring along; which of them are known here, and by other managers of the process |
 //! | `outside` | requests that go elsewhere and look like Sipher's |
 //! | `leak` | what a redirect took elsewhere |
@@ -73,6 +74,7 @@ pub(crate) mod memo;
 pub(crate) mod message;
 mod meter;
 mod observe;
+mod outage;
 mod outside;
 mod owner;
 mod pace;

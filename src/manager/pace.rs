@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
+    budget::Purpose,
     create::{Create, Progress},
     ledger::Clearance,
     policy,
@@ -62,18 +63,41 @@ impl Create {
             match self.clear(self.core.now())? {
                 Clearance::Granted => return Some(true),
                 Clearance::Soon => wait = policy::FLOOR,
+                // Another create has found out that nobody can connect to the server.
+                Clearance::Wait(..) if self.is_held_for_all() => return Some(false),
                 Clearance::Wait(more, _) => wait = more,
             }
         }
     }
 
-    /// Sleeps; `false` if the manager shuts down meanwhile.
+    /// Sleeps until then, or until another create gives up or the server answers again; `false` if the manager shuts down
+    /// meanwhile.
     async fn nap(&self, duration: Duration) -> bool {
+        // Before the look: what another gives up after it is not missed.
+        let changed = self.core.outage.changed();
+        if self.is_held_for_all() {
+            return true;
+        }
         tokio::select! {
             biased;
             _ = self.core.closed() => false,
+            () = changed => true,
             () = sleep(duration) => true,
         }
+    }
+
+    fn tries_again_in_outage(&self) -> bool {
+        self.progress == Progress::Pausing
+            && self.purpose() != Purpose::Question
+            && self.core.outage.is_on()
+    }
+
+    fn is_held_for_all(&self) -> bool {
+        let (core, create) = (&self.core, Some(self.generation));
+        let held = core
+            .ledger()
+            .check_reach(self.purpose(), create, core.now());
+        held.is_err()
     }
 
     /// Asks for the next call. `None` if another create has taken the place of this one.
@@ -82,7 +106,14 @@ impl Create {
         if !ledger.is_flying(self.partition.id, self.generation) {
             return None;
         }
-        let clearance = ledger.clear(&self.partition, self.purpose(), Some(self.generation), now);
+        let (create, purpose) = (Some(self.generation), self.purpose());
+        if self.tries_again_in_outage()
+            && ledger.check_reach(purpose, create, now).is_ok()
+            && let Some(wait) = ledger.retry_reach(now)
+        {
+            return Some(wait);
+        }
+        let clearance = ledger.clear(&self.partition, purpose, create, now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
             ledger.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;

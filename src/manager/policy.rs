@@ -7,18 +7,24 @@
 //! | rate limited | everybody | what the server says, else 60 s |
 //! | quota | the API key | until it resets, with one try every 15 min |
 //! | unavailable, timeout | the partition | 1 s, doubling to 30 s |
+//! | nobody can connect to the server, for a whole create | everybody | 1 s, doubling to 10 s; then one create finds out |
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    evidence::{Cause, sign},
+};
 
 const SETTLED: Duration = Duration::from_secs(60);
 const CREDENTIALS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10 * 60));
 const PACE: Duration = Duration::from_secs(60);
 const QUOTA_PROBE: Duration = Duration::from_secs(15 * 60);
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Everybody waits for the one who finds out, so that it is seen soon when the server is back.
+const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// A server that says "now" does not mean it.
 const LEAST: Duration = Duration::from_secs(1);
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -63,6 +69,21 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
         _ => (Reach::Partition, SETTLED),
     };
     Consequence { reach, pause }
+}
+
+/// Whether a failure says that nobody can connect to the server, or a gateway in front of it that it cannot.
+pub(crate) fn is_unreachable(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable
+        && match error.status() {
+            None => !error.is_unknown_outcome(),
+            Some(_) => sign::in_session_call(error) == Some(Cause::Sign),
+        }
+}
+
+/// For how long all keys are held back after the `failures`th such failure in a row.
+pub(crate) fn unreachable(error: &Error, failures: u32) -> Duration {
+    let hint = error.retry_after().unwrap_or_default();
+    doubled(UNREACHABLE, failures).max(hint)
 }
 
 /// Returns after how many refusals of a key one waits for at least so long.

@@ -82,10 +82,7 @@ impl Core {
                 () = sleep(OVERDUE.saturating_sub(asked_for)) => None,
             };
             match word {
-                Some(Word::Away) => {
-                    let text = "could not reach the server to ask whether it still has the session";
-                    return Err(Error::new(ErrorKind::Unavailable, text));
-                }
+                Some(Word::Away) => return Err(away()),
                 Some(word) => return Ok((word, asking.question.signs)),
                 // Its task is gone, or its runtime stands still.
                 None => self.give_up_question(&asking),
@@ -140,8 +137,13 @@ impl Core {
         let is_another = self.inquiry.with(now, |evidence| {
             evidence.answered(question, word, sessions, now)
         });
-        if matches!(word, Word::Says(_)) {
-            self.suspicion.calm();
+        match word {
+            Word::Says(_) => {
+                self.suspicion.calm();
+                self.reached();
+            }
+            Word::Away => self.unreached(&away()),
+            Word::Silent => {}
         }
         // It may have been asked while requests went on.
         if is_another {
@@ -179,6 +181,12 @@ impl Core {
     pub(super) fn not_metered(&self) {
         self.inquiry.evidence().not_metered();
     }
+}
+
+#[cold]
+fn away() -> Error {
+    let text = "could not reach the server to ask whether it still has the session";
+    Error::new(ErrorKind::Unavailable, text)
 }
 
 /// A question on its way. Whoever waits is told if its task ends without an answer, also with its runtime.

@@ -24,6 +24,9 @@ use crate::{
 /// The server closes idle connections after 5 s, and a call on one that it just closed has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
+/// An address that takes packets and never answers is found out by then, as one that refuses connections is at once.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// The client for who gives none. `base` is where it is to go.
 pub(crate) fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
     if base.is_https() && !cfg!(feature = "rustls") {
@@ -34,7 +37,8 @@ pub(crate) fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
     }
     let client = Client::builder()
         .redirect(Policy::none())
-        .pool_idle_timeout(POOL_IDLE);
+        .pool_idle_timeout(POOL_IDLE)
+        .connect_timeout(CONNECT);
     let client = if base.is_https() {
         client
     } else {

@@ -18,6 +18,7 @@ mod failures;
 mod janitor;
 mod lease;
 mod out_of_sight;
+mod outage;
 mod renewal;
 mod retire;
 mod shutdown;

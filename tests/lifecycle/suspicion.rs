@@ -172,8 +172,9 @@ async fn a_session_that_cannot_be_checked_is_not_used() {
         ),
         "{told:?}"
     );
-    assert!(matches!(told[1], Event::CheckFailed { .. }), "{told:?}");
-    assert_eq!(told.len(), 2, "once for each cause");
+    assert!(matches!(told[1], Event::ServerDown { .. }), "{told:?}");
+    assert!(matches!(told[2], Event::CheckFailed { .. }), "{told:?}");
+    assert_eq!(told.len(), 3, "once for each cause");
 
     setup.sipher.clear_faults();
     pass(5.0).await;

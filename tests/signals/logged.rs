@@ -155,9 +155,12 @@ async fn every_class_of_failure_is_one_warning_with_what_is_known_of_it() {
         assert!(failed[0].lacks("session") && !failed[0].get("error").is_empty());
         // One for each call whose outcome nobody knows.
         let suspected = if orphans { setup.creates() } else { 0 };
-        assert_eq!(warnings.len(), 1 + suspected, "{what:?}: {warnings:#?}");
-        let others = warnings.iter().filter(|l| l.message != "create failed");
-        assert!(others.into_iter().all(|l| l.message == "possible orphan"));
+        let count = |message| warnings.iter().filter(|l| l.message == message).count();
+        assert_eq!(count("possible orphan"), suspected, "{what:?}");
+        let is_outage = matches!(what, What::Status(503) | What::Html(502) | What::Refuse);
+        assert_eq!(count("server down"), usize::from(is_outage), "{what:?}");
+        let expected = 1 + suspected + usize::from(is_outage);
+        assert_eq!(warnings.len(), expected, "{what:?}: {warnings:#?}");
         let creates = capture.spans("sipher_session::create");
         assert_eq!(creates.len(), 1, "{what:?}");
         assert_eq!(creates[0].get("tries"), setup.creates().to_string());
@@ -169,6 +172,39 @@ async fn every_class_of_failure_is_one_warning_with_what_is_known_of_it() {
             assert_hides(&capture.everything(), secret);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_one_line_when_it_begins_and_one_when_it_ends() {
+    let (capture, _guard) = Capture::start();
+    let setup = Setup::new();
+    let manager = setup.manager();
+    setup.sipher.fault(Fault::new(What::Refuse).always());
+    let waits = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.session().await }
+    });
+    pass(0.1).await;
+    let of_outage = |message: &str| {
+        let all = capture.logged().into_iter();
+        let all = all.filter(|l| l.message == message);
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of_outage("server down").len(),
+        1,
+        "long before the create gives up"
+    );
+    waits.await.unwrap().unwrap_err();
+    setup.sipher.clear_faults();
+    pass(1.0).await;
+    manager.session().await.unwrap();
+    let (down, up) = (of_outage("server down"), of_outage("server up"));
+    assert_eq!((down.len(), up.len()), (1, 1));
+    assert_eq!((down[0].level, up[0].level), (Level::WARN, Level::INFO));
+    assert_eq!(down[0].get("kind"), "Unavailable");
+    up[0].has_exactly(&["lasted"]);
+    assert!(up[0].get("lasted").parse::<f64>().unwrap() > 5.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,7 +297,7 @@ async fn what_cannot_be_deleted_is_a_warning_and_what_need_not_be_is_none() {
     let warnings = capture.warnings();
     let left: Vec<_> = warnings
         .iter()
-        .filter(|l| l.message != "sessions suspected")
+        .filter(|l| !["sessions suspected", "server down"].contains(&l.message.as_str()))
         .collect();
     assert_eq!(left.len(), 1, "{warnings:#?}");
     assert_eq!(left[0].message, "session left to expire");

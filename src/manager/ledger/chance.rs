@@ -52,6 +52,7 @@ impl Ledger {
     ///
     /// What holds it back.
     pub(crate) fn check_hold(&self, partition: &Partition, now: Reading) -> Result<(), Error> {
+        self.check_reach(Purpose::Question, None, now)?;
         let entry = self.partitions.get(&partition.id);
         let hold = entry.and_then(|entry| entry.hold(Purpose::Question));
         match hold.filter(|hold| hold.is_active(now)) {
@@ -110,6 +111,7 @@ impl Ledger {
             let left = entry.map(|entry| entry.wrong.left(now));
             wrong_again(left.unwrap_or_default())?;
         }
+        self.check_reach(purpose, None, now)?;
         let own = entry.and_then(|entry| entry.hold(purpose));
         let holds = [own, self.key_hold(partition)];
         // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.

@@ -1,0 +1,97 @@
+//! While nobody can connect to the server: told once when it begins and once when it ends.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, futures::Notified};
+
+use super::{budget::Purpose, core::Core, event::Event, partition::Partition, policy};
+use crate::{clock::Reading, error::Error};
+
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    since: Mutex<Option<Reading>>,
+    /// A create has given up, or the server has answered.
+    changed: Notify,
+}
+
+impl Outage {
+    fn since(&self) -> MutexGuard<'_, Option<Reading>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether it is news.
+    fn begin(&self, now: Reading) -> bool {
+        let mut since = self.since();
+        let is_news = since.is_none();
+        since.get_or_insert(now);
+        is_news
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.since().is_some()
+    }
+
+    /// Waits until a create has given up, or the server has answered. What happens after this was called is not missed.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+}
+
+impl Core {
+    /// A session call failed.
+    pub(super) fn saw_failure(&self, error: &Error) {
+        if policy::is_unreachable(error) {
+            self.unreached(error);
+        } else if error.is_by_application() {
+            self.reached();
+        }
+    }
+
+    /// Nobody can connect to the server.
+    pub(super) fn unreached(&self, error: &Error) {
+        let now = self.now();
+        if self.outage.begin(now) {
+            let error = error.clone();
+            self.emit(Event::ServerDown { error });
+        }
+    }
+
+    /// Waits until another create than this has given up a question that nobody answers.
+    pub(super) async fn unanswered(&self, create: u64) -> Error {
+        let purpose = Purpose::Question;
+        loop {
+            // Before the look: what another gives up after it is not missed.
+            let changed = self.outage.changed();
+            let held = self.ledger().check_reach(purpose, Some(create), self.now());
+            if let Err(error) = held {
+                return error;
+            }
+            changed.await;
+        }
+    }
+
+    /// The server has answered.
+    pub(super) fn reached(&self) {
+        self.ledger().reached();
+        let since = self.outage.since().take();
+        if let Some(since) = since {
+            self.outage.changed.notify_waiters();
+            let lasted = self.now().since(since);
+            self.emit(Event::ServerUp { lasted });
+        }
+    }
+
+    /// A create gives up, because nobody can connect to the server: the others need not wait for the same lesson. Returns the
+    /// error with when another try is due.
+    pub(super) fn spare_others(
+        &self,
+        partition: &Partition,
+        purpose: Purpose,
+        error: Error,
+    ) -> Error {
+        let now = self.now();
+        let error = self.ledger().unreachable(partition, purpose, error, now);
+        self.outage.changed.notify_waiters();
+        error
+    }
+}
