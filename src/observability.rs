@@ -25,6 +25,8 @@
 //! | `session retired` | debug | `session`, `generation`, `reason` (see [below](#reasons)) |
 //! | `session deleted` | debug | `session`, `generation`, `already_gone` |
 //! | `session left to expire` | debug, or warn with the error that kept it from being deleted | `session`, `generation`, `left`; those of the error |
+//! | `crowded` | warn | `max_sessions` |
+//! | `deletes pending` | warn | `pending` (how many) |
 //! | `unknown default` | debug | `session`, `generation`, `default` (its name) |
 //! | `create failed` | warn | those of the error |
 //! | `renewal failed` | warn | `session`, `generation`, `usable_for` (of the session that is still used); those of the error |

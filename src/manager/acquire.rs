@@ -36,7 +36,7 @@ impl SessionManager {
         let core = self.core();
         let now = core.now();
         core.own_at(now);
-        let session = core.cached(id)?;
+        let session = core.cached(id).or_else(|| core.brought_back(id, now))?;
         let phase = session.phase(now);
         // The server is not asked about what has ended by itself.
         if phase == Phase::Over
@@ -229,6 +229,7 @@ impl Core {
             Err(_) => None,
         };
         if suspect.is_none() {
+            self.check_room(&ledger, partition.id)?;
             self.may_create(&mut ledger, partition, now)?;
             if self.shares(&ledger, partition) && ledger.is_crowded(partition.id, patience, now)? {
                 return Ok(Joined::Crowd);

@@ -211,8 +211,11 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets how many sessions are held at once; past it, the one that was used the longest ago is deleted. Defaults
-    /// to 1,000.
+    /// Sets for how many API keys and defaults a session is kept while nobody uses it. Defaults to 1,000.
+    ///
+    /// Past it, the session that was unused for the longest is deleted. One that was used within the last minute makes no room for
+    /// others: if there are more of them, their number grows, up to ten times as many, and [`Event::Crowded`](crate::Event) says so.
+    /// Beyond that, new keys get [`ErrorKind::Budget`](crate::ErrorKind::Budget). Set it to the number of tenants, if that is known.
     pub fn max_sessions(mut self, sessions: u64) -> Self {
         self.max_sessions = sessions;
         self

@@ -142,7 +142,7 @@ impl Core {
     ) -> Self {
         let observer = Arc::new(Observer::new(clock.clone()));
         let inquiry = Inquiry::new(settings.verify_after);
-        let retirement = Arc::new(Retirement::new(observer.clone()));
+        let retirement = Arc::new(Retirement::new(observer.clone(), settings.max_sessions));
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
             .max_capacity(settings.max_sessions)
@@ -306,6 +306,7 @@ impl Core {
                 .filter(|session| self.is_good(session, now))
                 .count() as u64,
             in_flight: in_flight as u64,
+            pending_deletes: self.retirement.pending() as u64,
             health_calls: self.inquiry.asked(),
             ..self.observer.stats()
         }

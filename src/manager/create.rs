@@ -62,7 +62,7 @@ pub(crate) struct Create {
     /// No renewal begins before this has ended.
     pub(super) holds_renewal: bool,
     /// What its last try was for, if that could not connect to the server.
-    unreached: Option<Purpose>,
+    pub(super) unreached: Option<Purpose>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,31 +269,6 @@ impl Create {
         self.core
             .ledger()
             .failed(&self.partition, self.purpose(), error, self.core.now())
-    }
-
-    fn probes_reach(&self) -> bool {
-        self.core.ledger().probes_reach(self.generation)
-    }
-
-    /// Whether its last try could connect to the server. One that finds out for all has to be answered.
-    fn note_reach(&mut self, outcome: &Outcome) {
-        let error = outcome.as_ref().err();
-        let is_unreached = error.is_some_and(|error| {
-            policy::is_unreachable(error)
-                || (error.kind() == ErrorKind::Timeout && self.probes_reach())
-        });
-        self.unreached = is_unreached.then(|| self.purpose());
-    }
-
-    /// Others need not wait for the same lesson.
-    fn spare_others(&self, outcome: Outcome) -> Outcome {
-        match self.unreached {
-            Some(purpose) => {
-                let spare = |error| self.core.spare_others(&self.partition, purpose, error);
-                outcome.map_err(spare)
-            }
-            None => outcome,
-        }
     }
 
     /// `None` if there is a call to be made, by this create.

@@ -28,6 +28,13 @@ impl Core {
         Some(pinned)
     }
 
+    /// The session of a partition that had to make room for others while it was in use.
+    pub(super) fn brought_back(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
+        self.retirement.pinned(id)?;
+        let _ledger = self.ledger();
+        self.find(id, now)
+    }
+
     /// Every session that is not retired, whether its id may still be sent or not.
     ///
     /// Exact only for who holds the ledger: under it, sessions come, go and move between the cache and the pins.

@@ -256,6 +256,24 @@ pub enum Event {
         /// Whether the server had lost it already.
         already_gone: bool,
     },
+    /// More keys and defaults were used within a minute than `max_sessions` has room for. There are more sessions for a while, up to
+    /// ten times as many; beyond that, new ones are refused with [`ErrorKind::Budget`](crate::ErrorKind::Budget).
+    ///
+    /// It comes once an hour at most. Raise [`max_sessions`](crate::SessionManagerBuilder::max_sessions).
+    #[non_exhaustive]
+    Crowded {
+        /// The setting.
+        max_sessions: u64,
+    },
+    /// Many sessions wait to be deleted on the server, where they count until then.
+    ///
+    /// It comes with the first hundred, and each time that they have doubled. Raise `max_sessions` or the
+    /// [`call_budget`](crate::SessionManagerBuilder::call_budget).
+    #[non_exhaustive]
+    DeletesPending {
+        /// How many.
+        pending: usize,
+    },
     /// A session will not be deleted: it ends by itself.
     #[non_exhaustive]
     LeftToExpire {

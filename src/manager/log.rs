@@ -196,6 +196,8 @@ mod on {
                 session,
                 already_gone,
             } => log_session!(DEBUG, "session deleted", session, already_gone),
+            Event::Crowded { max_sessions } => log!(WARN, "crowded", max_sessions),
+            Event::DeletesPending { pending } => log!(WARN, "deletes pending", pending),
             Event::LeftToExpire {
                 session,
                 left,

@@ -147,6 +147,8 @@ mod on {
                 | Event::Abandoned { .. }
                 | Event::ServerDown { .. }
                 | Event::ServerUp { .. }
+                | Event::Crowded { .. }
+                | Event::DeletesPending { .. }
                 | Event::Missed { .. } => {}
             }
         }

@@ -31,6 +31,7 @@
 //! | `proof` | what an answer says about its session |
 //! | `expectation`, `wrong_answers` | which chain an answer has to name; what follows if it names another |
 //! | `owner` | what becomes of sessions when the process forks |
+//! | `room` | how many sessions there may be |
 //! | `retire`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
 //! | `promise` | what one task brings and many wait for |
@@ -87,6 +88,7 @@ mod proof;
 mod question;
 mod queue;
 mod retire;
+mod room;
 pub(crate) mod runtime;
 mod session;
 mod shutdown;

@@ -27,6 +27,9 @@ pub struct Stats {
     pub live_sessions: u64,
     /// Requests that bear a session and have no response yet.
     pub in_flight: u64,
+    /// Sessions that are used no more and wait to be deleted on the server. They count there until then. If this grows, the
+    /// [`call_budget`](crate::SessionManagerBuilder::call_budget) or `max_sessions` is too low.
+    pub pending_deletes: u64,
     /// Session calls that were made, of all kinds: what the [`CallBudget`](crate::CallBudget) bounds.
     pub session_calls: u64,
     /// Times that the server was asked for its health, which is free: see

@@ -4,8 +4,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, futures::Notified};
 
-use super::{budget::Purpose, core::Core, event::Event, partition::Partition, policy};
-use crate::{clock::Reading, error::Error};
+use super::{
+    budget::Purpose, core::Core, create::Create, event::Event, flight::Outcome,
+    partition::Partition, policy,
+};
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
@@ -93,5 +99,32 @@ impl Core {
         let error = self.ledger().unreachable(partition, purpose, error, now);
         self.outage.changed.notify_waiters();
         error
+    }
+}
+
+impl Create {
+    pub(super) fn probes_reach(&self) -> bool {
+        self.core.ledger().probes_reach(self.generation)
+    }
+
+    /// Whether its last try could connect to the server. One that finds out for all has to be answered.
+    pub(super) fn note_reach(&mut self, outcome: &Outcome) {
+        let error = outcome.as_ref().err();
+        let is_unreached = error.is_some_and(|error| {
+            policy::is_unreachable(error)
+                || (error.kind() == ErrorKind::Timeout && self.probes_reach())
+        });
+        self.unreached = is_unreached.then(|| self.purpose());
+    }
+
+    /// Others need not wait for the same lesson.
+    pub(super) fn spare_others(&self, outcome: Outcome) -> Outcome {
+        match self.unreached {
+            Some(purpose) => {
+                let spare = |error| self.core.spare_others(&self.partition, purpose, error);
+                outcome.map_err(spare)
+            }
+            None => outcome,
+        }
     }
 }

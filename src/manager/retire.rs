@@ -21,6 +21,7 @@ use super::{
     memo,
     observe::Observer,
     partition::PartitionId,
+    room::Told,
     session::LiveSession,
 };
 use crate::{api::SessionId, clock::Reading, error::Error};
@@ -39,6 +40,7 @@ struct Queue {
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
     attended: Option<Attendance>,
     attendants: u64,
+    told: Told,
 }
 
 /// Who attends to the queue, and when that was last seen to be so.
@@ -65,14 +67,16 @@ pub(crate) struct Retirement {
     queue: Mutex<Queue>,
     changed: Notify,
     observer: Arc<Observer>,
+    max_sessions: u64,
 }
 
 impl Retirement {
-    pub(crate) fn new(observer: Arc<Observer>) -> Self {
+    pub(crate) fn new(observer: Arc<Observer>, max_sessions: u64) -> Self {
         Self {
             queue: Mutex::default(),
             changed: Notify::new(),
             observer,
+            max_sessions,
         }
     }
 
@@ -103,6 +107,7 @@ impl Retirement {
             if let Some(displaced) = displaced.filter(|displaced| displaced.in_flight.retire()) {
                 self.admit(&mut queue, &displaced, RetireReason::Replaced);
             }
+            self.tell_crowded(&mut queue, now);
         }
         self.changed.notify_one();
     }
@@ -261,6 +266,18 @@ impl Retirement {
         self.queue().waiting.postpone(session, until, tried);
     }
 
+    fn tell_crowded(&self, queue: &mut Queue, now: Reading) {
+        let max_sessions = self.max_sessions;
+        if queue.told.crowded(now) {
+            self.observer.emit(Event::Crowded { max_sessions });
+        }
+    }
+
+    /// How many sessions wait to be deleted.
+    pub(crate) fn pending(&self) -> usize {
+        self.queue().waiting.len()
+    }
+
     /// It has been retired.
     fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
         memo::forget(session);
@@ -269,6 +286,11 @@ impl Retirement {
             reason,
         });
         queue.waiting.add(session.clone());
+        let pending = queue.waiting.len();
+        // A shutdown reports what becomes of them.
+        if queue.told.deletes(pending) && reason != RetireReason::Shutdown {
+            self.observer.emit(Event::DeletesPending { pending });
+        }
         self.changed.notify_one();
     }
 

@@ -15,7 +15,6 @@ pub use self::view::Session;
 use super::{
     fleet::Membership,
     life::{Life, Phase},
-    memo,
     partition::Partition,
     usage::InFlight,
 };
@@ -26,8 +25,9 @@ use crate::{
     secret::Fingerprint,
 };
 
-/// How long a session counts as in use after its use was last noted. A layer that remembers it notes that each `SPAN`.
-const IN_USE: Duration = memo::SPAN.saturating_mul(2);
+/// How long a session counts as in use after its use was last noted, so that it makes no room for others. A layer that remembers it
+/// notes that each `SPAN`.
+const IN_USE: Duration = Duration::from_secs(60);
 
 /// A session that the server has made for this process.
 pub(crate) struct LiveSession {

@@ -45,7 +45,7 @@ async fn evicted(fleet: &mut Fleet) -> (Process, Process, SessionId) {
     let other = fleet.start();
     let id = one.manager.session().await.unwrap().id().clone();
     assert_eq!(*other.manager.session().await.unwrap().id(), id);
-    pass(5.0).await;
+    pass(65.0).await;
     let sui = SessionLayer::new(one.manager.clone());
     let sui = sui.defaults(SessionDefaults::new().chain(Chain::Sui));
     let service = sui.layer(fleet.setup.sipher.clone());

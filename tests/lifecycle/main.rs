@@ -21,6 +21,7 @@ mod out_of_sight;
 mod outage;
 mod renewal;
 mod retire;
+mod room;
 mod shutdown;
 mod suspicion;
 mod unanswered;

@@ -93,7 +93,7 @@ async fn one_tenant_too_many_costs_one_session_and_not_all_of_them() {
         .collect();
     for key in &keys[..PLACES] {
         call_as(&setup, &manager, key).await.unwrap();
-        pass(1.0).await;
+        pass(2.0).await;
     }
     // The first ten are old, and in use.
     for key in &keys[..10] {

@@ -45,7 +45,7 @@ async fn the_documented_metrics_have_the_right_values() {
         let service = setup.service(&manager);
         service.oneshot(request).await.unwrap();
     }
-    pass(5.0).await;
+    pass(65.0).await;
     assert_metrics(
         &recorder,
         &[

@@ -61,6 +61,11 @@ impl Ledger {
         }
     }
 
+    /// How many creates have not ended.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way.len() as u64
+    }
+
     /// Whether as many creates ask the store at once as calls could be made within `patience`. Those that could not reach it a
     /// moment ago get half of the places at most, so that they keep nobody out whose part of the store answers.
     ///

@@ -87,6 +87,10 @@ impl Waiting {
         self.retired.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.retired.len()
+    }
+
     pub(super) fn sessions(&self) -> impl Iterator<Item = &Arc<LiveSession>> {
         self.retired.values().map(|retired| &retired.session)
     }

@@ -1,0 +1,139 @@
+//! More tenants than `max_sessions`.
+
+use std::time::Duration;
+
+use sipher_session::{
+    ErrorKind, Event, Events, SessionManager, SessionManagerBuilder,
+    testing::{Fault, Target, Tier, What},
+};
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use crate::support::{SECOND, Setup, generate, ours, pass};
+
+fn tenants(
+    count: usize,
+    with: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder,
+) -> (Setup, SessionManager, Vec<String>) {
+    let setup = Setup::new();
+    let manager = with(setup.builder()).build().unwrap();
+    let keys = (0..count).map(|_| setup.sipher.api_key(Tier::Pro));
+    let keys = keys.collect();
+    (setup, manager, keys)
+}
+
+async fn ask(setup: &Setup, manager: &SessionManager, key: &str) -> Result<(), ErrorKind> {
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", key.parse().unwrap());
+    let answer = setup.service(manager).oneshot(request).await;
+    answer.map(drop).map_err(|error| ours(&error).kind())
+}
+
+fn crowded(events: &mut Events) -> usize {
+    let all = std::iter::from_fn(|| events.try_recv());
+    all.filter(|event| {
+        matches!(
+            event,
+            Event::Crowded {
+                max_sessions: 8,
+                ..
+            }
+        )
+    })
+    .count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tenants_that_are_active_keep_their_sessions_however_many_they_are() {
+    let (setup, manager, keys) = tenants(20, |builder| builder.max_sessions(8));
+    let mut events = manager.events();
+    for round in 0..12 {
+        for key in &keys {
+            let start = Instant::now();
+            ask(&setup, &manager, key).await.unwrap();
+            assert_eq!(start.elapsed(), Duration::ZERO);
+            pass(if round % 4 == 0 { 2.5 } else { 0.1 }).await;
+        }
+    }
+    assert_eq!((setup.creates(), setup.deletes()), (20, 0));
+    let stats = manager.stats();
+    assert_eq!((stats.live_sessions, stats.evicted), (20, 0));
+    assert_eq!(crowded(&mut events), 1, "told once");
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_they_are_idle_there_are_no_more_than_the_setting_says_and_those_in_use_are_kept() {
+    let (setup, manager, keys) = tenants(20, |builder| builder.max_sessions(8));
+    for key in &keys {
+        ask(&setup, &manager, key).await.unwrap();
+    }
+    // Those that had to make room are as good as the others.
+    for _ in 0..20 {
+        for key in &keys[..4] {
+            ask(&setup, &manager, key).await.unwrap();
+        }
+        pass(5.0).await;
+    }
+    assert_eq!(setup.sipher.live_sessions(), 8);
+    assert_eq!(manager.stats().pending_deletes, 0);
+    assert_eq!(setup.creates(), 20);
+    setup.sipher.assert_every_call_had_a_session();
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_are_never_more_than_ten_times_the_setting() {
+    let (setup, manager, keys) = tenants(25, |builder| builder.max_sessions(2));
+    for (number, key) in keys.iter().enumerate() {
+        let expected = if number < 20 {
+            Ok(())
+        } else {
+            Err(ErrorKind::Budget)
+        };
+        assert_eq!(ask(&setup, &manager, key).await, expected, "{number}");
+    }
+    assert_eq!(setup.creates(), 20, "who is refused costs no call");
+    for key in &keys[..20] {
+        ask(&setup, &manager, key).await.unwrap();
+    }
+    assert_eq!(setup.creates(), 20, "and nobody's session");
+    pass(61.0).await;
+    for key in &keys[20..] {
+        ask(&setup, &manager, key).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletes_that_pile_up_are_counted_and_told_of() {
+    let (setup, manager, keys) = tenants(150, |builder| builder.call_budget(600, 200));
+    for key in &keys {
+        ask(&setup, &manager, key).await.unwrap();
+    }
+    setup
+        .sipher
+        .fault(Fault::new(What::Hang).on(Target::Delete).always());
+    let mut events = manager.events();
+    for generation in 1..=150 {
+        manager.invalidate(generation);
+    }
+    assert_eq!(manager.stats().pending_deletes, 150);
+    let told = std::iter::from_fn(|| events.try_recv());
+    let told = told.filter_map(|event| match event {
+        Event::DeletesPending { pending, .. } => Some(pending),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [100]);
+    setup.sipher.clear_faults();
+    pass(60.0).await;
+    assert_eq!(manager.stats().pending_deletes, 0);
+    let mut events = manager.events();
+    manager.shutdown(SECOND).await;
+    let told = std::iter::from_fn(|| events.try_recv());
+    assert_eq!(
+        told.filter(|event| matches!(event, Event::DeletesPending { .. }))
+            .count(),
+        0
+    );
+}
