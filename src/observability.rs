@@ -14,39 +14,41 @@
 //!
 //! | message | level | fields |
 //! | --- | --- | --- |
-//! | `session created` | debug | `session`, `generation`, `usable_for`; `replaces` (the predecessor's fingerprint) if it has one |
-//! | `session of the fleet taken up`, `session of the fleet replaced` | debug | `session`, `generation` |
-//! | `session left to the fleet` | debug | `session`, `generation` |
+//! | `session created` | debug | `session`, `generation`, `api_key`, `defaults`, `usable_for`; `replaces` (the predecessor's fingerprint) if it has one |
+//! | `session of the fleet taken up`, `session of the fleet replaced` | debug | `session`, `generation`, `api_key` |
+//! | `session left to the fleet` | debug | `session`, `generation`, `api_key` |
 //! | `shared store down` | warn | those of the error |
 //! | `shared store up` | info | |
 //! | `server down` | warn | those of the error |
 //! | `server up` | info | `lasted` |
 //! | `record in the shared store refused` | warn | `slot` |
-//! | `session retired` | debug | `session`, `generation`, `reason` (see [below](#reasons)) |
-//! | `session deleted` | debug | `session`, `generation`, `already_gone` |
-//! | `session left to expire` | debug, or warn with the error that kept it from being deleted | `session`, `generation`, `left`; those of the error |
+//! | `session retired` | debug | `session`, `generation`, `api_key`, `reason` (see [below](#reasons)) |
+//! | `session deleted` | debug | `session`, `generation`, `api_key`, `already_gone` |
+//! | `session left to expire` | debug, or warn with the error that kept it from being deleted | `session`, `generation`, `api_key`, `left`; those of the error |
 //! | `crowded` | warn | `max_sessions` |
 //! | `deletes pending` | warn | `pending` (how many) |
-//! | `unknown default` | debug | `session`, `generation`, `default` (its name) |
-//! | `create failed` | warn | those of the error |
-//! | `renewal failed` | warn | `session`, `generation`, `usable_for` (of the session that is still used); those of the error |
-//! | `possible orphan` | warn | those of the error, if the call ended |
+//! | `unknown default` | debug | `session`, `generation`, `api_key`, `default` (its name) |
+//! | `create failed` | warn | `api_key`, `defaults`; those of the error |
+//! | `renewal failed` | warn | `session`, `generation`, `api_key`, `usable_for` (of the session that is still used); those of the error |
+//! | `possible orphan` | warn | `api_key`, `defaults`; those of the error, if the call ended |
 //! | `sessions suspected` | warn, or debug if there are none | `live_sessions` |
-//! | `session verified` | debug | `session`, `generation` |
-//! | `check failed` | warn | `session`, `generation`; those of the error |
-//! | `session lost` | warn | `session`, `generation`, `unknown_for`, `requests` (that may have gone without their defaults) |
+//! | `session verified` | debug | `session`, `generation`, `api_key` |
+//! | `check failed` | warn | `session`, `generation`, `api_key`; those of the error |
+//! | `session lost` | warn | `session`, `generation`, `api_key`, `unknown_for`, `requests` (that may have gone without their defaults) |
 //! | `leaked` | warn | `api_key` (fingerprint of the one that went along), `to` (the origin); `session`, `generation` if it was one of the manager's |
-//! | `wrong defaults` | warn | `session`, `generation`, `expected` (the session's chain), `answered` (the answer's) |
+//! | `wrong defaults` | warn | `session`, `generation`, `api_key`, `expected` (the session's chain), `answered` (the answer's) |
 //! | `request outside of the base URL` | warn | `origin`, `base`, `reason`: `vendors_domain`, `loopback` or `api_key` |
 //! | `defaults not put into the body` | warn | `reason` (see [below](#reasons)) |
-//! | `late answer` | warn | `session`, `generation` |
-//! | `sending without a session` | warn | those of the error |
+//! | `late answer` | warn | `session`, `generation`, `api_key` |
+//! | `sending without a session` | warn | `api_key` of the first; those of the error |
 //! | `abandoned` | warn | `left_to_expire`, `possible_orphans` |
-//! | `shut down` | info | `deleted`, `already_gone`, `left_to_expire`, `failed`, `possible_orphans` |
+//! | `shut down` | info, or warn if anything is left on the server | `deleted`, `already_gone`, `left_to_expire`, `failed`, `possible_orphans` |
 //!
 //! | field | what it is |
 //! | --- | --- |
 //! | `session` | the fingerprint of its id |
+//! | `api_key` | the [fingerprint](crate::ApiKey::fingerprint) of the API key, which tells the tenant |
+//! | `defaults` | those that the session has, or was to have |
 //! | `generation` | which of the manager's sessions it is; they count up |
 //! | `usable_for`, `unknown_for`, `left`, `lasted`, `retry_after`, `deadline` | seconds, with a fraction |
 //! | `kind` | of the error, as in [`ErrorKind`](crate::ErrorKind) |
@@ -61,7 +63,7 @@
 //! | span | around | fields |
 //! | --- | --- | --- |
 //! | `sipher_session::create` | one create with all its tries, or one check of a session under suspicion, and the deletes of what it replaces, if nobody else is at it | `generation`, `key` (fingerprint of the API key), `tries` |
-//! | `sipher_session::delete` | one call that deletes a session | `session`, `generation` |
+//! | `sipher_session::delete` | one call that deletes a session | `session`, `generation`, `api_key` |
 //! | `sipher_session::shutdown` | a shutdown with its deletes | `deadline` |
 //!
 //! Creates and shutdowns go on when whoever began them is dropped. They are roots, and *follow from* the span they

@@ -32,6 +32,13 @@ const MAX_KEY: usize = 1024;
 pub struct ApiKey(Arc<SecretString>);
 
 impl ApiKey {
+    /// Returns what stands for the key in events and logs.
+    ///
+    /// It ties them to a tenant: note it beside the tenant's name when the process starts. It is another one in the next process.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.expose())
+    }
+
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -78,6 +85,12 @@ impl Eq for ApiKey {}
 impl From<&str> for ApiKey {
     fn from(key: &str) -> Self {
         Self(Arc::new(key.into()))
+    }
+}
+
+impl From<&Self> for ApiKey {
+    fn from(key: &Self) -> Self {
+        key.clone()
     }
 }
 

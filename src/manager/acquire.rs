@@ -13,7 +13,6 @@ use super::{
     budget::Purpose,
     core::{Core, Stage},
     create::Create,
-    event::Event,
     flight::{Flight, Outcome},
     janitor,
     ledger::{Ledger, Place},
@@ -214,7 +213,7 @@ impl Core {
             janitor::start(self);
             return Ok(Joined::Session(session));
         }
-        self.give_up_overdue(&mut ledger, partition.id, now, &runtime);
+        self.give_up_overdue(&mut ledger, partition, now, &runtime);
         let timeout = self.settings.create_timeout;
         if let Some(flight) = ledger.flight(partition.id) {
             let overdue_in = flight.overdue_in(timeout, now, &runtime);
@@ -271,7 +270,7 @@ impl Core {
         if before.is_some_and(|before| before.goes_on_with(&runtime)) {
             return;
         }
-        self.give_up_overdue(&mut ledger, partition.id, now, &runtime);
+        self.give_up_overdue(&mut ledger, partition, now, &runtime);
         if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
@@ -353,14 +352,21 @@ impl Core {
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.
-    fn give_up_overdue(&self, ledger: &mut Ledger, id: PartitionId, now: Reading, on: &Handle) {
+    fn give_up_overdue(
+        &self,
+        ledger: &mut Ledger,
+        partition: &Partition,
+        now: Reading,
+        on: &Handle,
+    ) {
+        let id = partition.id;
         let timeout = self.settings.create_timeout;
         let is_overdue = |flight: &Flight| flight.overdue_in(timeout, now, on).is_zero();
         if !ledger.flight(id).is_some_and(is_overdue) {
             return;
         }
         if ledger.give_up(id) {
-            self.emit(Event::PossibleOrphan { error: None });
+            self.emit(partition.possible_orphan(None));
         }
         // The next one may fare no better.
         if let Some(session) = self.cached(id) {

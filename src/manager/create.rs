@@ -340,9 +340,7 @@ impl Create {
             Err(error) => {
                 self.look_at(&error, born);
                 if error.is_unknown_outcome() {
-                    core.emit(Event::PossibleOrphan {
-                        error: Some(error.clone()),
-                    });
+                    core.emit(partition.possible_orphan(Some(error.clone())));
                 }
                 Err(error)
             }

@@ -92,6 +92,7 @@ impl Core {
             let usable_for = session.life.usable_for(self.now());
             Event::Adopted {
                 session: session.reference(),
+                defaults: session.partition.defaults.clone(),
                 replaces,
                 usable_for,
             }

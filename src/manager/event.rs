@@ -22,35 +22,44 @@
 //! # Ok(()) }
 //! ```
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
-
+pub use super::retire_reason::RetireReason;
 use super::{outside::OutsideReason, session::SessionRef};
-use crate::{api::Chain, error::Error, inline::NotInlined, secret::Fingerprint};
-
-/// How many events a slow listener may fall behind before it misses some.
-pub(crate) const CAPACITY: usize = 1024;
+use crate::{
+    api::{Chain, SessionDefaults},
+    error::Error,
+    inline::NotInlined,
+    secret::Fingerprint,
+};
 
 /// Something that happened to a session: once for each cause, never once for each request that noticed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// A session was created, either the first or a successor.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     Created {
         /// The session.
         session: SessionRef,
+        /// Its defaults.
+        defaults: Arc<SessionDefaults>,
         /// The one that it takes the place of.
         replaces: Option<SessionRef>,
         /// How long it is going to be used.
         usable_for: Duration,
     },
     /// A session that another process of the fleet has made is used here from now on.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     Adopted {
         /// The session.
         session: SessionRef,
+        /// Its defaults.
+        defaults: Arc<SessionDefaults>,
         /// The one that it takes the place of.
         replaces: Option<SessionRef>,
         /// How long it is going to be used.
@@ -58,6 +67,8 @@ pub enum Event {
     },
     /// A session is not used here any more. Other processes of the fleet use it, or may use it: the last one that leaves
     /// deletes it. It expires instead if one of them was killed, or if the store may have forgotten one.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     LeftToOthers {
         /// The session.
@@ -67,6 +78,8 @@ pub enum Event {
     /// before. It is not used.
     /// A change of defaults that another version of this crate wrote in a form that this one cannot read is refused too, and
     /// not overwritten.
+    ///
+    /// Wake somebody: yes, unless a release that writes another form is being rolled out.
     #[non_exhaustive]
     RecordRefused {
         /// The slot that it was found in, as `Display` of `store::Slot` writes it.
@@ -77,18 +90,24 @@ pub enum Event {
     ///
     /// It comes once, with the first failure, until [`StoreUp`](Self::StoreUp). Where the store is spread over several
     /// machines, sessions on those that answer are not affected.
+    ///
+    /// Wake somebody: if it lasts for minutes; processes then make sessions of their own, or fail.
     #[non_exhaustive]
     StoreDown {
         /// What happened.
         error: Error,
     },
     /// The shared store is there again: no part of it fails that was asked within the last minute.
+    ///
+    /// Wake somebody: no.
     StoreUp,
     /// Nobody can connect to the server, or a gateway in front of it says that it cannot.
     ///
     /// It comes once, with the first session call or question that fails so, until [`ServerUp`](Self::ServerUp). Requests without a
     /// usable session wait at first. Once a whole create has failed so, the requests of all keys fail at once with
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) until the server answers.
+    ///
+    /// Wake somebody: if `ServerUp` does not follow within a few minutes. The vendor restarts the server several times a day.
     #[non_exhaustive]
     ServerDown {
         /// What happened.
@@ -97,18 +116,28 @@ pub enum Event {
     /// The server answers again.
     ///
     /// Nothing runs while no request needs a session, so this comes with the first call that is answered.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     ServerUp {
         /// How long after [`ServerDown`](Self::ServerDown).
         lasted: Duration,
     },
     /// A session could not be created, and whoever waited for it got the error.
+    ///
+    /// Wake somebody: if the kind of the error is not transient: such a tenant stays without sessions until somebody acts.
     #[non_exhaustive]
     CreateFailed {
+        /// Stands for the API key that it was for, see [`ApiKey::fingerprint`](crate::ApiKey::fingerprint).
+        api_key: Fingerprint,
+        /// The defaults that the session was to have.
+        defaults: Arc<SessionDefaults>,
         /// Why; its `retry_after` says when another try is due.
         error: Error,
     },
     /// A successor could not be created. Requests go on with the current session.
+    ///
+    /// Wake somebody: no; `CreateFailed` follows if no successor can be had in time.
     #[non_exhaustive]
     RenewalFailed {
         /// The current session.
@@ -119,16 +148,26 @@ pub enum Event {
         error: Error,
     },
     /// A call was sent and its answer never came: there may be a session that nobody knows, for one TTL.
+    ///
+    /// Wake somebody: no, unless there are many in an hour.
     #[non_exhaustive]
     PossibleOrphan {
+        /// Stands for the API key that it was for.
+        api_key: Fingerprint,
+        /// The defaults that the session was to have.
+        defaults: Arc<SessionDefaults>,
         /// What happened to the call, if it ended at all.
         error: Option<Error>,
     },
     /// Requests are being sent without a session, because [`OnNoSession::SendWithout`](crate::OnNoSession) says so.
     ///
     /// This is told once for each cause; [`Stats::sent_without`](crate::Stats) counts the requests.
+    ///
+    /// Wake somebody: yes, if money depends on the defaults.
     #[non_exhaustive]
     SendingWithout {
+        /// Stands for the API key of the first of them.
+        api_key: Fingerprint,
         /// Why there is none.
         error: Error,
     },
@@ -137,18 +176,24 @@ pub enum Event {
     ///
     /// This comes once, until the server has answered. A few a day are normal: the vendor restarts often. Many in an hour mean an
     /// outage, or a gateway in trouble.
+    ///
+    /// Wake somebody: no, unless there are many in an hour.
     #[non_exhaustive]
     Suspected {
         /// How many sessions it concerns.
         live_sessions: u64,
     },
     /// The server still knows a session that it was asked about.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     Verified {
         /// The session.
         session: SessionRef,
     },
     /// The server could not be asked whether it still knows a session.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     CheckFailed {
         /// The session.
@@ -158,6 +203,8 @@ pub enum Event {
     },
     /// The server has lost a session before its end, or stores other defaults for it than it did. **Requests that bore it since may have been answered under the
     /// server's own defaults.**
+    ///
+    /// Wake somebody: if `requests` is not zero and money depends on the defaults. Otherwise no.
     #[non_exhaustive]
     Lost {
         /// The session.
@@ -178,6 +225,8 @@ pub enum Event {
     /// since each costs a session: the server may run as several replicas that do not share their sessions.
     ///
     /// This is told once for each session; [`Stats::wrong_defaults`](crate::Stats) counts the answers.
+    ///
+    /// Wake somebody: if there are several within an hour.
     #[non_exhaustive]
     WrongDefaults {
         /// The session.
@@ -195,6 +244,8 @@ pub enum Event {
     /// One case is missed. If the response was ready when its future was first polled, only the wall clock is read: a late poll
     /// goes unnoticed if the wall clock was set back since the request by at least as much as the poll came too late. A layer
     /// [`with_proof`](crate::SessionLayer::with_proof) reads both clocks and misses nothing.
+    ///
+    /// Wake somebody: no; look for what delays answers if there are many.
     #[non_exhaustive]
     Late {
         /// The session.
@@ -205,6 +256,8 @@ pub enum Event {
     ///
     /// The session is replaced, and deleted on the server. Only the last hop of a chain is seen, see
     /// [`redirect_policy`](crate::SessionManager::redirect_policy) for how to let it not come to this.
+    ///
+    /// Wake somebody: yes: replace the API key, and set a redirect policy.
     #[non_exhaustive]
     Leaked {
         /// The session that the request bore, if that was one of the manager's. This is told once for each.
@@ -219,8 +272,9 @@ pub enum Event {
     /// **It got no session**, and unless [`Outside::Refuse`](crate::Outside) is set it was sent. Correct its URL, or add an
     /// [`alias`](crate::SessionManagerBuilder::alias).
     ///
-    /// This is told once for each of the first 1,000 origins; [`Stats::outside`](crate::Stats) counts the requests. Wake somebody if
-    /// payments depend on the defaults: such requests are answered under the server's own.
+    /// This is told once for each of the first 1,000 origins; [`Stats::outside`](crate::Stats) counts the requests.
+    ///
+    /// Wake somebody: if payments depend on the defaults: such requests are answered under the server's own.
     #[non_exhaustive]
     Outside {
         /// Where it went, such as `https://sipher.sip-protocol.org`. A request with a relative URI is shown by its `Host`, as in
@@ -232,6 +286,8 @@ pub enum Event {
         reason: OutsideReason,
     },
     /// The server stores a default that was not asked for, by a name that this version does not know.
+    ///
+    /// Wake somebody: no; look for a newer version of this crate.
     #[non_exhaustive]
     UnknownDefault {
         /// The session.
@@ -240,6 +296,8 @@ pub enum Event {
         name: String,
     },
     /// A session is sent no more from here on.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     Retired {
         /// The session.
@@ -249,6 +307,8 @@ pub enum Event {
     },
     /// The manager has deleted a session on the server. What you delete with [`SessionManager::api`](crate::SessionManager::api)
     /// or through the layer is only retired.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     Deleted {
         /// The session.
@@ -260,6 +320,8 @@ pub enum Event {
     /// ten times as many; beyond that, new ones are refused with [`ErrorKind::Budget`](crate::ErrorKind::Budget).
     ///
     /// It comes once an hour at most. Raise [`max_sessions`](crate::SessionManagerBuilder::max_sessions).
+    ///
+    /// Wake somebody: no; raise the setting in the next days.
     #[non_exhaustive]
     Crowded {
         /// The setting.
@@ -269,12 +331,16 @@ pub enum Event {
     ///
     /// It comes with the first hundred, and each time that they have doubled. Raise `max_sessions` or the
     /// [`call_budget`](crate::SessionManagerBuilder::call_budget).
+    ///
+    /// Wake somebody: no, unless it comes again and again.
     #[non_exhaustive]
     DeletesPending {
         /// How many.
         pending: usize,
     },
     /// A session will not be deleted: it ends by itself.
+    ///
+    /// Wake somebody: no.
     #[non_exhaustive]
     LeftToExpire {
         /// The session.
@@ -285,6 +351,8 @@ pub enum Event {
         error: Option<Error>,
     },
     /// The last handle is gone without a shutdown, and these sessions go on living on the server.
+    ///
+    /// Wake somebody: no; call [`shutdown`](crate::SessionManager::shutdown) before the last handle goes.
     #[non_exhaustive]
     Abandoned {
         /// Sessions that end by themselves.
@@ -297,78 +365,19 @@ pub enum Event {
     ///
     /// Worth a look: if the server forgot the session, such a request is wrong. Something above this crate's layers compresses bodies,
     /// they are too long, or a layer is missing.
+    ///
+    /// Wake somebody: no; find the cause in the next days.
     #[non_exhaustive]
     NotInlined {
         /// Why.
         reason: NotInlined,
     },
     /// This listener was too slow and missed some events.
+    ///
+    /// Wake somebody: no; let the listener do less for each event.
     #[non_exhaustive]
     Missed {
         /// How many.
         events: u64,
     },
-}
-
-/// Why a session is sent no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RetireReason {
-    /// The manager's API key or defaults were changed.
-    Changed,
-    /// Others were used more recently, and there is no room for all.
-    Evicted,
-    /// It was made by a create that had been given up.
-    Fenced,
-    /// By [`SessionManager::invalidate`](crate::SessionManager::invalidate), or because a call of yours changes or deletes it.
-    Invalidated,
-    /// The shared store was not there for so long that the other processes of the fleet may have deleted it.
-    Lapsed,
-    /// A redirect took its id to another origin than Sipher's.
-    Leaked,
-    /// The server does not know it any more.
-    Lost,
-    /// A successor took its place.
-    Replaced,
-    /// Another process of the fleet said that nobody is to use it.
-    Revoked,
-    /// The manager shuts down.
-    Shutdown,
-    /// The server made something else than was asked for.
-    WrongAnswer,
-}
-
-/// Receives [`Event`]s from the moment it was made.
-///
-/// A listener costs nothing while nobody listens, and holds no session alive.
-#[derive(Debug)]
-pub struct Events(Receiver<Event>);
-
-impl Events {
-    pub(crate) fn new(receiver: Receiver<Event>) -> Self {
-        Self(receiver)
-    }
-
-    /// Waits for the next event; `None` once the manager is gone.
-    ///
-    /// # Cancel safety
-    ///
-    /// No event is lost when this is dropped.
-    pub async fn recv(&mut self) -> Option<Event> {
-        match self.0.recv().await {
-            Ok(event) => Some(event),
-            Err(RecvError::Lagged(events)) => Some(Event::Missed { events }),
-            Err(RecvError::Closed) => None,
-        }
-    }
-
-    /// Returns the next event if there is one already.
-    pub fn try_recv(&mut self) -> Option<Event> {
-        use tokio::sync::broadcast::error::TryRecvError;
-        match self.0.try_recv() {
-            Ok(event) => Some(event),
-            Err(TryRecvError::Lagged(events)) => Some(Event::Missed { events }),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
-        }
-    }
 }

@@ -43,7 +43,8 @@ mod on {
                 $level,
                 $message,
                 session = %$session.fingerprint,
-                generation = $session.generation
+                generation = $session.generation,
+                api_key = %$session.api_key
                 $(, $($fields)*)?
             )
         };
@@ -71,12 +72,14 @@ mod on {
         match event {
             Event::Created {
                 session,
+                defaults,
                 replaces,
                 usable_for,
             } => log_session!(
                 DEBUG,
                 "session created",
                 session,
+                defaults = ?defaults,
                 replaces = replaces.map(|before| field::display(before.fingerprint)),
                 usable_for = usable_for.as_secs_f64()
             ),
@@ -84,7 +87,17 @@ mod on {
             Event::ServerUp { lasted } => {
                 log!(INFO, "server up", lasted = lasted.as_secs_f64());
             }
-            Event::CreateFailed { error } => log_error!(WARN, "create failed", Some(error)),
+            Event::CreateFailed {
+                api_key,
+                defaults,
+                error,
+            } => log_error!(
+                WARN,
+                "create failed",
+                Some(error),
+                api_key = %api_key,
+                defaults = ?defaults
+            ),
             Event::RenewalFailed {
                 session,
                 usable_for,
@@ -95,14 +108,26 @@ mod on {
                 Some(error),
                 session = %session.fingerprint,
                 generation = session.generation,
+                api_key = %session.api_key,
                 usable_for = usable_for.as_secs_f64()
             ),
-            Event::PossibleOrphan { error } => {
-                log_error!(WARN, "possible orphan", error.as_ref());
-            }
-            Event::SendingWithout { error } => {
-                log_error!(WARN, "sending without a session", Some(error));
-            }
+            Event::PossibleOrphan {
+                api_key,
+                defaults,
+                error,
+            } => log_error!(
+                WARN,
+                "possible orphan",
+                error.as_ref(),
+                api_key = %api_key,
+                defaults = ?defaults
+            ),
+            Event::SendingWithout { api_key, error } => log_error!(
+                WARN,
+                "sending without a session",
+                Some(error),
+                api_key = %api_key
+            ),
             // Before there is any, the failure itself says it all.
             Event::Suspected { live_sessions: 0 } => {
                 log!(DEBUG, "sessions suspected", live_sessions = 0);
@@ -116,7 +141,8 @@ mod on {
                 "check failed",
                 Some(error),
                 session = %session.fingerprint,
-                generation = session.generation
+                generation = session.generation,
+                api_key = %session.api_key
             ),
             Event::Lost {
                 session,
@@ -233,21 +259,32 @@ mod on {
                 error,
                 session = %session.fingerprint,
                 generation = session.generation,
+                api_key = %session.api_key,
                 left = left.as_secs_f64()
             ),
         }
     }
 
     pub(crate) fn report(report: &ShutdownReport) {
-        log!(
-            INFO,
-            "shut down",
-            deleted = report.deleted,
-            already_gone = report.already_gone,
-            left_to_expire = report.left_to_expire,
-            failed = report.failed,
-            possible_orphans = report.possible_orphans
-        );
+        macro_rules! report {
+            ($level:ident) => {
+                log!(
+                    $level,
+                    "shut down",
+                    deleted = report.deleted,
+                    already_gone = report.already_gone,
+                    left_to_expire = report.left_to_expire,
+                    failed = report.failed,
+                    possible_orphans = report.possible_orphans
+                )
+            };
+        }
+        let left = report.left_to_expire + report.failed;
+        if left == 0 && report.possible_orphans == 0 {
+            report!(INFO);
+        } else {
+            report!(WARN);
+        }
     }
 
     /// The task of a create: not a part of whatever request began it, which may be over long before.
@@ -281,7 +318,8 @@ mod on {
             target: TARGET,
             "sipher_session::delete",
             session = %session.fingerprint,
-            generation = session.generation
+            generation = session.generation,
+            api_key = %session.api_key
         ))
     }
 

@@ -32,12 +32,12 @@
 //! | `expectation`, `wrong_answers` | which chain an answer has to name; what follows if it names another |
 //! | `owner` | what becomes of sessions when the process forks |
 //! | `room` | how many sessions there may be |
-//! | `retire`, `janitor`, `shutdown` | how sessions end |
+//! | `retire`, `retire_reason`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
 //! | `promise` | what one task brings and many wait for |
 //! | `runtime` | the tokio runtime of the caller, if it can be used |
 //! | `whose` | whose session a failure is about, for its message |
-//! | `observe`, `event`, `log`, `meter` | what happens is counted, told, logged and measured |
+//! | `observe`, `event`, `events`, `log`, `meter` | what happens is counted, told, logged and measured |
 
 mod acquire;
 pub(crate) mod admit;
@@ -51,6 +51,7 @@ mod create;
 mod current;
 mod echo;
 mod event;
+mod events;
 mod expectation;
 #[cfg_attr(not(feature = "store"), path = "fleet/off.rs")]
 mod fleet;
@@ -88,6 +89,7 @@ mod proof;
 mod question;
 mod queue;
 mod retire;
+mod retire_reason;
 mod room;
 pub(crate) mod runtime;
 mod session;
@@ -118,7 +120,8 @@ pub use self::{
     admit::{NoSession, OnNoSession},
     budget::CallBudget,
     builder::SessionManagerBuilder,
-    event::{Event, Events, RetireReason},
+    event::{Event, RetireReason},
+    events::Events,
     foreign::ForeignIds,
     inline_counts::NotInlinedStats,
     lease::Lease,

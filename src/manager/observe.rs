@@ -11,13 +11,14 @@ use std::{
 use tokio::sync::broadcast;
 
 use super::{
-    event::{CAPACITY, Event, RetireReason},
+    event::{Event, RetireReason},
+    events::CAPACITY,
     inline_counts::{InlineCounts, NotInlinedStats},
     log,
     meter::Meter,
     session::LiveSession,
 };
-use crate::{api::Chain, clock::Clock, error::Error, inline::Inlined};
+use crate::{api::Chain, clock::Clock, error::Error, inline::Inlined, secret::ApiKey};
 
 /// What a manager has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,11 +155,12 @@ impl Observer {
     }
 
     /// A request goes out without a session. The event comes once for each cause, the count for each request.
-    pub(crate) fn sent_without(&self, error: &Error) {
+    pub(crate) fn sent_without(&self, key: &ApiKey, error: &Error) {
         self.sent_without.fetch_add(1, Ordering::Relaxed);
         self.meter.sent_without();
         if !self.told.swap(true, Ordering::AcqRel) {
             self.emit(Event::SendingWithout {
+                api_key: key.fingerprint(),
                 error: error.clone(),
             });
         }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
 
+use super::event::Event;
 use crate::{
     api::SessionDefaults,
     error::Error,
@@ -82,6 +83,17 @@ impl Partition {
     pub(crate) fn key_header(&self) -> HeaderValue {
         let header = self.key.to_header();
         header.expect("it has been one when the partition was made")
+    }
+}
+
+impl Partition {
+    /// A session may have been made for it that nobody knows.
+    pub(crate) fn possible_orphan(&self, error: Option<Error>) -> Event {
+        Event::PossibleOrphan {
+            api_key: self.key.fingerprint(),
+            defaults: self.defaults.clone(),
+            error,
+        }
     }
 }
 

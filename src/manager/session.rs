@@ -341,6 +341,7 @@ impl LiveSession {
         SessionRef {
             fingerprint: self.id.fingerprint(),
             generation: self.generation,
+            api_key: self.partition.key.fingerprint(),
         }
     }
 }
@@ -376,4 +377,6 @@ pub struct SessionRef {
     pub fingerprint: Fingerprint,
     /// Counts up over all sessions of a manager.
     pub generation: u64,
+    /// Stands for its API key, see [`ApiKey::fingerprint`](crate::ApiKey::fingerprint).
+    pub api_key: Fingerprint,
 }

@@ -217,7 +217,7 @@ impl SessionManager {
             _ if error.kind() == ErrorKind::Shutdown => Err(error),
             OnNoSession::Fail => Err(error),
             OnNoSession::SendWithout => {
-                self.core().observer.sent_without(&error);
+                self.core().observer.sent_without(&key, &error);
                 let bears = Bears::Nothing {
                     why: Bare::Without,
                     key: Some(key),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 const ERRORS: &str = include_str!("../../src/error/kind.rs");
+const EVENTS: &str = include_str!("../../src/manager/event.rs");
 const MANAGER: &str = include_str!("../../src/manager/mod.rs");
 const SECURITY: &str = include_str!("../../SECURITY.md");
 const DEPENDENCIES: &str = include_str!("../../docs/dependencies.md");
@@ -119,4 +120,22 @@ fn every_kind_of_error_that_a_session_can_fail_with_is_documented() {
         named += 1;
     }
     assert!(named > 15, "{named}");
+}
+
+#[test]
+fn every_event_says_whether_to_wake_somebody() {
+    let events = EVENTS.split("pub enum Event {").nth(1).unwrap();
+    let events = events.split("\n}").next().unwrap();
+    let (mut docs, mut variants) = (String::new(), 0);
+    for line in events.lines() {
+        let is_variant = line
+            .strip_prefix("    ")
+            .is_some_and(|rest| rest.starts_with(char::is_uppercase) && rest.ends_with(['{', ',']));
+        if is_variant {
+            assert!(docs.contains("/// Wake somebody: "), "{line}");
+            (docs, variants) = (String::new(), variants + 1);
+        }
+        docs += line;
+    }
+    assert!(variants > 25, "{variants}");
 }

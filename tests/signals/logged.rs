@@ -47,15 +47,15 @@ async fn a_life_without_trouble_is_told_at_debug_and_its_end_at_info() {
     );
     assert!(all.iter().all(|l| l.target == "sipher_session"));
     let first = &all[0];
-    first.has_exactly(&["generation", "session", "usable_for"]);
+    first.has_exactly(&["api_key", "defaults", "generation", "session", "usable_for"]);
     assert_eq!(first.get("generation"), "1");
     assert_eq!(first.get("session").len(), 8);
     let usable_for: f64 = first.get("usable_for").parse().unwrap();
     assert!((3000.0..3600.0).contains(&usable_for), "{usable_for}");
-    all[1].has_exactly(&["generation", "reason", "session"]);
+    all[1].has_exactly(&["api_key", "generation", "reason", "session"]);
     assert_eq!(all[1].get("reason"), "invalidated");
     assert_eq!(all[1].get("session"), first.get("session"));
-    all[2].has_exactly(&["already_gone", "generation", "session"]);
+    all[2].has_exactly(&["already_gone", "api_key", "generation", "session"]);
     assert_eq!(all[2].get("already_gone"), "false");
     assert_eq!(all[4].get("reason"), "shutdown");
     assert_eq!(all[6].get("deleted"), "1");
@@ -72,7 +72,7 @@ async fn a_life_without_trouble_is_told_at_debug_and_its_end_at_info() {
     assert_eq!(creates[1].get("generation"), "2");
     assert_eq!(creates[1].get("tries"), "1");
     assert_eq!(creates[0].get("key"), creates[1].get("key"));
-    capture.spans("sipher_session::delete")[0].has_exactly(&["generation", "session"]);
+    capture.spans("sipher_session::delete")[0].has_exactly(&["api_key", "generation", "session"]);
     assert_eq!(
         capture.spans("sipher_session::shutdown")[0].get("deadline"),
         "5.0"
@@ -105,6 +105,9 @@ async fn five_hundred_waiters_are_one_warning() {
         (Level::WARN, "create failed")
     );
     assert_eq!(all[0].get("kind"), "Credentials");
+    let tenant = sipher_session::ApiKey::from(setup.key.as_str()).fingerprint();
+    assert_eq!(all[0].get("api_key"), tenant.to_string());
+    assert!(all[0].get("defaults").contains("Near"), "{all:#?}");
     assert_eq!(all[0].get("status"), "401");
     assert_eq!(all[0].get("retry_after"), "30.0");
     assert!(!all[0].get("code").is_empty());
@@ -284,6 +287,21 @@ async fn the_last_handle_gone_is_one_warning_with_what_it_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shutdown_that_leaves_sessions_behind_is_a_warning() {
+    let (capture, _guard) = Capture::start();
+    let setup = Setup::new();
+    let manager = setup.manager();
+    manager.session().await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Hang).on(Target::Delete).always());
+    let report = manager.shutdown(2 * SECOND).await;
+    let all = capture.logged();
+    let told = all.iter().find(|l| l.message == "shut down").unwrap();
+    assert_eq!(told.level, Level::WARN, "{report}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_deleted_is_a_warning_and_what_need_not_be_is_none() {
     let (capture, _guard) = Capture::start();
     let setup = Setup::new();
@@ -322,7 +340,7 @@ async fn what_cannot_be_deleted_is_a_warning_and_what_need_not_be_is_none() {
         .map(|l| (l.level, &l.message, l.get("reason")))
         .collect();
     assert_eq!(quiet.level, Level::DEBUG, "{told:?}");
-    quiet.has_exactly(&["generation", "left", "session"]);
+    quiet.has_exactly(&["api_key", "generation", "left", "session"]);
 }
 
 #[tokio::test(start_paused = true)]

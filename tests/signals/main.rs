@@ -132,7 +132,13 @@ async fn a_session_that_the_server_lost_is_told_once_and_leaves_the_gauge() {
     let each = ["sessions suspected", "sessions suspected", "session lost"];
     assert_eq!(told, each, "the first time it was still there");
     let lost = &capture.warnings()[2];
-    lost.has_exactly(&["generation", "requests", "session", "unknown_for"]);
+    lost.has_exactly(&[
+        "api_key",
+        "generation",
+        "requests",
+        "session",
+        "unknown_for",
+    ]);
     assert_metrics(
         &recorder,
         &[

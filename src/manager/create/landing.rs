@@ -82,15 +82,18 @@ impl Create {
             replaces = core.install(session).map(|before| before.reference());
         }
         let usable_for = session.life.usable_for(core.now());
+        let defaults = session.partition.defaults.clone();
         if self.adopted {
             return Event::Adopted {
                 session: reference,
+                defaults,
                 replaces,
                 usable_for,
             };
         }
         Event::Created {
             session: reference,
+            defaults,
             replaces,
             usable_for,
         }
@@ -100,7 +103,11 @@ impl Create {
         let (core, error, now) = (&self.core, error.clone(), self.core.now());
         let session = core.cached(self.partition.id);
         let Some(session) = session.filter(|session| current && session.is_usable(now)) else {
-            return Event::CreateFailed { error };
+            return Event::CreateFailed {
+                api_key: self.partition.key.fingerprint(),
+                defaults: self.partition.defaults.clone(),
+                error,
+            };
         };
         let pause = error.next_attempt_in().unwrap_or_default();
         session.renew_again_at(now.monotonic.saturating_add(pause));
@@ -151,7 +158,7 @@ impl Drop for Create {
             }
         }
         if calling && !self.status.given_up.load(Ordering::Acquire) {
-            core.emit(Event::PossibleOrphan { error: None });
+            core.emit(self.partition.possible_orphan(None));
         }
         core.wake_janitor();
     }
