@@ -226,7 +226,7 @@ pub use self::{
     inline::{InlineDefaults, InlineDefaultsLayer, Inlined, NotInlined},
     layer::{SessionLayer, SessionService},
     manager::{
-        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Lease, MaxWait, NoSession,
+        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Health, Lease, MaxWait, NoSession,
         NotInlinedStats, OnNoSession, Outside, OutsideReason, Proof, RetireReason, Session,
         SessionEnd, SessionManager, SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
     },

@@ -332,7 +332,7 @@ impl Core {
     }
 
     /// Whether a create would have a chance, by a call or by what another process has made.
-    fn may_create(
+    pub(super) fn may_create(
         &self,
         ledger: &mut Ledger,
         partition: &Partition,

@@ -13,7 +13,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::runtime;
 
-use self::{chance::STORE_FAILED_FOR, reach::Unreachable};
+use self::{
+    chance::{STORE_FAILED_FOR, over_budget},
+    reach::Unreachable,
+};
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     flight::{Flight, Outcome, Status, overdue_after},
@@ -25,10 +28,7 @@ use super::{
     queue::Queue,
     wrong_answers::WrongAnswers,
 };
-use crate::{
-    clock::Reading,
-    error::{Error, ErrorKind},
-};
+use crate::{clock::Reading, error::Error};
 
 /// So many creates may ask the store at once, however small the budget of calls is: most of them make none.
 const LEAST_AT_ONCE: usize = 16;
@@ -38,6 +38,8 @@ const QUICK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Entry {
+    /// Whose it is, once it is held back.
+    key: Option<KeyId>,
     flight: Option<Flight>,
     hold: Option<Hold>,
     /// The same for the question whether a session is alive, which may be answered where creates fail.
@@ -353,6 +355,7 @@ impl Ledger {
         match reach {
             Reach::Partition => {
                 let entry = self.partitions.entry(partition.id).or_default();
+                entry.key = Some(partition.key_id);
                 hold(entry.hold_mut(purpose), error, now)
             }
             Reach::Key => {
@@ -396,12 +399,4 @@ impl Ledger {
         });
         self.tidy_at = 2 * (self.partitions.len() + self.keys.len()).max(32);
     }
-}
-
-fn over_budget(wait: Duration) -> Error {
-    Error::new(
-        ErrorKind::Budget,
-        "the budget of session calls is used up for now",
-    )
-    .with_retry_after(wait)
 }

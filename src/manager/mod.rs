@@ -31,6 +31,7 @@
 //! | `proof` | what an answer says about its session |
 //! | `expectation`, `wrong_answers` | which chain an answer has to name; what follows if it names another |
 //! | `owner` | what becomes of sessions when the process forks |
+//! | `tenants` | what whoever serves many tenants does by hand |
 //! | `room` | how many sessions there may be |
 //! | `retire`, `retire_reason`, `janitor`, `shutdown` | how sessions end |
 //! | `fleet` | sessions that are shared with other processes |
@@ -95,6 +96,7 @@ pub(crate) mod runtime;
 mod session;
 mod shutdown;
 mod suspicion;
+mod tenants;
 mod token;
 mod usage;
 pub(crate) mod waiting;
@@ -131,6 +133,7 @@ pub use self::{
     proof::{Doubt, Proof},
     session::{Session, SessionRef},
     shutdown::{Fate, SessionEnd, ShutdownReport},
+    tenants::Health,
 };
 use crate::{
     api::{SessionDefaults, SessionsApi},
@@ -203,6 +206,9 @@ impl SessionManager {
     }
 
     /// Returns the session of the configured API key and defaults, and creates it if need be. Good for warming up.
+    ///
+    /// Do not use it as a health check: called each minute, it makes about 60 session calls a day for sessions that no request needs.
+    /// [`health`](Self::health) makes none. [`ready`](Self::ready) does the same for another API key or other defaults.
     ///
     /// # Errors
     ///

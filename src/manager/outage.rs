@@ -1,6 +1,9 @@
 //! While nobody can connect to the server: told once when it begins and once when it ends.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::{Notify, futures::Notified};
 
@@ -31,6 +34,12 @@ impl Outage {
         let is_news = since.is_none();
         since.get_or_insert(now);
         is_news
+    }
+
+    /// For how long it has lasted, if it is on.
+    pub(super) fn lasts(&self, now: Reading) -> Option<Duration> {
+        let since = *self.since();
+        since.map(|since| now.since(since))
     }
 
     pub(super) fn is_on(&self) -> bool {

@@ -24,4 +24,5 @@ mod retire;
 mod room;
 mod shutdown;
 mod suspicion;
+mod tenants;
 mod unanswered;

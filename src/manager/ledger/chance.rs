@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{LEAST_AT_ONCE, Ledger, over_budget};
+use super::{LEAST_AT_ONCE, Ledger};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
     manager::{
         budget::Purpose,
-        partition::{Partition, PartitionId},
+        partition::{KeyId, Partition, PartitionId},
         policy::FLOOR,
     },
 };
@@ -59,6 +59,17 @@ impl Ledger {
             Some(hold) => Err(hold.error(now)),
             None => Ok(()),
         }
+    }
+
+    /// Forgets what holds back this key alone; returns whether anything did.
+    pub(crate) fn clear_holds(&mut self, key: KeyId, now: Reading) -> bool {
+        let of_key = self.keys.remove(&key).flatten();
+        let entries = self.partitions.values_mut();
+        let entries = entries.filter(|entry| entry.key == Some(key));
+        let own = entries.flat_map(|entry| [entry.hold.take(), entry.check_hold.take()]);
+        let mut holds: Vec<_> = own.flatten().chain(of_key).collect();
+        holds.retain(|hold| hold.is_active(now));
+        !holds.is_empty()
     }
 
     /// How many creates have not ended.
@@ -146,4 +157,12 @@ fn wrong_again(left: Duration) -> Result<(), Error> {
     let text = "one session after another was answered under other defaults, so that the next one is made later; \
                 does a proxy take `X-Session-Id` away, or are there servers that do not share their sessions?";
     Err(Error::new(ErrorKind::WrongDefaults, text).with_retry_after(left))
+}
+
+pub(super) fn over_budget(wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::Budget,
+        "the budget of session calls is used up for now",
+    )
+    .with_retry_after(wait)
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Clearance, Ledger, over_budget};
+use super::{Clearance, Ledger, chance::over_budget};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},

@@ -1,0 +1,121 @@
+//! What whoever serves many tenants does by hand.
+
+use sipher_session::{
+    ApiKey, Chain, ErrorKind, SessionDefaults,
+    testing::{Fault, Target, Tier, What},
+};
+use tower::ServiceExt;
+
+use crate::support::{SECOND, Setup, generate, ours, pass};
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_was_warmed_up_makes_no_call_for_its_first_request() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let key = setup.sipher.api_key(Tier::Pro);
+    let defaults = SessionDefaults::new().chain(Chain::Sui);
+    let session = manager.ready(key.as_str(), defaults.clone()).await.unwrap();
+    assert_eq!(session.defaults().chain, Some(Chain::Sui));
+    let mut request = generate();
+    request
+        .headers_mut()
+        .insert("x-api-key", key.parse().unwrap());
+    request.extensions_mut().insert(defaults.clone());
+    setup.service(&manager).oneshot(request).await.unwrap();
+    assert_eq!(setup.last_chain().as_deref(), Some("sui"));
+    assert_eq!(setup.sipher.session_calls(), 1);
+    let error = manager.ready("", defaults).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_holds_are_cleared_tries_at_once_and_no_other_does() {
+    let refused = [
+        What::Status(401),
+        What::Status(403),
+        What::Error(429, "DAILY_QUOTA_EXCEEDED"),
+        What::Status(400),
+    ];
+    for what in refused {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        let keys = [Tier::Pro, Tier::Pro].map(|tier| ApiKey::from(setup.sipher.api_key(tier)));
+        let fault = Fault::new(what).on(Target::Create);
+        setup.sipher.fault(fault.always());
+        for key in &keys {
+            let first = manager.ready(key, SessionDefaults::new()).await;
+            first.unwrap_err();
+        }
+        setup.sipher.clear_faults();
+        pass(1.0).await;
+        let [one, other] = &keys;
+        manager
+            .ready(one, SessionDefaults::new())
+            .await
+            .unwrap_err();
+        assert!(manager.clear_holds(one));
+        assert!(!manager.clear_holds(one), "nothing is left of it");
+        manager.ready(one, SessionDefaults::new()).await.unwrap();
+        manager
+            .ready(other, SessionDefaults::new())
+            .await
+            .unwrap_err();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_makes_no_call_and_keeps_no_session_alive() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(600 * SECOND).build().unwrap();
+    assert!(manager.health().is_ready(), "nothing speaks against it");
+    assert!(!manager.health().has_session);
+    manager.session().await.unwrap();
+    for second in 0..1_200 {
+        let health = manager.health();
+        assert!(health.is_ready());
+        assert_eq!(health.has_session, second < 582, "{second}");
+        pass(1.0).await;
+    }
+    assert_eq!(setup.sipher.session_calls(), 1);
+    assert_eq!(setup.questions(), 0);
+    assert_eq!(manager.health().live_sessions, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_does_not_make_a_session_the_last_to_make_room() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(2).build().unwrap();
+    manager.session().await.unwrap();
+    pass(10.0).await;
+    for _ in 0..2 {
+        let key = setup.sipher.api_key(Tier::Pro);
+        manager.ready(key, SessionDefaults::new()).await.unwrap();
+        for _ in 0..70 {
+            manager.health();
+            pass(1.0).await;
+        }
+    }
+    assert!(!manager.health().has_session);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_tells_of_an_outage_of_a_hold_and_of_a_shutdown() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    setup.sipher.fault(Fault::new(What::Refuse).always());
+    let error = setup.call(&manager).await.unwrap_err();
+    let health = manager.health();
+    assert!(!health.is_ready());
+    assert!(health.server_down_for.unwrap() > 5 * SECOND);
+    let held = health.held_back.unwrap();
+    assert_eq!(held.kind(), ours(&error).kind());
+    assert!(held.retry_after().is_some());
+    setup.sipher.clear_faults();
+    pass(10.0).await;
+    setup.call(&manager).await.unwrap();
+    let health = manager.health();
+    assert!(health.is_ready() && health.has_session);
+    assert!(health.server_down_for.is_none() && health.held_back.is_none());
+    manager.shutdown(SECOND).await;
+    assert!(manager.health().is_shut_down && !manager.health().is_ready());
+}
