@@ -9,10 +9,7 @@ use std::{
 };
 
 use super::{Create, Progress};
-use crate::{
-    error::{Error, ErrorKind},
-    manager::event::Event,
-};
+use crate::error::{Error, ErrorKind};
 
 /// `None` if it panicked. It is not polled again, and its locks are no longer held.
 pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
@@ -31,7 +28,7 @@ impl Create {
     pub(super) fn panicked(&self) -> Error {
         if self.progress == Progress::Calling {
             // If it was given up, it was counted then, and landing takes that back.
-            self.core.emit(Event::PossibleOrphan { error: None });
+            self.core.emit(self.partition.possible_orphan(None));
         }
         let text = "the session could not be made: a clock, subscriber or recorder panicked";
         self.hold_back(Error::new(ErrorKind::Unavailable, text))

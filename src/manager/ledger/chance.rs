@@ -63,6 +63,7 @@ impl Ledger {
 
     /// Forgets what holds back this key alone; returns whether anything did.
     pub(crate) fn clear_holds(&mut self, key: KeyId, now: Reading) -> bool {
+        self.known_keys.forgive(key);
         let of_key = self.keys.remove(&key).flatten();
         let entries = self.partitions.values_mut();
         let entries = entries.filter(|entry| entry.key == Some(key));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ErrorKind;
 use crate::{
     api::SessionDefaults,
     manager::{partition::HashedDefaults, promise::promise},
