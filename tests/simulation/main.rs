@@ -4,7 +4,7 @@
 //! ```text
 //! cargo test --test simulation                          as many lives as are quick
 //! SIM_SEEDS=10000 SIM_FROM=500 cargo test --test simulation -- --nocapture
-//! SIM_PRODUCTION=1 cargo test --test simulation           one in four as in production
+//! SIM_PRODUCTION=1 cargo test --test simulation           one in four as in production, beside a few hundred others
 //! SIM_SEED=42 cargo test --test simulation -- --nocapture     one, with its trace
 //! ```
 //!
@@ -38,11 +38,14 @@ use std::{
     time::Duration,
 };
 
+use production::PRODUCTION;
 use script::Script;
 use trace::Entry;
 
 /// So many lives are run when nobody says otherwise.
 const SEEDS: u64 = 2_000;
+/// And so many as in production, where they begin at 0.
+const IN_PRODUCTION: u64 = 300;
 
 /// What came of many lives.
 #[derive(Default)]
@@ -105,15 +108,17 @@ fn whatever_happens_the_invariants_hold() {
     }
     let from = number("SIM_FROM").unwrap_or(0);
     let until = from + number("SIM_SEEDS").unwrap_or(SEEDS);
+    let in_production = if from == 0 { IN_PRODUCTION } else { 0 };
+    let end = until + in_production;
     let next = AtomicU64::new(from);
     let some = || {
         let mut tally = Tally::default();
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= until {
-                return tally;
+            match next.fetch_add(1, Ordering::Relaxed) {
+                seed if seed < until => tally.add(seed),
+                seed if seed < end => tally.add(PRODUCTION + seed - until),
+                _ => return tally,
             }
-            tally.add(seed);
         }
     };
     let threads = thread::available_parallelism()
@@ -126,7 +131,7 @@ fn whatever_happens_the_invariants_hold() {
             all.merge(worker.join().unwrap());
         }
     });
-    let (lives, hours) = (until - from, all.time.as_secs() / 3_600);
+    let (lives, hours) = (end - from, all.time.as_secs() / 3_600);
     println!("{lives} lives from {from} on, {hours} virtual hours");
     println!("{:?}\n{:?}", all.counts, all.weather);
     let Some((seed, (_, trace))) = all.failed.first_key_value() else {
