@@ -100,10 +100,19 @@ impl Bucket {
 
     /// Takes a token, or says how long it takes until there is one. `now` is monotonic time.
     pub(crate) fn take(&mut self, purpose: Purpose, now: Duration) -> Result<(), Duration> {
+        self.take_leaving(self.reserve(purpose), now)
+    }
+
+    /// The same for a key that the server has not accepted yet, of which there may be any number: half is left to the others.
+    pub(crate) fn take_behind(&mut self, now: Duration) -> Result<(), Duration> {
+        self.take_leaving(self.budget.burst / 2, now)
+    }
+
+    fn take_leaving(&mut self, reserve: u32, now: Duration) -> Result<(), Duration> {
         let interval = self.budget.interval();
         let full_at = self.full_at.max(now) + interval;
         // The bucket is this far from full when its last token that may be taken is gone.
-        let empty = interval * (self.budget.burst - self.reserve(purpose));
+        let empty = interval * (self.budget.burst - reserve);
         match full_at.saturating_sub(now).checked_sub(empty) {
             None | Some(Duration::ZERO) => {
                 self.full_at = full_at;
@@ -131,6 +140,12 @@ impl Bucket {
     pub(crate) fn wait_beside(&self, queued: usize, now: Duration) -> Duration {
         let reserve = usize::try_from(self.reserve(Purpose::Check)).unwrap_or(usize::MAX);
         self.wait_for(queued.saturating_add(reserve).saturating_add(1), now)
+    }
+
+    /// How long it takes until so many more could have been taken, and half were left.
+    pub(crate) fn wait_behind(&self, tokens: usize, now: Duration) -> Duration {
+        let half = usize::try_from(self.budget.burst / 2).unwrap_or(usize::MAX);
+        self.wait_for(tokens.saturating_add(half), now)
     }
 
     /// How long it takes until so many more tokens could have been taken.

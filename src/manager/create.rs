@@ -97,7 +97,7 @@ impl Create {
             status,
             done: Some(done),
             progress: match place {
-                Place::Queue => Progress::Queued,
+                Place::Queue | Place::Behind => Progress::Queued,
                 Place::Store | Place::Nowhere => Progress::Asking,
             },
             attempt,

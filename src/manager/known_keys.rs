@@ -46,6 +46,11 @@ impl KnownKeys {
         known.used = now;
     }
 
+    /// Whether no key has been accepted yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_none() && self.others.is_empty()
+    }
+
     pub(crate) fn is_accepted(&self, key: KeyId) -> bool {
         self.own == Some(key) || self.others.contains_key(&key)
     }

@@ -83,6 +83,8 @@ pub(crate) enum Clearance {
 pub(crate) enum Place {
     /// It waits for a session call.
     Queue,
+    /// The same, behind those of keys that the server has accepted.
+    Behind,
     /// It asks the store first.
     Store,
     /// It asks a question that is free.
@@ -98,6 +100,8 @@ pub(crate) struct Ledger {
     unreachable: Unreachable,
     bucket: Bucket,
     queue: Queue,
+    /// Creates for keys that the server has not accepted yet.
+    behind: Queue,
     /// Those that wait for a later call.
     pausing: Queue,
     /// Creates that ask the store, before they know whether there is a call to be made.
@@ -121,6 +125,7 @@ impl Ledger {
             unreachable: Unreachable::default(),
             bucket: Bucket::new(budget),
             queue: Queue::new(overdue_after(create_timeout)),
+            behind: Queue::new(overdue_after(create_timeout)),
             pausing: Queue::new(overdue_after(create_timeout)),
             sharing: Queue::new(QUICK),
             failing: Queue::new(QUICK),
@@ -155,6 +160,7 @@ impl Ledger {
         self.tidy(now);
         match place {
             Place::Queue => self.queue.enter(generation, now),
+            Place::Behind => self.behind.enter(generation, now),
             Place::Store if self.store_error(id, now).is_some() => {
                 self.failing.enter(generation, now);
             }
@@ -185,7 +191,7 @@ impl Ledger {
 
     /// The create's first call is about to go out.
     pub(crate) fn leave_queue(&mut self, id: PartitionId, generation: u64, now: Reading) {
-        self.queue.leave(generation);
+        self.leave_queues(generation);
         let flight = self
             .partitions
             .get_mut(&id)
@@ -229,14 +235,10 @@ impl Ledger {
     }
 
     fn leave_all(&mut self, generation: u64) {
-        for queue in [
-            &mut self.queue,
-            &mut self.pausing,
-            &mut self.sharing,
-            &mut self.failing,
-        ] {
+        for queue in [&mut self.pausing, &mut self.sharing, &mut self.failing] {
             queue.leave(generation);
         }
+        self.leave_queues(generation);
         self.end_probe_of_reach(generation);
     }
 
@@ -301,7 +303,7 @@ impl Ledger {
                 return Clearance::Wait(wait, over_budget(wait));
             }
         }
-        if let Err(wait) = self.bucket.take(purpose, now.monotonic) {
+        if let Err(wait) = self.take_token(partition, purpose, now) {
             return Clearance::Wait(wait, over_budget(wait));
         }
         self.partitions.entry(partition.id).or_default().last_call = Some(now);

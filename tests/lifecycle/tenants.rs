@@ -119,3 +119,49 @@ async fn a_probe_tells_of_an_outage_of_a_hold_and_of_a_shutdown() {
     manager.shutdown(SECOND).await;
     assert!(manager.health().is_shut_down && !manager.health().is_ready());
 }
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_nobody_knows_never_starve_those_that_the_server_has_accepted() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
+    let tenants: Vec<_> = (0..10).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
+    for key in &tenants {
+        let key = key.as_str();
+        manager.ready(key, SessionDefaults::new()).await.unwrap();
+    }
+    // Their sessions have to be made anew all the time.
+    for minute in 0..10 {
+        pass(60.0).await;
+        for number in 0..200 {
+            let key = format!("sk_pro_madeup{minute}x{number}");
+            let manager = manager.clone();
+            tokio::spawn(async move { manager.ready(key, SessionDefaults::new()).await });
+        }
+        pass(1.0).await;
+        for key in &tenants {
+            let start = tokio::time::Instant::now();
+            let key = key.as_str();
+            manager.ready(key, SessionDefaults::new()).await.unwrap();
+            assert!(start.elapsed() < SECOND, "{minute}: {:?}", start.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_new_tenants_that_come_at_once_may_use_all_of_the_budget_where_there_are_no_others() {
+    let setup = Setup::new();
+    let manager = sipher_session::SessionManager::builder()
+        .transport(sipher_session::api::Transport::new(setup.sipher.clone()))
+        .clock(setup.clock.clone())
+        .build()
+        .unwrap();
+    setup.sipher.set_latency(SECOND);
+    let start = tokio::time::Instant::now();
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let (manager, key) = (manager.clone(), setup.sipher.api_key(Tier::Pro));
+        all.spawn(async move { manager.ready(key, SessionDefaults::new()).await });
+    }
+    assert!(all.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(start.elapsed(), SECOND);
+}

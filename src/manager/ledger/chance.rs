@@ -37,8 +37,7 @@ impl Ledger {
         {
             return Err(hold.error(now));
         }
-        let queued = self.queue.len(now);
-        let wait = self.bucket.wait_for(queued + 1, now.monotonic);
+        let wait = self.wait_in_queue(partition, purpose, now);
         if wait > patience {
             Err(over_budget(wait))
         } else {
@@ -71,6 +70,43 @@ impl Ledger {
         let mut holds: Vec<_> = own.flatten().chain(of_key).collect();
         holds.retain(|hold| hold.is_active(now));
         !holds.is_empty()
+    }
+
+    /// Whether it leaves half of the budget to others: a create for a key that anybody may have made up, where there are keys that the
+    /// server has accepted.
+    pub(crate) fn comes_behind(&self, partition: &Partition, purpose: Purpose) -> bool {
+        purpose == Purpose::Create
+            && !self.known_keys.is_empty()
+            && !self.known_keys.is_accepted(partition.key_id)
+    }
+
+    pub(super) fn take_token(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> Result<(), Duration> {
+        if self.comes_behind(partition, purpose) {
+            self.bucket.take_behind(now.monotonic)
+        } else {
+            self.bucket.take(purpose, now.monotonic)
+        }
+    }
+
+    /// How long until there is a token for one more.
+    fn wait_in_queue(&mut self, partition: &Partition, purpose: Purpose, now: Reading) -> Duration {
+        let queued = self.queue.len(now) + 1;
+        if self.comes_behind(partition, purpose) {
+            let queued = queued + self.behind.len(now);
+            self.bucket.wait_behind(queued, now.monotonic)
+        } else {
+            self.bucket.wait_for(queued, now.monotonic)
+        }
+    }
+
+    pub(super) fn leave_queues(&mut self, generation: u64) {
+        self.queue.leave(generation);
+        self.behind.leave(generation);
     }
 
     /// How many creates have not ended.

@@ -17,6 +17,6 @@ impl Ledger {
 
     /// How many creates and checks come before a delete.
     pub(super) fn before_deletes(&mut self, now: Reading) -> usize {
-        self.queue.len(now) + self.pausing.len(now)
+        self.queue.len(now) + self.behind.len(now) + self.pausing.len(now)
     }
 }
