@@ -5,6 +5,7 @@
 
 mod chance;
 mod pauses;
+mod place;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::runtime;
 
+pub(crate) use self::place::Place;
 use self::{
     chance::{STORE_FAILED_FOR, over_budget},
     reach::Unreachable,
@@ -76,19 +78,6 @@ pub(crate) enum Clearance {
     Wait(Duration, Error),
     /// Another create is finding out; ask again a moment later.
     Soon,
-}
-
-/// Where a create begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// It waits for a session call.
-    Queue,
-    /// The same, behind those of keys that the server has accepted.
-    Behind,
-    /// It asks the store first.
-    Store,
-    /// It asks a question that is free.
-    Nowhere,
 }
 
 /// The state of everything that is not a live session.
