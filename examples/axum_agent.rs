@@ -11,7 +11,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use serde_json::{Value, json};
 use sipher_session::{
-    Chain, PrivacyLevel, SessionConfig, SessionLayer, SessionManager,
+    Chain, ErrorKind, PrivacyLevel, SessionConfig, SessionLayer, SessionManager,
     testing::{FakeSipher, Served, Tier},
 };
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
@@ -92,9 +92,15 @@ async fn address(
         let response = http.post(url).json(&json!({})).send().await?;
         Ok(response.error_for_status()?.json::<Value>().await?)
     };
-    let unavailable =
-        |error: reqwest_middleware::Error| (StatusCode::BAD_GATEWAY, error.to_string());
-    answer.await.map(Json).map_err(unavailable)
+    answer.await.map(Json).map_err(|error| handed_on(&error))
+}
+
+/// A failure to get a session has a status of its own. The key is the agent's, so that its callers cannot mend it.
+fn handed_on(error: &reqwest_middleware::Error) -> (StatusCode, String) {
+    let kind = sipher_session::Error::find(error).map(sipher_session::Error::kind);
+    let status = kind.map(ErrorKind::suggested_status);
+    let status = status.filter(|status| *status != StatusCode::UNAUTHORIZED);
+    (status.unwrap_or(StatusCode::BAD_GATEWAY), error.to_string())
 }
 
 /// Starts a Sipher in this process, and sets it in place of the real one.

@@ -106,7 +106,7 @@ impl Error {
     /// }
     /// # }
     /// ```
-    pub fn find<M>(error: &(impl AnyError<M> + ?Sized)) -> Option<&Self> {
+    pub fn find<const WAY: u8>(error: &(impl AnyError<WAY> + ?Sized)) -> Option<&Self> {
         let mut next = Some(error.as_std());
         while let Some(error) = next {
             if let Some(found) = error.downcast_ref::<Self>() {

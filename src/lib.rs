@@ -130,7 +130,8 @@
 //!
 //! # Runtimes
 //!
-//! Session calls run in tasks, on the tokio runtime of the request that started them. A runtime that is driven all the time
+//! Session calls run in tasks, on the tokio runtime of the request that started them. It needs its timers
+//! ([`enable_time`](tokio::runtime::Builder::enable_time)); without them calls fail with [`ErrorKind::NoRuntime`]. A runtime that is driven all the time
 //! needs nothing more. If you call `block_on` once for each request on a `current_thread` runtime, background work advances
 //! only during those calls. Then this holds:
 //!

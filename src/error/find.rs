@@ -4,62 +4,58 @@ use std::error::Error as StdError;
 
 use super::BoxError;
 
-/// An error of whatever type, by reference. `M` says in which way it is one, so that no two of the implementations overlap.
-pub trait AnyError<M> {
+/// An error of whatever type, by reference. `WAY` says in which way it is one, so that no two of the implementations overlap.
+pub trait AnyError<const WAY: u8> {
     #[doc(hidden)]
     fn as_std(&self) -> &(dyn StdError + 'static);
 }
 
 /// It is an error.
-#[derive(Debug)]
-pub struct Plain;
+const PLAIN: u8 = 0;
 /// It is a trait object.
-#[derive(Debug)]
-pub struct Object;
+const OBJECT: u8 = 1;
 /// It holds an error, as `anyhow::Error` does.
-#[derive(Debug)]
-pub struct Holder;
+const HOLDER: u8 = 2;
 /// It is a box around one that may be sent to other threads.
-#[derive(Debug)]
-pub struct Boxed;
+const BOXED: u8 = 3;
 
-impl<E: StdError + 'static> AnyError<Plain> for E {
+impl<E: StdError + 'static> AnyError<PLAIN> for E {
     fn as_std(&self) -> &(dyn StdError + 'static) {
         self
     }
 }
 
-impl AnyError<Object> for dyn StdError + 'static {
+impl AnyError<OBJECT> for dyn StdError + 'static {
     fn as_std(&self) -> &(dyn StdError + 'static) {
         self
     }
 }
 
-impl AnyError<Object> for dyn StdError + Send + 'static {
+impl AnyError<OBJECT> for dyn StdError + Send + 'static {
     fn as_std(&self) -> &(dyn StdError + 'static) {
         self
     }
 }
 
-impl AnyError<Object> for dyn StdError + Send + Sync + 'static {
+impl AnyError<OBJECT> for dyn StdError + Send + Sync + 'static {
     fn as_std(&self) -> &(dyn StdError + 'static) {
         self
     }
 }
 
-impl<E: AsRef<dyn StdError + 'static>> AnyError<Holder> for E {
+impl<E: AsRef<dyn StdError + 'static>> AnyError<HOLDER> for E {
     fn as_std(&self) -> &(dyn StdError + 'static) {
         self.as_ref()
     }
 }
 
-impl AnyError<Boxed> for BoxError {
+impl AnyError<BOXED> for BoxError {
     fn as_std(&self) -> &(dyn StdError + 'static) {
         &**self
     }
 }
 
-impl AnyError<Boxed> for Box<dyn StdError + Send> {
+impl AnyError<BOXED> for Box<dyn StdError + Send> {
     fn as_std(&self) -> &(dyn StdError + 'static) {
         &**self
     }

@@ -51,6 +51,7 @@ fn it_is_found_in_whatever_holds_it() {
     is_it(Error::find(&error as &(dyn StdError + Send + Sync)));
     is_it(Error::find(&(Box::new(error.clone()) as BoxError)));
     is_it(Error::find(&*(Box::new(error.clone()) as BoxError)));
+    is_it(Error::find((Box::new(error.clone()) as BoxError).as_ref()));
     is_it(Error::find(&(Box::new(error.clone()) as Box<dyn StdError>)));
     is_it(Error::find(
         &(Box::new(error.clone()) as Box<dyn StdError + Send>),

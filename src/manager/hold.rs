@@ -88,7 +88,10 @@ impl Hold {
     /// What it says to who is held back: the failure, when another try can succeed, and when the next one is made.
     pub(crate) fn error(&self, now: Reading) -> Error {
         let (error, left) = (self.error.clone(), self.left(now));
-        // Of a quota that is used up until midnight, we find out sooner whether it was raised.
+        if error.kind() != ErrorKind::Quota {
+            return error.with_retry_after(left);
+        }
+        // It is used up until midnight, say. We ask sooner, as it may have been raised.
         let hopeless = error.retry_after().unwrap_or_default();
         let hopeless = hopeless.saturating_sub(now.since(self.since));
         let error = error.with_retry_after(left.max(hopeless));

@@ -218,7 +218,7 @@ impl SessionManager {
     /// * [`Shutdown`](crate::ErrorKind::Shutdown) once the manager shuts down.
     /// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`, or if the create ran out of time.
     /// * [`Budget`](crate::ErrorKind::Budget) if the call budget allows no create within `max_wait`.
-    /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, if there is no session yet.
+    /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, or on one without timers, if there is no session yet.
     /// * [`Store`](crate::ErrorKind::Store) in a fleet: the store cannot be reached and `OnStoreDown::Fail` is set, or another
     ///   process holds the claim for longer than this one may wait.
     ///

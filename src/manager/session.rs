@@ -38,6 +38,8 @@ pub(crate) struct LiveSession {
     pub(crate) in_flight: InFlight,
     /// When the next request may start a renewal or a check, in milliseconds of monotonic time.
     renew_at: AtomicU64,
+    /// Until when a renewal that failed holds the next one back. Unlike `renew_at`, it says nothing while one is under way.
+    held_until: AtomicU64,
     /// When it was created, by the server's clock, in milliseconds since 1970.
     made_at: u64,
     /// When the server last knew it, by the same clock.
@@ -95,6 +97,7 @@ impl LiveSession {
             life,
             in_flight: InFlight::default(),
             renew_at: AtomicU64::new(0),
+            held_until: AtomicU64::new(0),
             made_at,
             known_at: AtomicU64::new(made_at),
             alive_as_of: AtomicU64::new(signs),
@@ -327,6 +330,7 @@ impl LiveSession {
 
     /// Lets a request start another renewal from `due` on.
     pub(crate) fn renew_again_at(&self, due: Duration) {
+        self.held_until.store(millis(due), Ordering::Relaxed);
         self.renew_at.store(millis(due), Ordering::Release);
     }
 

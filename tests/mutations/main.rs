@@ -11,6 +11,7 @@
 
 mod big_fleets;
 mod by_test;
+mod errors;
 mod evidence;
 mod fleets;
 mod inline;
@@ -28,6 +29,7 @@ use std::{
 
 use big_fleets::OF_BIG_FLEETS;
 use by_test::BY_TEST;
+use errors::OF_ERRORS;
 use evidence::OF_EVIDENCE;
 use fleets::OF_FLEETS;
 use inline::OF_INLINE;
@@ -36,7 +38,7 @@ use merge::OF_MERGE;
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
     let fleets = OF_FLEETS.iter().chain(OF_BIG_FLEETS);
-    let by_one = BY_TEST.iter().chain(OF_EVIDENCE);
+    let by_one = BY_TEST.iter().chain(OF_EVIDENCE).chain(OF_ERRORS);
     let bodies = OF_INLINE.iter().chain(OF_MERGE);
     MUTATIONS.iter().chain(fleets).chain(by_one).chain(bodies)
 }

@@ -18,6 +18,8 @@ use sipher_session::{
 };
 use tower::{Layer, ServiceExt};
 
+use sipher_session::with_reqwest::{RetryAfterPolicy, SessionRetryStrategy};
+
 use crate::{
     support::{SECOND, Setup, generate},
     witness::Witness,
@@ -192,6 +194,11 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
 async fn show_what_checks(shown: &mut Shown<'_>, manager: &SessionManager, setup: &Setup) {
     let layer = CheckedLayer::new(manager.clone());
     shown.of("CheckedLayer", &layer);
+    shown.of("CheckedReplayLayer", &layer.clone().replay_once());
+    let strategy = SessionRetryStrategy::new();
+    shown.of("ByDefault", &strategy);
+    shown.of("SessionRetryStrategy", &strategy);
+    shown.of("RetryAfterPolicy", &RetryAfterPolicy::new(7));
     let mut checked = layer.layer(setup.sipher.clone());
     shown.of("Checked", &checked);
     let mut call = Box::pin(tower::Service::call(&mut checked, generate()));

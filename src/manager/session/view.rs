@@ -73,12 +73,12 @@ impl LiveSession {
             Phase::Fresh => self.life.renewal_in(now),
             Phase::Aging | Phase::Over => Duration::ZERO,
         };
-        let begins_at = Duration::from_millis(self.renew_at.load(Ordering::Acquire));
-        let begins_in = begins_at.saturating_sub(now.monotonic);
+        let held_until = Duration::from_millis(self.held_until.load(Ordering::Relaxed));
+        let held_for = held_until.saturating_sub(now.monotonic);
         // Past its end, a request waits for another session.
         match self.usable_for(now) {
             Duration::ZERO => Duration::ZERO,
-            _ => aging_in.max(begins_in).min(self.life.usable_for(now)),
+            _ => aging_in.max(held_for).min(self.life.usable_for(now)),
         }
     }
 }
