@@ -15,7 +15,8 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use sipher_session::{
-    BoxError, ErrorKind, Event, SessionLayer, SessionManager, SessionManagerBuilder,
+    BoxError, ErrorKind, Event, SessionDefaults, SessionLayer, SessionManager,
+    SessionManagerBuilder,
     api::Transport,
     clock::{Clock, Reading, SystemClock},
     testing::{FakeSipher, Fault, Operation, Target, TestClock, Tier, What},
@@ -100,10 +101,12 @@ fn creates_on_a_runtime_that_stands_still_do_not_end_those_on_another() {
         drop(poll_once(manager.apply(&mut headers)));
     }
     drop(entered);
-    let error = other.block_on(manager.session()).unwrap_err();
+    let own = sipher.api_key(Tier::Pro);
+    let warm_up = || manager.ready(own.as_str(), SessionDefaults::new());
+    let error = other.block_on(warm_up()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Budget, "others were first");
     clock.pass(60);
-    other.block_on(manager.session()).unwrap();
+    other.block_on(warm_up()).unwrap();
     assert_eq!(sipher.live_sessions(), 1);
 }
 

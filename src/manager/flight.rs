@@ -136,3 +136,43 @@ impl Status {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manager::promise::promise;
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn only_a_runtime_that_stands_still_ends_the_wait_of_callers_on_others_early() {
+        let build = || runtime::Builder::new_current_thread().build().unwrap();
+        let (own, other) = (build(), build());
+        let (_done, outcome) = promise();
+        let flight = Flight {
+            generation: 1,
+            begun: at(100),
+            outcome,
+            status: Arc::default(),
+            runtime: Some(own.handle().id()),
+        };
+        let beat = |now| flight.status.beat_at.store(now * 1_000, Ordering::Release);
+        let left = |now, on: &runtime::Runtime| {
+            let timeout = Duration::from_secs(20);
+            flight.overdue_in(timeout, at(now), on.handle()).as_secs()
+        };
+        assert_eq!((left(100, &own), left(100, &other)), (21, 5));
+        assert_eq!((left(104, &own), left(104, &other)), (17, 1));
+        beat(104);
+        assert_eq!((left(105, &own), left(105, &other)), (16, 4));
+        assert_eq!((left(109, &own), left(109, &other)), (12, 0));
+        beat(119);
+        assert_eq!(left(119, &other), 2, "never later than its own deadline");
+    }
+}
