@@ -76,19 +76,10 @@ async fn a_check_after_a_long_idle_that_could_not_be_made_is_made_up_for() {
     let manager = setup.builder().call_budget(1, 2).build().unwrap();
     call(&setup, &manager).await;
     pass(16.0 * MINUTE).await;
-    // The budget is used up by other keys.
-    for key in ["other-1", "other-2"] {
-        setup
-            .sipher
-            .accept_key(key, sipher_session::testing::Tier::Pro);
-        let mut headers = http::HeaderMap::new();
-        headers.insert("x-api-key", key.parse().unwrap());
-        manager
-            .apply(&mut headers)
-            .await
-            .unwrap()
-            .unwrap()
-            .complete();
+    // The budget is used up by other defaults.
+    for chain in ["sui", "base"] {
+        let defaults = sipher_session::SessionDefaults::new().chain(chain.into());
+        manager.ready(setup.key.as_str(), defaults).await.unwrap();
     }
     call(&setup, &manager).await;
     assert_eq!(setup.gets(), 0, "no call left");

@@ -150,7 +150,7 @@ async fn while_one_finds_out_the_others_fail_at_once_and_none_of_them_forever() 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_ten_seconds_is_waited_for_by_all() {
     for what in outages() {
-        let (setup, manager, keys) = tenants(20);
+        let (setup, manager, keys) = tenants(12);
         go_down(&setup, what);
         let mut asked = JoinSet::new();
         for key in keys {

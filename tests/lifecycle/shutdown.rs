@@ -212,12 +212,10 @@ async fn the_longest_life_is_deleted_first_when_the_budget_does_not_do_for_all()
     let setup = Setup::new();
     let manager = setup.builder().call_budget(1, 6).build().unwrap();
     let mut last = String::new();
-    for _ in 0..4 {
+    for chain in ["near", "sui", "base", "solana"] {
         let mut request = generate();
-        let key = setup.sipher.api_key(Tier::Pro);
-        request
-            .headers_mut()
-            .insert("x-api-key", key.parse().unwrap());
+        let defaults = sipher_session::SessionDefaults::new().chain(chain.into());
+        request.extensions_mut().insert(defaults);
         setup.service(&manager).oneshot(request).await.unwrap();
         last = setup.last_id().unwrap();
         pass(1.0).await;
