@@ -20,7 +20,9 @@ mod ticks;
 
 use std::{fmt, time::Duration};
 
-pub(crate) use self::ticks::{Custom, Span, Ticking, Ticks};
+#[cfg(feature = "testing")]
+pub(crate) use self::ticks::Custom;
+pub(crate) use self::ticks::{Span, Ticking, Ticks};
 
 /// More than a wall clock that is kept in step is ever moved at once.
 const JUMP: Duration = Duration::from_secs(30);

@@ -1,6 +1,8 @@
 //! Time in nanoseconds, for what is compared with each request.
 
-use std::{fmt, time::Duration};
+#[cfg(feature = "testing")]
+use std::fmt;
+use std::time::Duration;
 
 use super::{Clock, LAG, Reading, SystemClock};
 #[cfg(target_os = "linux")]
@@ -37,9 +39,10 @@ impl Ticking for SystemClock {
 impl Ticking for SystemClock {}
 
 /// A clock of the user's.
-#[cfg_attr(not(feature = "testing"), allow(dead_code))]
+#[cfg(feature = "testing")]
 pub(crate) struct Custom<C>(pub(crate) C);
 
+#[cfg(feature = "testing")]
 impl<C: Clock> Clock for Custom<C> {
     fn now(&self) -> Reading {
         self.0.now()
@@ -50,8 +53,10 @@ impl<C: Clock> Clock for Custom<C> {
     }
 }
 
+#[cfg(feature = "testing")]
 impl<C: Clock> Ticking for Custom<C> {}
 
+#[cfg(feature = "testing")]
 impl<C: fmt::Debug> fmt::Debug for Custom<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
