@@ -162,7 +162,7 @@ mod tests {
             status: Arc::default(),
             runtime: Some(own.handle().id()),
         };
-        let beat = |now| flight.status.beat_at.store(now * 1_000, Ordering::Release);
+        let beat = |now: u64| flight.status.beat_at.store(now * 1_000, Ordering::Release);
         let left = |now, on: &runtime::Runtime| {
             let timeout = Duration::from_secs(20);
             flight.overdue_in(timeout, at(now), on.handle()).as_secs()

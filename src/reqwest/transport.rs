@@ -3,6 +3,7 @@
 use std::{
     error::Error as StdError,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -50,7 +51,17 @@ pub(crate) fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
     } else {
         client
     };
-    client.build().map(Transport::from).map_err(cannot_be_built)
+    // rustls panics where the program has several of its providers and has not chosen one.
+    let built = catch_unwind(AssertUnwindSafe(|| client.build()));
+    let built = built.map_err(|_| no_tls_provider())?;
+    built.map(Transport::from).map_err(cannot_be_built)
+}
+
+fn no_tls_provider() -> Error {
+    Error::config(
+        "http_client: is not set, and the built-in one cannot be built: the TLS library panicked; expected a provider that is installed \
+         first (`rustls::crypto::CryptoProvider::install_default`), or a client of your own",
+    )
 }
 
 /// TLS is set up without looking for root certificates, which a machine need not have.
