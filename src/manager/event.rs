@@ -132,7 +132,7 @@ pub enum Event {
         api_key: Fingerprint,
         /// The defaults that the session was to have.
         defaults: Arc<SessionDefaults>,
-        /// Why; its `retry_after` says when another try is due.
+        /// Why; its `next_attempt_in` says when the next try is due.
         error: Error,
     },
     /// A successor could not be created. Requests go on with the current session.
@@ -144,7 +144,7 @@ pub enum Event {
         session: SessionRef,
         /// How long it can still be used.
         usable_for: Duration,
-        /// Why; its `retry_after` says when another try is due.
+        /// Why; its `next_attempt_in` says when the next try is due.
         error: Error,
     },
     /// A call was sent and its answer never came: there may be a session that nobody knows, for one TTL.
@@ -198,7 +198,7 @@ pub enum Event {
     CheckFailed {
         /// The session.
         session: SessionRef,
-        /// Why; its `retry_after` says when another try is due.
+        /// Why; its `next_attempt_in` says when the next try is due.
         error: Error,
     },
     /// The server has lost a session before its end, or stores other defaults for it than it did. **Requests that bore it since may have been answered under the
