@@ -31,6 +31,7 @@ default_viewing_key = "0xabcd1234"
 [call_budget]
 per_minute = 30
 burst = 10
+upkeep_per_day = 200
 "#;
 
 #[test]
@@ -124,7 +125,7 @@ fn bad_settings_are_named() {
         ),
         (
             json!({"call_budget": {"per_hour": 5}}),
-            "unknown field `per_hour`, expected `per_minute` or `burst`",
+            "unknown field `per_hour`, expected one of `per_minute`, `burst`, `upkeep_per_day`",
         ),
         (
             json!({"defaults": {"privacy_level": "max"}}),
@@ -265,6 +266,7 @@ fn every_variable_is_read() {
         ("SIPHER_VIEWING_KEY", "0xabcd1234"),
         ("SIPHER_CALLS_PER_MINUTE", "30"),
         ("SIPHER_CALL_BURST", "10"),
+        ("SIPHER_UPKEEP_PER_DAY", "200"),
     ];
     let config = SessionConfig::from_variables(|name| {
         let found = variables.iter().find(|(known, _)| *known == name);

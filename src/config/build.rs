@@ -100,6 +100,7 @@ impl SessionManagerBuilder {
                 Self::trust_adopted,
             );
         }
+        builder = with(builder, call_budget.upkeep_per_day, Self::upkeep_per_day);
         let (per_minute, burst) = builder.call_budget_so_far();
         let per_minute = call_budget.per_minute.unwrap_or(per_minute);
         Ok(builder.call_budget(per_minute, call_budget.burst.unwrap_or(burst)))

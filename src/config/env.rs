@@ -53,6 +53,10 @@ const VARIABLES: &[(&str, Field)] = &[
         Number(&["call_budget", "per_minute"]),
     ),
     ("SIPHER_CALL_BURST", Number(&["call_budget", "burst"])),
+    (
+        "SIPHER_UPKEEP_PER_DAY",
+        Number(&["call_budget", "upkeep_per_day"]),
+    ),
     #[cfg(feature = "store")]
     ("SIPHER_ON_STORE_DOWN", Text(&["on_store_down"])),
     #[cfg(feature = "store")]
@@ -78,7 +82,7 @@ impl SessionConfig {
     /// | `SIPHER_ON_OUTSIDE` | `pass` or `refuse` |
     /// | `SIPHER_INLINE_DEFAULTS` | `off`, `without_session` or `always` |
     /// | `SIPHER_INLINE_STRICT`, `SIPHER_WITHOUT_SESSIONS` | `true` or `false` |
-    /// | `SIPHER_MAX_SESSIONS`, `SIPHER_CALLS_PER_MINUTE`, `SIPHER_CALL_BURST` | numbers |
+    /// | `SIPHER_MAX_SESSIONS`, `SIPHER_CALLS_PER_MINUTE`, `SIPHER_CALL_BURST`, `SIPHER_UPKEEP_PER_DAY` | numbers |
     ///
     /// With the feature `store` also:
     ///

@@ -104,7 +104,8 @@ named!(
     without_sessions: bool = "without_sessions",
     max_sessions: u64 = "max_sessions",
     per_minute: u32 = "call_budget.per_minute",
-    burst: u32 = "call_budget.burst"
+    burst: u32 = "call_budget.burst",
+    upkeep_per_day: u32 = "call_budget.upkeep_per_day"
 );
 #[cfg(feature = "store")]
 named!(

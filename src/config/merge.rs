@@ -72,6 +72,7 @@ impl CallBudgetConfig {
         Self {
             per_minute: self.per_minute.or(fallback.per_minute),
             burst: self.burst.or(fallback.burst),
+            upkeep_per_day: self.upkeep_per_day.or(fallback.upkeep_per_day),
         }
     }
 }

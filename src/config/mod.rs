@@ -207,6 +207,12 @@ pub struct CallBudgetConfig {
     /// How many at once.
     #[serde(with = "fields::burst", skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
+    /// How many checks and deletes for one API key in a day.
+    #[serde(
+        with = "fields::upkeep_per_day",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub upkeep_per_day: Option<u32>,
 }
 
 impl fmt::Debug for SessionConfig {

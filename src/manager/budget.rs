@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+/// A quarter of the 2,000 session operations that a key of the pro tier has in a day.
+const UPKEEP_PER_DAY: u32 = 500;
+
 /// How many session calls a manager may make: so many at once, and so many a minute on average.
 ///
 /// ```
@@ -28,6 +31,7 @@ use crate::error::Error;
 pub struct CallBudget {
     pub(super) per_minute: u32,
     pub(super) burst: u32,
+    pub(super) upkeep_per_day: u32,
 }
 
 impl CallBudget {
@@ -45,13 +49,31 @@ impl CallBudget {
         };
         check("per_minute", per_minute)?;
         check("burst", burst)?;
-        Ok(Self { per_minute, burst })
+        Ok(Self {
+            per_minute,
+            burst,
+            upkeep_per_day: UPKEEP_PER_DAY,
+        })
+    }
+
+    pub(crate) fn with_upkeep_per_day(self, upkeep_per_day: u32) -> Self {
+        Self {
+            upkeep_per_day,
+            ..self
+        }
     }
 
     /// Returns the most session calls that a manager makes in any span of time this long.
     pub fn bound(&self, span: Duration) -> u64 {
         let refilled = span.as_nanos() / self.interval().as_nanos();
         u64::from(self.burst).saturating_add(u64::try_from(refilled).unwrap_or(u64::MAX))
+    }
+
+    /// Returns the most checks and deletes that a manager makes for one API key in any span of time this long, those of a shutdown aside:
+    /// [`upkeep_per_day`](crate::SessionManagerBuilder::upkeep_per_day) for each day that is begun, and for one more.
+    pub fn upkeep_bound(&self, span: Duration) -> u64 {
+        let days = span.as_secs() / (24 * 60 * 60) + 2;
+        days.saturating_mul(u64::from(self.upkeep_per_day))
     }
 
     fn interval(self) -> Duration {
@@ -64,6 +86,7 @@ impl Default for CallBudget {
         Self {
             per_minute: 60,
             burst: 60,
+            upkeep_per_day: UPKEEP_PER_DAY,
         }
     }
 }

@@ -85,6 +85,7 @@ pub struct SessionManagerBuilder {
     inline: Inline,
     max_sessions: u64,
     call_budget: (u32, u32),
+    upkeep_per_day: u32,
     transport: Option<Transport>,
     clock: Arc<dyn Ticking>,
     random: Random,
@@ -100,7 +101,11 @@ pub struct SessionManagerBuilder {
 
 impl SessionManagerBuilder {
     pub(crate) fn new() -> Self {
-        let CallBudget { per_minute, burst } = CallBudget::default();
+        let CallBudget {
+            per_minute,
+            burst,
+            upkeep_per_day,
+        } = CallBudget::default();
         Self {
             api_key: None,
             base_url: None,
@@ -119,6 +124,7 @@ impl SessionManagerBuilder {
             inline: Inline::default(),
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
+            upkeep_per_day,
             transport: None,
             clock: Arc::new(SystemClock::new()),
             random: Random::System,
@@ -228,6 +234,17 @@ impl SessionManagerBuilder {
         self
     }
 
+    /// Sets how many checks and deletes one API key may cost in a day. Defaults to 500, a quarter of the session operations that a key of
+    /// the pro tier has.
+    ///
+    /// Beyond it, sessions that are not used any more are left to expire, and one that the server may have lost is replaced without
+    /// asking. Creates are not limited by it: they go on until the server says that the day is used up. Nor are the deletes of a shutdown. Lower
+    /// it if other programs use the same key; with 0 there are no checks and no deletes.
+    pub fn upkeep_per_day(mut self, calls: u32) -> Self {
+        self.upkeep_per_day = calls;
+        self
+    }
+
     /// Sets the client for the session calls. Defaults to one of its own that follows no redirects and keeps no idle
     /// connection longer than the server does. It goes through the proxy that the environment names (`HTTPS_PROXY`), but never
     /// to loopback. For https it has rustls and the root certificates of the machine, with the feature `rustls`; without that
@@ -317,7 +334,7 @@ impl SessionManagerBuilder {
             on_outside: self.on_outside,
             inline,
             max_sessions: self.max_sessions,
-            budget: CallBudget::new(per_minute, burst)?,
+            budget: CallBudget::new(per_minute, burst)?.with_upkeep_per_day(self.upkeep_per_day),
         };
         #[cfg(feature = "store")]
         let sharing = self.store.map(|store| Sharing {

@@ -4,9 +4,9 @@
 
 mod caught;
 mod landing;
+mod turn;
 
 use std::{
-    mem,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -158,8 +158,10 @@ impl Create {
         {
             return Some(outcome);
         }
+        let begun = self.core.now();
         if self.purpose() != Purpose::Question
             && let Err(error) = self.queue().await?
+            && !self.goes_on_unasked(&error, begun).await?
         {
             return Some(Err(error));
         }
@@ -184,6 +186,10 @@ impl Create {
             let Err(error) = outcome else {
                 return Some(outcome);
             };
+            if self.goes_on_unasked(&error, begun).await? {
+                tries = 0;
+                continue;
+            }
             // A successor cannot be had for now, and what there is has become suspect by that: it may be alive all the same.
             if let Some(current) = self.current_after(&error) {
                 let error = self.hold_back(error);
@@ -232,21 +238,6 @@ impl Create {
         }
     }
 
-    /// Goes on with a check of `suspect`, or with a create; `false` if there is no time for that.
-    async fn turn_to(&mut self, suspect: Option<Arc<LiveSession>>, begun: Reading) -> Option<bool> {
-        self.turned = true;
-        if suspect.is_none() {
-            self.let_adopted_go();
-        }
-        self.metered = false;
-        let before = mem::replace(&mut self.suspect, suspect);
-        let goes_on = self.pause(policy::FLOOR, begun).await?;
-        if !goes_on {
-            self.suspect = before;
-        }
-        Some(goes_on)
-    }
-
     fn calling(&mut self, calling: bool) {
         self.progress = if calling {
             Progress::Calling
@@ -254,15 +245,6 @@ impl Create {
             Progress::Pausing
         };
         self.status.calling.store(calling, Ordering::Release);
-    }
-
-    /// What was taken up and is not used after all is left again.
-    fn let_adopted_go(&mut self) {
-        if let Some(session) = self.suspect.as_ref().filter(|_| self.adopted) {
-            self.core.fleet.spend(session);
-            self.core.retirement.retire(session, RetireReason::Fenced);
-        }
-        self.adopted = false;
     }
 
     fn hold_back(&self, error: Error) -> Error {

@@ -167,6 +167,11 @@ async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveS
 /// Returns how long nothing can be deleted, if that is so.
 async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
+    if let Some(error) = core.ledger().out_of_upkeep(&session.partition, now) {
+        core.retirement.remove(session);
+        core.emit(left_to_expire(core, session, error));
+        return None;
+    }
     let clearance = core
         .ledger()
         .clear(&session.partition, Purpose::Delete, None, now);

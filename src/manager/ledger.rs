@@ -9,6 +9,7 @@ mod place;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ pub(crate) use self::place::Place;
 use self::{
     chance::{STORE_FAILED_FOR, over_budget},
     reach::Unreachable,
+    upkeep::Upkeep,
 };
 use super::{
     budget::{Bucket, CallBudget, Purpose},
@@ -88,6 +90,7 @@ pub(crate) struct Ledger {
     origin: Option<Hold>,
     unreachable: Unreachable,
     bucket: Bucket,
+    upkeep: Upkeep,
     queue: Queue,
     /// Creates for keys that the server has not accepted yet.
     behind: Queue,
@@ -113,6 +116,7 @@ impl Ledger {
             origin: None,
             unreachable: Unreachable::default(),
             bucket: Bucket::new(budget),
+            upkeep: Upkeep::new(budget.upkeep_per_day),
             queue: Queue::new(overdue_after(create_timeout)),
             behind: Queue::new(overdue_after(create_timeout)),
             pausing: Queue::new(overdue_after(create_timeout)),
@@ -281,6 +285,9 @@ impl Ledger {
         let floor = last_call.map_or(Duration::ZERO, |last| FLOOR.saturating_sub(now.since(last)));
         if !floor.is_zero() {
             return Clearance::Wait(floor, over_budget(floor));
+        }
+        if let Some(wait) = self.wait_for_upkeep(partition, purpose, now) {
+            return wait;
         }
         let queued = self.before_deletes(now);
         if purpose == Purpose::Delete && queued > 0 {

@@ -20,7 +20,7 @@ foreign_ids = "replace"
 on_outside = "refuse"
 max_sessions = 50
 defaults = { chain = "near", privacy_level = "shielded", default_viewing_key = "0xabcd1234" }
-call_budget = { per_minute = 30, burst = 10 }
+call_budget = { per_minute = 30, burst = 10, upkeep_per_day = 200 }
 "#;
 
 fn build(config: SessionConfig) -> bool {

@@ -26,3 +26,4 @@ mod shutdown;
 mod suspicion;
 mod tenants;
 mod unanswered;
+mod upkeep;

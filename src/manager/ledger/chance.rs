@@ -16,6 +16,9 @@ use crate::{
 /// For how long a create that could not reach the store ranks behind others.
 pub(super) const STORE_FAILED_FOR: Duration = Duration::from_secs(60);
 
+/// How soon it is looked again whether a session may be asked about. No renewal begins before that.
+const NEXT_LOOK: Duration = Duration::from_secs(10);
+
 impl Ledger {
     /// Decides whether a create, or a check, would have a chance to be called within `patience`, without counting it.
     ///
@@ -30,6 +33,9 @@ impl Ledger {
         now: Reading,
     ) -> Result<(), Error> {
         self.check_holds(partition, purpose, now)?;
+        if purpose == Purpose::Check && self.out_of_upkeep(partition, now).is_some() {
+            return Err(over_budget(NEXT_LOOK));
+        }
         if let Some(hold) = self
             .origin
             .as_ref()
@@ -87,10 +93,12 @@ impl Ledger {
         now: Reading,
     ) -> Result<(), Duration> {
         if self.comes_behind(partition, purpose) {
-            self.bucket.take_behind(now.monotonic)
+            self.bucket.take_behind(now.monotonic)?;
         } else {
-            self.bucket.take(purpose, now.monotonic)
+            self.bucket.take(purpose, now.monotonic)?;
         }
+        self.count_upkeep(partition.key_id, purpose, now);
+        Ok(())
     }
 
     /// How long until there is a token for one more.

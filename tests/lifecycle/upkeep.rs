@@ -1,0 +1,64 @@
+//! How many checks and deletes one API key may cost in a day.
+
+use sipher_session::{
+    Event,
+    testing::{Fault, Target, What},
+};
+
+use crate::support::{SECOND, Setup, pass};
+
+#[tokio::test(start_paused = true)]
+async fn checks_and_deletes_of_a_key_end_with_its_day_while_creates_go_on() {
+    let setup = Setup::new();
+    let builder = setup.builder().ttl(600 * SECOND).verify_every(60 * SECOND);
+    let manager = builder.upkeep_per_day(5).build().unwrap();
+    let mut events = manager.events();
+    for _ in 0..6 * 120 {
+        setup.call(&manager).await.unwrap();
+        assert_eq!(setup.last_chain().as_deref(), Some("near"));
+        pass(30.0).await;
+    }
+    assert_eq!(setup.gets() + setup.deletes(), 5);
+    assert!(
+        setup.creates() > 36,
+        "one in ten minutes: {}",
+        setup.creates()
+    );
+    let left = std::iter::from_fn(|| events.try_recv());
+    let left = left
+        .filter(|event| matches!(event, Event::LeftToExpire { .. }))
+        .count();
+    assert!(left > 30, "{left} were told of");
+    assert!(manager.stats().pending_deletes <= 1);
+    setup.sipher.assert_every_call_had_a_session();
+
+    let deletes = setup.deletes();
+    assert_eq!(
+        manager.shutdown(5 * SECOND).await.deleted,
+        1,
+        "those of a shutdown go on"
+    );
+    assert_eq!(setup.deletes(), deletes + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_lost_is_replaced_unasked_where_the_key_may_not_ask() {
+    for upkeep in [0, 1] {
+        let setup = Setup::new();
+        setup.silence_health();
+        let manager = setup.builder().upkeep_per_day(upkeep).build().unwrap();
+        for lost in 0..3 {
+            setup.call(&manager).await.unwrap();
+            // More than the five minutes between two questions of that kind.
+            pass(400.0).await;
+            setup.sipher.restart();
+            let gateway = Fault::new(What::Html(502)).on(Target::Calls).times(1);
+            setup.sipher.fault(gateway);
+            setup.call(&manager).await.unwrap();
+            setup.call(&manager).await.unwrap();
+            assert_eq!(setup.last_chain().as_deref(), Some("near"), "{lost}");
+        }
+        assert_eq!(setup.gets(), upkeep as usize);
+        setup.sipher.assert_no_dead_id();
+    }
+}
