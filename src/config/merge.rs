@@ -34,7 +34,7 @@ impl SessionConfig {
             inline_strict: self.inline_strict.or(fallback.inline_strict),
             without_sessions: self.without_sessions.or(fallback.without_sessions),
             max_sessions: self.max_sessions.or(fallback.max_sessions),
-            call_budget: self.call_budget.or(fallback.call_budget),
+            call_budget: self.call_budget.or(&fallback.call_budget),
             #[cfg(feature = "store")]
             on_store_down: self.on_store_down.or(fallback.on_store_down),
             #[cfg(feature = "store")]
@@ -68,7 +68,7 @@ impl DefaultsConfig {
 }
 
 impl CallBudgetConfig {
-    fn or(self, fallback: Self) -> Self {
+    fn or(self, fallback: &Self) -> Self {
         Self {
             per_minute: self.per_minute.or(fallback.per_minute),
             burst: self.burst.or(fallback.burst),

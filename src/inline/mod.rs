@@ -132,7 +132,7 @@ pub(crate) mod presence;
 mod reason;
 mod scan;
 mod setting;
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;
 
 pub(crate) use self::course::refused;

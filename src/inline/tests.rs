@@ -1,4 +1,5 @@
 //! A merged body without a session, against the same body with one.
+#![cfg(feature = "testing")] // which has the server's own reading
 
 mod differential;
 mod generate;

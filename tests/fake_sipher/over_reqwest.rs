@@ -7,9 +7,10 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use serde_json::{Value, json};
 use sipher_session::{
     Chain, Event, SessionDefaults, SessionLayer, SessionManager,
+    clock::Clock,
     testing::{FakeError, FakeSipher, Fault, Target, What},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tower::{Layer, Service, ServiceExt};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -123,8 +124,8 @@ async fn a_requests_own_timeout_is_heeded() {
     sipher.fault(Fault::new(What::Hang).on(Target::Calls).times(1));
     let mut slow = post();
     *slow.timeout_mut() = Some(3 * SECOND);
-    let before = Instant::now();
+    let before = sipher.clock().now();
     let failed = service.call(slow).await.unwrap_err();
     assert_eq!(failed.downcast_ref(), Some(&FakeError::TimedOut));
-    assert_eq!(before.elapsed(), 3 * SECOND);
+    assert_eq!(sipher.clock().now().since(before), 3 * SECOND);
 }

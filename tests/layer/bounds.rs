@@ -103,9 +103,9 @@ impl<B> Service<Request<B>> for Answers {
 }
 
 /// What `ServiceBuilder::boxed_clone_sync` asks for.
-fn can_be_boxed<S: Service<R>, R>(service: S) -> S
+fn can_be_boxed<S, R>(service: S) -> S
 where
-    S: Clone + Send + Sync + 'static,
+    S: Service<R> + Clone + Send + Sync + 'static,
     S::Future: Send + Sync + 'static,
 {
     service
