@@ -76,7 +76,6 @@ impl Create {
     ) -> Result<Fate, Error> {
         let create_timeout = self.core.settings.create_timeout;
         let time_left = create_timeout.saturating_sub(self.core.now().since(begun));
-        self.status.begin_question(self.core.now());
         let (core, create) = (self.core.clone(), self.generation);
         let answer = tokio::select! {
             biased;
@@ -84,7 +83,6 @@ impl Create {
             // Another create has found out that nobody answers.
             error = core.unanswered(create) => Ok(Err(error)),
         };
-        self.status.end_question();
         answer.unwrap_or_else(|_| {
             let text = "the server was not asked in time whether it still has the session";
             Err(Error::new(ErrorKind::Unavailable, text))

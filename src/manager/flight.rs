@@ -26,10 +26,6 @@ pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
 /// How much later than its own deadline a create counts as lost.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A create that has asked the free question for so long counts as lost to callers on other runtimes: its own stands still. A moment
-/// longer than it would itself wait for a question that another runtime has to ask.
-const QUESTION_OVERDUE: Duration = Duration::from_secs(5);
-
 /// How often a create shows that its runtime drives it.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -54,8 +50,6 @@ pub(crate) struct Flight {
 pub(crate) struct Status {
     /// Whether a call is on its way, and what becomes of it is not known.
     pub(crate) calling: AtomicBool,
-    /// Since when it asks a question that is free, in milliseconds of monotonic time. Zero if it does not.
-    asking_since: AtomicU64,
     /// When its runtime last drove it, in milliseconds of monotonic time. Zero before the first time.
     beat_at: AtomicU64,
     /// Whether it was counted as a possible orphan, because it did not end in time.
@@ -64,17 +58,14 @@ pub(crate) struct Status {
 
 impl Flight {
     /// How long until it counts as lost to a caller on this runtime. A moment later than its own deadline, at which one whose runtime
-    /// is well ends by itself. A caller on another runtime does not wait that long for one that stands still, nor for a question,
-    /// which costs nothing.
+    /// is well ends by itself. A caller on another runtime does not wait that long for one that stands still.
     pub(super) fn overdue_in(&self, timeout: Duration, now: Reading, caller: &Handle) -> Duration {
         let left = overdue_after(timeout).saturating_sub(now.since(self.begun));
         if self.runtime == Some(caller.id()) {
             return left;
         }
         let stalled_for = self.status.stalled_for(now, self.begun);
-        let asks_for = self.status.asks_for(now).unwrap_or_default();
         left.min(STALLED.saturating_sub(stalled_for))
-            .min(QUESTION_OVERDUE.saturating_sub(asks_for))
     }
 
     /// Whether its task goes on while the caller waits for anything: it runs on the caller's own runtime, which has no thread
@@ -90,15 +81,6 @@ pub(super) fn overdue_after(timeout: Duration) -> Duration {
 }
 
 impl Status {
-    pub(super) fn begin_question(&self, now: Reading) {
-        let since = millis(now.monotonic).max(1);
-        self.asking_since.store(since, Ordering::Release);
-    }
-
-    pub(super) fn end_question(&self) {
-        self.asking_since.store(0, Ordering::Release);
-    }
-
     /// Does the work of a create, and shows to callers on other runtimes that its own drives it.
     pub(super) async fn beating<T>(&self, clock: &dyn Clock, work: impl Future<Output = T>) -> T {
         let beats = async {
@@ -118,13 +100,6 @@ impl Status {
     fn stalled_for(&self, now: Reading, begun: Reading) -> Duration {
         let beat_at = Duration::from_millis(self.beat_at.load(Ordering::Acquire));
         now.monotonic.saturating_sub(beat_at.max(begun.monotonic))
-    }
-
-    /// For how long it has asked a question that is free, if it does.
-    fn asks_for(&self, now: Reading) -> Option<Duration> {
-        let since = self.asking_since.load(Ordering::Acquire);
-        let asks_for = Duration::from_millis(millis(now.monotonic).saturating_sub(since));
-        (since != 0).then_some(asks_for)
     }
 
     /// Gives the create up; returns whether that leaves a possible orphan.

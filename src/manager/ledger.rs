@@ -168,7 +168,6 @@ impl Ledger {
             runtime,
         };
         if place == Place::Nowhere {
-            flight.status.begin_question(now);
             self.probe_reach(Purpose::Question, generation, now);
         }
         self.under_way.insert(generation, flight.status.clone());

@@ -17,6 +17,7 @@ mod fleets;
 mod inline;
 mod list;
 mod merge;
+mod tenants;
 
 use std::{
     env,
@@ -35,10 +36,15 @@ use fleets::OF_FLEETS;
 use inline::OF_INLINE;
 use list::{By, MUTATIONS, Mutation};
 use merge::OF_MERGE;
+use tenants::OF_TENANTS;
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
     let fleets = OF_FLEETS.iter().chain(OF_BIG_FLEETS);
-    let by_one = BY_TEST.iter().chain(OF_EVIDENCE).chain(OF_ERRORS);
+    let by_one = BY_TEST
+        .iter()
+        .chain(OF_EVIDENCE)
+        .chain(OF_ERRORS)
+        .chain(OF_TENANTS);
     let bodies = OF_INLINE.iter().chain(OF_MERGE);
     MUTATIONS.iter().chain(fleets).chain(by_one).chain(bodies)
 }
