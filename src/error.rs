@@ -57,6 +57,8 @@ struct Told {
     retry_after: Option<Duration>,
     /// Where that is not the same.
     next_attempt: Option<Duration>,
+    /// No call was made: an earlier failure holds it back.
+    is_held_back: bool,
     /// Of whose session: base URL, chain and key.
     about: Option<Arc<str>>,
     /// The error whose first source this one is.
@@ -186,6 +188,7 @@ impl Error {
             facts,
             retry_after: None,
             next_attempt: None,
+            is_held_back: false,
             about: None,
             whole: None,
             source: OnceLock::new(),
@@ -240,6 +243,15 @@ impl Error {
         self.tell(|told| told.next_attempt = Some(after))
     }
 
+    /// What an earlier failure says to who makes no call because of it.
+    pub(crate) fn held_back(self) -> Self {
+        self.tell(|told| told.is_held_back = true)
+    }
+
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.0.is_held_back
+    }
+
     /// Says whose session it is about, in place of what was said before: failures are shared.
     fn about(self, whose: impl Into<Arc<str>>) -> Self {
         let whose = whose.into();
@@ -252,6 +264,7 @@ impl Error {
             facts: self.0.facts.clone(),
             retry_after: self.0.retry_after,
             next_attempt: self.0.next_attempt,
+            is_held_back: self.0.is_held_back,
             about: self.0.about.clone(),
             whole: None,
             source: OnceLock::new(),

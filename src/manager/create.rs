@@ -61,6 +61,8 @@ pub(crate) struct Create {
     pub(super) stands_in: bool,
     /// No renewal begins before this has ended.
     pub(super) holds_renewal: bool,
+    /// A pause of it has ended early, as the server answered somebody again.
+    pub(super) was_woken: bool,
     /// What its last try was for, if that could not connect to the server.
     pub(super) unreached: Option<Purpose>,
 }
@@ -106,6 +108,7 @@ impl Create {
             metered: place == Place::Queue,
             stands_in: false,
             holds_renewal: false,
+            was_woken: false,
             unreached: None,
         }
     }
@@ -214,7 +217,10 @@ impl Create {
             if again {
                 continue;
             }
-            let held = paced || self.unreached.is_some();
+            // What a gateway says to a check need not be an outage: the question before it may have been answered.
+            let is_outage =
+                self.unreached.is_some() && (self.suspect.is_none() || error.status().is_none());
+            let held = paced || is_outage;
             let error = if held { error } else { self.hold_back(error) };
             // Where the question is not answered, a successor may be had all the same.
             let unanswered = self.suspect.as_ref().map(|suspect| suspect.reference());

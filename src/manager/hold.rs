@@ -85,8 +85,13 @@ impl Hold {
         !self.left(now).is_zero()
     }
 
-    /// What it says to who is held back: the failure, when another try can succeed, and when the next one is made.
+    /// What it says to who makes no call because of it.
     pub(crate) fn error(&self, now: Reading) -> Error {
+        self.told(now).held_back()
+    }
+
+    /// The failure, when another try can succeed, and when the next one is made.
+    fn told(&self, now: Reading) -> Error {
         let (error, left) = (self.error.clone(), self.left(now));
         if error.kind() != ErrorKind::Quota {
             return error.with_retry_after(left);
@@ -144,7 +149,7 @@ fn in_a_row(place: Option<&Hold>, error: &Error, now: Reading) -> u32 {
 }
 
 fn replace(place: &mut Option<Hold>, after: Hold, now: Reading) -> Error {
-    let error = after.error(now);
+    let error = after.told(now);
     // A milder failure does not end what a harder one began.
     let harder = place
         .as_ref()

@@ -9,6 +9,7 @@ mod place;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -16,11 +17,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::runtime;
 
 pub(crate) use self::place::Place;
-use self::{
-    chance::{STORE_FAILED_FOR, over_budget},
-    reach::Unreachable,
-    upkeep::Upkeep,
-};
+use self::{chance::over_budget, reach::Unreachable, upkeep::Upkeep};
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     flight::{Flight, Outcome, Status, overdue_after},
@@ -343,6 +340,10 @@ impl Ledger {
         error: Error,
         now: Reading,
     ) -> Error {
+        // Who is told of a hold begins none.
+        if error.is_held_back() {
+            return error;
+        }
         let reach = policy::consequence(&error, 1).reach;
         if let (false, Some(Some(hold))) =
             (reach == Reach::Key, self.keys.get_mut(&partition.key_id))
@@ -375,25 +376,5 @@ impl Ledger {
     ) -> Option<Error> {
         self.known_keys.paused_elsewhere(key, left, now);
         self.keys.get_mut(&key)?.as_mut()?.prolong(left, now)
-    }
-
-    /// Forgets what no longer matters. The cost is paid for by the entries that were added since.
-    fn tidy(&mut self, now: Reading) {
-        if self.partitions.len() + self.keys.len() < self.tidy_at {
-            return;
-        }
-        self.keys
-            .retain(|_, hold| hold.as_ref().is_some_and(|hold| !hold.is_forgotten(now)));
-        self.partitions.retain(|_, entry| {
-            entry.hold.take_if(|hold| hold.is_forgotten(now));
-            entry.check_hold.take_if(|hold| hold.is_forgotten(now));
-            entry.last_call.take_if(|last| now.since(*last) >= FLOOR);
-            let is_old = |(_, at): &mut (Error, Reading)| now.since(*at) >= STORE_FAILED_FOR;
-            entry.store_error.take_if(is_old);
-            let is_held = entry.hold.is_some() || entry.check_hold.is_some();
-            let is_recent = entry.last_call.is_some() || entry.store_error.is_some();
-            entry.flight.is_some() || is_held || is_recent || !entry.wrong.is_forgotten(now)
-        });
-        self.tidy_at = 2 * (self.partitions.len() + self.keys.len()).max(32);
     }
 }

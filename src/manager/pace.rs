@@ -1,6 +1,6 @@
 //! When a create may make its next call.
 
-use std::time::Duration;
+use std::{mem, pin::pin, time::Duration};
 
 use tokio::time::sleep;
 
@@ -72,17 +72,24 @@ impl Create {
 
     /// Sleeps until then, or until another create gives up or the server answers again; `false` if the manager shuts down
     /// meanwhile.
-    async fn nap(&self, duration: Duration) -> bool {
-        // Before the look: what another gives up after it is not missed.
-        let changed = self.core.outage.changed();
-        if self.is_held_for_all() {
-            return true;
-        }
-        tokio::select! {
-            biased;
-            _ = self.core.closed() => false,
-            () = changed => true,
-            () = sleep(duration) => true,
+    async fn nap(&mut self, duration: Duration) -> bool {
+        let core = self.core.clone();
+        let mut over = pin!(sleep(duration));
+        loop {
+            // Before the look: what another gives up after it is not missed.
+            let changed = core.outage.changed();
+            if self.is_held_for_all() {
+                return true;
+            }
+            tokio::select! {
+                biased;
+                _ = core.closed() => return false,
+                // Once: something in front of the server may answer other calls, and these never.
+                () = changed => if !mem::replace(&mut self.was_woken, true) {
+                    return true;
+                },
+                () = &mut over => return true,
+            }
         }
     }
 

@@ -2,10 +2,11 @@
 
 use http::HeaderMap;
 use sipher_session::{
-    Chain, Event, RetireReason, Session, SessionDefaults,
+    Chain, ErrorKind, Event, RetireReason, Session, SessionDefaults, SessionManager,
     api::{SessionsApi, Transport},
-    testing::{Fault, SessionUse, Target, Tier, What},
+    testing::{FakeSipher, Fault, Operation, SessionUse, Target, Tier, What},
 };
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::support::{SECOND, Setup, generate, pass};
@@ -100,4 +101,50 @@ async fn a_session_that_is_evicted_in_use_while_it_is_checked_ends_with_what_the
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
     lease.complete();
+}
+
+/// Whose session was made in the very moment of the server's start: only the session itself can tell whether it is still there.
+fn since_the_start() -> (FakeSipher, String, SessionManager) {
+    let sipher = FakeSipher::new();
+    let key = sipher.api_key(Tier::Pro);
+    let manager = sipher.manager().api_key(key.as_str()).build().unwrap();
+    (sipher, key, manager)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_refused_while_it_is_asked_is_tried_again_however_many_requests_come() {
+    let (sipher, key, manager) = since_the_start();
+    let mut events = manager.events();
+    manager.session().await.unwrap();
+    sipher.revoke_key(&key);
+    pass(61.0).await;
+    let error = manager.session().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+    sipher.accept_key(&key, Tier::Pro);
+    for seconds in 0.. {
+        assert!(seconds < 40, "it is never tried again");
+        pass(1.0).await;
+        if manager.session().await.is_ok() {
+            break;
+        }
+    }
+    let told = std::iter::from_fn(|| events.try_recv());
+    let failed = told.filter(|event| matches!(event, Event::CheckFailed { .. }));
+    assert_eq!(failed.count(), 1, "once for each cause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_cannot_be_asked_for_is_asked_for_ever_more_seldom() {
+    let (sipher, _, manager) = since_the_start();
+    manager.session().await.unwrap();
+    let fault = Fault::new(What::Status(503)).on(Target::Get);
+    sipher.fault(fault.always());
+    pass(61.0).await;
+    // In ten minutes.
+    for _ in 0..200 {
+        let _ = timeout(SECOND, manager.session()).await;
+        pass(2.0).await;
+    }
+    let gets = sipher.count(Operation::Get);
+    assert!((1..=120).contains(&gets), "{gets} in ten minutes");
 }

@@ -33,16 +33,21 @@ impl Create {
                         Some(_) => ledger.checked(&self.partition, core.now()),
                         None => ledger.succeeded(&self.partition, session.alive_at()),
                     }
-                    self.succeed(session, current)
+                    Some(self.succeed(session, current))
                 }
                 Err(error) => {
                     ledger.note_store_error(self.partition.id, error, core.now());
                     self.let_adopted_go();
-                    self.fail(error, current)
+                    // Of a check that a hold keeps from being made, the failure that holds has been told.
+                    let is_news = self.suspect.is_none() || !error.is_held_back();
+                    let event = self.fail(error, current);
+                    is_news.then_some(event)
                 }
             }
         };
-        core.observer.landed(event, core.now().since(self.begun));
+        if let Some(event) = event {
+            core.observer.landed(event, core.now().since(self.begun));
+        }
         if let Some(done) = self.done.take() {
             done.keep(outcome);
         }
