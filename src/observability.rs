@@ -53,7 +53,7 @@
 //! | `usable_for`, `unknown_for`, `left`, `lasted`, `retry_after`, `deadline` | seconds, with a fraction |
 //! | `kind` | of the error, as in [`ErrorKind`](crate::ErrorKind) |
 //! | `code`, `status`, `request_id` | what the server said, if it did |
-//! | `retry_after` | when another try is due, if that is known |
+//! | `retry_after` | how long until another try can succeed, if that is known; of a used up quota this crate asks sooner |
 //! | `error` | the error with its causes, for people: the wording may change |
 //!
 //! # Spans

@@ -168,6 +168,14 @@ fn bad_settings_are_named() {
             "defaults.chain: invalid type: integer `7`, expected a string",
         ),
         (
+            json!({"defaults": ["near"]}),
+            "invalid type: sequence, expected a table",
+        ),
+        (
+            json!({"call_budget": [3, 4]}),
+            "invalid type: sequence, expected a table",
+        ),
+        (
             json!({"api_key": 12_345_678}),
             "api_key: is not text; expected it in quotes",
         ),

@@ -2,7 +2,7 @@
 //!
 //! A wrong value is shown, but for what looks like a key: it may have been meant for the setting next to it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use serde::{Deserializer, Serializer, de};
 
@@ -128,7 +128,34 @@ pub(super) fn or_default<'de, D: Deserializer<'de>, T>(d: D) -> Result<T, D::Err
 where
     T: de::Deserialize<'de> + Default,
 {
-    <Option<T> as de::Deserialize>::deserialize(d).map(Option::unwrap_or_default)
+    d.deserialize_option(Table(PhantomData))
+}
+
+/// A table by its members, and not by their order: serde would take a list for one.
+struct Table<T>(PhantomData<T>);
+
+impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<T, D::Error> {
+        d.deserialize_any(self)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(de::value::MapAccessDeserializer::new(members))
+    }
 }
 
 struct Humane(&'static str);

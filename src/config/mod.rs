@@ -1,7 +1,7 @@
 //! Settings from files and from the environment.
 //!
 //! [`SessionConfig`] is plain data for any format that serde knows. Durations are written for people (`"1h"`,
-//! `"90s"`). `null` is the same as no such field. Unknown fields are refused by name, and so are values that this version
+//! `"90s"`). `null` in a table is the same as no such field. Unknown fields are refused by name, and so are values that this version
 //! does not know: a typo would send requests under the wrong defaults.
 //!
 //! ```

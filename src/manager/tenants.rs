@@ -17,13 +17,13 @@ use crate::{api::SessionDefaults, clock::Reading, error::Error, secret::ApiKey};
 pub struct Health {
     /// The manager shuts down, or has been shut down.
     pub is_shut_down: bool,
-    /// For how long nobody could connect to the server, where that is so as far as is known. See
-    /// [`Event::ServerDown`](crate::Event).
+    /// For how long nobody could connect to the server, where that is so as far as is known: it stays until a call is answered, and a
+    /// manager that nobody uses makes none. See [`Event::ServerDown`](crate::Event).
     pub server_down_for: Option<Duration>,
     /// Whether a session of the configured API key and defaults may be put on requests now.
     pub has_session: bool,
     /// Why a request with the configured API key and defaults would get no new session now, if that is known. Its
-    /// [`retry_after`](Error::retry_after) says when the next try is due. `None` too where no key is configured.
+    /// [`next_attempt_in`](Error::next_attempt_in) says when the next try is due. `None` too where no key is configured.
     pub held_back: Option<Error>,
     /// Sessions of all keys that may be put on requests now.
     pub live_sessions: u64,
@@ -33,7 +33,8 @@ pub struct Health {
 
 impl Health {
     /// Returns whether requests with the configured API key and defaults can be sent, as far as is known. A manager that has not been used
-    /// yet can.
+    /// yet can. In an outage it is also true for the moment in which the next request is to find out, every 10 s. Without a configured key it
+    /// is false only after a shutdown: a proxy looks at [`server_down_for`](Self::server_down_for).
     ///
     /// Good for a readiness probe. Do not restart a process because of it: an outage of the server's is not mended by that, and each
     /// new process costs session calls.

@@ -165,7 +165,7 @@ impl FakeSipher {
         key
     }
 
-    /// Accepts a key of your own, also one that was revoked.
+    /// Accepts a key of your own, also one that was revoked. One that is known gets this tier from now on, as when a customer upgrades.
     pub fn accept_key(&self, key: &str, tier: Tier) {
         self.server().keys.accept(key, tier);
     }

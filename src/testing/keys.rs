@@ -73,6 +73,7 @@ impl Keys {
             revoked: false,
         });
         key.revoked = false;
+        key.tier = tier;
     }
 
     pub(super) fn revoke(&mut self, secret: &str) {

@@ -10,6 +10,9 @@ impl FakeSipher {
     /// The clock is what makes a test under paused time tell the truth. With the system's clock, which goes on by microseconds
     /// while a test skips hours, a session would never grow old.
     ///
+    /// A request that bears no key is sent with this manager's own. For a proxy, whose callers bring keys, build one without:
+    /// `SessionManager::builder().transport(Transport::new(sipher.clone())).clock(TestClock::new())`.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use sipher_session::{Chain, SessionDefaults, testing::FakeSipher};

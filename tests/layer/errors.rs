@@ -1,6 +1,6 @@
 //! Whose error it was can be told.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, future::ready, io};
 
 use http::Response;
 use sipher_session::{
@@ -31,7 +31,7 @@ impl Error for Broken {}
 async fn the_inner_services_own_error_comes_out_whole() {
     let setup = Setup::new();
     for layer in miss_and_hit(&setup).await {
-        let inner = service_fn(async |_: Call| Err::<Response<()>, _>(Broken(7)));
+        let inner = service_fn(|_: Call| ready(Err::<Response<()>, _>(Broken(7))));
         let error = layer.layer(inner).oneshot(generate()).await.unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Broken(7)));
     }
@@ -41,7 +41,7 @@ async fn the_inner_services_own_error_comes_out_whole() {
 async fn a_boxed_inner_error_is_not_boxed_again() {
     let setup = Setup::new();
     for layer in miss_and_hit(&setup).await {
-        let inner = service_fn(async |_: Call| Err::<Response<()>, BoxError>(Broken(8).into()));
+        let inner = service_fn(|_: Call| ready(Err::<Response<()>, BoxError>(Broken(8).into())));
         let error = layer.layer(inner).oneshot(generate()).await.unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Broken(8)));
     }
