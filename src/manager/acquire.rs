@@ -219,20 +219,12 @@ impl Core {
             let overdue_in = flight.overdue_in(timeout, now, &runtime);
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
-        // What there is may do: it is asked about first, also where no successor can be had. The first question is free.
-        let patience = self.patience();
-        let suspect = match ledger.check_hold(partition, now) {
-            Ok(()) => found,
-            Err(error) if found.is_some() && error.is_transient() => return Err(error),
-            // The question is not answered, for a while.
-            Err(_) => None,
-        };
-        if suspect.is_none() {
-            self.check_room(&ledger, partition.id)?;
-            self.may_create(&mut ledger, partition, now)?;
-            if self.shares(&ledger, partition) && ledger.is_crowded(partition.id, patience, now)? {
-                return Ok(Joined::Crowd);
-            }
+        let suspect = self.may_begin(&mut ledger, partition, found, now)?;
+        if suspect.is_none()
+            && self.shares(&ledger, partition)
+            && ledger.is_crowded(partition.id, self.patience(), now)?
+        {
+            return Ok(Joined::Crowd);
         }
         let (flight, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
@@ -332,23 +324,9 @@ impl Core {
         (flight, create)
     }
 
-    /// Whether a create would have a chance, by a call or by what another process has made.
-    pub(super) fn may_create(
-        &self,
-        ledger: &mut Ledger,
-        partition: &Partition,
-        now: Reading,
-    ) -> Result<(), Error> {
-        if self.shares(ledger, partition) {
-            ledger.check_holds(partition, Purpose::Create, now)
-        } else {
-            ledger.check(partition, Purpose::Create, self.patience(), now)
-        }
-    }
-
     /// Whether a create asks the fleet before it waits for a call: what another process may have made costs none. A key that
     /// anybody may have made up pays first, so that a flood of them is bounded as calls are.
-    fn shares(&self, ledger: &Ledger, partition: &Partition) -> bool {
+    pub(super) fn shares(&self, ledger: &Ledger, partition: &Partition) -> bool {
         self.fleet.is_there() && ledger.known_keys.is_accepted(partition.key_id)
     }
 

@@ -14,6 +14,7 @@
 //! | `admit`, `memo` | what one request needs before it may be sent; the short way of one like the one before |
 //! | `message`, `in_flight` | requests and responses of any client's; a request on its way, and what comes of it |
 //! | `acquire`, `current` | from a partition to a lease on its session; which one that is |
+//! | `chance` | what is in the way of a create |
 //! | `patience` | how long one request waits for its session |
 //! | `core` | what all handles share |
 //! | `identity`, `change`, `by_hand` | whose sessions, with which defaults; changing that under traffic; sessions that users change or delete |
@@ -45,6 +46,7 @@ pub(crate) mod admit;
 mod budget;
 mod builder;
 mod by_hand;
+mod chance;
 mod change;
 mod check;
 mod core;

@@ -1,12 +1,12 @@
 //! What whoever serves many tenants does by hand: warm one up, let one try again, look how things are.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     SessionManager,
     core::{Core, Stage},
     partition::{HashedDefaults, KeyId, Partition},
-    session::Session,
+    session::{LiveSession, Session},
     waiting::Wanted,
 };
 use crate::{api::SessionDefaults, clock::Reading, error::Error, secret::ApiKey};
@@ -92,7 +92,8 @@ impl SessionManager {
             server_down_for: core.outage.lasts(now),
             has_session: partition
                 .as_ref()
-                .is_some_and(|wanted| core.has_session(wanted, now)),
+                .and_then(|wanted| core.peek(wanted))
+                .is_some_and(|session| core.is_good(&session, now)),
             held_back: partition.and_then(|wanted| core.held_back(&wanted, now)),
             live_sessions: stats.live_sessions,
             pending_deletes: stats.pending_deletes,
@@ -101,15 +102,16 @@ impl SessionManager {
 }
 
 impl Core {
-    /// Not by the cache's own look-up, which would count as a use.
-    fn has_session(&self, wanted: &Partition, now: Reading) -> bool {
-        let sessions = self.sessions();
-        let mut own = sessions.iter().filter(|it| it.partition.id == wanted.id);
-        own.any(|session| self.is_good(session, now))
+    /// Finds the session of a partition. The cache's own look-up would count as a use.
+    fn peek(&self, wanted: &Partition) -> Option<Arc<LiveSession>> {
+        let mut sessions = self.sessions().into_iter();
+        sessions.find(|session| session.partition.id == wanted.id)
     }
 
     fn held_back(&self, wanted: &Partition, now: Reading) -> Option<Error> {
         let mut ledger = self.ledger();
-        self.may_create(&mut ledger, wanted, now).err()
+        let current = self.peek(wanted);
+        let current = current.filter(|session| session.is_usable(now));
+        self.may_begin(&mut ledger, wanted, current, now).err()
     }
 }

@@ -121,6 +121,45 @@ async fn a_probe_tells_of_an_outage_of_a_hold_and_of_a_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_tells_of_an_outage_also_where_there_is_a_session_that_nobody_may_use() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    setup.call(&manager).await.unwrap();
+    setup.sipher.fault(Fault::new(What::Refuse).always());
+    for _ in 0..3 {
+        let error = setup.call(&manager).await.unwrap_err();
+        let health = manager.health();
+        assert!(!health.has_session);
+        if let Some(error) = error.downcast_ref::<sipher_session::Error>() {
+            assert!(!health.is_ready(), "{error}: {health:?}");
+            assert_eq!(health.held_back.unwrap().kind(), error.kind());
+        }
+    }
+    setup.sipher.clear_faults();
+    pass(10.0).await;
+    assert!(manager.health().is_ready(), "the next request finds out");
+    setup.call(&manager).await.unwrap();
+    assert!(manager.health().has_session);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_tells_that_there_is_no_room_for_a_session() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(1).build().unwrap();
+    let others: Vec<_> = (0..10).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
+    for key in &others {
+        let key = key.as_str();
+        manager.ready(key, SessionDefaults::new()).await.unwrap();
+    }
+    let error = setup.call(&manager).await.unwrap_err();
+    let health = manager.health();
+    assert!(!health.is_ready(), "{error}");
+    assert_eq!(health.held_back.unwrap().kind(), ErrorKind::Budget);
+    pass(61.0).await;
+    assert!(manager.health().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
 async fn keys_that_nobody_knows_never_starve_those_that_the_server_has_accepted() {
     let setup = Setup::new();
     let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
