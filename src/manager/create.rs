@@ -211,7 +211,10 @@ impl Create {
             // All others fail at once until this one has found out.
             let pause = pause.filter(|_| !self.probes_reach());
             let again = match pause {
-                Some(pause) => self.pause(pause, begun).await?,
+                Some(pause) => {
+                    let least = error.retry_after().unwrap_or_default();
+                    self.pause_at_least(least, pause, begun).await?
+                }
                 None => false,
             };
             if again {

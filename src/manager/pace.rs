@@ -45,20 +45,41 @@ impl Create {
 
     /// Waits for the next call; `false` if there is no time for one.
     pub(super) async fn pause(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
+        self.pause_at_least(Duration::ZERO, pause, begun).await
+    }
+
+    /// The same after an answer that says how long to wait at `least`.
+    pub(super) async fn pause_at_least(
+        &mut self,
+        least: Duration,
+        pause: Duration,
+        begun: Reading,
+    ) -> Option<bool> {
         let now = self.core.now();
         self.core.ledger().begin_pause(self.generation, now);
-        let goes_on = self.wait_for_next(pause, begun).await;
+        let goes_on = self.wait_for_next((now, least), pause, begun).await;
         self.core.ledger().end_pause(self.generation);
         goes_on
     }
 
-    async fn wait_for_next(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
+    async fn wait_for_next(
+        &mut self,
+        (since, least): (Reading, Duration),
+        pause: Duration,
+        begun: Reading,
+    ) -> Option<bool> {
         let mut wait = pause;
         loop {
             let waited = self.core.now().since(begun);
             let timeout = self.core.settings.create_timeout;
             if waited.saturating_add(wait) >= timeout || !self.nap(wait).await {
                 return Some(false);
+            }
+            // The server has answered others, and that ends a nap early. What it told this create holds all the same.
+            let left = least.saturating_sub(self.core.now().since(since));
+            if !left.is_zero() && !self.is_held_for_all() {
+                wait = left;
+                continue;
             }
             match self.clear(self.core.now())? {
                 Clearance::Granted => return Some(true),

@@ -259,3 +259,29 @@ async fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_the_server_told_to_wait_does_so_though_an_outage_ends_for_others() {
+    let (setup, manager, keys) = tenants(2);
+    let told = What::Answer {
+        status: 503,
+        headers: vec![
+            ("retry-after".into(), "15".into()),
+            ("ratelimit-policy".into(), "100;w=60".into()),
+            ("x-request-id".into(), "1".into()),
+        ],
+        body: r#"{"success":false,"error":{"code":"SERVICE_UNAVAILABLE","message":"m"}}"#.into(),
+    };
+    setup.sipher.fault(Fault::new(told).on(Target::Create));
+    setup
+        .sipher
+        .fault(Fault::new(What::Refuse).on(Target::Create).times(2));
+    let start = Instant::now();
+    let waits = tokio::spawn(setup.service(&manager).oneshot(request(&keys[0])));
+    pass(0.1).await;
+    let (answer, took) = ask(&setup, &manager, &keys[1]).await;
+    answer.unwrap();
+    assert!(took < 10 * SECOND, "{took:?}");
+    waits.await.unwrap().unwrap();
+    assert!(start.elapsed() >= 15 * SECOND, "{:?}", start.elapsed());
+}
