@@ -268,7 +268,7 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         new: "if current == generation and sealed == '' then",
     },
     Mutation {
-        name: "a_question_is_waited_for_as_long_as_a_create",
+        name: "a_create_on_a_runtime_that_stands_still_is_waited_for_like_any_other",
         invariant: "I9",
         by: Test {
             target: "runtimes",
@@ -277,5 +277,27 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         file: "src/manager/flight.rs",
         old: "const STALLED: Duration = Duration::from_secs(5);",
         new: "const STALLED: Duration = Duration::from_secs(500);",
+    },
+    Mutation {
+        name: "a_probe_looks_only_for_what_holds_back_creates",
+        invariant: "I9",
+        by: Test {
+            target: "lifecycle",
+            name: "a_probe_tells_of_an_outage_also_where_there_is_a_session_that_nobody_may_use",
+        },
+        file: "src/manager/tenants.rs",
+        old: "        self.may_begin(&mut ledger, wanted, current, now).err()\n",
+        new: "        let _ = current;\n        self.may_create(&mut ledger, wanted, now).err()\n",
+    },
+    Mutation {
+        name: "an_outage_that_ends_ends_every_wait",
+        invariant: "I8",
+        by: Test {
+            target: "lifecycle",
+            name: "a_tenant_that_the_server_told_to_wait_does_so_though_an_outage_ends_for_others",
+        },
+        file: "src/manager/pace.rs",
+        old: "            if !left.is_zero() && !self.is_held_for_all() {\n",
+        new: "            if left == Duration::MAX {\n",
     },
 ];

@@ -78,7 +78,7 @@ pub(crate) const OF_ERRORS: &[Mutation] = &[
         },
         file: "src/manager/create.rs",
         old: "            outcome = caught(status.beating(&*clock, self.fly())) => outcome,\n",
-        new: "            outcome = async { Some(self.fly().await) } => outcome,\n",
+        new: "            outcome = async { Some(status.beating(&*clock, self.fly()).await) } => outcome,\n",
     },
     Mutation {
         name: "a_session_is_said_to_be_usable_past_the_fleets_lease",
