@@ -11,10 +11,10 @@ use std::{
 use http::Response;
 use http_body_util::Full;
 use sipher_session::{
-    Error, ErrorKind, SessionManager,
+    Error, ErrorKind, SessionDefaults, SessionManager,
     api::{Bytes, Transport},
     clock::{Clock, Reading},
-    testing::TestClock,
+    testing::{Fault, Target, TestClock, Tier, What},
 };
 use tower::{ServiceExt, service_fn};
 
@@ -93,13 +93,23 @@ impl Clock for Trap {
 }
 
 fn trapped(setup: &Setup) -> (SessionManager, Arc<AtomicBool>) {
+    trapped_after(setup, |_| true)
+}
+
+/// Only after those calls that are meant, the first being 1.
+fn trapped_after(
+    setup: &Setup,
+    is_meant: impl Fn(usize) -> bool + Send + Sync + 'static,
+) -> (SessionManager, Arc<AtomicBool>) {
     let armed = Arc::new(AtomicBool::new(false));
     let (trap, sipher) = (armed.clone(), setup.sipher.clone());
+    let (calls, is_meant) = (Arc::new(AtomicUsize::new(0)), Arc::new(is_meant));
     let transport = Transport::new(service_fn(move |call: Call| {
         let (sipher, trap) = (sipher.clone(), trap.clone());
+        let springs = is_meant(calls.fetch_add(1, Ordering::SeqCst) + 1);
         async move {
             let answer = sipher.oneshot(call).await;
-            trap.store(true, Ordering::SeqCst);
+            trap.store(springs, Ordering::SeqCst);
             answer
         }
     }));
@@ -142,4 +152,16 @@ async fn a_create_that_panics_elsewhere_fails_all_who_wait_and_the_next_comes_af
         pass(0.5).await;
     }
     assert!((2..20).contains(&setup.creates()), "{}", setup.creates());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_panics_after_it_could_not_connect_holds_back_no_other_tenant() {
+    let setup = Setup::apart();
+    let (manager, _) = trapped_after(&setup, |call| call == 2);
+    let refused = Fault::new(What::Refuse).on(Target::Create);
+    setup.sipher.fault(refused);
+    let error = fails(&setup, &manager).await;
+    assert!(error.to_string().contains("panicked"), "{error}");
+    let key = setup.sipher.api_key(Tier::Pro);
+    manager.ready(key, SessionDefaults::new()).await.unwrap();
 }

@@ -25,7 +25,9 @@ impl Create {
     /// A failure like others: callers fail with it, and the next create comes after a pause. A create that merely vanished would be
     /// begun anew at once by everybody who waits. What was said in the panic may be a secret.
     #[cold]
-    pub(super) fn panicked(&self) -> Error {
+    pub(super) fn panicked(&mut self) -> Error {
+        // Whatever its tries before have met: this says nothing about the server, and holds back nobody else.
+        self.unreached = None;
         if self.progress == Progress::Calling {
             // If it was given up, it was counted then, and landing takes that back.
             self.core.emit(self.partition.possible_orphan(None));
