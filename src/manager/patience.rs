@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind};
 /// [`Timeout`](crate::ErrorKind::Timeout), and the session is created for later requests. A `reqwest` request with a timeout of its own
 /// never waits for longer than that.
 ///
+/// A longer wait does not change the create that the request waits for. That ends after `create_timeout`, and waits no longer than the
+/// manager's `max_wait` for the budget of calls and for the server's pace; the request then fails with the same error.
+///
 /// Use it where a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
 /// `reqwest-middleware` it is set by `with_extension`.
 ///
