@@ -8,6 +8,7 @@ use super::{
     partition::{HashedDefaults, KeyId, Partition},
     session::{LiveSession, Session},
     waiting::Wanted,
+    whose::Whose,
 };
 use crate::{api::SessionDefaults, clock::Reading, error::Error, secret::ApiKey};
 
@@ -112,6 +113,8 @@ impl Core {
         let mut ledger = self.ledger();
         let current = self.peek(wanted);
         let current = current.filter(|session| session.is_usable(now));
-        self.may_begin(&mut ledger, wanted, current, now).err()
+        let held = self.may_begin(&mut ledger, wanted, current, now).err();
+        // Another tenant may have found it out.
+        held.map(|error| Whose::of(wanted).name(self, error))
     }
 }

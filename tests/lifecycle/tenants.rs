@@ -143,6 +143,21 @@ async fn a_probe_tells_of_an_outage_also_where_there_is_a_session_that_nobody_ma
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_names_its_own_key_whoever_has_found_out() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    setup.sipher.fault(Fault::new(What::Refuse).always());
+    let other = ApiKey::from(setup.sipher.api_key(Tier::Pro));
+    let found_out = manager.ready(&other, SessionDefaults::new()).await;
+    let fingerprint = other.fingerprint().to_string();
+    assert!(found_out.unwrap_err().to_string().contains(&fingerprint));
+    let held = manager.health().held_back.unwrap().to_string();
+    let own = ApiKey::from(setup.key.as_str()).fingerprint().to_string();
+    assert!(held.contains(&own) && held.contains("chain near"), "{held}");
+    assert!(!held.contains(&fingerprint), "{held}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_tells_that_there_is_no_room_for_a_session() {
     let setup = Setup::new();
     let manager = setup.builder().max_sessions(1).build().unwrap();

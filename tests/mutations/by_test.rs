@@ -286,8 +286,8 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             name: "a_probe_tells_of_an_outage_also_where_there_is_a_session_that_nobody_may_use",
         },
         file: "src/manager/tenants.rs",
-        old: "        self.may_begin(&mut ledger, wanted, current, now).err()\n",
-        new: "        let _ = current;\n        self.may_create(&mut ledger, wanted, now).err()\n",
+        old: "self.may_begin(&mut ledger, wanted, current, now).err();",
+        new: "{\n            let _ = current;\n            self.may_create(&mut ledger, wanted, now).err()\n        };",
     },
     Mutation {
         name: "an_outage_that_ends_ends_every_wait",
