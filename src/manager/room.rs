@@ -3,7 +3,7 @@
 //! Up to `max_sessions` are kept for keys that are idle. One that was used lately makes no room for others, so that there may be more
 //! of them for a while, up to a hard limit.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{core::Core, ledger::Ledger, partition::PartitionId};
 use crate::{
@@ -71,7 +71,7 @@ impl Core {
         let most = max.saturating_mul(MOST);
         let pinned = self.retirement.all_pinned().len() as u64;
         let there = self.live.entry_count() + pinned + ledger.under_way();
-        // The count of entries lags behind.
+        // The count of entries lags behind, and a create may be for one of them.
         if there < most || self.cached(id).is_some() || self.count_of_all(ledger) < most {
             return Ok(());
         }
@@ -81,8 +81,12 @@ impl Core {
         Err(Error::new(ErrorKind::Budget, text).with_retry_after(ASK_AGAIN))
     }
 
+    /// A renewal or a check takes no place beside the session that there is.
     fn count_of_all(&self, ledger: &Ledger) -> u64 {
-        self.sessions().len() as u64 + ledger.under_way()
+        let sessions = self.sessions().into_iter();
+        let mut all: HashSet<_> = sessions.map(|session| session.partition.id).collect();
+        all.extend(ledger.flying());
+        all.len() as u64
     }
 }
 

@@ -137,3 +137,36 @@ async fn deletes_that_pile_up_are_counted_and_told_of() {
         0
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_takes_no_place_beside_the_session_that_it_replaces() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(1).ttl(60 * SECOND).build();
+    let manager = manager.unwrap();
+    let keys: Vec<_> = (0..6).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
+    for key in &keys {
+        let key = key.as_str();
+        manager.ready(key, manager.defaults()).await.unwrap();
+    }
+    pass(50.0).await;
+    let slow = What::Delay(3 * SECOND);
+    setup
+        .sipher
+        .fault(Fault::new(slow).on(Target::Create).always());
+    for key in &keys {
+        let key = key.as_str();
+        manager.ready(key, manager.defaults()).await.unwrap();
+    }
+    manager.session().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_are_being_made_take_their_places_before_they_are_there() {
+    let (setup, manager, keys) = tenants(25, |builder| builder.max_sessions(2));
+    setup.sipher.set_latency(SECOND);
+    let all = keys.iter().map(|key| ask(&setup, &manager, key));
+    let all = futures_util::future::join_all(all).await;
+    let refused = all.iter().filter(|it| **it == Err(ErrorKind::Budget));
+    assert_eq!(refused.count(), 5, "{all:?}");
+    assert_eq!(setup.creates(), 20);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LEAST_AT_ONCE, Ledger};
+use super::{Entry, LEAST_AT_ONCE, Ledger};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
@@ -120,6 +120,12 @@ impl Ledger {
     /// How many creates have not ended.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way.len() as u64
+    }
+
+    /// For which partitions a create is under way that brings their session.
+    pub(crate) fn flying(&self) -> impl Iterator<Item = PartitionId> {
+        let flying = |(id, entry): (&PartitionId, &Entry)| entry.flight.is_some().then_some(*id);
+        self.partitions.iter().filter_map(flying)
     }
 
     /// Whether as many creates ask the store at once as calls could be made within `patience`. Those that could not reach it a
