@@ -77,10 +77,6 @@ impl Hold {
         Some(self.error(now))
     }
 
-    pub(crate) fn cause(&self) -> Error {
-        self.error.clone()
-    }
-
     pub(crate) fn is_active(&self, now: Reading) -> bool {
         !self.left(now).is_zero()
     }

@@ -11,10 +11,7 @@ use super::{
     budget::Purpose, core::Core, create::Create, event::Event, flight::Outcome,
     partition::Partition, policy,
 };
-use crate::{
-    clock::Reading,
-    error::{Error, ErrorKind},
-};
+use crate::{clock::Reading, error::Error};
 
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
@@ -116,13 +113,11 @@ impl Create {
         self.core.ledger().probes_reach(self.generation)
     }
 
-    /// Whether its last try could connect to the server. One that finds out for all has to be answered.
+    /// Whether its last try could connect to the server. One that finds out for all and is not answered may have a trouble of its own: it
+    /// waits alone, and another finds out.
     pub(super) fn note_reach(&mut self, outcome: &Outcome) {
         let error = outcome.as_ref().err();
-        let is_unreached = error.is_some_and(|error| {
-            policy::is_unreachable(error)
-                || (error.kind() == ErrorKind::Timeout && self.probes_reach())
-        });
+        let is_unreached = error.is_some_and(policy::is_unreachable);
         self.unreached = is_unreached.then(|| self.purpose());
     }
 

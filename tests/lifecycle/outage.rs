@@ -1,10 +1,11 @@
 //! Nobody can connect to the server: one tenant finds out, and spares the others the wait.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use sipher_session::{
     BoxError, ErrorKind, Event, Events, SessionManager,
-    testing::{Fault, Target, Tier, What},
+    api::Transport,
+    testing::{FakeSipher, Fault, Target, Tier, What},
 };
 use tokio::{task::JoinSet, time::Instant};
 use tower::ServiceExt;
@@ -144,6 +145,55 @@ async fn while_one_finds_out_the_others_fail_at_once_and_none_of_them_forever() 
     // It was not answered, so that the next one finds out.
     pass(10.0).await;
     ask(&setup, &manager, &keys[1]).await.0.unwrap();
+    ask(&setup, &manager, &keys[2]).await.0.unwrap();
+}
+
+/// The way to a server that never answers a create for this key.
+fn hangs_for(key: &str, sipher: &FakeSipher) -> Transport {
+    let (key, sipher) = (key.to_owned(), sipher.clone());
+    Transport::new(tower::service_fn(move |call: Call| {
+        let is_meant = call
+            .headers()
+            .get("x-api-key")
+            .is_some_and(|it| *it == *key);
+        let hangs = is_meant && call.uri().path() == "/v1/sessions";
+        let sipher = sipher.clone();
+        async move {
+            // The server refuses it too while it is down.
+            let answer = sipher.oneshot(call).await;
+            if hangs && answer.is_ok() {
+                pending::<()>().await;
+            }
+            answer
+        }
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_create_is_never_answered_does_not_keep_the_others_out_after_an_outage() {
+    let (setup, _, keys) = tenants(3);
+    let transport = hangs_for(&keys[0], &setup.sipher);
+    let manager = setup.builder().transport(transport).build().unwrap();
+    go_down(&setup, What::Refuse);
+    ask(&setup, &manager, &keys[0]).await.0.unwrap_err();
+    setup.sipher.clear_faults();
+    // It asks all the time, and so is the first to find out.
+    let asks = setup.service(&manager);
+    let always = keys[0].clone();
+    tokio::spawn(async move {
+        loop {
+            let _ = asks.clone().oneshot(request(&always)).await;
+            pass(0.1).await;
+        }
+    });
+    let mut is_served = false;
+    pass(0.7).await;
+    for _ in 0..40 {
+        is_served |= ask(&setup, &manager, &keys[1]).await.0.is_ok();
+        pass(3.0).await;
+    }
+    assert!(is_served);
+    // From then on it waits alone.
     ask(&setup, &manager, &keys[2]).await.0.unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Clearance, Ledger, chance::over_budget};
 use crate::{
     clock::Reading,
-    error::{Error, ErrorKind},
+    error::Error,
     manager::{
         budget::Purpose,
         hold::{Hold, hold_all},
@@ -62,10 +62,6 @@ impl Ledger {
             Purpose::Question => &mut holds.questions,
             _ => &mut holds.calls,
         };
-        // One that finds out and is not answered leaves things as they were.
-        let before = place.as_ref().map(Hold::cause);
-        let is_silent = error.kind() == ErrorKind::Timeout;
-        let error = before.filter(|_| is_silent).unwrap_or(error);
         hold_all(place, error, now)
     }
 
