@@ -292,3 +292,31 @@ fn a_question_on_a_runtime_that_stands_still_is_asked_by_a_request_on_another_wi
         stands_still.shutdown_background();
     });
 }
+
+#[test]
+fn sessions_that_fill_all_places_make_room_on_another_runtime_once_theirs_is_gone() {
+    let own = paused();
+    own.block_on(async {
+        let sipher = FakeSipher::new();
+        let manager = sipher.manager().max_sessions(1).build().unwrap();
+        let keys: Vec<_> = (0..11).map(|_| sipher.api_key(Tier::Pro)).collect();
+        let ready = |manager: SessionManager, key: String| async move {
+            manager.ready(key, SessionDefaults::new()).await.map(drop)
+        };
+        // What sees to their end runs where they were made.
+        let (others, first) = (manager.clone(), keys[..10].to_vec());
+        let gone = std::thread::spawn(move || {
+            let runtime = paused();
+            for key in first {
+                runtime.block_on(ready(others.clone(), key)).unwrap();
+            }
+            runtime
+        });
+        gone.join().unwrap().shutdown_background();
+        let error = ready(manager.clone(), keys[10].clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Budget);
+        // None of them is in use any more.
+        sleep(Duration::from_secs(62)).await;
+        ready(manager, keys[10].clone()).await.unwrap();
+    });
+}

@@ -202,6 +202,8 @@ impl Core {
     fn join(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<Joined, Error> {
         let runtime = runtime()?;
         self.own();
+        // Where there is no room, it alone makes some, and its own runtime may be gone.
+        janitor::start(self);
         let mut ledger = self.ledger();
         if self.stage() != Stage::Open {
             return Err(Error::shutdown());
