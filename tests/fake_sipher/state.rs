@@ -287,7 +287,13 @@ async fn failed_session_calls_are_not_counted() {
 async fn a_key_that_is_accepted_again_has_its_new_tier() {
     let sipher = FakeSipher::new();
     let key = sipher.api_key(Tier::Free);
-    assert_eq!(send(&sipher, create_request(&key, NEAR)).await.unwrap().0, 403);
+    assert_eq!(
+        send(&sipher, create_request(&key, NEAR)).await.unwrap().0,
+        403
+    );
     sipher.accept_key(&key, Tier::Pro);
-    assert_eq!(send(&sipher, create_request(&key, NEAR)).await.unwrap().0, 201);
+    assert_eq!(
+        send(&sipher, create_request(&key, NEAR)).await.unwrap().0,
+        201
+    );
 }
