@@ -52,7 +52,7 @@ pub(crate) struct Create {
     pub(super) attempt: Attempt,
     /// The session has been made by another process, and is new to this one.
     pub(super) adopted: bool,
-    begun: Reading,
+    pub(super) begun: Reading,
     /// From a create to a check or the other way round, which happens once at most.
     turned: bool,
     /// Only the session itself can tell: it is asked for, which is a session call.
@@ -220,9 +220,8 @@ impl Create {
             if again {
                 continue;
             }
-            // What a gateway says to a check need not be an outage: the question before it may have been answered.
-            let is_outage =
-                self.unreached.is_some() && (self.suspect.is_none() || error.status().is_none());
+            // What a gateway says holds back this partition as well: it may say so to nobody else, and others have to find out.
+            let is_outage = self.unreached.is_some() && error.status().is_none();
             let held = paced || is_outage;
             let error = if held { error } else { self.hold_back(error) };
             // Where the question is not answered, a successor may be had all the same.

@@ -16,6 +16,8 @@ use crate::{clock::Reading, error::Error};
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     since: Mutex<Option<Reading>>,
+    /// When it last answered anybody.
+    answered: Mutex<Option<Reading>>,
     /// A create has given up, or the server has answered.
     changed: Notify,
 }
@@ -37,6 +39,15 @@ impl Outage {
     pub(super) fn lasts(&self, now: Reading) -> Option<Duration> {
         let since = *self.since();
         since.map(|since| now.since(since))
+    }
+
+    fn answered(&self) -> MutexGuard<'_, Option<Reading>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_answered_since(&self, time: Reading) -> bool {
+        let answered = *self.answered();
+        answered.is_some_and(|answered| answered.monotonic >= time.monotonic)
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -84,11 +95,13 @@ impl Core {
 
     /// The server has answered.
     pub(super) fn reached(&self) {
+        let now = self.now();
+        *self.outage.answered() = Some(now);
         self.ledger().reached();
         let since = self.outage.since().take();
         if let Some(since) = since {
             self.outage.changed.notify_waiters();
-            let lasted = self.now().since(since);
+            let lasted = now.since(since);
             self.emit(Event::ServerUp { lasted });
         }
     }
@@ -117,7 +130,12 @@ impl Create {
     /// waits alone, and another finds out.
     pub(super) fn note_reach(&mut self, outcome: &Outcome) {
         let error = outcome.as_ref().err();
-        let is_unreached = error.is_some_and(policy::is_unreachable);
+        let is_unreached = error.is_some_and(|error| {
+            // What a gateway says to this create alone, while others are answered, is no trouble of theirs.
+            let is_own =
+                error.status().is_some() && self.core.outage.has_answered_since(self.begun);
+            policy::is_unreachable(error) && !is_own
+        });
         self.unreached = is_unreached.then(|| self.purpose());
     }
 

@@ -82,7 +82,8 @@ pub(crate) fn is_unreachable(error: &Error) -> bool {
 
 /// For how long all keys are held back after the `failures`th such failure in a row.
 pub(crate) fn unreachable(error: &Error, failures: u32) -> Duration {
-    let hint = error.retry_after().unwrap_or_default();
+    // What one is told to wait for longer is its own affair.
+    let hint = error.retry_after().unwrap_or_default().min(UNREACHABLE.1);
     doubled(UNREACHABLE, failures).max(hint)
 }
 
