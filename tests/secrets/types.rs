@@ -171,6 +171,8 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     witness.note(&headers);
     shown.of("Lease", &lease);
     shown.of("Stats", &manager.stats());
+    shown.of("Health", &manager.health());
+    shown.of("MaxWait", &MaxWait(SECOND));
     shown.of("SessionsApi", &manager.api());
     let api = SessionsApi::new(witness.transport(&setup.sipher), "https://host", KEY);
     shown.of("SessionsApi", &api.unwrap());
