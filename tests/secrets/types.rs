@@ -6,9 +6,9 @@ use http::{HeaderValue, Method};
 use serde_json::json;
 use sipher_session::{
     ApiKey, BoxError, CallBudget, Chain, CheckedLayer, Doubt, ErrorKind, ForeignIds,
-    InlineDefaults, InlineDefaultsLayer, Inlined, NoSession, NotInlined, OnNoSession, OnStoreDown,
-    Outside, OutsideReason, PrivacyLevel, Proof, RetireReason, SessionConfig, SessionDefaults,
-    SessionId, SessionLayer, SessionManager, SessionsApi, ViewingKey,
+    InlineDefaults, InlineDefaultsLayer, Inlined, MaxWait, NoSession, NotInlined, OnNoSession,
+    OnStoreDown, Outside, OutsideReason, PrivacyLevel, Proof, RetireReason, SessionConfig,
+    SessionDefaults, SessionId, SessionLayer, SessionManager, SessionsApi, ViewingKey,
     api::{Backend, CreateSession, RpcProvider, SessionRecord},
     body::ReadAhead,
     clock::{Clock, SystemClock},
