@@ -388,10 +388,8 @@ async fn a_leak_is_a_warning_that_names_the_origin_and_no_secret() {
     assert_eq!(warnings.len(), 1);
     assert_eq!(warnings[0].message, "leaked");
     warnings[0].has_exactly(&["api_key", "generation", "session", "to"]);
-    assert_eq!(
-        warnings[0].get("to"),
-        "https://sess_[redacted].[redacted].evil.com:8443"
-    );
+    let to = warnings[0].get("to");
+    assert_eq!(to, "https://sess_[redacted].[redacted].evil.com:8443");
     assert_metrics(&recorder, &[(r#"retired_total{reason="leaked"}"#, 1)]);
     let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).collect();
     let everything = format!("{told:?}{}", capture.everything());
