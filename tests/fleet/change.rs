@@ -188,7 +188,7 @@ async fn a_change_is_followed_without_its_session_where_defaults_in_the_body_do_
         .update_defaults(chain(Chain::Sui))
         .await
         .unwrap();
-    pass(60.0).await;
+    pass(120.0).await;
     assert_eq!(processes[0].manager.defaults(), chain(Chain::Sui));
     // Without them a session has to be there first.
     assert_eq!(processes[1].manager.defaults(), chain(Chain::Near));
