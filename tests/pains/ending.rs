@@ -153,7 +153,7 @@ async fn a_thousand_managers_dropped_at_any_moment_leave_no_task_and_make_no_cal
 async fn a_manager_at_rest_has_no_task() {
     let setup = Setup::new();
     let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
-    for _ in 0..50 {
+    for _ in 0..20 {
         let key = setup.sipher.api_key(Tier::Pro);
         call_as(&setup, &manager, &key).await.unwrap();
     }
