@@ -26,7 +26,8 @@ use http::StatusCode;
 ///
 /// [`suggested_status`](Self::suggested_status) and [`is_transient`](Self::is_transient) return the two middle columns. The
 /// statuses suit a proxy whose callers bring their own API keys. If the key is the service's own, its callers can do nothing about
-/// `Credentials` and `NoApiKey`: hand on 502 instead. Hand on [`retry_after`](crate::Error::retry_after) as `Retry-After` where the kind is transient.
+/// `Credentials` and `NoApiKey`: hand on 502 instead. Where the kind is transient, hand on
+/// [`retry_after`](crate::Error::retry_after) as `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

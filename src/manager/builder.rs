@@ -238,8 +238,8 @@ impl SessionManagerBuilder {
     /// the pro tier has.
     ///
     /// Beyond it, sessions that are not used any more are left to expire, and one that the server may have lost is replaced without
-    /// asking. Creates are not limited by it: they go on until the server says that the day is used up. Nor are the deletes of a shutdown. Lower
-    /// it if other programs use the same key; with 0 there are no checks and no deletes.
+    /// asking. It limits neither creates, which go on until the server says that the day is used up, nor the deletes of a
+    /// shutdown. Lower it if other programs use the same key; with 0 there are no checks and no other deletes.
     pub fn upkeep_per_day(mut self, calls: u32) -> Self {
         self.upkeep_per_day = calls;
         self

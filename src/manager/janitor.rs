@@ -167,7 +167,9 @@ async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveS
 /// Returns how long nothing can be deleted, if that is so.
 async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
-    if let Some(error) = core.ledger().out_of_upkeep(&session.partition, now) {
+    // Not within the condition: it would hold the ledger while the event is told.
+    let spent = core.ledger().out_of_upkeep(&session.partition, now);
+    if let Some(error) = spent {
         core.retirement.remove(session);
         core.emit(left_to_expire(core, session, error));
         return None;

@@ -34,7 +34,9 @@ pub struct Health {
 
 impl Health {
     /// Returns whether requests with the configured API key and defaults can be sent, as far as is known. A manager that has not been used
-    /// yet can. In an outage it is also true for the moment in which the next request is to find out, every 10 s. Without a configured key it
+    /// yet can.
+    ///
+    /// In an outage it is true for the moment in which the next request is to find out, every 10 s. Without a configured key it
     /// is false only after a shutdown: a proxy looks at [`server_down_for`](Self::server_down_for).
     ///
     /// Good for a readiness probe. Do not restart a process because of it: an outage of the server's is not mended by that, and each
@@ -70,11 +72,12 @@ impl SessionManager {
         Ok(session)
     }
 
-    /// Lets the next request of this API key try at once, whatever its tries before have failed with.
+    /// Lets the next request of this API key try at once, though its tries before have failed.
     ///
-    /// This is for a customer who has upgraded a tier, paid a bill, or corrected a key: a refused key is tried again after up to 10 minutes, and
-    /// a used up quota after 15, if nobody says that things have changed. What holds back all keys stays: the server's pace, an outage, and
-    /// the budget of calls. So does what other processes of a fleet have found out. Returns whether anything was held back.
+    /// This is for a customer who has upgraded a tier, paid a bill, or corrected a key: a refused key is tried again after up to
+    /// 10 minutes, and a used up quota after 15, if nobody says that things have changed. What holds back all keys stays: the
+    /// server's pace, an outage, and the budget of calls. So do the pause after wrong answers, and what other processes of a
+    /// fleet have found out. Returns whether anything was held back.
     pub fn clear_holds(&self, key: impl Into<ApiKey>) -> bool {
         let key = KeyId::of(key.into().expose());
         let core = self.core();

@@ -64,8 +64,8 @@ mod middleware {
     use crate::reqwest::Answer;
 
     /// As the last middleware of a client: nothing goes any further, and the client below is never used. A call that fails is an
-    /// `Error::Middleware` with a [`FakeError`](super::FakeError) in it, and no `reqwest::Error`, which nobody else can make. So retries that
-    /// go by `reqwest::Error` do not see it: test those over [`serve`](FakeSipher::serve).
+    /// `Error::Middleware` with a [`FakeError`](super::FakeError) in it, and no `reqwest::Error`, which only `reqwest` can make.
+    /// Retries that go by `reqwest::Error` do not see it: test those over [`serve`](FakeSipher::serve).
     impl Middleware for FakeSipher {
         fn handle<'a, 'b, 'c, 'f>(
             &'a self,

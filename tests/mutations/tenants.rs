@@ -77,8 +77,8 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
             name: "checks_and_deletes_of_a_key_end_with_its_day_while_creates_go_on",
         },
         file: "src/manager/janitor.rs",
-        old: "    if let Some(error) = core.ledger().out_of_upkeep(&session.partition, now) {",
-        new: "    let spent = core.ledger().out_of_upkeep(&session.partition, now);\n    if let Some(error) = spent.filter(|_| core.settings.max_sessions == 0) {",
+        old: "    if let Some(error) = spent {",
+        new: "    if let Some(error) = spent.filter(|_| core.settings.max_sessions == 0) {",
     },
     Mutation {
         name: "a_key_that_may_not_ask_any_more_fails_for_a_day",

@@ -1,6 +1,6 @@
 use super::*;
-use crate::ErrorKind;
 use crate::{
+    ErrorKind,
     api::SessionDefaults,
     manager::{partition::HashedDefaults, promise::promise},
     secret::ApiKey,

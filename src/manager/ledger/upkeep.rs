@@ -1,7 +1,6 @@
 //! How many checks and deletes one API key may cost in a day. Creates are not limited here: the server's own quota ends them.
 //!
-//! A free quota of a key is used up by creates alone, if everything else is well. What checks and deletes save or find out is worth
-//! something, but never the last session of the day.
+//! Checks and deletes count against the same quota of the key as creates do, and a request needs a create more.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -75,9 +74,11 @@ impl Ledger {
         purpose: Purpose,
         now: Reading,
     ) -> Option<Clearance> {
+        if purpose != Purpose::Check {
+            return None;
+        }
         let error = self.out_of_upkeep(partition, now)?;
-        let wait = error.retry_after().unwrap_or_default();
-        (purpose == Purpose::Check).then_some(Clearance::Wait(wait, error))
+        Some(Clearance::Wait(error.retry_after()?, error))
     }
 
     /// Why no check and no delete may be made for this key any more today, if that is so. Those of a shutdown may.
