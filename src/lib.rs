@@ -167,7 +167,7 @@
 //! | `reqwest-middleware` | yes | the layer as a `reqwest_middleware::Middleware` |
 //! | `reqwest-retry` | | retries with that crate that go by this crate's errors: [`with_reqwest`]`::retry` |
 //! | `rustls` | yes | https for the session calls, with rustls |
-//! | `hyper` | with `reqwest` | understands what hyper's clients say of a connection that broke: turn it on with a tower stack over hyper |
+//! | `hyper` | with `reqwest` | understands what hyper's clients say of a connection that broke or was never made: turn it on with a tower stack over hyper |
 //! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` (0.6 or 0.7) below the layer took elsewhere |
 //! | `store` | | sessions that several processes share, through a `store` |
 //! | `redis` | | such a store in Redis or Valkey |

@@ -2,17 +2,24 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside of tests
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use reqwest::{Body, Client, Request, Response};
 use reqwest_middleware::{Middleware, Next};
 use sipher_session::{
-    Proof, SessionLayer, SessionManager,
+    BoxError, Proof, SessionLayer, SessionManager,
     api::Transport,
+    layer::ReplayLayer,
     testing::{FakeSipher, Fault, Operation, Served, Target, Tier, What},
 };
-use tokio::{sync::Semaphore, time::timeout};
-use tower::{Layer, ServiceExt};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tower::{Layer, ServiceExt, service_fn};
 
 async fn setup() -> (FakeSipher, Served, SessionManager) {
     let sipher = FakeSipher::new();
@@ -118,4 +125,98 @@ async fn a_body_that_is_a_stream_is_sent_once() {
         };
         assert_eq!((status.as_u16(), uses(&sipher)), (503, 1));
     }
+}
+
+/// Answers for a gateway whose server is away, `after` so long, and notes what timeouts the requests come with.
+#[derive(Clone)]
+struct SlowGateway {
+    after: Duration,
+    timeouts: Arc<Mutex<Vec<Option<Duration>>>>,
+}
+
+impl SlowGateway {
+    fn new(after: Duration) -> Self {
+        let timeouts = Arc::default();
+        Self { after, timeouts }
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        let timeout = request.timeout().copied();
+        self.timeouts.lock().unwrap().push(timeout);
+        sleep(self.after).await;
+        http::Response::builder()
+            .status(502)
+            .body("")
+            .unwrap()
+            .into()
+    }
+
+    fn timeouts(&self) -> Vec<Option<Duration>> {
+        self.timeouts.lock().unwrap().clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl Middleware for SlowGateway {
+    async fn handle(
+        &self,
+        request: Request,
+        _: &mut http::Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        Ok(self.answer(request).await)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sendings_share_the_requests_own_timeout() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    for (timeout, after, expected) in [
+        (seconds(5), 3, vec![seconds(5), seconds(2)]),
+        (seconds(5), 5, vec![seconds(5)]),
+        (None, 3, vec![None, None]),
+    ] {
+        let after = Duration::from_secs(after);
+        assert_eq!(timeouts_through_tower(timeout, after).await, expected);
+        assert_eq!(timeouts_through_middleware(timeout, after).await, expected);
+    }
+}
+
+async fn timeouts_through_tower(
+    timeout: Option<Duration>,
+    after: Duration,
+) -> Vec<Option<Duration>> {
+    let (layer, request) = replays_one(timeout);
+    let gateway = SlowGateway::new(after);
+    let inner = gateway.clone();
+    let service = service_fn(move |request| {
+        let inner = inner.clone();
+        async move { Ok::<_, BoxError>(inner.answer(request).await) }
+    });
+    let answer = layer.layer(service).oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 502);
+    gateway.timeouts()
+}
+
+async fn timeouts_through_middleware(
+    timeout: Option<Duration>,
+    after: Duration,
+) -> Vec<Option<Duration>> {
+    let (layer, request) = replays_one(timeout);
+    let gateway = SlowGateway::new(after);
+    let client = reqwest_middleware::ClientBuilder::new(Client::new())
+        .with(layer)
+        .with(gateway.clone())
+        .build();
+    let answer = client.execute(request).await.unwrap();
+    assert_eq!(answer.status(), 502);
+    gateway.timeouts()
+}
+
+fn replays_one(timeout: Option<Duration>) -> (ReplayLayer, Request) {
+    let manager = FakeSipher::new().manager().build().unwrap();
+    let url = format!("{}/v1/stealth/generate", FakeSipher::base_url());
+    let mut request = Client::new().post(url).body("{}").build().unwrap();
+    *request.timeout_mut() = timeout;
+    (SessionLayer::new(manager).replay_once(), request)
 }

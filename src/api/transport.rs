@@ -149,14 +149,31 @@ impl NotSent {
     pub(crate) fn is_cause_of(error: &(dyn StdError + 'static)) -> bool {
         let mut next = Some(error);
         while let Some(error) = next {
-            let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            if error.is::<Self>() || io == Some(io::ErrorKind::ConnectionRefused) {
+            if error.is::<Self>() || was_refused(error) || found_no_way(error) {
                 return true;
             }
             next = error.source();
         }
         false
     }
+}
+
+/// Other errors of sockets come from open connections too, on which the request may have been sent.
+fn was_refused(error: &(dyn StdError + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// No name, no route, no handshake: hyper-util's client has no connection to send on.
+#[cfg(feature = "hyper")]
+fn found_no_way(error: &(dyn StdError + 'static)) -> bool {
+    let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
+    client.is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+#[cfg(not(feature = "hyper"))]
+fn found_no_way(_: &(dyn StdError + 'static)) -> bool {
+    false
 }
 
 impl fmt::Display for NotSent {

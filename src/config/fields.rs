@@ -2,7 +2,7 @@
 //!
 //! A wrong value is shown, but for what looks like a key: it may have been meant for the setting next to it.
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserializer, Serializer, de};
 
@@ -93,6 +93,8 @@ macro_rules! named {
 }
 
 named!(
+    api_key_file: PathBuf = "api_key_file",
+    default_viewing_key_file: PathBuf = "defaults.default_viewing_key_file",
     base_url: String = "base_url",
     aliases: Vec<String> = "aliases",
     allow_plain_http: bool = "allow_plain_http",
@@ -116,46 +118,16 @@ named!(
 /// Says in an error which setting it is about.
 fn named_in<T, E: de::Error>(table: &str, name: &str, value: Result<T, E>) -> Result<T, E> {
     value.map_err(|error| {
-        E::custom(format!(
-            "{table}{name}: {}",
-            scrub::text(&error.to_string(), &[])
-        ))
+        let text = scrub::text(&error.to_string(), &[]);
+        E::custom(format!("{table}{name}: {}", in_plain_words(&text)))
     })
 }
 
-/// A table; `null` is one with nothing in it.
-pub(super) fn or_default<'de, D: Deserializer<'de>, T>(d: D) -> Result<T, D::Error>
-where
-    T: de::Deserialize<'de> + Default,
-{
-    d.deserialize_option(Table(PhantomData))
-}
-
-/// A table by its members, and not by their order: serde would take a list for one.
-struct Table<T>(PhantomData<T>);
-
-impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table")
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<T, D::Error> {
-        d.deserialize_any(self)
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
-        T::deserialize(de::value::MapAccessDeserializer::new(members))
-    }
+/// What serde expects, for readers who do not know Rust's types.
+fn in_plain_words(text: &str) -> String {
+    text.replace("expected u64", "expected a whole number")
+        .replace("expected u32", "expected a whole number below 2^32")
+        .replace("expected a boolean", "expected true or false")
 }
 
 struct Humane(&'static str);

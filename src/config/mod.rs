@@ -42,6 +42,7 @@ mod env;
 mod fields;
 mod merge;
 mod secrets;
+mod table;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -62,14 +63,14 @@ use crate::{
 /// Secrets are better read from files (`api_key_file`) or from the environment. When this is serialized, a secret in it
 /// is written as `[redacted]`, which is refused when it is read back.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SessionConfig {
     /// The API key.
     #[serde(with = "secrets::api_key", skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
     /// A file that contains the API key and nothing else; blanks and line ends around it are dropped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "fields::api_key_file", skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
     /// Where Sipher is.
     #[serde(with = "fields::base_url", skip_serializing_if = "Option::is_none")]
@@ -85,7 +86,7 @@ pub struct SessionConfig {
     )]
     pub allow_plain_http: Option<bool>,
     /// What the server fills in where a request is silent.
-    #[serde(deserialize_with = "fields::or_default")]
+    #[serde(deserialize_with = "table::or_default")]
     pub defaults: DefaultsConfig,
     /// How long a session lives on the server, from `"1m"` to `"24h"`.
     #[serde(with = "fields::ttl", skip_serializing_if = "Option::is_none")]
@@ -142,7 +143,7 @@ pub struct SessionConfig {
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
     /// How many session calls may be made.
-    #[serde(deserialize_with = "fields::or_default")]
+    #[serde(deserialize_with = "table::or_default")]
     pub call_budget: CallBudgetConfig,
     /// What happens when the store of a fleet cannot be reached: `"own_session"` or `"fail"`. This setting and the next two are there
     /// with the feature `store`; without a [`store`](crate::SessionManagerBuilder::store) they change nothing.
@@ -170,7 +171,7 @@ pub struct SessionConfig {
 
 /// The defaults in a [`SessionConfig`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct DefaultsConfig {
     /// The blockchain.
@@ -192,13 +193,16 @@ pub struct DefaultsConfig {
     #[serde(with = "secrets::viewing_key", skip_serializing_if = "Option::is_none")]
     pub default_viewing_key: Option<ViewingKey>,
     /// A file that contains the viewing key and nothing else.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "fields::default_viewing_key_file",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub default_viewing_key_file: Option<PathBuf>,
 }
 
 /// The budget of session calls in a [`SessionConfig`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(remote = "Self", deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CallBudgetConfig {
     /// How many calls on average.

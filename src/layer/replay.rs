@@ -30,6 +30,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -55,7 +56,8 @@ use crate::{
 /// A sign is a connection that could not be made or broke, a 410, or a gateway's 502, 503, 504, 520 to 527 or 530. The second
 /// sending is looked at anew, and so
 /// bears a session that is known to be alive. It happens once, to requests that get a session from this crate and whose
-/// body can be cloned; an answer of success is never replayed.
+/// body can be cloned; an answer of success is never replayed. A timeout of a `reqwest` request's own is for both sendings
+/// together; a [`MaxWait`](crate::MaxWait) is for each.
 ///
 /// **The server may have carried the first one out.** Where that matters, replay nothing, or give the request an
 /// `Idempotency-Key`. The server takes one, a UUID v4, on its routes for commitment, compliance, cspl, governance, jito, swap and
@@ -121,10 +123,22 @@ impl SessionLayer {
         gets_a_session.then(|| duplicate(request)).flatten()
     }
 
-    /// Whether what came of the first sending is a sign, and so the request is sent again, which is counted.
-    pub(crate) fn replays_after(
+    /// When a request of which there is a spare one is sent first.
+    pub(crate) fn sending<R: Outgoing>(&self, spare: R) -> Spare<R> {
+        let uptime = || self.manager().core().uptime();
+        let since = spare.own_timeout().map(|_| uptime());
+        Spare {
+            request: spare,
+            since,
+        }
+    }
+
+    /// Whether what came of the first sending is a sign, and so the request is sent again in what is left of its own timeout. That is
+    /// counted.
+    pub(crate) fn replays_after<R: Outgoing>(
         &self,
         outcome: Result<(StatusCode, &HeaderMap), &(dyn StdError + 'static)>,
+        spare: &mut Spare<R>,
     ) -> bool {
         let is_sign = match outcome {
             Ok((status, headers)) => sign::is_gateways(status, headers),
@@ -133,10 +147,27 @@ impl SessionLayer {
                 Error::find(error).is_none() && sign::in_error(error) == Some(Cause::Broken)
             }
         };
-        if is_sign {
+        let is_replayed = is_sign && spare.has_time(self.manager().core().uptime());
+        if is_replayed {
             self.manager().core().observer.replayed();
         }
-        is_sign
+        is_replayed
+    }
+}
+
+/// A request that is kept for a second sending.
+#[derive(Debug)]
+pub(crate) struct Spare<R> {
+    pub(crate) request: R,
+    /// When the first sending began, in monotonic time, if it has a timeout of its own.
+    since: Option<Duration>,
+}
+
+impl<R: Outgoing> Spare<R> {
+    fn has_time(&mut self, now: Duration) -> bool {
+        let spent = self.since.map(|since| now.saturating_sub(since));
+        self.request.shorten_timeout(spent.unwrap_or_default());
+        self.request.own_timeout() != Some(Duration::ZERO)
     }
 }
 
@@ -178,7 +209,7 @@ impl<S> Replay<S> {
         S: Service<R> + Clone,
     {
         let spare = self.inner.layer().spare(&request, R::duplicate);
-        let again = spare.map(|request| (self.inner.clone(), request));
+        let again = spare.map(|spare| (self.inner.clone(), self.inner.layer().sending(spare)));
         ReplayFuture {
             current: Some(self.inner.respond(request)),
             again,
@@ -226,7 +257,7 @@ pin_project! {
         // None between the two sendings: the first may hold a permit that the second needs.
         #[pin]
         current: Option<ResponseFuture<S, R>>,
-        again: Option<(SessionService<S>, R)>,
+        again: Option<(SessionService<S>, Spare<R>)>,
     }
 }
 
@@ -245,8 +276,8 @@ where
             let Some(current) = this.current.as_mut().as_pin_mut() else {
                 let (service, _) = this.again.as_mut().expect("not polled after it was ready");
                 ready!(service.get_mut().poll_ready(cx)).map_err(Into::into)?;
-                let (mut service, request) = this.again.take().expect("it was there just now");
-                this.current.set(Some(service.respond(request)));
+                let (mut service, spare) = this.again.take().expect("it was there just now");
+                this.current.set(Some(service.respond(spare.request)));
                 continue;
             };
             let response = ready!(current.poll(cx));
@@ -254,8 +285,9 @@ where
                 Ok(response) => Ok((response.status(), response.headers())),
                 Err(error) => Err(&**error as &(dyn StdError + 'static)),
             };
-            let again = this.again.as_ref();
-            if !again.is_some_and(|(service, _)| service.layer().replays_after(outcome)) {
+            let again = this.again.as_mut();
+            if !again.is_some_and(|(service, spare)| service.layer().replays_after(outcome, spare))
+            {
                 return Poll::Ready(response);
             }
             this.current.set(None);

@@ -1,6 +1,6 @@
 //! The layer as a `reqwest_middleware::Middleware`.
 
-use std::{future::poll_fn, pin::Pin, time::Duration};
+use std::{error::Error as StdError, future::poll_fn, pin::Pin, time::Duration};
 
 use ::reqwest::{Method, Request, Response};
 use http::{Extensions, HeaderMap};
@@ -148,18 +148,19 @@ pub(crate) async fn send_again(
     let Some(again) = layer.spare(&seen, |seen| seen.request.duplicate()) else {
         return each.handle(request, extensions, next).await;
     };
+    let mut spare = layer.sending(again);
     let first = each.handle(request, extensions, next.clone()).await;
-    let is_replayed = match &first {
-        Ok(response) => layer.replays_after(Ok((response.status(), response.headers()))),
-        Err(Error::Reqwest(error)) => layer.replays_after(Err(error)),
-        Err(Error::Middleware(error)) => layer.replays_after(Err(&**error)),
+    let outcome = match &first {
+        Ok(response) => Ok((response.status(), response.headers())),
+        Err(Error::Reqwest(error)) => Err(error as &(dyn StdError + 'static)),
+        Err(Error::Middleware(error)) => Err(&**error as &(dyn StdError + 'static)),
     };
-    if !is_replayed {
+    if !layer.replays_after(outcome, &mut spare) {
         return first;
     }
     // It may hold a place that the second one needs.
     drop(first);
-    each.handle(again, extensions, next).await
+    each.handle(spare.request, extensions, next).await
 }
 
 pub(crate) type Answer<'f> =

@@ -1,16 +1,20 @@
 //! Answers that are none, and answers that get lost.
 
-use std::{error::Error as StdError, time::Duration};
+use std::{error::Error as StdError, future::ready, io, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::Full;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioIo},
+};
 use sipher_session::{
     Chain, Error, ErrorKind, SessionDefaults, SessionId, SessionManager, SessionsApi,
     api::{CreateSession, Transport},
-    testing::{FakeSipher, Fault, What},
+    testing::{FakeSipher, Fault, TestClock, What},
 };
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{net::TcpStream, sync::oneshot, time::sleep};
 use tower::{ServiceExt, service_fn};
 
 use crate::{World, over_every_transport};
@@ -130,6 +134,42 @@ async fn what_a_transport_says_is_shown_without_the_id_and_the_key() {
         "https://sipher-api.sip-protocol.org/v1/sessions/sess_[redacted] Ok(\"[redacted]\") failed"
     );
     assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+/// A create that was sent and not answered may have left a session behind; one that had no connection has not.
+#[tokio::test(start_paused = true)]
+async fn only_an_open_connection_that_fails_leaves_it_open_whether_a_session_was_made() {
+    for kind in [
+        io::ErrorKind::Other, // as of a name that is not found
+        io::ErrorKind::AddrNotAvailable,
+        io::ErrorKind::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::TimedOut,
+    ] {
+        let connect =
+            service_fn(move |_: Uri| ready(Err::<TokioIo<TcpStream>, _>(io::Error::from(kind))));
+        let client = Client::builder(TokioExecutor::new()).build(connect);
+        let orphans = orphans_of(Transport::new(client)).await;
+        assert_eq!(orphans, 0, "{kind:?} while connecting");
+
+        let exchange = service_fn(move |_: Request<Full<Bytes>>| {
+            ready(Err::<Response<Full<Bytes>>, _>(io::Error::from(kind)))
+        });
+        let orphans = orphans_of(Transport::new(exchange)).await;
+        assert!(orphans > 0, "{kind:?} at any time");
+    }
+}
+
+async fn orphans_of(transport: Transport) -> u64 {
+    let manager = SessionManager::builder()
+        .api_key("sk_pro_1234")
+        .transport(transport)
+        .clock(TestClock::new())
+        .build()
+        .unwrap();
+    let error = manager.session().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    manager.shutdown(Duration::ZERO).await.possible_orphans
 }
 
 /// As with a client whose connection is read by a task of its own, on a runtime that stood still from before the answer came

@@ -109,19 +109,31 @@ fn bad_settings_are_named() {
         ),
         (
             json!({"max_sessions": -1}),
-            "max_sessions: invalid value: integer `-1`, expected u64",
+            "max_sessions: invalid value: integer `-1`, expected a whole number",
         ),
         (
             json!({"defaults": {"chain": 7}}),
             "defaults.chain: invalid type: integer `7`, expected a string",
         ),
         (
+            json!(["sk_pro_1234"]),
+            "invalid type: sequence, expected a table of settings",
+        ),
+        (
+            json!({"api_key_file": 7}),
+            "api_key_file: invalid type: integer `7`, expected path string",
+        ),
+        (
+            json!({"without_sessions": "yes"}),
+            "without_sessions: invalid type: string \"yes\", expected true or false",
+        ),
+        (
             json!({"defaults": ["near"]}),
-            "invalid type: sequence, expected a table",
+            "invalid type: sequence, expected the table `defaults`",
         ),
         (
             json!({"call_budget": [3, 4]}),
-            "invalid type: sequence, expected a table",
+            "invalid type: sequence, expected the table `call_budget`",
         ),
         (
             json!({"api_key": 12_345_678}),
@@ -270,7 +282,7 @@ fn bad_variables_are_named() {
         (
             "SIPHER_CALL_BURST",
             "5000000000",
-            "SIPHER_CALL_BURST: invalid value: integer `5000000000`, expected u32",
+            "SIPHER_CALL_BURST: invalid value: integer `5000000000`, expected a whole number below 2^32",
         ),
         (
             "SIPHER_ON_NO_SESSION",

@@ -1,6 +1,12 @@
 //! A server that is full, stopped, gone, or holds what nobody put there.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use sipher_session::store::{Left, RedisStore, SessionStore};
 use tokio::{
@@ -212,6 +218,25 @@ fn a_runtime_that_ends_takes_the_connection_along_and_not_the_store() {
         drop(runtime);
         drop(listening);
     }
+}
+
+#[test]
+fn who_connects_on_a_runtime_that_stands_still_keeps_nobody_from_the_store() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = server.store().timeout(Duration::from_secs(2));
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let (stalled, driven) = (runtime(), runtime());
+    let mut connecting = pin!(store.get(slot()));
+    stalled.block_on(async {
+        let once = poll_fn(|cx| Poll::Ready(connecting.as_mut().poll(cx).is_pending()));
+        assert!(once.await, "it has begun to connect");
+    });
+    driven.block_on(store.get(slot())).unwrap();
 }
 
 #[tokio::test]

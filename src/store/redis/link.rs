@@ -29,7 +29,8 @@ pub(super) struct Link {
     timeout: Duration,
     announcer: Announcer,
     live: Mutex<Option<Live>>,
-    /// Held by whoever connects, so that one connection is made and not one for each caller.
+    /// Held by whoever connects, so that one connection is made and not one for each caller. The others wait for it for half of their
+    /// time.
     connecting: tokio::sync::Mutex<()>,
 }
 
@@ -112,7 +113,8 @@ impl Link {
         if let Some(live) = self.usable() {
             return Ok(live);
         }
-        let _connecting = self.connecting.lock().await;
+        // Not for ever: whoever connects may stand on a runtime that is not driven any more.
+        let _connecting = tokio::time::timeout(self.timeout / 2, self.connecting.lock()).await;
         if let Some(live) = self.usable() {
             return Ok(live);
         }
