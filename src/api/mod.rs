@@ -36,6 +36,7 @@ mod defaults;
 pub(crate) mod health;
 mod id;
 mod model;
+mod quota;
 pub(crate) mod scrub;
 mod sessions;
 mod transport;
@@ -48,6 +49,7 @@ pub(crate) use self::{
     defaults::KNOWN as KNOWN_DEFAULTS,
     id::KeptId,
     model::check_ttl,
+    quota::Quota,
     transport::{NotSent, Redirected},
 };
 pub use self::{

@@ -233,7 +233,7 @@ impl SessionsApi {
         on_change(id, change)
     }
 
-    fn request<T: Serialize>(
+    pub(super) fn request<T: Serialize>(
         &self,
         method: Method,
         path: &str,
@@ -313,7 +313,7 @@ impl SessionsApi {
         }
     }
 
-    async fn send<T: DeserializeOwned>(
+    pub(super) async fn send<T: DeserializeOwned>(
         &self,
         request: Request<Full<Bytes>>,
         expected: StatusCode,

@@ -152,6 +152,7 @@ impl Create {
             suspect.known_at(server, now);
         }
         suspect.known_alive(signs, now, uses);
+        core.counted_upkeep(partition);
         Ok(())
     }
 

@@ -115,7 +115,7 @@ async fn attend(core: &Arc<Core>, attendant: u64) {
 ///
 /// Sessions are left side by side, since a part of the store may hang, and deleted one by one.
 async fn attempt_all(
-    core: &Core,
+    core: &Arc<Core>,
     attendant: u64,
     sessions: &[Arc<LiveSession>],
 ) -> Option<Duration> {
@@ -165,7 +165,7 @@ async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveS
 }
 
 /// Returns how long nothing can be deleted, if that is so.
-async fn attempt(core: &Core, session: &Arc<LiveSession>) -> Option<Duration> {
+async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
     // Not within the condition: it would hold the ledger while the event is told.
     let spent = core.ledger().out_of_upkeep(&session.partition, now);
@@ -213,11 +213,11 @@ pub(super) fn left_to_expire(core: &Core, session: &LiveSession, error: Error) -
 }
 
 /// Deletes a session on the server; one that is not there any more counts as deleted. The call has been counted.
-pub(crate) async fn delete(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
+pub(crate) async fn delete(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error> {
     log::delete(&session.reference(), call(core, session)).await
 }
 
-async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
+async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error> {
     let partition = &session.partition;
     let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
     core.observer.session_call(Call::Delete);
@@ -248,6 +248,7 @@ async fn call(core: &Core, session: &LiveSession) -> Result<Deleted, Error> {
         }
     };
     core.reached();
+    core.counted_upkeep(partition);
     core.emit(Event::Deleted {
         session: session.reference(),
         already_gone,

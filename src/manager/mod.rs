@@ -91,6 +91,7 @@ mod promise;
 mod proof;
 mod question;
 mod queue;
+mod quota;
 mod retire;
 mod retire_reason;
 mod room;

@@ -1,8 +1,9 @@
 //! How many checks and deletes one API key may cost in a day.
 
 use sipher_session::{
-    Event,
-    testing::{Fault, Target, What},
+    Event, SessionDefaults, SessionsApi,
+    api::{CreateSession, Transport},
+    testing::{FakeSipher, Fault, Target, What},
 };
 
 use crate::support::{SECOND, Setup, pass};
@@ -60,5 +61,42 @@ async fn what_may_be_lost_is_replaced_unasked_where_the_key_may_not_ask() {
         }
         assert_eq!(setup.gets(), upkeep as usize);
         setup.sipher.assert_no_dead_id();
+    }
+}
+
+/// A process that counts alone would use up what all processes of the key share.
+#[tokio::test(start_paused = true)]
+async fn where_others_use_up_the_keys_day_its_last_quarter_is_left_to_creates() {
+    let setup = Setup::new();
+    // Of the 2,000 session calls of a pro key.
+    use_up(&setup, 1_510).await;
+    let before = (setup.creates(), setup.gets() + setup.deletes());
+    let builder = setup.builder().ttl(600 * SECOND).verify_every(60 * SECOND);
+    let manager = builder.upkeep_per_day(20).build().unwrap();
+    for _ in 0..4 * 120 {
+        setup.call(&manager).await.unwrap();
+        pass(30.0).await;
+    }
+    let upkeep = setup.gets() + setup.deletes() - before.1;
+    assert_eq!(upkeep, 2, "the server was asked with the second");
+    assert!(setup.creates() - before.0 > 24, "one in ten minutes");
+    setup.sipher.assert_every_call_had_a_session();
+
+    for _ in 0..24 * 12 {
+        pass(300.0).await;
+        setup.call(&manager).await.unwrap();
+    }
+    let upkeep = setup.gets() + setup.deletes() - before.1;
+    assert!(upkeep > 2, "a day later there are some again");
+}
+
+async fn use_up(setup: &Setup, calls: usize) {
+    let transport = Transport::new(setup.sipher.clone());
+    let api = SessionsApi::new(transport, FakeSipher::base_url(), &*setup.key).unwrap();
+    let request = CreateSession::new(SessionDefaults::new());
+    for _ in 0..calls / 2 {
+        let session = api.create_session(&request).await.unwrap();
+        api.delete_session(&session.id).await.unwrap();
+        pass(1.0).await;
     }
 }

@@ -1,11 +1,13 @@
 //! How many checks and deletes one API key may cost in a day. Creates are not limited here: the server's own quota ends them.
 //!
-//! Checks and deletes count against the same quota of the key as creates do, and a request needs a create more.
+//! Checks and deletes count against the same quota of the key as creates do, and a request needs a create more. Other processes use the
+//! key too, so that the server's own count is asked for now and then.
 
 use std::{collections::HashMap, time::Duration};
 
 use super::{Clearance, Ledger};
 use crate::{
+    api::Quota,
     clock::Reading,
     error::{Error, ErrorKind},
     manager::{
@@ -17,12 +19,46 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const TIDY_AT: usize = 64;
 
-/// The calls of a day that are not creates, by key. A day begins with a key's first such call.
+/// The calls of a day that are not creates, by key.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     limit: u32,
-    keys: HashMap<KeyId, (Reading, u32)>,
+    keys: HashMap<KeyId, Day>,
     tidy_at: usize,
+}
+
+/// Begins with a key's first such call.
+#[derive(Clone, Copy, Debug)]
+struct Day {
+    began: Reading,
+    calls: u32,
+    /// With so many calls, the server is asked for its count.
+    ask_at: u32,
+    /// The server said then that little is left until midnight.
+    scarce: Option<Reading>,
+}
+
+impl Day {
+    fn new(began: Reading, limit: u32) -> Self {
+        Self {
+            began,
+            calls: 0,
+            ask_at: (limit / 10).max(1),
+            scarce: None,
+        }
+    }
+
+    /// How long until another may be made.
+    fn wait(&self, limit: u32, now: Reading) -> Duration {
+        let is_used_up = self.calls >= limit;
+        let own = is_used_up.then(|| DAY.saturating_sub(now.since(self.began)));
+        let scarce = self.scarce.map(|at| {
+            let midnight =
+                DAY.saturating_sub(Duration::from_secs(at.wall.as_secs() % DAY.as_secs()));
+            midnight.saturating_sub(now.since(at))
+        });
+        own.max(scarce).unwrap_or_default()
+    }
 }
 
 impl Upkeep {
@@ -36,23 +72,44 @@ impl Upkeep {
 
     fn count(&mut self, key: KeyId, now: Reading) {
         if self.keys.len() >= self.tidy_at {
-            self.keys.retain(|_, (began, _)| now.since(*began) < DAY);
+            self.keys.retain(|_, day| now.since(day.began) < DAY);
             self.tidy_at = 2 * self.keys.len().max(TIDY_AT / 2);
         }
-        let day = self.keys.entry(key).or_insert((now, 0));
-        if now.since(day.0) >= DAY {
-            *day = (now, 0);
+        let new = Day::new(now, self.limit);
+        let day = self.keys.entry(key).or_insert(new);
+        if now.since(day.began) >= DAY {
+            *day = new;
         }
-        day.1 = day.1.saturating_add(1);
+        day.calls = day.calls.saturating_add(1);
+    }
+
+    /// With every tenth of the limit at first, then ever more seldom.
+    fn is_to_ask(&mut self, key: KeyId) -> bool {
+        let day = self.keys.get_mut(&key);
+        let due = day.filter(|day| day.calls >= day.ask_at);
+        due.is_some_and(|day| {
+            day.ask_at = day.ask_at.saturating_mul(2);
+            true
+        })
+    }
+
+    fn heed(&mut self, key: KeyId, quota: Quota, now: Reading) {
+        if let Some(day) = self.keys.get_mut(&key) {
+            day.scarce = quota.is_nearly_used_up().then_some(now);
+        }
     }
 
     /// How long until another may be made, if none may now.
     fn spent_for(&self, key: KeyId, now: Reading) -> Option<Duration> {
-        let Some((began, calls)) = self.keys.get(&key) else {
+        let Some(day) = self.keys.get(&key) else {
             return (self.limit == 0).then_some(DAY);
         };
-        let left = DAY.saturating_sub(now.since(*began));
-        (*calls >= self.limit && !left.is_zero()).then_some(left)
+        let wait = day.wait(self.limit, now);
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    fn is_scarce(&self, key: KeyId) -> bool {
+        self.keys.get(&key).is_some_and(|day| day.scarce.is_some())
     }
 }
 
@@ -84,9 +141,23 @@ impl Ledger {
     /// Why no check and no delete may be made for this key any more today, if that is so. Those of a shutdown may.
     pub(crate) fn out_of_upkeep(&self, partition: &Partition, now: Reading) -> Option<Error> {
         let left = self.upkeep.spent_for(partition.key_id, now)?;
-        let limit = self.upkeep.limit;
-        let text = format!("the key's {limit} checks and deletes of a day are used up");
+        let text = if self.upkeep.is_scarce(partition.key_id) {
+            "three quarters of the key's calls of this day are used up, so that the others are left to creates".to_owned()
+        } else {
+            let limit = self.upkeep.limit;
+            format!("the key's {limit} checks and deletes of a day are used up")
+        };
         Some(Error::new(ErrorKind::Budget, text).with_retry_after(left))
+    }
+
+    /// Whether the server is to be asked now how many calls of the day this key has left.
+    pub(crate) fn asks_for_quota(&mut self, key: KeyId) -> bool {
+        self.upkeep.is_to_ask(key)
+    }
+
+    /// The server has said that.
+    pub(crate) fn heed_quota(&mut self, key: KeyId, quota: Quota, now: Reading) {
+        self.upkeep.heed(key, quota, now);
     }
 }
 
@@ -113,6 +184,36 @@ mod tests {
         assert_eq!(upkeep.spent_for(one, at(124)), None);
         upkeep.count(one, at(124));
         assert_eq!(upkeep.spent_for(one, at(124)), None, "a new day");
+    }
+
+    #[test]
+    fn the_server_is_asked_ever_more_seldom() {
+        let (mut upkeep, key) = (Upkeep::new(500), KeyId::of("one"));
+        let mut asked = Vec::new();
+        for call in 1..=500 {
+            upkeep.count(key, at(100));
+            if upkeep.is_to_ask(key) {
+                asked.push(call);
+            }
+        }
+        assert_eq!(asked, [50, 100, 200, 400]);
+    }
+
+    #[test]
+    fn the_last_quarter_of_a_keys_day_is_left_to_creates_until_midnight() {
+        let (mut upkeep, key) = (Upkeep::new(500), KeyId::of("one"));
+        // Four in the morning of the fifth day.
+        upkeep.count(key, at(100));
+        let quota = |used| Quota { used, of: 2_000 };
+        upkeep.heed(key, quota(1_500), at(100));
+        assert_eq!(upkeep.spent_for(key, at(100)), None);
+        upkeep.heed(key, quota(1_501), at(100));
+        assert_eq!(upkeep.spent_for(key, at(100)), Some(20 * DAY / 24));
+        assert_eq!(upkeep.spent_for(key, at(119)), Some(DAY / 24));
+        assert_eq!(upkeep.spent_for(key, at(120)), None, "midnight");
+        assert_eq!(upkeep.spent_for(KeyId::of("two"), at(100)), None);
+        upkeep.heed(key, quota(3), at(101));
+        assert_eq!(upkeep.spent_for(key, at(101)), None, "it has restarted");
     }
 
     #[test]

@@ -1,0 +1,30 @@
+//! The server's own count of a key's calls, which is asked for now and then: other processes use the key too.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{core::Core, partition::Partition};
+use crate::api::SessionsApi;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Core {
+    /// A check or a delete was made for this key. Nobody waits for what follows, nor is it missed if it fails.
+    pub(super) fn counted_upkeep(self: &Arc<Self>, partition: &Partition) {
+        if self.ledger().asks_for_quota(partition.key_id) {
+            tokio::spawn(ask(self.clone(), partition.clone()));
+        }
+    }
+}
+
+async fn ask(core: Arc<Core>, partition: Partition) {
+    let api = SessionsApi::of_partition(&core.transport, &core.settings.base, &partition);
+    let answer = tokio::select! {
+        biased;
+        () = core.abandoned() => return,
+        answer = async { api.timeout(TIMEOUT).quota().await } => answer,
+    };
+    if let Ok(quota) = answer {
+        let now = core.now();
+        core.ledger().heed_quota(partition.key_id, quota, now);
+    }
+}
