@@ -94,7 +94,6 @@ impl Admission {
 
 /// What is to be put into a request's headers.
 enum Need {
-    Nothing,
     Key {
         key: Option<HeaderValue>,
         why: Bare,
@@ -141,28 +140,26 @@ impl SessionManager {
         layer: Option<&HashedDefaults>,
         memory: Option<&Memory>,
     ) -> Result<Admission, Error> {
-        // Read before the defaults: the look sets the defaults first, then this flag.
-        let has_looked = self.core().fleet.has_looked();
-        let identity = self.identity();
-        let need = need(self.core(), &identity, scope, request, layer)?;
-        // Of a request that is going to be sent.
-        let by_hand = match scope {
-            Scope::SessionCall | Scope::Sipher => ByHand::of(self.core(), request),
-            Scope::Elsewhere | Scope::Public => None,
-        };
-        let (id, key, brought) = match need {
-            Need::Nothing => {
+        let is_session_call = match scope {
+            Scope::Elsewhere => {
                 self.look_outside(request)?;
                 return Ok(Admission::pass());
             }
+            Scope::Public => return Ok(Admission::Send(self.bare(Bare::Public, None, None))),
+            Scope::SessionCall => true,
+            Scope::Sipher => false,
+        };
+        // Read before the defaults: the look sets the defaults first, then this flag.
+        let has_looked = self.core().fleet.has_looked();
+        let identity = self.identity();
+        let need = need(self.core(), &identity, is_session_call, request, layer)?;
+        // Of a request that is going to be sent.
+        let by_hand = ByHand::of(self.core(), request);
+        let (id, key, brought) = match need {
             Need::Key { key, why, hold } => {
-                let bears = Bears::Nothing {
-                    why,
-                    key: identity.key().filter(|_| key.is_some()).cloned(),
-                    by_hand: by_hand.or(hold),
-                };
+                let added = identity.key().filter(|_| key.is_some()).cloned();
                 put_key(request, key)?;
-                let request = InFlightRequest::bare(self.clone(), bears);
+                let request = self.bare(why, added, by_hand.or(hold));
                 return Ok(Admission::Send(request));
             }
             Need::Session { id, key, brought } => (id, key, brought),
@@ -213,32 +210,27 @@ impl SessionManager {
         let waiting = Waiting::new(self, wanted).of_request(request);
         Ok(Admission::Wait(waiting))
     }
+
+    /// A request without a session of ours: what becomes of it tells of the server all the same.
+    fn bare(&self, why: Bare, key: Option<ApiKey>, by_hand: Option<ByHand>) -> InFlightRequest {
+        InFlightRequest::bare(self.clone(), Bears::Nothing { why, key, by_hand })
+    }
 }
 
 fn need<R: Outgoing>(
     core: &Core,
     identity: &Identity,
-    scope: Scope,
+    is_session_call: bool,
     request: &R,
     layer: Option<&HashedDefaults>,
 ) -> Result<Need, Error> {
-    match scope {
-        Scope::Elsewhere => return Ok(Need::Nothing),
-        // It needs nothing, and what becomes of it tells of the server all the same.
-        Scope::Public => {
-            let why = Bare::Public;
-            let (key, hold) = (None, None);
-            return Ok(Need::Key { key, why, hold });
-        }
-        Scope::SessionCall | Scope::Sipher => {}
-    }
     let own_key = headers::api_key(request.headers())?;
     let only_the_key = |why| {
         let key = identity.key_header().filter(|_| own_key.is_none());
         let hold = None;
         Ok(Need::Key { key, why, hold })
     };
-    if scope == Scope::SessionCall {
+    if is_session_call {
         return only_the_key(Bare::SessionCall);
     }
     let brought = headers::session_id(request.headers());
