@@ -2,7 +2,7 @@
 //!
 //! A wrong value is shown, but for what looks like a key: it may have been meant for the setting next to it.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, marker::PhantomData, path::PathBuf, time::Duration};
 
 use serde::{Deserializer, Serializer, de};
 
@@ -128,6 +128,44 @@ fn in_plain_words(text: &str) -> String {
     text.replace("expected u64", "expected a whole number")
         .replace("expected u32", "expected a whole number below 2^32")
         .replace("expected a boolean", "expected true or false")
+}
+
+/// A table; `null` is one with nothing in it.
+macro_rules! table {
+    ($($name:ident: $type:ident),+) => {$(
+        pub(super) fn $name<'de, D: Deserializer<'de>>(d: D) -> Result<super::$type, D::Error> {
+            d.deserialize_option(Table(stringify!($name), PhantomData))
+        }
+    )+};
+}
+
+table!(defaults: DefaultsConfig, call_budget: CallBudgetConfig);
+
+/// A table by its members, and not by their order: serde would take a list for one.
+struct Table<T>(&'static str, PhantomData<T>);
+
+impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the table `{}`", self.0)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<T, D::Error> {
+        d.deserialize_any(self)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(de::value::MapAccessDeserializer::new(members))
+    }
 }
 
 struct Humane(&'static str);

@@ -42,7 +42,6 @@ mod env;
 mod fields;
 mod merge;
 mod secrets;
-mod table;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -63,7 +62,7 @@ use crate::{
 /// Secrets are better read from files (`api_key_file`) or from the environment. When this is serialized, a secret in it
 /// is written as `[redacted]`, which is refused when it is read back.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SessionConfig {
     /// The API key.
@@ -86,7 +85,7 @@ pub struct SessionConfig {
     )]
     pub allow_plain_http: Option<bool>,
     /// What the server fills in where a request is silent.
-    #[serde(deserialize_with = "table::or_default")]
+    #[serde(deserialize_with = "fields::defaults")]
     pub defaults: DefaultsConfig,
     /// How long a session lives on the server, from `"1m"` to `"24h"`.
     #[serde(with = "fields::ttl", skip_serializing_if = "Option::is_none")]
@@ -143,7 +142,7 @@ pub struct SessionConfig {
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
     /// How many session calls may be made.
-    #[serde(deserialize_with = "table::or_default")]
+    #[serde(deserialize_with = "fields::call_budget")]
     pub call_budget: CallBudgetConfig,
     /// What happens when the store of a fleet cannot be reached: `"own_session"` or `"fail"`. This setting and the next two are there
     /// with the feature `store`; without a [`store`](crate::SessionManagerBuilder::store) they change nothing.
@@ -171,7 +170,7 @@ pub struct SessionConfig {
 
 /// The defaults in a [`SessionConfig`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct DefaultsConfig {
     /// The blockchain.
@@ -202,7 +201,7 @@ pub struct DefaultsConfig {
 
 /// The budget of session calls in a [`SessionConfig`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(remote = "Self", deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CallBudgetConfig {
     /// How many calls on average.

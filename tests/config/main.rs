@@ -116,10 +116,6 @@ fn bad_settings_are_named() {
             "defaults.chain: invalid type: integer `7`, expected a string",
         ),
         (
-            json!(["sk_pro_1234"]),
-            "invalid type: sequence, expected a table of settings",
-        ),
-        (
             json!({"api_key_file": 7}),
             "api_key_file: invalid type: integer `7`, expected path string",
         ),

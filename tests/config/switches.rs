@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::json;
 use sipher_session::{ErrorKind, SessionConfig, SessionManager};
 
