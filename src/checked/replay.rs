@@ -15,7 +15,8 @@ use crate::{
 ///
 /// An answer that was withheld is not replayed, since its request was carried out.
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), sipher_session::BoxError> {
 /// # use http::Request;
