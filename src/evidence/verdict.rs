@@ -25,6 +25,8 @@ pub(crate) enum Fallback {
     Wait,
     /// It has been decided: judge.
     Decided,
+    /// The whole server is out of reach, as far as is known.
+    Unreached,
 }
 
 /// The answer to a session call in place of the free question.
@@ -109,6 +111,23 @@ impl Evidence {
         Fallback::Decided
     }
 
+    /// The same where the question did not reach the server. That is an outage, unless other calls are answered; and now and then a
+    /// session call finds out.
+    pub(crate) fn fallback_unreached(&mut self, signs: u64, now: Reading) -> Fallback {
+        let is_due = || {
+            let is_over = |last| now.since(last) >= METERED;
+            self.presence.is_to_try(METERED, now) && self.metered.is_none_or(is_over)
+        };
+        if !self.presence.is_there() && !self.is_metering && !is_due() {
+            return Fallback::Unreached;
+        }
+        let fallback = self.fallback(signs, now);
+        if fallback == Fallback::Meter {
+            self.presence.tries(now);
+        }
+        fallback
+    }
+
     fn question(&self, signs: u64, asked: Reading) -> Question {
         Question {
             asked,
@@ -140,6 +159,7 @@ impl Evidence {
             .owed
             .filter(|_| self.owed_at > Some(answer.asked.monotonic));
         if !answer.knows {
+            self.missed = self.missed.max(Some(answer.asked.monotonic));
             self.windows.clear();
             self.restarted();
             return;
@@ -214,10 +234,12 @@ impl Evidence {
             || self.replaced_before.is_some_and(is_before)
     }
 
-    /// Whether health spoke of a process that nobody has asked about this session yet: silence since does not make up for that.
+    /// Whether health spoke of a process that nobody has asked about this session yet, or another session was found missing: silence since does not make up for that.
     fn was_left_open(&self, made: &Made) -> bool {
         let is_open = |health: Health| health::judge(made, &health, &self.boots) == Fate::Unclear;
-        self.boots.has_new_since(made.known.0) && self.health.is_some_and(is_open)
+        let known = made.known.0;
+        let is_missed = self.missed > Some(known.monotonic);
+        is_missed || self.boots.has_new_since(known) && self.health.is_some_and(is_open)
     }
 
     /// When the server was asked, if what it said proves that a session's process went on then. One that goes on in doubt may
