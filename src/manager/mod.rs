@@ -309,6 +309,7 @@ impl SessionManager {
             key,
             Some(on_change),
         )
+        .watched(by_hand::watching(core))
         .hiding(self.defaults().default_viewing_key)
     }
 
