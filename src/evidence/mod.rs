@@ -34,7 +34,7 @@ pub(crate) use self::{
     answers::Overheard,
     health::{Fate, Health, known_at},
     question::{Cause, Question, Word},
-    verdict::{Fallback, Metered},
+    verdict::{Fallback, METERED, Metered},
 };
 use self::{
     fates::Fates,
@@ -86,9 +86,9 @@ pub(crate) struct Evidence {
     health: Option<Health>,
     /// What the server knew last before this time of its own was lost.
     lost_until: Duration,
-    /// When a session was asked for last, in monotonic time, that was not there. Those that it was not asked for since may be gone as
-    /// well.
-    missed: Option<Duration>,
+    /// When a session was asked for last, in monotonic time, that was not there, and when that was made, by the server's clock. Those
+    /// that were not asked for since may be gone as well.
+    missed: Option<(Duration, Duration)>,
     /// What was made before this monotonic time was given up.
     replaced_before: Option<Duration>,
     /// Since when every proof was of one process.

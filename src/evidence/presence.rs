@@ -12,6 +12,8 @@ use crate::clock::Reading;
 /// request which waits gets through, and where one has, as in an outage. Most restarts are over by then.
 const FIRST: Duration = Duration::from_secs(3);
 const FIRST_IN_OUTAGE: Duration = Duration::from_secs(30);
+/// What another process reached so long before health failed here is taken to be there still.
+const BELIEVED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
@@ -43,6 +45,20 @@ impl Presence {
         let was_there = self.is_there();
         self.answered = self.answered.max(Some(sent.monotonic));
         self.is_news |= !was_there && self.is_there();
+    }
+
+    /// How long ago another process may have reached the server, to say that it is there. `None` where it is known to be.
+    pub(super) fn believes_for(&self, now: Reading) -> Option<Duration> {
+        let since = self.away_since.filter(|_| !self.is_there())?;
+        Some(now.since(since).saturating_add(BELIEVED))
+    }
+
+    /// Another process has reached it, so late that it counts.
+    pub(super) fn was_reached_elsewhere(&mut self, sent: Reading) {
+        let since = self.away_since.map(|since| since.monotonic);
+        if since.is_some() {
+            self.answered = self.answered.max(since).max(Some(sent.monotonic));
+        }
     }
 
     /// A session call that was sent then did not reach it.

@@ -37,7 +37,10 @@ impl Create {
                     return Some(Err(Error::new(ErrorKind::NotFound, text)));
                 }
                 Ok(Fate::Unclear) => {}
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.gives_up_standing_in();
+                    return Some(Err(error));
+                }
             }
             if self.stands_in {
                 match self.ask_for_oldest(&suspect, begun).await {
@@ -82,6 +85,7 @@ impl Create {
     /// The call in place of the free question was not made, or not answered: another create may make it.
     pub(super) fn gives_up_standing_in(&mut self) {
         if mem::take(&mut self.stands_in) {
+            self.for_fleet = None;
             self.core.not_metered();
         }
     }
@@ -124,8 +128,16 @@ impl Create {
             before = Some((now, suspect.uses()));
             let (word, signs) = core.inquire().await?;
             if !matches!(word, Word::Says(_)) && self.falls_back(suspect, word, signs).await? {
+                // First: another is to make the call if this one is dropped from here on.
                 self.stands_in = true;
-                return Ok(Fate::Unclear);
+                if suspect.in_flight.is_retired() {
+                    // Another process of the fleet has found it out meanwhile.
+                    self.gives_up_standing_in();
+                    return Ok(Fate::Gone);
+                }
+                if self.asks_itself(signs).await {
+                    return Ok(Fate::Unclear);
+                }
             }
         }
     }

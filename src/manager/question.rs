@@ -200,17 +200,38 @@ impl Core {
 
     /// A session was asked for in place of that, after so many signs.
     pub(super) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
-        let (now, (signs, asked)) = (self.now(), when);
-        let answer = Metered {
+        let answer = self.metered_answer(session, knows, when);
+        let now = self.now();
+        self.inquiry
+            .with(now, |evidence| evidence.metered(answer, now));
+    }
+
+    pub(super) fn metered_answer(
+        &self,
+        session: &LiveSession,
+        knows: bool,
+        (signs, asked): (u64, Reading),
+    ) -> Metered {
+        let now = self.now();
+        Metered {
             knows,
             made_at: session.made(now).at,
             born: session.life.born().monotonic,
             is_oldest: self.is_oldest(session, now),
             signs,
             asked,
-        };
-        self.inquiry
-            .with(now, |evidence| evidence.metered(answer, now));
+        }
+    }
+
+    /// Another process of the fleet has asked for one, after the sign or before it.
+    pub(super) fn metered_elsewhere(&self, answer: Metered, is_after_the_sign: bool) {
+        let now = self.now();
+        self.inquiry.with(now, |evidence| {
+            if is_after_the_sign {
+                evidence.metered(answer, now);
+            }
+            evidence.metered_elsewhere(&answer);
+        });
     }
 
     /// That call was not made, or not answered.

@@ -10,6 +10,7 @@ use super::{
     core::Core,
     create::Create,
     event::RetireReason,
+    fleet::WhoAsks,
     ledger::Clearance,
     session::{LiveSession, Loss},
 };
@@ -23,6 +24,23 @@ use crate::{
 type Asked = (Arc<LiveSession>, bool, (u64, Reading));
 
 impl Create {
+    /// Whether no other process of the fleet has asked for a session of late. What one has found out is known from here on.
+    pub(super) async fn asks_itself(&mut self, signs: u64) -> bool {
+        let core = &self.core;
+        let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
+        match core.fleet.stand_in(core, signs, counts_for).await {
+            WhoAsks::This(for_fleet) => {
+                self.for_fleet = for_fleet;
+                true
+            }
+            WhoAsks::Another(answer, is_after_the_sign) => {
+                self.stands_in = false;
+                self.core.metered_elsewhere(answer, is_after_the_sign);
+                false
+            }
+        }
+    }
+
     /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether it could
     /// be asked for.
     ///
@@ -56,9 +74,23 @@ impl Create {
         };
         self.stands_in = false;
         self.core.metered(session, *is_there, *when);
+        // Where the youngest is lost as well, that says more.
+        let says_more = youngest.as_ref().filter(|(_, is_there, _)| !is_there);
+        let told = says_more.unwrap_or(&asked).clone();
         if let Some((youngest, is_there, when)) = youngest {
             self.core.metered(&youngest, is_there, when);
             self.core.settle(&youngest, is_there);
+        }
+        self.tell_fleet(&told).await;
+    }
+
+    async fn tell_fleet(&mut self, (session, is_there, when): &Asked) {
+        if let Some(stand_in) = self.for_fleet.take() {
+            let answer = self.core.metered_answer(session, *is_there, *when);
+            self.core
+                .fleet
+                .stood_in(&self.core, *stand_in, &answer)
+                .await;
         }
     }
 
