@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use super::SessionId;
 use crate::error::Error;
 
@@ -15,6 +17,12 @@ pub(crate) trait Answered {
     /// What has become of the call is known.
     fn answered(&mut self);
 }
+
+/// Told that a call goes out; returns who looks at the head of its answer.
+pub(crate) type OnSend = Box<dyn Fn() -> Option<OnAnswer> + Send + Sync>;
+
+/// Looks at the head of an answer, whatever it says.
+pub(crate) type OnAnswer = Box<dyn FnOnce(&HeaderMap) + Send>;
 
 /// What is done to a session by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

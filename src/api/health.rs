@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, header::ACCEPT};
 use http_body_util::Full;
 
-use super::{Transport, deadline::in_time};
+use super::{Redirected, Transport, deadline::in_time};
 use crate::{
     error::Error,
     evidence::{Health, Word, sign},
@@ -39,8 +39,10 @@ pub(crate) async fn health(
     let Ok(answer) = in_time(TIMEOUT.min(patience / 2), transport.send(request)).await else {
         return Ok(Word::Silent);
     };
-    let Ok(response) = answer else {
-        return Ok(Word::Away);
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) if error.is::<Redirected>() => return Ok(Word::Silent),
+        Err(_) => return Ok(Word::Away),
     };
     Ok(match Health::read(&response) {
         Some(health) => Word::Says(health),

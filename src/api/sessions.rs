@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     CreateSession, NotSent, Redirected, SessionDefaults, SessionId, SessionRecord, Transport,
     answer,
-    change::{Change, OnChange, Ongoing, end},
+    change::{Change, OnChange, OnSend, Ongoing, end},
     deadline::in_time,
     scrub,
 };
@@ -51,6 +51,7 @@ struct Inner {
     /// Without one, every call fails before it is sent.
     key: Option<(ApiKey, HeaderValue)>,
     on_change: Option<OnChange>,
+    on_send: Option<OnSend>,
     /// That of the manager's sessions, lest an answer repeat it.
     viewing_key: Option<ViewingKey>,
 }
@@ -192,6 +193,7 @@ impl SessionsApi {
             base,
             key,
             on_change,
+            on_send: None,
             viewing_key: None,
         };
         Self {
@@ -208,6 +210,14 @@ impl SessionsApi {
         self
     }
 
+    /// Has somebody look at the heads of all answers.
+    pub(crate) fn watched(mut self, on_send: OnSend) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.on_send = Some(on_send);
+        }
+        self
+    }
+
     /// A client for the manager's own calls.
     pub(crate) fn of_partition(
         transport: &Transport,
@@ -220,6 +230,7 @@ impl SessionsApi {
             base: base.clone(),
             key: Some(key),
             on_change: None,
+            on_send: None,
             viewing_key: partition.defaults.default_viewing_key.clone(),
         };
         Self {
@@ -331,9 +342,13 @@ impl SessionsApi {
     ) -> Result<(T, HeaderMap), Error> {
         runtime()?;
         let secrets = self.secrets(of_call);
+        let on_answer = self.inner.on_send.as_ref().and_then(|on_send| on_send());
         let exchange = self.inner.transport.send(request);
         match in_time(self.timeout, exchange).await {
             Ok(Ok(response)) => {
+                if let Some(on_answer) = on_answer {
+                    on_answer(response.headers());
+                }
                 let value = answer::parse(&response, expected, &secrets)
                     .map_err(|error| self.with_other_address(error))?;
                 Ok((value, response.into_parts().0.headers))

@@ -22,6 +22,7 @@ impl Evidence {
         exchange: Exchange,
         is_first: bool,
     ) -> Reaction {
+        self.call_answered(exchange.sent);
         let is_first = is_first && self.windows.is_empty(exchange.sent.monotonic);
         match stamp {
             Some(stamp) if !is_first => return self.see(stamp, exchange).1,
@@ -37,6 +38,7 @@ impl Evidence {
 
     /// Looks at an answer of the application's; returns whether it proves the process.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> (bool, Reaction) {
+        self.call_answered(exchange.sent);
         let cause = match self.window(stamp, exchange) {
             Seen::Same => {
                 self.proves(exchange.sent);

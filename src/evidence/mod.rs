@@ -10,6 +10,7 @@
 //! | `window` | the rate-limit window on every answer, which a new process begins anew |
 //! | `health`, `fates` | `GET /v1/health`, which is free: when the process began, and what follows for a session, and for all |
 //! | `question`, `pace` | why that question is asked, and what comes back; how often it is asked |
+//! | `presence` | whether the whole server is out of reach, or health alone |
 //! | `verdict` | what became of the sessions, by the last answer that decides something |
 //!
 //! A *sign* holds requests until the question is answered. A *hint* is weaker: the question is asked while requests go on.
@@ -19,6 +20,7 @@ mod answers;
 mod fates;
 pub(crate) mod health;
 mod pace;
+mod presence;
 mod question;
 pub(crate) mod sign;
 #[cfg(test)]
@@ -32,12 +34,13 @@ pub(crate) use self::{
     answers::Overheard,
     health::{Fate, Health, known_at},
     question::{Cause, Question, Word},
-    verdict::{Fallback, Metered},
+    verdict::{Fallback, METERED, Metered},
 };
 use self::{
     fates::Fates,
     health::{Boots, CLOCK_STEP},
     pace::{Pace, SELDOM, SOON},
+    presence::Presence,
     verdict::{Says, Verdict},
     window::{Exchange, Windows},
 };
@@ -83,6 +86,9 @@ pub(crate) struct Evidence {
     health: Option<Health>,
     /// What the server knew last before this time of its own was lost.
     lost_until: Duration,
+    /// When a session was asked for last, in monotonic time, that was not there, and when that was made, by the server's clock. Those
+    /// that were not asked for since may be gone as well.
+    missed: Option<(Duration, Duration)>,
     /// What was made before this monotonic time was given up.
     replaced_before: Option<Duration>,
     /// Since when every proof was of one process.
@@ -110,6 +116,7 @@ pub(crate) struct Evidence {
     metered: Option<Reading>,
     is_metering: bool,
     replaced: Option<Reading>,
+    presence: Presence,
 }
 
 impl Evidence {
@@ -123,6 +130,7 @@ impl Evidence {
             verdict: None,
             health: None,
             lost_until: Duration::ZERO,
+            missed: None,
             replaced_before: None,
             since: None,
             strange: None,
@@ -140,6 +148,7 @@ impl Evidence {
             metered: None,
             is_metering: false,
             replaced: None,
+            presence: Presence::default(),
         }
     }
 
@@ -264,6 +273,7 @@ impl Evidence {
         now: Reading,
     ) -> bool {
         self.asking = None;
+        self.note_presence(question, word);
         let Word::Says(health) = word else {
             // A waiting request asks again. A hint has none, so the next request does.
             match question.cause {
@@ -302,6 +312,36 @@ impl Evidence {
         }
         self.since = self.since.or(Some(question.asked));
         is_another
+    }
+
+    fn note_presence(&mut self, question: Question, word: Word) {
+        match word {
+            Word::Says(_) => self.presence = Presence::default(),
+            Word::Away => self
+                .presence
+                .question_failed(question.asked, question.cause >= Cause::Sign),
+            Word::Silent => {}
+        }
+    }
+
+    /// The server has answered a call that was sent then.
+    pub(crate) fn call_answered(&mut self, sent: Reading) {
+        self.presence.call_answered(sent);
+    }
+
+    /// A session call that was sent then did not reach the server.
+    pub(crate) fn call_failed(&mut self, sent: Reading) {
+        self.presence.call_failed(sent);
+    }
+
+    /// Whether it is health alone that cannot be reached.
+    pub(crate) fn is_health_alone_away(&self) -> bool {
+        self.presence.is_there()
+    }
+
+    /// Whether that is news.
+    pub(crate) fn take_news_of_presence(&mut self) -> bool {
+        self.presence.take_news()
     }
 
     /// The oldest session was asked for, and is there: what the free question left unclear was nothing.

@@ -34,3 +34,10 @@ pub(crate) struct Question {
     pub(crate) signs: u64,
     pub(super) cause: Cause,
 }
+
+impl Question {
+    /// Whether nobody waits for the answer.
+    pub(crate) fn is_for_a_hint(&self) -> bool {
+        self.cause == Cause::Hint
+    }
+}

@@ -10,7 +10,7 @@ use crate::clock::Reading;
 
 /// Where health says nothing, a session is asked for, which counts against the day's quota. So seldom that even a day of that
 /// costs less than a sixth of a pro key's 2,000 calls.
-const METERED: Duration = Duration::from_secs(5 * 60);
+pub(crate) const METERED: Duration = Duration::from_secs(5 * 60);
 /// Such a call that is not answered by then is not waited for any more.
 const LONGEST_METERING: Duration = Duration::from_secs(30);
 /// Where that is not due, alarms replace sessions unasked, but no more often.
@@ -25,6 +25,8 @@ pub(crate) enum Fallback {
     Wait,
     /// It has been decided: judge.
     Decided,
+    /// The whole server is out of reach, as far as is known.
+    Unreached,
 }
 
 /// The answer to a session call in place of the free question.
@@ -109,6 +111,23 @@ impl Evidence {
         Fallback::Decided
     }
 
+    /// The same where the question did not reach the server. That is an outage, unless other calls are answered; and now and then a
+    /// session call finds out.
+    pub(crate) fn fallback_unreached(&mut self, signs: u64, now: Reading) -> Fallback {
+        let is_due = || {
+            let is_over = |last| now.since(last) >= METERED;
+            self.presence.is_to_try(METERED, now) && self.metered.is_none_or(is_over)
+        };
+        if !self.presence.is_there() && !self.is_metering && !is_due() {
+            return Fallback::Unreached;
+        }
+        let fallback = self.fallback(signs, now);
+        if fallback == Fallback::Meter {
+            self.presence.tries(now);
+        }
+        fallback
+    }
+
     fn question(&self, signs: u64, asked: Reading) -> Question {
         Question {
             asked,
@@ -140,6 +159,7 @@ impl Evidence {
             .owed
             .filter(|_| self.owed_at > Some(answer.asked.monotonic));
         if !answer.knows {
+            self.misses(&answer);
             self.windows.clear();
             self.restarted();
             return;
@@ -150,6 +170,27 @@ impl Evidence {
             self.strange = None;
         }
         self.was_for_nothing(self.last_cause, now);
+    }
+
+    /// How long ago another process may have made that call, so that this one need not.
+    pub(crate) fn metered_counts_for(&self, now: Reading) -> Duration {
+        let believed = self.presence.believes_for(now);
+        believed.map_or(METERED, |believed| believed.min(METERED))
+    }
+
+    /// Another process of the fleet had asked for a session before, so that this one does not. What it found missing is.
+    pub(crate) fn metered_elsewhere(&mut self, answer: &Metered) {
+        (self.is_metering, self.metered) = (false, Some(answer.asked));
+        self.presence.was_reached_elsewhere(answer.asked);
+        if !answer.knows {
+            self.lost_until = self.lost_until.max(answer.made_at);
+            self.misses(answer);
+        }
+    }
+
+    fn misses(&mut self, answer: &Metered) {
+        let missed = (answer.asked.monotonic, answer.made_at);
+        self.missed = self.missed.max(Some(missed));
     }
 
     /// Answers may come out of order.
@@ -211,13 +252,23 @@ impl Evidence {
         let is_before = |then| made.born.monotonic < then;
         self.health.as_ref().is_some_and(is_gone)
             || made.known_at <= self.lost_until
+            // In a fleet, each process may have known it later than it was made.
+            || self.was_missed_since(made) == Some(made.at)
             || self.replaced_before.is_some_and(is_before)
     }
 
-    /// Whether health spoke of a process that nobody has asked about this session yet: silence since does not make up for that.
+    /// When the session was made that was found missing after this one was last known.
+    fn was_missed_since(&self, made: &Made) -> Option<Duration> {
+        let (asked, made_at) = self.missed?;
+        (asked > made.known.0.monotonic).then_some(made_at)
+    }
+
+    /// Whether health spoke of a process that nobody has asked about this session yet, or another session was found missing: silence since does not make up for that.
     fn was_left_open(&self, made: &Made) -> bool {
         let is_open = |health: Health| health::judge(made, &health, &self.boots) == Fate::Unclear;
-        self.boots.has_new_since(made.known.0) && self.health.is_some_and(is_open)
+        let known = made.known.0;
+        let is_missed = self.was_missed_since(made).is_some();
+        is_missed || self.boots.has_new_since(known) && self.health.is_some_and(is_open)
     }
 
     /// When the server was asked, if what it said proves that a session's process went on then. One that goes on in doubt may

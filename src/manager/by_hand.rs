@@ -10,8 +10,8 @@ use super::{
     partition::KeyId, session::LiveSession,
 };
 use crate::{
-    api::{Answered, Change, KeptId, Ongoing, SessionId},
-    evidence::window,
+    api::{Answered, Change, KeptId, OnAnswer, OnSend, Ongoing, SessionId},
+    evidence::window::{self, Stamp},
     scope,
 };
 
@@ -22,6 +22,17 @@ pub(crate) struct ByHand {
     deletes: Option<SessionId>,
     /// On the session, if it was ours and in use; one that was taken up from a store twice is two of them.
     holds: Vec<Hold>,
+}
+
+/// Calls that are made by hand take places in the server's rate-limit windows as well.
+pub(super) fn watching(core: &Arc<Core>) -> OnSend {
+    let core = Arc::downgrade(core);
+    Box::new(move || {
+        let core = core.upgrade()?;
+        let sent = core.now();
+        let look: OnAnswer = Box::new(move |head| core.saw_session_call(Stamp::of(head), sent));
+        Some(look)
+    })
 }
 
 /// Counts as a request that bears the session, so that the manager's own delete comes after it.

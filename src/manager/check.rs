@@ -11,14 +11,14 @@ use super::{
     flight::Outcome,
     memo,
     observe::Call,
-    policy::FLOOR,
+    policy::{self, FLOOR},
     session::{LiveSession, Loss},
 };
 use crate::{
     api::{SessionId, SessionRecord, SessionsApi},
     clock::Reading,
     error::{Error, ErrorKind},
-    evidence::{Fallback, Fate, Word, sign, window::Stamp},
+    evidence::{Cause, Fallback, Fate, Word, sign, window::Stamp},
 };
 
 impl Create {
@@ -29,7 +29,7 @@ impl Create {
         suspect: Arc<LiveSession>,
         begun: Reading,
     ) -> Option<Outcome> {
-        if !self.metered {
+        while !self.metered {
             match self.ask_in_time(&suspect, begun).await {
                 Ok(Fate::Alive) => return Some(Ok(suspect)),
                 Ok(Fate::Gone) => {
@@ -37,7 +37,20 @@ impl Create {
                     return Some(Err(Error::new(ErrorKind::NotFound, text)));
                 }
                 Ok(Fate::Unclear) => {}
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.gives_up_standing_in();
+                    return Some(Err(error));
+                }
+            }
+            if self.stands_in {
+                match self.ask_for_oldest(&suspect, begun).await {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(error) => {
+                        self.gives_up_standing_in();
+                        return Some(Err(error));
+                    }
+                }
             }
             self.metered = true;
             if let Err(error) = self.queue().await? {
@@ -51,19 +64,28 @@ impl Create {
             Ok(()) => Some(true),
             Err(error) => (error.kind() == ErrorKind::NotFound).then_some(false),
         };
+        self.goes_back_to_the_question(&known);
         match is_there.filter(|_| self.stands_in) {
             Some(is_there) => {
-                self.stands_in = false;
-                self.core.metered(&suspect, is_there, (signs, asked));
+                let asked = (suspect.clone(), is_there, (signs, asked));
+                self.stood_in(asked, begun).await;
             }
             None => self.gives_up_standing_in(),
         }
         Some(known.map(|()| suspect))
     }
 
+    /// The server cannot be reached at all: the free question finds out when it is there again, and not the calls that count.
+    fn goes_back_to_the_question(&mut self, known: &Result<(), Error>) {
+        if self.stands_in && known.as_ref().is_err_and(policy::is_unreachable) {
+            self.metered = false;
+        }
+    }
+
     /// The call in place of the free question was not made, or not answered: another create may make it.
     pub(super) fn gives_up_standing_in(&mut self) {
         if mem::take(&mut self.stands_in) {
+            self.for_fleet = None;
             self.core.not_metered();
         }
     }
@@ -105,32 +127,49 @@ impl Create {
             memo::forget(suspect);
             before = Some((now, suspect.uses()));
             let (word, signs) = core.inquire().await?;
-            if word == Word::Silent && self.falls_back(suspect, signs).await {
+            if !matches!(word, Word::Says(_)) && self.falls_back(suspect, word, signs).await? {
+                // First: another is to make the call if this one is dropped from here on.
                 self.stands_in = true;
-                return Ok(Fate::Unclear);
+                if suspect.in_flight.is_retired() {
+                    // Another process of the fleet has found it out meanwhile.
+                    self.gives_up_standing_in();
+                    return Ok(Fate::Gone);
+                }
+                if self.asks_itself(signs).await {
+                    return Ok(Fate::Unclear);
+                }
             }
         }
     }
 
-    /// Nobody answers the free question: returns whether this create is to ask for its session in place of that.
-    async fn falls_back(&self, suspect: &LiveSession, signs: u64) -> bool {
+    /// Nobody answers the free question: returns whether this create is to ask for a session in place of that.
+    async fn falls_back(
+        &self,
+        suspect: &LiveSession,
+        word: Word,
+        signs: u64,
+    ) -> Result<bool, Error> {
         let core = &self.core;
         loop {
-            match core.fall_back(signs) {
-                Fallback::Meter => return true,
-                Fallback::Decided => return false,
+            match core.fall_back(word, signs)? {
+                Fallback::Meter => return Ok(true),
+                Fallback::Decided | Fallback::Unreached => return Ok(false),
                 Fallback::Wait => sleep(FLOOR).await,
             }
             // Whoever asks has been told meanwhile.
             if core.judge(suspect, core.now()).is_some() {
-                return false;
+                return Ok(false);
             }
         }
     }
 
     /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
-    async fn check(&self, suspect: &Arc<LiveSession>, begun: Reading) -> Result<(), Error> {
-        let (core, partition) = (&self.core, &self.partition);
+    pub(super) async fn check(
+        &self,
+        suspect: &Arc<LiveSession>,
+        begun: Reading,
+    ) -> Result<(), Error> {
+        let (core, partition) = (&self.core, &suspect.partition);
         // Its uses up to here are counted.
         memo::forget(suspect);
         let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
@@ -183,7 +222,13 @@ impl Create {
     pub(super) fn look_at(&self, error: &Error, sent: Reading) {
         self.core.saw_session_call(error.window(), sent);
         if let Some(cause) = sign::in_session_call(error) {
-            self.core.saw(cause);
+            if cause >= Cause::Sign {
+                self.core.inquiry.evidence().call_failed(sent);
+            }
+            // In place of the question, it says what the question has said.
+            if !self.stands_in {
+                self.core.saw(cause);
+            }
         }
         self.core.saw_failure(error);
     }

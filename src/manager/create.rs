@@ -18,7 +18,7 @@ use super::{
     core::Core,
     echo,
     event::{Event, RetireReason},
-    fleet::{Attempt, Share},
+    fleet::{Attempt, Share, StandIn},
     flight::{Flight, Outcome, Status},
     janitor,
     ledger::Place,
@@ -59,6 +59,8 @@ pub(crate) struct Create {
     pub(super) metered: bool,
     /// It is asked for in place of the free question, which nobody answers.
     pub(super) stands_in: bool,
+    /// And the processes of the fleet are told what comes of it.
+    pub(super) for_fleet: Option<Box<StandIn>>,
     /// No renewal begins before this has ended.
     pub(super) holds_renewal: bool,
     /// A pause of it has ended early, as the server answered somebody again.
@@ -107,6 +109,7 @@ impl Create {
             turned: false,
             metered: place == Place::Queue,
             stands_in: false,
+            for_fleet: None,
             holds_renewal: false,
             was_woken: false,
             unreached: None,

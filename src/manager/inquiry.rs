@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Inquiry {
     looked_at: AtomicU64,
     /// The question on its way.
     asking: Mutex<Option<Asking>>,
+    /// Other calls have been found to be answered where health cannot be reached.
+    is_there: AtomicBool,
     pub(super) asked: AtomicU64,
 }
 
@@ -44,6 +46,7 @@ impl Inquiry {
             look_at: [const { AtomicU64::new(0) }; 2],
             looked_at: AtomicU64::new(0),
             asking: Mutex::default(),
+            is_there: AtomicBool::new(false),
             asked: AtomicU64::new(0),
         }
     }
@@ -66,10 +69,17 @@ impl Inquiry {
         let mut evidence = self.evidence();
         let outcome = change(&mut evidence);
         let wait = evidence.look_in(now);
+        if evidence.take_news_of_presence() {
+            self.is_there.store(true, Ordering::Release);
+        }
         for (at, clock) in self.look_at.iter().zip([now.monotonic, now.wall]) {
             at.store(millis(clock.saturating_add(wait)), Ordering::Relaxed);
         }
         outcome
+    }
+
+    fn takes_news_of_presence(&self) -> bool {
+        self.is_there.load(Ordering::Acquire) && self.is_there.swap(false, Ordering::AcqRel)
     }
 
     fn is_to_look(&self, now: Reading) -> bool {
@@ -136,6 +146,9 @@ impl Core {
     }
 
     fn hold(&self, reaction: Reaction, cause: Cause) {
+        if self.inquiry.takes_news_of_presence() {
+            self.health_alone_is_away();
+        }
         if reaction == Reaction::Hold {
             self.suspect(cause >= Cause::Sign);
         }
@@ -281,6 +294,8 @@ impl Core {
     ) {
         let received = self.now();
         let (stamp, exchange) = (Stamp::of(head), Exchange { sent, received });
+        self.inquiry
+            .with(received, |evidence| evidence.call_answered(sent));
         if !self.is_oldest(session, received) {
             let found = |evidence: &mut Evidence| evidence.found(stamp, exchange);
             let reaction = self.inquiry.with(received, found);

@@ -174,7 +174,8 @@ impl Ledger {
 
     /// A create finds that it has to make a call.
     pub(crate) fn enter_queue(&mut self, generation: u64, now: Reading) {
-        self.leave_all(generation);
+        // One that finds out for all goes on with that.
+        self.leave_places(generation);
         self.queue.enter(generation, now);
     }
 
@@ -224,11 +225,15 @@ impl Ledger {
     }
 
     fn leave_all(&mut self, generation: u64) {
+        self.leave_places(generation);
+        self.end_probe_of_reach(generation);
+    }
+
+    fn leave_places(&mut self, generation: u64) {
         for queue in [&mut self.pausing, &mut self.sharing, &mut self.failing] {
             queue.leave(generation);
         }
         self.leave_queues(generation);
-        self.end_probe_of_reach(generation);
     }
 
     /// The same as [`fence`](Self::fence) for one that did not end in time; returns whether that leaves a possible orphan.

@@ -20,7 +20,7 @@
 //! | `identity`, `change`, `by_hand` | whose sessions, with which defaults; changing that under traffic; sessions that users change or delete |
 //! | `create`, `pace`, `echo`, `policy` | one create; when it may call; is it what was asked for; what follows if not |
 //! | `inquiry`, `suspicion` | what is seen of the server; signs that it may have lost its sessions |
-//! | `question`, `check` | asking it, for all keys; asking for one session |
+//! | `question`, `check`, `stand_in` | asking it, for all keys; asking for one session; which one in place of the question |
 //! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
 //! | `ledger`, `flight`, `queue`, `hold`, `budget` | what is under way; what waits for a call; what is held back; the bound on calls |
 //! | `outage` | the time while nobody can connect to the server |
@@ -98,6 +98,7 @@ mod room;
 pub(crate) mod runtime;
 mod session;
 mod shutdown;
+mod stand_in;
 mod suspicion;
 mod tenants;
 mod token;
@@ -309,6 +310,7 @@ impl SessionManager {
             key,
             Some(on_change),
         )
+        .watched(by_hand::watching(core))
         .hiding(self.defaults().default_viewing_key)
     }
 

@@ -61,17 +61,18 @@ impl Core {
             let wait = self.inquiry.evidence().may_ask_in(self.now());
             let asking = self.inquiry.asking().clone();
             let asking = asking.filter(|asking| self.covers_all_signs(asking));
+            let leaves_it = asking.as_ref().and_then(|it| self.leaves_it_to_others(it));
             let asking = match asking {
                 Some(asking) if asking.answer.get().is_none() => asking,
                 None | Some(_) if wait.is_zero() => self.ask(&runtime),
                 // It came before this request did, and the next would say no more: there is another way to find out.
-                Some(asking) if asking.answer.get() == Some(&Word::Silent) => {
-                    return Ok((Word::Silent, asking.question.signs));
-                }
-                None | Some(_) => {
-                    sleep(wait).await;
-                    continue;
-                }
+                asking => match asking.zip(leaves_it) {
+                    Some((asking, word)) => return Ok((word, asking.question.signs)),
+                    None => {
+                        sleep(wait).await;
+                        continue;
+                    }
+                },
             };
             // Not by the wall clock: one that steps would end a question that is about to be answered.
             let (now, asked) = (self.now().monotonic, asking.question.asked.monotonic);
@@ -82,12 +83,22 @@ impl Core {
                 () = sleep(OVERDUE.saturating_sub(asked_for)) => None,
             };
             match word {
-                Some(Word::Away) => return Err(away()),
                 Some(word) => return Ok((word, asking.question.signs)),
                 // Its task is gone, or its runtime stands still.
                 None => self.give_up_question(&asking),
             }
         }
+    }
+
+    /// What the last question came to, if there is another way to find out than the next one.
+    fn leaves_it_to_others(&self, asking: &Asking) -> Option<Word> {
+        let word = asking.answer.get().copied()?;
+        let leaves_it = match word {
+            Word::Silent => true,
+            Word::Away => self.inquiry.evidence().is_health_alone_away(),
+            Word::Says(_) => false,
+        };
+        leaves_it.then_some(word)
     }
 
     /// Whether the answer says something of sessions that are suspect now.
@@ -142,8 +153,8 @@ impl Core {
                 self.suspicion.calm();
                 self.reached();
             }
-            Word::Away => self.unreached(&away()),
-            Word::Silent => {}
+            Word::Away if self.is_outage(question) => self.unreached(&away()),
+            Word::Away | Word::Silent => {}
         }
         // It may have been asked while requests went on.
         if is_another {
@@ -155,26 +166,72 @@ impl Core {
         }
     }
 
+    /// Whether a question that does not reach the server tells of an outage. Requests go on while a hint is looked into, and find out.
+    fn is_outage(&self, question: Question) -> bool {
+        !question.is_for_a_hint() && !self.inquiry.evidence().is_health_alone_away()
+    }
+
     /// How a session that is held goes on where the server does not answer the free question.
-    pub(super) fn fall_back(&self, signs: u64) -> Fallback {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if nothing else of the server's can be reached.
+    pub(super) fn fall_back(&self, word: Word, signs: u64) -> Result<Fallback, Error> {
         let now = self.now();
-        self.inquiry
-            .with(now, |evidence| evidence.fallback(signs, now))
+        let fallback = self.inquiry.with(now, |evidence| match word {
+            Word::Away => evidence.fallback_unreached(signs, now),
+            Word::Says(_) | Word::Silent => evidence.fallback(signs, now),
+        });
+        match fallback {
+            Fallback::Unreached => Err(away()),
+            fallback => Ok(fallback),
+        }
+    }
+
+    /// Other calls are answered, although health cannot be reached: nobody waits for the next question, and there is no outage
+    /// unless calls fail as well.
+    #[cold]
+    pub(super) fn health_alone_is_away(&self) {
+        let is_outage = self.ledger().questions_go_unanswered();
+        if !is_outage {
+            self.reached();
+        }
     }
 
     /// A session was asked for in place of that, after so many signs.
     pub(super) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
-        let (now, (signs, asked)) = (self.now(), when);
-        let answer = Metered {
+        let answer = self.metered_answer(session, knows, when);
+        let now = self.now();
+        self.inquiry
+            .with(now, |evidence| evidence.metered(answer, now));
+    }
+
+    pub(super) fn metered_answer(
+        &self,
+        session: &LiveSession,
+        knows: bool,
+        (signs, asked): (u64, Reading),
+    ) -> Metered {
+        let now = self.now();
+        Metered {
             knows,
             made_at: session.made(now).at,
             born: session.life.born().monotonic,
             is_oldest: self.is_oldest(session, now),
             signs,
             asked,
-        };
-        self.inquiry
-            .with(now, |evidence| evidence.metered(answer, now));
+        }
+    }
+
+    /// Another process of the fleet has asked for one, after the sign or before it.
+    pub(super) fn metered_elsewhere(&self, answer: Metered, is_after_the_sign: bool) {
+        let now = self.now();
+        self.inquiry.with(now, |evidence| {
+            if is_after_the_sign {
+                evidence.metered(answer, now);
+            }
+            evidence.metered_elsewhere(&answer);
+        });
     }
 
     /// That call was not made, or not answered.

@@ -218,6 +218,11 @@ impl LiveSession {
         }
     }
 
+    /// Which of two sessions was made first: by the server's clock, and where that says nothing by the one here.
+    pub(crate) fn age_key(&self) -> (u64, Duration) {
+        (self.made_at, self.life.born().monotonic)
+    }
+
     #[cfg(feature = "store")]
     pub(crate) fn made_at(&self) -> u64 {
         self.made_at

@@ -8,6 +8,7 @@ mod support;
 mod alarms;
 mod answers;
 mod clocks;
+mod gateway;
 mod overheard;
 mod restarts;
 mod silence;

@@ -6,6 +6,7 @@ use http::Request;
 use http_body_util::Full;
 use sipher_session::{
     Chain, Doubt, ForeignIds, NoSession, Proof, SessionDefaults, SessionLayer, SessionManager,
+    api::{CreateSession, SessionId},
     testing::{FakeBody, Fault, Target, What},
 };
 use tower::{Layer, ServiceExt};
@@ -21,15 +22,19 @@ enum Other {
     KeptId,
     Public,
     SessionCallOfTheCaller,
+    GetByHand,
+    CreateByHand,
     FailedCreate,
     FailedDelete,
 }
 
-const OTHERS: [Other; 6] = [
+const OTHERS: [Other; 8] = [
     Other::OptedOut,
     Other::KeptId,
     Other::Public,
     Other::SessionCallOfTheCaller,
+    Other::GetByHand,
+    Other::CreateByHand,
     Other::FailedCreate,
     Other::FailedDelete,
 ];
@@ -56,7 +61,7 @@ impl Other {
             Self::SessionCallOfTheCaller => {
                 return get(&format!("/v1/sessions/{}", foreign_id()));
             }
-            Self::FailedCreate | Self::FailedDelete => {}
+            Self::GetByHand | Self::CreateByHand | Self::FailedCreate | Self::FailedDelete => {}
         }
         request
     }
@@ -70,6 +75,14 @@ impl Other {
                 let layer = SessionLayer::new(sessions.clone()).defaults(third);
                 let service = layer.layer(setup.sipher.clone());
                 service.oneshot(generate()).await.unwrap_err();
+            }
+            Self::GetByHand => {
+                let id = SessionId::parse(&foreign_id()).unwrap();
+                sessions.api().get_session(&id).await.unwrap_err();
+            }
+            Self::CreateByHand => {
+                let create = CreateSession::new(SessionDefaults::new());
+                sessions.api().create_session(&create).await.unwrap();
             }
             Self::FailedDelete => {
                 let fault = Fault::new(What::Error(500, "INTERNAL_SERVER_ERROR"));
@@ -143,7 +156,13 @@ async fn whatever_answer_takes_a_place_in_the_window_of_a_new_process_does_not_h
 /// Before a session was made there is nothing to prove, and nothing is asked for what others do.
 #[tokio::test(start_paused = true)]
 async fn what_others_ask_for_before_the_first_session_costs_no_question() {
-    for other in [Other::OptedOut, Other::KeptId, Other::Public] {
+    for other in [
+        Other::OptedOut,
+        Other::KeptId,
+        Other::Public,
+        Other::GetByHand,
+        Other::CreateByHand,
+    ] {
         let setup = Setup::new();
         let builder = setup.builder().foreign_ids(ForeignIds::Keep);
         let sessions = builder.build().unwrap();

@@ -97,3 +97,65 @@ async fn without_the_store_each_process_asks_for_itself_and_none_goes_on_with_a_
     }
     fleet.setup.sipher.assert_no_dead_id();
 }
+
+/// Requests every 70 s for twenty minutes, while health says nothing or is refused.
+async fn idle_twenty_minutes(fleet: &Fleet, processes: &[Process], what: What) -> usize {
+    let silent = Fault::new(what).on(Target::Health);
+    fleet.setup.sipher.fault(silent.always());
+    fleet.setup.sipher.clear_log();
+    for _ in 0..18 {
+        pass(70.0).await;
+        for answer in call_together(fleet, processes).await {
+            assert_eq!(answer.status(), 200);
+        }
+    }
+    fleet.setup.gets()
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_health_says_nothing_a_fleet_makes_one_session_call_in_five_minutes() {
+    for what in [
+        What::Html(404),
+        What::NoUptime,
+        What::Html(502),
+        What::Refuse,
+    ] {
+        let name = format!("{what:?}");
+        let mut fleet = Fleet::new();
+        fleet.setup.sipher.set_rate_limit(None);
+        let processes = fleet.start_many(20);
+        fleet.call(&processes).await;
+        fleet.setup.sipher.set_latency(Duration::from_millis(50));
+        let gets = idle_twenty_minutes(&fleet, &processes, what).await;
+        assert!((3..=5).contains(&gets), "{name}: {gets}");
+        fleet.setup.sipher.restart();
+        fleet.setup.sipher.clear_log();
+        pass(310.0).await;
+        call_together(&fleet, &processes).await;
+        let calls = fleet.setup.sipher.session_calls();
+        assert!(calls <= 2, "{name}: {calls} for one restart");
+        fleet.setup.sipher.assert_no_dead_id();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_store_is_gone_too_each_process_asks_for_its_session() {
+    let mut fleet = Fleet::new();
+    let processes = fleet.start_many(3);
+    fleet.call(&processes).await;
+    for process in &processes {
+        process.store.set(Trouble {
+            is_cut: true,
+            ..Trouble::default()
+        });
+    }
+    let silent = Fault::new(What::NoUptime).on(Target::Health);
+    fleet.setup.sipher.fault(silent.always());
+    fleet.setup.sipher.restart();
+    pass(70.0).await;
+    for process in &processes {
+        fleet.setup.call(&process.manager).await.unwrap();
+    }
+    assert_eq!(fleet.setup.gets(), 3);
+    fleet.setup.sipher.assert_no_dead_id();
+}

@@ -27,7 +27,7 @@ fn where_health_says_nothing_one_session_is_asked_for_in_five_minutes() {
                 assert_eq!(evidence.fallback(now, at(now + 20)), Fallback::Wait);
                 evidence.metered(metered(true, now, now + 20), at(now + 30));
             }
-            Fallback::Wait => panic!("nobody is at it"),
+            Fallback::Wait | Fallback::Unreached => panic!("nobody is at it"),
             Fallback::Decided => {}
         }
         assert_eq!(
@@ -212,4 +212,69 @@ fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     let sign = evidence.raise(Cause::Sign, at(131_000));
     assert_eq!(sign, Reaction::Nothing);
     assert_eq!(evidence.raise(Cause::Broken, at(131_000)), Reaction::Hold);
+}
+
+/// A sign, and a question that does not reach the server.
+fn away(evidence: &mut Evidence, signs: u64, now: u64) -> Fallback {
+    assert_eq!(evidence.raise(Cause::Broken, at(now)), Reaction::Hold);
+    let question = evidence.ask(signs, at(now));
+    evidence.answered(question, Word::Away, iter::empty(), at(now + 10));
+    evidence.fallback_unreached(signs, at(now + 10))
+}
+
+#[test]
+fn where_the_whole_server_is_out_of_reach_a_session_call_finds_out_after_a_while_and_then_seldom() {
+    let (mut evidence, mut tries) = (begun(), Vec::new());
+    for now in (101_000..801_000).step_by(1_000) {
+        match away(&mut evidence, now, now) {
+            Fallback::Meter => {
+                tries.push(now);
+                evidence.call_failed(at(now + 20));
+                evidence.not_metered();
+            }
+            fallback => assert_eq!(fallback, Fallback::Unreached),
+        }
+        assert_eq!(evidence.judge(&made(100_000, now + 40), now), None);
+    }
+    assert_eq!(tries, [131_000, 431_000, 731_000]);
+}
+
+#[test]
+fn where_other_calls_are_answered_health_that_is_out_of_reach_is_no_more_than_silent() {
+    let mut evidence = begun();
+    assert_eq!(away(&mut evidence, 1, 101_000), Fallback::Unreached);
+    evidence.call_answered(at(101_500));
+    assert_eq!(away(&mut evidence, 2, 102_000), Fallback::Meter);
+    evidence.metered(metered(true, 2, 102_020), at(102_030));
+    assert_eq!(away(&mut evidence, 3, 103_000), Fallback::Decided);
+    let fate = evidence.judge(&made(100_000, 103_100), 3);
+    assert_eq!(fate, Some(Fate::Alive));
+    evidence.call_failed(at(104_000));
+    assert_eq!(away(&mut evidence, 4, 105_000), Fallback::Unreached);
+    assert_eq!(evidence.judge(&made(100_000, 105_100), 4), None);
+    // Health says something of itself, and an outage after that is another one.
+    evidence.call_answered(at(106_000));
+    ask(&mut evidence, 5, 107_000, 50_000);
+    assert_eq!(away(&mut evidence, 6, 108_000), Fallback::Unreached);
+}
+
+#[test]
+fn where_one_session_is_missing_each_other_is_asked_for_itself_though_only_a_hint_was_looked_into()
+{
+    let mut evidence = begun();
+    let _ = evidence.raise(Cause::Unproven, at(180_000));
+    let question = evidence.ask(1, at(180_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(180_010));
+    assert_eq!(evidence.fallback(1, at(180_010)), Fallback::Meter);
+    evidence.metered(metered(false, 1, 180_020), at(180_030));
+    let younger = made(150_000, 180_100);
+    assert_eq!(evidence.judge(&younger, 1), Some(Fate::Unclear));
+    assert!(!evidence.is_process_of(&younger));
+    // Silence since does not make up for that, and what is made later is not concerned.
+    let question = evidence.ask(2, at(190_000));
+    evidence.answered(question, Word::Silent, iter::empty(), at(190_010));
+    assert_eq!(evidence.fallback(2, at(190_010)), Fallback::Decided);
+    assert_eq!(evidence.judge(&younger, 2), Some(Fate::Unclear));
+    let later = made(185_000, 190_100);
+    assert_eq!(evidence.judge(&later, 2), Some(Fate::Alive));
 }

@@ -17,6 +17,7 @@ use crate::{
     api::SessionDefaults,
     evidence::{Health, Word},
     manager::core::Core,
+    secret::ApiKey,
     store::{Claim, Found, Member, Record},
 };
 
@@ -132,18 +133,22 @@ impl Inner {
     }
 }
 
-/// That of the first of the API keys that have sessions here, so that processes with the same keys agree.
 fn seal(core: &Core) -> Option<Seal> {
-    let sessions = core.sessions();
-    let partitions = sessions.iter().map(|session| &session.partition);
-    let first = partitions.min_by(|one, other| one.key.expose().cmp(other.key.expose()))?;
-    let defaults = SessionDefaults::new();
+    let (key, defaults) = (first_key(core)?, SessionDefaults::new());
     Some(Seal::new(
         Kind::Health,
-        &first.key,
+        &key,
         &core.settings.base,
         &defaults,
     ))
+}
+
+/// The first of the API keys that have sessions here, so that processes with the same keys agree.
+pub(super) fn first_key(core: &Core) -> Option<ApiKey> {
+    let sessions = core.sessions();
+    let keys = sessions.iter().map(|session| &session.partition.key);
+    let first = keys.min_by(|one, other| one.expose().cmp(other.expose()))?;
+    Some(first.clone())
 }
 
 fn generation(found: &Found) -> u64 {

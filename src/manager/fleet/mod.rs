@@ -22,6 +22,7 @@
 //! | `attendance` | who takes that task over when its runtime has ended or stands still |
 //! | `heartbeat` | one look at a slot |
 //! | `inquiry` | one question to the server for the whole fleet |
+//! | `stand_in` | one session call in place of that, for the whole fleet |
 //! | `guarded` | a store that panics |
 //! | `outage` | which slots cannot be reached |
 
@@ -44,6 +45,7 @@ mod rota;
 mod seal;
 mod seen;
 mod share;
+mod stand_in;
 mod unused;
 
 use std::{
@@ -70,6 +72,7 @@ pub(crate) use self::{
     member::{Leaving, Membership},
     right::Attempt,
     share::Share,
+    stand_in::{StandIn, WhoAsks},
 };
 use super::{OnStoreDown, core::Core, event::Event, session::LiveSession};
 use crate::{

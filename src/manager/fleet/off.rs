@@ -11,7 +11,7 @@ use crate::{
     api::SessionId,
     clock::{Clock, Reading},
     error::Error,
-    evidence::Word,
+    evidence::{Metered, Word},
 };
 
 /// There is none.
@@ -28,6 +28,15 @@ pub(crate) enum Membership {}
 pub(crate) struct Attempt {}
 
 pub(crate) struct Moving;
+
+#[derive(Debug)]
+pub(crate) enum StandIn {}
+
+#[allow(dead_code)] // as the one that does something
+pub(crate) enum WhoAsks {
+    This(Option<Box<StandIn>>),
+    Another(Metered, bool),
+}
 
 #[allow(dead_code)] // as the one that does something
 pub(crate) enum Share {
@@ -89,6 +98,16 @@ impl Fleet {
 
     pub(crate) async fn ask_once(&self, _: &Core, ask: impl Future<Output = Word>) -> Word {
         ask.await
+    }
+
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn stand_in(&self, _: &Core, _: u64, _: Duration) -> WhoAsks {
+        WhoAsks::This(None)
+    }
+
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn stood_in(&self, _: &Core, stand_in: StandIn, _: &Metered) {
+        match stand_in {}
     }
 
     pub(crate) fn begin_anew(&self) {}

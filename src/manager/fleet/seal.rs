@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Defaults,
     /// What the server has said of itself.
     Health,
+    /// What it has said of a session in place of that.
+    StandIn,
 }
 
 /// Seals and opens what is kept in one slot.
@@ -53,6 +55,7 @@ impl Seal {
             // The second form. Version 0.1 had another, in a slot of its own.
             Kind::Defaults => b"defaults 2",
             Kind::Health => b"health",
+            Kind::StandIn => b"stand-in",
         };
         let secret = Hkdf::<Sha256>::new(Some(VERSION), key.expose().as_bytes());
         let defaults = to_json(defaults);

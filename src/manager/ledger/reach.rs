@@ -81,6 +81,13 @@ impl Ledger {
         self.unreachable = Unreachable::default();
     }
 
+    /// The server is there, and health alone cannot be reached: the question is no way to find out. Returns whether calls are held
+    /// back as well.
+    pub(crate) fn questions_go_unanswered(&mut self) -> bool {
+        self.unreachable.questions = None;
+        self.unreachable.calls.is_some()
+    }
+
     /// Whether a create has a chance to get through. `create` is the generation of the create that asks, if it is one.
     ///
     /// # Errors

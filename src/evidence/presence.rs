@@ -1,0 +1,151 @@
+//! Whether the whole server is out of reach, or health alone.
+//!
+//! A gateway may refuse `/v1/health` and hand on all other calls. To who asks, that looks like an outage: requests that wait for the
+//! answer would wait until their session ends. So the answers to other calls count as well, and where there are none, one session call
+//! finds out.
+
+use std::time::Duration;
+
+use crate::clock::Reading;
+
+/// How long nobody reaches health before a session call finds out whether it is health alone: where no call has failed, so that a
+/// request which waits gets through, and where one has, as in an outage. Most restarts are over by then.
+const FIRST: Duration = Duration::from_secs(3);
+const FIRST_IN_OUTAGE: Duration = Duration::from_secs(30);
+/// What another process reached so long before health failed here is taken to be there still.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    /// When the first question was asked that did not reach the server. Each one since fared no better.
+    away_since: Option<Reading>,
+    /// A call has failed as well.
+    is_sign: bool,
+    /// When the last call was sent that the server answered, and that did not reach it, in monotonic time.
+    answered: Option<Duration>,
+    failed: Option<Duration>,
+    /// When a session call last tried.
+    tried: Option<Reading>,
+    /// The server has been found to be there, and nobody has been told of that.
+    is_news: bool,
+}
+
+impl Presence {
+    /// A question that was asked then did not reach the server. `is_sign` says that it was asked because a call had failed.
+    pub(super) fn question_failed(&mut self, asked: Reading, is_sign: bool) {
+        self.away_since.get_or_insert(asked);
+        self.is_sign |= is_sign;
+    }
+
+    /// A call that was sent then was answered by the server.
+    pub(super) fn call_answered(&mut self, sent: Reading) {
+        if self.away_since.is_none() {
+            return;
+        }
+        let was_there = self.is_there();
+        self.answered = self.answered.max(Some(sent.monotonic));
+        self.is_news |= !was_there && self.is_there();
+    }
+
+    /// How long ago another process may have reached the server, to say that it is there. `None` where it is known to be.
+    pub(super) fn believes_for(&self, now: Reading) -> Option<Duration> {
+        let since = self.away_since.filter(|_| !self.is_there())?;
+        Some(now.since(since).saturating_add(BELIEVED))
+    }
+
+    /// Another process has reached it, so late that it counts.
+    pub(super) fn was_reached_elsewhere(&mut self, sent: Reading) {
+        let since = self.away_since.map(|since| since.monotonic);
+        if since.is_some() {
+            self.answered = self.answered.max(since).max(Some(sent.monotonic));
+        }
+    }
+
+    /// A session call that was sent then did not reach it.
+    pub(super) fn call_failed(&mut self, sent: Reading) {
+        if self.answered <= Some(sent.monotonic) {
+            self.answered = None;
+        }
+        self.failed = self.failed.max(Some(sent.monotonic));
+    }
+
+    /// Whether other calls are answered while health cannot be reached.
+    pub(super) fn is_there(&self) -> bool {
+        let since = self.away_since.map(|since| since.monotonic);
+        since.is_some() && self.answered >= since.max(self.failed)
+    }
+
+    /// Whether a session call is to find out, if the last one is so long ago.
+    pub(super) fn is_to_try(&self, pause: Duration, now: Reading) -> bool {
+        let first = if self.is_sign { FIRST_IN_OUTAGE } else { FIRST };
+        let lasts = |since| now.since(since) >= first;
+        let is_due = |last| now.since(last) >= pause;
+        self.away_since.is_some_and(lasts) && self.tried.is_none_or(is_due)
+    }
+
+    pub(super) fn tries(&mut self, now: Reading) {
+        self.tried = Some(now);
+    }
+
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn the_server_is_there_once_it_answers_a_call_of_after_the_question_and_until_one_fails() {
+        let mut presence = Presence::default();
+        presence.call_answered(at(2));
+        assert!(!presence.is_there(), "health can be reached");
+        presence.question_failed(at(2), false);
+        assert!(!presence.is_there(), "it was answered before that");
+        presence.call_answered(at(1));
+        assert!(!presence.is_there(), "it was sent before");
+        assert!(!presence.take_news());
+        presence.call_answered(at(2));
+        assert!(presence.is_there() && presence.take_news() && !presence.take_news());
+        presence.question_failed(at(3), false);
+        assert!(presence.is_there(), "health alone goes on failing");
+        presence.call_failed(at(1));
+        assert!(
+            presence.is_there(),
+            "it was sent before another was answered"
+        );
+        presence.call_failed(at(4));
+        assert!(!presence.is_there());
+        presence.call_answered(at(3));
+        assert!(!presence.is_there(), "it was sent before another failed");
+        presence.call_answered(at(5));
+        assert!(presence.is_there() && presence.take_news());
+    }
+
+    #[test]
+    fn a_session_call_finds_out_soon_or_after_half_a_minute_of_an_outage_and_then_at_its_pace() {
+        for (is_sign, expected) in [(false, [103, 403, 703]), (true, [130, 430, 730])] {
+            let (mut presence, pause) = (Presence::default(), Duration::from_secs(300));
+            assert!(!presence.is_to_try(pause, at(100)));
+            presence.question_failed(at(100), false);
+            presence.question_failed(at(101), is_sign);
+            let tries = (100..800).filter(|now| {
+                let tries = presence.is_to_try(pause, at(*now));
+                if tries {
+                    presence.tries(at(*now));
+                }
+                tries
+            });
+            assert_eq!(tries.collect::<Vec<_>>(), expected, "{is_sign}");
+        }
+    }
+}

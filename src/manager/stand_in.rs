@@ -1,0 +1,155 @@
+//! The session call in place of the free question, where that is not answered: which session is asked for.
+//!
+//! It is one for all keys. The oldest one that is there says that all are. Where it is not, the youngest says whether any is.
+
+use std::sync::Arc;
+
+use super::{
+    budget::Purpose,
+    check::lost,
+    core::Core,
+    create::Create,
+    event::RetireReason,
+    fleet::WhoAsks,
+    ledger::Clearance,
+    session::{LiveSession, Loss},
+};
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+    manager::policy,
+};
+
+/// What became of a session that was asked for, and after how many signs that was, and when.
+type Asked = (Arc<LiveSession>, bool, (u64, Reading));
+
+impl Create {
+    /// Whether no other process of the fleet has asked for a session of late. What one has found out is known from here on.
+    pub(super) async fn asks_itself(&mut self, signs: u64) -> bool {
+        let core = &self.core;
+        let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
+        match core.fleet.stand_in(core, signs, counts_for).await {
+            WhoAsks::This(for_fleet) => {
+                self.for_fleet = for_fleet;
+                true
+            }
+            WhoAsks::Another(answer, is_after_the_sign) => {
+                self.stands_in = false;
+                self.core.metered_elsewhere(answer, is_after_the_sign);
+                false
+            }
+        }
+    }
+
+    /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether it could
+    /// be asked for.
+    ///
+    /// # Errors
+    ///
+    /// Why the server cannot be reached.
+    pub(super) async fn ask_for_oldest(
+        &mut self,
+        suspect: &Arc<LiveSession>,
+        begun: Reading,
+    ) -> Result<bool, Error> {
+        let Some(oldest) = self.core.oldest(suspect) else {
+            return Ok(false);
+        };
+        let Some(asked) = self.ask_for(&oldest, begun).await? else {
+            return Ok(false);
+        };
+        let is_there = asked.1;
+        self.stood_in(asked, begun).await;
+        self.core.settle(&oldest, is_there);
+        Ok(true)
+    }
+
+    /// Makes known what has become of a session that was asked for in place of the question. Where it is lost, the youngest one
+    /// is asked for before the others go on.
+    pub(super) async fn stood_in(&mut self, asked: Asked, begun: Reading) {
+        let (session, is_there, when) = &asked;
+        let youngest = match self.core.youngest(session) {
+            Some(youngest) if !is_there => self.ask_for(&youngest, begun).await.ok().flatten(),
+            _ => None,
+        };
+        self.stands_in = false;
+        self.core.metered(session, *is_there, *when);
+        // Where the youngest is lost as well, that says more.
+        let says_more = youngest.as_ref().filter(|(_, is_there, _)| !is_there);
+        let told = says_more.unwrap_or(&asked).clone();
+        if let Some((youngest, is_there, when)) = youngest {
+            self.core.metered(&youngest, is_there, when);
+            self.core.settle(&youngest, is_there);
+        }
+        self.tell_fleet(&told).await;
+    }
+
+    async fn tell_fleet(&mut self, (session, is_there, when): &Asked) {
+        if let Some(stand_in) = self.for_fleet.take() {
+            let answer = self.core.metered_answer(session, *is_there, *when);
+            self.core
+                .fleet
+                .stood_in(&self.core, *stand_in, &answer)
+                .await;
+        }
+    }
+
+    /// `None` if it was not asked for, or the answer says nothing.
+    async fn ask_for(
+        &self,
+        session: &Arc<LiveSession>,
+        begun: Reading,
+    ) -> Result<Option<Asked>, Error> {
+        let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
+        let clearance = self
+            .core
+            .ledger()
+            .clear(&session.partition, Purpose::Check, None, asked);
+        if !matches!(clearance, Clearance::Granted) {
+            return Ok(None);
+        }
+        let is_there = match self.check(session, begun).await {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) if policy::is_unreachable(&error) => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        Ok(Some((session.clone(), is_there, (signs, asked))))
+    }
+}
+
+impl Core {
+    fn others(&self, than: &Arc<LiveSession>) -> impl Iterator<Item = Arc<LiveSession>> {
+        let now = self.now();
+        let sessions = self.sessions().into_iter();
+        let is_other = move |it: &Arc<LiveSession>| !Arc::ptr_eq(it, than) && it.is_usable(now);
+        sessions.filter(is_other)
+    }
+
+    /// The session that was made first, if that was before this one.
+    fn oldest(&self, than: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
+        let oldest = self.others(than).min_by_key(|it| it.age_key())?;
+        (oldest.age_key() < than.age_key()).then_some(oldest)
+    }
+
+    /// The session that was made last, if that was after this one.
+    fn youngest(&self, than: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
+        let youngest = self.others(than).max_by_key(|it| it.age_key())?;
+        (youngest.age_key() > than.age_key()).then_some(youngest)
+    }
+
+    /// What follows for a session of another's that was asked for.
+    fn settle(self: &Arc<Self>, session: &Arc<LiveSession>, is_there: bool) {
+        if is_there {
+            self.ledger().checked(&session.partition, self.now());
+            return;
+        }
+        session.set_lost();
+        if session.membership().is_none() || !session.in_flight.is_retired() {
+            self.suspect_others(session);
+        }
+        if self.retire_this(RetireReason::Lost, session) {
+            self.emit(lost(session, Loss::Session, self.now()));
+        }
+    }
+}
