@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use super::{Transport, deadline::in_time};
 use crate::{
-    error::Error,
+    error::{BoxError, Error},
     evidence::{Health, Word, sign},
     scope::BaseUrl,
 };
@@ -18,7 +18,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks `GET /v1/health`. It needs no key and counts against nothing. `number` makes the address one that no cache has seen. `patience` is
-/// how long requests wait for what follows from it.
+/// how long requests wait for what follows from it. Where the server is away, `why` is told what says so.
 ///
 /// # Errors
 ///
@@ -28,6 +28,7 @@ pub(crate) async fn health(
     base: &BaseUrl,
     number: u64,
     patience: Duration,
+    why: &(dyn Fn(BoxError) + Sync),
 ) -> Result<Word, Error> {
     let uri = base.join(&format!("/v1/health?_={number}"))?;
     let request = Request::builder()
@@ -39,12 +40,19 @@ pub(crate) async fn health(
     let Ok(answer) = in_time(TIMEOUT.min(patience / 2), transport.send(request)).await else {
         return Ok(Word::Silent);
     };
-    let Ok(response) = answer else {
-        return Ok(Word::Away);
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) => {
+            why(error);
+            return Ok(Word::Away);
+        }
     };
     Ok(match Health::read(&response) {
         Some(health) => Word::Says(health),
-        None if sign::is_unreached(response.status()) => Word::Away,
+        None if sign::is_unreached(response.status()) => {
+            why(format!("a gateway answered {}", response.status()).into());
+            Word::Away
+        }
         // Also a 503 in HTML: a gateway has written that in place of the 503 which health answers while Solana is away.
         None => Word::Silent,
     })

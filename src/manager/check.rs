@@ -85,7 +85,7 @@ impl Create {
         };
         answer.unwrap_or_else(|_| {
             let text = "the server was not asked in time whether it still has the session";
-            Err(Error::new(ErrorKind::Unavailable, text))
+            Err(self.core.outage.unanswered(text))
         })
     }
 
@@ -184,7 +184,7 @@ impl Create {
         if let Some(cause) = sign::in_session_call(error) {
             self.core.saw(cause);
         }
-        self.core.saw_failure(error);
+        self.core.saw_failure(&self.partition, error);
     }
 }
 

@@ -96,6 +96,7 @@ mod retire_reason;
 mod room;
 pub(crate) mod runtime;
 mod session;
+mod shortage;
 mod shutdown;
 mod suspicion;
 mod tenants;

@@ -9,6 +9,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     core::{Core, Stage},
+    outage::AWAY,
     promise::{Promise, Promised, promise},
     runtime::runtime,
     session::LiveSession,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     api,
     clock::Reading,
-    error::{Error, ErrorKind},
+    error::Error,
     evidence::{Fallback, Metered, Question, Word},
 };
 
@@ -82,7 +83,7 @@ impl Core {
                 () = sleep(OVERDUE.saturating_sub(asked_for)) => None,
             };
             match word {
-                Some(Word::Away) => return Err(away()),
+                Some(Word::Away) => return Err(self.outage.unanswered(AWAY)),
                 Some(word) => return Ok((word, asking.question.signs)),
                 // Its task is gone, or its runtime stands still.
                 None => self.give_up_question(&asking),
@@ -142,7 +143,7 @@ impl Core {
                 self.suspicion.calm();
                 self.reached();
             }
-            Word::Away => self.unreached(&away()),
+            Word::Away => self.unreached(&self.outage.unanswered(AWAY)),
             Word::Silent => {}
         }
         // It may have been asked while requests went on.
@@ -183,12 +184,6 @@ impl Core {
     }
 }
 
-#[cold]
-fn away() -> Error {
-    let text = "could not reach the server to ask whether it still has the session";
-    Error::new(ErrorKind::Unavailable, text)
-}
-
 /// A question on its way. Whoever waits is told if its task ends without an answer, also with its runtime.
 struct Unanswered {
     core: Arc<Core>,
@@ -214,6 +209,7 @@ async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
             &core.settings.base,
             number,
             core.patience(),
+            &|why| core.outage.question_failed(&why),
         )
         .await;
         word.unwrap_or(Word::Silent)
