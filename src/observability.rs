@@ -26,9 +26,11 @@
 //! | `session deleted` | debug | `session`, `generation`, `api_key`, `already_gone` |
 //! | `session left to expire` | debug, or warn with the error that kept it from being deleted | `session`, `generation`, `api_key`, `left`; those of the error |
 //! | `crowded` | warn | `max_sessions` |
+//! | `budget used up` | warn | `next_call_in` (how long a request that was refused would have to wait) |
+//! | `budget free again` | info | `lasted` |
 //! | `deletes pending` | warn | `pending` (how many) |
 //! | `unknown default` | debug | `session`, `generation`, `api_key`, `default` (its name) |
-//! | `create failed` | warn | `api_key`, `defaults`; those of the error |
+//! | `create failed` | warn, or debug where a shutdown ended it | `api_key`, `defaults`; those of the error |
 //! | `renewal failed` | warn | `session`, `generation`, `api_key`, `usable_for` (of the session that is still used); those of the error |
 //! | `possible orphan` | warn | `api_key`, `defaults`; those of the error, if the call ended |
 //! | `sessions suspected` | warn, or debug if there are none | `live_sessions` |
@@ -48,12 +50,13 @@
 //! | --- | --- |
 //! | `session` | the fingerprint of its id |
 //! | `api_key` | the [fingerprint](crate::ApiKey::fingerprint) of the API key, which tells the tenant |
-//! | `defaults` | those that the session has, or was to have |
+//! | `defaults` | those that the session has, or was to have: its chain first, no viewing key |
 //! | `generation` | which of the manager's sessions it is; they count up |
-//! | `usable_for`, `unknown_for`, `left`, `lasted`, `retry_after`, `deadline` | seconds, with a fraction |
+//! | `usable_for`, `unknown_for`, `left`, `lasted`, `next_call_in`, `retry_after`, `next_attempt_in`, `deadline` | seconds, with a fraction |
 //! | `kind` | of the error, as in [`ErrorKind`](crate::ErrorKind) |
 //! | `code`, `status`, `request_id` | what the server said, if it did |
 //! | `retry_after` | how long until another try can succeed, if that is known; of a used up quota this crate asks sooner |
+//! | `next_attempt_in` | how long until this crate makes its next call for a request like the one that failed, if that is known |
 //! | `error` | the error with its causes, for people: the wording may change |
 //!
 //! # Spans
@@ -83,6 +86,7 @@
 //! | `sipher_session_deleted_total` | counter | `outcome`: `deleted`, `already_gone` | sessions that are no more on the server |
 //! | `sipher_session_left_to_expire_total` | counter | | sessions that were not worth a delete, or could not be deleted |
 //! | `sipher_session_possible_orphans_total` | counter | | creates whose outcome was not known in time; one that ends after all is not taken back |
+//! | `sipher_session_refused_for_budget_total` | counter | | requests that got no session, as the [`CallBudget`](crate::CallBudget) or all places were used up |
 //! | `sipher_session_sent_without_total` | counter | | requests, because of [`OnNoSession::SendWithout`](crate::OnNoSession) |
 //! | `sipher_session_outside_total` | counter | | requests that went elsewhere and yet looked like Sipher's |
 //! | `sipher_session_late_answers_total` | counter | | answers that came after the end of the session that their request bore |

@@ -320,3 +320,22 @@ fn sessions_that_fill_all_places_make_room_on_another_runtime_once_theirs_is_gon
         ready(manager, keys[10].clone()).await.unwrap();
     });
 }
+
+#[test]
+fn creates_on_a_runtime_that_stands_still_keep_no_places_for_ever() {
+    let (sipher, clock, builder) = setup();
+    let manager = builder.max_sessions(1).build().unwrap();
+    let (stalled, other) = (runtime(), runtime());
+    let entered = stalled.enter();
+    for n in 0..10 {
+        let mut headers = with_key(&format!("sk_pro_{n}"));
+        drop(poll_once(manager.apply(&mut headers)));
+    }
+    drop(entered);
+    let own = sipher.api_key(Tier::Pro);
+    let warm_up = || manager.ready(own.as_str(), SessionDefaults::new());
+    let error = other.block_on(warm_up()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Budget, "they may come");
+    clock.pass(22);
+    other.block_on(warm_up()).unwrap();
+}

@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use super::{Redirected, Transport, deadline::in_time};
 use crate::{
-    error::Error,
+    error::{BoxError, Error},
     evidence::{Health, Word, sign},
     scope::BaseUrl,
 };
@@ -18,7 +18,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks `GET /v1/health`. It needs no key and counts against nothing. `number` makes the address one that no cache has seen. `patience` is
-/// how long requests wait for what follows from it.
+/// how long requests wait for what follows from it. Where the server is away, `why` is told what says so.
 ///
 /// # Errors
 ///
@@ -28,6 +28,7 @@ pub(crate) async fn health(
     base: &BaseUrl,
     number: u64,
     patience: Duration,
+    why: &(dyn Fn(BoxError) + Sync),
 ) -> Result<Word, Error> {
     let uri = base.join(&format!("/v1/health?_={number}"))?;
     let request = Request::builder()
@@ -42,11 +43,17 @@ pub(crate) async fn health(
     let response = match answer {
         Ok(response) => response,
         Err(error) if error.is::<Redirected>() => return Ok(Word::Silent),
-        Err(_) => return Ok(Word::Away),
+        Err(error) => {
+            why(error);
+            return Ok(Word::Away);
+        }
     };
     Ok(match Health::read(&response) {
         Some(health) => Word::Says(health),
-        None if sign::is_unreached(response.status()) => Word::Away,
+        None if sign::is_unreached(response.status()) => {
+            why(format!("a gateway answered {}", response.status()).into());
+            Word::Away
+        }
         // Also a 503 in HTML: a gateway has written that in place of the 503 which health answers while Solana is away.
         None => Word::Silent,
     })

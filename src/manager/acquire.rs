@@ -71,13 +71,21 @@ impl SessionManager {
             return Err(no_sessions(self.core().stage()));
         }
         let whose = self.whose(&wanted);
-        let found = self.in_time(limit, self.find_and_wait(wanted)).await;
+        let found = self.in_time(limit, self.find_and_wait(wanted, limit)).await;
         found.map_err(|error| whose.name(self.core(), error))
     }
 
-    async fn find_and_wait(&self, wanted: Wanted) -> Result<Lease, Error> {
+    async fn find_and_wait(&self, wanted: Wanted, limit: Option<Limit>) -> Result<Lease, Error> {
         let partition = self.find(wanted).await?;
-        self.wait_for_lease(&partition).await
+        loop {
+            let found = self.wait_for_lease(&partition).await;
+            if let Err(error) = &found
+                && self.comes_back(limit, error).await
+            {
+                continue;
+            }
+            return found.inspect_err(|error| self.core().refused(&partition, error));
+        }
     }
 
     async fn find(&self, wanted: Wanted) -> Result<Arc<Partition>, Error> {
@@ -195,7 +203,9 @@ impl Core {
 
     /// Sees to it that a partition has a session by and by.
     pub(super) fn see_to(self: &Arc<Self>, partition: &Arc<Partition>) {
-        let _ = self.join(partition);
+        if let Err(error) = self.join(partition) {
+            self.refused(partition, &error);
+        }
     }
 
     /// Finds the create under way for a partition, or starts it.
@@ -231,6 +241,7 @@ impl Core {
         let (flight, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
         drop(ledger);
+        self.had_calls();
         runtime.spawn(create.run());
         if flight.outcome.is_broken() {
             return Err(no_runtime());

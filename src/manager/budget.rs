@@ -11,6 +11,8 @@
 //! of them, whatever fails, and however many callers, API keys and defaults there are. [`CallBudget::bound`] is that
 //! formula.
 
+mod share;
+
 use std::time::Duration;
 
 use crate::error::Error;
@@ -106,11 +108,13 @@ pub(crate) enum Purpose {
     LastDelete,
 }
 
-/// A token bucket, kept as the one moment at which it will be full again.
+/// A token bucket, kept as the one moment at which it will be full again. Tokens are spans of time here: each takes so long to come.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     budget: CallBudget,
     full_at: Duration,
+    /// The same of the half that keys share which the server has not accepted yet.
+    share_full_at: Duration,
 }
 
 impl Bucket {
@@ -118,31 +122,47 @@ impl Bucket {
         Self {
             budget,
             full_at: Duration::ZERO,
+            share_full_at: Duration::ZERO,
         }
     }
 
-    /// Takes a token, or says how long it takes until there is one. `now` is monotonic time.
-    pub(crate) fn take(&mut self, purpose: Purpose, now: Duration) -> Result<(), Duration> {
-        self.take_leaving(self.reserve(purpose), now)
-    }
-
-    /// The same for a key that the server has not accepted yet, of which there may be any number: half is left to the others.
-    pub(crate) fn take_behind(&mut self, now: Duration) -> Result<(), Duration> {
-        self.take_leaving(self.budget.burst / 2, now)
-    }
-
-    fn take_leaving(&mut self, reserve: u32, now: Duration) -> Result<(), Duration> {
+    /// Takes a token, or says how long it takes until there is one. So many creates wait for keys that the server has not accepted yet:
+    /// what has come of their share is left to them. `now` is monotonic time.
+    pub(crate) fn take(
+        &mut self,
+        purpose: Purpose,
+        waiting: usize,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let reserve = self.reserve(purpose);
+        let reserve = match purpose {
+            Purpose::LastDelete => reserve,
+            _ => reserve.max(self.left_to_share(waiting, now)),
+        };
         let interval = self.budget.interval();
-        let full_at = self.full_at.max(now) + interval;
-        // The bucket is this far from full when its last token that may be taken is gone.
-        let empty = interval * (self.budget.burst - reserve);
-        match full_at.saturating_sub(now).checked_sub(empty) {
+        match (interval * (reserve + 1)).checked_sub(self.level(now)) {
             None | Some(Duration::ZERO) => {
-                self.full_at = full_at;
+                let share = self.share(now);
+                self.spend(now);
+                self.set_share(share.min(self.level(now).max(interval)), now);
                 Ok(())
             }
             Some(wait) => Err(wait),
         }
+    }
+
+    fn spend(&mut self, now: Duration) {
+        self.full_at = self.full_at.max(now) + self.budget.interval();
+    }
+
+    pub(crate) fn is_half_full(&self, now: Duration) -> bool {
+        self.level(now) * 2 >= self.budget.interval() * self.budget.burst
+    }
+
+    /// What can be taken.
+    fn level(&self, now: Duration) -> Duration {
+        let full = self.budget.interval() * self.budget.burst;
+        full.saturating_sub(self.full_at.saturating_sub(now))
     }
 
     /// How many tokens it leaves.
@@ -166,12 +186,6 @@ impl Bucket {
         self.wait_for(queued.saturating_add(reserve).saturating_add(1), now)
     }
 
-    /// How long it takes until so many more could have been taken, and half were left.
-    pub(crate) fn wait_behind(&self, tokens: usize, now: Duration) -> Duration {
-        let half = usize::try_from(self.budget.burst / 2).unwrap_or(usize::MAX);
-        self.wait_for(tokens.saturating_add(half), now)
-    }
-
     /// How long it takes until so many more tokens could have been taken.
     pub(crate) fn wait_for(&self, tokens: usize, now: Duration) -> Duration {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
@@ -193,7 +207,7 @@ mod tests {
         let mut bucket = Bucket::new(budget);
         let mut taken = Vec::new();
         for now in steps.map(Duration::from_millis) {
-            while bucket.take(Purpose::Create, now).is_ok() {
+            while bucket.take(Purpose::Create, 0, now).is_ok() {
                 taken.push(now);
             }
         }
@@ -226,26 +240,26 @@ mod tests {
     fn the_wait_that_is_named_is_exactly_enough() {
         let mut bucket = Bucket::new(CallBudget::new(60, 2).unwrap());
         let now = Duration::from_secs(100);
-        assert!(bucket.take(Purpose::Create, now).is_ok());
-        assert!(bucket.take(Purpose::Create, now).is_ok());
+        assert!(bucket.take(Purpose::Create, 0, now).is_ok());
+        assert!(bucket.take(Purpose::Create, 0, now).is_ok());
         assert_eq!(bucket.wait_for(3, now), Duration::from_secs(3));
-        let wait = bucket.take(Purpose::Create, now).unwrap_err();
+        let wait = bucket.take(Purpose::Create, 0, now).unwrap_err();
         assert_eq!(wait, Duration::from_secs(1));
         assert!(
             bucket
-                .take(Purpose::Create, now + wait - Duration::from_nanos(1))
+                .take(Purpose::Create, 0, now + wait - Duration::from_nanos(1))
                 .is_err()
         );
-        assert!(bucket.take(Purpose::Create, now + wait).is_ok());
+        assert!(bucket.take(Purpose::Create, 0, now + wait).is_ok());
     }
 
     #[test]
     fn deletes_leave_more_than_half_for_creates_until_the_last_ones() {
         let mut bucket = Bucket::new(CallBudget::new(60, 8).unwrap());
-        let deletes = (0..8).filter(|_| bucket.take(Purpose::Delete, Duration::ZERO).is_ok());
+        let deletes = (0..8).filter(|_| bucket.take(Purpose::Delete, 0, Duration::ZERO).is_ok());
         assert_eq!(deletes.count(), 3);
-        assert!(bucket.take(Purpose::Create, Duration::ZERO).is_ok());
-        let last = (0..8).filter(|_| bucket.take(Purpose::LastDelete, Duration::ZERO).is_ok());
+        assert!(bucket.take(Purpose::Create, 0, Duration::ZERO).is_ok());
+        let last = (0..8).filter(|_| bucket.take(Purpose::LastDelete, 0, Duration::ZERO).is_ok());
         assert_eq!(last.count(), 4);
     }
 

@@ -229,6 +229,9 @@ impl SessionManagerBuilder {
 
     /// Sets how many session calls may be made: so many a minute on average, and `burst` at once. Defaults to 60 and
     /// 60. The server allows 100 calls of any kind a minute.
+    ///
+    /// Where both want more than there is, half goes to the API keys that the server has accepted and half to all others, which anybody may
+    /// have made up. Each side may use what the other leaves.
     pub fn call_budget(mut self, per_minute: u32, burst: u32) -> Self {
         self.call_budget = (per_minute, burst);
         self

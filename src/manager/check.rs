@@ -107,7 +107,7 @@ impl Create {
         };
         answer.unwrap_or_else(|_| {
             let text = "the server was not asked in time whether it still has the session";
-            Err(Error::new(ErrorKind::Unavailable, text))
+            Err(self.core.outage.unanswered(text))
         })
     }
 
@@ -230,7 +230,7 @@ impl Create {
                 self.core.saw(cause);
             }
         }
-        self.core.saw_failure(error);
+        self.core.saw_failure(&self.partition, error);
     }
 }
 

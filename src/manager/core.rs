@@ -31,6 +31,7 @@ use super::{
     retire::Retirement,
     runtime::runtime,
     session::LiveSession,
+    shortage::Shortage,
     shutdown::{self, ShutdownReport},
     suspicion::Suspicion,
 };
@@ -121,6 +122,7 @@ pub(crate) struct Core {
     pub(super) live: Cache<PartitionId, Arc<LiveSession>>,
     /// Taken before the lock inside `retirement`, never after it.
     ledger: Mutex<Ledger>,
+    shortage: Mutex<Shortage>,
     pub(crate) generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
     pub(crate) outage: Outage,
@@ -164,6 +166,7 @@ impl Core {
         Self {
             fleet: Fleet::new(sharing, clock.clone()),
             ledger: Mutex::new(Ledger::new(settings.budget, settings.create_timeout)),
+            shortage: Mutex::default(),
             settings,
             transport,
             observer,
@@ -209,6 +212,10 @@ impl Core {
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn shortage(&self) -> MutexGuard<'_, Shortage> {
+        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn emit(&self, event: Event) {

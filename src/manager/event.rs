@@ -327,6 +327,23 @@ pub enum Event {
         /// The setting.
         max_sessions: u64,
     },
+    /// The [`call_budget`](crate::SessionManagerBuilder::call_budget) is used up: requests that need a new session fail with
+    /// [`ErrorKind::Budget`](crate::ErrorKind::Budget), or go without one, where they would have to wait for longer than they may.
+    ///
+    /// It comes with the first of them; [`Stats::refused_for_budget`](crate::Stats) counts all.
+    /// Wake somebody: yes, if [`BudgetFree`](Self::BudgetFree) does not follow within minutes.
+    #[non_exhaustive]
+    BudgetUsedUp {
+        /// How long such a request would have to wait.
+        next_call_in: Duration,
+    },
+    /// A create begins with half of the budget free, and no request was refused for 10 s.
+    /// Wake somebody: no.
+    #[non_exhaustive]
+    BudgetFree {
+        /// How long ago the first was refused.
+        lasted: Duration,
+    },
     /// Many sessions wait to be deleted on the server, where they count until then.
     ///
     /// It comes with the first hundred, and each time that they have doubled. Raise `max_sessions` or the

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     api::SessionsApi,
+    clock::Reading,
     error::{Error, ErrorKind},
     evidence::{sign, window::Stamp},
 };
@@ -181,8 +182,9 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
         Clearance::Wait(wait, error) => {
             let until = now.monotonic.saturating_add(wait);
             core.retirement.postpone(session, until, None);
-            // The pace and the budget concern all the others as well.
-            return (policy::concerns_all(&error) && wait > FLOOR).then_some(wait);
+            // The pace, the budget and an outage concern all the others as well.
+            let concerns_all = policy::concerns_all(&error) || is_outage(core, now);
+            return (concerns_all && wait > FLOOR).then_some(wait);
         }
         Clearance::Soon => core
             .retirement
@@ -190,13 +192,23 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
         Clearance::Granted => match delete(core, session).await {
             Ok(_) => core.retirement.remove(session),
             Err(error) => {
-                let pause = error.retry_after().unwrap_or(PAUSE);
-                let until = core.now().monotonic.saturating_add(pause);
-                core.retirement.postpone(session, until, Some(error));
+                let (pause, now) = (error.retry_after().unwrap_or(PAUSE), core.now());
+                let until = now.monotonic.saturating_add(pause);
+                // In an outage it has not been tried: no other would fare better.
+                let is_outage = is_outage(core, now);
+                let tried = (!is_outage).then_some(error);
+                core.retirement.postpone(session, until, tried);
+                return is_outage.then_some(pause);
             }
         },
     }
     None
+}
+
+/// Whether nobody can connect to the server, as far as is known.
+fn is_outage(core: &Core, now: Reading) -> bool {
+    let reach = core.ledger().check_reach(Purpose::Delete, None, now);
+    reach.is_err()
 }
 
 pub(super) fn left_to_others(session: &LiveSession) -> Event {
@@ -243,8 +255,8 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
             if let Some(cause) = sign::in_session_call(&error) {
                 core.note(cause);
             }
-            core.saw_failure(&error);
-            return Err(hold_back(core, session, error));
+            let is_outage = core.saw_failure(partition, &error);
+            return Err(hold_back(core, session, error, is_outage));
         }
     };
     core.reached();
@@ -265,14 +277,15 @@ fn was_lost(core: &Core, session: &LiveSession) {
     }
 }
 
-/// What the server said to a delete holds for creates as well, where it is about pace, quota or the key.
-fn hold_back(core: &Core, session: &LiveSession, error: Error) -> Error {
+/// What the server said to a delete holds for creates as well, where it is about pace, quota or the key. That it cannot be reached holds
+/// for deletes.
+fn hold_back(core: &Core, session: &LiveSession, error: Error, is_outage: bool) -> Error {
     use ErrorKind::{Credentials, Quota, RateLimited};
+    let (partition, now) = (&session.partition, core.now());
+    let mut ledger = core.ledger();
     match error.kind() {
-        Credentials | Quota | RateLimited => {
-            core.ledger()
-                .failed(&session.partition, Purpose::Delete, error, core.now())
-        }
+        Credentials | Quota | RateLimited => ledger.failed(partition, Purpose::Delete, error, now),
+        _ if is_outage => ledger.unreachable(partition, Purpose::Delete, error, now),
         _ => error,
     }
 }

@@ -4,6 +4,7 @@
 //! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
 
 mod chance;
+mod gateway;
 mod pauses;
 mod place;
 mod reach;
@@ -17,7 +18,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::runtime;
 
 pub(crate) use self::place::Place;
-use self::{chance::over_budget, reach::Unreachable, upkeep::Upkeep};
+use self::{chance::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
 use super::{
     budget::{Bucket, CallBudget, Purpose},
     flight::{Flight, Outcome, Status, overdue_after},
@@ -86,6 +87,7 @@ pub(crate) struct Ledger {
     keys: HashMap<KeyId, Option<Hold>>,
     origin: Option<Hold>,
     unreachable: Unreachable,
+    gateway: Gateway,
     bucket: Bucket,
     upkeep: Upkeep,
     queue: Queue,
@@ -112,6 +114,7 @@ impl Ledger {
             keys: HashMap::new(),
             origin: None,
             unreachable: Unreachable::default(),
+            gateway: Gateway::default(),
             bucket: Bucket::new(budget),
             upkeep: Upkeep::new(budget.upkeep_per_day),
             queue: Queue::new(overdue_after(create_timeout)),
@@ -300,7 +303,7 @@ impl Ledger {
                 return Clearance::Wait(wait, over_budget(wait));
             }
         }
-        if let Err(wait) = self.take_token(partition, purpose, now) {
+        if let Err(wait) = self.take_token(partition, purpose, create, now) {
             return Clearance::Wait(wait, over_budget(wait));
         }
         self.partitions.entry(partition.id).or_default().last_call = Some(now);
@@ -316,6 +319,7 @@ impl Ledger {
     /// A create that was sent at `sent` succeeded: what held it back until then is forgotten.
     pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
         self.known_keys.succeeded(partition.key_id, sent);
+        self.let_through(partition.key_id);
         if let Some(hold) = self.keys.get_mut(&partition.key_id) {
             hold.take_if(|hold| hold.began_before(sent));
         }
@@ -329,6 +333,7 @@ impl Ledger {
     /// The server knows a session that was asked about.
     pub(crate) fn checked(&mut self, partition: &Partition, now: Reading) {
         self.known_keys.accept(partition.key_id, now);
+        self.let_through(partition.key_id);
         if let Some(Some(hold)) = self.keys.get_mut(&partition.key_id) {
             hold.end_probe();
         }

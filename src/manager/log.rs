@@ -3,6 +3,11 @@
 //! Without the feature everything in here does nothing, so that no call site has to ask.
 
 #[cfg(not(feature = "tracing"))]
+mod off;
+#[cfg(feature = "tracing")]
+mod short;
+
+#[cfg(not(feature = "tracing"))]
 pub(crate) use self::off::{create, delete, event, report, shutdown, tries, within};
 #[cfg(feature = "tracing")]
 pub(crate) use self::on::{create, delete, event, report, shutdown, tries, within};
@@ -17,9 +22,10 @@ mod on {
         info_span,
     };
 
+    use super::short::short;
     use crate::{
-        api::scrub,
-        error::Error,
+        api::{SessionDefaults, scrub},
+        error::{Error, ErrorKind},
         manager::{
             event::Event, label, partition::Partition, session::SessionRef,
             shutdown::ShutdownReport,
@@ -62,6 +68,7 @@ mod on {
                 status = $error.and_then(Error::status).map(|status| status.as_u16()),
                 request_id = $error.and_then(Error::request_id),
                 retry_after = $error.and_then(Error::retry_after).map(|after| after.as_secs_f64()),
+                next_attempt_in = $error.and_then(Error::next_attempt_in).map(|after| after.as_secs_f64()),
                 error = $error.map(text)
             )
         };
@@ -79,7 +86,7 @@ mod on {
                 DEBUG,
                 "session created",
                 session,
-                defaults = ?defaults,
+                defaults = short(defaults),
                 replaces = replaces.map(|before| field::display(before.fingerprint)),
                 usable_for = usable_for.as_secs_f64()
             ),
@@ -91,13 +98,7 @@ mod on {
                 api_key,
                 defaults,
                 error,
-            } => log_error!(
-                WARN,
-                "create failed",
-                Some(error),
-                api_key = %api_key,
-                defaults = ?defaults
-            ),
+            } => create_failed(*api_key, defaults, error),
             Event::RenewalFailed {
                 session,
                 usable_for,
@@ -120,7 +121,7 @@ mod on {
                 "possible orphan",
                 error.as_ref(),
                 api_key = %api_key,
-                defaults = ?defaults
+                defaults = short(defaults)
             ),
             Event::SendingWithout { api_key, error } => log_error!(
                 WARN,
@@ -223,6 +224,13 @@ mod on {
                 already_gone,
             } => log_session!(DEBUG, "session deleted", session, already_gone),
             Event::Crowded { max_sessions } => log!(WARN, "crowded", max_sessions),
+            Event::BudgetUsedUp { next_call_in } => {
+                let next_call_in = next_call_in.as_secs_f64();
+                log!(WARN, "budget used up", next_call_in);
+            }
+            Event::BudgetFree { lasted } => {
+                log!(INFO, "budget free again", lasted = lasted.as_secs_f64());
+            }
             Event::DeletesPending { pending } => log!(WARN, "deletes pending", pending),
             Event::LeftToExpire {
                 session,
@@ -242,6 +250,25 @@ mod on {
             }
             // Only a listener that is too slow knows of it.
             Event::Missed { .. } => {}
+        }
+    }
+
+    /// Who shuts down in good order need not hear of the creates that this ends.
+    fn create_failed(api_key: Fingerprint, defaults: &SessionDefaults, error: &Error) {
+        macro_rules! failed {
+            ($level:ident) => {
+                log_error!(
+                    $level,
+                    "create failed",
+                    Some(error),
+                    api_key = %api_key,
+                    defaults = short(defaults)
+                )
+            };
+        }
+        match error.kind() {
+            ErrorKind::Shutdown => failed!(DEBUG),
+            _ => failed!(WARN),
         }
     }
 
@@ -347,36 +374,5 @@ mod on {
             cause = error.source();
         }
         text
-    }
-}
-
-#[cfg(not(feature = "tracing"))]
-mod off {
-    use std::time::Duration;
-
-    use crate::manager::{
-        event::Event, partition::Partition, session::SessionRef, shutdown::ShutdownReport,
-    };
-
-    pub(crate) fn event(_: &Event) {}
-
-    pub(crate) fn report(_: &ShutdownReport) {}
-
-    pub(crate) fn tries(_: u32) {}
-
-    pub(crate) fn create<F: Future>(_: u64, _: &Partition, task: F) -> F {
-        task
-    }
-
-    pub(crate) fn delete<F: Future>(_: &SessionRef, call: F) -> F {
-        call
-    }
-
-    pub(crate) fn shutdown<F: Future>(_: Duration, task: F) -> F {
-        task
-    }
-
-    pub(crate) fn within<F: Future>(task: F) -> F {
-        task
     }
 }

@@ -39,19 +39,21 @@ mod on {
     const NOT_INLINED: &str = "sipher_session_not_inlined_total";
     const OUTSIDE: &str = "sipher_session_outside_total";
     const ORPHANS: &str = "sipher_session_possible_orphans_total";
+    const REFUSED_FOR_BUDGET: &str = "sipher_session_refused_for_budget_total";
     const RETIRED: &str = "sipher_session_retired_total";
     const SENT_WITHOUT: &str = "sipher_session_sent_without_total";
     const SESSION_CALLS: &str = "sipher_session_session_calls_total";
     const WRONG_DEFAULTS: &str = "sipher_session_wrong_defaults_total";
 
     /// The counters without labels.
-    const PLAIN: [&str; 9] = [
+    const PLAIN: [&str; 10] = [
         ADOPTED,
         CONFIRMED,
         INLINED,
         LATE_ANSWERS,
         LEFT_TO_EXPIRE,
         ORPHANS,
+        REFUSED_FOR_BUDGET,
         SENT_WITHOUT,
         WRONG_DEFAULTS,
         OUTSIDE,
@@ -148,6 +150,8 @@ mod on {
                 | Event::ServerDown { .. }
                 | Event::ServerUp { .. }
                 | Event::Crowded { .. }
+                | Event::BudgetUsedUp { .. }
+                | Event::BudgetFree { .. }
                 | Event::DeletesPending { .. }
                 | Event::Missed { .. } => {}
             }
@@ -161,6 +165,11 @@ mod on {
         #[allow(clippy::unused_self)]
         pub(crate) fn sent_without(&self) {
             counter!(SENT_WITHOUT).increment(1);
+        }
+
+        #[allow(clippy::unused_self)]
+        pub(crate) fn refused_for_budget(&self) {
+            counter!(REFUSED_FOR_BUDGET).increment(1);
         }
 
         #[allow(clippy::unused_self)]
@@ -256,6 +265,10 @@ mod on {
             NOT_INLINED,
             "Requests whose body was to name the defaults and does not, by why.",
         );
+        count(
+            REFUSED_FOR_BUDGET,
+            "Requests that got no session, as calls or places were used up.",
+        );
         count(RETIRED, "Sessions that are sent no more, by why.");
         count(
             SENT_WITHOUT,
@@ -302,6 +315,8 @@ mod off {
         pub(crate) fn session_call(&self, _: Call) {}
 
         pub(crate) fn sent_without(&self) {}
+
+        pub(crate) fn refused_for_budget(&self) {}
 
         pub(crate) fn late_answer(&self) {}
 

@@ -97,6 +97,7 @@ mod retire_reason;
 mod room;
 pub(crate) mod runtime;
 mod session;
+mod shortage;
 mod shutdown;
 mod stand_in;
 mod suspicion;

@@ -42,6 +42,10 @@ pub struct Stats {
     pub adopted: u64,
     /// Creates that failed, renewals included.
     pub create_failures: u64,
+    /// Requests that got no session with [`ErrorKind::Budget`](crate::ErrorKind::Budget): the
+    /// [`call_budget`](crate::SessionManagerBuilder::call_budget) was used up, or ten times `max_sessions` were in use. Most of these
+    /// cost no call and are in no other count.
+    pub refused_for_budget: u64,
     /// Sessions that had to make room for others.
     pub evicted: u64,
     /// Sessions that were deleted on the server.
@@ -88,6 +92,7 @@ pub(crate) struct Observer {
     created: AtomicU64,
     adopted: AtomicU64,
     create_failures: AtomicU64,
+    refused_for_budget: AtomicU64,
     evicted: AtomicU64,
     deleted: AtomicU64,
     left_to_expire: AtomicU64,
@@ -112,6 +117,7 @@ impl Observer {
             created: AtomicU64::new(0),
             adopted: AtomicU64::new(0),
             create_failures: AtomicU64::new(0),
+            refused_for_budget: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             deleted: AtomicU64::new(0),
             left_to_expire: AtomicU64::new(0),
@@ -152,6 +158,12 @@ impl Observer {
             self.meter.create_took(time);
         }
         self.emit(event);
+    }
+
+    /// A request gets no session, as calls or places are used up.
+    pub(crate) fn refused_for_budget(&self) {
+        self.refused_for_budget.fetch_add(1, Ordering::Relaxed);
+        self.meter.refused_for_budget();
     }
 
     /// A request goes out without a session. The event comes once for each cause, the count for each request.
@@ -246,6 +258,7 @@ impl Observer {
             created: get(&self.created),
             adopted: get(&self.adopted),
             create_failures: get(&self.create_failures),
+            refused_for_budget: get(&self.refused_for_budget),
             evicted: get(&self.evicted),
             deleted: get(&self.deleted),
             left_to_expire: get(&self.left_to_expire),

@@ -1,6 +1,7 @@
 //! While nobody can connect to the server: told once when it begins and once when it ends.
 
 use std::{
+    fmt::Write,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,13 +12,21 @@ use super::{
     budget::Purpose, core::Core, create::Create, event::Event, flight::Outcome,
     partition::Partition, policy,
 };
-use crate::{clock::Reading, error::Error};
+use crate::{
+    api::scrub,
+    clock::Reading,
+    error::{BoxError, Error, ErrorKind},
+};
+
+pub(super) const AWAY: &str = "could not reach the server to ask whether it still has the session";
 
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     since: Mutex<Option<Reading>>,
     /// When it last answered anybody.
     answered: Mutex<Option<Reading>>,
+    /// Why the free question is not answered.
+    why: Mutex<Option<String>>,
     /// A create has given up, or the server has answered.
     changed: Notify,
 }
@@ -45,9 +54,37 @@ impl Outage {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn last_answer(&self) -> Option<Reading> {
+        *self.answered()
+    }
+
     fn has_answered_since(&self, time: Reading) -> bool {
-        let answered = *self.answered();
+        let answered = self.last_answer();
         answered.is_some_and(|answered| answered.monotonic >= time.monotonic)
+    }
+
+    /// The free question was not answered.
+    pub(super) fn question_failed(&self, why: &BoxError) {
+        let mut text = scrub::Scrubbed::new(&**why, &[]).to_string();
+        let mut next = why.source();
+        while let Some(cause) = next {
+            let _ = write!(text, ": {}", scrub::Scrubbed::new(cause, &[]));
+            next = cause.source();
+        }
+        *self.why() = Some(text);
+    }
+
+    /// The question was not answered, with why not as far as is known.
+    pub(super) fn unanswered(&self, text: &'static str) -> Error {
+        let error = Error::new(ErrorKind::Unavailable, text);
+        match self.why().clone() {
+            Some(why) => error.with_source(why),
+            None => error,
+        }
+    }
+
+    fn why(&self) -> MutexGuard<'_, Option<String>> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -61,13 +98,27 @@ impl Outage {
 }
 
 impl Core {
-    /// A session call failed.
-    pub(super) fn saw_failure(&self, error: &Error) {
+    /// A session call failed. Returns whether nobody can connect to the server, as far as is known.
+    pub(super) fn saw_failure(&self, partition: &Partition, error: &Error) -> bool {
         if policy::is_unreachable(error) {
-            self.unreached(error);
-        } else if error.is_by_application() {
+            let is_outage = !self.is_own_trouble(partition, error);
+            if is_outage {
+                self.unreached(error);
+            }
+            return is_outage;
+        }
+        if error.is_by_application() {
+            self.ledger().let_through(partition.key_id);
             self.reached();
         }
+        false
+    }
+
+    /// Whether a gateway says so to this key alone: others were answered after it was told the same before.
+    fn is_own_trouble(&self, partition: &Partition, error: &Error) -> bool {
+        let (answered, now) = (self.outage.last_answer(), self.now());
+        let mut ledger = self.ledger();
+        error.status().is_some() && ledger.refused_by_gateway(partition.key_id, answered, now)
     }
 
     /// Nobody can connect to the server.
@@ -100,6 +151,7 @@ impl Core {
         self.ledger().reached();
         let since = self.outage.since().take();
         if let Some(since) = since {
+            *self.outage.why() = None;
             self.outage.changed.notify_waiters();
             let lasted = now.since(since);
             self.emit(Event::ServerUp { lasted });
@@ -130,13 +182,17 @@ impl Create {
     /// waits alone, and another finds out.
     pub(super) fn note_reach(&mut self, outcome: &Outcome) {
         let error = outcome.as_ref().err();
-        let is_unreached = error.is_some_and(|error| {
-            // What a gateway says to this create alone, while others are answered, is no trouble of theirs.
-            let is_own =
-                error.status().is_some() && self.core.outage.has_answered_since(self.begun);
-            policy::is_unreachable(error) && !is_own
-        });
+        let is_unreached =
+            error.is_some_and(|error| policy::is_unreachable(error) && !self.is_own_trouble(error));
         self.unreached = is_unreached.then(|| self.purpose());
+    }
+
+    /// What a gateway says to this create alone, while others are answered, is no trouble of theirs.
+    fn is_own_trouble(&self, error: &Error) -> bool {
+        let (outage, key) = (&self.core.outage, self.partition.key_id);
+        let has_own = |answered| self.core.ledger().has_own_trouble(key, answered);
+        error.status().is_some()
+            && (outage.has_answered_since(self.begun) || has_own(outage.last_answer()))
     }
 
     /// Others need not wait for the same lesson.

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::{OnNoSession, SessionManager, core::Settings, message::Outgoing, runtime::runtime};
+use super::{
+    OnNoSession, SessionManager,
+    core::Settings,
+    message::Outgoing,
+    policy::{self, FLOOR},
+    runtime::runtime,
+};
 use crate::error::{Error, ErrorKind};
 
 /// Put into a request's extensions, sets how long this request waits for a session, in place of the manager's
@@ -14,8 +20,10 @@ use crate::error::{Error, ErrorKind};
 /// [`Timeout`](crate::ErrorKind::Timeout), and the session is created for later requests. A `reqwest` request with a timeout of its own
 /// never waits for longer than that.
 ///
-/// A longer wait does not change the create that the request waits for. That ends after `create_timeout`, and waits no longer than the
-/// manager's `max_wait` for the budget of calls and for the server's pace; the request then fails with the same error.
+/// A longer wait does not change the create that the request waits for, which others may wait for as well. That ends after
+/// `create_timeout`, and waits no longer than the manager's `max_wait` for the budget of calls and for the server's pace. Where one of the
+/// two was in its way, the request then waits by itself until the next try can succeed, if that is in time. Other failures are the request's
+/// at once.
 ///
 /// Use it where a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
 /// `reqwest-middleware` it is set by `with_extension`.
@@ -52,9 +60,30 @@ impl Limit {
     fn left(&self, now: Duration) -> Duration {
         self.until.saturating_sub(now)
     }
+
+    /// When a request comes back that has more patience than creates have, if the budget or the server's pace was in the way.
+    fn comes_back_in(&self, error: &Error, patience: Duration, now: Duration) -> Option<Duration> {
+        let again = error.retry_after()?.max(FLOOR);
+        let is_in_time = self.wait > patience && again < self.left(now);
+        (is_in_time && policy::concerns_all(error)).then_some(again)
+    }
 }
 
 impl SessionManager {
+    /// Waits until the request may look for a session again; `false` if its failure is final.
+    pub(super) async fn comes_back(&self, limit: Option<Limit>, error: &Error) -> bool {
+        let (core, now) = (self.core(), self.core().uptime());
+        let again = limit.and_then(|limit| limit.comes_back_in(error, core.patience(), now));
+        let Some(again) = again else { return false };
+        tokio::select! {
+            biased;
+            // Looking again says so.
+            _ = core.closed() => {}
+            () = sleep(again) => {}
+        }
+        true
+    }
+
     /// Within what the request has left of its own time, else within `max_wait`.
     pub(super) async fn in_time<T>(
         &self,

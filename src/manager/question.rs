@@ -9,6 +9,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     core::{Core, Stage},
+    outage::AWAY,
     promise::{Promise, Promised, promise},
     runtime::runtime,
     session::LiveSession,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     api,
     clock::Reading,
-    error::{Error, ErrorKind},
+    error::Error,
     evidence::{Fallback, Metered, Question, Word},
 };
 
@@ -153,7 +154,9 @@ impl Core {
                 self.suspicion.calm();
                 self.reached();
             }
-            Word::Away if self.is_outage(question) => self.unreached(&away()),
+            Word::Away if self.is_outage(question) => {
+                self.unreached(&self.outage.unanswered(AWAY));
+            }
             Word::Away | Word::Silent => {}
         }
         // It may have been asked while requests went on.
@@ -183,7 +186,7 @@ impl Core {
             Word::Says(_) | Word::Silent => evidence.fallback(signs, now),
         });
         match fallback {
-            Fallback::Unreached => Err(away()),
+            Fallback::Unreached => Err(self.outage.unanswered(AWAY)),
             fallback => Ok(fallback),
         }
     }
@@ -240,12 +243,6 @@ impl Core {
     }
 }
 
-#[cold]
-fn away() -> Error {
-    let text = "could not reach the server to ask whether it still has the session";
-    Error::new(ErrorKind::Unavailable, text)
-}
-
 /// A question on its way. Whoever waits is told if its task ends without an answer, also with its runtime.
 struct Unanswered {
     core: Arc<Core>,
@@ -271,6 +268,7 @@ async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
             &core.settings.base,
             number,
             core.patience(),
+            &|why| core.outage.question_failed(&why),
         )
         .await;
         word.unwrap_or(Word::Silent)

@@ -33,9 +33,9 @@ impl Queue {
         self.since.insert(generation, now);
     }
 
-    /// Does nothing for a create that is not here.
-    pub(super) fn leave(&mut self, generation: u64) {
-        self.since.remove(&generation);
+    /// Returns whether the create was here.
+    pub(super) fn leave(&mut self, generation: u64) -> bool {
+        self.since.remove(&generation).is_some()
     }
 
     pub(super) fn len(&mut self, now: Reading) -> usize {

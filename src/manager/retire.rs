@@ -294,13 +294,16 @@ impl Retirement {
         self.changed.notify_one();
     }
 
-    /// What was evicted in use goes the way of all once it is idle.
+    /// What was evicted in use goes the way of all once it is idle, or over: a lease may be held for ever.
     fn settle_pinned(&self, queue: &mut Queue, now: Reading) {
         // Whoever retired one of them by name has taken it in.
         queue
             .pinned
             .retain(|_, session| !session.in_flight.is_retired());
-        let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| session.retire_if_idle(now);
+        let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| {
+            let is_over = session.life.usable_for(now).is_zero();
+            session.retire_if_idle(now) || (is_over && session.in_flight.retire())
+        };
         let idle = queue.pinned.extract_if(idle).map(|(_, session)| session);
         let mut idle: Vec<_> = idle.collect();
         // The map has no order of its own.

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{core::Core, ledger::Ledger, partition::PartitionId};
+use super::{core::Core, flight::overdue_after, ledger::Ledger, partition::PartitionId};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
@@ -85,7 +85,8 @@ impl Core {
     fn count_of_all(&self, ledger: &Ledger) -> u64 {
         let sessions = self.sessions().into_iter();
         let mut all: HashSet<_> = sessions.map(|session| session.partition.id).collect();
-        all.extend(ledger.flying());
+        let longest = overdue_after(self.settings.create_timeout);
+        all.extend(ledger.flying(longest, self.now()));
         all.len() as u64
     }
 }

@@ -10,7 +10,8 @@ use http::Extensions;
 use reqwest::{Client, Request, Response};
 use reqwest_middleware::{ClientBuilder, Middleware, Next, Result as Answer};
 use sipher_session::{
-    BoxError, Error, ErrorKind, InlineDefaults, MaxWait, OnNoSession, SessionLayer, SessionManager,
+    BoxError, Chain, Error, ErrorKind, InlineDefaults, MaxWait, OnNoSession, SessionDefaults,
+    SessionLayer, SessionManager,
     testing::{Fault, Target, What},
 };
 use tokio::time::Instant;
@@ -223,4 +224,85 @@ async fn a_request_that_does_not_wait_has_the_session_made_for_the_next() {
     pass(1.5).await;
     setup.service(&manager).oneshot(request).await.unwrap();
     assert_eq!(setup.creates(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_more_patience_than_others_waits_for_a_call_as_long_as_it_says() {
+    let setup = Setup::new();
+    let builder = setup.builder().max_wait(5 * SECOND).call_budget(2, 1);
+    let manager = builder.build().unwrap();
+    manager.session().await.unwrap();
+    let ask = |own: Option<u32>, chain: Chain| {
+        let mut request = generate();
+        request
+            .extensions_mut()
+            .insert(SessionDefaults::new().chain(chain));
+        if let Some(own) = own {
+            request.extensions_mut().insert(MaxWait(own * SECOND));
+        }
+        let (call, start) = (setup.service(&manager).oneshot(request), Instant::now());
+        async move {
+            let answer = call.await.map(drop);
+            (answer, start.elapsed())
+        }
+    };
+    let refused = |(answer, took): (Result<(), BoxError>, Duration)| {
+        let error = answer.unwrap_err();
+        assert_eq!(ours(&error).kind(), ErrorKind::Budget);
+        assert_eq!(took, Duration::ZERO);
+    };
+    // It knows that it would be too late.
+    refused(ask(Some(20), Chain::Sui).await);
+    let patient = tokio::spawn(ask(Some(60), Chain::Sui));
+    pass(1.0).await;
+    // Nobody else waits any longer because of it, for the same session or another.
+    refused(ask(None, Chain::Sui).await);
+    refused(ask(Some(4), Chain::Sui).await);
+    refused(ask(None, Chain::Base).await);
+    let (answer, took) = patient.await.unwrap();
+    answer.unwrap();
+    assert!(took >= 29 * SECOND && took <= 32 * SECOND, "{took:?}");
+    assert_eq!(setup.creates(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_patience_waits_out_the_servers_pace_and_no_refusal() {
+    let paced = What::RateLimited {
+        retry_after: Some(40),
+        in_body: false,
+    };
+    for (what, succeeds) in [(paced, true), (What::Status(401), false)] {
+        let setup = Setup::new();
+        let manager = setup.builder().max_wait(5 * SECOND).build().unwrap();
+        setup.sipher.fault(Fault::new(what).on(Target::Create));
+        let mut request = generate();
+        request.extensions_mut().insert(MaxWait(60 * SECOND));
+        let start = Instant::now();
+        let answer = setup.service(&manager).oneshot(request).await;
+        assert_eq!(answer.is_ok(), succeeds, "{answer:?}");
+        let least = if succeeds {
+            40 * SECOND
+        } else {
+            Duration::ZERO
+        };
+        assert!(start.elapsed() >= least && start.elapsed() <= least + 2 * SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_the_wait_of_a_patient_request() {
+    let setup = Setup::new();
+    let builder = setup.builder().max_wait(5 * SECOND).call_budget(1, 1);
+    let manager = builder.build().unwrap();
+    manager.session().await.unwrap();
+    let mut request = generate();
+    request
+        .extensions_mut()
+        .insert(SessionDefaults::new().chain(Chain::Sui));
+    request.extensions_mut().insert(MaxWait(600 * SECOND));
+    let patient = tokio::spawn(setup.service(&manager).oneshot(request));
+    pass(1.0).await;
+    manager.shutdown(SECOND).await;
+    let error = patient.await.unwrap().unwrap_err();
+    assert_eq!(ours(&error).kind(), ErrorKind::Shutdown);
 }

@@ -170,3 +170,36 @@ async fn sessions_that_are_being_made_take_their_places_before_they_are_there() 
     assert_eq!(refused.count(), 5, "{all:?}");
     assert_eq!(setup.creates(), 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn leases_that_are_never_given_back_keep_their_places_until_their_sessions_end() {
+    let (setup, manager, keys) = tenants(30, |builder| builder.max_sessions(2).ttl(300 * SECOND));
+    let mut held = Vec::new();
+    for key in &keys[..20] {
+        let mut request = http::HeaderMap::new();
+        request.insert("x-api-key", key.parse().unwrap());
+        let lease = manager.apply(&mut request).await.unwrap().unwrap();
+        if held.len() < 10 {
+            held.push(lease);
+        } else {
+            std::mem::forget(lease);
+        }
+    }
+    assert_eq!(
+        ask(&setup, &manager, &keys[20]).await,
+        Err(ErrorKind::Budget)
+    );
+    pass(200.0).await;
+    assert_eq!(
+        ask(&setup, &manager, &keys[20]).await,
+        Err(ErrorKind::Budget)
+    );
+    pass(101.0).await;
+    for key in &keys[20..] {
+        ask(&setup, &manager, key).await.unwrap();
+    }
+    pass(200.0).await;
+    let stats = manager.stats();
+    assert_eq!(stats.pending_deletes, 0, "{stats:?}");
+    setup.sipher.assert_no_dead_id();
+}

@@ -107,7 +107,7 @@ async fn five_hundred_waiters_are_one_warning() {
     assert_eq!(all[0].get("kind"), "Credentials");
     let tenant = sipher_session::ApiKey::from(setup.key.as_str()).fingerprint();
     assert_eq!(all[0].get("api_key"), tenant.to_string());
-    assert!(all[0].get("defaults").contains("Near"), "{all:#?}");
+    assert_eq!(all[0].get("defaults"), "chain near");
     assert_eq!(all[0].get("status"), "401");
     assert_eq!(all[0].get("retry_after"), "30.0");
     assert!(!all[0].get("code").is_empty());
@@ -307,9 +307,11 @@ async fn what_cannot_be_deleted_is_a_warning_and_what_need_not_be_is_none() {
     let setup = Setup::new();
     let manager = setup.manager();
     manager.session().await.unwrap();
-    setup
-        .sipher
-        .fault(Fault::new(What::Status(503)).on(Target::Delete).always());
+    setup.sipher.fault(
+        Fault::new(What::Error(503, "SERVICE_UNAVAILABLE"))
+            .on(Target::Delete)
+            .always(),
+    );
     manager.invalidate(1);
     pass(120.0).await;
     let warnings = capture.warnings();

@@ -6,6 +6,7 @@ mod logged;
 mod measured;
 #[path = "../support/mod.rs"]
 mod support;
+mod tenants;
 
 use std::sync::{Arc, Mutex};
 

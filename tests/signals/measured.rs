@@ -77,7 +77,7 @@ async fn the_documented_metrics_have_the_right_values() {
     let page = recorder.handle().render();
     let described = page.lines().filter_map(|l| l.strip_prefix("# TYPE "));
     let names: Vec<_> = described.filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(names.len(), 16, "{names:?}");
+    assert_eq!(names.len(), 17, "{names:?}");
     for name in names {
         assert!(page.contains(&format!("# HELP {name} ")), "{name}");
         assert!(DOCS.contains(&format!("`{name}`")), "{name}");

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, ErrorKind},
     manager::{
         budget::Purpose,
+        flight::Flight,
         partition::{KeyId, Partition, PartitionId},
         policy::FLOOR,
     },
@@ -43,7 +44,7 @@ impl Ledger {
         {
             return Err(hold.error(now));
         }
-        let wait = self.wait_in_queue(partition, purpose, now);
+        let wait = self.next_call_in(partition, purpose, now);
         if wait > patience {
             Err(over_budget(wait))
         } else {
@@ -78,8 +79,8 @@ impl Ledger {
         !holds.is_empty()
     }
 
-    /// Whether it leaves half of the budget to others: a create for a key that anybody may have made up, where there are keys that the
-    /// server has accepted.
+    /// Whether it has only its part of the share of new keys: a create for a key that anybody may have made up, where there are keys that
+    /// the server has accepted.
     pub(crate) fn comes_behind(&self, partition: &Partition, purpose: Purpose) -> bool {
         purpose == Purpose::Create
             && !self.known_keys.is_empty()
@@ -90,25 +91,57 @@ impl Ledger {
         &mut self,
         partition: &Partition,
         purpose: Purpose,
+        create: Option<u64>,
         now: Reading,
     ) -> Result<(), Duration> {
         if self.comes_behind(partition, purpose) {
-            self.bucket.take_behind(now.monotonic)?;
+            self.take_behind(create, now)?;
         } else {
-            self.bucket.take(purpose, now.monotonic)?;
+            self.comes_ahead(create, now);
+            let waiting = self.behind.len(now);
+            self.bucket.take(purpose, waiting, now.monotonic)?;
         }
         self.count_upkeep(partition.key_id, purpose, now);
         Ok(())
     }
 
+    /// Also between two of its calls, it counts among those for whom a token is kept.
+    fn take_behind(&mut self, create: Option<u64>, now: Reading) -> Result<(), Duration> {
+        let taken = self.bucket.take_behind(now.monotonic);
+        match (create, &taken) {
+            (Some(create), Ok(())) => drop(self.behind.leave(create)),
+            (Some(create), Err(_)) => self.behind.enter(create, now),
+            (None, _) => {}
+        }
+        taken
+    }
+
+    /// The server has accepted its key meanwhile.
+    fn comes_ahead(&mut self, create: Option<u64>, now: Reading) {
+        if let Some(create) = create
+            && self.behind.leave(create)
+        {
+            self.queue.enter(create, now);
+        }
+    }
+
+    /// Whether the bucket is half full at least.
+    pub(crate) fn is_plenty(&self, now: Reading) -> bool {
+        self.bucket.is_half_full(now.monotonic)
+    }
+
     /// How long until there is a token for one more.
-    fn wait_in_queue(&mut self, partition: &Partition, purpose: Purpose, now: Reading) -> Duration {
-        let queued = self.queue.len(now) + 1;
+    pub(crate) fn next_call_in(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> Duration {
+        let (ahead, behind) = (self.queue.len(now), self.behind.len(now));
         if self.comes_behind(partition, purpose) {
-            let queued = queued + self.behind.len(now);
-            self.bucket.wait_behind(queued, now.monotonic)
+            self.bucket.wait_behind(behind + 1, ahead, now.monotonic)
         } else {
-            self.bucket.wait_for(queued, now.monotonic)
+            self.bucket.wait_ahead(ahead + 1, behind, now.monotonic)
         }
     }
 
@@ -122,9 +155,17 @@ impl Ledger {
         self.under_way.len() as u64
     }
 
-    /// For which partitions a create is under way that brings their session.
-    pub(crate) fn flying(&self) -> impl Iterator<Item = PartitionId> {
-        let flying = |(id, entry): (&PartitionId, &Entry)| entry.flight.is_some().then_some(*id);
+    /// For which partitions a create is under way that brings their session. One that takes longer than `longest` stands still: nobody
+    /// may come who gives it up.
+    pub(crate) fn flying(
+        &self,
+        longest: Duration,
+        now: Reading,
+    ) -> impl Iterator<Item = PartitionId> {
+        let is_driven = move |flight: &Flight| now.since(flight.begun) < longest;
+        let flying = move |(id, entry): (&PartitionId, &Entry)| {
+            entry.flight.as_ref().is_some_and(is_driven).then_some(*id)
+        };
         self.partitions.iter().filter_map(flying)
     }
 

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     manager::{
         budget::Purpose,
-        hold::{Hold, hold_all},
+        hold::{Hold, hold, hold_all},
         partition::Partition,
     },
 };
@@ -26,18 +26,22 @@ const RETRY_FLOOR: Duration = Duration::from_secs(1);
 pub(super) struct Unreachable {
     calls: Option<Hold>,
     questions: Option<Hold>,
+    /// Nobody waits for these: a create is tried all the same.
+    deletes: Option<Hold>,
     /// When a call was last tried again.
     retried: Option<Reading>,
 }
 
 impl Unreachable {
-    fn hold(&self, purpose: Purpose) -> Option<&Hold> {
-        match purpose {
-            Purpose::Create | Purpose::Check => self.calls.as_ref(),
-            Purpose::Question => self.questions.as_ref(),
-            // Nobody waits for them, and one that succeeds ends the hold.
-            Purpose::Delete | Purpose::LastDelete => None,
-        }
+    fn holds(&self, purpose: Purpose) -> impl Iterator<Item = &Hold> {
+        let holds = match purpose {
+            Purpose::Create | Purpose::Check => [self.calls.as_ref(), None],
+            Purpose::Question => [self.questions.as_ref(), None],
+            Purpose::Delete => [self.calls.as_ref(), self.deletes.as_ref()],
+            // It has no other time.
+            Purpose::LastDelete => [None, None],
+        };
+        holds.into_iter().flatten()
     }
 
     fn all_mut(&mut self) -> impl Iterator<Item = &mut Hold> {
@@ -46,7 +50,7 @@ impl Unreachable {
 }
 
 impl Ledger {
-    /// A create gives up, because nobody can connect to the server. Returns the error with when another try is due.
+    /// A create or a delete gives up, because nobody can connect to the server. Returns the error with when another try is due.
     pub(crate) fn unreachable(
         &mut self,
         partition: &Partition,
@@ -60,7 +64,13 @@ impl Ledger {
         let holds = &mut self.unreachable;
         let place = match purpose {
             Purpose::Question => &mut holds.questions,
-            _ => &mut holds.calls,
+            // Less often than creates, for which somebody may wait.
+            Purpose::Delete | Purpose::LastDelete => return hold(&mut holds.deletes, error, now),
+            Purpose::Create | Purpose::Check => {
+                // While creates find out, no delete has to.
+                hold(&mut holds.deletes, error.clone(), now);
+                &mut holds.calls
+            }
         };
         hold_all(place, error, now)
     }
@@ -99,13 +109,15 @@ impl Ledger {
         create: Option<u64>,
         now: Reading,
     ) -> Result<(), Error> {
-        match self.unreachable.hold(purpose) {
-            Some(hold) if hold.is_active(now) => Err(hold.error(now)),
-            Some(hold) if hold.is_probed_by_another(create, now) => {
-                Err(hold.error(now).with_retry_after(SOON))
+        let in_the_way = |hold: &Hold| {
+            if hold.is_active(now) {
+                return Some(hold.error(now));
             }
-            Some(_) | None => Ok(()),
-        }
+            let is_probed = hold.is_probed_by_another(create, now);
+            is_probed.then(|| hold.error(now).with_retry_after(SOON))
+        };
+        let error = self.unreachable.holds(purpose).find_map(in_the_way);
+        error.map_or(Ok(()), Err)
     }
 
     /// This create is about to find out whether the server is there again, if anybody has to.

@@ -361,3 +361,26 @@ fn a_delete_takes_no_token_that_a_create_needs_after_its_pause() {
     ledger.end(one.id, 1);
     assert_eq!(ledger.before_deletes(at(2)), 0);
 }
+
+#[test]
+fn a_token_is_kept_for_a_new_key_that_waits_also_between_two_of_its_calls() {
+    let mut ledger = ledger(CallBudget::new(60, 2).unwrap());
+    let known = |n: u64| partition("known", &format!("c{n}"));
+    ledger.known_keys.accept(known(0).key_id, at(0));
+    let new = partition("new", "near");
+    let clear = |ledger: &mut Ledger, partition: &Partition, create, now| {
+        let cleared = ledger.clear(partition, Purpose::Create, Some(create), at(now));
+        matches!(cleared, Clearance::Granted)
+    };
+    assert!(clear(&mut ledger, &known(1), 1, 0) && clear(&mut ledger, &known(2), 2, 0));
+    // It is in no queue: it was called before, and failed.
+    assert!(!clear(&mut ledger, &new, 9, 0));
+    assert!(!clear(&mut ledger, &known(3), 3, 1));
+    assert!(clear(&mut ledger, &new, 9, 1));
+    assert!(clear(&mut ledger, &known(3), 3, 2));
+    // Accepted meanwhile, it is one of the others.
+    assert!(!clear(&mut ledger, &new, 9, 2));
+    ledger.succeeded(&new, at(2));
+    assert!(clear(&mut ledger, &new, 9, 3));
+    assert_eq!(ledger.behind.len(at(3)), 0);
+}
