@@ -58,3 +58,28 @@ pub(crate) async fn health(
         None => Word::Silent,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::{BoxError, scope::PlainHttp};
+
+    #[tokio::test]
+    async fn a_redirect_that_the_client_followed_says_nothing() {
+        let answers: [(fn() -> BoxError, Word); 2] = [
+            (|| Redirected::to(None).into(), Word::Silent),
+            (|| "no connection".into(), Word::Away),
+        ];
+        for (error, expected) in answers {
+            let fails = service_fn(move |_: Request<Full<Bytes>>| async move {
+                Err::<Response<Full<Bytes>>, _>(error())
+            });
+            let base = BaseUrl::parse("https://sipher.example", PlainHttp::OnLoopback).unwrap();
+            let word = health(&Transport::new(fails), &base, 1, 2 * TIMEOUT).await;
+            assert_eq!(word.unwrap(), expected);
+        }
+    }
+}

@@ -44,6 +44,10 @@ impl Evidence {
                 self.proves(exchange.sent);
                 return (true, Reaction::Nothing);
             }
+            Seen::Beside => {
+                self.proves(exchange.sent);
+                return (false, Reaction::Nothing);
+            }
             Seen::Pending => return (false, Reaction::Nothing),
             Seen::New { beside: true } => {
                 self.strange = Some(exchange.sent.monotonic);
@@ -67,7 +71,7 @@ impl Evidence {
         }
         // A cache that does not say so may have kept it: it is no proof, and holds nobody.
         match self.window(stamp, exchange) {
-            Seen::Same | Seen::Pending => Reaction::Nothing,
+            Seen::Same | Seen::Beside | Seen::Pending => Reaction::Nothing,
             Seen::New { .. } | Seen::Vague => self.raise(Cause::Hint, exchange.received),
         }
     }
@@ -88,8 +92,9 @@ impl Evidence {
     /// A session that is not the oldest was asked for, and is there: whichever process says so knows it, so that a new window holds
     /// nobody. Behind several processes, each such call may show another one.
     pub(crate) fn found(&mut self, stamp: Option<Stamp>, exchange: Exchange) -> Reaction {
-        let reaction = match stamp.map(|stamp| self.window(stamp, exchange)) {
-            Some(Seen::Same) => {
+        let seen = stamp.map(|stamp| self.window(stamp, exchange));
+        let reaction = match seen {
+            Some(Seen::Same | Seen::Beside) => {
                 self.proves(exchange.sent);
                 Reaction::Nothing
             }
@@ -103,6 +108,7 @@ impl Evidence {
     /// The window of an answer that comes from the right process for certain.
     pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
         let _ = self.windows.see(stamp, exchange);
+        self.windows.is_of_the_session(stamp, exchange);
         self.windows.confirm(exchange.received.monotonic);
         self.strange = None;
         self.proves(exchange.sent);

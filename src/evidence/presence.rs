@@ -12,6 +12,8 @@ use crate::clock::Reading;
 /// request which waits gets through, and where one has, as in an outage. Most restarts are over by then.
 const FIRST: Duration = Duration::from_secs(3);
 const FIRST_IN_OUTAGE: Duration = Duration::from_secs(30);
+/// So many questions in a row are asked before it is health alone: the next one is free, and may be answered.
+const QUESTIONS: u32 = 3;
 /// What another process reached so long before health failed here is taken to be there still.
 const BELIEVED: Duration = Duration::from_secs(60);
 
@@ -19,6 +21,8 @@ const BELIEVED: Duration = Duration::from_secs(60);
 pub(super) struct Presence {
     /// When the first question was asked that did not reach the server. Each one since fared no better.
     away_since: Option<Reading>,
+    /// How many have been asked since.
+    questions: u32,
     /// A call has failed as well.
     is_sign: bool,
     /// When the last call was sent that the server answered, and that did not reach it, in monotonic time.
@@ -33,7 +37,10 @@ pub(super) struct Presence {
 impl Presence {
     /// A question that was asked then did not reach the server. `is_sign` says that it was asked because a call had failed.
     pub(super) fn question_failed(&mut self, asked: Reading, is_sign: bool) {
+        let was_there = self.is_there();
         self.away_since.get_or_insert(asked);
+        self.questions = self.questions.saturating_add(1);
+        self.is_news |= !was_there && self.is_there();
         self.is_sign |= is_sign;
     }
 
@@ -53,11 +60,12 @@ impl Presence {
         Some(now.since(since).saturating_add(BELIEVED))
     }
 
-    /// Another process has reached it, so late that it counts.
-    pub(super) fn was_reached_elsewhere(&mut self, sent: Reading) {
+    /// A session call in place of the question has reached it, of this process or another: that needs no more questions.
+    pub(super) fn was_reached(&mut self, sent: Reading) {
         let since = self.away_since.map(|since| since.monotonic);
         if since.is_some() {
             self.answered = self.answered.max(since).max(Some(sent.monotonic));
+            self.questions = self.questions.max(QUESTIONS);
         }
     }
 
@@ -72,7 +80,8 @@ impl Presence {
     /// Whether other calls are answered while health cannot be reached.
     pub(super) fn is_there(&self) -> bool {
         let since = self.away_since.map(|since| since.monotonic);
-        since.is_some() && self.answered >= since.max(self.failed)
+        let is_answered = since.is_some() && self.answered >= since.max(self.failed);
+        is_answered && self.questions >= QUESTIONS
     }
 
     /// Whether a session call is to find out, if the last one is so long ago.
@@ -109,8 +118,10 @@ mod tests {
         let mut presence = Presence::default();
         presence.call_answered(at(2));
         assert!(!presence.is_there(), "health can be reached");
-        presence.question_failed(at(2), false);
-        assert!(!presence.is_there(), "it was answered before that");
+        for _ in 0..QUESTIONS {
+            presence.question_failed(at(2), false);
+            assert!(!presence.is_there(), "it was answered before that");
+        }
         presence.call_answered(at(1));
         assert!(!presence.is_there(), "it was sent before");
         assert!(!presence.take_news());
@@ -128,6 +139,17 @@ mod tests {
         presence.call_answered(at(3));
         assert!(!presence.is_there(), "it was sent before another failed");
         presence.call_answered(at(5));
+        assert!(presence.is_there() && presence.take_news());
+    }
+
+    #[test]
+    fn the_next_question_may_be_answered_though_others_calls_are() {
+        let mut presence = Presence::default();
+        presence.question_failed(at(1), true);
+        presence.call_answered(at(2));
+        presence.question_failed(at(3), true);
+        assert!(!presence.is_there());
+        presence.question_failed(at(4), true);
         assert!(presence.is_there() && presence.take_news());
     }
 

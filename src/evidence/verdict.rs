@@ -147,6 +147,7 @@ impl Evidence {
     /// other was made before it.
     pub(crate) fn metered(&mut self, answer: Metered, now: Reading) {
         self.is_metering = false;
+        self.presence.was_reached(answer.asked);
         let says = if answer.knows {
             Says::Known(answer.made_at, answer.born)
         } else {
@@ -181,7 +182,7 @@ impl Evidence {
     /// Another process of the fleet had asked for a session before, so that this one does not. What it found missing is.
     pub(crate) fn metered_elsewhere(&mut self, answer: &Metered) {
         (self.is_metering, self.metered) = (false, Some(answer.asked));
-        self.presence.was_reached_elsewhere(answer.asked);
+        self.presence.was_reached(answer.asked);
         if !answer.knows {
             self.lost_until = self.lost_until.max(answer.made_at);
             self.misses(answer);

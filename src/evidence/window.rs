@@ -88,6 +88,9 @@ impl Stamp {
 pub(crate) enum Seen {
     /// It is the process of before.
     Same,
+    /// So it is as far as the server has told. But two of its windows are open at once: there are two processes, or two addresses that
+    /// the caller is seen with, and nobody knows which.
+    Beside,
     /// The window was seen before, and the question about it is not answered yet.
     Pending,
     /// The window is new. `beside` says that it was open together with one that has certainly not ended: a process has one at a
@@ -108,6 +111,8 @@ struct Window {
     /// How many calls were left, and when that was received, in the order of receipt.
     values: Vec<(Duration, u32)>,
     confirmed: bool,
+    /// It began while another was open.
+    beside: bool,
 }
 
 /// The windows that have not ended.
@@ -130,17 +135,17 @@ impl Windows {
                 return Seen::Pending;
             }
             let beside = self.0.iter().any(|window| window.is_beside(exchange, ends));
-            self.begin(stamp, exchange, false);
+            self.begin(stamp, exchange, (false, beside));
             return Seen::New { beside };
         };
         if takes_long {
             return Seen::Vague;
         }
         window.note(stamp, exchange, ends);
-        if window.confirmed {
-            Seen::Same
-        } else {
-            Seen::Pending
+        match (window.confirmed, window.beside) {
+            (true, false) => Seen::Same,
+            (true, true) => Seen::Beside,
+            (false, _) => Seen::Pending,
         }
     }
 
@@ -157,7 +162,7 @@ impl Windows {
     /// Begins with the window of an answer that is known to come from the right process.
     pub(crate) fn begin_with(&mut self, stamp: Stamp, exchange: Exchange) {
         self.0.clear();
-        self.begin(stamp, exchange, true);
+        self.begin(stamp, exchange, (true, false));
     }
 
     /// Everything that was received until `asked` came from the right process.
@@ -172,7 +177,19 @@ impl Windows {
     pub(crate) fn keep_since(&mut self, process: Duration) {
         self.0.retain(|window| window.begun >= process);
         for window in &mut self.0 {
-            window.confirmed = false;
+            (window.confirmed, window.beside) = (false, false);
+        }
+    }
+
+    /// The window of this answer is that of the process which has the session.
+    pub(crate) fn is_of_the_session(&mut self, stamp: Stamp, exchange: Exchange) {
+        let ends = ends(stamp, exchange);
+        let is_its = |window: &&mut Window| {
+            let mut values = window.values.iter();
+            window.overlaps(ends) && values.any(|(_, left)| *left == stamp.remaining)
+        };
+        for window in self.0.iter_mut().filter(is_its) {
+            (window.confirmed, window.beside) = (true, false);
         }
     }
 
@@ -186,7 +203,7 @@ impl Windows {
         self.0.iter().all(|window| window.has_ended(now))
     }
 
-    fn begin(&mut self, stamp: Stamp, exchange: Exchange, confirmed: bool) {
+    fn begin(&mut self, stamp: Stamp, exchange: Exchange, (confirmed, beside): (bool, bool)) {
         if self.0.len() == MOST {
             // The one that ends first matters least.
             let first = self
@@ -203,6 +220,7 @@ impl Windows {
             ends: ends(stamp, exchange),
             values: vec![(exchange.received(), stamp.remaining)],
             confirmed,
+            beside,
         });
     }
 

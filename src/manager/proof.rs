@@ -110,7 +110,8 @@ pub enum Doubt {
     Suspect,
     /// The answer itself does not prove that it comes from the process that has the session: its rate-limit window is not
     /// known, or not known yet. A restart that nobody noticed looks like this, and so does the first answer of each window, once
-    /// a minute, and every answer behind a gateway that takes the `RateLimit` headers off.
+    /// a minute, and every answer behind a gateway that takes the `RateLimit` headers off. Where two windows are open at once, as with two
+    /// processes that do not share sessions or a CDN with several edges, so do the answers in the younger one.
     Unproven,
 }
 

@@ -17,6 +17,7 @@ mod fleets;
 mod inline;
 mod list;
 mod merge;
+mod presence;
 mod tenants;
 
 use std::{
@@ -36,6 +37,7 @@ use fleets::OF_FLEETS;
 use inline::OF_INLINE;
 use list::{By, MUTATIONS, Mutation};
 use merge::OF_MERGE;
+use presence::OF_PRESENCE;
 use tenants::OF_TENANTS;
 
 fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
@@ -43,6 +45,7 @@ fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
     let by_one = BY_TEST
         .iter()
         .chain(OF_EVIDENCE)
+        .chain(OF_PRESENCE)
         .chain(OF_ERRORS)
         .chain(OF_TENANTS);
     let bodies = OF_INLINE.iter().chain(OF_MERGE);

@@ -78,3 +78,28 @@ fn a_session_that_is_found_holds_nobody_however_new_the_window_of_that_answer_is
     assert_eq!(evidence.raise(Cause::Sign, at(124_000)), Reaction::Nothing);
     assert_eq!(evidence.raise(Cause::Sign, at(184_000)), Reaction::Hold);
 }
+
+/// Two processes that do not share their sessions, both up for long, of which one alone answers health. The first answer of the other is
+/// beside the window of the one: health clears the sessions, and nobody knows whose window it is.
+#[test]
+fn the_answers_of_a_second_window_stay_doubted_until_the_session_is_found_behind_it() {
+    let mut evidence = begun();
+    assert_eq!(
+        evidence.see(stamp(99, 60), exchange(105_000)),
+        (false, Reaction::Hold)
+    );
+    ask(&mut evidence, 1, 105_100, 50_000);
+    assert_eq!(
+        evidence.judge(&made(100_000, 105_200), 1),
+        Some(Fate::Alive)
+    );
+    for (left, reset, now) in [(98, 59, 106_000), (97, 58, 107_000)] {
+        let doubted = (false, Reaction::Nothing);
+        assert_eq!(evidence.see(stamp(left, reset), exchange(now)), doubted);
+    }
+    evidence.knows(stamp(96, 57), exchange(108_000));
+    assert_eq!(
+        evidence.see(stamp(95, 56), exchange(109_000)),
+        (true, Reaction::Nothing)
+    );
+}

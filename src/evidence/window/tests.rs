@@ -138,9 +138,13 @@ fn a_new_window_is_pending_until_it_is_confirmed_by_what_was_asked_after_it() {
     windows.confirm(Duration::from_millis(20_049));
     assert_eq!(see(&mut windows, (97, 60), 20_200, 20_250), Seen::Pending);
     windows.confirm(Duration::from_millis(20_300));
-    assert_eq!(see(&mut windows, (96, 60), 20_400, 20_450), Seen::Same);
+    let its = (96, 60);
+    assert_eq!(see(&mut windows, its, 20_400, 20_450), Seen::Beside);
     // The one of before is kept: a CDN has several.
     assert_eq!(see(&mut windows, (96, 40), 20_500, 20_550), Seen::Same);
+    // An answer that the session itself was there tells the two apart.
+    windows.is_of_the_session(Stamp::new(its.0, its.1), exchange(20_400, 20_450));
+    assert_eq!(see(&mut windows, (95, 60), 20_600, 20_650), Seen::Same);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub(super) struct Questions {
     answered: Option<Duration>,
     /// One was not answered with what is needed.
     pub(super) is_silent: bool,
+    /// How many in a row did not reach the server.
+    away: usize,
     /// The last one was not.
     pub(super) was_last_silent: bool,
     /// One was answered with another time than the server's clock had said before: a cache had kept it, and did not say so.
@@ -119,10 +121,11 @@ impl Checker<'_> {
     ) {
         let Some(health) = health else {
             // A gateway that does not reach the server says nothing.
-            if !matches!(status, 502 | 504 | 520..=527 | 530) {
+            if matches!(status, 502 | 504 | 520..=527 | 530) {
+                self.away(wire, now);
+            } else {
                 self.silent(wire, now);
             }
-            self.questions.flying.remove(&wire);
             return;
         };
         let Some(question) = self.questions.flying.remove(&wire) else {
@@ -139,6 +142,7 @@ impl Checker<'_> {
         }
         let questions = &mut self.questions;
         questions.was_last_silent = false;
+        questions.away = 0;
         questions.answered = Some(now.monotonic);
         questions.proved(question.at);
         let is_same = |boot: &Duration| boot.abs_diff(health.boot) <= SAME_BOOT;
@@ -194,8 +198,21 @@ impl Checker<'_> {
     }
 
     /// The server cannot be reached.
-    pub(super) fn away(&mut self, wire: u64) -> bool {
+    pub(super) fn away(&mut self, wire: u64, at: Reading) -> bool {
+        if !self.questions.flying.contains_key(&wire) {
+            return false;
+        }
+        self.questions.away += 1;
+        if self.questions.is_away_alone() {
+            return self.silent(wire, at);
+        }
         self.questions.flying.remove(&wire).is_some()
+    }
+
+    /// The server has answered a call while health cannot be reached: from here on health is no more than silent.
+    pub(super) fn answers(&mut self, sent: Reading) {
+        let is_later = |since: Reading| sent.monotonic >= since.monotonic;
+        self.questions.answers_others |= self.questions.away_since.is_some_and(is_later);
     }
 
     /// I8: the free question has bounds as well. A pause between two of them is at least 200 ms and doubles to 10 s while
@@ -232,6 +249,7 @@ impl Checker<'_> {
         let may_ask = self.settings.verify_every.is_some()
             || self.script.replicas > 1
             || self.questions.is_silent
+            || self.questions.away > 0
             || (self.questions.is_clock_off && self.script.has_cached_health())
             || self.script.has(clocks);
         let known = sent.id.as_ref().and_then(|id| self.known.get_mut(id));
