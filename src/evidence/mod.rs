@@ -30,12 +30,15 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
+#[cfg(feature = "store")]
+pub(crate) use self::verdict::METERED;
 pub(crate) use self::{
     answers::Overheard,
     health::{Fate, Health, known_at},
     question::{Cause, Question, Word},
-    verdict::{Fallback, METERED, Metered},
+    verdict::{Fallback, Metered},
 };
+
 use self::{
     fates::Fates,
     health::{Boots, CLOCK_STEP},

@@ -266,9 +266,10 @@ mod on {
                 )
             };
         }
-        match error.kind() {
-            ErrorKind::Shutdown => failed!(DEBUG),
-            _ => failed!(WARN),
+        if error.kind() == ErrorKind::Shutdown {
+            failed!(DEBUG);
+        } else {
+            failed!(WARN);
         }
     }
 

@@ -67,13 +67,13 @@ impl Core {
                 Some(asking) if asking.answer.get().is_none() => asking,
                 None | Some(_) if wait.is_zero() => self.ask(&runtime),
                 // It came before this request did, and the next would say no more: there is another way to find out.
-                asking => match asking.zip(leaves_it) {
-                    Some((asking, word)) => return Ok((word, asking.question.signs)),
-                    None => {
-                        sleep(wait).await;
-                        continue;
+                asking => {
+                    if let Some((asking, word)) = asking.zip(leaves_it) {
+                        return Ok((word, asking.question.signs));
                     }
-                },
+                    sleep(wait).await;
+                    continue;
+                }
             };
             // Not by the wall clock: one that steps would end a question that is about to be answered.
             let (now, asked) = (self.now().monotonic, asking.question.asked.monotonic);

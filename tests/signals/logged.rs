@@ -307,11 +307,8 @@ async fn what_cannot_be_deleted_is_a_warning_and_what_need_not_be_is_none() {
     let setup = Setup::new();
     let manager = setup.manager();
     manager.session().await.unwrap();
-    setup.sipher.fault(
-        Fault::new(What::Error(503, "SERVICE_UNAVAILABLE"))
-            .on(Target::Delete)
-            .always(),
-    );
+    let unavailable = Fault::new(What::Error(503, "SERVICE_UNAVAILABLE")).on(Target::Delete);
+    setup.sipher.fault(unavailable.always());
     manager.invalidate(1);
     pass(120.0).await;
     let warnings = capture.warnings();

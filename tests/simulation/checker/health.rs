@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use sipher_session::clock::Reading;
+use sipher_session::{clock::Reading, testing::Operation};
 
 use super::{Checker, known::Signs};
 use crate::{
@@ -13,6 +13,8 @@ use crate::{
 
 /// The longest pause between two questions while there is something to ask about.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// So many questions in a row that do not reach the server say that health alone is out of reach, if other calls are answered.
+const AWAY_ALONE: usize = 3;
 /// Two answers of one process never disagree by more about when it began.
 pub(super) const SAME_BOOT: Duration = Duration::from_secs(2);
 /// More than the way to the server explains: its clock was set, or the client's own missed a sleep.
@@ -48,8 +50,11 @@ pub(super) struct Questions {
     answered: Option<Duration>,
     /// One was not answered with what is needed.
     pub(super) is_silent: bool,
-    /// How many in a row did not reach the server.
+    /// How many in a row did not reach the server, and when the first of them was asked.
     away: usize,
+    away_since: Option<Reading>,
+    /// The server has answered another call meanwhile.
+    answers_others: bool,
     /// The last one was not.
     pub(super) was_last_silent: bool,
     /// One was answered with another time than the server's clock had said before: a cache had kept it, and did not say so.
@@ -63,6 +68,11 @@ pub(super) struct Questions {
 }
 
 impl Questions {
+    /// Whether health alone may be out of reach.
+    fn is_away_alone(&self) -> bool {
+        self.answers_others && self.away >= AWAY_ALONE
+    }
+
     /// Whether a sign may hold nobody: one is looked into, or the last one may have been found to be none a moment ago.
     pub(super) fn may_damp(&self, now: Reading) -> bool {
         let is_recent = |at| now.monotonic.saturating_sub(at) <= LONGEST_PAUSE;
@@ -121,7 +131,7 @@ impl Checker<'_> {
     ) {
         let Some(health) = health else {
             // A gateway that does not reach the server says nothing.
-            if matches!(status, 502 | 504 | 520..=527 | 530) {
+            if is_gateways(status) {
                 self.away(wire, now);
             } else {
                 self.silent(wire, now);
@@ -142,7 +152,8 @@ impl Checker<'_> {
         }
         let questions = &mut self.questions;
         questions.was_last_silent = false;
-        questions.away = 0;
+        (questions.away, questions.away_since) = (0, None);
+        questions.answers_others = false;
         questions.answered = Some(now.monotonic);
         questions.proved(question.at);
         let is_same = |boot: &Duration| boot.abs_diff(health.boot) <= SAME_BOOT;
@@ -199,9 +210,10 @@ impl Checker<'_> {
 
     /// The server cannot be reached.
     pub(super) fn away(&mut self, wire: u64, at: Reading) -> bool {
-        if !self.questions.flying.contains_key(&wire) {
+        let Some(question) = self.questions.flying.get(&wire) else {
             return false;
-        }
+        };
+        self.questions.away_since.get_or_insert(question.at);
         self.questions.away += 1;
         if self.questions.is_away_alone() {
             return self.silent(wire, at);
@@ -209,10 +221,20 @@ impl Checker<'_> {
         self.questions.flying.remove(&wire).is_some()
     }
 
-    /// The server has answered a call while health cannot be reached: from here on health is no more than silent.
-    pub(super) fn answers(&mut self, sent: Reading) {
-        let is_later = |since: Reading| sent.monotonic >= since.monotonic;
-        self.questions.answers_others |= self.questions.away_since.is_some_and(is_later);
+    /// The server has answered a call. If health could not be reached when that was sent, health is no more than silent. A session that
+    /// was asked for in its place needs no more questions.
+    pub(super) fn answers(&mut self, wire: u64, status: u16) {
+        let questions = &mut self.questions;
+        let Some((flying, since)) = self.flying.get(&wire).zip(questions.away_since) else {
+            return;
+        };
+        if is_gateways(status) || flying.at.monotonic < since.monotonic {
+            return;
+        }
+        questions.answers_others = true;
+        if flying.sent.operation == Operation::Get {
+            questions.away = questions.away.max(AWAY_ALONE);
+        }
     }
 
     /// I8: the free question has bounds as well. A pause between two of them is at least 200 ms and doubles to 10 s while
@@ -282,4 +304,9 @@ impl Checker<'_> {
             known.idle = Duration::ZERO;
         }
     }
+}
+
+/// Whether a gateway says that it does not reach the server.
+fn is_gateways(status: u16) -> bool {
+    matches!(status, 502 | 504 | 520..=527 | 530)
 }

@@ -162,6 +162,7 @@ impl Checker<'_> {
                 status,
                 stamp,
             } => {
+                self.answers(*wire, *status);
                 self.saw_head(*wire, index, *stamp);
                 self.head(*wire, *status, *stamp, index, at);
             }
@@ -170,7 +171,7 @@ impl Checker<'_> {
                 self.says(*wire, (*status, *said), index, at);
             }
             Entry::Broke { wire } => {
-                if self.away(*wire) {
+                if self.away(*wire, at) {
                     return;
                 }
                 self.breaks.add(at.monotonic, self.signs.possible);
