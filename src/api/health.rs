@@ -78,7 +78,7 @@ mod tests {
                 Err::<Response<Full<Bytes>>, _>(error())
             });
             let base = BaseUrl::parse("https://sipher.example", PlainHttp::OnLoopback).unwrap();
-            let word = health(&Transport::new(fails), &base, 1, 2 * TIMEOUT).await;
+            let word = health(&Transport::new(fails), &base, 1, 2 * TIMEOUT, &|_| ()).await;
             assert_eq!(word.unwrap(), expected);
         }
     }

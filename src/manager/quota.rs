@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{core::Core, partition::Partition};
+use super::{by_hand, core::Core, partition::Partition};
 use crate::api::SessionsApi;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,7 +17,8 @@ impl Core {
 }
 
 async fn ask(core: Arc<Core>, partition: Partition) {
-    let api = SessionsApi::of_partition(&core.transport, &core.settings.base, &partition);
+    let api = SessionsApi::of_partition(&core.transport, &core.settings.base, &partition)
+        .watched(by_hand::watching(&core));
     let answer = tokio::select! {
         biased;
         () = core.abandoned() => return,

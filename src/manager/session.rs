@@ -218,9 +218,10 @@ impl LiveSession {
         }
     }
 
-    /// Which of two sessions was made first: by the server's clock, and where that says nothing by the one here.
-    pub(crate) fn age_key(&self) -> (u64, Duration) {
-        (self.made_at, self.life.born().monotonic)
+    /// Which of two sessions was made first: by the server's clock, where that says nothing by the one here, and where both were made
+    /// at once by their numbers.
+    pub(crate) fn age_key(&self) -> (u64, Duration, u64) {
+        (self.made_at, self.life.born().monotonic, self.generation)
     }
 
     #[cfg(feature = "store")]

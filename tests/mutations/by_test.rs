@@ -209,8 +209,8 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             name: "a_session_is_not_deleted_under_a_request_that_brought_its_id_along",
         },
         file: "src/manager/admit.rs",
-        old: "by_hand: by_hand.or(hold),",
-        new: "by_hand: by_hand.or(hold.filter(|_| false)),",
+        old: "self.bare(why, added, by_hand.or(hold));",
+        new: "self.bare(why, added, by_hand.or(hold.filter(|_| false)));",
     },
     Mutation {
         name: "a_forked_process_takes_itself_for_the_other",

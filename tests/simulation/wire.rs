@@ -72,6 +72,10 @@ impl Wire {
             self.trace.add(Entry::Asks { wire });
             return Operation::Other;
         }
+        if path == USAGE {
+            // The manager's own, and no session has to do with it.
+            return Operation::Get;
+        }
         let header = request.headers().get("x-session-id");
         let header = header.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let (operation, id) = match path.strip_prefix("/v1/sessions") {
@@ -105,6 +109,8 @@ impl Wire {
         operation
     }
 }
+
+const USAGE: &str = "/v1/billing/usage";
 
 /// The server's two names.
 const NAMES: [&str; 2] = ["sipher-api.sip-protocol.org", "sipher.sip-protocol.org"];
