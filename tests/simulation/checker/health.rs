@@ -199,13 +199,17 @@ impl Checker<'_> {
         if self.questions.flying.remove(&wire).is_none() {
             return false;
         }
+        self.goes_silent(at);
+        true
+    }
+
+    fn goes_silent(&mut self, at: Reading) {
         self.questions.is_silent = true;
         self.questions.was_last_silent = true;
         self.questions.answered = Some(at.monotonic);
         for known in self.known.values_mut() {
             known.proved.certain = self.signs.certain;
         }
-        true
     }
 
     /// The server cannot be reached.
@@ -223,7 +227,7 @@ impl Checker<'_> {
 
     /// The server has answered a call. If health could not be reached when that was sent, health is no more than silent. A session that
     /// was asked for in its place needs no more questions.
-    pub(super) fn answers(&mut self, wire: u64, status: u16) {
+    pub(super) fn answers(&mut self, wire: u64, status: u16, at: Reading) {
         let questions = &mut self.questions;
         let Some((flying, since)) = self.flying.get(&wire).zip(questions.away_since) else {
             return;
@@ -234,6 +238,9 @@ impl Checker<'_> {
         questions.answers_others = true;
         if flying.sent.operation == Operation::Get {
             questions.away = questions.away.max(AWAY_ALONE);
+        }
+        if questions.is_away_alone() {
+            self.goes_silent(at);
         }
     }
 

@@ -162,7 +162,7 @@ impl Checker<'_> {
                 status,
                 stamp,
             } => {
-                self.answers(*wire, *status);
+                self.answers(*wire, *status, at);
                 self.saw_head(*wire, index, *stamp);
                 self.head(*wire, *status, *stamp, index, at);
             }
