@@ -253,6 +253,11 @@ impl Boots {
         !self.is_only_one_since(then)
     }
 
+    /// Whether the process that said this of itself was seen since then.
+    pub(super) fn has_seen_since(&self, health: &Health, then: Reading) -> bool {
+        self.since(then).any(|boot| boot.at == health.boot)
+    }
+
     /// Whether a process was first seen since then.
     pub(super) fn has_new_since(&self, then: Reading) -> bool {
         let is_later = |boot: &Boot| boot.first_seen.monotonic >= then.monotonic;

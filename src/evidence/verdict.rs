@@ -249,7 +249,11 @@ impl Evidence {
     }
 
     fn was_gone(&self, made: &Made) -> bool {
-        let is_gone = |health| health::judge(made, health, &self.boots) == Fate::Gone;
+        // One that was made after health was answered is not older than that process, though a clock that was set back since says so.
+        let is_gone = |health: &Health| {
+            self.boots.has_seen_since(health, made.born)
+                && health::judge(made, health, &self.boots) == Fate::Gone
+        };
         let is_before = |then| made.born.monotonic < then;
         self.health.as_ref().is_some_and(is_gone)
             || made.known_at <= self.lost_until

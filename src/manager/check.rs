@@ -11,7 +11,7 @@ use super::{
     flight::Outcome,
     memo,
     observe::Call,
-    policy::{self, FLOOR},
+    policy::FLOOR,
     session::{LiveSession, Loss},
 };
 use crate::{
@@ -75,9 +75,9 @@ impl Create {
         Some(known.map(|()| suspect))
     }
 
-    /// The server cannot be reached at all: the free question finds out when it is there again, and not the calls that count.
+    /// The server does not answer at all: the free question finds out when it is there again, and not the calls that count.
     fn goes_back_to_the_question(&mut self, known: &Result<(), Error>) {
-        if self.stands_in && known.as_ref().is_err_and(policy::is_unreachable) {
+        if self.stands_in && known.as_ref().is_err_and(is_unanswered) {
             self.metered = false;
         }
     }
@@ -232,6 +232,11 @@ impl Create {
         }
         self.core.saw_failure(&self.partition, error);
     }
+}
+
+/// Whether the server has not answered, as far as it can be told.
+pub(super) fn is_unanswered(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
 }
 
 fn is_for(record: &SessionRecord, id: &SessionId) -> Result<(), Error> {

@@ -315,7 +315,8 @@ impl Core {
         let is_older =
             |other: Made| other.at < made.at || other.born.monotonic < made.born.monotonic;
         let sessions = self.sessions();
-        !sessions.iter().any(|other| is_older(other.made(now)))
+        let others = sessions.iter().filter(|other| other.is_usable(now));
+        !others.map(|other| other.made(now)).any(is_older)
     }
 
     /// No request bears a session before the server has been asked; returns how many such signs there have been.

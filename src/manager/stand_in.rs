@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     budget::Purpose,
-    check::lost,
+    check::{is_unanswered, lost},
     core::Core,
     create::Create,
     event::RetireReason,
@@ -17,7 +17,6 @@ use super::{
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
-    manager::policy,
 };
 
 /// What became of a session that was asked for, and after how many signs that was, and when.
@@ -111,7 +110,7 @@ impl Create {
         let is_there = match self.check(session, begun).await {
             Ok(()) => true,
             Err(error) if error.kind() == ErrorKind::NotFound => false,
-            Err(error) if policy::is_unreachable(&error) => return Err(error),
+            Err(error) if is_unanswered(&error) => return Err(error),
             Err(_) => return Ok(None),
         };
         Ok(Some((session.clone(), is_there, (signs, asked))))

@@ -193,6 +193,25 @@ fn what_is_said_of_a_session_from_after_the_servers_clock_was_set_back_says_noth
 
 /// Behind two processes, each create may show the window of the other one. To replace its session for that brings another such
 /// session, and each of them waits for a question that is not due.
+/// By the server's clock, it is older than the process that had answered before.
+#[test]
+fn a_session_that_was_made_after_the_last_word_of_health_is_not_gone_by_it() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 105_000, 50_000);
+    // A day back.
+    let at_then = server(110_000) - Duration::from_secs(24 * 60 * 60);
+    evidence.see_clock(at_then, exchange(110_000));
+    let made = Made {
+        at: at_then,
+        known_at: at_then,
+        ..made(110_000, 170_000)
+    };
+    evidence.ask(2, at(170_000));
+    assert_eq!(evidence.fallback(2, at(170_500)), Fallback::Meter);
+    evidence.metered(metered(true, 2, 170_500), at(170_600));
+    assert_eq!(evidence.judge(&made, 2), Some(Fate::Alive));
+}
+
 #[test]
 fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     let mut evidence = begun();
