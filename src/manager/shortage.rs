@@ -1,6 +1,6 @@
 //! While the budget of calls refuses requests: told once when it begins and once when it is over, and counted for each.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{budget::Purpose, core::Core, event::Event, partition::Partition};
 use crate::{
@@ -52,7 +52,7 @@ impl Core {
     }
 
     /// A create has begun.
-    pub(super) fn had_calls(self: &Arc<Self>) {
+    pub(super) fn had_calls(&self) {
         let (now, is_plenty) = (self.now(), self.ledger().is_plenty(self.now()));
         let lasted = self.shortage().granted(is_plenty, now);
         if let Some(lasted) = lasted {
