@@ -38,6 +38,7 @@ pub(super) struct Said {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(super) struct Questions {
     flying: HashMap<u64, Question>,
     /// When they were asked: by line, and on the clock that is never set.
