@@ -18,7 +18,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks `GET /v1/health`. It needs no key and counts against nothing. `number` makes the address one that no cache has seen. `patience` is
-/// how long requests wait for what follows from it. Where the server is away, `why` is told what says so.
+/// how long requests wait for what follows from it. Where the server is away, what says so comes with the word.
 ///
 /// # Errors
 ///
@@ -28,8 +28,7 @@ pub(crate) async fn health(
     base: &BaseUrl,
     number: u64,
     patience: Duration,
-    why: &(dyn Fn(BoxError) + Sync),
-) -> Result<Word, Error> {
+) -> Result<(Word, Option<BoxError>), Error> {
     let uri = base.join(&format!("/v1/health?_={number}"))?;
     let request = Request::builder()
         .method(Method::GET)
@@ -38,24 +37,21 @@ pub(crate) async fn health(
         .body(Full::<Bytes>::default())
         .map_err(|_| Error::config("base_url: cannot be put in a request"))?;
     let Ok(answer) = in_time(TIMEOUT.min(patience / 2), transport.send(request)).await else {
-        return Ok(Word::Silent);
+        return Ok((Word::Silent, None));
     };
     let response = match answer {
         Ok(response) => response,
-        Err(error) if error.is::<Redirected>() => return Ok(Word::Silent),
-        Err(error) => {
-            why(error);
-            return Ok(Word::Away);
-        }
+        Err(error) if error.is::<Redirected>() => return Ok((Word::Silent, None)),
+        Err(error) => return Ok((Word::Away, Some(error))),
     };
     Ok(match Health::read(&response) {
-        Some(health) => Word::Says(health),
+        Some(health) => (Word::Says(health), None),
         None if sign::is_unreached(response.status()) => {
-            why(format!("a gateway answered {}", response.status()).into());
-            Word::Away
+            let why = format!("a gateway answered {}", response.status());
+            (Word::Away, Some(why.into()))
         }
         // Also a 503 in HTML: a gateway has written that in place of the 503 which health answers while Solana is away.
-        None => Word::Silent,
+        None => (Word::Silent, None),
     })
 }
 
@@ -78,8 +74,8 @@ mod tests {
                 Err::<Response<Full<Bytes>>, _>(error())
             });
             let base = BaseUrl::parse("https://sipher.example", PlainHttp::OnLoopback).unwrap();
-            let word = health(&Transport::new(fails), &base, 1, 2 * TIMEOUT, &|_| ()).await;
-            assert_eq!(word.unwrap(), expected);
+            let word = health(&Transport::new(fails), &base, 1, 2 * TIMEOUT).await;
+            assert_eq!(word.unwrap().0, expected);
         }
     }
 }

@@ -8,9 +8,11 @@ use crate::error::Error;
 
 /// How many calls of a day a key has made, of how many. All its users' calls are in it, but not those from before a restart of a server
 /// that keeps its counts in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Quota {
+    #[serde(rename = "count")]
     pub(crate) used: u64,
+    #[serde(rename = "quota")]
     pub(crate) of: u64,
 }
 
@@ -24,13 +26,16 @@ struct Usage {
 
 #[derive(Deserialize)]
 struct Categories {
-    session: Category,
+    session: Quota,
 }
 
-#[derive(Deserialize)]
-struct Category {
-    count: u64,
-    quota: u64,
+impl Usage {
+    fn of_all(&self) -> Quota {
+        Quota {
+            used: self.total,
+            of: self.quota_total,
+        }
+    }
 }
 
 impl SessionsApi {
@@ -42,17 +47,7 @@ impl SessionsApi {
     pub(crate) async fn quota(&self) -> Result<Quota, Error> {
         let call = self.request::<()>(Method::GET, "/v1/billing/usage", None)?;
         let (usage, _): (Usage, _) = self.send(call, StatusCode::OK, &[]).await?;
-        let Category { count, quota } = usage.categories.session;
-        let (of_sessions, of_all) = (
-            Quota {
-                used: count,
-                of: quota,
-            },
-            Quota {
-                used: usage.total,
-                of: usage.quota_total,
-            },
-        );
+        let (of_sessions, of_all) = (usage.categories.session, usage.of_all());
         Ok(if of_all.left() < of_sessions.left() {
             of_all
         } else {

@@ -38,7 +38,6 @@ pub(crate) use self::{
     question::{Cause, Question, Word},
     verdict::{Fallback, Metered},
 };
-
 use self::{
     fates::Fates,
     health::{Boots, CLOCK_STEP},

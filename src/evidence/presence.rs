@@ -57,15 +57,23 @@ impl Presence {
     /// How long ago another process may have reached the server, to say that it is there. `None` where it is known to be.
     pub(super) fn believes_for(&self, now: Reading) -> Option<Duration> {
         let since = self.away_since.filter(|_| !self.is_there())?;
-        Some(now.since(since).saturating_add(BELIEVED))
+        // A call that failed since speaks against what was reached before.
+        let before = if self.is_sign {
+            Duration::ZERO
+        } else {
+            BELIEVED
+        };
+        Some(now.since(since).saturating_add(before))
     }
 
     /// A session call in place of the question has reached it, of this process or another: that needs no more questions.
     pub(super) fn was_reached(&mut self, sent: Reading) {
         let since = self.away_since.map(|since| since.monotonic);
         if since.is_some() {
+            let was_there = self.is_there();
             self.answered = self.answered.max(since).max(Some(sent.monotonic));
             self.questions = self.questions.max(QUESTIONS);
+            self.is_news |= !was_there && self.is_there();
         }
     }
 

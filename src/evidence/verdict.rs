@@ -118,7 +118,9 @@ impl Evidence {
             let is_over = |last| now.since(last) >= METERED;
             self.presence.is_to_try(METERED, now) && self.metered.is_none_or(is_over)
         };
-        if !self.presence.is_there() && !self.is_metering && !is_due() {
+        let lasts = |since| now.since(since) < LONGEST_METERING;
+        let is_metering = self.is_metering && self.metered.is_some_and(lasts);
+        if !self.presence.is_there() && !is_metering && !is_due() {
             return Fallback::Unreached;
         }
         let fallback = self.fallback(signs, now);
@@ -268,7 +270,8 @@ impl Evidence {
         (asked > made.known.0.monotonic).then_some(made_at)
     }
 
-    /// Whether health spoke of a process that nobody has asked about this session yet, or another session was found missing: silence since does not make up for that.
+    /// Whether health spoke of a process that nobody has asked about this session yet, or another session was found missing. No answer
+    /// since makes up for that.
     fn was_left_open(&self, made: &Made) -> bool {
         let is_open = |health: Health| health::judge(made, &health, &self.boots) == Fate::Unclear;
         let known = made.known.0;

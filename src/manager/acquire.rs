@@ -299,6 +299,7 @@ impl Core {
                 let suspect = suspect.cloned();
                 let (_, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
                 drop(ledger);
+                self.had_calls();
                 runtime.spawn(create.in_background().run());
             }
             Err(error) => {

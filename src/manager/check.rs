@@ -11,6 +11,7 @@ use super::{
     flight::Outcome,
     memo,
     observe::Call,
+    partition::Partition,
     policy::FLOOR,
     session::{LiveSession, Loss},
 };
@@ -181,12 +182,12 @@ impl Create {
         core.observer.session_call(Call::Get);
         let id = suspect.id.to_id();
         let answer = api.timeout(time_left).get_with_head(&id).await;
-        let (record, head) = answer.inspect_err(|error| self.look_at(error, now))?;
+        let (record, head) = answer.inspect_err(|error| self.look_at(partition, error, now))?;
         is_for(&record, &id)
             .and_then(|()| echo::check(&record, &partition.defaults, core.settings.ttl))
             .inspect_err(|_| core.saw_session_call(Stamp::of(&head), now))?;
         core.saw_get(suspect, &head, now);
-        core.reached();
+        core.answered_to(partition);
         if let Some(server) = core.servers_clock(now) {
             suspect.known_at(server, now);
         }
@@ -218,8 +219,8 @@ impl Create {
         self.suspect = None;
     }
 
-    /// Of a call that was sent then.
-    pub(super) fn look_at(&self, error: &Error, sent: Reading) {
+    /// Of a call that was sent then, about a session of this partition.
+    pub(super) fn look_at(&self, partition: &Partition, error: &Error, sent: Reading) {
         self.core.saw_session_call(error.window(), sent);
         if let Some(cause) = sign::in_session_call(error) {
             if cause >= Cause::Sign {
@@ -230,13 +231,13 @@ impl Create {
                 self.core.saw(cause);
             }
         }
-        self.core.saw_failure(&self.partition, error);
+        self.core.saw_failure(partition, error);
     }
 }
 
-/// Whether the server has not answered, as far as it can be told.
+/// Whether nobody has answered: what a gateway or the server says to one key is that key's own affair.
 pub(super) fn is_unanswered(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+    error.kind() == ErrorKind::Unavailable && error.status().is_none()
 }
 
 fn is_for(record: &SessionRecord, id: &SessionId) -> Result<(), Error> {

@@ -327,11 +327,11 @@ impl Create {
             Ok((record, head)) => {
                 let made_at = Duration::from_millis(record.created_at.unwrap_or_default());
                 core.saw_create(&head, born, made_at);
-                core.reached();
+                core.answered_to(partition);
                 self.accept(&record, born, signs)
             }
             Err(error) => {
-                self.look_at(&error, born);
+                self.look_at(partition, &error, born);
                 if error.is_unknown_outcome() {
                     core.emit(partition.possible_orphan(Some(error.clone())));
                 }

@@ -259,7 +259,7 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
             return Err(hold_back(core, session, error, is_outage));
         }
     };
-    core.reached();
+    core.answered_to(partition);
     core.counted_upkeep(partition);
     core.emit(Event::Deleted {
         session: session.reference(),

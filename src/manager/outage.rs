@@ -108,10 +108,15 @@ impl Core {
             return is_outage;
         }
         if error.is_by_application() {
-            self.ledger().let_through(partition.key_id);
-            self.reached();
+            self.answered_to(partition);
         }
         false
+    }
+
+    /// The server has answered a session call of this key.
+    pub(super) fn answered_to(&self, partition: &Partition) {
+        self.ledger().let_through(partition.key_id);
+        self.reached();
     }
 
     /// Whether a gateway says so to this key alone: others were answered after it was told the same before.
@@ -149,9 +154,9 @@ impl Core {
         let now = self.now();
         *self.outage.answered() = Some(now);
         self.ledger().reached();
+        *self.outage.why() = None;
         let since = self.outage.since().take();
         if let Some(since) = since {
-            *self.outage.why() = None;
             self.outage.changed.notify_waiters();
             let lasted = now.since(since);
             self.emit(Event::ServerUp { lasted });

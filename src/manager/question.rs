@@ -263,15 +263,13 @@ async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
     let number = core.with_rng(|rng| rng.u64(..));
     let ask = async {
         core.inquiry.asked.fetch_add(1, Ordering::Relaxed);
-        let word = api::health::health(
-            &core.transport,
-            &core.settings.base,
-            number,
-            core.patience(),
-            &|why| core.outage.question_failed(&why),
-        )
-        .await;
-        word.unwrap_or(Word::Silent)
+        let (transport, base) = (&core.transport, &core.settings.base);
+        let answer = api::health::health(transport, base, number, core.patience()).await;
+        let (word, why) = answer.unwrap_or((Word::Silent, None));
+        if let Some(why) = why {
+            core.outage.question_failed(&why);
+        }
+        word
     };
     let ask = core.fleet.ask_once(core, ask);
     let word = tokio::select! {

@@ -10,7 +10,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 impl Core {
     /// A check or a delete was made for this key. Nobody waits for what follows, nor is it missed if it fails.
     pub(super) fn counted_upkeep(self: &Arc<Self>, partition: &Partition) {
-        if self.ledger().asks_for_quota(partition.key_id) {
+        if self.ledger().asks_for_quota(partition.key_id) && !self.is_shut_down() {
             tokio::spawn(ask(self.clone(), partition.clone()));
         }
     }

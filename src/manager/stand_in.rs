@@ -93,7 +93,11 @@ impl Create {
         }
     }
 
-    /// `None` if it was not asked for, or the answer says nothing.
+    /// `None` if it was not asked for, or the answer says nothing of the others.
+    ///
+    /// # Errors
+    ///
+    /// That nobody answers.
     async fn ask_for(
         &self,
         session: &Arc<LiveSession>,
@@ -109,11 +113,31 @@ impl Create {
         }
         let is_there = match self.check(session, begun).await {
             Ok(()) => true,
+            // It may have been deleted since by whoever retired it.
+            Err(_) if session.in_flight.is_retired() => return Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => false,
-            Err(error) if is_unanswered(&error) => return Err(error),
-            Err(_) => return Ok(None),
+            Err(error) => {
+                self.was_refused(session, error)?;
+                return Ok(None);
+            }
         };
         Ok(Some((session.clone(), is_there, (signs, asked))))
+    }
+
+    /// What follows where a session of another's was asked for, and nothing was learnt of the others.
+    fn was_refused(&self, session: &Arc<LiveSession>, error: Error) -> Result<(), Error> {
+        let core = &self.core;
+        if error.kind() == ErrorKind::WrongAnswer {
+            core.give_up(session, RetireReason::WrongAnswer);
+            return Ok(());
+        }
+        if is_unanswered(&error) {
+            return Err(error);
+        }
+        // What holds back all keys holds back this create's own call as well.
+        let (mut ledger, now) = (core.ledger(), core.now());
+        ledger.failed(&session.partition, Purpose::Check, error, now);
+        Ok(())
     }
 }
 
@@ -143,11 +167,16 @@ impl Core {
             self.ledger().checked(&session.partition, self.now());
             return;
         }
-        session.set_lost();
         if session.membership().is_none() || !session.in_flight.is_retired() {
             self.suspect_others(session);
         }
-        if self.retire_this(RetireReason::Lost, session) {
+        self.give_up(session, RetireReason::Lost);
+    }
+
+    /// Requests that bore it may have gone without their defaults.
+    fn give_up(self: &Arc<Self>, session: &Arc<LiveSession>, reason: RetireReason) {
+        session.set_lost();
+        if self.retire_this(reason, session) {
             self.emit(lost(session, Loss::Session, self.now()));
         }
     }

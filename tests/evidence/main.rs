@@ -9,6 +9,7 @@ mod alarms;
 mod answers;
 mod clocks;
 mod gateway;
+mod others;
 mod overheard;
 mod restarts;
 mod silence;

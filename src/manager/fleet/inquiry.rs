@@ -44,7 +44,7 @@ enum Turn {
 impl Fleet {
     /// Asks by `ask`, unless another process has asked since the sign. Without the store each asks for itself.
     pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Word {
-        let seal = seal(core);
+        let seal = seal(core, Kind::Health);
         let Some((inner, seal)) = self.inner().zip(seal) else {
             return ask.await;
         };
@@ -133,25 +133,21 @@ impl Inner {
     }
 }
 
-fn seal(core: &Core) -> Option<Seal> {
+/// Of what is asked for once for the whole fleet.
+pub(super) fn seal(core: &Core, kind: Kind) -> Option<Seal> {
     let (key, defaults) = (first_key(core)?, SessionDefaults::new());
-    Some(Seal::new(
-        Kind::Health,
-        &key,
-        &core.settings.base,
-        &defaults,
-    ))
+    Some(Seal::new(kind, &key, &core.settings.base, &defaults))
 }
 
 /// The first of the API keys that have sessions here, so that processes with the same keys agree.
-pub(super) fn first_key(core: &Core) -> Option<ApiKey> {
+fn first_key(core: &Core) -> Option<ApiKey> {
     let sessions = core.sessions();
     let keys = sessions.iter().map(|session| &session.partition.key);
     let first = keys.min_by(|one, other| one.expose().cmp(other.expose()))?;
     Some(first.clone())
 }
 
-fn generation(found: &Found) -> u64 {
+pub(super) fn generation(found: &Found) -> u64 {
     found.record.as_ref().map_or(0, |record| record.generation)
 }
 

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Fleet, Inner, new_member,
+    Fleet, Inner,
+    inquiry::{generation, seal},
+    new_member,
     right::Right,
     seal::{Kind, Seal},
 };
 use crate::{
-    api::SessionDefaults,
     clock::Reading,
     evidence::{METERED, Metered},
     manager::core::Core,
@@ -48,7 +49,7 @@ impl Fleet {
     /// Finds out whether this process is to ask for a session after so many signs. What another has found out `counts_for` so long.
     /// Without the store each asks.
     pub(crate) async fn stand_in(&self, core: &Core, signs: u64, counts_for: Duration) -> WhoAsks {
-        let seal = seal(core);
+        let seal = seal(core, Kind::StandIn);
         let Some((inner, seal)) = self.inner().zip(seal) else {
             return WhoAsks::This(None);
         };
@@ -114,21 +115,6 @@ impl Inner {
         // Whoever is not told makes its own.
         let _ = self.step_at(core, seal.slot, publish).await;
     }
-}
-
-fn seal(core: &Core) -> Option<Seal> {
-    let key = super::inquiry::first_key(core)?;
-    let defaults = SessionDefaults::new();
-    Some(Seal::new(
-        Kind::StandIn,
-        &key,
-        &core.settings.base,
-        &defaults,
-    ))
-}
-
-fn generation(found: &Found) -> u64 {
-    found.record.as_ref().map_or(0, |record| record.generation)
 }
 
 /// What a record says, and when it was asked for by the store's clock, unless that is too long ago.

@@ -48,16 +48,25 @@ impl Day {
         }
     }
 
-    /// How long until another may be made.
-    fn wait(&self, limit: u32, now: Reading) -> Duration {
+    /// How long this process may make no more.
+    fn used_up_for(&self, limit: u32, now: Reading) -> Duration {
         let is_used_up = self.calls >= limit;
-        let own = is_used_up.then(|| DAY.saturating_sub(now.since(self.began)));
-        let scarce = self.scarce.map(|at| {
-            let midnight =
-                DAY.saturating_sub(Duration::from_secs(at.wall.as_secs() % DAY.as_secs()));
-            midnight.saturating_sub(now.since(at))
+        let left = is_used_up.then(|| DAY.saturating_sub(now.since(self.began)));
+        left.unwrap_or_default()
+    }
+
+    /// How long the rest of the key's day is left to creates.
+    fn scarce_for(&self, now: Reading) -> Duration {
+        let left = self.scarce.map(|at| {
+            let of_day = Duration::from_secs(at.wall.as_secs() % DAY.as_secs());
+            (DAY - of_day).saturating_sub(now.since(at))
         });
-        own.max(scarce).unwrap_or_default()
+        left.unwrap_or_default()
+    }
+
+    /// Whether anything is still to be known of it.
+    fn is_on(&self, now: Reading) -> bool {
+        now.since(self.began) < DAY || !self.scarce_for(now).is_zero()
     }
 }
 
@@ -72,7 +81,7 @@ impl Upkeep {
 
     fn count(&mut self, key: KeyId, now: Reading) {
         if self.keys.len() >= self.tidy_at {
-            self.keys.retain(|_, day| now.since(day.began) < DAY);
+            self.keys.retain(|_, day| day.is_on(now));
             self.tidy_at = 2 * self.keys.len().max(TIDY_AT / 2);
         }
         let new = Day::new(now, self.limit);
@@ -104,12 +113,13 @@ impl Upkeep {
         let Some(day) = self.keys.get(&key) else {
             return (self.limit == 0).then_some(DAY);
         };
-        let wait = day.wait(self.limit, now);
+        let wait = day.used_up_for(self.limit, now).max(day.scarce_for(now));
         (!wait.is_zero()).then_some(wait)
     }
 
-    fn is_scarce(&self, key: KeyId) -> bool {
-        self.keys.get(&key).is_some_and(|day| day.scarce.is_some())
+    fn is_scarce(&self, key: KeyId, now: Reading) -> bool {
+        let day = self.keys.get(&key);
+        day.is_some_and(|day| day.scarce_for(now) > day.used_up_for(self.limit, now))
     }
 }
 
@@ -141,7 +151,7 @@ impl Ledger {
     /// Why no check and no delete may be made for this key any more today, if that is so. Those of a shutdown may.
     pub(crate) fn out_of_upkeep(&self, partition: &Partition, now: Reading) -> Option<Error> {
         let left = self.upkeep.spent_for(partition.key_id, now)?;
-        let text = if self.upkeep.is_scarce(partition.key_id) {
+        let text = if self.upkeep.is_scarce(partition.key_id, now) {
             "three quarters of the key's calls of this day are used up, so that the others are left to creates".to_owned()
         } else {
             let limit = self.upkeep.limit;
