@@ -193,8 +193,10 @@ async fn a_session_that_turns_out_to_have_other_defaults_is_used_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_was_deleted_while_it_was_asked_for_was_not_lost() {
+async fn a_session_that_was_deleted_while_it_was_asked_for_says_nothing_of_others() {
     let it = Two::new(None).await;
+    let third = it.setup.sipher.api_key(Tier::Pro);
+    it.call(&third).await.unwrap();
     let slow = Fault::new(What::Delay(3 * SECOND)).on(Target::Get).times(1);
     it.setup.sipher.fault(slow);
     let mut events = it.manager.events();
@@ -204,6 +206,8 @@ async fn a_session_that_was_deleted_while_it_was_asked_for_was_not_lost() {
         it.manager.invalidate(1);
     });
     answered.unwrap();
+    it.call(&third).await.unwrap();
+    assert_eq!(it.setup.gets(), 2, "the oldest, and that of who asked");
     let told: Vec<_> = std::iter::from_fn(|| events.try_recv()).collect();
     assert!(it.setup.deletes() > 0, "{told:#?}");
     let is_lost = |event: &Event| matches!(event, Event::Lost { .. });
