@@ -63,6 +63,8 @@ impl Create {
         let known = self.check(&suspect, begun).await;
         let is_there = match &known {
             Ok(()) => Some(true),
+            // It may have been deleted since by whoever retired it.
+            Err(_) if suspect.in_flight.is_retired() => None,
             Err(error) => (error.kind() == ErrorKind::NotFound).then_some(false),
         };
         self.goes_back_to_the_question(&known);
