@@ -86,8 +86,8 @@ pub(crate) struct Evidence {
     verdict: Option<Verdict>,
     /// What the server last said of itself.
     health: Option<Health>,
-    /// What the server knew last before this time of its own was lost.
-    lost_until: Duration,
+    /// What the server knew last before this time of its own was lost, of what was made before this monotonic time.
+    lost_until: Option<(Duration, Duration)>,
     /// When a session was asked for last, in monotonic time, that was not there, and when that was made, by the server's clock. Those
     /// that were not asked for since may be gone as well.
     missed: Option<(Duration, Duration)>,
@@ -131,7 +131,7 @@ impl Evidence {
             proven: None,
             verdict: None,
             health: None,
-            lost_until: Duration::ZERO,
+            lost_until: None,
             missed: None,
             replaced_before: None,
             since: None,

@@ -68,7 +68,7 @@ impl Evidence {
     pub(super) fn decide(&mut self, question: Question, says: Says) {
         match says {
             Says::Health(health) => self.health = Some(health),
-            Says::Lost(made_at) => self.lost_until = self.lost_until.max(made_at),
+            Says::Lost(made_at) => self.loses(made_at, question.asked),
             Says::Replaced(since) => self.replaced_before = self.replaced_before.max(Some(since)),
             Says::Nothing | Says::Known(..) => {}
         }
@@ -186,9 +186,15 @@ impl Evidence {
         (self.is_metering, self.metered) = (false, Some(answer.asked));
         self.presence.was_reached(answer.asked);
         if !answer.knows {
-            self.lost_until = self.lost_until.max(answer.made_at);
+            self.loses(answer.made_at, answer.asked);
             self.misses(answer);
         }
+    }
+
+    /// A session that was made then by the server's clock was asked for, and was not there.
+    fn loses(&mut self, made_at: Duration, asked: Reading) {
+        let (until, before) = self.lost_until.unwrap_or_default();
+        self.lost_until = Some((until.max(made_at), before.max(asked.monotonic)));
     }
 
     fn misses(&mut self, answer: &Metered) {
@@ -257,8 +263,10 @@ impl Evidence {
                 && health::judge(made, health, &self.boots) == Fate::Gone
         };
         let is_before = |then| made.born.monotonic < then;
+        // As with health, a clock that was set back since makes what is younger look older.
+        let is_lost = |(until, asked)| made.known_at <= until && made.born.monotonic <= asked;
         self.health.as_ref().is_some_and(is_gone)
-            || made.known_at <= self.lost_until
+            || self.lost_until.is_some_and(is_lost)
             // In a fleet, each process may have known it later than it was made.
             || self.was_missed_since(made) == Some(made.at)
             || self.replaced_before.is_some_and(is_before)

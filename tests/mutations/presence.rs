@@ -253,8 +253,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "a_redirect_that_the_client_followed_says_nothing",
         },
         file: "src/api/health.rs",
-        old: "Err(error) if error.is::<Redirected>() => return Ok(Word::Silent),",
-        new: "Err(error) if error.is::<Redirected>() => return Ok(Word::Away),",
+        old: "Err(error) if error.is::<Redirected>() => return Ok((Word::Silent, None)),",
+        new: "Err(error) if error.is::<Redirected>() => return Ok((Word::Away, Some(error))),",
     },
     Mutation {
         name: "calls_by_hand_take_their_places_unseen",

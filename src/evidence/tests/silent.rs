@@ -213,6 +213,33 @@ fn a_session_that_was_made_after_the_last_word_of_health_is_not_gone_by_it() {
 }
 
 #[test]
+fn a_session_that_was_made_after_another_was_missing_is_not_gone_by_that() {
+    let mut evidence = begun();
+    evidence.ask(1, at(105_000));
+    assert_eq!(evidence.fallback(1, at(105_500)), Fallback::Meter);
+    evidence.metered(metered(false, 1, 105_500), at(105_600));
+    let gone = made(SESSION, 110_000);
+    assert_eq!(evidence.judge(&gone, 1), Some(Fate::Gone));
+    // A day back.
+    let at_then = server(110_000) - Duration::from_secs(24 * 60 * 60);
+    evidence.see_clock(at_then, exchange(110_000));
+    let younger = Made {
+        at: at_then,
+        known_at: at_then,
+        ..made(110_000, 410_000)
+    };
+    evidence.ask(2, at(410_000));
+    assert_eq!(evidence.fallback(2, at(410_500)), Fallback::Meter);
+    let known = Metered {
+        made_at: at_then,
+        born: younger.born.monotonic,
+        ..metered(true, 2, 410_500)
+    };
+    evidence.metered(known, at(410_600));
+    assert_eq!(evidence.judge(&younger, 2), Some(Fate::Alive));
+}
+
+#[test]
 fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     let mut evidence = begun();
     let question = evidence.ask(0, at(100_500));
