@@ -27,8 +27,8 @@
 //!
 //! A setting comes from one place at a time: [`SessionManager::from_env`](crate::SessionManager::from_env) reads the environment
 //! alone, [`SessionManager::from_config`](crate::SessionManager::from_config) its argument alone. Both at once are put
-//! together with [`SessionConfig::or`]: what the first one says wins, setting by setting. What nobody says is the [builder's](crate::SessionManagerBuilder)
-//! default.
+//! together with [`SessionConfig::or`]: what the first one says wins, setting by setting. A setting that neither has gets the
+//! [builder's](crate::SessionManagerBuilder) default.
 //!
 //! ```
 //! # use sipher_session::SessionConfig;

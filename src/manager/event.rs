@@ -331,6 +331,7 @@ pub enum Event {
     /// [`ErrorKind::Budget`](crate::ErrorKind::Budget), or go without one, where they would have to wait for longer than they may.
     ///
     /// It comes with the first of them; [`Stats::refused_for_budget`](crate::Stats) counts all.
+    ///
     /// Wake somebody: yes, if [`BudgetFree`](Self::BudgetFree) does not follow within minutes.
     #[non_exhaustive]
     BudgetUsedUp {
@@ -338,6 +339,7 @@ pub enum Event {
         next_call_in: Duration,
     },
     /// A create begins with half of the budget free, and no request was refused for 10 s.
+    ///
     /// Wake somebody: no.
     #[non_exhaustive]
     BudgetFree {

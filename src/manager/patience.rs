@@ -20,10 +20,9 @@ use crate::error::{Error, ErrorKind};
 /// [`Timeout`](crate::ErrorKind::Timeout), and the session is created for later requests. A `reqwest` request with a timeout of its own
 /// never waits for longer than that.
 ///
-/// A longer wait does not change the create that the request waits for, which others may wait for as well. That ends after
-/// `create_timeout`, and waits no longer than the manager's `max_wait` for the budget of calls and for the server's pace. Where one of the
-/// two was in its way, the request then waits by itself until the next try can succeed, if that is in time. Other failures are the request's
-/// at once.
+/// A longer wait does not change the create that the request waits for, which others may wait for as well. The create ends after
+/// `create_timeout`, and waits no longer than the manager's `max_wait` for the budget of calls and for the server's pace. If budget or
+/// pace ended it, the request waits on until the next try can succeed, if that is in time. With any other failure it fails at once.
 ///
 /// Use it where a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
 /// `reqwest-middleware` it is set by `with_extension`.

@@ -318,7 +318,7 @@ fn where_one_session_is_missing_each_other_is_asked_for_itself_though_only_a_hin
     let younger = made(150_000, 180_100);
     assert_eq!(evidence.judge(&younger, 1), Some(Fate::Unclear));
     assert!(!evidence.is_process_of(&younger));
-    // Silence since does not make up for that, and what is made later is not concerned.
+    // Silence proves nothing. A session that is made later is not concerned.
     let question = evidence.ask(2, at(190_000));
     evidence.answered(question, Word::Silent, iter::empty(), at(190_010));
     assert_eq!(evidence.fallback(2, at(190_010)), Fallback::Decided);
