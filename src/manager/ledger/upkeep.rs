@@ -59,7 +59,7 @@ impl Day {
     fn scarce_for(&self, now: Reading) -> Duration {
         let left = self.scarce.map(|at| {
             let of_day = Duration::from_secs(at.wall.as_secs() % DAY.as_secs());
-            (DAY - of_day).saturating_sub(now.since(at))
+            DAY.saturating_sub(of_day.saturating_add(now.since(at)))
         });
         left.unwrap_or_default()
     }
