@@ -30,11 +30,12 @@ struct Two {
     refused: Arc<AtomicUsize>,
 }
 
+type Front = fn() -> Response<Full<Bytes>>;
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, BoxError>> + Send>>;
 
 impl Two {
     /// Both have a session, and health hangs. `front` is what so many of the first tenant's checks are answered with.
-    async fn new(front: Option<(fn() -> Response<Full<Bytes>>, usize)>) -> Self {
+    async fn new(front: Option<(Front, usize)>) -> Self {
         let setup = Setup::new();
         let keys = [(); 2].map(|()| setup.sipher.api_key(Tier::Pro));
         let refused = Arc::<AtomicUsize>::default();
@@ -128,7 +129,7 @@ fn revoked() -> Response<Full<Bytes>> {
 
 #[tokio::test(start_paused = true)]
 async fn a_tenant_whose_session_cannot_be_asked_for_keeps_nobody_from_theirs() {
-    for front in [bad_gateway as fn() -> _, broken, revoked] {
+    for front in [bad_gateway as Front, broken, revoked] {
         let it = Two::new(Some((front, usize::MAX))).await;
         for minute in 0..30 {
             pass(70.0).await;
