@@ -89,18 +89,21 @@ fn with_key(key: &str) -> HeaderMap {
     headers
 }
 
+/// Their tasks never run: each waits for its first call for as long as the runtime stands still.
+fn begin_creates(stalled: &Runtime, manager: &SessionManager, count: usize) {
+    let _entered = stalled.enter();
+    for n in 0..count {
+        let mut headers = with_key(&format!("sk_pro_{n}"));
+        drop(poll_once(manager.apply(&mut headers)));
+    }
+}
+
 #[test]
 fn creates_on_a_runtime_that_stands_still_do_not_end_those_on_another() {
     let (sipher, clock, builder) = setup();
     let manager = builder.call_budget(60, 2).build().unwrap();
     let (stalled, other) = (runtime(), runtime());
-    let entered = stalled.enter();
-    for n in 0..30 {
-        let mut headers = with_key(&format!("sk_pro_{n}"));
-        // Its task never runs: it waits for its first call for as long as the runtime stands still.
-        drop(poll_once(manager.apply(&mut headers)));
-    }
-    drop(entered);
+    begin_creates(&stalled, &manager, 30);
     let own = sipher.api_key(Tier::Pro);
     let warm_up = || manager.ready(own.as_str(), SessionDefaults::new());
     let error = other.block_on(warm_up()).unwrap_err();
@@ -326,12 +329,7 @@ fn creates_on_a_runtime_that_stands_still_keep_no_places_for_ever() {
     let (sipher, clock, builder) = setup();
     let manager = builder.max_sessions(1).build().unwrap();
     let (stalled, other) = (runtime(), runtime());
-    let entered = stalled.enter();
-    for n in 0..10 {
-        let mut headers = with_key(&format!("sk_pro_{n}"));
-        drop(poll_once(manager.apply(&mut headers)));
-    }
-    drop(entered);
+    begin_creates(&stalled, &manager, 10);
     let own = sipher.api_key(Tier::Pro);
     let warm_up = || manager.ready(own.as_str(), SessionDefaults::new());
     let error = other.block_on(warm_up()).unwrap_err();

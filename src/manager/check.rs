@@ -12,7 +12,7 @@ use super::{
     memo,
     observe::Call,
     partition::Partition,
-    policy::FLOOR,
+    policy::{self, FLOOR},
     session::{LiveSession, Loss},
 };
 use crate::{
@@ -80,7 +80,8 @@ impl Create {
 
     /// The server does not answer at all: the free question finds out when it is there again, and not the calls that count.
     fn goes_back_to_the_question(&mut self, known: &Result<(), Error>) {
-        if self.stands_in && known.as_ref().is_err_and(is_unanswered) {
+        let is_away = |error: &Error| is_unanswered(error) || policy::is_unreachable(error);
+        if self.stands_in && known.as_ref().is_err_and(is_away) {
             self.metered = false;
         }
     }

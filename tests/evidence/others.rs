@@ -1,25 +1,21 @@
 //! Health says nothing, and the session that is asked for in its place is another tenant's.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{Method, Response};
+use http_body_util::Full;
 use sipher_session::{
     BoxError, Chain, Event, RetireReason, SessionDefaults, SessionId, SessionManager, SessionsApi,
     api::Transport,
     testing::{FakeSipher, Fault, Target, Tier, What},
 };
-use tower::{ServiceExt, service_fn};
+use tower::ServiceExt;
 
-use crate::support::{Call, SECOND, Setup, generate, pass};
+use crate::support::{Call, SECOND, Setup, generate, is_of, pass};
 
 /// Two tenants, of which the first has the older session, and a front that may answer its checks by itself.
 struct Two {
@@ -31,7 +27,6 @@ struct Two {
 }
 
 type Front = fn() -> Response<Full<Bytes>>;
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, BoxError>> + Send>>;
 
 impl Two {
     /// Both have a session, and health hangs. `front` is what so many of the first tenant's checks are answered with.
@@ -39,33 +34,13 @@ impl Two {
         let setup = Setup::new();
         let keys = [(); 2].map(|()| setup.sipher.api_key(Tier::Pro));
         let refused = Arc::<AtomicUsize>::default();
-        let (sipher, first, count) = (setup.sipher.clone(), keys[0].clone(), refused.clone());
-        let way = service_fn(move |request: Request<Full<Bytes>>| {
-            let is_its = request.method() == Method::GET
-                && request
-                    .headers()
-                    .get("x-api-key")
-                    .is_some_and(|key| *key == *first);
-            let (sipher, count) = (sipher.clone(), count.clone());
-            let answer: Answer = Box::pin(async move {
-                if let Some((front, times)) = front.filter(|_| is_its)
-                    && count.fetch_add(1, Ordering::SeqCst) < times
-                {
-                    return Ok(front());
-                }
-                let (head, body) = sipher.oneshot(request).await?.into_parts();
-                Ok(Response::from_parts(
-                    head,
-                    body.collect().await?.to_bytes().into(),
-                ))
-            });
-            answer
+        let (first, count) = (keys[0].clone(), refused.clone());
+        let transport = setup.behind(move |call| {
+            let is_its = call.method() == Method::GET && is_of(call, &first);
+            let (front, times) = front.filter(|_| is_its)?;
+            (count.fetch_add(1, Ordering::SeqCst) < times).then(front)
         });
-        let manager = setup
-            .builder()
-            .transport(Transport::new(way))
-            .build()
-            .unwrap();
+        let manager = setup.builder().transport(transport).build().unwrap();
         call(&setup, &manager, &keys[0]).await.unwrap();
         let oldest = SessionId::parse(&setup.last_id().unwrap()).unwrap();
         pass(1.0).await;

@@ -2,15 +2,13 @@
 
 use std::{future::pending, time::Duration};
 
-use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Full};
 use sipher_session::{
     BoxError, ErrorKind, Event, Events, SessionDefaults, SessionManager,
     api::Transport,
     testing::{FakeSipher, Fault, Target, Tier, What},
 };
 use tokio::{task::JoinSet, time::Instant};
-use tower::{ServiceExt, service_fn};
+use tower::ServiceExt;
 
 use crate::support::{Call, SECOND, Setup, generate, ours, pass};
 
@@ -338,32 +336,12 @@ async fn a_tenant_that_the_server_told_to_wait_does_so_though_an_outage_ends_for
     assert!(start.elapsed() >= 15 * SECOND, "{:?}", start.elapsed());
 }
 
-/// A gateway that refuses the session calls of one tenant, with a page of its own.
-fn refused_by_a_gateway(setup: &Setup, tenant: &str) -> Transport {
-    let (sipher, tenant) = (setup.sipher.clone(), tenant.to_owned());
-    Transport::new(service_fn(move |call: Call| {
-        let key = call.headers().get("x-api-key");
-        let is_tenants = key.is_some_and(|key| key.as_bytes() == tenant.as_bytes());
-        let sipher = sipher.clone();
-        async move {
-            if is_tenants {
-                let page = Full::from("<html>bad gateway</html>").boxed_unsync();
-                let mut page = Response::new(page.map_err(BoxError::from).boxed_unsync());
-                *page.status_mut() = StatusCode::BAD_GATEWAY;
-                return Ok::<_, BoxError>(page);
-            }
-            let answer = sipher.oneshot(call).await?;
-            Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
-        }
-    }))
-}
-
 #[tokio::test(start_paused = true)]
 async fn one_tenant_that_a_gateway_refuses_holds_back_few_others() {
     for (asks_every, others_every) in [(0.1, 30.0), (0.1, 3.0), (1.0, 7.0)] {
         let setup = Setup::new();
         let refused = setup.sipher.api_key(Tier::Pro);
-        let transport = refused_by_a_gateway(&setup, &refused);
+        let transport = setup.behind_a_gateway_that_refuses(&refused);
         let manager = setup.builder().transport(transport).build().unwrap();
         let asking = manager.clone();
         tokio::spawn(async move {

@@ -2,21 +2,17 @@
 
 use std::time::Duration;
 
-use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Full};
 use sipher_session::{
-    ApiKey, BoxError, Event, SessionDefaults,
-    api::Transport,
+    ApiKey, Event, SessionDefaults,
     testing::{Fault, Target, Tier, What},
 };
-use tower::{ServiceExt, service_fn};
 use tracing::Level;
 
 use crate::{
     assert_metrics,
     capture::{Capture, Logged},
     recorder,
-    support::{Call, SECOND, Setup, pass},
+    support::{SECOND, Setup, pass},
 };
 
 fn told(capture: &Capture, message: &str) -> Vec<Logged> {
@@ -87,32 +83,12 @@ async fn no_room_for_a_session_is_counted_and_is_no_lack_of_calls() {
     assert!(told(&capture, "budget used up").is_empty());
 }
 
-/// A gateway that refuses the session calls of one tenant, with a page of its own.
-fn refused_by_a_gateway(setup: &Setup, tenant: &str) -> Transport {
-    let (sipher, tenant) = (setup.sipher.clone(), tenant.to_owned());
-    Transport::new(service_fn(move |call: Call| {
-        let key = call.headers().get("x-api-key");
-        let is_tenants = key.is_some_and(|key| key.as_bytes() == tenant.as_bytes());
-        let sipher = sipher.clone();
-        async move {
-            if is_tenants {
-                let page = Full::from("<html>bad gateway</html>").boxed_unsync();
-                let mut page = Response::new(page.map_err(BoxError::from).boxed_unsync());
-                *page.status_mut() = StatusCode::BAD_GATEWAY;
-                return Ok::<_, BoxError>(page);
-            }
-            let answer = sipher.oneshot(call).await?;
-            Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
-        }
-    }))
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_refuses_one_tenant_is_an_outage_once_and_fails_nobody_else() {
     let (capture, _guard) = Capture::start();
     let setup = Setup::new();
     let refused = setup.sipher.api_key(Tier::Pro);
-    let transport = refused_by_a_gateway(&setup, &refused);
+    let transport = setup.behind_a_gateway_that_refuses(&refused);
     let manager = setup.builder().transport(transport).build().unwrap();
     manager.session().await.unwrap();
     let asking = manager.clone();
@@ -138,7 +114,7 @@ async fn a_real_outage_is_told_also_after_a_tenant_had_trouble_of_its_own() {
     let (capture, _guard) = Capture::start();
     let setup = Setup::new();
     let refused = setup.sipher.api_key(Tier::Pro);
-    let transport = refused_by_a_gateway(&setup, &refused);
+    let transport = setup.behind_a_gateway_that_refuses(&refused);
     let manager = setup.builder().transport(transport).build().unwrap();
     for _ in 0..3 {
         let key = setup.sipher.api_key(Tier::Pro);

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use sipher_session::{
     BoxError, Chain, Error, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder,
     SessionService,
@@ -18,9 +18,15 @@ use sipher_session::{
         Exchange, FakeBody, FakeSipher, Fault, Operation, SessionUse, Target, TestClock, Tier, What,
     },
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 
 pub type Call = Request<Full<Bytes>>;
+
+/// Whether a call bears this key.
+pub fn is_of(call: &Call, key: &str) -> bool {
+    let own = call.headers().get("x-api-key");
+    own.is_some_and(|own| own.as_bytes() == key.as_bytes())
+}
 
 /// A fake server, a key of it, and a clock that the manager goes by.
 pub struct Setup {
@@ -67,6 +73,35 @@ impl Setup {
 
     pub fn service(&self, manager: &SessionManager) -> SessionService<FakeSipher> {
         SessionLayer::new(manager.clone()).layer(self.sipher.clone())
+    }
+
+    /// A way to the server with something in front of it, which may answer a call by itself.
+    pub fn behind<F>(&self, front: F) -> Transport
+    where
+        F: Fn(&Call) -> Option<Response<Full<Bytes>>> + Clone + Send + 'static,
+    {
+        let sipher = self.sipher.clone();
+        Transport::new(service_fn(move |call: Call| {
+            let (sipher, own) = (sipher.clone(), front(&call));
+            async move {
+                if let Some(own) = own {
+                    return Ok::<_, BoxError>(own);
+                }
+                let (head, body) = sipher.oneshot(call).await?.into_parts();
+                let body = body.collect().await?.to_bytes();
+                Ok(Response::from_parts(head, body.into()))
+            }
+        }))
+    }
+
+    /// A gateway in front that refuses the session calls of one tenant, with a page of its own.
+    pub fn behind_a_gateway_that_refuses(&self, tenant: &str) -> Transport {
+        let tenant = tenant.to_owned();
+        self.behind(move |call| {
+            let mut page = Response::new(Full::from("<html>bad gateway</html>"));
+            *page.status_mut() = StatusCode::BAD_GATEWAY;
+            is_of(call, &tenant).then_some(page)
+        })
     }
 
     /// Sends one request through the layer.
