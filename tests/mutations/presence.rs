@@ -74,7 +74,7 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         invariant: "I12",
         by: Test {
             target: "lib",
-            name: "an_answer_of_a_new_process_does_not_prove_that_of_a_session_from_before",
+            name: "where_two_processes_serve_side_by_side_no_answer_proves_that_of_a_session",
         },
         file: "src/evidence/verdict.rs",
         old: "let is_one = self.is_one_process_since(made.born);",
@@ -161,8 +161,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         name: "the_server_is_there_however_session_calls_fail",
         invariant: "I1",
         by: Test {
-            target: "evidence",
-            name: "an_outage_while_health_is_refused_ends_with_the_next_session_call",
+            target: "lib",
+            name: "the_server_is_there_once_it_answers_a_call_of_after_the_question_and_until_one_fails",
         },
         file: "src/evidence/presence.rs",
         old: "        self.failed = self.failed.max(Some(sent.monotonic));",
@@ -206,7 +206,7 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         invariant: "I12",
         by: Test {
             target: "evidence",
-            name: "the_oldest_session_is_asked_for_whoever_waits",
+            name: "a_session_that_turns_out_to_have_other_defaults_is_used_no_more",
         },
         file: "src/manager/stand_in.rs",
         old: "        (oldest.age_key() < than.age_key()).then_some(oldest)",

@@ -30,11 +30,11 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
         invariant: "I8",
         by: Test {
             target: "lifecycle",
-            name: "one_call_at_a_time_finds_out_whether_the_server_is_back",
+            name: "while_one_finds_out_the_others_fail_at_once_and_none_of_them_forever",
         },
         file: "src/manager/ledger/reach.rs",
         old: "            let is_probed = hold.is_probed_by_another(create, now);",
-        new: "            let is_probed = hold.is_probed_by_another(create, now) && create.is_none();",
+        new: "            let is_probed = hold.is_probed_by_another(create, now) && create.is_some();",
     },
     Mutation {
         name: "a_request_waits_beyond_its_own_timeout",
@@ -140,7 +140,7 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
         invariant: "I9",
         by: Test {
             target: "lib",
-            name: "each_may_use_what_the_other_leaves",
+            name: "the_reserve_of_new_keys_fills_with_what_others_leave",
         },
         file: "src/manager/budget/share.rs",
         old: "        own.max(self.level(now).saturating_sub(self.others_half()))",
@@ -239,7 +239,7 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
         invariant: "I8",
         by: Test {
             target: "signals",
-            name: "a_real_outage_is_told_also_after_a_tenant_had_trouble_of_its_own",
+            name: "a_gateway_that_refuses_one_tenant_is_an_outage_once_and_fails_nobody_else",
         },
         file: "src/manager/ledger/gateway.rs",
         old: "        let is_own = before.is_some_and(|before| is_own(before, answered));",

@@ -63,6 +63,16 @@ fn an_answer_of_a_new_process_does_not_prove_that_of_a_session_from_before() {
     assert_eq!([SESSION, 135_000].map(proves), [false, true]);
 }
 
+/// A session that is made later than both were seen may be of either.
+#[test]
+fn where_two_processes_serve_side_by_side_no_answer_proves_that_of_a_session() {
+    let mut evidence = begun();
+    for (signs, now, boot) in [(1, 101_000, 0), (2, 112_000, 1), (3, 123_000, 0)] {
+        ask(&mut evidence, signs, now, BOOTS[boot]);
+    }
+    assert!(!evidence.is_process_of(&made(130_000, 140_000)));
+}
+
 /// Behind several processes, each call that asks for a session may show another one's window.
 #[test]
 fn a_session_that_is_found_holds_nobody_however_new_the_window_of_that_answer_is() {

@@ -136,6 +136,18 @@ mod tests {
     }
 
     #[test]
+    fn the_reserve_of_new_keys_fills_with_what_others_leave() {
+        let mut bucket = bucket(60);
+        let now = Duration::ZERO;
+        let new = (0..60).take_while(|_| bucket.take_behind(now).is_ok());
+        assert_eq!(new.count(), 30);
+        // By half of what comes, it would be half full now.
+        let now = Duration::from_secs(30);
+        let accepted = (0..60).take_while(|_| bucket.take(Purpose::Create, 100, now).is_ok());
+        assert_eq!(accepted.count(), 30);
+    }
+
+    #[test]
     fn new_keys_leave_half_to_who_has_been_idle_however_long_they_have_taken() {
         let mut bucket = bucket(60);
         taken(&mut bucket, 0, 600, (false, true));
