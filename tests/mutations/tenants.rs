@@ -34,7 +34,7 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
         },
         file: "src/manager/ledger/reach.rs",
         old: "            let is_probed = hold.is_probed_by_another(create, now);",
-        new: "            let is_probed = hold.is_probed_by_another(create, now) && create.is_some();",
+        new: "            let is_probed = hold.is_probed_by_another(create, now) && now.monotonic.is_zero();",
     },
     Mutation {
         name: "a_request_waits_beyond_its_own_timeout",
