@@ -65,7 +65,7 @@
 //!
 //! | span | around | fields |
 //! | --- | --- | --- |
-//! | `sipher_session::create` | one create with all its tries, or one check of a session under suspicion, and the deletes of what it replaces, if nobody else is at it | `generation`, `key` (fingerprint of the API key), `tries` |
+//! | `sipher_session::create` | one create with all its tries, or one check of a session under suspicion, and the deletes of what it replaces, if nobody else is at it | `generation`, `api_key` (its fingerprint), `tries` |
 //! | `sipher_session::delete` | one call that deletes a session | `session`, `generation`, `api_key` |
 //! | `sipher_session::shutdown` | a shutdown with its deletes | `deadline` |
 //!

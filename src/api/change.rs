@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::SessionId;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// Told of what is done to a session by hand.
 pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) -> Option<Ongoing> + Send + Sync>;
@@ -14,8 +14,19 @@ pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) -> Option<Ongoing> + S
 pub(crate) type Ongoing = Box<dyn Answered + Send>;
 
 pub(crate) trait Answered {
-    /// What has become of the call is known.
-    fn answered(&mut self);
+    /// What has become of the session is known.
+    fn answered(&mut self, found: Found);
+}
+
+/// What the answer to a call says of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The server has it, for so much longer.
+    Lives(Duration),
+    /// The server does not have it, or has it no more.
+    Gone,
+    /// What was to be done to it was not done.
+    Unchanged,
 }
 
 /// Told that a call goes out; returns who looks at the head of its answer.
@@ -27,22 +38,34 @@ pub(crate) type OnAnswer = Box<dyn FnOnce(&HeaderMap) + Send>;
 /// What is done to a session by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A call that changes or deletes it goes out, and is over after so much time.
-    Begins(Duration),
-    /// It is deleted.
-    Deleted,
-    /// The server has it, for so much longer.
-    Lives(Duration),
+    /// It was created, and lives for so much longer.
+    Created(Duration),
+    /// A call goes out, and is over after so much time.
+    Begins(Deed, Duration),
 }
 
-/// Ends a call, unless the server may still be at it.
-pub(super) fn end<T>(ongoing: Option<Ongoing>, outcome: Result<T, Error>) -> Result<T, Error> {
-    let is_known = outcome
-        .as_ref()
-        .err()
-        .is_none_or(|error| !error.is_unknown_outcome());
-    if let Some(mut ongoing) = ongoing.filter(|_| is_known) {
-        ongoing.answered();
+/// What a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// Nothing but to ask.
+    Ask,
+    Change,
+    Delete,
+}
+
+/// Ends a call, unless the server may still be at it. `found` says what an answer that is no error tells of the session.
+pub(super) fn end<T>(
+    ongoing: Option<Ongoing>,
+    outcome: Result<T, Error>,
+    found: impl FnOnce(&T) -> Found,
+) -> Result<T, Error> {
+    let found = match &outcome {
+        Ok(answer) => Some(found(answer)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(Found::Gone),
+        Err(error) => (!error.is_unknown_outcome()).then_some(Found::Unchanged),
+    };
+    if let Some((mut ongoing, found)) = ongoing.zip(found) {
+        ongoing.answered(found);
     }
     outcome
 }

@@ -45,7 +45,7 @@ mod values;
 pub use bytes::Bytes;
 
 pub(crate) use self::{
-    change::{Answered, Change, OnAnswer, OnChange, OnSend, Ongoing},
+    change::{Answered, Change, Deed, Found, OnAnswer, OnChange, OnSend, Ongoing},
     defaults::KNOWN as KNOWN_DEFAULTS,
     id::KeptId,
     model::check_ttl,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     CreateSession, NotSent, Redirected, SessionDefaults, SessionId, SessionRecord, Transport,
     answer,
-    change::{Change, OnChange, OnSend, Ongoing, end},
+    change::{Change, Deed, Found, OnChange, OnSend, Ongoing, end},
     deadline::in_time,
     scrub,
 };
@@ -106,7 +106,7 @@ impl SessionsApi {
         let secret = request.viewing_key().map(ViewingKey::expose);
         let answer = self.session(call, StatusCode::CREATED, secret.as_slice());
         let (record, head) = answer.await?;
-        self.tell(&record.id, Change::Lives(record.life_left()));
+        self.tell(&record.id, Change::Created(record.life_left()));
         Ok((record, head))
     }
 
@@ -126,9 +126,11 @@ impl SessionsApi {
         id: &SessionId,
     ) -> Result<(SessionRecord, HeaderMap), Error> {
         let call = self.request::<()>(Method::GET, &path(id), None)?;
-        let (record, head) = self.session(call, StatusCode::OK, &[id.as_str()]).await?;
-        self.tell(id, Change::Lives(record.life_left()));
-        Ok((record, head))
+        let ongoing = self.tell(id, Change::Begins(Deed::Ask, self.timeout));
+        let outcome = self.session(call, StatusCode::OK, &[id.as_str()]).await;
+        end(ongoing, outcome, |(record, _)| {
+            Found::Lives(record.life_left())
+        })
     }
 
     /// Puts `defaults` over those of a session, key by key. A default cannot be taken away like this, and the session
@@ -151,12 +153,13 @@ impl SessionsApi {
             defaults: &'a SessionDefaults,
         }
         let call = self.request(Method::PATCH, &path(id), Some(&Update { defaults }))?;
-        let ongoing = self.tell(id, Change::Begins(self.timeout));
+        let ongoing = self.tell(id, Change::Begins(Deed::Change, self.timeout));
         let secret = defaults.default_viewing_key.as_ref();
         let secret = secret.map_or("", ViewingKey::expose);
         let secrets = [id.as_str(), secret];
         let outcome = self.session(call, StatusCode::OK, &secrets).await;
-        end(ongoing, outcome).map(|(record, _)| record)
+        let found = |(record, _): &(SessionRecord, _)| Found::Lives(record.life_left());
+        end(ongoing, outcome, found).map(|(record, _)| record)
     }
 
     /// Deletes a session. A manager that holds it stops using it before the call is made.
@@ -173,13 +176,9 @@ impl SessionsApi {
         #[derive(Deserialize)]
         struct Deleted {}
         let call = self.request::<()>(Method::DELETE, &path(id), None)?;
-        let ongoing = self.tell(id, Change::Begins(self.timeout));
+        let ongoing = self.tell(id, Change::Begins(Deed::Delete, self.timeout));
         let outcome = self.send(call, StatusCode::OK, &[id.as_str()]).await;
-        if outcome.is_ok() {
-            // Before the call counts as ended: the manager's own delete comes after that.
-            self.tell(id, Change::Deleted);
-        }
-        end(ongoing, outcome).map(|(Deleted {}, head)| head)
+        end(ongoing, outcome, |_| Found::Gone).map(|(Deleted {}, head)| head)
     }
 
     pub(crate) fn with(

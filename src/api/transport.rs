@@ -46,7 +46,12 @@ type Exchange = Pin<Box<dyn Future<Output = Result<Response<Bytes>, BoxError>> +
 /// error. And it should drop pooled connections that were idle for the server's five seconds: a call on
 /// an older one may be lost with unknown outcome.
 #[derive(Clone)]
-pub struct Transport(Arc<dyn Fn(Request<Full<Bytes>>) -> Exchange + Send + Sync>);
+pub struct Transport {
+    exchange: Arc<dyn Fn(Request<Full<Bytes>>) -> Exchange + Send + Sync>,
+    /// Which fake server it leads to, if that is seen.
+    #[cfg(feature = "testing")]
+    fake: Option<usize>,
+}
 
 impl Transport {
     /// Uses a tower service. It is cloned for each call, and driven to readiness before it.
@@ -59,9 +64,11 @@ impl Transport {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        #[cfg(feature = "testing")]
+        let fake = crate::testing::FakeSipher::identity_in(&service);
         // A mutex, because a service that is `Clone + Send` need not be `Sync`.
         let service = Mutex::new(service);
-        Self(Arc::new(move |request| {
+        let exchange = Arc::new(move |request: Request<Full<Bytes>>| -> Exchange {
             let mut service = service
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -84,14 +91,38 @@ impl Transport {
                 }
                 read(response).await
             })
-        }))
+        });
+        Self {
+            exchange,
+            #[cfg(feature = "testing")]
+            fake,
+        }
+    }
+
+    /// Whether both lead to one server, if their addresses say so. Tests that run at once have a fake one each, all at one address and with
+    /// equal ids: behind services that differ, two are taken for two.
+    pub(crate) fn leads_to_same(&self, other: &Self) -> bool {
+        #[cfg(feature = "testing")]
+        let is_same = self.fake.is_some() && self.fake == other.fake;
+        #[cfg(not(feature = "testing"))]
+        let is_same = true;
+        is_same || Arc::ptr_eq(&self.exchange, &other.exchange)
+    }
+
+    /// Whether they may.
+    pub(crate) fn may_lead_to_same(&self, other: &Self) -> bool {
+        #[cfg(feature = "testing")]
+        let is_other = self.fake.is_some() && other.fake.is_some() && self.fake != other.fake;
+        #[cfg(not(feature = "testing"))]
+        let is_other = false;
+        !is_other || self.leads_to_same(other)
     }
 
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Bytes>, BoxError> {
-        let exchange = caught(|| (self.0)(request)).map_err(NotSent)?;
+        let exchange = caught(|| (self.exchange)(request)).map_err(NotSent)?;
         Caught(exchange).await
     }
 }

@@ -185,8 +185,9 @@ impl Windows {
     pub(crate) fn is_of_the_session(&mut self, stamp: Stamp, exchange: Exchange) {
         let ends = ends(stamp, exchange);
         let is_its = |window: &&mut Window| {
-            let mut values = window.values.iter();
-            window.overlaps(ends) && values.any(|(_, left)| *left == stamp.remaining)
+            // When it came as well: another window may have had as many calls left before.
+            let noted = (exchange.received(), stamp.remaining);
+            window.overlaps(ends) && window.values.contains(&noted)
         };
         for window in self.0.iter_mut().filter(is_its) {
             (window.confirmed, window.beside) = (true, false);

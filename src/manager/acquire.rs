@@ -80,7 +80,7 @@ impl SessionManager {
         loop {
             let found = self.wait_for_lease(&partition).await;
             if let Err(error) = &found
-                && self.comes_back(limit, error).await
+                && self.comes_back(partition.id, limit, error).await
             {
                 continue;
             }

@@ -6,20 +6,56 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{
-    core::Core, event::RetireReason, known_ids::IdHash, life::Life, message::Outgoing,
-    partition::KeyId, session::LiveSession,
+    core::Core,
+    event::RetireReason,
+    known_ids::{IdHash, Known},
+    life::Life,
+    message::Outgoing,
+    partition::KeyId,
+    peers,
+    session::LiveSession,
 };
 use crate::{
-    api::{Answered, Change, KeptId, OnAnswer, OnSend, Ongoing, SessionId},
+    api::{Answered, Change, Deed, Found, KeptId, OnAnswer, OnSend, Ongoing, SessionId},
+    clock::Reading,
     evidence::window::{self, Stamp},
     scope,
 };
+
+/// A delete of a session that may be its owner's. It counts as gone from before the call on, and where nobody knows what became of that.
+#[derive(Debug)]
+struct Ending {
+    hash: IdHash,
+    /// In monotonic time of the manager, and what it knew before.
+    known: Vec<(Arc<Core>, Duration, Known)>,
+}
+
+impl Ending {
+    fn of(core: &Core, id: &SessionId) -> Self {
+        let hash = IdHash::of(id.as_str());
+        let managers = peers::of_same_server(core).into_iter();
+        let known = managers.filter_map(|core| {
+            let now = core.now().monotonic;
+            let before = core.known_ids.ends(hash, now)?;
+            Some((core, now, before))
+        });
+        let known = known.collect();
+        Self { hash, known }
+    }
+
+    /// It was not carried out.
+    fn take_back(&self) {
+        for (core, began, before) in &self.known {
+            core.known_ids.goes_on(self.hash, *before, *began);
+        }
+    }
+}
 
 /// What a request through the layer does to a session, or that it bears one which its sender has put in.
 #[derive(Debug)]
 pub(crate) struct ByHand {
     /// What it deletes, if that is what it does.
-    deletes: Option<SessionId>,
+    deletes: Option<(SessionId, Ending)>,
     /// On the session, if it was ours and in use; one that was taken up from a store twice is two of them.
     holds: Vec<Hold>,
 }
@@ -69,7 +105,10 @@ impl ByHand {
         let id = scope::session_id_in(path)?;
         (!method.is_safe()).then(|| Self {
             holds: take_out_of_use(core, &id),
-            deletes: (*method == Method::DELETE).then_some(id),
+            deletes: (*method == Method::DELETE).then(|| {
+                let ending = Ending::of(core, &id);
+                (id, ending)
+            }),
         })
     }
 
@@ -87,22 +126,32 @@ impl ByHand {
         sessions.for_each(|session| session.in_flight.linger(until));
     }
 
-    /// What the request has deleted is not deleted once more. A 404 may have been for another key's session.
-    pub(super) fn succeeded(&self, core: &Core) {
-        if let Some(id) = &self.deletes {
-            core.known_ids.deleted(IdHash::of(id.as_str()));
-            core.retirement.remove_id(id);
+    /// What the request has deleted is not deleted once more, and what the server refused to delete is still there. A 404 may have been
+    /// for another key's session. A gateway or a captive portal can answer in the server's place, and then nobody knows.
+    pub(super) fn answered(&self, core: &Core, status: StatusCode, headers: &HeaderMap) {
+        let Some((id, ending)) = &self.deletes else {
+            return;
+        };
+        if !window::is_by_application(headers) {
+            return;
+        }
+        if status.is_success() {
+            let managers = peers::of_same_server(core);
+            managers.iter().for_each(|it| it.retirement.remove_id(id));
+        } else if status.is_client_error() && status != StatusCode::NOT_FOUND {
+            ending.take_back();
         }
     }
 }
 
-/// Whether the server has carried out a request. A gateway or a captive portal can answer 200 in its place, and then the
-/// session is still there.
-pub(super) fn is_done(status: StatusCode, headers: &HeaderMap) -> bool {
-    status.is_success() && window::is_by_application(headers)
+/// Also out of that of other managers of this process.
+fn take_out_of_use(core: &Core, id: &SessionId) -> Vec<Hold> {
+    let managers = peers::of_same_server(core);
+    let holds = managers.iter().map(|core| take_out_of(core, id));
+    holds.flatten().collect()
 }
 
-fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
+fn take_out_of(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
     let kept = KeptId::from(id);
     let mut holds = Vec::new();
     core.retire_all(RetireReason::Invalidated, |session| {
@@ -121,8 +170,14 @@ fn take_out_of_use(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
     holds
 }
 
-/// A call of [`SessionsApi`](crate::SessionsApi) that changes or deletes a session.
+/// A call of [`SessionsApi`](crate::SessionsApi) about one session.
 struct Call {
+    core: Arc<Core>,
+    key: Option<KeyId>,
+    deed: Deed,
+    sent: Reading,
+    ending: Option<Ending>,
+    id: SessionId,
     holds: Vec<Hold>,
     /// When it is over at the latest, in monotonic time.
     until: Duration,
@@ -130,8 +185,24 @@ struct Call {
 }
 
 impl Answered for Call {
-    fn answered(&mut self) {
+    fn answered(&mut self, found: Found) {
         self.is_answered = true;
+        let (core, hash, now) = (&self.core, IdHash::of(self.id.as_str()), self.core.now());
+        match (found, self.key) {
+            (Found::Lives(left), Some(key)) => {
+                let life = Life::new(self.sent, left.saturating_add(now.since(self.sent)), 0.0);
+                let known = (key, life);
+                core.known_ids
+                    .note_by_hand(hash, known, self.sent.monotonic);
+            }
+            (Found::Gone, Some(key)) => is_gone(core, &self.id, key, self.deed),
+            (Found::Unchanged, _) => {
+                if let Some(ending) = self.ending.take() {
+                    ending.take_back();
+                }
+            }
+            (Found::Lives(_) | Found::Gone, None) => {}
+        }
     }
 }
 
@@ -145,6 +216,23 @@ impl Drop for Call {
     }
 }
 
+/// The server does not have a session for this key, or has it no more.
+fn is_gone(core: &Core, id: &SessionId, key: KeyId, deed: Deed) {
+    let (hash, now) = (IdHash::of(id.as_str()), core.now().monotonic);
+    for manager in peers::of_same_server(core) {
+        manager.known_ids.gone(hash, key, now);
+        if deed == Deed::Delete {
+            manager.retirement.remove_id(id);
+        }
+        let session = manager.session_of(hash);
+        if let Some(session) = session.filter(|session| session.partition.key_id == key)
+            && deed == Deed::Ask
+        {
+            manager.settle(&session, false);
+        }
+    }
+}
+
 /// What is changed or deleted by [`SessionsApi`](crate::SessionsApi) is used no more. The manager's own delete comes after the call.
 /// What is created or fetched by it may stand on requests of this API key.
 pub(super) fn told_by_api(
@@ -153,22 +241,29 @@ pub(super) fn told_by_api(
     id: &SessionId,
     change: Change,
 ) -> Option<Ongoing> {
-    let hash = IdHash::of(id.as_str());
-    match change {
-        Change::Lives(left) => {
-            let life = Life::new(core.now(), left, 0.0);
-            core.known_ids.note_by_hand(hash, key?, life);
-            None
+    let now = core.now();
+    let (deed, timeout) = match change {
+        Change::Created(left) => {
+            let known = (key?, Life::new(now, left, 0.0));
+            let hash = IdHash::of(id.as_str());
+            core.known_ids.note_by_hand(hash, known, now.monotonic);
+            return None;
         }
-        Change::Deleted => {
-            core.known_ids.deleted(hash);
-            core.retirement.remove_id(id);
-            None
-        }
-        Change::Begins(timeout) => Some(Box::new(Call {
-            until: core.now().monotonic.saturating_add(timeout),
-            holds: take_out_of_use(core, id),
-            is_answered: false,
-        })),
-    }
+        Change::Begins(deed, timeout) => (deed, timeout),
+    };
+    Some(Box::new(Call {
+        core: core.clone(),
+        key,
+        deed,
+        sent: now,
+        until: now.monotonic.saturating_add(timeout),
+        ending: (deed == Deed::Delete).then(|| Ending::of(core, id)),
+        holds: if deed == Deed::Ask {
+            Vec::new()
+        } else {
+            take_out_of_use(core, id)
+        },
+        id: id.clone(),
+        is_answered: false,
+    }))
 }

@@ -28,7 +28,7 @@ impl Create {
     pub(super) async fn find_out(
         &mut self,
         suspect: Arc<LiveSession>,
-        begun: Reading,
+        mut begun: Reading,
     ) -> Option<Outcome> {
         while !self.metered {
             match self.ask_in_time(&suspect, begun).await {
@@ -58,6 +58,8 @@ impl Create {
                 self.gives_up_standing_in();
                 return Some(Err(error));
             }
+            // The question, which the fleet shares, has had its own time.
+            begun = self.core.now();
         }
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
         let known = self.check(&suspect, begun).await;

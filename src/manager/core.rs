@@ -8,7 +8,7 @@ use std::{
 
 use fastrand::Rng;
 use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
-use tokio::sync::{SetOnce, broadcast};
+use tokio::sync::{Notify, SetOnce, broadcast};
 
 use super::{
     admit::OnNoSession,
@@ -128,6 +128,8 @@ pub(crate) struct Core {
     pub(crate) outage: Outage,
     pub(super) inquiry: Inquiry,
     pub(crate) fleet: Fleet,
+    /// Tells that a session has become the current one of its partition.
+    pub(super) arrivals: Notify,
     /// Set when it is not open any more.
     closed: SetOnce<Stage>,
     /// The shutdown under way or done.
@@ -182,6 +184,7 @@ impl Core {
             suspicion: Suspicion::default(),
             outage: Outage::default(),
             inquiry,
+            arrivals: Notify::new(),
             closed: SetOnce::new(),
             ending: Mutex::default(),
         }
@@ -250,6 +253,7 @@ impl Core {
     /// A session is gone: what has lost one may have lost them all. Where a sign has told of that already, the others have
     /// been suspect since, and what was made after it is not.
     pub(crate) fn suspect_others(&self, lost: &LiveSession) {
+        self.known_ids.forget_by_hand();
         if !lost.is_suspect(self.suspicion.signs()) {
             self.suspect(true);
         }

@@ -50,6 +50,19 @@ impl Core {
         self.live.get(&id)
     }
 
+    /// Waits until a partition has a session that others have waited for.
+    pub(super) async fn arrival(&self, id: PartitionId) {
+        loop {
+            // Before the look: what comes after it is not missed.
+            let arrived = self.arrivals.notified();
+            let session = self.cached(id);
+            if session.is_some_and(|session| self.is_good(&session, self.now())) {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
     /// A session has ended by itself.
     pub(crate) fn forget(&self, session: &Arc<LiveSession>) {
         memo::forget(session);
@@ -62,6 +75,7 @@ impl Core {
         self.known_ids.note(IdHash::of_session(session), id);
         let older = [self.live.get(&id), self.retirement.unpin(id)];
         self.live.insert(id, session.clone());
+        self.arrivals.notify_waiters();
         let older = older
             .into_iter()
             .flatten()

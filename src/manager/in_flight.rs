@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    Doubt, Proof, SessionManager, by_hand, leak,
+    Doubt, Proof, SessionManager, leak,
     message::Incoming,
     token::{Bare, Bears, Sent, Token},
 };
@@ -325,10 +325,8 @@ impl Token {
             }
             Bears::Inline(_) => {}
             Bears::Nothing { by_hand, .. } => {
-                if let Some(by_hand) = by_hand
-                    && head.is_some_and(|(status, headers)| by_hand::is_done(status, headers))
-                {
-                    by_hand.succeeded(self.manager.core());
+                if let Some((by_hand, (status, headers))) = by_hand.as_ref().zip(head) {
+                    by_hand.answered(self.manager.core(), status, headers);
                 }
             }
         }

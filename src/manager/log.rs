@@ -326,7 +326,7 @@ mod on {
             parent: None,
             "sipher_session::create",
             generation,
-            key = %Fingerprint::of(partition.key.expose()),
+            api_key = %Fingerprint::of(partition.key.expose()),
             tries = Empty
         );
         span.follows_from(Span::current());

@@ -8,6 +8,7 @@ use super::{
     OnNoSession, SessionManager,
     core::Settings,
     message::Outgoing,
+    partition::PartitionId,
     policy::{self, FLOOR},
     runtime::runtime,
 };
@@ -70,7 +71,12 @@ impl Limit {
 
 impl SessionManager {
     /// Waits until the request may look for a session again; `false` if its failure is final.
-    pub(super) async fn comes_back(&self, limit: Option<Limit>, error: &Error) -> bool {
+    pub(super) async fn comes_back(
+        &self,
+        id: PartitionId,
+        limit: Option<Limit>,
+        error: &Error,
+    ) -> bool {
         let (core, now) = (self.core(), self.core().uptime());
         let again = limit.and_then(|limit| limit.comes_back_in(error, core.patience(), now));
         let Some(again) = again else { return false };
@@ -78,6 +84,7 @@ impl SessionManager {
             biased;
             // Looking again says so.
             _ = core.closed() => {}
+            () = core.arrival(id) => {}
             () = sleep(again) => {}
         }
         true

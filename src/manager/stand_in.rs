@@ -162,7 +162,7 @@ impl Core {
     }
 
     /// What follows for a session of another's that was asked for.
-    fn settle(self: &Arc<Self>, session: &Arc<LiveSession>, is_there: bool) {
+    pub(super) fn settle(self: &Arc<Self>, session: &Arc<LiveSession>, is_there: bool) {
         if is_there {
             self.ledger().checked(&session.partition, self.now());
             return;

@@ -1,6 +1,7 @@
 //! The handle.
 
 use std::{
+    any::Any,
     fmt,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -108,6 +109,12 @@ impl FakeSipher {
     /// Starts an empty server: no keys, no sessions, no rate limit, no faults.
     pub fn new() -> Self {
         Self::seeded(0)
+    }
+
+    /// Which server a service is, if it is one of these.
+    pub(crate) fn identity_in<S: 'static>(service: &S) -> Option<usize> {
+        let fake = (service as &dyn Any).downcast_ref::<Self>()?;
+        Some(Arc::as_ptr(&fake.server).addr())
     }
 
     /// Starts a server that mints other ids and keys than one of another seed. Seed 0 is [`new`](Self::new)'s.

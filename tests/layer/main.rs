@@ -5,6 +5,7 @@
 mod support;
 
 mod bounds;
+mod by_hand;
 mod errors;
 mod foreign_ids;
 mod memory;

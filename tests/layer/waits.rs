@@ -290,6 +290,27 @@ async fn a_request_with_patience_waits_out_the_servers_pace_and_no_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_patient_request_waits_no_longer_than_until_others_have_got_its_session() {
+    let setup = Setup::new();
+    let manager = setup.builder().max_wait(5 * SECOND).build().unwrap();
+    let paced = What::RateLimited {
+        retry_after: Some(40),
+        in_body: false,
+    };
+    setup.sipher.fault(Fault::new(paced).on(Target::Create));
+    let mut request = generate();
+    request.extensions_mut().insert(MaxWait(60 * SECOND));
+    let patient = tokio::spawn(setup.service(&manager).oneshot(request));
+    pass(1.0).await;
+    // The machine sleeps, and with it the timers.
+    setup.clock.suspend(60 * SECOND);
+    manager.session().await.unwrap();
+    let answer = tokio::time::timeout(SECOND, patient).await;
+    answer.expect("there is a session").unwrap().unwrap();
+    assert_eq!(setup.creates(), 2, "one was refused");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_ends_the_wait_of_a_patient_request() {
     let setup = Setup::new();
     let builder = setup.builder().max_wait(5 * SECOND).call_budget(1, 1);

@@ -148,6 +148,19 @@ fn a_new_window_is_pending_until_it_is_confirmed_by_what_was_asked_after_it() {
 }
 
 #[test]
+fn an_answer_of_the_session_vouches_for_its_own_window_and_not_for_one_that_had_as_many_calls_left()
+{
+    let mut windows = begun(97);
+    windows.keep_since(Duration::ZERO);
+    let beside = Seen::New { beside: true };
+    assert_eq!(see(&mut windows, (98, 60), 500, 550), beside);
+    assert_eq!(see(&mut windows, (97, 60), 600, 650), Seen::Pending);
+    windows.is_of_the_session(Stamp::new(97, 60), exchange(600, 650));
+    // It fits both.
+    assert_eq!(see(&mut windows, (95, 60), 700, 750), Seen::Pending);
+}
+
+#[test]
 fn an_answer_that_took_long_proves_nothing() {
     assert_eq!(see(&mut begun(97), (90, 55), 5_000, 10_001), Seen::Vague);
     assert_eq!(see(&mut begun(97), (90, 55), 5_000, 10_000), Seen::Same);

@@ -87,7 +87,8 @@ impl Checker<'_> {
         }
         let is_answered = matches!(asked.outcome, Some(Got::Answer(_)));
         let seen = asked.head.filter(|head| is_answered && head.is_stamped);
-        let looked_at = |head: &super::known::Head| self.script.proves || head.pause > LOOK;
+        let looked_at =
+            |head: &super::known::Head| self.script.proves || (head.pause > LOOK && !head.at_once);
         Some(Wrong {
             n,
             id: id.to_owned(),
@@ -162,7 +163,9 @@ impl Checker<'_> {
                     one.n, first.n
                 ));
             }
-            if self.is_overdue(line, seen, one) {
+            // A window is a hint once. Where the question was not due then, the next request looks.
+            let is_news = !self.is_window_known(line);
+            if self.is_overdue((line, seen), is_news, one) {
                 self.fails(format!(
                     "I12: {} is wrong and nobody asked after {}",
                     one.n, first.n
@@ -184,7 +187,7 @@ impl Checker<'_> {
     }
 
     /// Whether a question was due between a head and the start of a request, and was not asked.
-    fn is_overdue(&self, line: usize, seen: Duration, one: &Wrong) -> bool {
+    fn is_overdue(&self, (line, seen): (usize, Duration), is_news: bool, one: &Wrong) -> bool {
         let asked = &self.questions.asked;
         // A sign is damped from the moment on at which the last one was found to be none.
         let before = self.questions.settled_before(line);
@@ -196,8 +199,9 @@ impl Checker<'_> {
             let is_between = sent_line.is_some_and(|(at, _)| (line..one.index).contains(at));
             is_between && asked.index >= line && asked.at.monotonic >= due
         };
+        let is_due_at_once = is_news && due == seen;
         let is_due =
-            one.at.monotonic > seen && (due == seen || self.asked.values().any(asks_itself));
+            one.at.monotonic > seen && (is_due_at_once || self.asked.values().any(asks_itself));
         is_due
             && !asked
                 .iter()
@@ -219,10 +223,12 @@ impl Checker<'_> {
                 let fingerprint = SessionId::parse(&one.id).map(|id| id.fingerprint());
                 // One whose body came slowly was given the session long before the server looked it up.
                 let was_on_its_way = self.met_a_restart(one.n) || self.has_slow_body(one.n);
-                // An answer that seemed to prove the process took it off the count.
-                let seemed_proven = one
-                    .seen
-                    .is_some_and(|(head, _)| self.is_window_unseen(head));
+                // An answer that seemed to prove the process took it off the count, and all that were sent before it.
+                let seems_to_prove = |later: &Wrong| {
+                    let seen = later.seen.filter(|_| later.index >= one.index);
+                    seen.is_some_and(|(head, _)| self.is_window_unseen(head))
+                };
+                let seemed_proven = wrong.iter().any(seems_to_prove);
                 let is_told = !was_on_its_way && !seemed_proven;
                 one.index < index && fingerprint == Some(session) && is_told
             };

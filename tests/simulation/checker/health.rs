@@ -4,7 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use sipher_session::{clock::Reading, testing::Operation};
 
-use super::{Checker, known::Signs};
+use super::{
+    Checker,
+    known::{Known, Signs},
+};
 use crate::{
     health::Health,
     script::Weather,
@@ -60,6 +63,8 @@ pub(super) struct Questions {
     pub(super) was_last_silent: bool,
     /// One was answered with another time than the server's clock had said before: a cache had kept it, and did not say so.
     is_clock_off: bool,
+    /// Sessions that were asked for and found: by line, and on the clock that is never set.
+    settled: Vec<(usize, Duration)>,
     /// Sessions that were asked for, by line.
     pub(super) gets: Vec<usize>,
     /// How many calls were left in the last window, and when it ends.
@@ -97,12 +102,15 @@ impl Questions {
     pub(super) fn settled_before(&self, line: usize) -> Option<Duration> {
         let (index, asked) = self.asked.iter().rev().find(|(index, _)| *index < line)?;
         let answer = self.said.iter().find(|said| said.index > *index);
-        Some(answer.map_or(*asked, |said| said.at))
+        let settled = answer.map_or(*asked, |said| said.at);
+        let by_session = self.settled.iter().rev().find(|(index, _)| *index < line);
+        Some(by_session.map_or(settled, |(_, at)| settled.max(*at)))
     }
 
     /// A session was asked for, and is there: that settles what the last question left open.
-    pub(super) fn settled(&mut self, now: Reading) {
+    pub(super) fn settled(&mut self, index: usize, now: Reading) {
         self.answered = Some(now.monotonic);
+        self.settled.push((index, now.monotonic));
     }
 
     /// A call for a session found that it is gone.
@@ -301,10 +309,12 @@ impl Checker<'_> {
         }
     }
 
-    /// It was asked for, and is there. Where health says nothing, that speaks for the others too.
+    /// It was asked for, and is there. Where health says nothing, that speaks for the others too; for those that are no older also
+    /// where health has spoken again before the answer.
     pub(super) fn was_asked_for(&mut self, record: &Record, signs: Signs) {
-        let is_for_all = self.questions.was_last_silent;
-        for known in self.known.values_mut().filter(|_| is_for_all) {
+        let (is_for_all, stands_in) = (self.questions.was_last_silent, self.questions.is_silent);
+        let is_proved = |known: &&mut Known| is_for_all || (stands_in && known.made >= record.made);
+        for known in self.known.values_mut().filter(is_proved) {
             known.proved = known.proved.or_later(signs);
         }
         if let Some(known) = self.known.get_mut(&record.id) {

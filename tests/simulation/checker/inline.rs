@@ -25,8 +25,18 @@ pub(super) struct Inline {
     carries: HashMap<u64, Carries>,
     /// Requests that went out with the defaults in their bodies.
     covered: HashSet<u64>,
-    /// Heads with a window that the manager looks at, by line, and how many calls are left in it.
-    heads: Vec<(usize, u32)>,
+    /// Heads with a window that the manager looks at.
+    heads: Vec<Stamped>,
+}
+
+struct Stamped {
+    wire: u64,
+    /// By line.
+    index: usize,
+    /// From this line on the manager may have looked at it: at that of a session call once its body is there.
+    seen: usize,
+    /// How many calls are left in its window.
+    left: u32,
 }
 
 impl Inline {
@@ -96,9 +106,34 @@ impl Checker<'_> {
 
     pub(super) fn saw_head(&mut self, wire: u64, index: usize, stamp: Option<(u32, u32)>) {
         let sent = self.flying.get(&wire).map(|flying| &flying.sent);
-        let is_looked_at = sent.is_some_and(|sent| !sent.by_hand);
-        let left = stamp.filter(|_| is_looked_at).map(|(left, _)| left);
-        self.inline.heads.extend(left.map(|left| (index, left)));
+        let (Some(sent), Some((left, _))) = (sent.filter(|sent| !sent.by_hand), stamp) else {
+            return;
+        };
+        let is_session_call = sent.operation != Operation::Other;
+        let seen = if is_session_call { usize::MAX } else { index };
+        let stamped = Stamped {
+            wire,
+            index,
+            seen,
+            left,
+        };
+        self.inline.heads.push(stamped);
+    }
+
+    pub(super) fn saw_body(&mut self, wire: u64, index: usize) {
+        let mut heads = self.inline.heads.iter_mut().rev();
+        if let Some(head) = heads.find(|head| head.wire == wire) {
+            head.seen = head.seen.min(index);
+        }
+    }
+
+    /// Whether the manager has looked at the window of the process that answers before this line.
+    pub(super) fn is_window_known(&self, line: usize) -> bool {
+        let restarts = self.restarts.iter().rev().map(|(index, _)| *index);
+        let restart = restarts.into_iter().find(|index| *index < line);
+        let since = restart.unwrap_or_default()..line;
+        let mut heads = self.inline.heads.iter();
+        heads.any(|head| since.contains(&head.index) && head.seen < line)
     }
 
     /// When a request was called whose body came later.
@@ -116,10 +151,10 @@ impl Checker<'_> {
         };
         let heads = self.inline.heads.iter();
         let since: Vec<_> = heads
-            .filter(|(index, _)| (restart..=head).contains(index))
+            .filter(|it| (restart..=head).contains(&it.index))
             .collect();
-        let taken = since.last().map_or(0, |(_, left)| CALLS - left);
-        taken as usize > since.len()
+        let taken = since.last().map_or(0, |it| CALLS - it.left);
+        taken as usize > since.iter().filter(|it| it.seen <= head).count()
     }
 
     /// Whether what comes of it says nothing of the server.

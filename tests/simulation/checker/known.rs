@@ -10,6 +10,9 @@ use crate::trace::{Got, Partition, Sent};
 /// How much later than its deadline a create counts as lost.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
+/// How much earlier a use may seem to have been.
+const NOTED: Duration = Duration::from_secs(1);
+
 /// A session that the client knows of.
 #[derive(Clone)]
 #[allow(clippy::struct_excessive_bools)] // each is a fact of its own
@@ -36,22 +39,23 @@ pub(super) struct Known {
     /// The longest time without a use since it was last asked for.
     pub(super) idle: Duration,
     pub(super) was_asked_for: bool,
-    /// When it was last asked for and found, on the clock that is never set.
-    pub(super) found: Duration,
+    /// When it was last asked for, and found, on the clock that is never set.
+    pub(super) found: (Duration, Duration),
 }
 
 impl Known {
-    /// Whether it was idle for so long that it is asked for by itself.
+    /// Whether it may have been idle for so long that it is asked for by itself. Uses in quick succession are noted once.
     pub(super) fn is_idle(&self, now: Reading) -> bool {
         let long = (self.life / 4).max(LONG_IDLE);
-        self.idle.max(now.since(self.used)) >= long
+        self.idle.max(now.since(self.used)) + NOTED >= long
     }
 
     /// Whether it was made or found so soon before or after a restart that health cannot tell the two apart.
     pub(super) fn is_near(&self, restart: Duration) -> bool {
         let second = Duration::from_secs(2);
         let is_near = restart + second >= self.born.monotonic && restart <= self.landed + second;
-        is_near || restart.abs_diff(self.found) <= second
+        let (asked, found) = self.found;
+        is_near || (restart + second >= asked && restart <= found + second)
     }
 
     /// The wall clock goes back, and with it what it knew of a sleep: by the server's clock it expires early from here on.
@@ -203,6 +207,8 @@ pub(super) struct Head {
     pub(super) at: Duration,
     /// How long after the one before.
     pub(super) pause: Duration,
+    /// It was there as soon as its request was sent, as no server's is.
+    pub(super) at_once: bool,
     /// It says what is left of its window.
     pub(super) is_stamped: bool,
 }

@@ -326,6 +326,7 @@ impl Checker<'_> {
         index: usize,
         at: Reading,
     ) {
+        self.saw_body(wire, index);
         let Some(flying) = self.lands(wire, index) else {
             return;
         };
@@ -374,7 +375,7 @@ impl Checker<'_> {
                     used: at,
                     idle: Duration::ZERO,
                     was_asked_for: false,
-                    found: at.monotonic,
+                    found: (at.monotonic, at.monotonic),
                 };
                 // From here on this is the one that is used, if it is.
                 self.last.retain(|(of, _)| *of != known.partition);
@@ -385,12 +386,12 @@ impl Checker<'_> {
             (Operation::Get, 200) => {
                 self.was_asked_for(record, flying.signs);
                 if !flying.sent.by_hand {
-                    self.questions.settled(at);
+                    self.questions.settled(index, at);
                 }
                 if let Some(known) = self.known.get_mut(&record.id) {
                     // Two who asked may be answered in any order.
                     known.proved = known.proved.or_later(flying.signs);
-                    known.found = at.monotonic;
+                    known.found = (flying.at.monotonic, at.monotonic);
                     known.doubted = record.defaults != known.partition.defaults;
                 }
             }

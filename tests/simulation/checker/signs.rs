@@ -35,10 +35,12 @@ impl Checker<'_> {
             .as_ref()
             .and_then(|flying| self.asked.get_mut(&flying.sent.n?));
         if let Some(asked) = asked {
+            let sent = flying.as_ref().map(|flying| flying.at.monotonic);
             asked.head = Some(Head {
                 index,
                 at: at.monotonic,
                 pause,
+                at_once: sent == Some(at.monotonic),
                 is_stamped,
             });
         }
