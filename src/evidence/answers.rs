@@ -55,7 +55,7 @@ impl Evidence {
             }
             Seen::New { beside: false } | Seen::Vague => Cause::Hint,
         };
-        (false, self.raise(cause, exchange.received))
+        (false, self.weigh(cause, exchange.received))
     }
 
     /// Looks at an answer that says nothing of a session. Its place in a window has to be known all the same: unseen, the
@@ -72,7 +72,7 @@ impl Evidence {
         // A cache that does not say so may have kept it: it is no proof, and holds nobody.
         match self.window(stamp, exchange) {
             Seen::Same | Seen::Beside | Seen::Pending => Reaction::Nothing,
-            Seen::New { .. } | Seen::Vague => self.raise(Cause::Hint, exchange.received),
+            Seen::New { .. } | Seen::Vague => self.weigh(Cause::Hint, exchange.received),
         }
     }
 
@@ -99,7 +99,7 @@ impl Evidence {
                 Reaction::Nothing
             }
             None | Some(Seen::Pending) => Reaction::Nothing,
-            Some(Seen::New { .. } | Seen::Vague) => self.raise(Cause::Hint, exchange.received),
+            Some(Seen::New { .. } | Seen::Vague) => self.weigh(Cause::Hint, exchange.received),
         };
         self.goes_on(exchange.received);
         reaction

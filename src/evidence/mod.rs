@@ -10,6 +10,7 @@
 //! | `window` | the rate-limit window on every answer, which a new process begins anew |
 //! | `health`, `fates` | `GET /v1/health`, which is free: when the process began, and what follows for a session, and for all |
 //! | `question`, `pace` | why that question is asked, and what comes back; how often it is asked |
+//! | `reaction` | what follows from something that was seen: nothing, a question, or that requests are held |
 //! | `presence` | whether the whole server is out of reach, or health alone |
 //! | `verdict` | what became of the sessions, by the last answer that decides something |
 //!
@@ -22,6 +23,7 @@ pub(crate) mod health;
 mod pace;
 mod presence;
 mod question;
+mod reaction;
 pub(crate) mod sign;
 #[cfg(test)]
 mod tests;
@@ -36,12 +38,13 @@ pub(crate) use self::{
     answers::Overheard,
     health::{Fate, Health, known_at},
     question::{Cause, Question, Word},
+    reaction::Reaction,
     verdict::{Fallback, Metered},
 };
 use self::{
     fates::Fates,
     health::{Boots, CLOCK_STEP},
-    pace::{Pace, SELDOM, SOON},
+    pace::{Pace, ROUTINE, SELDOM, SOON},
     presence::Presence,
     verdict::{Says, Verdict},
     window::{Exchange, Windows},
@@ -60,17 +63,6 @@ pub(crate) struct Made {
     pub(crate) left: Duration,
     /// When the server last knew it when it was asked for, and how long ago.
     pub(crate) known: (Reading, Duration),
-}
-
-/// What follows from something that was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[must_use]
-pub(crate) enum Reaction {
-    Nothing,
-    /// The server is to be asked while requests go on.
-    Ask,
-    /// No request bears a session before the server has been asked.
-    Hold,
 }
 
 /// What is known of the server, for all keys.
@@ -101,6 +93,8 @@ pub(crate) struct Evidence {
     fates: Fates,
     /// When the last sign was found to be none, and for how long that damps the next.
     false_alarm: Option<(Reading, Duration)>,
+    /// When a call failed last, if the server has answered none that was sent since.
+    failed: Option<Reading>,
     /// What the next question is about, which nobody has asked yet.
     owed: Option<Cause>,
     /// Since when, in monotonic time.
@@ -138,6 +132,7 @@ impl Evidence {
             strange: None,
             fates: Fates::default(),
             false_alarm: None,
+            failed: None,
             owed: None,
             owed_at: None,
             unanswered: None,
@@ -146,7 +141,7 @@ impl Evidence {
             last_cause: Cause::Hint,
             alarms: SELDOM,
             breaks: SOON,
-            routine: SELDOM,
+            routine: ROUTINE,
             metered: None,
             is_metering: false,
             replaced: None,
@@ -163,7 +158,7 @@ impl Evidence {
         let offset = millis(date) - millis(clock);
         self.dates.1 = offset;
         if (offset - self.dates.0).unsigned_abs() > CLOCK_STEP.as_millis() {
-            self.raise(Cause::Hint, now)
+            self.weigh(Cause::Hint, now)
         } else {
             Reaction::Nothing
         }
@@ -182,67 +177,6 @@ impl Evidence {
         } else {
             self.boots.note_at_least(server, exchange.received);
         }
-    }
-
-    /// Something speaks against the process of before.
-    pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
-        let is_routine_due = self.routine.due_in(now).is_zero();
-        let reaction = match cause {
-            Cause::Sign if self.is_damped(now) => Reaction::Nothing,
-            Cause::Sign | Cause::Broken => Reaction::Hold,
-            Cause::Hint | Cause::Unproven if self.asking.is_some() => Reaction::Nothing,
-            Cause::Hint if is_routine_due => Reaction::Ask,
-            Cause::Unproven if is_routine_due => Reaction::Hold,
-            Cause::Hint | Cause::Unproven => Reaction::Nothing,
-        };
-        self.owed = self.owed.max(Some(cause));
-        self.owed_at = Some(now.monotonic);
-        reaction
-    }
-
-    /// A request is about to start: says what is due by now.
-    pub(crate) fn look(&mut self, now: Reading) -> Reaction {
-        if self.asking.is_some() {
-            return Reaction::Nothing;
-        }
-        let is_stale = self.stale_in(now).is_zero();
-        let causes = [self.owed, is_stale.then_some(Cause::Unproven)];
-        let reactions = causes
-            .into_iter()
-            .flatten()
-            .map(|cause| self.raise(cause, now));
-        reactions.max().unwrap_or(Reaction::Nothing)
-    }
-
-    /// How long until [`look`](Self::look) may say something.
-    pub(crate) fn look_in(&self, now: Reading) -> Duration {
-        let routine = self.routine.due_in(now);
-        let stale = self.stale_in(now).max(routine);
-        let owed = self.owed.map(|cause| match cause {
-            Cause::Sign | Cause::Broken => self.damped_for(now),
-            Cause::Hint | Cause::Unproven => routine,
-        });
-        owed.unwrap_or(stale).min(stale)
-    }
-
-    fn stale_in(&self, now: Reading) -> Duration {
-        let left = |proven| self.verify_after.saturating_sub(now.since(proven));
-        self.proven.map(left).unwrap_or_default()
-    }
-
-    /// Whether a sign holds nobody: the last one was found to be none a moment ago, or one is being looked into.
-    fn is_damped(&self, now: Reading) -> bool {
-        self.asking >= Some(Cause::Sign) || !self.damped_for(now).is_zero()
-    }
-
-    fn damped_for(&self, now: Reading) -> Duration {
-        let left = |(at, floor): (Reading, Duration)| floor.saturating_sub(now.since(at));
-        self.false_alarm.map(left).unwrap_or_default()
-    }
-
-    /// How long until a question may go out that requests wait for.
-    pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
-        self.breaks.due_in(now)
     }
 
     /// A question goes out, for the most urgent of what is owed.
@@ -318,22 +252,32 @@ impl Evidence {
 
     fn note_presence(&mut self, question: Question, word: Word) {
         match word {
-            Word::Says(_) => self.presence = Presence::default(),
+            Word::Says(_) => {
+                self.presence = Presence::default();
+                self.failed = None;
+            }
             Word::Away => self
                 .presence
-                .question_failed(question.asked, question.cause >= Cause::Sign),
+                .question_failed(question.asked, self.failed.is_some()),
             Word::Silent => {}
         }
     }
 
     /// The server has answered a call that was sent then.
     pub(crate) fn call_answered(&mut self, sent: Reading) {
+        let is_later = |failed: &Reading| failed.monotonic > sent.monotonic;
+        self.failed = self.failed.filter(is_later);
         self.presence.call_answered(sent);
     }
 
     /// A session call that was sent then did not reach the server.
     pub(crate) fn call_failed(&mut self, sent: Reading) {
         self.presence.call_failed(sent);
+    }
+
+    /// Whether the server answers, as far as is known: health itself, or other calls.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.presence.is_reached()
     }
 
     /// Whether it is health alone that cannot be reached.
@@ -360,16 +304,6 @@ impl Evidence {
         self.false_alarm = None;
         for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
             pace.reset();
-        }
-    }
-
-    fn was_for_nothing(&mut self, cause: Cause, now: Reading) {
-        match cause {
-            Cause::Hint | Cause::Unproven => self.routine.for_nothing(),
-            Cause::Sign | Cause::Broken => {
-                self.false_alarm = Some((now, self.alarms.floor()));
-                self.alarms.for_nothing();
-            }
         }
     }
 

@@ -6,9 +6,12 @@ use crate::clock::Reading;
 
 /// A question that follows another too soon tells nothing new and is one more call to the server.
 ///
-/// Signs, hints and the age of the last proof: `GET /v1/health` asks Solana each time, so that the server's own documents
+/// Signs: `GET /v1/health` asks Solana each time, so that the server's own documents
 /// advise against more than one in 10 s.
 pub(super) const SELDOM: Pace = Pace::new(Duration::from_secs(10), Duration::from_secs(60));
+/// Hints and the age of the last proof. A new window is a hint, and lasts for a minute: with as long a pause, each could be confirmed at
+/// its own end, for ever. With a shorter one, questions come earlier in each window, until they come with its first answer.
+pub(super) const ROUTINE: Pace = Pace::new(Duration::from_secs(10), Duration::from_secs(45));
 /// A refused or broken connection holds every request until it is answered, so that the first repeats come soon.
 pub(super) const SOON: Pace = Pace::new(Duration::from_millis(200), Duration::from_secs(10));
 /// After so long without one, the next question is the first again.

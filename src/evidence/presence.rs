@@ -92,6 +92,11 @@ impl Presence {
         is_answered && self.questions >= QUESTIONS
     }
 
+    /// Whether health, or another call, reaches the server.
+    pub(super) fn is_reached(&self) -> bool {
+        self.away_since.is_none() || self.is_there()
+    }
+
     /// Whether a session call is to find out, if the last one is so long ago.
     pub(super) fn is_to_try(&self, pause: Duration, now: Reading) -> bool {
         let first = if self.is_sign { FIRST_IN_OUTAGE } else { FIRST };

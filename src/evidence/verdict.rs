@@ -11,8 +11,8 @@ use crate::clock::Reading;
 /// Where health says nothing, a session is asked for, which counts against the day's quota. So seldom that even a day of that
 /// costs less than a sixth of a pro key's 2,000 calls.
 pub(crate) const METERED: Duration = Duration::from_secs(5 * 60);
-/// Such a call that is not answered by then is not waited for any more.
-const LONGEST_METERING: Duration = Duration::from_secs(30);
+/// Whoever makes that call is not waited for any longer: it may first wait for its turn.
+const LONGEST_METERING: Duration = Duration::from_secs(15);
 /// Where that is not due, alarms replace sessions unasked, but no more often.
 const REPLACED: Duration = Duration::from_secs(60);
 
@@ -93,7 +93,21 @@ impl Evidence {
         if self.is_metering && !is_due(self.metered, LONGEST_METERING) {
             return Fallback::Wait;
         }
-        // Between two such calls the windows decide.
+        self.decide_by_windows(signs, now);
+        Fallback::Decided
+    }
+
+    /// A session was asked for in place of the free question, and the server did not say whether it is there. The next is asked for when
+    /// that is due, as if it had.
+    pub(crate) fn metered_in_vain(&mut self, signs: u64, now: Reading) {
+        self.is_metering = false;
+        self.decide_by_windows(signs, now);
+    }
+
+    /// Between two such calls: sessions go on in doubt, unless the windows are those of another process.
+    fn decide_by_windows(&mut self, signs: u64, now: Reading) {
+        let is_due =
+            |last: Option<Reading>, pause| last.is_none_or(|last| now.since(last) >= pause);
         let may_replace = is_due(self.replaced, REPLACED);
         let says = match self.strange.take_if(|_| may_replace) {
             Some(since) => {
@@ -108,7 +122,6 @@ impl Evidence {
         // No question takes up what this decides.
         self.unanswered = None;
         self.owed = self.owed.filter(|cause| *cause == Cause::Hint);
-        Fallback::Decided
     }
 
     /// The same where the question did not reach the server. That is an outage, unless other calls are answered; and now and then a

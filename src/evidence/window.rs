@@ -122,7 +122,8 @@ pub(crate) struct Windows(Vec<Window>);
 impl Windows {
     /// Notes an answer.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> Seen {
-        self.forget_ended(exchange.received());
+        // By when it was sent: what comes back after the end of a window may be of it.
+        self.forget_ended(exchange.sent());
         let ends = ends(stamp, exchange);
         let takes_long = exchange.received().saturating_sub(exchange.sent()) > LONGEST_PROOF;
         let fitting = self

@@ -14,6 +14,7 @@ use super::{
     partition::Partition,
     policy::{self, FLOOR},
     session::{LiveSession, Loss},
+    stand_in::IN_PLACE,
 };
 use crate::{
     api::{SessionId, SessionRecord, SessionsApi},
@@ -28,11 +29,24 @@ impl Create {
     pub(super) async fn find_out(
         &mut self,
         suspect: Arc<LiveSession>,
-        mut begun: Reading,
+        begun: Reading,
     ) -> Option<Outcome> {
+        loop {
+            let found = self.find_out_once(&suspect, begun).await?;
+            if !self.asked_in_vain(&suspect, &found) {
+                return Some(found.map(|()| suspect));
+            }
+        }
+    }
+
+    async fn find_out_once(
+        &mut self,
+        suspect: &Arc<LiveSession>,
+        mut begun: Reading,
+    ) -> Option<Result<(), Error>> {
         while !self.metered {
-            match self.ask_in_time(&suspect, begun).await {
-                Ok(Fate::Alive) => return Some(Ok(suspect)),
+            match self.ask_in_time(suspect, begun).await {
+                Ok(Fate::Alive) => return Some(Ok(())),
                 Ok(Fate::Gone) => {
                     let text = "the server is another process than the one that had the session";
                     return Some(Err(Error::new(ErrorKind::NotFound, text)));
@@ -44,7 +58,7 @@ impl Create {
                 }
             }
             if self.stands_in {
-                match self.ask_for_oldest(&suspect, begun).await {
+                match self.ask_for_oldest(suspect, begun).await {
                     Ok(true) => continue,
                     Ok(false) => {}
                     Err(error) => {
@@ -62,22 +76,42 @@ impl Create {
             begun = self.core.now();
         }
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
-        let known = self.check(&suspect, begun).await;
+        let known = self.check(suspect, begun).await;
         let is_there = match &known {
             Ok(()) => Some(true),
             // It may have been deleted since by whoever retired it.
             Err(_) if suspect.in_flight.is_retired() => None,
             Err(error) => (error.kind() == ErrorKind::NotFound).then_some(false),
         };
-        self.goes_back_to_the_question(&known);
-        match is_there.filter(|_| self.stands_in) {
-            Some(is_there) => {
-                let asked = (suspect.clone(), is_there, (signs, asked));
-                self.stood_in(asked, begun).await;
-            }
-            None => self.gives_up_standing_in(),
+        if let Some(is_there) = is_there.filter(|_| self.stands_in) {
+            let asked = (suspect.clone(), is_there, (signs, asked));
+            self.stood_in(asked, begun).await;
         }
-        Some(known.map(|()| suspect))
+        Some(known)
+    }
+
+    /// A session was asked for in place of the free question, and the server did not say whether it is there. Returns whether that is
+    /// decided without it.
+    fn asked_in_vain(&mut self, suspect: &LiveSession, found: &Result<(), Error>) -> bool {
+        let error = found
+            .as_ref()
+            .err()
+            .filter(|_| self.stands_in && self.metered);
+        let is_reached = self.core.inquiry.evidence().is_reached();
+        let says_nothing = |error: &&Error| no_use_for(error).is_none();
+        let is_in_vain = is_reached && !suspect.in_flight.is_retired();
+        if let Some(error) = error.filter(says_nothing).filter(|_| is_in_vain) {
+            // What a gateway says may hold for this call alone.
+            if error.code().is_some() {
+                let _ = self.hold_back(error.clone());
+            }
+            (self.stands_in, self.metered, self.for_fleet) = (false, false, None);
+            self.core.metered_in_vain();
+            return true;
+        }
+        self.goes_back_to_the_question(found);
+        self.gives_up_standing_in();
+        false
     }
 
     /// The server does not answer at all: the free question finds out when it is there again, and not the calls that count.
@@ -183,6 +217,11 @@ impl Create {
             .settings
             .create_timeout
             .saturating_sub(now.since(begun));
+        let time_left = if self.stands_in {
+            time_left.min(IN_PLACE)
+        } else {
+            time_left
+        };
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         core.observer.session_call(Call::Get);
         let id = suspect.id.to_id();

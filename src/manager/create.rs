@@ -258,7 +258,7 @@ impl Create {
         self.status.calling.store(calling, Ordering::Release);
     }
 
-    fn hold_back(&self, error: Error) -> Error {
+    pub(super) fn hold_back(&self, error: Error) -> Error {
         self.core
             .ledger()
             .failed(&self.partition, self.purpose(), error, self.core.now())

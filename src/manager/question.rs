@@ -237,6 +237,13 @@ impl Core {
         });
     }
 
+    /// A session was asked for in place of that, and the server did not say whether it is there.
+    pub(super) fn metered_in_vain(&self) {
+        let (signs, now) = (self.suspicion.signs(), self.now());
+        self.inquiry
+            .with(now, |evidence| evidence.metered_in_vain(signs, now));
+    }
+
     /// That call was not made, or not answered.
     pub(super) fn not_metered(&self) {
         self.inquiry.evidence().not_metered();

@@ -2,7 +2,7 @@
 //!
 //! It is one for all keys. The oldest one that is there says that all are. Where it is not, the youngest says whether any is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     budget::Purpose,
@@ -18,6 +18,9 @@ use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
 };
+
+/// A session that is asked for in place of the free question is not waited for any longer: other requests wait as well.
+pub(super) const IN_PLACE: Duration = Duration::from_secs(2);
 
 /// What became of a session that was asked for, and after how many signs that was, and when.
 type Asked = (Arc<LiveSession>, bool, (u64, Reading));
@@ -131,12 +134,14 @@ impl Create {
             core.give_up(session, RetireReason::WrongAnswer);
             return Ok(());
         }
-        if is_unanswered(&error) {
+        if is_unanswered(&error) && !core.inquiry.evidence().is_reached() {
             return Err(error);
         }
-        // What holds back all keys holds back this create's own call as well.
-        let (mut ledger, now) = (core.ledger(), core.now());
-        ledger.failed(&session.partition, Purpose::Check, error, now);
+        // What a gateway says may hold for this call alone. What holds back all keys holds back this create's own call as well.
+        if error.code().is_some() || is_unanswered(&error) {
+            let (mut ledger, now) = (core.ledger(), core.now());
+            ledger.failed(&session.partition, Purpose::Check, error, now);
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::{
+    future::pending,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -90,6 +91,25 @@ impl Setup {
                 let (head, body) = sipher.oneshot(call).await?.into_parts();
                 let body = body.collect().await?.to_bytes();
                 Ok(Response::from_parts(head, body.into()))
+            }
+        }))
+    }
+
+    /// A way to the server on which some calls are never answered.
+    pub fn behind_what_hangs<F>(&self, hangs: F) -> Transport
+    where
+        F: Fn(&Call) -> bool + Clone + Send + 'static,
+    {
+        let sipher = self.sipher.clone();
+        Transport::new(service_fn(move |call: Call| {
+            let (sipher, is_lost) = (sipher.clone(), hangs(&call));
+            async move {
+                if is_lost {
+                    pending::<()>().await;
+                }
+                let (head, body) = sipher.oneshot(call).await?.into_parts();
+                let body = body.collect().await?.to_bytes();
+                Ok::<_, BoxError>(Response::from_parts(head, Full::<Bytes>::from(body)))
             }
         }))
     }

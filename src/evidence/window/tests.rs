@@ -96,9 +96,9 @@ fn an_ended_window_is_no_proof_and_not_beside_anything() {
     let mut windows = begun(97);
     let seen = see(&mut windows, (90, 60), 61_000, 61_020);
     assert_eq!(seen, Seen::New { beside: false });
-    // Asked for while the older one went on: it is not there any more.
+    // Asked for, and answered, while the older one went on.
     let seen = see(&mut begun(97), (90, 1), 59_000, 60_200);
-    assert_eq!(seen, Seen::New { beside: false });
+    assert_eq!(seen, Seen::Same);
 }
 
 /// Sent in a window that ended at 60 s, and answered in it, but received only at 95 s, when the next one is known.

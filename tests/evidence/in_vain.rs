@@ -1,0 +1,127 @@
+//! Health says nothing, and the session that is asked for in its place is no help either: what is alive goes on, in doubt, and few calls
+//! are made for it.
+
+use http::Method;
+use sipher_session::{
+    BoxError, Event, SessionManager,
+    testing::{Fault, Target, Tier, What},
+};
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use crate::support::{Call, SECOND, Setup, generate, is_of, pass};
+
+fn of_tenant(key: &str) -> Call {
+    let mut request = generate();
+    let key = key.parse().unwrap();
+    request.headers_mut().insert("x-api-key", key);
+    request
+}
+
+async fn tenants(setup: &Setup, manager: &SessionManager, count: usize) -> Vec<String> {
+    let keys: Vec<_> = (0..count)
+        .map(|_| setup.sipher.api_key(Tier::Pro))
+        .collect();
+    for key in &keys {
+        call(setup, manager, key).await.unwrap();
+        pass(1.0).await;
+    }
+    keys
+}
+
+async fn call(setup: &Setup, manager: &SessionManager, key: &str) -> Result<(), BoxError> {
+    let answer = setup.service(manager).oneshot(of_tenant(key)).await;
+    answer.map(drop)
+}
+
+fn always(setup: &Setup, what: What, on: Target) {
+    setup.sipher.fault(Fault::new(what).on(on).always());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_sessions_cannot_be_asked_for_either_none_is_given_up_and_few_calls_are_made() {
+    let refusals = [
+        What::Status(500),
+        What::Html(404),
+        What::Html(403),
+        What::Html(502),
+        What::Hang,
+    ];
+    for count in [1, 8] {
+        for what in refusals.clone() {
+            let setup = Setup::new();
+            setup.sipher.set_rate_limit(None);
+            let manager = setup.manager();
+            let keys = tenants(&setup, &manager, count).await;
+            always(&setup, What::Html(403), Target::Health);
+            always(&setup, what.clone(), Target::Get);
+            let (start, before) = (Instant::now(), setup.sipher.session_calls());
+            for key in keys.iter().cycle() {
+                if start.elapsed() >= 1_800 * SECOND {
+                    break;
+                }
+                pass(5.0).await;
+                let answer = call(&setup, &manager, key).await;
+                answer.unwrap_or_else(|error| panic!("{count}, {what:?}: {error}"));
+            }
+            let made = setup.sipher.session_calls() - before;
+            // One in five minutes, or two where the oldest session is not one's own.
+            assert!((1..=14).contains(&made), "{count}, {what:?}: {made}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_session_call_hangs_keeps_nobody_from_theirs() {
+    let setup = Setup::new();
+    setup.sipher.set_rate_limit(None);
+    let first = setup.sipher.api_key(Tier::Pro);
+    let hangs = first.clone();
+    let transport = setup
+        .behind_what_hangs(move |call: &Call| call.method() == Method::GET && is_of(call, &hangs));
+    let builder = setup.builder().max_wait(5 * SECOND).transport(transport);
+    let manager = builder.build().unwrap();
+    call(&setup, &manager, &first).await.unwrap();
+    pass(1.0).await;
+    let other = tenants(&setup, &manager, 1).await.remove(0);
+    always(&setup, What::Html(403), Target::Health);
+    for _ in 0..360 {
+        pass(5.0).await;
+        call(&setup, &manager, &other).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_only_windows_show_is_found_in_seconds_where_health_alone_cannot_be_reached()
+{
+    for what in [What::Html(502), What::Html(530), What::Refuse] {
+        let setup = Setup::new();
+        let manager = setup.manager();
+        always(&setup, what.clone(), Target::Health);
+        for _ in 0..20 {
+            setup.call(&manager).await.unwrap();
+            pass(1.0).await;
+        }
+        let mut events = manager.events();
+        setup.sipher.restart();
+        pass(3.0).await;
+        let (start, mut wrong) = (Instant::now(), 0);
+        loop {
+            if setup.call(&manager).await.is_ok() {
+                if setup.last_chain().as_deref() == Some("near") {
+                    break;
+                }
+                wrong += 1;
+            }
+            pass(1.0).await;
+        }
+        assert!(wrong <= 1, "{what:?}: {wrong}");
+        assert!(
+            start.elapsed() <= 6 * SECOND,
+            "{what:?}: {:?}",
+            start.elapsed()
+        );
+        let mut events = std::iter::from_fn(|| events.try_recv());
+        assert!(events.any(|event| matches!(event, Event::Lost { .. })));
+    }
+}
