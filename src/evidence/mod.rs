@@ -280,6 +280,11 @@ impl Evidence {
         self.presence.is_reached()
     }
 
+    /// Whether sessions go on in doubt where nobody tells what became of them: no call has failed, and the server answers others.
+    pub(crate) fn may_go_on_untold(&self) -> bool {
+        self.last_cause < Cause::Sign && self.is_reached()
+    }
+
     /// Whether it is health alone that cannot be reached.
     pub(crate) fn is_health_alone_away(&self) -> bool {
         self.presence.is_there()

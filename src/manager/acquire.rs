@@ -323,7 +323,7 @@ impl Core {
         let place = match &suspect {
             Some(suspect) if suspect.is_suspect(signs) => Place::Nowhere,
             None if self.shares(ledger, partition) => Place::Store,
-            None if ledger.comes_behind(partition, Purpose::Create) => Place::Behind,
+            None if ledger.comes_behind(partition, Purpose::Create, now) => Place::Behind,
             Some(_) | None => Place::Queue,
         };
         let how = (place, Some(runtime.id()));

@@ -14,7 +14,6 @@ use super::{
     partition::Partition,
     policy::{self, FLOOR},
     session::{LiveSession, Loss},
-    stand_in::IN_PLACE,
 };
 use crate::{
     api::{SessionId, SessionRecord, SessionsApi},
@@ -97,9 +96,9 @@ impl Create {
             .as_ref()
             .err()
             .filter(|_| self.stands_in && self.metered);
-        let is_reached = self.core.inquiry.evidence().is_reached();
+        let may_go_on = self.core.inquiry.evidence().may_go_on_untold();
         let says_nothing = |error: &&Error| no_use_for(error).is_none();
-        let is_in_vain = is_reached && !suspect.in_flight.is_retired();
+        let is_in_vain = may_go_on && !suspect.in_flight.is_retired();
         if let Some(error) = error.filter(says_nothing).filter(|_| is_in_vain) {
             // What a gateway says may hold for this call alone.
             if error.code().is_some() {
@@ -217,11 +216,7 @@ impl Create {
             .settings
             .create_timeout
             .saturating_sub(now.since(begun));
-        let time_left = if self.stands_in {
-            time_left.min(IN_PLACE)
-        } else {
-            time_left
-        };
+        let time_left = time_left.min(self.longest_in_place(suspect).unwrap_or(time_left));
         let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
         core.observer.session_call(Call::Get);
         let id = suspect.id.to_id();
@@ -236,7 +231,7 @@ impl Create {
             suspect.known_at(server, now);
         }
         suspect.known_alive(signs, now, uses);
-        core.counted_upkeep(partition);
+        core.counted_call(partition);
         Ok(())
     }
 

@@ -328,6 +328,7 @@ impl Create {
                 let made_at = Duration::from_millis(record.created_at.unwrap_or_default());
                 core.saw_create(&head, born, made_at);
                 core.answered_to(partition);
+                core.counted_call(partition);
                 self.accept(&record, born, signs)
             }
             Err(error) => {

@@ -255,12 +255,12 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
             if let Some(cause) = sign::in_session_call(&error) {
                 core.note(cause);
             }
-            let is_outage = core.saw_failure(partition, &error);
+            let is_outage = core.saw_failed_delete(partition, &error);
             return Err(hold_back(core, session, error, is_outage));
         }
     };
     core.answered_to(partition);
-    core.counted_upkeep(partition);
+    core.counted_call(partition);
     core.emit(Event::Deleted {
         session: session.reference(),
         already_gone,

@@ -51,6 +51,10 @@ impl KnownKeys {
         self.own.is_none() && self.others.is_empty()
     }
 
+    pub(super) fn is_own(&self, key: KeyId) -> bool {
+        self.own == Some(key)
+    }
+
     pub(crate) fn is_accepted(&self, key: KeyId) -> bool {
         self.own == Some(key) || self.others.contains_key(&key)
     }

@@ -100,12 +100,25 @@ impl Outage {
 impl Core {
     /// A session call failed. Returns whether nobody can connect to the server, as far as is known.
     pub(super) fn saw_failure(&self, partition: &Partition, error: &Error) -> bool {
+        let is_outage = self.reaches_nobody(partition, error);
+        if is_outage {
+            self.unreached(error);
+        }
+        is_outage
+    }
+
+    /// The same of a delete. What a gateway says to that it may say to deletes alone: it is a sign, and the question finds out.
+    pub(super) fn saw_failed_delete(&self, partition: &Partition, error: &Error) -> bool {
+        let is_outage = self.reaches_nobody(partition, error);
+        if is_outage && error.status().is_none() {
+            self.unreached(error);
+        }
+        is_outage
+    }
+
+    fn reaches_nobody(&self, partition: &Partition, error: &Error) -> bool {
         if policy::is_unreachable(error) {
-            let is_outage = !self.is_own_trouble(partition, error);
-            if is_outage {
-                self.unreached(error);
-            }
-            return is_outage;
+            return !self.is_own_trouble(partition, error);
         }
         if error.is_by_application() {
             self.answered_to(partition);

@@ -2,15 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{by_hand, core::Core, partition::Partition};
+use super::{
+    by_hand,
+    core::{Core, Stage},
+    partition::Partition,
+};
 use crate::api::SessionsApi;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Core {
-    /// A check or a delete was made for this key. Nobody waits for what follows, nor is it missed if it fails.
-    pub(super) fn counted_upkeep(self: &Arc<Self>, partition: &Partition) {
-        if self.ledger().asks_for_quota(partition.key_id) && !self.is_shut_down() {
+    /// A call was made for this key, of whatever kind. Nobody waits for what follows, nor is it missed if it fails.
+    pub(super) fn counted_call(self: &Arc<Self>, partition: &Partition) {
+        if self.stage() == Stage::Open && self.ledger().asks_for_quota(partition.key_id, self.now())
+        {
             tokio::spawn(ask(self.clone(), partition.clone()));
         }
     }
@@ -21,7 +26,7 @@ async fn ask(core: Arc<Core>, partition: Partition) {
         .watched(by_hand::watching(&core));
     let answer = tokio::select! {
         biased;
-        () = core.abandoned() => return,
+        _ = core.closed() => return,
         answer = async { api.timeout(TIMEOUT).quota().await } => answer,
     };
     if let Ok(quota) = answer {

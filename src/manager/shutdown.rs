@@ -1,12 +1,16 @@
 //! The end: no session is left behind that could be deleted in time.
 
-use std::{fmt, mem, sync::Arc, time::Duration};
+mod report;
+
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
 
+use self::report::left_to_expire;
+pub use self::report::{Fate, SessionEnd, ShutdownReport};
 use super::{
     budget::Purpose,
     core::Core,
@@ -15,9 +19,10 @@ use super::{
     janitor::{self, Deleted},
     ledger::Clearance,
     log,
+    partition::KeyId,
     policy::{self, FLOOR},
     promise::Promise,
-    session::{LiveSession, SessionRef},
+    session::LiveSession,
 };
 use crate::{
     clock::Reading,
@@ -26,111 +31,6 @@ use crate::{
 
 /// How many deletes are under way at once.
 const SIDE_BY_SIDE: usize = 16;
-/// How many sessions the report describes one by one.
-const DETAILS: usize = 1_000;
-
-/// What became of the sessions that a manager still held when it was shut down.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Deleted on the server.
-    pub deleted: usize,
-    /// Lost by the server before, which is as good.
-    pub already_gone: usize,
-    /// Alive on the server until they expire: still used by a request, nearly over, or out of time or budget.
-    pub left_to_expire: usize,
-    /// Alive on the server because other processes of the fleet use them, or may use them. The last one that leaves deletes
-    /// them. They expire instead if a process that used them was killed, or if the store may have forgotten one.
-    pub left_to_others: usize,
-    /// Could not be deleted, and so are left to expire as well.
-    pub failed: usize,
-    /// Creates whose outcome is not known, over the whole life of the manager: each may have left a session.
-    pub possible_orphans: u64,
-    /// The first 1,000 sessions, one by one.
-    pub sessions: Vec<SessionEnd>,
-}
-
-impl ShutdownReport {
-    /// Returns whether the server certainly holds no session of this manager any more, save those in `left_to_others`.
-    pub fn is_clean(&self) -> bool {
-        self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
-    }
-
-    fn add(&mut self, session: &LiveSession, fate: Fate) {
-        match &fate {
-            Fate::Deleted => self.deleted += 1,
-            Fate::AlreadyGone => self.already_gone += 1,
-            Fate::LeftToExpire { .. } => self.left_to_expire += 1,
-            Fate::LeftToOthers => self.left_to_others += 1,
-            Fate::Failed { .. } => self.failed += 1,
-        }
-        if self.sessions.len() < DETAILS {
-            self.sessions.push(SessionEnd {
-                session: session.reference(),
-                fate,
-            });
-        }
-    }
-}
-
-/// One line for a log.
-impl fmt::Display for ShutdownReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            deleted,
-            already_gone,
-            left_to_expire,
-            failed,
-            possible_orphans,
-            ..
-        } = self;
-        write!(
-            f,
-            "{deleted} deleted, {already_gone} already gone, {left_to_expire} left to expire, {failed} failed, \
-             {possible_orphans} possible orphans"
-        )?;
-        match self.left_to_others {
-            0 => Ok(()),
-            others => write!(f, ", {others} left to others"),
-        }
-    }
-}
-
-/// How one session ended.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SessionEnd {
-    /// The session.
-    pub session: SessionRef,
-    /// What became of it.
-    pub fate: Fate,
-}
-
-/// What became of a session at shutdown.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Fate {
-    /// Deleted on the server.
-    Deleted,
-    /// The server had lost it before.
-    AlreadyGone,
-    /// It ends by itself.
-    #[non_exhaustive]
-    LeftToExpire {
-        /// The life that it still had.
-        left: Duration,
-        /// Requests that still used it.
-        in_flight: usize,
-    },
-    /// Other processes of the fleet use it, or may use it.
-    LeftToOthers,
-    /// It could not be deleted, and ends by itself.
-    #[non_exhaustive]
-    Failed {
-        /// Why.
-        error: Error,
-    },
-}
 
 /// Runs in a task of its own; whoever waits for it may give up.
 pub(crate) async fn run(core: Arc<Core>, deadline: Duration, done: Promise<ShutdownReport>) {
@@ -157,13 +57,6 @@ pub(crate) fn give_up(core: &Core) -> ShutdownReport {
     core.observer.add_orphans(core.ledger().give_up_all());
     report.possible_orphans = core.observer.possible_orphans();
     report
-}
-
-fn left_to_expire(session: &LiveSession, now: Reading) -> Fate {
-    Fate::LeftToExpire {
-        left: session.life.left(now),
-        in_flight: session.in_flight.count(),
-    }
 }
 
 struct Ending {
@@ -212,9 +105,11 @@ impl Ending {
             }
             while deletes.len() < SIDE_BY_SIDE {
                 match self.clear_next() {
-                    Ok(session) => {
-                        deletes.spawn(log::within(delete(core.clone(), session, self.left())))
-                    }
+                    Ok(session) => deletes.spawn(log::within(delete(
+                        core.clone(),
+                        session,
+                        self.time_for_one(),
+                    ))),
                     Err(wait) => {
                         look_again = look_again.min(wait);
                         break;
@@ -271,7 +166,11 @@ impl Ending {
     fn clear_next(&mut self) -> Result<Arc<LiveSession>, Duration> {
         let now = self.core.now();
         let mut soonest = Duration::MAX;
-        for at in (0..self.waiting.len()).rev() {
+        // Those of keys that leave others a place come first.
+        let all = (0..self.waiting.len()).rev();
+        let (fair, others): (Vec<_>, _) =
+            all.partition(|at| !self.takes_half_of_the_places(self.waiting[*at].partition.key_id));
+        for at in fair.into_iter().chain::<Vec<_>>(others) {
             let session = &self.waiting[at];
             if session.is_others_too() || !session.in_flight.is_drained(now) {
                 continue;
@@ -296,6 +195,12 @@ impl Ending {
             }
         }
         Err(soonest)
+    }
+
+    fn takes_half_of_the_places(&self, key: KeyId) -> bool {
+        let deleting = self.deleting.iter();
+        let of_key = deleting.filter(|session| session.partition.key_id == key);
+        of_key.count() >= SIDE_BY_SIDE / 2
     }
 
     fn finish(mut self) -> ShutdownReport {
@@ -333,6 +238,16 @@ impl Ending {
             .min()
             .unwrap_or(Duration::from_millis(1))
             .min(Duration::from_secs(1))
+    }
+
+    /// One that hangs gives its place to another in time.
+    fn time_for_one(&self) -> Duration {
+        let are_others_waiting = self.waiting.len() > SIDE_BY_SIDE;
+        if are_others_waiting {
+            self.left() / 2
+        } else {
+            self.left()
+        }
     }
 
     fn elapsed(&self) -> Duration {

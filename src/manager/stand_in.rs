@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A session that is asked for in place of the free question is not waited for any longer: other requests wait as well.
-pub(super) const IN_PLACE: Duration = Duration::from_secs(2);
+const IN_PLACE: Duration = Duration::from_secs(2);
 
 /// What became of a session that was asked for, and after how many signs that was, and when.
 type Asked = (Arc<LiveSession>, bool, (u64, Reading));
@@ -41,6 +41,17 @@ impl Create {
                 false
             }
         }
+    }
+
+    /// How long a session is asked for in place of the question, if that is less than for others: where that is another's, and where its
+    /// own goes on without an answer.
+    pub(super) fn longest_in_place(&self, session: &Arc<LiveSession>) -> Option<Duration> {
+        let is_own = self
+            .suspect
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, session));
+        let may_go_on = || self.core.inquiry.evidence().may_go_on_untold();
+        (self.stands_in && (!is_own || may_go_on())).then_some(IN_PLACE)
     }
 
     /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether it could

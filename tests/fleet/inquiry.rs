@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use http::Response;
 use http_body_util::BodyExt;
-use sipher_session::testing::{FakeBody, Fault, Target, What};
-use tokio::task::JoinSet;
+use sipher_session::{
+    store::MemoryStore,
+    testing::{FakeBody, Fault, Target, TestClock, What},
+};
+use tokio::{task::JoinSet, time::Instant};
 use tower::ServiceExt;
 
 use crate::{
     flaky::Trouble,
     processes::{Fleet, Process},
-    support::{generate, pass},
+    support::{Setup, generate, pass},
 };
 
 fn gateway(fleet: &Fleet, processes: &[Process], status: u16) {
@@ -158,4 +161,50 @@ async fn where_the_store_is_gone_too_each_process_asks_for_its_session() {
     }
     assert_eq!(fleet.setup.gets(), 3);
     fleet.setup.sipher.assert_no_dead_id();
+}
+
+/// One process has asked for the session, and then the store's clock is set back. What it found must not count as after the next sign.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_before_a_sign_is_none_of_after_it_where_the_stores_clock_was_set_back() {
+    for back in [0, 25, 60, 600] {
+        let setup = Setup::apart();
+        setup.sipher.set_rate_limit(None);
+        setup.silence_health();
+        let clock = TestClock::new();
+        let store = MemoryStore::new(clock.clone());
+        let [one, other] = [1, 2].map(|seed| {
+            let builder = setup.builder().seed(seed).store(store.clone());
+            builder.build().unwrap()
+        });
+        for manager in [&one, &other] {
+            setup.call(manager).await.unwrap();
+        }
+        pass(400.0).await;
+        let gateway = || {
+            setup
+                .sipher
+                .fault(Fault::new(What::Html(502)).on(Target::Calls))
+        };
+        gateway();
+        drop(setup.call(&one).await);
+        setup.call(&one).await.unwrap();
+        clock.set_back(Duration::from_secs(back));
+        pass(20.0).await;
+        setup.sipher.restart();
+        gateway();
+        drop(setup.call(&other).await);
+        let (sign, mut last_wrong) = (Instant::now(), Duration::ZERO);
+        while sign.elapsed() < Duration::from_secs(1_200) {
+            let is_answered = setup.call(&other).await.is_ok();
+            if is_answered && setup.last_chain().as_deref() != Some("near") {
+                last_wrong = sign.elapsed();
+            }
+            pass(5.0).await;
+        }
+        // Without a step, what another found five minutes ago counts.
+        assert!(
+            last_wrong < Duration::from_secs(310),
+            "{back}: {last_wrong:?}"
+        );
+    }
 }

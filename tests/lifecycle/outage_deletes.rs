@@ -122,3 +122,30 @@ async fn a_delete_that_cannot_connect_fails_no_create() {
     pass(0.5).await;
     manager.session().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_refuses_deletes_alone_is_no_outage() {
+    let setup = Setup::new();
+    setup.sipher.set_rate_limit(None);
+    let manager = setup.builder().max_sessions(5).build().unwrap();
+    let mut events = manager.events();
+    let refused = Fault::new(What::Html(502)).on(Target::Delete);
+    setup.sipher.fault(refused.always());
+    let mut down = 0;
+    for _ in 0..100 {
+        let key = setup.sipher.api_key(Tier::Pro);
+        for _ in 0..3 {
+            let mut request = generate();
+            let key = key.parse().unwrap();
+            request.headers_mut().insert("x-api-key", key);
+            setup.service(&manager).oneshot(request).await.unwrap();
+            pass(10.0).await;
+        }
+        let told = std::iter::from_fn(|| events.try_recv());
+        down += told
+            .filter(|event| matches!(event, Event::ServerDown { .. }))
+            .count();
+    }
+    assert!(setup.deletes() > 5);
+    assert_eq!(down, 0);
+}

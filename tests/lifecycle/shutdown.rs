@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use http::Method;
 use sipher_session::{
     Chain, ErrorKind, Event, Fate, SessionDefaults,
     testing::{Fault, Target, Tier, What},
 };
 use tower::ServiceExt;
 
-use crate::support::{SECOND, Setup, generate, ours, pass};
+use crate::support::{Call, SECOND, Setup, generate, is_of, ours, pass};
 
 #[tokio::test(start_paused = true)]
 async fn every_session_is_deleted_and_requests_fail_from_then_on() {
@@ -278,4 +279,47 @@ async fn a_session_is_not_deleted_while_the_server_may_be_changing_it() {
         let report = manager.shutdown(5 * SECOND).await;
         assert_eq!((report.deleted, report.left_to_expire), (0, 1), "{report}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tenants_whose_deletes_hang_keep_no_others_from_theirs() {
+    for hanging in [20, 100] {
+        let setup = Setup::new();
+        setup.sipher.set_rate_limit(None);
+        let keys = [(); 2].map(|()| setup.sipher.api_key(Tier::Enterprise));
+        let second = keys[1].clone();
+        let transport = setup.behind_what_hangs(move |call: &Call| {
+            call.method() == Method::DELETE && is_of(call, &second)
+        });
+        let builder = setup.builder().transport(transport);
+        let manager = builder.call_budget(600, 200).build().unwrap();
+        for (key, count) in keys.iter().zip([20, hanging]) {
+            for number in 0..count {
+                let mut defaults = SessionDefaults::new();
+                defaults.default_viewing_key = Some(format!("0x{number:08x}").as_str().into());
+                manager.ready(key.as_str(), defaults).await.unwrap();
+                pass(0.2).await;
+            }
+        }
+        pass(60.0).await;
+        let report = manager.shutdown(8 * SECOND).await;
+        let left = setup.sipher.live_sessions_of(&keys[0]);
+        assert_eq!(left, 0, "{hanging}: {report}");
+    }
+}
+
+/// How much of its day the key has used up is asked for with a delete.
+#[tokio::test(start_paused = true)]
+async fn no_task_goes_on_after_a_shutdown() {
+    let setup = Setup::new();
+    let transport =
+        setup.behind_what_hangs(|call: &Call| call.uri().path().starts_with("/v1/billing"));
+    let builder = setup.builder().transport(transport).upkeep_per_day(10);
+    let manager = builder.build().unwrap();
+    setup.call(&manager).await.unwrap();
+    manager.shutdown(5 * SECOND).await;
+    drop(manager);
+    pass(0.1).await;
+    let tasks = tokio::runtime::Handle::current().metrics();
+    assert_eq!(tasks.num_alive_tasks(), 0);
 }

@@ -219,3 +219,45 @@ async fn many_new_tenants_that_come_at_once_may_use_all_of_the_budget_where_ther
     assert!(all.join_all().await.iter().all(Result::is_ok));
     assert_eq!(start.elapsed(), SECOND);
 }
+
+/// 300 tenants whose keys were accepted once are refused now, and go on asking for other sessions.
+#[tokio::test(start_paused = true)]
+async fn keys_that_the_server_refuses_now_never_starve_those_that_it_accepts() {
+    let setup = Setup::new();
+    setup.sipher.set_rate_limit(None);
+    let builder = setup.builder().max_sessions(10_000);
+    let manager = builder.max_wait(5 * SECOND).build().unwrap();
+    let good = setup.sipher.api_key(Tier::Enterprise);
+    let revoked: Vec<_> = (0..300).map(|_| setup.sipher.api_key(Tier::Pro)).collect();
+    for key in revoked.iter().chain([&good]) {
+        let warmed_up = manager.ready(key.as_str(), SessionDefaults::new());
+        warmed_up.await.unwrap();
+        pass(1.1).await;
+    }
+    for key in revoked {
+        setup.sipher.revoke_key(&key);
+        let (manager, near) = (manager.clone(), SessionDefaults::new().chain(Chain::Near));
+        tokio::spawn(async move {
+            loop {
+                drop(manager.ready(key.as_str(), near.clone()).await);
+                pass(5.0).await;
+            }
+        });
+        pass(0.01).await;
+    }
+    // Until each has been refused once, they are tenants like others.
+    pass(600.0).await;
+    let mut failed = 0;
+    for number in 0..120 {
+        pass(5.0).await;
+        let own = own_defaults(number);
+        failed += usize::from(manager.ready(good.as_str(), own).await.is_err());
+    }
+    assert!(failed <= 6, "{failed} of 120");
+}
+
+fn own_defaults(number: u32) -> SessionDefaults {
+    let mut defaults = SessionDefaults::new();
+    defaults.default_viewing_key = Some(format!("0x{number:08x}").as_str().into());
+    defaults
+}

@@ -3,7 +3,7 @@
 use sipher_session::{
     Event, SessionDefaults, SessionsApi,
     api::{CreateSession, Transport},
-    testing::{FakeSipher, Fault, Target, What},
+    testing::{FakeSipher, Fault, Target, Tier, What},
 };
 
 use crate::support::{SECOND, Setup, pass};
@@ -98,5 +98,36 @@ async fn use_up(setup: &Setup, calls: usize) {
         let session = api.create_session(&request).await.unwrap();
         api.delete_session(&session.id).await.unwrap();
         pass(1.0).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_has_calls_again_before_midnight_is_checked_again() {
+    for is_upgraded in [false, true] {
+        let setup = Setup::new();
+        use_up(&setup, 1_510).await;
+        let upkeep = || setup.gets() + setup.deletes();
+        let before = upkeep();
+        let builder = setup.builder().ttl(600 * SECOND).verify_every(60 * SECOND);
+        let manager = builder.upkeep_per_day(20).build().unwrap();
+        for _ in 0..120 {
+            setup.call(&manager).await.unwrap();
+            pass(30.0).await;
+        }
+        assert_eq!(upkeep() - before, 2);
+        let calls = if is_upgraded {
+            setup.sipher.accept_key(&setup.key, Tier::Enterprise);
+            assert!(manager.clear_holds(setup.key.as_str()));
+            10
+        } else {
+            // It counts in memory.
+            setup.sipher.restart();
+            180
+        };
+        for _ in 0..calls {
+            drop(setup.call(&manager).await);
+            pass(30.0).await;
+        }
+        assert!(upkeep() - before > 2, "upgraded: {is_upgraded}");
     }
 }

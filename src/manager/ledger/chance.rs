@@ -9,6 +9,7 @@ use crate::{
     manager::{
         budget::Purpose,
         flight::Flight,
+        hold::Hold,
         partition::{KeyId, Partition, PartitionId},
         policy::FLOOR,
     },
@@ -70,21 +71,35 @@ impl Ledger {
     /// Forgets what holds back this key alone; returns whether anything did.
     pub(crate) fn clear_holds(&mut self, key: KeyId, now: Reading) -> bool {
         self.known_keys.forgive(key);
+        let had_quota = self.clear_quota(key);
         let of_key = self.keys.remove(&key).flatten();
         let entries = self.partitions.values_mut();
         let entries = entries.filter(|entry| entry.key == Some(key));
         let own = entries.flat_map(|entry| [entry.hold.take(), entry.check_hold.take()]);
         let mut holds: Vec<_> = own.flatten().chain(of_key).collect();
         holds.retain(|hold| hold.is_active(now));
-        !holds.is_empty()
+        !holds.is_empty() || had_quota
     }
 
     /// Whether it has only its part of the share of new keys: a create for a key that anybody may have made up, where there are keys that
     /// the server has accepted.
-    pub(crate) fn comes_behind(&self, partition: &Partition, purpose: Purpose) -> bool {
+    pub(crate) fn comes_behind(
+        &self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> bool {
+        let key = partition.key_id;
         purpose == Purpose::Create
             && !self.known_keys.is_empty()
-            && !self.known_keys.is_accepted(partition.key_id)
+            && (!self.known_keys.is_accepted(key) || self.is_refused(key, now))
+    }
+
+    /// Whether the server has refused it since it accepted it last. The manager's own keeps its place.
+    fn is_refused(&self, key: KeyId, now: Reading) -> bool {
+        let hold = self.keys.get(&key).and_then(Option::as_ref);
+        let is_refused = |hold: &Hold| hold.is_refusal(now);
+        !self.known_keys.is_own(key) && hold.is_some_and(is_refused)
     }
 
     pub(super) fn take_token(
@@ -94,7 +109,7 @@ impl Ledger {
         create: Option<u64>,
         now: Reading,
     ) -> Result<(), Duration> {
-        if self.comes_behind(partition, purpose) {
+        if self.comes_behind(partition, purpose, now) {
             self.take_behind(create, now)?;
         } else {
             self.comes_ahead(create, now);
@@ -138,7 +153,7 @@ impl Ledger {
         now: Reading,
     ) -> Duration {
         let (ahead, behind) = (self.queue.len(now), self.behind.len(now));
-        if self.comes_behind(partition, purpose) {
+        if self.comes_behind(partition, purpose, now) {
             self.bucket.wait_behind(behind + 1, ahead, now.monotonic)
         } else {
             self.bucket.wait_ahead(ahead + 1, behind, now.monotonic)

@@ -17,6 +17,8 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the server says of its count is believed so long: it may have been restarted since, or the key been given more.
+const BELIEVED: Duration = Duration::from_secs(60 * 60);
 const TIDY_AT: usize = 64;
 
 /// The calls of a day that are not creates, by key.
@@ -36,6 +38,8 @@ struct Day {
     ask_at: u32,
     /// The server said then that little is left until midnight.
     scarce: Option<Reading>,
+    /// When the server was asked last, where it had said that.
+    asked: Option<Reading>,
 }
 
 impl Day {
@@ -45,6 +49,7 @@ impl Day {
             calls: 0,
             ask_at: (limit / 10).max(1),
             scarce: None,
+            asked: None,
         }
     }
 
@@ -92,20 +97,33 @@ impl Upkeep {
         day.calls = day.calls.saturating_add(1);
     }
 
-    /// With every tenth of the limit at first, then ever more seldom.
-    fn is_to_ask(&mut self, key: KeyId) -> bool {
-        let day = self.keys.get_mut(&key);
-        let due = day.filter(|day| day.calls >= day.ask_at);
-        due.is_some_and(|day| {
+    /// With every tenth of the limit at first, then ever more seldom; and each hour while little is left.
+    fn is_to_ask(&mut self, key: KeyId, now: Reading) -> bool {
+        let Some(day) = self.keys.get_mut(&key) else {
+            return false;
+        };
+        let is_old = |asked| now.since(asked) >= BELIEVED;
+        let is_due = day.calls >= day.ask_at;
+        if is_due {
             day.ask_at = day.ask_at.saturating_mul(2);
-            true
-        })
+        }
+        let is_due = is_due || (day.scarce.is_some() && day.asked.is_none_or(is_old));
+        if is_due {
+            day.asked = Some(now);
+        }
+        is_due
     }
 
     fn heed(&mut self, key: KeyId, quota: Quota, now: Reading) {
         if let Some(day) = self.keys.get_mut(&key) {
             day.scarce = quota.is_nearly_used_up().then_some(now);
         }
+    }
+
+    /// The server may count anew, or more may have been paid for.
+    fn forgive(&mut self, key: KeyId) -> bool {
+        let day = self.keys.get_mut(&key);
+        day.is_some_and(|day| day.scarce.take().is_some())
     }
 
     /// How long until another may be made, if none may now.
@@ -161,8 +179,13 @@ impl Ledger {
     }
 
     /// Whether the server is to be asked now how many calls of the day this key has left.
-    pub(crate) fn asks_for_quota(&mut self, key: KeyId) -> bool {
-        self.upkeep.is_to_ask(key)
+    pub(crate) fn asks_for_quota(&mut self, key: KeyId, now: Reading) -> bool {
+        self.upkeep.is_to_ask(key, now)
+    }
+
+    /// Makes checks and deletes again, whatever the server has said. Returns whether that held any back.
+    pub(super) fn clear_quota(&mut self, key: KeyId) -> bool {
+        self.upkeep.forgive(key)
     }
 
     /// The server has said that.
@@ -202,7 +225,7 @@ mod tests {
         let mut asked = Vec::new();
         for call in 1..=500 {
             upkeep.count(key, at(100));
-            if upkeep.is_to_ask(key) {
+            if upkeep.is_to_ask(key, at(100)) {
                 asked.push(call);
             }
         }
@@ -224,6 +247,23 @@ mod tests {
         assert_eq!(upkeep.spent_for(KeyId::of("two"), at(100)), None);
         upkeep.heed(key, quota(3), at(101));
         assert_eq!(upkeep.spent_for(key, at(101)), None, "it has restarted");
+    }
+
+    #[test]
+    fn while_little_is_left_the_server_is_asked_each_hour_though_nothing_else_is() {
+        let (mut upkeep, key) = (Upkeep::new(500), KeyId::of("one"));
+        upkeep.count(key, at(100));
+        assert!(!upkeep.is_to_ask(key, at(100)));
+        let quota = |used| Quota { used, of: 2_000 };
+        upkeep.heed(key, quota(1_900), at(100));
+        let asked = (100..104).filter(|hour| upkeep.is_to_ask(key, at(*hour)));
+        assert_eq!(asked.collect::<Vec<_>>(), [100, 101, 102, 103]);
+        assert!(!upkeep.is_to_ask(key, at(103)));
+        upkeep.heed(key, quota(3), at(103));
+        assert!(!upkeep.is_to_ask(key, at(110)));
+        upkeep.heed(key, quota(1_900), at(110));
+        assert!(upkeep.forgive(key) && !upkeep.forgive(key));
+        assert_eq!(upkeep.spent_for(key, at(110)), None);
     }
 
     #[test]
