@@ -45,6 +45,10 @@ impl Core {
             .collect()
     }
 
+    pub(super) fn has_sessions(&self) -> bool {
+        !self.sessions().is_empty()
+    }
+
     /// The session that the cache has for a partition, whatever its state.
     pub(crate) fn cached(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
         self.live.get(&id)

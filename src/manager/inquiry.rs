@@ -216,8 +216,8 @@ impl Core {
         sent: Reading,
         made_at: Duration,
     ) {
-        // The count of entries lags behind.
-        let (received, is_first) = (self.now(), self.live.iter().next().is_none());
+        // Also of those that had to make room while they were in use, which come back.
+        let (received, is_first) = (self.now(), !self.has_sessions());
         let exchange = Exchange { sent, received };
         let reaction = self.inquiry.with(received, |evidence| {
             evidence.see_clock(made_at, exchange);

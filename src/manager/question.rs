@@ -35,8 +35,7 @@ impl Core {
     /// Where there is a runtime and it is due; else the next request that waits for the answer asks.
     pub(super) fn ask_at_once(self: &Arc<Self>) {
         if self.stage() == Stage::Open
-            // The count of entries lags behind, by so much as the machine is busy.
-            && self.live.iter().next().is_some()
+            && self.has_sessions()
             && self.inquiry.is_due(self.now())
             && let Ok(runtime) = runtime()
         {

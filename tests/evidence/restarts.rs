@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use sipher_session::{
     Chain, Doubt, Event, Proof, SessionDefaults, SessionLayer,
-    testing::{FakeBody, FakeSipher, Fault, SessionUse, Solana, Target, What},
+    testing::{FakeBody, FakeSipher, Fault, SessionUse, Solana, Target, Tier, What},
 };
 use tower::{Layer, ServiceExt};
 
@@ -173,4 +173,42 @@ async fn a_late_answer_of_the_new_process_is_no_proof_for_a_session_of_the_old_o
     });
     let lost: Vec<_> = lost.collect();
     assert!(lost.len() == 2 && !lost.contains(&0), "{lost:?}");
+}
+
+/// It is in no cache then, and comes back with the next request for it.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_made_room_while_it_was_in_use_is_not_proven_by_the_first_one_after_a_restart()
+ {
+    let setup = Setup::new();
+    let manager = setup.builder().max_sessions(1).build().unwrap();
+    let [other, third] = [(); 2].map(|()| setup.sipher.api_key(Tier::Pro));
+    let layer = SessionLayer::new(manager.clone()).with_proof();
+    let service = layer.layer(setup.sipher.clone());
+    let call = async |key: &str| {
+        let mut request = generate();
+        let key = key.parse().unwrap();
+        request.headers_mut().insert("x-api-key", key);
+        let answer = service.clone().oneshot(request).await.unwrap();
+        let Some(Proof::Session { session, doubt, .. }) = answer.extensions().get() else {
+            panic!("no proof");
+        };
+        (session.generation, *doubt)
+    };
+    // The server has said of itself since when it runs.
+    call(&setup.key).await;
+    pass(70.0).await;
+    call(&setup.key).await;
+    pass(50.0).await;
+    call(&setup.key).await;
+    let (others, _) = call(&other).await;
+    assert!(manager.invalidate(others));
+    // It is deleted.
+    pass(1.0).await;
+    setup.sipher.restart();
+    // The window of before is over.
+    pass(11.0).await;
+    let (thirds, _) = call(&third).await;
+    assert!(manager.invalidate(thirds));
+    let (_, doubt) = call(&setup.key).await;
+    assert!(doubt.is_some() || setup.last_chain().as_deref() == Some("near"));
 }

@@ -150,7 +150,8 @@ impl Checker<'_> {
                 .get(&one.n)
                 .map_or(usize::MAX, |(_, until)| *until);
             let another = |(restart, _): &(usize, Duration)| (line..until).contains(restart);
-            if line >= one.index || self.restarts.iter().any(another) {
+            let seems_to_prove = self.is_window_unseen(line);
+            if line >= one.index || seems_to_prove || self.restarts.iter().any(another) {
                 continue;
             }
             let passed = one.at.monotonic.saturating_sub(seen);
@@ -202,10 +203,9 @@ impl Checker<'_> {
         let is_due_at_once = is_news && due == seen;
         let is_due =
             one.at.monotonic > seen && (is_due_at_once || self.asked.values().any(asks_itself));
-        is_due
-            && !asked
-                .iter()
-                .any(|(index, _)| (line..one.index).contains(index))
+        // Its task is seen a moment later.
+        let mut asked = asked.iter();
+        is_due && !asked.any(|(index, at)| *index >= line && *at <= one.at.monotonic)
     }
 
     /// Whether it was on its way then: when its process was last proved, it may have been counted as answered.

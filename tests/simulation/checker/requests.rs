@@ -113,10 +113,12 @@ impl Checker<'_> {
             per_minute,
             burst,
             max_wait,
+            create_timeout,
             ..
         } = *self.settings;
+        let patience = max_wait.min(create_timeout);
         let interval = Duration::from_secs(60) / per_minute;
-        self.questions.was_last_silent && burst == 1 && interval > max_wait
+        self.questions.was_last_silent && burst == 1 && interval > patience
     }
 
     pub(super) fn got(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
@@ -127,7 +129,7 @@ impl Checker<'_> {
             Got::Error(kind) if sent => {
                 self.fails(format!("I6: request {n} was sent and failed with {kind:?}"));
             }
-            Got::Error(ErrorKind::Timeout) if self.may_lack_calls() => {}
+            Got::Error(ErrorKind::Timeout | ErrorKind::Budget) if self.may_lack_calls() => {}
             Got::Error(kind) if self.calm.contains(&n) => {
                 self.fails(format!("I9: request {n} failed with {kind:?}"));
             }
