@@ -150,7 +150,12 @@ fn keys(symbols: &[Symbol]) -> Found {
         }
         let tier = word(symbols, start + KEY.len())?;
         let underscore = symbols.get(tier.end)?.c == '_';
-        let key = word(symbols, tier.end + 1)?;
+        let mut key = word(symbols, tier.end + 1)?;
+        while symbols.get(key.end).is_some_and(|it| it.c == '_')
+            && let Some(more) = word(symbols, key.end + 1)
+        {
+            key.end = more.end;
+        }
         underscore.then_some((start..key.end, REDACTED))
     };
     starts(symbols, KEY).filter_map(key).collect()
@@ -267,6 +272,10 @@ mod tests {
             (
                 "key sk_pro_1 is bad\r\nX: y".into(),
                 "key [redacted] is bad  X: y",
+            ),
+            (
+                "ttl: is sk_pro_TOP_SECRET_1, sk_pro_2_".into(),
+                "ttl: is [redacted], [redacted]_",
             ),
             ("SK_ENT_42; task_pro_1".into(), "[redacted]; task_pro_1"),
             (format!("digits {}!", &id[5..]), "digits [redacted]!"),

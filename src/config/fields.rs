@@ -98,10 +98,6 @@ named!(
     base_url: String = "base_url",
     aliases: Vec<String> = "aliases",
     allow_plain_http: bool = "allow_plain_http",
-    on_no_session: OnNoSession = "on_no_session",
-    foreign_ids: ForeignIds = "foreign_ids",
-    on_outside: Outside = "on_outside",
-    inline_defaults: InlineDefaults = "inline_defaults",
     inline_strict: bool = "inline_strict",
     without_sessions: bool = "without_sessions",
     max_sessions: u64 = "max_sessions",
@@ -110,10 +106,34 @@ named!(
     upkeep_per_day: u32 = "call_budget.upkeep_per_day"
 );
 #[cfg(feature = "store")]
-named!(
-    on_store_down: OnStoreDown = "on_store_down",
-    verify_adopted: bool = "verify_adopted"
+named!(verify_adopted: bool = "verify_adopted");
+
+/// The same for a word out of a few.
+macro_rules! choice {
+    ($($name:ident: $type:ty),+) => {$(
+        pub(super) mod $name {
+            use super::*;
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
+                d.deserialize_option(Choice(stringify!($name), PhantomData))
+            }
+
+            #[allow(clippy::ref_option)] // the form that serde asks for
+            pub(crate) fn serialize<S: Serializer>(value: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
+                serde::Serialize::serialize(value, s)
+            }
+        }
+    )+};
+}
+
+choice!(
+    on_no_session: OnNoSession,
+    foreign_ids: ForeignIds,
+    on_outside: Outside,
+    inline_defaults: InlineDefaults
 );
+#[cfg(feature = "store")]
+choice!(on_store_down: OnStoreDown);
 
 /// Says in an error which setting it is about.
 fn named_in<T, E: de::Error>(table: &str, name: &str, value: Result<T, E>) -> Result<T, E> {
@@ -165,6 +185,70 @@ impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
 
     fn visit_map<A: de::MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
         T::deserialize(de::value::MapAccessDeserializer::new(members))
+    }
+}
+
+struct Choice<T>(&'static str, PhantomData<T>);
+
+impl<'de, T: de::Deserialize<'de>> Choice<T> {
+    fn read<E: de::Error>(&self, text: &'de str) -> Result<Option<T>, E> {
+        let word = de::value::BorrowedStrDeserializer::<E>::new(text);
+        named_in("", self.0, T::deserialize(word)).map(Some)
+    }
+
+    /// Serde says of a word that there is not which there are.
+    fn wrong<E: de::Error>(&self, value: impl fmt::Display) -> E {
+        let nothing = de::value::BorrowedStrDeserializer::<E>::new("");
+        let error = T::deserialize(nothing).err().map(|error| error.to_string());
+        let words = error
+            .as_deref()
+            .and_then(|text| text.split_once("expected "));
+        let words = words.map_or("a word", |(_, words)| words);
+        E::custom(format!("{}: is {value}; expected {words}", self.0))
+    }
+}
+
+impl<'de, T: de::DeserializeOwned> de::Visitor<'de> for Choice<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: a word", self.0)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_any(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Choice(self.0, PhantomData).read(text)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Err(self.wrong(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Err(self.wrong(format_args!("the number {number}")))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Err(self.wrong(format_args!("the number {number}")))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Err(self.wrong("a list"))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Err(self.wrong("a table"))
     }
 }
 

@@ -70,8 +70,9 @@ impl SessionManager {
         if !self.core().settings.inline.makes_sessions {
             return Err(no_sessions(self.core().stage()));
         }
-        let whose = self.whose(&wanted);
-        let found = self.in_time(limit, self.find_and_wait(wanted, limit)).await;
+        let (whose, partition) = (self.whose(&wanted), wanted.partition().cloned());
+        let found = self.find_and_wait(wanted, limit);
+        let found = self.in_time(limit, partition, found).await;
         found.map_err(|error| whose.name(self.core(), error))
     }
 
@@ -105,7 +106,7 @@ impl SessionManager {
         limit: Option<Limit>,
     ) -> Result<Arc<Partition>, Error> {
         let whose = self.whose(&wanted);
-        let found = self.in_time(limit, self.find(wanted)).await;
+        let found = self.in_time(limit, None, self.find(wanted)).await;
         found.map_err(|error| whose.name(self.core(), error))
     }
 

@@ -145,8 +145,11 @@ impl Create {
             error = core.unanswered(create) => Ok(Err(error)),
         };
         answer.unwrap_or_else(|_| {
-            let text = "the server was not asked in time whether it still has the session";
-            Err(self.core.outage.unanswered(text))
+            let text = "no answer in time to whether the server still has the session";
+            // Before the next question, a try tells no more.
+            let next = self.core.inquiry.evidence().may_ask_in(self.core.now());
+            let error = self.core.outage.unanswered(text);
+            Err(error.with_retry_after((!next.is_zero()).then_some(next)))
         })
     }
 

@@ -1,6 +1,6 @@
 //! How long one request waits for its session.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
@@ -8,7 +8,7 @@ use super::{
     OnNoSession, SessionManager,
     core::Settings,
     message::Outgoing,
-    partition::PartitionId,
+    partition::{Partition, PartitionId},
     policy::{self, FLOOR},
     runtime::runtime,
 };
@@ -90,10 +90,11 @@ impl SessionManager {
         true
     }
 
-    /// Within what the request has left of its own time, else within `max_wait`.
+    /// Within what the request has left of its own time, else within `max_wait`. `partition` is what it waits for, if that is known.
     pub(super) async fn in_time<T>(
         &self,
         limit: Option<Limit>,
+        partition: Option<Arc<Partition>>,
         found: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         // Before the timer, which would panic.
@@ -101,17 +102,27 @@ impl SessionManager {
         let max_wait = self.core().settings.max_wait;
         let wait = limit.map_or(max_wait, |limit| limit.left(self.core().uptime()));
         let in_time = timeout(wait, found).await;
-        in_time.unwrap_or_else(|_| Err(too_late(limit, max_wait)))
+        in_time.unwrap_or_else(|_| {
+            let why = partition.and_then(|it| self.core().held_back(&it, self.core().now()));
+            Err(too_late(limit, max_wait, why))
+        })
     }
 }
 
 #[cold]
-fn too_late(limit: Option<Limit>, max_wait: Duration) -> Error {
+fn too_late(limit: Option<Limit>, max_wait: Duration, why: Option<Error>) -> Error {
     let text = match limit {
         Some(Limit { wait, .. }) => format!("no session within the request's own {wait:?}"),
         None => format!("no session within the `max_wait` of {max_wait:?}"),
     };
-    Error::new(ErrorKind::Timeout, text)
+    let error = Error::new(ErrorKind::Timeout, text);
+    match why {
+        Some(why) => {
+            let again = why.retry_after();
+            error.with_source(why).with_retry_after(again)
+        }
+        None => error,
+    }
 }
 
 /// A request that goes out without a session in the end needs time for that.

@@ -28,6 +28,13 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
+    pub(super) fn partition(&self) -> Option<&Arc<Partition>> {
+        match self {
+            Self::Session(partition) => Some(partition),
+            Self::OfManager(_) => None,
+        }
+    }
+
     pub(super) fn key(&self) -> &ApiKey {
         match self {
             Self::Session(partition) => &partition.key,

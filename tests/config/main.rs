@@ -96,6 +96,18 @@ fn bad_settings_are_named() {
             "on_no_session: unknown variant `ignore`, expected `fail` or `send_without`",
         ),
         (
+            json!({"on_no_session": true}),
+            "on_no_session: is true; expected `fail` or `send_without`",
+        ),
+        (
+            json!({"foreign_ids": ["keep"]}),
+            "foreign_ids: is a list; expected one of `refuse`, `replace`, `keep`",
+        ),
+        (
+            json!({"on_outside": 3}),
+            "on_outside: is the number 3; expected `pass` or `refuse`",
+        ),
+        (
             json!({"aliases": "https://gateway.example"}),
             "aliases: invalid type: string \"https://gateway.example\", expected a sequence",
         ),

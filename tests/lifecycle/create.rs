@@ -253,3 +253,22 @@ async fn keys_and_defaults_have_sessions_of_their_own() {
     assert_eq!(setup.last_id().unwrap(), first);
     setup.sipher.assert_every_call_had_a_session();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_in_vain_is_told_why_and_for_how_long() {
+    let setup = Setup::new();
+    let builder = setup.builder().create_timeout(3 * SECOND);
+    let manager = builder.max_wait(4 * SECOND).build().unwrap();
+    let paced = What::RateLimited {
+        retry_after: Some(2),
+        in_body: false,
+    };
+    let always = Fault::new(paced).on(Target::Create).always();
+    setup.sipher.fault(always);
+    for call in 0..20 {
+        let error = setup.call(&manager).await.unwrap_err();
+        let error = ours(&error);
+        assert!(error.retry_after().is_some(), "{call}: {error:?}");
+        pass(0.7).await;
+    }
+}

@@ -107,7 +107,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Where health says nothing, a session is asked for before another is made: that may take longer than requests wait.
+    /// A session is asked for before another is made, where health does not tell: that may take longer than requests wait.
     fn may_lack_calls(&self) -> bool {
         let Settings {
             per_minute,
@@ -118,7 +118,7 @@ impl Checker<'_> {
         } = *self.settings;
         let patience = max_wait.min(create_timeout);
         let interval = Duration::from_secs(60) / per_minute;
-        self.questions.was_last_silent && burst == 1 && interval > patience
+        !self.questions.gets.is_empty() && burst == 1 && interval > patience
     }
 
     pub(super) fn got(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
