@@ -3,7 +3,7 @@
 use std::{future::pending, time::Duration};
 
 use sipher_session::{
-    BoxError, Error, ErrorKind, Event, Events, SessionDefaults, SessionManager,
+    BoxError, ErrorKind, Event, Events, SessionDefaults, SessionManager,
     api::Transport,
     testing::{FakeSipher, Fault, Target, Tier, What},
 };
@@ -358,30 +358,5 @@ async fn one_tenant_that_a_gateway_refuses_holds_back_few_others() {
             failed += usize::from(session.is_err());
         }
         assert!(failed <= 40, "{failed} of 100, one each {others_every} s");
-    }
-}
-
-/// A session is there, and the server is restarted. Whoever obeys the last error is served with one of the next tries.
-#[tokio::test(start_paused = true)]
-async fn a_try_succeeds_when_the_error_before_it_says_also_where_the_question_is_not_due() {
-    for down in [3, 8, 20, 45] {
-        let setup = Setup::new();
-        let builder = setup.builder().create_timeout(SECOND);
-        let manager = builder.max_wait(2 * SECOND).build().unwrap();
-        setup.call(&manager).await.unwrap();
-        go_down(&setup, What::Refuse);
-        let start = Instant::now();
-        let (mut is_back, mut failed) = (false, 0);
-        while let Err(error) = setup.call(&manager).await {
-            failed += u32::from(is_back);
-            let error = Error::find(&error).cloned();
-            let wait = error.and_then(|error| error.retry_after());
-            pass(wait.unwrap_or(SECOND / 10).as_secs_f64()).await;
-            if !is_back && start.elapsed() >= down * SECOND {
-                is_back = true;
-                setup.sipher.clear_faults();
-            }
-        }
-        assert!(failed <= 1, "{down}: {failed}");
     }
 }
