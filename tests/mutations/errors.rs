@@ -44,8 +44,8 @@ pub(crate) const OF_ERRORS: &[Mutation] = &[
             name: "a_failure_that_is_shared_names_who_reads_it",
         },
         file: "src/manager/acquire.rs",
-        old: "        let found = self.in_time(limit, self.find_and_wait(wanted, limit)).await;\n        found.map_err(|error| whose.name(self.core(), error))\n",
-        new: "        let _ = whose;\n        self.in_time(limit, self.find_and_wait(wanted, limit)).await\n",
+        old: "        let found = self.in_time(limit, partition, found).await;\n        found.map_err(|error| whose.name(self.core(), error))\n",
+        new: "        let _ = whose;\n        self.in_time(limit, partition, found).await\n",
     },
     Mutation {
         name: "a_remembered_session_panics_where_there_is_no_room_for_it",

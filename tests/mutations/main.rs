@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used)] // what cannot be set up is a failure
 
 mod big_fleets;
+mod by_hand;
 mod by_test;
 mod errors;
 mod evidence;
@@ -30,6 +31,7 @@ use std::{
 };
 
 use big_fleets::OF_BIG_FLEETS;
+use by_hand::BY_HAND;
 use by_test::BY_TEST;
 use errors::OF_ERRORS;
 use evidence::OF_EVIDENCE;
@@ -46,6 +48,7 @@ fn mutations() -> impl Iterator<Item = &'static Mutation> + Clone {
         .iter()
         .chain(OF_EVIDENCE)
         .chain(OF_PRESENCE)
+        .chain(BY_HAND)
         .chain(OF_ERRORS)
         .chain(OF_TENANTS);
     let bodies = OF_INLINE.iter().chain(OF_MERGE);

@@ -55,8 +55,8 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
             name: "keys_that_nobody_knows_never_starve_those_that_the_server_has_accepted",
         },
         file: "src/manager/ledger/chance.rs",
-        old: "            && !self.known_keys.is_accepted(partition.key_id)\n",
-        new: "            && self.known_keys.is_accepted(partition.key_id)\n",
+        old: "(!self.known_keys.is_accepted(key) || self.is_refused(key, now))",
+        new: "self.known_keys.is_accepted(key)",
     },
     Mutation {
         name: "cleared_holds_hold_on",
