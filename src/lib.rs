@@ -21,7 +21,7 @@
 //! that every session keeps, is out of its sight; so are the `default_headers` of a wrapped `reqwest::Client`, and the redirects that it follows:
 //! give it the [`redirect_policy`](SessionManager::redirect_policy), without which only the last hop is noticed, and after
 //! the fact. A server that restarts forgets its sessions and does not say so. A restart that a call meets costs no later
-//! request its defaults. One between two calls is found with the first answer of the new process, or by a free question if
+//! request its defaults. One between two calls is found within 250 ms of the new process's first answer, or by a free question if
 //! nothing proved the process for [`verify_after`](SessionManagerBuilder::verify_after): until then, requests get the server's
 //! own defaults, unless their bodies name others (see [`inline`]), and [`Event::Lost`] counts them. With
 //! [`with_proof`](SessionLayer::with_proof), each response says what its request was sent with, and

@@ -147,9 +147,10 @@ pub enum Event {
         /// Why; its `next_attempt_in` says when the next try is due.
         error: Error,
     },
-    /// A call was sent and its answer never came: there may be a session that nobody knows, for one TTL.
+    /// A create was sent, and nobody knows what became of it: its answer never came, or a gateway answered in the server's place. There
+    /// may be a session that nobody knows, for one TTL.
     ///
-    /// Wake somebody: no, unless there are many in an hour.
+    /// Wake somebody: no, unless there are many in an hour for several API keys. One tenant behind a gateway that fails makes many too.
     #[non_exhaustive]
     PossibleOrphan {
         /// Stands for the API key that it was for.
@@ -338,7 +339,7 @@ pub enum Event {
         /// How long such a request would have to wait.
         next_call_in: Duration,
     },
-    /// A create begins with half of the budget free, and no request was refused for 10 s.
+    /// A create or a check begins with half of the budget free, and no request was refused for 10 s.
     ///
     /// Wake somebody: no.
     #[non_exhaustive]
