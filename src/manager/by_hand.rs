@@ -136,8 +136,9 @@ impl ByHand {
             return;
         }
         if status.is_success() {
-            let managers = peers::of_same_server(core);
-            managers.iter().for_each(|it| it.retirement.remove_id(id));
+            for manager in peers::of_same_server(core) {
+                manager.retirement.remove_id(id);
+            }
         } else if status.is_client_error() && status != StatusCode::NOT_FOUND {
             ending.take_back();
         }

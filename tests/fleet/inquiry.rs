@@ -181,9 +181,8 @@ async fn an_answer_of_before_a_sign_is_none_of_after_it_where_the_stores_clock_w
         }
         pass(400.0).await;
         let gateway = || {
-            setup
-                .sipher
-                .fault(Fault::new(What::Html(502)).on(Target::Calls))
+            let fault = Fault::new(What::Html(502)).on(Target::Calls);
+            setup.sipher.fault(fault);
         };
         gateway();
         drop(setup.call(&one).await);
