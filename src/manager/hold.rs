@@ -99,6 +99,11 @@ impl Hold {
         error.with_next_attempt(left)
     }
 
+    /// Whether it holds, or did so long ago at most.
+    pub(crate) fn ended_within(&self, time: Duration, now: Reading) -> bool {
+        now.since(self.since) <= self.pause.saturating_add(time)
+    }
+
     /// Whether the server refused the key, and that is remembered.
     pub(crate) fn is_refusal(&self, now: Reading) -> bool {
         self.error.kind() == ErrorKind::Credentials && !self.is_forgotten(now)

@@ -103,7 +103,8 @@ impl SessionManager {
         let wait = limit.map_or(max_wait, |limit| limit.left(self.core().uptime()));
         let in_time = timeout(wait, found).await;
         in_time.unwrap_or_else(|_| {
-            let why = partition.and_then(|it| self.core().held_back(&it, self.core().now()));
+            let (core, now) = (self.core(), self.core().now());
+            let why = partition.and_then(|it| core.ledger().why_not(&it, wait, now));
             Err(too_late(limit, max_wait, why))
         })
     }

@@ -112,7 +112,7 @@ impl Core {
         sessions.find(|session| session.partition.id == wanted.id)
     }
 
-    pub(super) fn held_back(&self, wanted: &Partition, now: Reading) -> Option<Error> {
+    fn held_back(&self, wanted: &Partition, now: Reading) -> Option<Error> {
         let mut ledger = self.ledger();
         let current = self.peek(wanted);
         let current = current.filter(|session| session.is_usable(now));

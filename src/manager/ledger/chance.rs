@@ -81,6 +81,27 @@ impl Ledger {
         !holds.is_empty() || had_quota
     }
 
+    /// Why a partition that was waited for so long has no session, as far as that is known.
+    pub(crate) fn why_not(
+        &self,
+        partition: &Partition,
+        waited: Duration,
+        now: Reading,
+    ) -> Option<Error> {
+        if let Err(error) = self.check_reach(Purpose::Create, None, now) {
+            return Some(error);
+        }
+        let entry = self.partitions.get(&partition.id);
+        let own = entry.and_then(|entry| entry.hold(Purpose::Create));
+        let holds = [own, self.key_hold(partition), self.origin.as_ref()];
+        let holds = holds.into_iter().flatten();
+        let holds = holds.filter(|hold| hold.ended_within(waited, now));
+        let last = holds.max_by_key(|hold| hold.left(now))?;
+        let error = last.error(now);
+        let again = error.retry_after().unwrap_or_default().max(FLOOR);
+        Some(error.with_retry_after(again))
+    }
+
     /// Whether it has only its part of the share of new keys: a create for a key that anybody may have made up, where there are keys that
     /// the server has accepted.
     pub(crate) fn comes_behind(
