@@ -29,8 +29,8 @@ const LONGEST_PROOF: Duration = Duration::from_secs(5);
 const LONGEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// More windows at once are not kept: a server has a few processes, and a CDN a few addresses.
 const MOST: usize = 16;
-/// So many values of one window are kept apart. The older ones count as one.
-const VALUES: usize = 16;
+/// So many values of one window are kept apart, more than the server allows in one. The older ones count as one.
+const VALUES: usize = 128;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

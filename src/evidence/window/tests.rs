@@ -168,9 +168,9 @@ fn an_answer_that_took_long_proves_nothing() {
 
 #[test]
 fn forgotten_values_ask_for_more_and_never_for_less() {
-    let mut windows = begun(97);
-    for left in (40..97).rev() {
-        let at = 100 * u64::from(97 - left);
+    let mut windows = begun(400);
+    for left in (200..400).rev() {
+        let at = 100 * u64::from(400 - left);
         assert_eq!(
             see(
                 &mut windows,
@@ -183,7 +183,7 @@ fn forgotten_values_ask_for_more_and_never_for_less() {
     }
     // Below what had been received then; what had been is not known any more.
     assert_eq!(
-        see(&mut windows, (90, 60), 450, 5_800),
+        see(&mut windows, (393, 60), 450, 5_800),
         Seen::New { beside: true }
     );
 }

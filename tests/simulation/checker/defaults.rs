@@ -30,6 +30,8 @@ struct Wrong {
     at: Reading,
     /// When the head of its answer was seen by the manager, by line and by the clock that is never set.
     seen: Option<(usize, Duration)>,
+    /// The same of any head, also of one that the manager does not look at as a rule.
+    head: Option<usize>,
     /// Its answer bears a proof without a doubt.
     is_undoubted: bool,
 }
@@ -95,6 +97,7 @@ impl Checker<'_> {
             why,
             index: asked.index,
             at: asked.at,
+            head: seen.map(|head| head.index),
             seen: seen.filter(looked_at).map(|head| (head.index, head.at)),
             is_undoubted: matches!(asked.proof, Some(Proof::Session { doubt: None, .. })),
         })
@@ -225,8 +228,8 @@ impl Checker<'_> {
                 let was_on_its_way = self.met_a_restart(one.n) || self.has_slow_body(one.n);
                 // An answer that seemed to prove the process took it off the count, and all that were sent before it.
                 let seems_to_prove = |later: &Wrong| {
-                    let seen = later.seen.filter(|_| later.index >= one.index);
-                    seen.is_some_and(|(head, _)| self.is_window_unseen(head))
+                    let head = later.head.filter(|_| later.index >= one.index);
+                    head.is_some_and(|head| self.is_window_unseen(head))
                 };
                 let seemed_proven = wrong.iter().any(seems_to_prove);
                 let is_told = !was_on_its_way && !seemed_proven;

@@ -9,7 +9,7 @@ use sipher_session::{
     testing::{Exchange, Operation, SessionUse},
 };
 
-use super::{Checker, known::Flying};
+use super::{Checker, known::Flying, windows::Stamped};
 use crate::{
     carries::{Aside, Carries, Kind},
     inline::Inline as Setting,
@@ -26,17 +26,7 @@ pub(super) struct Inline {
     /// Requests that went out with the defaults in their bodies.
     covered: HashSet<u64>,
     /// Heads with a window that the manager looks at.
-    heads: Vec<Stamped>,
-}
-
-struct Stamped {
-    wire: u64,
-    /// By line.
-    index: usize,
-    /// From this line on the manager may have looked at it: at that of a session call once its body is there.
-    seen: usize,
-    /// How many calls are left in its window.
-    left: u32,
+    pub(super) heads: Vec<Stamped>,
 }
 
 impl Inline {
@@ -53,9 +43,6 @@ impl Inline {
         }
     }
 }
-
-/// In a window.
-const CALLS: u32 = 100;
 
 /// Whether the server would not look for defaults there either.
 fn is_servers(reason: NotInlined) -> bool {
@@ -104,57 +91,11 @@ impl Checker<'_> {
         carries.is_some_and(|carries| carries.has_pauses())
     }
 
-    pub(super) fn saw_head(&mut self, wire: u64, index: usize, stamp: Option<(u32, u32)>) {
-        let sent = self.flying.get(&wire).map(|flying| &flying.sent);
-        let (Some(sent), Some((left, _))) = (sent.filter(|sent| !sent.by_hand), stamp) else {
-            return;
-        };
-        let is_session_call = sent.operation != Operation::Other;
-        let seen = if is_session_call { usize::MAX } else { index };
-        let stamped = Stamped {
-            wire,
-            index,
-            seen,
-            left,
-        };
-        self.inline.heads.push(stamped);
-    }
-
-    pub(super) fn saw_body(&mut self, wire: u64, index: usize) {
-        let mut heads = self.inline.heads.iter_mut().rev();
-        if let Some(head) = heads.find(|head| head.wire == wire) {
-            head.seen = head.seen.min(index);
-        }
-    }
-
-    /// Whether the manager has looked at the window of the process that answers before this line.
-    pub(super) fn is_window_known(&self, line: usize) -> bool {
-        let restarts = self.restarts.iter().rev().map(|(index, _)| *index);
-        let restart = restarts.into_iter().find(|index| *index < line);
-        let since = restart.unwrap_or_default()..line;
-        let mut heads = self.inline.heads.iter();
-        heads.any(|head| since.contains(&head.index) && head.seen < line)
-    }
-
-    /// When a request was called whose body came later.
+    /// When a request was called whose body came later, or whose future was polled later.
     pub(super) fn given_at(&self, sent: &Sent) -> Option<Reading> {
-        let n = sent.n.filter(|n| self.has_slow_body(*n))?;
-        Some(self.asked.get(&n)?.at)
-    }
-
-    /// Whether a call whose answer nobody saw, such as one that was delivered twice, took a place in the window of the process
-    /// that answered this one. The windows of two processes can then pass for one.
-    pub(super) fn is_window_unseen(&self, head: usize) -> bool {
-        let restarts = self.restarts.iter().rev().map(|(index, _)| *index);
-        let Some(restart) = restarts.into_iter().find(|index| *index < head) else {
-            return false;
-        };
-        let heads = self.inline.heads.iter();
-        let since: Vec<_> = heads
-            .filter(|it| (restart..=head).contains(&it.index))
-            .collect();
-        let taken = since.last().map_or(0, |it| CALLS - it.left);
-        taken as usize > since.iter().filter(|it| it.seen <= head).count()
+        let asked = self.asked.get(&sent.n?)?;
+        let is_later = asked.held || sent.n.is_some_and(|n| self.has_slow_body(n));
+        is_later.then_some(asked.at)
     }
 
     /// Whether what comes of it says nothing of the server.

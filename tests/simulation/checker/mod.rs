@@ -1,7 +1,6 @@
 //! Judges a run by what the client sent and saw, and by what the server made of it.
 //!
-//! What the promises excuse is excused exactly where it can be told apart, and by kind of trouble for the whole run
-//! where it cannot; each excuse says so.
+//! What the promises excuse is excused exactly where it can be told apart, else by kind of trouble for the whole run; each excuse says so.
 
 mod calls;
 mod defaults;
@@ -13,6 +12,7 @@ mod proof;
 mod requests;
 mod server;
 mod signs;
+mod windows;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -163,7 +163,7 @@ impl Checker<'_> {
                 stamp,
             } => {
                 self.answers(*wire, *status, at);
-                self.saw_head(*wire, index, *stamp);
+                self.saw_head(*wire, *stamp, (index, at));
                 self.head(*wire, *status, *stamp, index, at);
             }
             Entry::Asks { wire } => self.asks(*wire, index, at),
