@@ -68,7 +68,7 @@ async fn a_life_without_trouble_is_told_at_debug_and_its_end_at_info() {
     );
     let creates = capture.spans("sipher_session::create");
     assert_eq!(creates.len(), 2);
-    creates[1].has_exactly(&["generation", "key", "tries"]);
+    creates[1].has_exactly(&["api_key", "generation", "tries"]);
     assert_eq!(creates[1].get("generation"), "2");
     assert_eq!(creates[1].get("tries"), "1");
     assert_eq!(creates[0].get("key"), creates[1].get("key"));
