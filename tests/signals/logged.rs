@@ -71,7 +71,7 @@ async fn a_life_without_trouble_is_told_at_debug_and_its_end_at_info() {
     creates[1].has_exactly(&["api_key", "generation", "tries"]);
     assert_eq!(creates[1].get("generation"), "2");
     assert_eq!(creates[1].get("tries"), "1");
-    assert_eq!(creates[0].get("key"), creates[1].get("key"));
+    assert_eq!(creates[0].get("api_key"), creates[1].get("api_key"));
     capture.spans("sipher_session::delete")[0].has_exactly(&["api_key", "generation", "session"]);
     assert_eq!(
         capture.spans("sipher_session::shutdown")[0].get("deadline"),
