@@ -291,12 +291,12 @@ impl SessionStore for MemoryStore {
                 return Left::Others;
             };
             let was_there = users.members.remove(&member);
-            let is_empty = users.members.is_empty();
-            if !(was_there && is_empty && users.is_whole) {
+            if users.members.is_empty() && !users.is_whole {
                 // Users of whom none is left are none, as in Redis.
-                if is_empty && !users.is_whole {
-                    place.users.remove(&generation);
-                }
+                place.users.remove(&generation);
+                return Left::Others;
+            }
+            if !(was_there && users.members.is_empty() && users.is_whole) {
                 return Left::Others;
             }
             place.revoke(generation);
