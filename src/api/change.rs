@@ -23,7 +23,9 @@ pub(crate) trait Answered {
 pub(crate) enum Found {
     /// The server has it, for so much longer.
     Lives(Duration),
-    /// The server does not have it, or has it no more.
+    /// The server has deleted it.
+    Deleted,
+    /// The server does not have it for this API key.
     Gone,
     /// What was to be done to it was not done.
     Unchanged,

@@ -178,7 +178,7 @@ impl SessionsApi {
         let call = self.request::<()>(Method::DELETE, &path(id), None)?;
         let ongoing = self.tell(id, Change::Begins(Deed::Delete, self.timeout));
         let outcome = self.send(call, StatusCode::OK, &[id.as_str()]).await;
-        end(ongoing, outcome, |_| Found::Gone).map(|(Deleted {}, head)| head)
+        end(ongoing, outcome, |_| Found::Deleted).map(|(Deleted {}, head)| head)
     }
 
     pub(crate) fn with(

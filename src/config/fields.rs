@@ -4,7 +4,10 @@
 
 use std::{fmt, marker::PhantomData, path::PathBuf, time::Duration};
 
-use serde::{Deserializer, Serializer, de};
+use serde::{
+    Deserializer, Serializer,
+    de::{self, IntoDeserializer},
+};
 
 #[cfg(feature = "store")]
 use crate::manager::OnStoreDown;
@@ -21,7 +24,7 @@ macro_rules! duration {
             use super::*;
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
-                d.deserialize_option(Humane(stringify!($name)))
+                d.deserialize_option(Optional(Humane(stringify!($name))))
             }
 
             #[allow(clippy::ref_option)] // the form that serde asks for
@@ -115,7 +118,7 @@ macro_rules! choice {
             use super::*;
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
-                d.deserialize_option(Choice(stringify!($name), PhantomData))
+                d.deserialize_option(Optional(Choice(stringify!($name), PhantomData)))
             }
 
             #[allow(clippy::ref_option)] // the form that serde asks for
@@ -154,65 +157,22 @@ fn in_plain_words(text: &str) -> String {
 macro_rules! table {
     ($($name:ident: $type:ident),+) => {$(
         pub(super) fn $name<'de, D: Deserializer<'de>>(d: D) -> Result<super::$type, D::Error> {
-            d.deserialize_option(Table(stringify!($name), PhantomData))
+            let table = d.deserialize_option(Optional(Table(stringify!($name), PhantomData)))?;
+            Ok(table.unwrap_or_default())
         }
     )+};
 }
 
 table!(defaults: DefaultsConfig, call_budget: CallBudgetConfig);
 
-/// A table by its members, and not by their order: serde would take a list for one.
-struct Table<T>(&'static str, PhantomData<T>);
+/// What need not be there: `null` is the same as nothing.
+struct Optional<V>(V);
 
-impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the table `{}`", self.0)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<T, D::Error> {
-        d.deserialize_any(self)
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
-        T::deserialize(de::value::MapAccessDeserializer::new(members))
-    }
-}
-
-struct Choice<T>(&'static str, PhantomData<T>);
-
-impl<'de, T: de::Deserialize<'de>> Choice<T> {
-    fn read<E: de::Error>(&self, text: &'de str) -> Result<Option<T>, E> {
-        let word = de::value::BorrowedStrDeserializer::<E>::new(text);
-        named_in("", self.0, T::deserialize(word)).map(Some)
-    }
-
-    /// Serde says of a word that there is not which there are.
-    fn wrong<E: de::Error>(&self, value: impl fmt::Display) -> E {
-        let nothing = de::value::BorrowedStrDeserializer::<E>::new("");
-        let error = T::deserialize(nothing).err().map(|error| error.to_string());
-        let words = error
-            .as_deref()
-            .and_then(|text| text.split_once("expected "));
-        let words = words.map_or("a word", |(_, words)| words);
-        E::custom(format!("{}: is {value}; expected {words}", self.0))
-    }
-}
-
-impl<'de, T: de::DeserializeOwned> de::Visitor<'de> for Choice<T> {
-    type Value = Option<T>;
+impl<'de, V: de::Visitor<'de>> de::Visitor<'de> for Optional<V> {
+    type Value = Option<V::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: a word", self.0)
+        self.0.expecting(f)
     }
 
     fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
@@ -224,11 +184,53 @@ impl<'de, T: de::DeserializeOwned> de::Visitor<'de> for Choice<T> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
-        d.deserialize_any(self)
+        d.deserialize_any(self.0).map(Some)
+    }
+}
+
+/// A table by its members, and not by their order: serde would take a list for one.
+struct Table<T>(&'static str, PhantomData<T>);
+
+impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the table `{}`", self.0)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(de::value::MapAccessDeserializer::new(members))
+    }
+}
+
+/// A word out of a few.
+struct Choice<T>(&'static str, PhantomData<T>);
+
+impl<T: de::DeserializeOwned> Choice<T> {
+    fn read<E: de::Error>(text: &str) -> Result<T, E> {
+        T::deserialize(text.into_deserializer())
+    }
+
+    /// Serde says of a word that there is not which there are.
+    fn wrong<E: de::Error>(&self, value: impl fmt::Display) -> E {
+        let error = Self::read::<E>("").err().map(|error| error.to_string());
+        let words = error
+            .as_deref()
+            .and_then(|text| text.split_once("expected "));
+        let words = words.map_or("a word", |(_, words)| words);
+        E::custom(format!("{}: is {value}; expected {words}", self.0))
+    }
+}
+
+impl<'de, T: de::DeserializeOwned> de::Visitor<'de> for Choice<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: a word", self.0)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Choice(self.0, PhantomData).read(text)
+        named_in("", self.0, Self::read(text))
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
@@ -264,7 +266,7 @@ impl Humane {
 }
 
 impl<'de> de::Visitor<'de> for Humane {
-    type Value = Option<Duration>;
+    type Value = Duration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -274,21 +276,8 @@ impl<'de> de::Visitor<'de> for Humane {
         )
     }
 
-    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
-        d.deserialize_any(self)
-    }
-
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         humantime::parse_duration(text)
-            .map(Some)
             .map_err(|_| self.wrong(format_args!("`{}`", scrub::text(text, &[]))))
     }
 

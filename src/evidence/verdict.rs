@@ -11,7 +11,7 @@ use crate::clock::Reading;
 /// Where health says nothing, a session is asked for, which counts against the day's quota. So seldom that even a day of that
 /// costs less than a sixth of a pro key's 2,000 calls.
 pub(crate) const METERED: Duration = Duration::from_secs(5 * 60);
-/// Whoever makes that call is not waited for any longer: it may first wait for its turn.
+/// Others wait no longer than this for whoever makes that call. He may have to wait for his turn first.
 const LONGEST_METERING: Duration = Duration::from_secs(15);
 /// Where that is not due, alarms replace sessions unasked, but no more often.
 const REPLACED: Duration = Duration::from_secs(60);
@@ -64,6 +64,11 @@ pub(super) enum Says {
     Replaced(Duration),
 }
 
+/// Whether the last time is so long ago.
+fn is_due(last: Option<Reading>, pause: Duration, now: Reading) -> bool {
+    last.is_none_or(|last| now.since(last) >= pause)
+}
+
 impl Evidence {
     pub(super) fn decide(&mut self, question: Question, says: Says) {
         match says {
@@ -84,13 +89,11 @@ impl Evidence {
 
     /// What to do about sessions that are held after so many signs, where the question was asked and not answered.
     pub(crate) fn fallback(&mut self, signs: u64, now: Reading) -> Fallback {
-        let is_due =
-            |last: Option<Reading>, pause| last.is_none_or(|last| now.since(last) >= pause);
-        if is_due(self.metered, METERED) {
+        if is_due(self.metered, METERED, now) {
             (self.metered, self.is_metering) = (Some(now), true);
             return Fallback::Meter;
         }
-        if self.is_metering && !is_due(self.metered, LONGEST_METERING) {
+        if self.is_metering && !is_due(self.metered, LONGEST_METERING, now) {
             return Fallback::Wait;
         }
         self.decide_by_windows(signs, now);
@@ -106,9 +109,7 @@ impl Evidence {
 
     /// Between two such calls: sessions go on in doubt, unless the windows are those of another process.
     fn decide_by_windows(&mut self, signs: u64, now: Reading) {
-        let is_due =
-            |last: Option<Reading>, pause| last.is_none_or(|last| now.since(last) >= pause);
-        let may_replace = is_due(self.replaced, REPLACED);
+        let may_replace = is_due(self.replaced, REPLACED, now);
         let says = match self.strange.take_if(|_| may_replace) {
             Some(since) => {
                 self.replaced = Some(now);
@@ -127,13 +128,11 @@ impl Evidence {
     /// The same where the question did not reach the server. That is an outage, unless other calls are answered; and now and then a
     /// session call finds out.
     pub(crate) fn fallback_unreached(&mut self, signs: u64, now: Reading) -> Fallback {
-        let is_due = || {
-            let is_over = |last| now.since(last) >= METERED;
-            self.presence.is_to_try(METERED, now) && self.metered.is_none_or(is_over)
-        };
+        let is_to_try =
+            || self.presence.is_to_try(METERED, now) && is_due(self.metered, METERED, now);
         let lasts = |since| now.since(since) < LONGEST_METERING;
         let is_metering = self.is_metering && self.metered.is_some_and(lasts);
-        if !self.presence.is_there() && !is_metering && !is_due() {
+        if !self.presence.is_there() && !is_metering && !is_to_try() {
             return Fallback::Unreached;
         }
         let fallback = self.fallback(signs, now);

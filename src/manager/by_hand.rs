@@ -136,9 +136,7 @@ impl ByHand {
             return;
         }
         if status.is_success() {
-            for manager in peers::of_same_server(core) {
-                manager.retirement.remove_id(id);
-            }
+            is_deleted(core, id);
         } else if status.is_client_error() && status != StatusCode::NOT_FOUND {
             ending.take_back();
         }
@@ -188,17 +186,17 @@ struct Call {
 impl Answered for Call {
     fn answered(&mut self, found: Found) {
         self.is_answered = true;
-        let (core, hash, now) = (&self.core, IdHash::of(self.id.as_str()), self.core.now());
+        let (core, hash) = (&self.core, IdHash::of(self.id.as_str()));
         match (found, self.key) {
             (Found::Lives(left), Some(key)) => {
-                let life = Life::new(self.sent, left.saturating_add(now.since(self.sent)), 0.0);
-                let known = (key, life);
+                let known = (key, Life::new(core.now(), left, 0.0));
                 core.known_ids
                     .note_by_hand(hash, known, self.sent.monotonic);
             }
-            (Found::Gone, Some(key)) => is_gone(core, &self.id, key, self.deed),
+            (Found::Deleted, _) => is_deleted(core, &self.id),
+            (Found::Gone, Some(key)) => is_gone(core, hash, key, self.deed),
             (Found::Unchanged, _) => {
-                if let Some(ending) = self.ending.take() {
+                if let Some(ending) = &self.ending {
                     ending.take_back();
                 }
             }
@@ -217,18 +215,21 @@ impl Drop for Call {
     }
 }
 
-/// The server does not have a session for this key, or has it no more.
-fn is_gone(core: &Core, id: &SessionId, key: KeyId, deed: Deed) {
-    let (hash, now) = (IdHash::of(id.as_str()), core.now().monotonic);
+/// No manager deletes it once more.
+fn is_deleted(core: &Core, id: &SessionId) {
     for manager in peers::of_same_server(core) {
-        manager.known_ids.gone(hash, key, now);
-        if deed == Deed::Delete {
-            manager.retirement.remove_id(id);
-        }
-        let session = manager.session_of(hash);
-        if let Some(session) = session.filter(|session| session.partition.key_id == key)
-            && deed == Deed::Ask
-        {
+        manager.retirement.remove_id(id);
+    }
+}
+
+/// The server does not have a session for this key. It may be another key's.
+fn is_gone(core: &Core, id: IdHash, key: KeyId, deed: Deed) {
+    for manager in peers::of_same_server(core) {
+        manager.known_ids.gone(id, key, manager.uptime());
+        let session = manager.session_of(id);
+        let session = session.filter(|session| session.partition.key_id == key);
+        // One that was to be changed or deleted is used no more in any case.
+        if let Some(session) = session.filter(|_| deed == Deed::Ask) {
             manager.settle(&session, false);
         }
     }

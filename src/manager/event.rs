@@ -74,10 +74,8 @@ pub enum Event {
         /// The session.
         session: SessionRef,
     },
-    /// What the shared store holds was not written by this fleet, was changed since, or is older than what was seen
-    /// before. It is not used.
-    /// A change of defaults that another version of this crate wrote in a form that this one cannot read is refused too, and
-    /// not overwritten.
+    /// What the shared store holds was not written by this fleet, was changed since, or is older than what was seen before. It is not used.
+    /// A change of defaults that another version of this crate wrote in a form that this one cannot read is refused too, not overwritten.
     ///
     /// Wake somebody: yes, unless a release that writes another form is being rolled out.
     #[non_exhaustive]
@@ -147,10 +145,9 @@ pub enum Event {
         /// Why; its `next_attempt_in` says when the next try is due.
         error: Error,
     },
-    /// A create was sent, and nobody knows what became of it: its answer never came, or a gateway answered in the server's place. There
-    /// may be a session that nobody knows, for one TTL.
+    /// A create was sent, and its answer never came, or a gateway's in its place: there may be a session that nobody knows, for one TTL.
     ///
-    /// Wake somebody: no, unless there are many in an hour for several API keys. One tenant behind a gateway that fails makes many too.
+    /// Wake somebody: no, unless there are many in an hour, for several API keys.
     #[non_exhaustive]
     PossibleOrphan {
         /// Stands for the API key that it was for.

@@ -295,9 +295,8 @@ impl SessionManager {
     /// Returns the four operations of the sessions API, for the configured API key and on the manager's own transport.
     ///
     /// Calls made with it are not counted in the manager's budget. What it updates or deletes, the manager stops using
-    /// first, as it does for a `PATCH` or `DELETE` that you send through the layer, and so do the other managers of this process. What it
-    /// creates or finds may stand on your requests as `X-Session-Id`, until the server is known to have lost it, or somebody here deletes
-    /// it: where it is not known whether a delete was done, `get_session` finds out. In a fleet that shares a store, such a
+    /// first, as it does for a `PATCH` or `DELETE` that you send through the layer, and so do the other managers of this process. Your
+    /// requests may bear what it creates or finds, until that is known to be lost, or somebody here deletes it. In a fleet that shares a store, such a
     /// session is the others' as well: they stop using it within moments, but this call does not wait until they have.
     pub fn api(&self) -> SessionsApi {
         let core = self.core();

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full};
 use sipher_session::{
     Chain, ErrorKind, Event, SessionDefaults, SessionId, SessionManager,
     api::CreateSession,
-    testing::{FakeSipher, Fault, Target, What},
+    testing::{FakeSipher, Fault, Target, Tier, What},
 };
 use tower::ServiceExt;
 
@@ -222,4 +222,19 @@ async fn a_session_that_its_owner_asks_for_in_vain_is_used_no_more() {
     assert!(events.any(|event| matches!(event, Event::Lost { .. })));
     setup.call(&manager).await.unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_another_key_deletes_in_vain_is_deleted_by_its_manager() {
+    let setup = Setup::apart();
+    let manager = setup.manager();
+    setup.call(&manager).await.unwrap();
+    let own = SessionId::parse(&setup.last_id().unwrap()).unwrap();
+    let strangers = setup.sipher.api_key(Tier::Pro);
+    let stranger = setup.builder().api_key(strangers.as_str());
+    let stranger = stranger.seed(2).build().unwrap();
+    let error = stranger.api().delete_session(&own).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    manager.shutdown(5 * SECOND).await;
+    assert_eq!(setup.sipher.live_sessions_of(&setup.key), 0);
 }

@@ -223,4 +223,15 @@ pub(crate) const BY_HAND: &[Mutation] = &[
         old: "Err(too_late(limit, max_wait, why))",
         new: "Err(too_late(limit, max_wait, why.filter(Error::is_transient).and(None)))",
     },
+    Mutation {
+        name: "what_another_key_does_not_find_is_no_more_deleted",
+        invariant: "I3",
+        by: Test {
+            target: "layer",
+            name: "a_session_that_another_key_deletes_in_vain_is_deleted_by_its_manager",
+        },
+        file: "src/manager/by_hand.rs",
+        old: "    for manager in peers::of_same_server(core) {\n        manager.known_ids.gone(id, key, manager.uptime());\n",
+        new: "    for manager in peers::of_same_server(core) {\n        manager.retirement.take_all();\n        manager.known_ids.gone(id, key, manager.uptime());\n",
+    },
 ];

@@ -131,8 +131,8 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
             name: "where_health_says_nothing_one_session_is_asked_for_in_five_minutes",
         },
         file: "src/evidence/verdict.rs",
-        old: "if is_due(self.metered, METERED) {",
-        new: "if is_due(self.metered, Duration::ZERO) {",
+        old: "if is_due(self.metered, METERED, now) {",
+        new: "if is_due(self.metered, Duration::ZERO, now) {",
     },
     Mutation {
         name: "a_create_beside_older_sessions_confirms_its_window",

@@ -154,8 +154,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "health_that_is_refused_alone_fails_no_request_and_costs_one_session_call_in_five_minutes",
         },
         file: "src/evidence/verdict.rs",
-        old: "            self.presence.is_to_try(METERED, now) && self.metered.is_none_or(is_over)",
-        new: "            self.presence.is_to_try(METERED, now) && self.metered.is_some_and(is_over)",
+        old: "self.presence.is_to_try(METERED, now) && is_due(self.metered, METERED, now);",
+        new: "self.presence.is_to_try(METERED, now) && self.metered.is_some() && is_due(self.metered, METERED, now);",
     },
     Mutation {
         name: "the_server_is_there_however_session_calls_fail",

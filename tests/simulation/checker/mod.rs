@@ -1,5 +1,4 @@
 //! Judges a run by what the client sent and saw, and by what the server made of it.
-//!
 //! What the promises excuse is excused exactly where it can be told apart, else by kind of trouble for the whole run; each excuse says so.
 
 mod calls;
