@@ -265,7 +265,7 @@ impl Humane {
     }
 }
 
-impl<'de> de::Visitor<'de> for Humane {
+impl de::Visitor<'_> for Humane {
     type Value = Duration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
