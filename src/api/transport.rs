@@ -114,7 +114,7 @@ impl Transport {
         #[cfg(feature = "testing")]
         let is_other = self.fake.is_some() && other.fake.is_some() && self.fake != other.fake;
         #[cfg(not(feature = "testing"))]
-        let is_other = false;
+        let is_other = !self.leads_to_same(other);
         !is_other
     }
 
