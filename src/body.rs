@@ -14,7 +14,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::inline::NotInlined;
+use crate::model::inlining::NotInlined;
 
 pin_project! {
     /// A body that may have been read ahead.

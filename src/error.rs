@@ -33,7 +33,7 @@ use serde_json::Value;
 pub(crate) use self::about::About;
 use self::find::AnyError;
 pub use self::kind::ErrorKind;
-use crate::evidence::window::Stamp;
+use crate::api::Stamp;
 
 /// A boxed error, as tower services use it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;

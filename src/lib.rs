@@ -191,14 +191,17 @@ pub mod body;
 pub mod checked;
 pub mod clock;
 pub mod config;
+mod driver;
+mod engine;
 mod error;
-mod evidence;
 mod exclusive;
 mod followed;
+mod front;
 mod headers;
+mod hot;
 pub mod inline;
 pub mod layer;
-mod manager;
+mod model;
 pub mod observability;
 pub mod prelude;
 mod random;
@@ -218,18 +221,30 @@ pub mod with_reqwest;
 
 #[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
-pub use self::manager::OnStoreDown;
+pub use self::model::settings::OnStoreDown;
 pub use self::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults, SessionId, SessionsApi},
     checked::CheckedLayer,
     config::SessionConfig,
+    driver::{inline_counts::NotInlinedStats, observe::Stats},
     error::{BoxError, Error, ErrorKind},
-    inline::{InlineDefaults, InlineDefaultsLayer, Inlined, NotInlined},
+    front::{
+        builder::SessionManagerBuilder, events::Events, lease::Lease, manager::SessionManager,
+        tenants::Health,
+    },
+    hot::session::Session,
+    inline::InlineDefaultsLayer,
     layer::{SessionLayer, SessionService},
-    manager::{
-        CallBudget, Doubt, Event, Events, Fate, ForeignIds, Health, Lease, MaxWait, NoSession,
-        NotInlinedStats, OnNoSession, Outside, OutsideReason, Proof, RetireReason, Session,
-        SessionEnd, SessionManager, SessionManagerBuilder, SessionRef, ShutdownReport, Stats,
+    model::{
+        budget::CallBudget,
+        event::Event,
+        inlining::{InlineDefaults, Inlined, NotInlined},
+        outside::{Outside, OutsideReason},
+        proof::{Doubt, Proof},
+        reason::RetireReason,
+        report::{Fate, SessionEnd, ShutdownReport},
+        session_ref::SessionRef,
+        settings::{ForeignIds, MaxWait, NoSession, OnNoSession},
     },
     secret::{ApiKey, Fingerprint, ViewingKey},
 };

@@ -1,14 +1,14 @@
 //! Random numbers. None of them comes from what a copy of the process has as well: after `fork`, or where a virtual machine
 //! is started twice from one snapshot, members that drew the same number would be one and the same to the store.
 
+#[cfg(feature = "testing")]
+use std::sync::{Mutex, PoisonError};
 use std::{
     hash::{BuildHasher, RandomState},
     process,
 };
 
 use fastrand::Rng;
-#[cfg(feature = "testing")]
-use std::sync::{Mutex, PoisonError};
 
 /// Where random numbers come from.
 #[derive(Debug)]
@@ -53,8 +53,9 @@ fn system() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
+
+    use super::*;
 
     #[test]
     fn nothing_is_drawn_twice() {

@@ -9,9 +9,8 @@ use sipher_session::{
     SessionManagerBuilder,
     testing::{Fault, Target, What},
 };
-use tower::ServiceExt;
-
 use support::{SECOND, Setup, generate};
+use tower::ServiceExt;
 
 /// A create, a request that is given up, a renewal, and the end.
 async fn live_through(set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) {

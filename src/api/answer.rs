@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::scrub;
 use crate::{
+    api::{Stamp, is_by_application},
     error::{Answer, Error, ErrorKind},
-    evidence::window::{Stamp, is_by_application},
 };
 
 /// No quota is obeyed for longer than a day, which is what it is for.

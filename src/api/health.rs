@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, header::ACCEPT};
+use http::{
+    Method, Request, Response,
+    header::{ACCEPT, AGE},
+};
 use http_body_util::Full;
+use serde::Deserialize;
 
 use super::{Redirected, Transport, deadline::in_time};
 use crate::{
     error::{BoxError, Error},
-    evidence::{Health, Word, sign},
+    model::sign,
     scope::BaseUrl,
 };
 
@@ -53,6 +57,67 @@ pub(crate) async fn health(
         // Also a 503 in HTML: a gateway has written that in place of the 503 which health answers while Solana is away.
         None => (Word::Silent, None),
     })
+}
+
+/// What the server says when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    Says(Health),
+    /// It answers, and not with what is needed.
+    Silent,
+    /// It cannot be reached.
+    Away,
+}
+
+/// A process of Sipher's, as it describes itself. All times are the server's own, since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// When it began: not later, and up to 1 s earlier.
+    pub(crate) boot: Duration,
+    pub(crate) timestamp: Duration,
+    /// Whether sessions are in a store that outlives it.
+    pub(crate) keeps_sessions: bool,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    status: Option<String>,
+    timestamp: String,
+    uptime: f64,
+    redis: Option<Redis>,
+}
+
+#[derive(Deserialize)]
+struct Redis {
+    connected: bool,
+}
+
+impl Health {
+    /// Reads an answer. `None` if it is not Sipher's own, is a copy that a cache kept, or comes from a process that is about
+    /// to end.
+    pub(crate) fn read(response: &Response<Bytes>) -> Option<Self> {
+        if response.headers().contains_key(AGE) {
+            return None;
+        }
+        let Body { data } = serde_json::from_slice(response.body()).ok()?;
+        if data.status.as_deref() == Some("shutting_down") {
+            return None;
+        }
+        let timestamp = humantime::parse_rfc3339(&data.timestamp).ok()?;
+        let timestamp = timestamp.duration_since(std::time::UNIX_EPOCH).ok()?;
+        let uptime = Duration::try_from_secs_f64(data.uptime.floor()).ok()?;
+        Some(Self {
+            boot: timestamp.checked_sub(uptime)?,
+            timestamp,
+            // One that does not say may keep them.
+            keeps_sessions: data.redis.is_none_or(|redis| redis.connected),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ mod model;
 mod quota;
 pub(crate) mod scrub;
 mod sessions;
+mod stamp;
 mod transport;
 mod values;
 
@@ -47,9 +48,11 @@ pub use bytes::Bytes;
 pub(crate) use self::{
     change::{Answered, Change, Deed, Found, OnAnswer, OnChange, OnSend, Ongoing},
     defaults::KNOWN as KNOWN_DEFAULTS,
+    health::{Health, Word},
     id::KeptId,
     model::check_ttl,
     quota::Quota,
+    stamp::{Stamp, is_by_application},
     transport::{NotSent, Redirected},
 };
 pub use self::{

@@ -18,9 +18,10 @@ use super::{
     scrub,
 };
 use crate::{
+    driver::runtime::runtime,
     error::{About, Error, ErrorKind},
     headers::API_KEY,
-    manager::{partition::Partition, runtime::runtime},
+    model::partition::Partition,
     scope::{BaseUrl, PlainHttp},
     secret::{ApiKey, ViewingKey},
 };

@@ -12,7 +12,7 @@ use super::{
     CheckedBody,
     rules::{self, LIMIT},
 };
-use crate::{body::Peek, error::Error, manager::Expectation};
+use crate::{body::Peek, error::Error, front::expectation::Expectation};
 
 /// An answer that can be taken apart and put together again.
 pub trait Answer: Sized {

@@ -21,9 +21,9 @@ use crate::{
     body::Peek,
     error::BoxError,
     exclusive::Exclusive,
+    front::{expectation::Expectation, message::Incoming},
     inline::carrier::Carrier,
     layer::{ResponseFuture, poll_seeing},
-    manager::{Expectation, message::Incoming},
 };
 
 pin_project! {

@@ -16,9 +16,9 @@ use crate::{
     SessionLayer, SessionManager, SessionService,
     api::SessionDefaults,
     error::BoxError,
+    front::{expectation::Expectation, in_flight::InFlightRequest, message::Outgoing},
     inline::carrier::Carrier,
     layer::ResponseFuture,
-    manager::{Expectation, in_flight::InFlightRequest, message::Outgoing},
     scope::{Scope, session_id_in},
 };
 

@@ -4,7 +4,7 @@ use super::{DefaultsConfig, SessionConfig, env, secrets};
 use crate::{
     api::SessionDefaults,
     error::Error,
-    manager::{SessionManager, SessionManagerBuilder},
+    front::{builder::SessionManagerBuilder, manager::SessionManager},
 };
 
 impl DefaultsConfig {

@@ -10,11 +10,14 @@ use serde::{
 };
 
 #[cfg(feature = "store")]
-use crate::manager::OnStoreDown;
+use crate::model::settings::OnStoreDown;
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, scrub},
-    inline::InlineDefaults,
-    manager::{ForeignIds, OnNoSession, Outside},
+    model::{
+        inlining::InlineDefaults,
+        outside::Outside,
+        settings::{ForeignIds, OnNoSession},
+    },
 };
 
 /// A module for serde's `with` that reads and writes an optional duration.

@@ -48,11 +48,14 @@ use std::{fmt, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "store")]
-use crate::manager::OnStoreDown;
+use crate::model::settings::OnStoreDown;
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider},
-    inline::InlineDefaults,
-    manager::{ForeignIds, OnNoSession, Outside},
+    model::{
+        inlining::InlineDefaults,
+        outside::Outside,
+        settings::{ForeignIds, OnNoSession},
+    },
     scope,
     secret::{ApiKey, ViewingKey},
 };

@@ -8,18 +8,14 @@ use http::{
 };
 use http_body::Body;
 
-use super::{
-    Inlined, Merge, NotInlined,
-    handoff::Handoff,
-    head::{self, Reading},
-    merge::merge,
-};
+use super::{Merge, handoff::Handoff, head, head::Reading, merge::merge};
 use crate::{
     api::SessionDefaults,
     body::ReadAhead,
     error::{Error, ErrorKind},
+    front::{manager::SessionManager, message::Outgoing},
     headers,
-    manager::{SessionManager, message::Outgoing},
+    model::inlining::{Inlined, NotInlined},
     scope::{Place, Target},
 };
 

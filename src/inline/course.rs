@@ -6,20 +6,21 @@
 use http::Extensions;
 
 use super::{
-    InlineDefaults, Inlined, NotInlined,
     carrier::{Carried, Carrier, put},
     handoff::{Decision, Handoff},
-    head::{self, Reading},
+    head,
+    head::Reading,
 };
 use crate::{
     error::{Error, ErrorKind},
-    headers::SESSION_ID,
-    manager::{
-        SessionManager,
+    front::{
         admit::Admission,
         in_flight::{InFlightRequest, Unsent},
+        manager::SessionManager,
         waiting::Waiting,
     },
+    headers::SESSION_ID,
+    model::inlining::{InlineDefaults, Inlined, NotInlined},
 };
 
 /// Where a request is decided about.

@@ -14,9 +14,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    InlineBody, NotInlined,
+    InlineBody,
     carrier::{LIMIT, Opened},
-    course::{self, Course, Stack},
+    course,
+    course::{Course, Stack},
     handoff::Handoff,
     head,
 };
@@ -24,11 +25,12 @@ use crate::{
     body::Peek,
     error::{BoxError, Error},
     exclusive::Exclusive,
-    manager::{
+    front::{
         admit::{Admission, AdmissionFuture},
         in_flight::Unsent,
         waiting::Waiting,
     },
+    model::inlining::NotInlined,
 };
 
 pin_project! {

@@ -5,10 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::NotInlined;
 use crate::{
     error::Error,
-    manager::{SessionManager, in_flight::InFlightRequest, waiting::Waiting},
+    front::{in_flight::InFlightRequest, manager::SessionManager, waiting::Waiting},
+    model::inlining::NotInlined,
 };
 
 /// A decision about one request, in its extensions. Its two ends share it: the session layer's future, and the inline

@@ -5,8 +5,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRAILER, TRANSFER_ENCODING},
 };
 
-use super::reason::NotInlined;
-use crate::{error::Error, headers};
+use crate::{error::Error, headers, model::inlining::NotInlined};
 
 /// How a body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,16 +11,17 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    InlineBody, InlineDefaults,
-    course::{self, Found},
+    InlineBody, course,
+    course::Found,
     future::{Chosen, InlineFuture},
-    handoff,
-    head::{self, Reading},
+    handoff, head,
+    head::Reading,
     presence,
 };
 use crate::{
     error::BoxError,
-    manager::SessionManager,
+    front::manager::SessionManager,
+    model::inlining::InlineDefaults,
     scope::{Scope, Unaddressed},
 };
 

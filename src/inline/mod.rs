@@ -127,11 +127,8 @@ mod layer;
 mod members;
 mod merge;
 mod nesting;
-mod outcome;
 pub(crate) mod presence;
-mod reason;
 mod scan;
-mod setting;
 #[cfg(test)]
 mod tests;
 
@@ -140,11 +137,9 @@ pub use self::{
     future::InlineFuture,
     layer::{InlineDefaultsLayer, InlineDefaultsService},
     merge::{Merge, merge},
-    outcome::Inlined,
-    reason::NotInlined,
-    setting::InlineDefaults,
 };
 use crate::body::ReadAhead;
+pub use crate::model::inlining::{InlineDefaults, Inlined, NotInlined};
 
 /// The body of a request that passes an [`InlineDefaultsLayer`].
 pub type InlineBody<B> = ReadAhead<B>;

@@ -6,7 +6,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use crate::manager::SessionManager;
+use crate::front::manager::SessionManager;
 
 thread_local! {
     /// The manager of the inline layer that was asked last.

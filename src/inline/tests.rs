@@ -7,12 +7,8 @@ mod recorded;
 
 use http::{HeaderMap, header::CONTENT_LENGTH};
 
-use super::{
-    Merge, NotInlined,
-    head::{self, Reading},
-    merge,
-};
-use crate::api::SessionDefaults;
+use super::{Merge, head, head::Reading, merge};
+use crate::{api::SessionDefaults, model::inlining::NotInlined};
 
 /// What goes out in place of a body, as a layer decides it.
 fn inlined(

@@ -15,17 +15,17 @@ use super::SessionService;
 use crate::{
     error::{BoxError, Error},
     exclusive::Exclusive,
-    inline::{
-        NotInlined,
-        carrier::{Carrier, Collecting},
-        course,
-        handoff::Handoff,
-    },
-    manager::{
+    front::{
         admit::{Admission, AdmissionFuture},
         in_flight::InFlightRequest,
         message::Incoming,
     },
+    inline::{
+        carrier::{Carrier, Collecting},
+        course,
+        handoff::Handoff,
+    },
+    model::inlining::NotInlined,
 };
 
 pin_project! {

@@ -5,13 +5,15 @@ use http::header::CONTENT_TYPE;
 use super::SessionLayer;
 use crate::{
     error::Error,
+    front::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
     inline::{
-        InlineDefaults, NotInlined,
         carrier::{Carried, Carrier},
-        course::{self, Course, Stack},
-        head::{self, Reading},
+        course,
+        course::{Course, Stack},
+        head,
+        head::Reading,
     },
-    manager::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
+    model::inlining::{InlineDefaults, NotInlined},
     scope::Scope,
 };
 

@@ -9,11 +9,11 @@ use crate::{
     api::SessionDefaults,
     checked::CheckedLayer,
     error::Error,
-    inline::InlineDefaults,
-    manager::{
-        SessionManager, admit::Admission, in_flight::InFlightRequest, memo::Memory,
-        message::Outgoing, partition::HashedDefaults,
+    front::{
+        admit::Admission, in_flight::InFlightRequest, manager::SessionManager, message::Outgoing,
     },
+    hot::memo::Memory,
+    model::{inlining::InlineDefaults, partition::HashedDefaults},
     scope::{Glance, Scope, Unaddressed},
 };
 

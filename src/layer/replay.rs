@@ -43,10 +43,10 @@ use crate::{
     api::SessionDefaults,
     checked::CheckedReplayLayer,
     error::{BoxError, Error},
-    evidence::{Cause, sign},
+    front::message::{Incoming, Outgoing},
     headers::SESSION_ID,
     inline::carrier::Carrier,
-    manager::message::{Incoming, Outgoing},
+    model::{evidence::Cause, sign},
     scope::Scope,
 };
 

@@ -11,13 +11,14 @@ use tower_service::Service;
 use super::{SessionLayer, future::ResponseFuture};
 use crate::{
     error::{BoxError, Error},
+    front::{admit::Admission, manager::SessionManager, waiting::Waiting},
     inline::{
-        NotInlined,
         carrier::{Carried, Carrier},
-        course::{self, Course, Stack},
+        course,
+        course::{Course, Stack},
         presence,
     },
-    manager::{SessionManager, admit::Admission, waiting::Waiting},
+    model::inlining::NotInlined,
 };
 
 /// Puts sessions on requests, and hands them to the inner service. See the [module](super) for an example.

@@ -10,14 +10,15 @@ use tokio::time::timeout;
 use crate::{
     SessionManager,
     body::Peek,
+    driver::runtime::runtime,
     error::{Error, ErrorKind},
+    front::message::Outgoing,
     inline::{
-        NotInlined,
         carrier::{Carried, Carrier, Collecting, LIMIT},
         handoff::Handoff,
         head,
     },
-    manager::{message::Outgoing, runtime::runtime},
+    model::inlining::NotInlined,
 };
 
 /// Reads a stream, to its end or to as much as can be merged. Returns why it did not come to its end.

@@ -9,13 +9,15 @@ use reqwest_middleware::{Error, Middleware, Next};
 use super::body::collect;
 use crate::{
     Error as SessionError, SessionLayer, SessionManager,
+    front::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
     inline::{
         carrier::{Carried, Carrier, Collecting},
-        course::{self, Course, Stack},
-        handoff::{self, Handoff},
+        course,
+        course::{Course, Stack},
+        handoff,
+        handoff::Handoff,
     },
     layer::{ReplayLayer, Replayable},
-    manager::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
     scope::{Place, Target},
 };
 

@@ -12,8 +12,8 @@ use tower_service::Service;
 use super::target;
 use crate::{
     error::BoxError,
+    front::message::{Incoming, Outgoing},
     layer::{Replay, ReplayFuture, Replayable, ResponseFuture, SessionService},
-    manager::message::{Incoming, Outgoing},
     scope::{Place, Target},
 };
 

@@ -15,8 +15,6 @@ mod target;
 mod tests;
 mod vendor;
 
-use crate::api::SessionId;
-
 pub(crate) use self::{
     aliases::Aliases,
     base_url::{BaseUrl, PlainHttp, presentable},
@@ -25,6 +23,7 @@ pub(crate) use self::{
     target::{Origin, Place, Target},
     vendor::{DEFAULT_ALIAS, DEFAULT_BASE_URL},
 };
+use crate::api::SessionId;
 
 /// What a request is to this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -132,7 +132,10 @@ fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {
 mod tests {
     use std::io::Write;
 
-    use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
+    use flate2::{
+        Compression,
+        write::{GzEncoder, ZlibEncoder},
+    };
     use http::Request;
     use serde_json::json;
 

@@ -20,9 +20,8 @@ use sipher_session::{
     checked::{Checked, CheckedBody},
     testing::{FakeBody, FakeSipher},
 };
-use tower::{Layer, Service, ServiceExt, service_fn};
-
 use support::{Call, Setup};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 type Answer = Response<CheckedBody<FakeBody>>;
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use serde_json::json;
-use sipher_session::clock::Clock;
-use sipher_session::testing::{
-    DeadReason, FakeError, FakeSipher, Fault, Operation, SessionUse, Target, Tier, What,
+use sipher_session::{
+    clock::Clock,
+    testing::{
+        DeadReason, FakeError, FakeSipher, Fault, Operation, SessionUse, Target, Tier, What,
+    },
 };
 use tokio::time::timeout;
 use tower::ServiceExt;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 const ERRORS: &str = include_str!("../../src/error/kind.rs");
-const EVENTS: &str = include_str!("../../src/manager/event.rs");
-const MANAGER: &str = include_str!("../../src/manager/mod.rs");
+const EVENTS: &str = include_str!("../../src/model/event.rs");
+const MANAGER: &str = include_str!("../../src/front/manager.rs");
 const SECURITY: &str = include_str!("../../SECURITY.md");
 const DEPENDENCIES: &str = include_str!("../../docs/dependencies.md");
 const MANIFEST: &str = include_str!("../../Cargo.toml");

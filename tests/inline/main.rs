@@ -23,9 +23,8 @@ use sipher_session::{
     SessionManager, SessionService, api::Bytes, body::ReadAhead, inline::InlineDefaultsService,
     testing::FakeBody,
 };
-use tower::{Layer, Service, ServiceExt, service_fn};
-
 use support::{Call, Setup};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 const MODES: [InlineDefaults; 2] = [InlineDefaults::WithoutSession, InlineDefaults::Always];
 

@@ -25,9 +25,8 @@ mod waits;
 use std::fmt::Debug;
 
 use sipher_session::{SessionLayer, SessionManager};
-use tower::{Service, ServiceExt};
-
 use support::{Call, Setup};
+use tower::{Service, ServiceExt};
 
 /// A manager that has its session already, so that the next request is a hit.
 async fn warm(setup: &Setup) -> SessionManager {

@@ -1,13 +1,16 @@
 //! Faults in what is put into bodies, and in what goes out without a session.
 
-use super::list::{By::Life, By::Test, Mutation};
+use super::list::{
+    By::{Life, Test},
+    Mutation,
+};
 
 pub(crate) const OF_INLINE: &[Mutation] = &[
     Mutation {
         name: "the_defaults_of_before_a_change_are_merged",
         invariant: "I11",
         by: Life(170),
-        file: "src/manager/change.rs",
+        file: "src/front/change.rs",
         old: "        self.switch_now(older, newer);\n        if let Some(lease) = lease {\n",
         new: "        if lease.is_some() {\n            self.switch_now(older, newer);\n        }\n        if let Some(lease) = lease {\n",
     },
@@ -31,7 +34,7 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
         name: "a_body_that_could_not_be_merged_goes_out_with_neither",
         invariant: "I12",
         by: Life(32),
-        file: "src/inline/outcome.rs",
+        file: "src/model/inlining/outcome.rs",
         old: "Self::Not { reason } => reason.is_servers(),",
         new: "Self::Not { reason } => reason.is_servers() || reason != NotInlined::NoLayer,",
     },
@@ -64,7 +67,7 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
             target: "inline",
             name: "while_the_server_is_asked_about_a_sign_requests_go_on_without_the_id",
         },
-        file: "src/manager/waiting.rs",
+        file: "src/front/waiting.rs",
         old: "        let bears = Bears::Inline(partition);\n",
         new: "        let session = waiting.manager.core().cached(partition.id);\n        let bears = session.map_or(Bears::Inline(partition), Bears::Remembered);\n",
     },
@@ -80,7 +83,7 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
         name: "a_shutdown_lets_requests_out_that_need_no_session",
         invariant: "I11",
         by: Life(35),
-        file: "src/manager/waiting.rs",
+        file: "src/front/waiting.rs",
         old: "if self.manager.core().stage() != Stage::Open {",
         new: "if self.manager.core().stage() == Stage::Abandoned {",
     },
@@ -88,7 +91,7 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
         name: "a_session_that_ends_while_a_body_is_read_counts_as_met_late",
         invariant: "I1",
         by: Life(53),
-        file: "src/manager/in_flight.rs",
+        file: "src/front/in_flight.rs",
         old: "        self.0.release();\n",
         new: "        self.0.answered();\n",
     },
@@ -96,7 +99,7 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
         name: "answers_to_requests_without_a_session_are_not_looked_at",
         invariant: "I12",
         by: Life(1760),
-        file: "src/manager/in_flight.rs",
+        file: "src/front/in_flight.rs",
         old: "core.settings.inline.makes_sessions.then(|| Sent {",
         new: "(!core.settings.inline.makes_sessions).then(|| Sent {",
     },
@@ -118,7 +121,7 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
             target: "inline",
             name: "a_request_that_a_client_below_may_complete_is_not_sent_without_a_session",
         },
-        file: "src/inline/outcome.rs",
+        file: "src/model/inlining/outcome.rs",
         old: "} => method.is_some_and(has_no_body),",
         new: "} => method.is_none_or(|method| has_no_body(method) || method == Method::POST),",
     },
@@ -129,7 +132,7 @@ pub(crate) const OF_INLINE: &[Mutation] = &[
             target: "inline",
             name: "a_wrong_answer_to_a_merged_body_costs_no_session",
         },
-        file: "src/manager/expectation.rs",
+        file: "src/front/expectation.rs",
         old: "self.session.as_ref().filter(|_| !self.is_in_body)",
         new: "self.session.as_ref()",
     },

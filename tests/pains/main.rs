@@ -58,7 +58,6 @@ use sipher_session::{
     BoxError, Event, Events, SessionManager,
     testing::{FakeBody, What},
 };
-
 use support::{Call, SECOND, Setup, generate};
 
 /// Everything that a create can come to, short of the session that was asked for.

@@ -15,10 +15,9 @@ use sipher_session::{
     inline::merge,
     store::{self, Announcer, Member, MemoryStore, RedisStore, SessionStore, Slot},
     testing::TestClock,
+    with_reqwest::{RetryAfterPolicy, SessionRetryStrategy},
 };
 use tower::{Layer, ServiceExt};
-
-use sipher_session::with_reqwest::{RetryAfterPolicy, SessionRetryStrategy};
 
 use crate::{
     support::{SECOND, Setup, generate},

@@ -3,7 +3,10 @@
 use std::io::Write;
 
 use fastrand::Rng;
-use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
+use flate2::{
+    Compression,
+    write::{GzEncoder, ZlibEncoder},
+};
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use changes::Changes;
+use excuses::is_store_back;
 use serde_json::Value;
 use sipher_session::testing::{DeadReason, Operation, SessionUse};
 
@@ -18,8 +20,6 @@ use super::{
     world::Run,
 };
 use crate::flaky::Said;
-use changes::Changes;
-use excuses::is_store_back;
 
 /// Which processes were built alike: key, defaults.
 type Group = (usize, usize);

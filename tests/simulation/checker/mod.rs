@@ -18,6 +18,10 @@ use std::{
     time::Duration,
 };
 
+use health::Questions;
+use inline::Inline;
+use known::{Asked, Breaks, Flying, GRACE, Known, Late, Signs, Tries};
+use outside::Outside;
 use sipher_session::{Fingerprint, clock::Reading, testing::Operation};
 
 use crate::{
@@ -26,10 +30,6 @@ use crate::{
     wire,
     world::Run,
 };
-use health::Questions;
-use inline::Inline;
-use known::{Asked, Breaks, Flying, GRACE, Known, Late, Signs, Tries};
-use outside::Outside;
 
 pub(crate) struct Checker<'a> {
     script: &'a Script,

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
-use sipher_session::SessionId;
-use sipher_session::testing::{DeadReason, Exchange, Operation, SessionUse, What};
+use sipher_session::{
+    SessionId,
+    testing::{DeadReason, Exchange, Operation, SessionUse, What},
+};
 
 use super::Checker;
 use crate::{script::Weather, trace::Entry, wire, world::Run};

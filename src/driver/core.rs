@@ -1,0 +1,333 @@
+//! What all handles of one manager share.
+
+use std::{
+    fmt, future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
+use tokio::sync::{Notify, SetOnce, broadcast};
+
+use super::{
+    fleet::{Fleet, Sharing},
+    fork::Owner,
+    inquiry::Inquiry,
+    known_ids::KnownIds,
+    log,
+    observe::{Observer, Stats},
+    once::{Promised, promise},
+    outage::Outage,
+    retired::Retirement,
+    runtime::runtime,
+    shortage::Shortage,
+    shutdown,
+};
+use crate::{
+    api::Transport,
+    clock::{Clock, LAG, Reading, Span, Ticking, Ticks},
+    driver::stage::Stage,
+    engine::gate::Ledger,
+    front::outside::Told,
+    hot::{
+        memo,
+        memo::{Memos, SPAN},
+        session::LiveSession,
+        signs::Suspicion,
+    },
+    model::{
+        event::Event, life::Phase, partition::PartitionId, reason::RetireReason,
+        report::ShutdownReport, settings::Settings,
+    },
+    random::Random,
+};
+
+/// What another process has made may live longer than what this one asks for, and no longer than this.
+const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What all handles of one manager share. Tasks hold it too, and so keep no handle alive.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) transport: Transport,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) retirement: Arc<Retirement>,
+    pub(crate) memos: Memos,
+    pub(crate) known_ids: KnownIds,
+    pub(crate) outside: Told,
+    clock: Arc<dyn Ticking>,
+    random: Random,
+    pub(crate) owner: Owner,
+    pub(crate) live: Cache<PartitionId, Arc<LiveSession>>,
+    /// Taken before the lock inside `retirement`, never after it.
+    ledger: Mutex<Ledger>,
+    shortage: Mutex<Shortage>,
+    pub(crate) generations: AtomicU64,
+    pub(crate) suspicion: Suspicion,
+    pub(crate) outage: Outage,
+    pub(crate) inquiry: Inquiry,
+    pub(crate) fleet: Fleet,
+    /// Tells that a session has become the current one of its partition.
+    pub(crate) arrivals: Notify,
+    /// Set when it is not open any more.
+    closed: SetOnce<Stage>,
+    /// The shutdown under way or done.
+    ending: Mutex<Option<Promised<ShutdownReport>>>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: Settings,
+        transport: Transport,
+        clock: Arc<dyn Ticking>,
+        random: Random,
+        sharing: Option<Sharing>,
+    ) -> Self {
+        let observer = Arc::new(Observer::new(clock.clone()));
+        let inquiry = Inquiry::new(settings.verify_after);
+        let retirement = Arc::new(Retirement::new(observer.clone(), settings.max_sessions));
+        let (evicted, now) = (retirement.clone(), clock.clone());
+        let live = Cache::builder()
+            .max_capacity(settings.max_sessions)
+            // The default policy throws a new entry out before an old one that was used more often.
+            .eviction_policy(EvictionPolicy::lru())
+            // By moka's own clock; only so that what ended long ago does not stay in memory. Its time to live would do
+            // as well, and costs a queue of its own.
+            .time_to_idle(if sharing.is_some() {
+                LONGEST_TTL
+            } else {
+                settings.ttl
+            })
+            .eviction_listener(move |_, session, cause| match cause {
+                RemovalCause::Size => evicted.evict(session, now.now()),
+                RemovalCause::Expired => memo::forget(&session),
+                RemovalCause::Explicit | RemovalCause::Replaced => {}
+            })
+            .build();
+        Self {
+            fleet: Fleet::new(sharing, clock.clone()),
+            ledger: Mutex::new(Ledger::new(settings.budget, settings.create_timeout)),
+            shortage: Mutex::default(),
+            settings,
+            transport,
+            observer,
+            retirement,
+            memos: Memos::default(),
+            known_ids: KnownIds::default(),
+            outside: Told::default(),
+            clock,
+            random,
+            owner: Owner::default(),
+            live,
+            generations: AtomicU64::new(0),
+            suspicion: Suspicion::default(),
+            outage: Outage::default(),
+            inquiry,
+            arrivals: Notify::new(),
+            closed: SetOnce::new(),
+            ending: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Reading {
+        self.clock.now()
+    }
+
+    /// Monotonic time.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.now().monotonic
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        self.random.with(draw)
+    }
+
+    /// A number that no other process draws.
+    #[cfg(feature = "store")]
+    pub(crate) fn unique_number(&self) -> u128 {
+        self.random.unique()
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn shortage(&self) -> MutexGuard<'_, Shortage> {
+        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        self.observer.emit(event);
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.observer.subscribe()
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.closed.get().copied().unwrap_or(Stage::Open)
+    }
+
+    /// Moves on from being open; returns whether this was the first to do so.
+    pub(crate) fn close(&self, to: Stage) -> bool {
+        self.closed.set(to).is_ok()
+    }
+
+    /// Waits until the manager is not open any more.
+    pub(crate) async fn closed(&self) -> Stage {
+        *self.closed.wait().await
+    }
+
+    /// Waits until the last handle is gone.
+    pub(crate) async fn abandoned(&self) {
+        if self.closed().await != Stage::Abandoned {
+            future::pending::<()>().await;
+        }
+    }
+
+    /// A session is gone: what has lost one may have lost them all. Where a sign has told of that already, the others have
+    /// been suspect since, and what was made after it is not.
+    pub(crate) fn suspect_others(&self, lost: &LiveSession) {
+        self.known_ids.forget_by_hand();
+        if !lost.is_suspect(self.suspicion.signs()) {
+            self.suspect(true);
+        }
+    }
+
+    /// Whether a request may be given this session as it is.
+    pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
+        session.phase(now) != Phase::Over && self.is_in_order(session)
+    }
+
+    /// The same, but for its age.
+    pub(crate) fn is_in_order(&self, session: &LiveSession) -> bool {
+        !session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())
+    }
+
+    /// For how long after which moment a decision for this session may be repeated.
+    pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Ticks, Duration) {
+        let since = self.recent();
+        let unchanged_for = session.unchanged_for(self.now());
+        (since, unchanged_for.saturating_sub(LAG).min(SPAN))
+    }
+
+    pub(crate) fn recent(&self) -> Ticks {
+        self.clock.recent_ticks()
+    }
+
+    #[inline]
+    pub(crate) fn goes_on(&self, span: Span) -> bool {
+        span.goes_on(&*self.clock)
+    }
+
+    /// The head of the response to a request that bore a session is there.
+    pub(crate) fn answered(&self, session: &LiveSession) {
+        let now = self.now();
+        if session.life.left(now).is_zero() {
+            self.observer.late(session);
+        }
+    }
+
+    pub(crate) fn linger_until(&self) -> Duration {
+        self.now().monotonic.saturating_add(self.settings.linger)
+    }
+
+    pub(crate) fn wake_janitor(&self) {
+        self.retirement.wake();
+    }
+
+    /// Nothing that bears a retired session may be in flight any more.
+    pub(crate) fn released(&self, session: &Arc<LiveSession>) {
+        self.retirement.look_at(session);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let now = self.now();
+        let sessions = self.sessions();
+        let in_flight = sessions.iter().map(|session| session.in_flight.count());
+        let in_flight = in_flight.sum::<usize>() + self.retirement.in_flight();
+        Stats {
+            live_sessions: sessions
+                .iter()
+                .filter(|session| self.is_good(session, now))
+                .count() as u64,
+            in_flight: in_flight as u64,
+            pending_deletes: self.retirement.pending() as u64,
+            health_calls: self.inquiry.asked(),
+            ..self.observer.stats()
+        }
+    }
+
+    /// The last handle is gone: every task ends at its next poll, and nobody is left to delete what there still is.
+    pub(crate) fn abandon(&self) {
+        self.own();
+        // Under the lock, so that a create which lands meanwhile is either counted or finds nobody.
+        let mut ledger = self.ledger();
+        if !self.close(Stage::Abandoned) {
+            return;
+        }
+        let now = self.now();
+        let retired = self
+            .retirement
+            .take_all()
+            .into_iter()
+            .map(|retired| retired.session);
+        let alive = self.sessions().into_iter().chain(retired);
+        let left_to_expire = alive.filter(|session| session.life.may_go_on(now)).count();
+        self.observer.add_orphans(ledger.give_up_all());
+        let possible_orphans = self.observer.possible_orphans();
+        if left_to_expire > 0 || possible_orphans > 0 {
+            self.emit(Event::Abandoned {
+                left_to_expire,
+                possible_orphans,
+            });
+        }
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.as_ref().is_some_and(|report| report.get().is_some())
+    }
+
+    /// Joins the shutdown, or starts it on this runtime. Without one, no session can be deleted.
+    pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Promised<ShutdownReport> {
+        self.own();
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        // A shutdown whose runtime went away before it was done is done again.
+        if let Some(report) = ending.as_ref().filter(|report| !report.is_broken()) {
+            return report.clone();
+        }
+        {
+            // Under the lock, so that no create begins after this.
+            let _ledger = self.ledger();
+            self.close(Stage::ShuttingDown);
+        }
+        // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.
+        self.retire_all(RetireReason::Shutdown, |_| true);
+        let (done, report) = promise();
+        let report = ending.insert(report).clone();
+        drop(ending);
+        match runtime() {
+            Ok(runtime) => {
+                let shutdown = shutdown::run(self.clone(), deadline, done);
+                runtime.spawn(log::shutdown(deadline, shutdown));
+            }
+            Err(_) => done.keep(shutdown::give_up(self)),
+        }
+        report
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("settings", &self.settings)
+            .field("stage", &self.stage())
+            .field("sessions", &self.live.entry_count())
+            .finish_non_exhaustive()
+    }
+}

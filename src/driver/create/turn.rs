@@ -1,0 +1,63 @@
+//! From a check to a create, or the other way round.
+
+use std::{mem, sync::Arc};
+
+use super::Create;
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+    hot::session::LiveSession,
+    model::{event::Event, failure, reason::RetireReason},
+};
+
+impl Create {
+    /// Goes on with a check of `suspect`, or with a create; `false` if there is no time for that.
+    pub(super) async fn turn_to(
+        &mut self,
+        suspect: Option<Arc<LiveSession>>,
+        begun: Reading,
+    ) -> Option<bool> {
+        self.turned = true;
+        if suspect.is_none() {
+            self.let_adopted_go();
+        }
+        self.metered = false;
+        let before = mem::replace(&mut self.suspect, suspect);
+        let goes_on = self.pause(failure::FLOOR, begun).await?;
+        if !goes_on {
+            self.suspect = before;
+        }
+        Some(goes_on)
+    }
+
+    /// Goes on with a create where the key may not ask for its session any more today: another session costs as much, and is certain.
+    pub(super) async fn goes_on_unasked(&mut self, error: &Error, begun: Reading) -> Option<bool> {
+        let Some(suspect) = self.suspect.clone().filter(|_| self.metered) else {
+            return Some(false);
+        };
+        let spent = self
+            .core
+            .ledger()
+            .out_of_upkeep(&self.partition, self.core.now());
+        if self.turned || error.kind() != ErrorKind::Budget || spent.is_none() {
+            return Some(false);
+        }
+        if !self.turn_to(None, begun).await? {
+            return Some(false);
+        }
+        self.core.emit(Event::CheckFailed {
+            session: suspect.reference(),
+            error: error.clone(),
+        });
+        Some(true)
+    }
+
+    /// What was taken up and is not used after all is left again.
+    pub(super) fn let_adopted_go(&mut self) {
+        if let Some(session) = self.suspect.as_ref().filter(|_| self.adopted) {
+            self.core.fleet.spend(session);
+            self.core.retirement.retire(session, RetireReason::Fenced);
+        }
+        self.adopted = false;
+    }
+}

@@ -1,0 +1,204 @@
+//! Taking up a session that another process has made.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
+use crate::{
+    clock::Reading,
+    driver::{core::Core, create::Create, reaper},
+    hot::session::LiveSession,
+    model::{evidence::Made, life::Life, partition::Partition, reason::RetireReason},
+    store::{Found, Kept},
+};
+
+/// A session that another process has made.
+pub(super) struct Adopted {
+    pub(super) session: Arc<LiveSession>,
+    /// Not so where the server is to be asked about it first.
+    pub(super) is_sound: bool,
+    /// Not so where the store may be wrong about it, or its owner wants it to be asked for.
+    pub(super) is_certain: bool,
+}
+
+/// What the store has in a slot.
+pub(super) struct Offer {
+    pub(super) found: Found,
+    /// When it was asked.
+    pub(super) sent: Reading,
+    /// Only what is newer is taken.
+    pub(super) after: u64,
+}
+
+/// From before the call that says that a session is used here, the store may count this process as one of its users. A session
+/// that is not used after all, also because the future was dropped, is retired: the janitor leaves it, and deletes it if this
+/// process is the last.
+struct Joining<'a> {
+    core: &'a Core,
+    session: Option<&'a Arc<LiveSession>>,
+}
+
+impl<'a> Joining<'a> {
+    fn new(core: &'a Core, session: &'a Arc<LiveSession>) -> Self {
+        let session = Some(session);
+        Self { core, session }
+    }
+
+    /// The session is used here, or the store does not count this process.
+    fn done(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for Joining<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            self.core.retirement.retire(session, RetireReason::Fenced);
+        }
+    }
+}
+
+impl Create {
+    pub(super) async fn adopt(
+        &self,
+        fleet: &Inner,
+        seal: &Seal,
+        found: Found,
+        sent: Reading,
+    ) -> Option<Adopted> {
+        let after = self.newest(fleet, seal.slot);
+        let offer = Offer { found, sent, after };
+        let whose = (&self.partition, self.generation);
+        fleet.adopt(&self.core, seal, whose, offer, true).await
+    }
+}
+
+/// After how many signs a session is known to be alive that another process made then. What was made before the last sign of
+/// trouble may be what was lost, and so may what is older than the server's process as it is known here: the server may have
+/// restarted since, and no call of this process has met that.
+fn signs_of(core: &Core, made: &Made, then: Reading) -> u64 {
+    if core.vouches_for(made) {
+        return core.suspicion.signs_before(then);
+    }
+    if core.suspicion.signs() == 0 {
+        core.suspect(false);
+    }
+    0
+}
+
+impl Inner {
+    /// Opens a record, and joins those who use it. `None` if it is of no use, or is to be asked about and the caller cannot do
+    /// that.
+    pub(super) async fn adopt(
+        &self,
+        core: &Core,
+        seal: &Seal,
+        (partition, generation): (&Arc<Partition>, u64),
+        Offer { found, sent, after }: Offer,
+        can_ask: bool,
+    ) -> Option<Adopted> {
+        let (record, store_now, is_certain) = (found.record?, found.now, found.is_certain);
+        let number = record.generation;
+        if number == after {
+            return None; // it has been taken up here while this was on its way
+        }
+        let sealed = seal.open(number, &record.sealed);
+        let sealed = sealed.and_then(|plain| Sealed::parse(&plain));
+        let Some(sealed) = sealed.filter(|_| number > after) else {
+            refuse(core, seal.slot);
+            return None;
+        };
+        // The clock that says "older" counts, of those that can be asked.
+        let age = sent.wall.saturating_sub(sealed.born_wall);
+        let age = age.max(store_now.saturating_sub(sealed.born_store));
+        let age = age.max(sealed.life.saturating_sub(record.left));
+        let jitter = core.with_rng(fastrand::Rng::f64);
+        let life = Life::aged(sent, sealed.life, age, jitter);
+        if life.usable_for(sent).is_zero() {
+            return None;
+        }
+        let made = Made {
+            at: sealed.made_at,
+            known_at: sealed.made_at,
+            total: sealed.life,
+            born: life.born(),
+            left: life.left(sent),
+            known: (life.born(), age),
+        };
+        let signs = signs_of(core, &made, sent.before(age));
+        let made_at = u64::try_from(sealed.made_at.as_millis()).unwrap_or(u64::MAX);
+        let session = LiveSession::new(
+            &sealed.id,
+            generation,
+            partition.clone(),
+            life,
+            (made_at, sent, signs),
+        );
+        // Unless its process has been heard since.
+        let is_alive = signs == core.suspicion.signs()
+            || (core.has_heard() && core.is_cleared(&session, core.now()));
+        let is_certain = is_certain && !self.sharing.verify_adopted;
+        let is_sound = is_alive && is_certain;
+        if !(is_sound || can_ask) {
+            return None;
+        }
+        let (session, lease) = (Arc::new(session), self.sharing.member_lease);
+        let place = (seal.slot, new_member(core));
+        let joined = Membership::new(place, number, record.sealed, lease, core.now());
+        // It is not put back: whoever left it last may have deleted it since it was read.
+        let join = joined.record_in_use();
+        session.share(joined);
+        let joining = Joining::new(core, &session);
+        let kept = self.store().keep(place.0, place.1, join, lease);
+        let kept = self.step_at(core, place.0, kept).await;
+        if matches!(kept, Ok(Kept::Revoked)) {
+            joining.done();
+            return None;
+        }
+        let is_current = matches!(kept, Ok(Kept::Current));
+        if is_current && let Some(place) = session.membership() {
+            place.is_accepted();
+        }
+        // It may have been deleted by hand meanwhile.
+        let is_ended = self.ids.note(&sealed.id, (seal.slot, number));
+        if is_ended {
+            self.revoke(seal.slot, number);
+        }
+        if is_current && !is_ended && session.is_usable(core.now()) {
+            self.seen.note(seal.slot, number, false);
+            self.join(&session);
+            joining.done();
+            return Some(Adopted {
+                session,
+                is_sound,
+                is_certain,
+            });
+        }
+        None
+    }
+
+    /// Takes up what another process has made in place of a session, while requests go on.
+    pub(super) async fn replace(
+        &self,
+        core: &Arc<Core>,
+        older: &Arc<LiveSession>,
+        (found, sent): (Found, Reading),
+        after: u64,
+    ) {
+        let seal = Seal::of(&older.partition, &core.settings.base);
+        if found
+            .record
+            .as_ref()
+            .is_none_or(|record| record.generation <= after)
+        {
+            return;
+        }
+        let generation = core.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let whose = (&older.partition, generation);
+        let offer = Offer { found, sent, after };
+        match self.adopt(core, &seal, whose, offer, false).await {
+            Some(Adopted { session, .. }) => core.take_up(&session),
+            // There may be one to leave.
+            None => reaper::start(core),
+        }
+    }
+}

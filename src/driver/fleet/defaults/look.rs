@@ -1,0 +1,279 @@
+//! Looking at a group's defaults: before a process makes or takes up a session, and to follow what others change later.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::{Following, LwwDefaults};
+use crate::{
+    clock::Reading,
+    driver::{
+        core::Core,
+        fleet::{Fleet, Inner, STEP, refuse},
+        flight::Outcome,
+        once::{Promise, Promised, promise},
+        runtime::runtime,
+    },
+    error::{Error, ErrorKind},
+    front::manager::SessionManager,
+    model::{failure::FLOOR, partition::Partition, settings::OnStoreDown},
+};
+
+/// How soon a process hears of what others have changed. Without a heartbeat it does not, so it looks before it makes or
+/// takes up its next session.
+const HEARD_WITHIN: Duration = Duration::from_secs(15);
+/// A look that takes longer than this runs on a runtime that stands still.
+const LATE: Duration = Duration::from_secs(6);
+
+/// What came of a look, for all who wait for it.
+type Looked = Result<(), Error>;
+
+/// A process begins with what its group has now: nobody gets a session with the manager's defaults before it has looked.
+/// The same holds after a time in which it had neither a session nor a heartbeat.
+#[derive(Default)]
+pub(in crate::driver::fleet) struct FirstLook {
+    is_done: AtomicBool,
+    /// When the manager's defaults were last known to be those of the group, or the store could not be asked.
+    last: Mutex<Option<Reading>>,
+    /// The last one, and when it began. It runs in a task, so that a caller who gives up, or is not polled, takes it from
+    /// nobody.
+    current: Mutex<Option<(Promised<Looked>, Reading)>>,
+}
+
+impl FirstLook {
+    /// The look under way is another process's.
+    pub(in crate::driver::fleet) fn begin_anew(&self) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = None;
+    }
+
+    fn is_recent(&self, now: Reading) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| now.since(last) <= HEARD_WITHIN)
+    }
+
+    /// `asked` is when the store was asked.
+    fn looked(&self, asked: Reading) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.monotonic <= asked.monotonic) {
+            *last = Some(asked);
+        }
+    }
+}
+
+impl Fleet {
+    /// Returns whether the manager's defaults are those of its group. To be asked before they are read: they are set before
+    /// this, so the load needs no ordering of its own.
+    #[inline]
+    pub(crate) fn has_looked(&self) -> bool {
+        let look = |inner: &Inner| inner.first_look.is_done.load(Ordering::Relaxed);
+        self.inner().is_none_or(look)
+    }
+
+    /// Returns whether a session may be made or taken up for the manager's defaults as they are. While the manager has a
+    /// session, the heartbeat follows what others change. Without one, the last look must not be too long ago.
+    #[cold]
+    pub(crate) fn knows_defaults(&self, manager: &SessionManager) -> bool {
+        let Some(inner) = self.inner() else {
+            return true;
+        };
+        let now = manager.core().now();
+        inner.first_look.is_recent(now) || (self.has_looked() && manager.has_good_session(now))
+    }
+
+    /// Adopts the group's present defaults, unless [they are known](Self::knows_defaults).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the store cannot be asked and [`OnStoreDown::Fail`] was chosen; the next request looks again.
+    pub(crate) async fn first_look(&self, manager: &SessionManager) -> Result<(), Error> {
+        if self.knows_defaults(manager) {
+            return Ok(());
+        }
+        let (Some(inner), core) = (self.inner(), manager.core()) else {
+            return Ok(());
+        };
+        // A request that waits for this has time left for its session.
+        let limit = STEP.min(core.settings.max_wait / 2);
+        match timeout(limit, inner.wait_for_look(core)).await {
+            Ok(looked) => looked,
+            // It goes on with the defaults it has, and follows once the store has answered.
+            Err(_) if inner.goes_on_without_store() => Ok(()),
+            Err(_) => inner.wait_for_look(core).await,
+        }
+    }
+}
+
+impl Inner {
+    async fn wait_for_look(&self, core: &Arc<Core>) -> Looked {
+        loop {
+            let (look, late_in) = self.join_look(core)?;
+            tokio::select! {
+                biased;
+                _ = core.closed() => return Err(Error::shutdown()),
+                looked = look.wait() => if let Some(looked) = looked {
+                    return looked.clone();
+                },
+                () = sleep(late_in) => {}
+            }
+        }
+    }
+
+    /// Finds the look under way, or starts one on this runtime.
+    fn join_look(&self, core: &Arc<Core>) -> Result<(Promised<Looked>, Duration), Error> {
+        let (runtime, now) = (runtime()?, core.now());
+        let current = &self.first_look.current;
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((look, begun)) = &*current
+            && look.get().is_none()
+            && !look.is_broken()
+        {
+            let late_in = LATE.saturating_sub(now.since(*begun));
+            if !late_in.is_zero() {
+                return Ok((look.clone(), late_in));
+            }
+        }
+        let (done, look) = promise();
+        *current = Some((look.clone(), now));
+        // Never under the lock: a runtime that has ended drops the task right here.
+        drop(current);
+        runtime.spawn(run(core.clone(), done));
+        if look.is_broken() {
+            let text = "a look at the shared store needs a tokio runtime, and there is none here";
+            return Err(Error::new(ErrorKind::NoRuntime, text));
+        }
+        Ok((look, LATE))
+    }
+
+    async fn look_first(&self, core: &Arc<Core>) -> Looked {
+        let asked = core.now();
+        let looked = self.adopt_defaults(core).await;
+        let is_done = match &looked {
+            Ok(()) => true,
+            // Without the store it goes on with the defaults it has, and follows once the store is back.
+            Err(error) => error.kind() == ErrorKind::Store && self.goes_on_without_store(),
+        };
+        if !is_done {
+            return looked;
+        }
+        self.first_look.looked(asked);
+        self.first_look.is_done.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn adopt_defaults(&self, core: &Arc<Core>) -> Looked {
+        let Some((following, _, seal)) = self.present_group(core) else {
+            return Ok(());
+        };
+        let found = timeout(STEP, self.read_defaults(core, &seal)).await;
+        let found = found.unwrap_or_else(|_| Err(too_slow(STEP)))?;
+        let Some(others) = found.into_state() else {
+            return Ok(());
+        };
+        let _one_at_a_time = following.changing.lock().await;
+        let Some(manager) = following.manager() else {
+            return Ok(());
+        };
+        let now = following.book().with(&others, &following.home);
+        match manager.begin_with_defaults(now) {
+            Ok(()) => following.book().adopt(&others),
+            Err(_) => refuse(core, seal.slot),
+        }
+        Ok(())
+    }
+
+    /// Looks for what other processes have changed, and follows it. Puts back what the store has lost, and renews what it
+    /// would soon forget.
+    pub(in crate::driver::fleet) async fn follow_defaults(
+        &self,
+        core: &Arc<Core>,
+    ) -> Result<(), Error> {
+        let Some((following, _, seal)) = self.present_group(core) else {
+            return Ok(());
+        };
+        let asked = core.now();
+        let found = self.read_defaults(core, &seal).await.inspect_err(|_| {
+            // The heartbeat is the one to try again: no request waits for that.
+            if self.goes_on_without_store() {
+                self.first_look.looked(asked);
+            }
+        })?;
+        let generation = found.generation;
+        let group = self.publish_defaults(core, following, &seal, found).await?;
+        if following
+            .book()
+            .with(&group, &following.home)
+            .validate()
+            .is_err()
+        {
+            // Another version of this crate takes them for right.
+            if self.is_first_refusal(seal.slot, generation) {
+                refuse(core, seal.slot);
+            }
+            return Ok(());
+        }
+        // Meanwhile nobody tells the store which sessions are in use. What is not done in time is done next time.
+        let switched = timeout(self.interval(), switch(core, following, &group));
+        let Ok(switched) = switched.await else {
+            return Ok(());
+        };
+        switched.inspect(|()| self.first_look.looked(asked))
+    }
+
+    fn goes_on_without_store(&self) -> bool {
+        self.sharing.on_store_down == OnStoreDown::OwnSession
+    }
+}
+
+/// The task of a look.
+async fn run(core: Arc<Core>, done: Promise<Looked>) {
+    let Some(inner) = core.fleet.inner() else {
+        return;
+    };
+    tokio::select! {
+        biased;
+        _ = core.closed() => {}
+        looked = inner.look_first(&core) => done.keep(looked),
+    }
+}
+
+/// Goes over to what other processes have changed. What is changed here meanwhile is kept.
+async fn switch(core: &Arc<Core>, following: &Following, group: &LwwDefaults) -> Result<(), Error> {
+    let mut made = None;
+    while let Some(missing) = try_switch(following, group, made).await? {
+        made = core.warm_up(&missing).await;
+        if made.is_none() {
+            sleep(FLOOR).await;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the partition whose session has to be made first, if there is none.
+async fn try_switch(
+    following: &Following,
+    group: &LwwDefaults,
+    made: Option<Outcome>,
+) -> Result<Option<Arc<Partition>>, Error> {
+    let _one_at_a_time = following.changing.lock().await;
+    let Some(manager) = following.manager() else {
+        return Ok(None);
+    };
+    let now = following.book().with(group, &following.home);
+    let missing = manager.try_follow(now, made)?;
+    if missing.is_none() {
+        following.book().adopt(group);
+    }
+    Ok(missing)
+}
+
+fn too_slow(limit: Duration) -> Error {
+    let text = format!("the shared store did not tell the defaults within {limit:?}");
+    Error::new(ErrorKind::Store, text)
+}

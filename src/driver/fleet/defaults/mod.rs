@@ -1,0 +1,193 @@
+//! The processes of a group share their defaults: what one of them changes, the others follow.
+//!
+//! A group is all processes with the same API key and base URL that were built with the same defaults. What was changed
+//! since stands in a slot of its own, as a last-writer-wins map: each field has a value, or was taken away, and bears the
+//! store's time of when it was changed.
+//!
+//! ```text
+//!   update_defaults ─▶ pending ─(store's time)─▶ known ──▶ get, merge, claim, publish ──▶ the slot
+//!                                                  ▲                                        │
+//!                      first look, every look ─────┴── merge, make the successor, switch ◀──┘
+//! ```
+//!
+//! | room | concept |
+//! | --- | --- |
+//! | `lww` | the map, and how two of them are merged |
+//! | `book` | what this process knows and has changed; when a change was made by the store's time |
+//! | `publish` | the form in the store; writing it down |
+//! | `look` | the look before a session is made or taken up; following what others have changed |
+
+mod book;
+mod look;
+mod lww;
+mod publish;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+pub(super) use self::look::FirstLook;
+use self::{
+    book::Book,
+    lww::{LwwDefaults, names_in},
+};
+use super::{
+    Fleet, Inner,
+    seal::{Kind, Seal},
+};
+use crate::{
+    api::{KNOWN_DEFAULTS, SessionDefaults},
+    driver::core::Core,
+    error::Error,
+    front::manager::{Handle, SessionManager},
+    model::{change::DefaultsChange, identity::Identity},
+    secret::ApiKey,
+    store::Slot,
+};
+
+/// What is known of the group's defaults.
+pub(super) struct Following {
+    /// What all were built with: it names the group.
+    home: Arc<SessionDefaults>,
+    handle: Weak<Handle>,
+    /// The manager's lock of changes. It is waited for without a handle, which would keep the manager alive.
+    changing: Arc<tokio::sync::Mutex<()>>,
+    book: Mutex<Book>,
+}
+
+impl Following {
+    /// `None` once the last handle is gone. Never held over an await: the last handle may go at any time.
+    fn manager(&self) -> Option<SessionManager> {
+        self.handle.upgrade().map(SessionManager)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a new API key finds in its group's slot, to be [adopted](Fleet::moved_to) once the manager speaks for that key.
+#[derive(Default)]
+pub(crate) struct Moving(LwwDefaults);
+
+impl Fleet {
+    /// Says whose fleet it is.
+    pub(crate) fn follow(&self, handle: &Arc<Handle>) {
+        let Some(inner) = self.inner() else { return };
+        let identity = handle
+            .identity
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let following = Following {
+            home: identity.defaults().defaults.clone(),
+            handle: Arc::downgrade(handle),
+            changing: handle.changing.clone(),
+            book: Mutex::default(),
+        };
+        let _ = inner.following.set(following);
+    }
+
+    /// The defaults were changed here, a moment ago and under the lock of changes.
+    pub(crate) fn changed_defaults(
+        &self,
+        core: &Arc<Core>,
+        change: &DefaultsChange,
+        older: &SessionDefaults,
+    ) {
+        let Some(following) = self.inner().and_then(|inner| inner.following.get()) else {
+            return;
+        };
+        let mut book = following.book();
+        let names = match change {
+            DefaultsChange::Patch(patch) => names_in(patch),
+            DefaultsChange::Replacement(defaults) => {
+                let mut all = KNOWN_DEFAULTS.map(str::to_owned).to_vec();
+                all.extend(book.known().names().cloned());
+                all.extend(older.other.keys().chain(defaults.other.keys()).cloned());
+                all
+            }
+        };
+        let (DefaultsChange::Patch(values) | DefaultsChange::Replacement(values)) = change;
+        book.change(names, values, core.now());
+        drop(book);
+        // Also where nobody waits until the others are told.
+        self.attend(core);
+    }
+
+    /// Tells the others at once, or as soon as the store is there.
+    pub(crate) async fn tell_defaults(&self, core: &Core) {
+        if let Some(inner) = self.inner() {
+            let _ = inner.tell_defaults(core).await;
+        }
+    }
+
+    /// Looks at what the group of another API key has changed, before the manager speaks for that key.
+    pub(crate) async fn move_to(&self, core: &Core, newer: Identity) -> (Identity, Moving) {
+        let group = self.inner().zip(newer.key().cloned());
+        let Some((inner, (following, seal))) =
+            group.and_then(|(inner, key)| Some((inner, inner.group(core, &key)?)))
+        else {
+            return (newer, Moving::default());
+        };
+        // Without the store the manager moves with what it knows, and the next look brings the rest.
+        let found = inner.read_defaults(core, &seal).await.ok();
+        let others = found
+            .and_then(publish::InSlot::into_state)
+            .unwrap_or_default();
+        let defaults = following.book().with(&others, &following.home);
+        match newer.with_defaults(defaults) {
+            Ok(newer) => (newer, Moving(others)),
+            Err(_) => (newer, Moving::default()),
+        }
+    }
+
+    /// The manager speaks for another API key: its group is in another slot, which may know nothing yet.
+    pub(crate) fn moved_to(&self, core: &Arc<Core>, Moving(others): &Moving) {
+        if let Some(following) = self.inner().and_then(|inner| inner.following.get()) {
+            let mut book = following.book();
+            book.adopt(others);
+            book.tell_anew();
+            drop(book);
+            self.attend(core);
+        }
+    }
+}
+
+impl Inner {
+    /// The group of an API key, and its slot.
+    fn group(&self, core: &Core, key: &ApiKey) -> Option<(&Following, Seal)> {
+        let following = self.following.get()?;
+        let base = &core.settings.base;
+        let seal = Seal::new(Kind::Defaults, key, base, &following.home);
+        Some((following, seal))
+    }
+
+    /// The group that the manager speaks for now. Without an API key there is none.
+    fn present_group(&self, core: &Core) -> Option<(&Following, Arc<Identity>, Seal)> {
+        let identity = self.following.get()?.manager()?.identity();
+        let (following, seal) = self.group(core, identity.key()?)?;
+        Some((following, identity, seal))
+    }
+
+    pub(super) fn slot_of_defaults(&self, core: &Core) -> Option<Slot> {
+        Some(self.present_group(core)?.2.slot)
+    }
+
+    /// Whether the store may not have what was changed here.
+    pub(super) fn is_untold(&self) -> bool {
+        let is_untold = |following: &Following| following.book().is_untold();
+        self.following.get().is_some_and(is_untold)
+    }
+
+    /// Tells of what was changed here, if the store may not have it.
+    pub(super) async fn tell_defaults(&self, core: &Core) -> Result<(), Error> {
+        // Looked at first: names and keys are not for nothing.
+        if !self.is_untold() {
+            return Ok(());
+        }
+        let Some((following, _, seal)) = self.present_group(core) else {
+            return Ok(());
+        };
+        let found = self.read_defaults(core, &seal).await?;
+        self.publish_defaults(core, following, &seal, found).await?;
+        Ok(())
+    }
+}

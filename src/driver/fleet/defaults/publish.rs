@@ -1,0 +1,270 @@
+//! What a group has changed, as it stands in the store; and writing it down.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use secrecy::zeroize::Zeroizing;
+use tokio::time::sleep;
+
+use super::{Following, LwwDefaults};
+use crate::{
+    driver::{
+        core::Core,
+        fleet::{
+            Inner, STEP,
+            claim::Right,
+            new_member, refuse,
+            seal::{Seal, to_json},
+        },
+    },
+    error::{Error, ErrorKind},
+    store::{Claim, Found, Record, Slot},
+};
+
+/// How long the group's changes are kept after the last process has looked at them.
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// The right to write them down, which takes one step.
+const LEASE: Duration = Duration::from_secs(10);
+/// How soon that is tried again while another has the right.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How often at most: a store that lies may go on for ever, and take no time.
+const TRIES: usize = 100;
+/// In front of what is sealed. Another form gets another number.
+const FORM: u8 = 2;
+
+/// What there is in a group's slot.
+pub(super) struct InSlot {
+    pub(super) generation: u64,
+    pub(super) content: Content,
+    pub(super) left: Duration,
+}
+
+pub(super) enum Content {
+    Nothing,
+    State(LwwDefaults),
+    /// Written by a version of this crate that knows more.
+    AnotherForm,
+    /// Written by none of the fleet.
+    Unreadable,
+}
+
+impl InSlot {
+    pub(super) fn into_state(self) -> Option<LwwDefaults> {
+        match self.content {
+            Content::State(state) => Some(state),
+            Content::Nothing | Content::AnotherForm | Content::Unreadable => None,
+        }
+    }
+
+    /// Returns whether less than half of its time is left.
+    pub(super) fn is_half_over(&self) -> bool {
+        !matches!(self.content, Content::Nothing) && self.left < KEPT_FOR / 2
+    }
+}
+
+impl Inner {
+    /// Looks at a group's slot, and gives what is pending here the store's time.
+    pub(super) async fn read_defaults(&self, core: &Core, seal: &Seal) -> Result<InSlot, Error> {
+        let found = self.read(core, None, self.store().get(seal.slot)).await?;
+        Ok(self.open_defaults(core, seal, found))
+    }
+
+    fn open_defaults(&self, core: &Core, seal: &Seal, found: Found) -> InSlot {
+        self.stamp_pending(core, found.now);
+        let Some(record) = found.record else {
+            return InSlot {
+                generation: 0,
+                content: Content::Nothing,
+                left: Duration::ZERO,
+            };
+        };
+        let content = match seal.open(record.generation, &record.sealed) {
+            Some(plain) => match plain.split_first() {
+                Some((&FORM, json)) => LwwDefaults::parse(json).map(Content::State),
+                _ => Some(Content::AnotherForm),
+            },
+            None => None,
+        };
+        let content = content.unwrap_or(Content::Unreadable);
+        if matches!(content, Content::AnotherForm | Content::Unreadable)
+            && self.is_first_refusal(seal.slot, record.generation)
+        {
+            refuse(core, seal.slot);
+        }
+        InSlot {
+            generation: record.generation,
+            content,
+            left: record.left,
+        }
+    }
+
+    /// The store's time is known as of now.
+    fn stamp_pending(&self, core: &Core, store_now: Duration) {
+        if let Some(following) = self.following.get() {
+            following.book().stamp(store_now, core.now());
+        }
+    }
+
+    /// One event for each record is enough.
+    pub(super) fn is_first_refusal(&self, slot: Slot, generation: u64) -> bool {
+        let is_first = self.seen.of(slot).generation != generation;
+        self.seen.note(slot, generation, false);
+        is_first
+    }
+
+    /// Writes down what is known here, merged into what the slot has. Returns what stands there then.
+    ///
+    /// Under the claim nobody else writes. The claim is granted only after the newest record was read, so nothing that another
+    /// has written is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the store cannot be reached, or others write all the time. What is not written is told later.
+    pub(super) async fn publish_defaults(
+        &self,
+        core: &Core,
+        following: &Following,
+        seal: &Seal,
+        newest: InSlot,
+    ) -> Result<LwwDefaults, Error> {
+        let (member, begun) = (new_member(core), core.now());
+        // What the store has.
+        let (mut state, mut newest) = (LwwDefaults::default(), Some(newest));
+        let (mut after, mut is_half_over) = (0, false);
+        for _ in 0..TRIES {
+            if core.now().since(begun) >= STEP {
+                break;
+            }
+            if let Some(slot) = newest.take() {
+                (after, is_half_over) = (slot.generation, slot.is_half_over());
+                match slot.content {
+                    Content::State(written) => state.merge(&written),
+                    Content::Nothing | Content::Unreadable => {}
+                    // Not overwritten: it may hold what this version cannot read. What was changed here waits until it is gone.
+                    Content::AnotherForm => return Ok(LwwDefaults::default()),
+                }
+            }
+            let is_told = state.covers(following.book().known());
+            if is_told && !is_half_over {
+                following.book().was_told(&state);
+                return Ok(state);
+            }
+            self.give_back_rights(core, seal.slot).await?;
+            let since = core.now();
+            let claim = self.store().claim(seal.slot, member, after, LEASE);
+            let right = match self.step(core, claim).await? {
+                Claim::Granted { generation, now } => {
+                    self.stamp_pending(core, now);
+                    let (whose, granted) = ((seal.slot, member), (generation, now));
+                    Right::new(self, core, whose, granted, (since, LEASE))
+                }
+                Claim::Published(found) => {
+                    newest = Some(self.open_defaults(core, seal, found));
+                    continue;
+                }
+                Claim::Held { left } => {
+                    sleep(left.clamp(Duration::from_millis(1), AGAIN)).await;
+                    continue;
+                }
+            };
+            let mut merged = state.clone();
+            merged.merge(following.book().known());
+            let Some(sealed) = sealed(seal, right.generation, &merged) else {
+                break; // no random numbers: nothing can be sealed
+            };
+            let record = Record {
+                generation: right.generation,
+                sealed,
+                left: KEPT_FOR,
+            };
+            let publish = self.store().publish(seal.slot, member, record, LEASE);
+            if self.step(core, publish).await? {
+                right.spend();
+                following.book().was_told(&merged);
+                return Ok(merged);
+            }
+        }
+        let text = "another process changes the defaults";
+        Err(Error::new(ErrorKind::Store, text))
+    }
+}
+
+fn sealed(seal: &Seal, generation: u64, state: &LwwDefaults) -> Option<Bytes> {
+    let json = to_json(state);
+    let mut plain = Zeroizing::new(Vec::with_capacity(1 + json.len()));
+    plain.push(FORM);
+    plain.extend_from_slice(&json);
+    seal.seal(generation, &plain).map(Bytes::from)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        Chain, Event, SessionDefaults, SessionManager,
+        api::Transport,
+        driver::fleet::seal::Kind,
+        scope::{BaseUrl, PlainHttp},
+        store::{Member, MemoryStore, SessionStore},
+        testing::{FakeSipher, TestClock, Tier},
+    };
+
+    /// Puts something into the group's slot, and has a process change its defaults.
+    #[allow(clippy::unwrap_used)] // a test
+    async fn change_beside(plain: &[u8], is_sealed: bool) -> (bool, usize) {
+        let (sipher, clock) = (FakeSipher::new(), TestClock::new());
+        let (store, key) = (MemoryStore::new(clock.clone()), sipher.api_key(Tier::Pro));
+        let base = BaseUrl::parse(FakeSipher::base_url(), PlainHttp::OnLoopback).unwrap();
+        let home = Arc::new(SessionDefaults::new().chain(Chain::Near));
+        let seal = Seal::new(Kind::Defaults, &key.as_str().into(), &base, &home);
+        let claim = store.claim(seal.slot, Member(1), 0, LEASE).await.unwrap();
+        let Claim::Granted { generation, .. } = claim else {
+            panic!("{claim:?}")
+        };
+        let sealed = if is_sealed {
+            seal.seal(generation, plain).unwrap()
+        } else {
+            plain.to_vec()
+        };
+        let record = Record {
+            generation,
+            sealed: sealed.into(),
+            left: KEPT_FOR,
+        };
+        let publish = store.publish(seal.slot, Member(1), record.clone(), LEASE);
+        assert!(publish.await.unwrap());
+
+        let manager = SessionManager::builder()
+            .api_key(key.as_str())
+            .defaults((*home).clone())
+            .transport(Transport::new(sipher.clone()))
+            .base_url(FakeSipher::base_url())
+            .clock(clock)
+            .store(store.clone())
+            .build()
+            .unwrap();
+        let mut events = manager.events();
+        let patch = SessionDefaults::new().chain(Chain::Sui);
+        manager.update_defaults(patch.clone()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(manager.defaults(), patch, "here it is changed in any case");
+        let found = store.get(seal.slot).await.unwrap().record.unwrap();
+        let events = std::iter::from_fn(|| events.try_recv());
+        let refusals = events.filter(|event| matches!(event, Event::RecordRefused { .. }));
+        (found.sealed == record.sealed, refusals.count())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_of_another_form_is_refused_once_and_not_overwritten() {
+        assert_eq!(change_beside(b"\x03of tomorrow", true).await, (true, 1));
+        assert_eq!(change_beside(b"", true).await, (true, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_nobody_can_read_is_refused_once_and_gives_way() {
+        assert_eq!(change_beside(b"junk", false).await, (false, 1));
+        assert_eq!(change_beside(b"\x02junk", true).await, (false, 1));
+    }
+}

@@ -1,0 +1,92 @@
+//! Which record a session id belongs to: a session that is deleted or changed by hand is the fleet's to stop using, also where
+//! this process does not use it now, or is just taking it up.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    Fleet, Inner,
+    seen::{REMEMBERED, TIDY_AT},
+};
+use crate::{
+    api::SessionId,
+    clock::{Clock, Reading},
+    driver::core::Core,
+    secret::keyed_hash,
+    store::Slot,
+};
+
+/// By a keyed hash of the id, which is no secret.
+#[derive(Debug)]
+pub(super) struct Ids {
+    clock: Arc<dyn Clock>,
+    known: Mutex<HashMap<u128, Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    place: Option<(Slot, u64)>,
+    /// Somebody deletes or changes it by hand.
+    is_ended: bool,
+    at: Reading,
+}
+
+impl Ids {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let known = Mutex::default();
+        Self { clock, known }
+    }
+
+    /// A session has this place. Returns whether it was ended by hand before this was known.
+    pub(super) fn note(&self, id: &SessionId, place: (Slot, u64)) -> bool {
+        self.with(id, |known| {
+            known.place = Some(place);
+            known.is_ended
+        })
+    }
+
+    /// A session is ended by hand. Returns its place, if it is known.
+    fn end(&self, id: &SessionId) -> Option<(Slot, u64)> {
+        self.with(id, |known| {
+            known.is_ended = true;
+            known.place
+        })
+    }
+
+    fn with<T>(&self, id: &SessionId, change: impl FnOnce(&mut Known) -> T) -> T {
+        let (hash, now) = (keyed_hash("session id", id.as_str()), self.clock.now());
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= TIDY_AT && all.len().is_power_of_two() {
+            all.retain(|_, known| now.since(known.at) < REMEMBERED);
+        }
+        change(all.entry(hash).or_insert(Known {
+            place: None,
+            is_ended: false,
+            at: now,
+        }))
+    }
+}
+
+impl Fleet {
+    /// A session is deleted or changed by hand: nobody in the fleet may use it any more.
+    pub(crate) fn ended_by_hand(&self, core: &Arc<Core>, id: &SessionId) {
+        if let Some(inner) = self.inner()
+            && let Some((slot, generation)) = inner.ids.end(id)
+        {
+            inner.revoke(slot, generation);
+            self.attend(core);
+        }
+    }
+}
+
+impl Inner {
+    /// Nobody may use this generation any more, here from now on and elsewhere once the store has been told.
+    pub(super) fn revoke(&self, slot: Slot, generation: u64) {
+        self.seen.note(slot, generation, true);
+        let now = self.ids.clock.now().monotonic;
+        self.revoked.note(slot, generation, now);
+        self.wake.notify_one();
+    }
+}

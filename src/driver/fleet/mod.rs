@@ -1,0 +1,235 @@
+//! Sessions that are shared with other processes, through a store.
+//!
+//! ```text
+//!   create ──▶ claim ──┬─ granted ────▶ POST ──▶ publish ──▶ used, kept … left; the last one deletes it
+//!                      ├─ published ──▶ open, join ────────▶ used, kept … left
+//!                      ├─ held ───────▶ wait, claim again
+//!                      └─ store down ─▶ a session of one's own, which is published once the store is back
+//! ```
+//!
+//! | room | concept |
+//! | --- | --- |
+//! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
+//! | `share`, `right`, `publication` | who makes a session; the right to; making it known |
+//! | `unused` | rights that are to be given back |
+//! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
+//! | `adopt` | taking up what another has made |
+//! | `member` | using a session that others use; leaving it |
+//! | `revocations` | what nobody may use any more, and the store has not been told |
+//! | `defaults` | the defaults that a group of processes shares |
+//! | `liaison`, `rota` | the one task that keeps in touch with the store; when it looks at which slot |
+//! | `looks` | the slots that are being looked at side by side, and how many may be |
+//! | `attendance` | who takes that task over when its runtime has ended or stands still |
+//! | `heartbeat` | one look at a slot |
+//! | `inquiry` | one question to the server for the whole fleet |
+//! | `stand_in` | one session call in place of that, for the whole fleet |
+//! | `guarded` | a store that panics |
+//! | `outage` | which slots cannot be reached |
+
+mod adopt;
+mod attendance;
+mod claim;
+mod defaults;
+mod guarded;
+mod heartbeat;
+mod ids;
+mod inquiry;
+mod looks;
+mod member;
+mod outage;
+mod publication;
+mod record;
+mod revocations;
+mod rota;
+mod seal;
+mod seen;
+mod share;
+mod stand_in;
+mod unused;
+mod watch;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicBool},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+
+use self::{
+    attendance::Attendance,
+    defaults::{FirstLook, Following},
+    guarded::Guarded,
+    ids::Ids,
+    outage::{Kind, Outage},
+    revocations::Revocations,
+    seen::AllSeen,
+    unused::Unused,
+};
+pub(crate) use self::{
+    member::{Leaving, Membership},
+    share::Share,
+    stand_in::{StandIn, WhoAsks},
+};
+use super::core::Core;
+pub(crate) use super::fleet::claim::Attempt;
+use crate::{
+    clock::Clock,
+    error::{BoxError, Error, ErrorKind},
+    hot::session::LiveSession,
+    model::{event::Event, settings::OnStoreDown},
+    store::{Member, SessionStore, Slot},
+};
+
+/// How long one step of a store may take, whatever the store's own bound is.
+const STEP: Duration = Duration::from_secs(5);
+
+/// How sessions are shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Sharing {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) on_store_down: OnStoreDown,
+    pub(crate) member_lease: Duration,
+    pub(crate) verify_adopted: bool,
+}
+
+/// What a manager knows of its fleet: nothing, where it has none.
+pub(crate) struct Fleet(Option<Box<Inner>>);
+
+struct Inner {
+    sharing: Sharing,
+    store: Guarded,
+    seen: AllSeen,
+    ids: Ids,
+    /// Sessions that are shared, and not left yet.
+    joined: Mutex<HashMap<Slot, Vec<Weak<LiveSession>>>>,
+    following: OnceLock<Following>,
+    first_look: FirstLook,
+    revoked: Revocations,
+    /// There is something to tell the store.
+    wake: Arc<Notify>,
+    unused: Arc<Unused>,
+    attendance: Attendance,
+    /// There may be sessions that were made while the store was down, or with a key that was new.
+    has_own: AtomicBool,
+    /// There is one that may become the fleet's at once.
+    own: Notify,
+    outage: Outage,
+}
+
+impl Fleet {
+    pub(crate) fn new(sharing: Option<Sharing>, clock: Arc<dyn Clock>) -> Self {
+        let wake = Arc::new(Notify::new());
+        Self(sharing.map(|sharing| {
+            Box::new(Inner {
+                store: Guarded(sharing.store.clone()),
+                sharing,
+                seen: AllSeen::new(clock.clone()),
+                ids: Ids::new(clock),
+                joined: Mutex::default(),
+                following: OnceLock::new(),
+                first_look: FirstLook::default(),
+                revoked: Revocations::default(),
+                unused: Arc::new(Unused::new(wake.clone())),
+                wake,
+                attendance: Attendance::default(),
+                has_own: AtomicBool::new(false),
+                own: Notify::new(),
+                outage: Outage::default(),
+            })
+        }))
+    }
+
+    fn inner(&self) -> Option<&Inner> {
+        self.0.as_deref()
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sharing = self.inner().map(|inner| &inner.sharing);
+        f.debug_tuple("Fleet").field(&sharing).finish()
+    }
+}
+
+impl Inner {
+    fn store(&self) -> &dyn SessionStore {
+        &self.store
+    }
+
+    /// One step of the store that concerns the defaults, in bounded time.
+    async fn step<T>(
+        &self,
+        core: &Core,
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
+        self.bounded(core, (None, Kind::Write), step).await
+    }
+
+    /// One step of the store that concerns a slot, in bounded time.
+    async fn step_at<T>(
+        &self,
+        core: &Core,
+        slot: Slot,
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
+        self.bounded(core, (Some(slot), Kind::Write), step).await
+    }
+
+    /// The same for a step that changes nothing: a store that answers it may refuse all others.
+    async fn read<T>(
+        &self,
+        core: &Core,
+        slot: Option<Slot>,
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
+        self.bounded(core, (slot, Kind::Read), step).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        core: &Core,
+        (slot, kind): (Option<Slot>, Kind),
+        step: impl Future<Output = Result<T, BoxError>>,
+    ) -> Result<T, Error> {
+        let source = match timeout(STEP, step).await {
+            Ok(Ok(done)) => {
+                if self.outage.answered(slot, kind, core.now()) {
+                    core.emit(Event::StoreUp);
+                }
+                return Ok(done);
+            }
+            Ok(Err(source)) => Some(source),
+            Err(_) => None,
+        };
+        let error = Error::new(ErrorKind::Store, "the shared store cannot be reached");
+        let error = match source {
+            Some(source) => error.with_source(source),
+            None => error,
+        };
+        if self.outage.failed(slot, kind, core.now()) {
+            let error = error.clone();
+            core.emit(Event::StoreDown { error });
+        }
+        Err(error)
+    }
+}
+
+/// One holder of a session. A manager that takes one up twice is two of them: one may leave and the other go on.
+fn new_member(core: &Core) -> Member {
+    Member(core.unique_number())
+}
+
+/// What is there was not written by this fleet, or is older than what was seen.
+fn refuse(core: &Core, slot: Slot) {
+    core.emit(Event::RecordRefused {
+        slot: slot.to_string(),
+    });
+}

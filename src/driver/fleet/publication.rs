@@ -1,0 +1,238 @@
+//! Publishing a session, and what the store has said of that.
+//!
+//! ```text
+//!   under way ─┬─ yes ───────▶ accepted     a store that has lost the record gets it back
+//!              ├─ no ────────▶ refused      nobody else has the session
+//!              └─ no answer ─▶ unknown ─┬─ told again, yes ─▶ accepted
+//!                                       └─ told again, no ──▶ refused, but others may have the session
+//! ```
+//!
+//! A record enters the store only by a publication that was accepted. Without that rule, the heartbeat would put back what
+//! the store has refused: a session that its maker then deletes.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{Inner, Membership, STEP, claim::Right, record::Sealed, seal::Seal};
+use crate::{
+    clock::Reading, driver::core::Core, error::Error, hot::session::LiveSession, store::Record,
+};
+
+/// What the store has said of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Publication {
+    /// The first call is on its way.
+    UnderWay,
+    /// There was no answer: the store may have accepted the record.
+    Unknown,
+    /// The record was the current one.
+    Accepted,
+    /// The record is not accepted any more, if it ever was.
+    Refused,
+}
+
+impl Publication {
+    /// What an answer makes of it; `None` is a call without an answer.
+    fn after(self, answer: Option<bool>) -> Self {
+        match (self, answer) {
+            // What was accepted once may be refused later: another has superseded it. The heartbeat learns of that.
+            (Self::Accepted, _) | (_, Some(true)) => Self::Accepted,
+            (Self::Refused, _) | (_, Some(false)) => Self::Refused,
+            (Self::UnderWay | Self::Unknown, None) => Self::Unknown,
+        }
+    }
+}
+
+/// Proof that the store has accepted a record. Nothing else puts one back.
+pub(super) struct Accepted<'a>(&'a Membership);
+
+impl Accepted<'_> {
+    /// Returns the record, to be put back for `left` if the store has lost it.
+    pub(super) fn record(&self, left: Duration) -> Record {
+        self.0.record(left)
+    }
+}
+
+impl Membership {
+    pub(super) fn accepted(&self) -> Option<Accepted<'_>> {
+        (self.publication() == Publication::Accepted).then_some(Accepted(self))
+    }
+
+    /// Returns the record such that the store learns who uses it, and never puts it back.
+    pub(super) fn record_in_use(&self) -> Record {
+        self.record(Duration::ZERO)
+    }
+
+    pub(crate) fn was_refused(&self) -> bool {
+        self.publication() == Publication::Refused
+    }
+
+    /// The store was seen to have the record.
+    pub(super) fn is_accepted(&self) {
+        self.answered(Some(true));
+    }
+
+    /// Whether the first publication may still be answered. A call whose task stands still never ends, so it counts only
+    /// for as long as a step may take.
+    pub(super) fn is_under_way(&self, now: Reading) -> bool {
+        self.publication() == Publication::UnderWay && self.kept_since(now) <= STEP
+    }
+
+    /// Whether the publication has to be repeated, if it is not under way.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let publication = self.publication();
+        matches!(publication, Publication::Unknown | Publication::UnderWay)
+    }
+
+    fn publication(&self) -> Publication {
+        *lock(&self.publication)
+    }
+
+    fn answered(&self, answer: Option<bool>) -> Publication {
+        let mut publication = lock(&self.publication);
+        if (*publication, answer) == (Publication::UnderWay, Some(false)) {
+            self.is_nobody_elses();
+        }
+        *publication = publication.after(answer);
+        *publication
+    }
+
+    fn record(&self, left: Duration) -> Record {
+        Record {
+            generation: self.generation,
+            sealed: self.sealed.clone(),
+            left,
+        }
+    }
+}
+
+fn lock(publication: &Mutex<Publication>) -> std::sync::MutexGuard<'_, Publication> {
+    publication.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    /// Publishes a session. Returns `false` if the store has refused it, and `true` also where there was no answer: the
+    /// heartbeat then repeats it.
+    pub(super) async fn publish(
+        &self,
+        core: &Core,
+        session: &Arc<LiveSession>,
+        right: Right,
+    ) -> bool {
+        let seal = Seal::of(&session.partition, &core.settings.base);
+        let (born, sent) = (session.life.born(), core.now());
+        let (store_then, known_at) = right.granted;
+        // No later than it was: by the store's clock, what has passed between grant and call is taken from this one.
+        let after = born.monotonic.saturating_sub(known_at.monotonic);
+        let before = known_at.since(born);
+        let born_store = store_then.saturating_add(after).saturating_sub(before);
+        let sealed = Sealed {
+            id: session.id.to_id(),
+            life: session.life.total(),
+            born_wall: born.wall,
+            born_store,
+            made_at: Duration::from_millis(session.made_at()),
+        };
+        let sealed = seal.seal(right.generation, &sealed.to_bytes());
+        let Some(sealed) = sealed.map(Bytes::from) else {
+            return true; // stays this process's own
+        };
+        let (slot, generation) = (right.slot, right.generation);
+        let (place, lease) = ((slot, right.spend()), self.sharing.member_lease);
+        // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
+        session.share(Membership::new(place, generation, sealed, lease, sent));
+        self.join(session);
+        match session.membership() {
+            Some(place) => {
+                let published = self.hand_in(core, session, place, sent).await;
+                published.unwrap_or(true)
+            }
+            None => true,
+        }
+    }
+
+    /// Publishes once more what was not answered. The store says the same to a record that is current already.
+    ///
+    /// A refusal does not mean that nobody else has the session: the store may have accepted it the first time.
+    pub(super) async fn publish_again(
+        &self,
+        core: &Core,
+        session: &LiveSession,
+        place: &Membership,
+        sent: Reading,
+    ) -> Result<bool, Error> {
+        place.answered(None);
+        self.hand_in(core, session, place, sent).await
+    }
+
+    async fn hand_in(
+        &self,
+        core: &Core,
+        session: &LiveSession,
+        place: &Membership,
+        sent: Reading,
+    ) -> Result<bool, Error> {
+        let (record, lease) = (
+            place.record(session.life.left(sent)),
+            self.sharing.member_lease,
+        );
+        let publish = self
+            .store()
+            .publish(place.slot, place.member, record, lease);
+        let answer = self.step_at(core, place.slot, publish).await;
+        let publication = place.answered(answer.as_ref().ok().copied());
+        if publication != Publication::Refused {
+            self.seen.note(place.slot, place.generation, false);
+        }
+        if place.is_last() {
+            self.forget(session);
+        }
+        answer.map(|_| publication == Publication::Accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Publication::{Accepted, Refused, UnderWay, Unknown};
+
+    use super::*;
+    use crate::store::{Member, Slot};
+
+    #[test]
+    fn an_answer_counts_once_and_no_answer_changes_none() {
+        for (before, answer, after) in [
+            (UnderWay, None, Unknown),
+            (UnderWay, Some(true), Accepted),
+            (UnderWay, Some(false), Refused),
+            (Unknown, None, Unknown),
+            (Unknown, Some(true), Accepted),
+            (Unknown, Some(false), Refused),
+            (Accepted, None, Accepted),
+            (Accepted, Some(false), Accepted),
+            (Refused, None, Refused),
+            // Somebody else has put it back.
+            (Refused, Some(true), Accepted),
+        ] {
+            assert_eq!(before.after(answer), after, "{before:?}, {answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_first_call_that_never_ends_is_under_way_for_as_long_as_a_step_may_take() {
+        let at = |monotonic| Reading {
+            monotonic,
+            wall: monotonic,
+        };
+        let begun = Duration::from_secs(100);
+        let place = (Slot([1; 16]), Member(1));
+        let membership = Membership::new(place, 1, Bytes::new(), STEP * 12, at(begun));
+        assert!(membership.is_under_way(at(begun)) && membership.is_under_way(at(begun + STEP)));
+        assert!(!membership.is_under_way(at(begun + STEP * 2)));
+        membership.is_accepted();
+        assert!(!membership.is_under_way(at(begun)));
+    }
+}

@@ -1,0 +1,267 @@
+//! A create that asks the fleet first: is there a session already, is another making one, or is it for this one to do?
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{
+    Inner, Membership,
+    adopt::Adopted,
+    claim::{LONGEST_PAUSE, Right},
+    new_member,
+    seal::Seal,
+};
+use crate::{
+    clock::Reading,
+    driver::{create::Create, flight::Outcome},
+    error::{Error, ErrorKind},
+    hot::session::LiveSession,
+    model::{life::Phase, settings::OnStoreDown},
+    store::{Changes, Claim, Found, Member, Slot},
+};
+
+/// How often a claim is tried while another holds the right, in case that its end was not told.
+const POLL: Duration = Duration::from_secs(1);
+/// How soon a renewal is tried again where the store could not be asked.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Above this, numbers are no generations: scripts of stores count in floating point.
+const HIGHEST: u64 = 1 << 53;
+/// How many records that are of no use are passed over.
+const PASSED_OVER: usize = 3;
+
+/// How a create goes on.
+pub(crate) enum Share {
+    /// It is to make the call.
+    Create,
+    /// It is to ask the server about this session, which another has made.
+    Ask {
+        session: Arc<LiveSession>,
+        /// The store may be wrong about it, so that only the session itself can tell.
+        by_itself: bool,
+    },
+    /// It has its outcome.
+    Done(Outcome),
+    /// Another create has taken its place.
+    Fenced,
+}
+
+impl From<Adopted> for Share {
+    fn from(adopted: Adopted) -> Self {
+        let Adopted {
+            session,
+            is_sound,
+            is_certain,
+        } = adopted;
+        if is_sound {
+            Self::Done(Ok(session))
+        } else {
+            let by_itself = !is_certain;
+            Self::Ask { session, by_itself }
+        }
+    }
+}
+
+/// One create at the store.
+struct Claimant {
+    seal: Seal,
+    member: Member,
+    lease: Duration,
+    /// Of records that were of no use.
+    passed_over: u64,
+    useless: usize,
+}
+
+impl Create {
+    /// Finds out who makes the session, and waits for it if that is another.
+    pub(crate) async fn share(&mut self) -> Share {
+        let core = self.core.clone();
+        let Some(fleet) = core.fleet.inner() else {
+            return Share::Create;
+        };
+        let key = self.partition.key_id;
+        if !core.ledger().known_keys.is_accepted(key) {
+            return self.look(fleet).await;
+        }
+        core.ledger().known_keys.accept(key, core.now());
+        let lease = core.settings.create_timeout / 2;
+        if self.attempt.accepted_for(core.now()) >= Some(lease / 2) {
+            return Share::Create;
+        }
+        let mut claimant = Claimant {
+            seal: Seal::of(&self.partition, &core.settings.base),
+            member: self.attempt.give_up().unwrap_or_else(|| new_member(&core)),
+            lease,
+            passed_over: 0,
+            useless: 0,
+        };
+        let (begun, patience) = (core.now(), core.patience());
+        let mut changes = fleet.store().changes();
+        loop {
+            let claimed = tokio::select! {
+                biased;
+                _ = core.closed() => Err(Share::Done(Err(Error::shutdown()))),
+                claimed = self.claim(fleet, &mut claimant) => claimed,
+            };
+            let held_for = match claimed {
+                Ok(held_for) => held_for,
+                Err(share) => return share,
+            };
+            // A claim is shorter: others wait after a failure.
+            if held_for > claimant.lease
+                && let Some(refused) = core.ledger().paused_elsewhere(key, held_for, core.now())
+            {
+                return Share::Done(Err(refused));
+            }
+            let waited = core.now().since(begun);
+            if waited.saturating_add(held_for.min(POLL)) > patience {
+                return Share::Done(Err(held(held_for)));
+            }
+            tokio::select! {
+                biased;
+                _ = core.closed() => return Share::Done(Err(Error::shutdown())),
+                () = change_of(claimant.seal.slot, &mut changes) => {}
+                () = sleep(held_for.clamp(Duration::from_millis(1), POLL)) => {}
+            }
+        }
+    }
+
+    /// Takes up what there is, and claims nothing: a key that the server has not taken yet may be made up, and leaves nothing in
+    /// the store. What is made with it is published once it is there, as what was made while the store was down.
+    async fn look(&self, fleet: &Inner) -> Share {
+        let core = self.core.clone();
+        let seal = Seal::of(&self.partition, &core.settings.base);
+        let sent = core.now();
+        let get = fleet.read(&core, Some(seal.slot), fleet.store().get(seal.slot));
+        let found = tokio::select! {
+            biased;
+            _ = core.closed() => return Share::Done(Err(Error::shutdown())),
+            found = get => found,
+        };
+        match found {
+            Err(error) => self.alone(fleet, error),
+            Ok(found) if found.record.is_none() => Share::Create,
+            Ok(found) => match self.adopt(fleet, &seal, found, sent).await {
+                Some(adopted) => adopted.into(),
+                None => Share::Create,
+            },
+        }
+    }
+
+    /// Asks once. `Ok` is for how long another has the right; everything else ends the waiting.
+    async fn claim(&mut self, fleet: &Inner, claimant: &mut Claimant) -> Result<Duration, Share> {
+        let core = self.core.clone();
+        let slot = claimant.seal.slot;
+        loop {
+            // Also between two claims: the liaison may have taken up what the first one was answered with.
+            if !core.ledger().is_flying(self.partition.id, self.generation) || self.is_spared() {
+                return Err(Share::Fenced);
+            }
+            let after = self.newest(fleet, slot).max(claimant.passed_over);
+            let sent = core.now();
+            // Only those of this slot: an error stays with the slot that it concerns.
+            let told = fleet.catch_up(&core, slot).await;
+            told.map_err(|error| self.alone(fleet, error))?;
+            let claim = fleet
+                .store()
+                .claim(slot, claimant.member, after, claimant.lease);
+            let claim = fleet.step_at(&core, slot, claim).await;
+            match claim.map_err(|error| self.alone(fleet, error))? {
+                Claim::Granted { generation, now } => {
+                    return Err(self.granted(fleet, claimant, sent, (generation, now)));
+                }
+                Claim::Published(found) => self.published(fleet, claimant, sent, found).await?,
+                Claim::Held { left } => return Ok(left.min(LONGEST_PAUSE)),
+            }
+        }
+    }
+
+    fn granted(
+        &mut self,
+        fleet: &Inner,
+        claimant: &Claimant,
+        since: Reading,
+        (generation, now): (u64, Duration),
+    ) -> Share {
+        if generation >= HIGHEST {
+            let text = "the shared store counts too high";
+            return self.alone(fleet, Error::new(ErrorKind::Store, text));
+        }
+        let whose = (claimant.seal.slot, claimant.member);
+        let granted = (generation, now);
+        let right = Right::new(fleet, &self.core, whose, granted, (since, claimant.lease));
+        self.attempt.has_got(right);
+        Share::Create
+    }
+
+    /// Takes up what there is; `Ok` if that is of no use, and to be passed over.
+    async fn published(
+        &self,
+        fleet: &Inner,
+        claimant: &mut Claimant,
+        sent: Reading,
+        found: Found,
+    ) -> Result<(), Share> {
+        let generation = found.record.as_ref().map_or(0, |record| record.generation);
+        if let Some(adopted) = self.adopt(fleet, &claimant.seal, found, sent).await {
+            return Err(adopted.into());
+        }
+        claimant.passed_over = generation;
+        claimant.useless += 1;
+        if claimant.useless > PASSED_OVER || generation >= HIGHEST {
+            let text = "the shared store holds what none of this fleet has written";
+            return Err(self.alone(fleet, Error::new(ErrorKind::Store, text)));
+        }
+        Ok(())
+    }
+
+    /// Whether what the liaison has taken up meanwhile will do.
+    fn is_spared(&self) -> bool {
+        let (core, now) = (&self.core, self.core.now());
+        core.cached(self.partition.id).is_some_and(|current| {
+            self.attempt.is_settled_by(&current)
+                && current.phase(now) == Phase::Fresh
+                && core.is_in_order(&current)
+        })
+    }
+
+    /// The store cannot be asked. While the fleet's session is good, nobody makes another in its place.
+    fn alone(&self, fleet: &Inner, error: Error) -> Share {
+        let (core, now) = (&self.core, self.core.now());
+        let current = core.cached(self.partition.id);
+        let good = current.filter(|current| core.is_good(current, now));
+        let is_the_fleets = good.as_ref().and_then(|it| it.membership()).is_some();
+        if fleet.sharing.on_store_down == OnStoreDown::OwnSession && !is_the_fleets {
+            return Share::Create;
+        }
+        Share::Done(Err(match good {
+            Some(_) => error.with_retry_after(AGAIN),
+            None => error,
+        }))
+    }
+
+    /// What a record has to be newer than.
+    pub(super) fn newest(&self, fleet: &Inner, slot: Slot) -> u64 {
+        let seen = fleet.seen.of(slot);
+        let current = self.core.cached(self.partition.id);
+        let now = self.core.now();
+        let is_in_use = |session: &LiveSession| {
+            let generation = session.membership().map(Membership::generation);
+            session.is_usable(now) && generation == Some(seen.generation)
+        };
+        if current.is_some_and(|session| is_in_use(&session)) {
+            seen.generation
+        } else {
+            seen.lowest()
+        }
+    }
+}
+
+fn held(left: Duration) -> Error {
+    let text = "another process of the fleet makes the session, or has failed to a moment ago";
+    Error::new(ErrorKind::Store, text).with_retry_after(left)
+}
+
+/// Waits until something is told of a slot.
+async fn change_of(slot: Slot, changes: &mut Changes) {
+    while changes.next().await.is_some_and(|other| other != slot) {}
+}

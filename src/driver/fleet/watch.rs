@@ -1,0 +1,304 @@
+//! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use super::{
+    Fleet, Inner,
+    looks::{DOUBLES_EVERY, Look, MOST_AT_ONCE, first_of, has_room},
+    rota::Rota,
+};
+use crate::{
+    clock::Reading,
+    driver::{core::Core, runtime::runtime, stage::Stage},
+    error::Error,
+    hot::session::LiveSession,
+    store::Slot,
+};
+
+/// How often every session is looked at, whatever the store tells by itself. What the fleet does not use any more is used by
+/// nobody after 15 s, also if this task stands still and another takes over: after `GRACE`, with the next request.
+const LOOK: Duration = Duration::from_secs(10);
+/// For how long changes are collected before they are looked at.
+const COLLECT: Duration = Duration::from_millis(50);
+/// How soon the defaults are looked at again where that failed.
+const RETRY: Duration = Duration::from_secs(2);
+/// How soon a session that is not the fleet's yet is looked for, after the last time.
+const OWN: Duration = Duration::from_secs(1);
+/// How often the task is seen while it waits for the store.
+const TICK: Duration = Duration::from_millis(500);
+
+impl Fleet {
+    /// A session is there: sees to it that the fleet is kept in touch with.
+    pub(crate) fn landed(&self, core: &Arc<Core>, session: &LiveSession, was_refused: bool) {
+        let Some(inner) = self.inner() else { return };
+        if session.membership().is_none() {
+            inner.has_own.store(true, Ordering::Release);
+            // A store that is down, or has refused it, gets it with the next look.
+            if !(was_refused || inner.outage.is_down()) {
+                inner.own.notify_one();
+            }
+        }
+        self.attend(core);
+    }
+
+    /// A session is used: takes over from a task whose runtime has ended or stands still.
+    pub(crate) fn used(&self, core: &Arc<Core>, now: Reading) {
+        if let Some(inner) = self.inner()
+            && inner.attendance.is_late(now.monotonic)
+        {
+            self.attend(core);
+        }
+    }
+
+    /// Tells the others what only this process knows. It shuts down.
+    pub(crate) async fn last_words(&self, core: &Arc<Core>) {
+        let Some(inner) = self.inner() else { return };
+        // Whoever does not hear of it finds out by itself, later.
+        let revocations = async {
+            let mut slots: Vec<_> = inner.untold_slots(core).into_iter().collect();
+            slots.sort_unstable();
+            let (mut slots, mut under_way) = (slots.into_iter(), Vec::new());
+            loop {
+                while under_way.len() < MOST_AT_ONCE
+                    && let Some(slot) = slots.next()
+                {
+                    under_way.push(Look::new(core, slot, inner.catch_up(core, slot)));
+                }
+                if under_way.is_empty() {
+                    break;
+                }
+                let _ = first_of(&mut under_way).await;
+            }
+        };
+        let _ = tokio::join!(revocations, inner.tell_defaults(core));
+    }
+
+    /// Starts the task, if it is needed and there is a runtime.
+    pub(super) fn attend(&self, core: &Arc<Core>) {
+        let (Some(inner), Ok(runtime)) = (self.inner(), runtime()) else {
+            return;
+        };
+        if core.is_copy() {
+            return; // what there is belongs to another process
+        }
+        if core.stage() == Stage::Open
+            && let Some(attendant) = inner.attendance.begin(core.now().monotonic)
+        {
+            let core = core.clone();
+            runtime.spawn(run(Attendant { core, attendant }));
+        }
+    }
+}
+
+/// However the task ends, also with its runtime, another may begin.
+struct Attendant {
+    core: Arc<Core>,
+    attendant: u64,
+}
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        if let Some(inner) = self.core.fleet.inner() {
+            inner.attendance.lose(self.attendant);
+        }
+    }
+}
+
+async fn run(present: Attendant) {
+    let Attendant { core, attendant } = &present;
+    let Some(fleet) = core.fleet.inner() else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            biased;
+            // A shutdown takes leave by itself.
+            _ = core.closed() => return,
+            () = fleet.while_attended(*attendant, fleet.keep_in_touch(core, *attendant)) => {}
+        }
+        if fleet.attendance.end(*attendant) {
+            return;
+        }
+    }
+}
+
+impl Inner {
+    /// Ends when another has taken over. As that is looked at with each poll, a task that stood still for a while does not
+    /// begin another step of the store.
+    async fn while_attended(&self, attendant: u64, work: impl Future<Output = ()>) {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if self.attendance.is_by(attendant) {
+                work.as_mut().poll(context)
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
+    async fn keep_in_touch(&self, core: &Arc<Core>, attendant: u64) {
+        let mut alone = Alone::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.keep_sessions(core, attendant, &mut alone) => {}
+                // At a pace of its own: to follow a change may take as long as a create.
+                () = self.keep_to_defaults(core) => {}
+            }
+            // A change of defaults is told also where there is no session.
+            let looked = self.look_at_defaults(core).await;
+            let is_over = alone.lasts(core.now().monotonic) >= self.sharing.member_lease;
+            if looked.is_ok() || !self.is_untold() || is_over {
+                return;
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Looks at each slot every now and then, and when something is told of it; until none is left.
+    ///
+    /// Without a session, the task goes on for as long as the store has not been told of what nobody may use any more, but no
+    /// longer than `member_lease`: by then a store that is down for all has ended the use of it. What is left is told with the next
+    /// session.
+    async fn keep_sessions(&self, core: &Arc<Core>, attendant: u64, alone: &mut Alone) {
+        let mut changes = self.store().changes();
+        let (mut rota, mut under_way) = (Rota::default(), Vec::new());
+        let (mut listed_at, mut listed_until) = (Duration::ZERO, Duration::ZERO);
+        let mut own = HashMap::new();
+        loop {
+            let now = core.now().monotonic;
+            if listed_until <= now {
+                own = self.own(core);
+                let used = self.slots_in_use(&own);
+                alone.note(used.is_empty(), now);
+                if alone.lasts(now) >= self.sharing.member_lease {
+                    return;
+                }
+                let untold = self.untold_slots(core);
+                let slots = used.into_iter().chain(untold).collect();
+                rota.set(&slots, now, |slot| self.outage.is_at(slot));
+                (listed_at, listed_until) = (now, now.saturating_add(self.interval()));
+                if rota.is_empty() {
+                    return;
+                }
+            }
+            while let Some(slot) = rota.next(now, has_room(&under_way, rota.late(now), now)) {
+                let own = own.get(&slot).cloned().unwrap_or_default();
+                under_way.push(Look::new(core, slot, self.look(core, slot, own)));
+            }
+            let wait = listed_until.saturating_sub(now);
+            let wait = match rota.wait(now) {
+                Some(next) if !next.is_zero() => wait.min(next),
+                // There is no room for it.
+                Some(_) => wait.min(DOUBLES_EVERY),
+                None => wait,
+            };
+            let wait = if under_way.is_empty() {
+                wait
+            } else {
+                wait.min(TICK)
+            };
+            self.attendance.expect(attendant, now.saturating_add(wait));
+            tokio::select! {
+                biased;
+                (slot, is_ok) = first_of(&mut under_way), if !under_way.is_empty() => {
+                    rota.done(slot, is_ok, core.now().monotonic, self.interval());
+                }
+                change = changes.next() => {
+                    // A change rarely comes alone, and one look is enough for all.
+                    let at = core.now().monotonic.saturating_add(COLLECT);
+                    match change {
+                        Some(slot) if rota.announced(slot, at) => {}
+                        Some(slot) if self.joined(slot).is_empty() => {}
+                        Some(_) => listed_until = Duration::ZERO,
+                        None => rota.hurry_all(at),
+                    }
+                }
+                // All of them are looked for, so not each time.
+                () = self.own.notified() => listed_until = listed_until.min(listed_at + OWN),
+                () = self.wake.notified() => {
+                    let now = core.now().monotonic;
+                    let slots = self.untold_slots(core);
+                    if !slots.into_iter().all(|slot| rota.announced(slot, now)) {
+                        listed_until = Duration::ZERO;
+                    }
+                }
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn keep_to_defaults(&self, core: &Arc<Core>) {
+        let mut changes = self.store().changes();
+        loop {
+            let wait = match self.look_at_defaults(core).await {
+                Ok(()) => self.interval(),
+                Err(_) => RETRY.min(self.interval()),
+            };
+            let home = self.slot_of_defaults(core);
+            let is_told = async {
+                while let Some(slot) = changes.next().await {
+                    if Some(slot) == home {
+                        changes.has_others(slot);
+                        break;
+                    }
+                }
+                sleep(COLLECT).await;
+            };
+            tokio::select! {
+                biased;
+                () = is_told => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn look_at_defaults(&self, core: &Arc<Core>) -> Result<(), Error> {
+        let told = self.tell_defaults(core).await;
+        // Also where that was in vain: each may fail for reasons of its own.
+        let followed = self.follow_defaults(core).await;
+        told.and(followed)
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        LOOK.min(self.sharing.member_lease / 4)
+    }
+
+    /// Returns the slots whose store has to be told something.
+    fn untold_slots(&self, core: &Core) -> HashSet<Slot> {
+        let now = core.now().monotonic;
+        let mut slots = self.unused.slots(now);
+        slots.extend(self.revoked.slots(now));
+        slots
+    }
+
+    fn slots_in_use(&self, own: &HashMap<Slot, Vec<Arc<LiveSession>>>) -> HashSet<Slot> {
+        let joined = self.joined_slots();
+        joined.into_iter().chain(own.keys().copied()).collect()
+    }
+}
+
+/// Since when there is no session, in monotonic time.
+#[derive(Debug, Default)]
+struct Alone(Option<Duration>);
+
+impl Alone {
+    fn note(&mut self, is_alone: bool, now: Duration) {
+        self.0 = is_alone.then(|| self.0.unwrap_or(now));
+    }
+
+    fn lasts(&self, now: Duration) -> Duration {
+        self.0
+            .map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+}

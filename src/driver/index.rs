@@ -1,0 +1,205 @@
+//! The current session of each partition: found, replaced, ended.
+
+use std::sync::Arc;
+
+#[cfg(feature = "store")]
+use super::stage::Stage;
+use super::{core::Core, known_ids::IdHash, reaper};
+#[cfg(feature = "store")]
+use crate::model::event::Event;
+use crate::{
+    clock::Reading,
+    engine::gate::Ledger,
+    hot::{memo, session::LiveSession},
+    model::{partition::PartitionId, reason::RetireReason},
+};
+
+impl Core {
+    /// The current session of a partition, also if it was evicted while requests used it.
+    pub(crate) fn find(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
+        match self.cached(id) {
+            Some(session) if session.is_usable(now) => return Some(session),
+            // To be asked for it keeps it in the cache.
+            Some(session) if !session.life.may_go_on(now) => self.forget(&session),
+            _ => {}
+        }
+        let pinned = self.retirement.unpin(id)?;
+        if !pinned.is_usable(now) {
+            self.retirement.retire(&pinned, RetireReason::Replaced);
+            return None;
+        }
+        self.install(&pinned);
+        Some(pinned)
+    }
+
+    /// The session of a partition that had to make room for others while it was in use.
+    pub(crate) fn brought_back(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
+        self.retirement.pinned(id)?;
+        let _ledger = self.ledger();
+        self.find(id, now)
+    }
+
+    /// Every session that is not retired, whether its id may still be sent or not.
+    ///
+    /// Exact only for who holds the ledger: under it, sessions come, go and move between the cache and the pins.
+    pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
+        let cached = self.live.iter().map(|(_, session)| session);
+        let all = cached.chain(self.retirement.all_pinned());
+        all.filter(|session| !session.in_flight.is_retired())
+            .collect()
+    }
+
+    pub(crate) fn has_sessions(&self) -> bool {
+        !self.sessions().is_empty()
+    }
+
+    /// The session that the cache has for a partition, whatever its state.
+    pub(crate) fn cached(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
+        self.live.get(&id)
+    }
+
+    /// Waits until a partition has a session that others have waited for.
+    pub(crate) async fn arrival(&self, id: PartitionId) {
+        loop {
+            // Before the look: what comes after it is not missed.
+            let arrived = self.arrivals.notified();
+            let session = self.cached(id);
+            if session.is_some_and(|session| self.is_good(&session, self.now())) {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// A session has ended by itself.
+    pub(crate) fn forget(&self, session: &Arc<LiveSession>) {
+        memo::forget(session);
+        self.live.invalidate(&session.partition.id);
+    }
+
+    /// Makes a session the current one of its partition, and retires the one it replaces. The caller holds the ledger.
+    pub(crate) fn install(&self, session: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
+        let id = session.partition.id;
+        self.known_ids.note(IdHash::of_session(session), id);
+        let older = [self.live.get(&id), self.retirement.unpin(id)];
+        self.live.insert(id, session.clone());
+        self.arrivals.notify_waiters();
+        let older = older
+            .into_iter()
+            .flatten()
+            .filter(|older| !Arc::ptr_eq(older, session));
+        let older = older
+            .inspect(|older| self.retirement.retire(older, RetireReason::Replaced))
+            .last();
+        // Evictions happen now, before anybody else looks for what is evicted.
+        self.live.run_pending_tasks();
+        older
+    }
+
+    /// Makes a session that another process has made the current one, while requests go on.
+    #[cfg(feature = "store")]
+    pub(crate) fn take_up(self: &Arc<Self>, session: &Arc<LiveSession>) {
+        let event = {
+            let _ledger = self.ledger();
+            if self.stage() != Stage::Open {
+                self.retirement.retire(session, RetireReason::Shutdown);
+                return;
+            }
+            let current = self.cached(session.partition.id);
+            if current.is_some_and(|current| current.is_newer_than(session)) {
+                self.retirement.retire(session, RetireReason::Replaced);
+                return;
+            }
+            let replaces = self.install(session).map(|before| before.reference());
+            let usable_for = session.life.usable_for(self.now());
+            Event::Adopted {
+                session: session.reference(),
+                defaults: session.partition.defaults.clone(),
+                replaces,
+                usable_for,
+            }
+        };
+        self.emit(event);
+        reaper::start(self);
+    }
+
+    /// Ends that a session is handed out; returns whether it was until now.
+    pub(crate) fn retire_this(
+        self: &Arc<Self>,
+        reason: RetireReason,
+        session: &Arc<LiveSession>,
+    ) -> bool {
+        let is_held = {
+            let mut ledger = self.ledger();
+            let id = session.partition.id;
+            let held = [self.cached(id), self.retirement.pinned(id)];
+            let is_held = held
+                .iter()
+                .flatten()
+                .any(|held| Arc::ptr_eq(held, session) && !session.in_flight.is_retired());
+            if is_held {
+                self.end(&mut ledger, reason, session);
+            } else {
+                // Replaced here, or never used here: other processes may still use it.
+                self.fleet.retired(session, reason);
+            }
+            is_held
+        };
+        self.attend();
+        is_held
+    }
+
+    /// The same for all that are meant; returns them.
+    pub(crate) fn retire_all(
+        self: &Arc<Self>,
+        reason: RetireReason,
+        mut is_meant: impl FnMut(&Arc<LiveSession>) -> bool,
+    ) -> Vec<Arc<LiveSession>> {
+        self.own();
+        let meant: Vec<_> = {
+            let mut ledger = self.ledger();
+            for session in self.retirement.sessions() {
+                // Other processes may still use what was replaced here.
+                if is_meant(&session) {
+                    self.fleet.retired(&session, reason);
+                }
+            }
+            let meant = self
+                .sessions()
+                .into_iter()
+                .filter(|session| is_meant(session));
+            let mut meant: Vec<_> = meant.collect();
+            // The cache has no order of its own.
+            meant.sort_by_key(|session| session.generation);
+            for session in &meant {
+                self.end(&mut ledger, reason, session);
+            }
+            meant
+        };
+        self.attend();
+        meant
+    }
+
+    /// Starts the tasks that delete retired sessions and inform the fleet, if their runtimes have ended or stalled.
+    fn attend(self: &Arc<Self>) {
+        reaper::start(self);
+        self.fleet.used(self, self.now());
+    }
+
+    fn end(&self, ledger: &mut Ledger, reason: RetireReason, session: &Arc<LiveSession>) {
+        let id = session.partition.id;
+        if reason == RetireReason::Invalidated {
+            // Whatever speaks against the session may speak against one that is on its way.
+            ledger.fence(id);
+        }
+        if self
+            .cached(id)
+            .is_some_and(|cached| Arc::ptr_eq(&cached, session))
+        {
+            self.live.invalidate(&id);
+        }
+        self.retirement.unpin_this(session);
+        self.retirement.retire(session, reason);
+        self.fleet.retired(session, reason);
+    }
+}

@@ -1,0 +1,341 @@
+//! What is seen of the server, for all keys. It goes to [`evidence`](crate::engine::evidence), which says what follows; here that is
+//! carried out.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderMap;
+
+use super::{core::Core, question::Asking};
+use crate::{
+    api::Stamp,
+    clock::Reading,
+    engine::evidence::{Evidence, Fate, Overheard, Reaction, window::Exchange},
+    headers,
+    hot::session::LiveSession,
+    model::{
+        event::Event,
+        evidence::{Cause, Made},
+    },
+};
+
+/// The headers of answers are looked at so often, and on each answer only where a proof is wanted.
+const LOOK: u64 = 250;
+
+/// What is known of the server, and the question about it.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    evidence: Mutex<Evidence>,
+    /// When a request has to look at it next, by either clock, in milliseconds.
+    look_at: [AtomicU64; 2],
+    /// When the headers of an answer were last looked at, in milliseconds of monotonic time.
+    looked_at: AtomicU64,
+    /// The question on its way.
+    asking: Mutex<Option<Asking>>,
+    /// Other calls have been found to be answered where health cannot be reached.
+    is_there: AtomicBool,
+    pub(crate) asked: AtomicU64,
+}
+
+impl Inquiry {
+    pub(crate) fn new(verify_after: Duration) -> Self {
+        Self {
+            evidence: Mutex::new(Evidence::new(verify_after)),
+            look_at: [const { AtomicU64::new(0) }; 2],
+            looked_at: AtomicU64::new(0),
+            asking: Mutex::default(),
+            is_there: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+        }
+    }
+
+    /// How many times the server was asked.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn evidence(&self) -> MutexGuard<'_, Evidence> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn asking(&self) -> MutexGuard<'_, Option<Asking>> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known, and with it when to look next.
+    pub(crate) fn with<T>(&self, now: Reading, change: impl FnOnce(&mut Evidence) -> T) -> T {
+        let mut evidence = self.evidence();
+        let outcome = change(&mut evidence);
+        let wait = evidence.look_in(now);
+        if evidence.take_news_of_presence() {
+            self.is_there.store(true, Ordering::Release);
+        }
+        for (at, clock) in self.look_at.iter().zip([now.monotonic, now.wall]) {
+            at.store(millis(clock.saturating_add(wait)), Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    fn takes_news_of_presence(&self) -> bool {
+        self.is_there.load(Ordering::Acquire) && self.is_there.swap(false, Ordering::AcqRel)
+    }
+
+    fn is_to_look(&self, now: Reading) -> bool {
+        let is_due =
+            |(at, clock): (&AtomicU64, Duration)| at.load(Ordering::Relaxed) <= millis(clock);
+        self.look_at
+            .iter()
+            .zip([now.monotonic, now.wall])
+            .any(is_due)
+    }
+
+    pub(crate) fn is_due(&self, now: Reading) -> bool {
+        self.evidence().may_ask_in(now).is_zero()
+    }
+
+    /// Whether this answer is the one to look at.
+    fn takes_a_look(&self, now: Reading) -> bool {
+        let (now, last) = (
+            millis(now.monotonic),
+            self.looked_at.load(Ordering::Relaxed),
+        );
+        (now >= last.saturating_add(LOOK) || now < last)
+            && self
+                .looked_at
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+impl Core {
+    /// A request is about to be given a session. Returns whether it has to wait until the server has been asked.
+    pub(crate) fn is_held(self: &Arc<Self>, now: Reading) -> bool {
+        if !self.inquiry.is_to_look(now) {
+            return false;
+        }
+        let reaction = self.inquiry.with(now, |evidence| evidence.look(now));
+        self.react(reaction, Cause::Unproven);
+        reaction == Reaction::Hold
+    }
+
+    /// Something speaks against the server, which is asked at once.
+    pub(crate) fn saw(self: &Arc<Self>, cause: Cause) {
+        let reaction = self.raise(cause);
+        self.react(reaction, cause);
+    }
+
+    /// The same, but the next request asks.
+    pub(crate) fn note(&self, cause: Cause) {
+        let reaction = self.raise(cause);
+        self.hold(reaction, cause);
+    }
+
+    fn raise(&self, cause: Cause) -> Reaction {
+        let now = self.now();
+        self.inquiry
+            .with(now, |evidence| evidence.raise(cause, now))
+    }
+
+    fn react(self: &Arc<Self>, reaction: Reaction, cause: Cause) {
+        self.hold(reaction, cause);
+        if reaction != Reaction::Nothing {
+            self.ask_at_once();
+        }
+    }
+
+    fn hold(&self, reaction: Reaction, cause: Cause) {
+        if self.inquiry.takes_news_of_presence() {
+            self.health_alone_is_away();
+        }
+        if reaction == Reaction::Hold {
+            self.suspect(cause >= Cause::Sign);
+        }
+    }
+
+    /// Looks at the head of an answer; returns whether it proves that the process is the one of before. `None` if it
+    /// was not looked at.
+    pub(crate) fn examine(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        sent: Reading,
+        wants_proof: bool,
+    ) -> Option<bool> {
+        let received = self.now();
+        if !(wants_proof || self.inquiry.takes_a_look(received)) {
+            return None;
+        }
+        let (proves, reaction) = self.inquiry.with(received, |evidence| {
+            let of_date = headers::date(headers).map(|date| evidence.see_date(date, received));
+            let stamp = Stamp::of(headers);
+            let seen = stamp.map(|stamp| evidence.see(stamp, Exchange { sent, received }));
+            let (proves, of_window) = seen.unwrap_or((false, Reaction::Nothing));
+            (proves, of_window.max(of_date.unwrap_or(Reaction::Nothing)))
+        });
+        self.react(reaction, Cause::Sign);
+        Some(proves)
+    }
+
+    /// Looks at the head of an answer to a request that bears no session; returns whether it did.
+    pub(crate) fn overhear(
+        self: &Arc<Self>,
+        answer: Overheard,
+        sent: Reading,
+        wants_proof: bool,
+    ) -> bool {
+        let is_looked_at = wants_proof || self.inquiry.takes_a_look(self.now());
+        if is_looked_at {
+            let reaction = self.notice(answer, sent);
+            self.react(reaction, Cause::Sign);
+        }
+        is_looked_at
+    }
+
+    /// A session call was answered, and what came of it says nothing of the server's process.
+    pub(crate) fn saw_session_call(&self, stamp: Option<Stamp>, sent: Reading) {
+        if let Some(stamp) = stamp {
+            let is_public = false;
+            let reaction = self.notice(Overheard { stamp, is_public }, sent);
+            // The next request asks.
+            self.hold(reaction, Cause::Sign);
+        }
+    }
+
+    fn notice(&self, answer: Overheard, sent: Reading) -> Reaction {
+        let received = self.now();
+        let exchange = Exchange { sent, received };
+        self.inquiry
+            .with(received, |evidence| evidence.overhear(answer, exchange))
+    }
+
+    /// A session was created at `made_at` by the server's clock.
+    pub(crate) fn saw_create(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        sent: Reading,
+        made_at: Duration,
+    ) {
+        // Also of those that had to make room while they were in use, which come back.
+        let (received, is_first) = (self.now(), !self.has_sessions());
+        let exchange = Exchange { sent, received };
+        let reaction = self.inquiry.with(received, |evidence| {
+            evidence.see_clock(made_at, exchange);
+            evidence.created(Stamp::of(headers), exchange, is_first)
+        });
+        self.react(reaction, Cause::Sign);
+    }
+
+    /// What became of a session, if the server was asked after the last sign.
+    pub(crate) fn judge(&self, session: &LiveSession, now: Reading) -> Option<Fate> {
+        let (made, signs) = (session.made(now), self.suspicion.signs());
+        let evidence = self.inquiry.evidence();
+        let fate = evidence.judge(&made, signs)?;
+        let is_in_doubt = fate == Fate::Alive && evidence.proven_at(&made).is_none();
+        // It is asked for in any case: whoever waits for that cannot be answered wrong.
+        Some(if is_in_doubt && session.is_out_of_sight(now) {
+            Fate::Unclear
+        } else {
+            fate
+        })
+    }
+
+    /// So many signs were not about a session. `before` says how many requests it had been given to at a time. Those of later
+    /// than the question may have met another process.
+    pub(crate) fn clears(&self, session: &LiveSession, signs: u64, before: Option<(Reading, u64)>) {
+        session.goes_on(signs);
+        let asked = self.inquiry.evidence().proven_at(&session.made(self.now()));
+        let is_proven = |at: Reading| asked.is_some_and(|asked| asked.monotonic >= at.monotonic);
+        if let Some((at, uses)) = before.filter(|(at, _)| is_proven(*at)) {
+            session.process_proven(signs, at, uses);
+        }
+    }
+
+    /// Whether the server itself was heard after the last sign.
+    #[cfg(feature = "store")]
+    pub(crate) fn has_heard(&self) -> bool {
+        let signs = self.suspicion.signs();
+        self.inquiry.evidence().was_told(signs)
+    }
+
+    /// Lets a session that became suspect go on if the server has been asked since. Returns whether it may.
+    pub(crate) fn is_cleared(&self, session: &LiveSession, now: Reading) -> bool {
+        let signs = self.suspicion.signs();
+        let goes_on = self.judge(session, now) == Some(Fate::Alive);
+        if goes_on {
+            session.goes_on(signs);
+        }
+        goes_on
+    }
+
+    /// What the server's clock says, as far as that is known.
+    pub(crate) fn servers_clock(&self, now: Reading) -> Option<Duration> {
+        self.inquiry.evidence().clock(now)
+    }
+
+    /// Whether a session that another process of the fleet has made is one of the server's process that is known here.
+    #[cfg(feature = "store")]
+    pub(crate) fn vouches_for(&self, made: &Made) -> bool {
+        self.inquiry.evidence().vouches_for(made)
+    }
+
+    /// Whether an answer that proves the process proves the one that has the session.
+    pub(crate) fn is_process_of(&self, session: &LiveSession) -> bool {
+        let made = session.made(self.now());
+        self.inquiry.evidence().is_process_of(&made)
+    }
+
+    /// A session was asked for, and is there: its process is the right one for all that were not made before it.
+    pub(crate) fn saw_get(
+        self: &Arc<Self>,
+        session: &LiveSession,
+        head: &HeaderMap,
+        sent: Reading,
+    ) {
+        let received = self.now();
+        let (stamp, exchange) = (Stamp::of(head), Exchange { sent, received });
+        self.inquiry
+            .with(received, |evidence| evidence.call_answered(sent));
+        if !self.is_oldest(session, received) {
+            let found = |evidence: &mut Evidence| evidence.found(stamp, exchange);
+            let reaction = self.inquiry.with(received, found);
+            return self.react(reaction, Cause::Hint);
+        }
+        self.inquiry.with(received, |evidence| {
+            if let Some(stamp) = stamp {
+                evidence.knows(stamp, exchange);
+            }
+            evidence.goes_on(received);
+        });
+    }
+
+    pub(crate) fn is_oldest(&self, session: &LiveSession, now: Reading) -> bool {
+        let made = session.made(now);
+        // The server's clock may have been set back in between.
+        let is_older =
+            |other: Made| other.at < made.at || other.born.monotonic < made.born.monotonic;
+        let sessions = self.sessions();
+        let others = sessions.iter().filter(|other| other.is_usable(now));
+        !others.map(|other| other.made(now)).any(is_older)
+    }
+
+    /// No request bears a session before the server has been asked; returns how many such signs there have been.
+    pub(crate) fn suspect(&self, is_told: bool) -> u64 {
+        let (signs, is_first) = self.suspicion.raise(self.now(), is_told);
+        self.memos.forget_all();
+        if is_first {
+            self.emit(Event::Suspected {
+                // Not the count of entries, which lags behind.
+                live_sessions: self.live.iter().count() as u64,
+            });
+        }
+        signs
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,253 @@
+//! Session ids that were in use here, so that they are recognised on requests: those of the manager's sessions, also after
+//! their end, and those that its owner has got from [`SessionManager::api`](crate::front::manager::SessionManager::api).
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    hot::session::LiveSession,
+    model::{
+        life::Life,
+        partition::{KeyId, PartitionId},
+    },
+    secret::keyed_hash,
+};
+
+/// How many ids are known. With one more the oldest is forgotten: a request that still bears it is then a stranger's. At 64
+/// bytes or so each, a megabyte at most.
+const MOST: usize = 1 << 14;
+
+/// Numbers the notes of all managers of this process, so that each can tell what was noted before it has found out that the server has
+/// forgotten.
+static NOTES: AtomicU64 = AtomicU64::new(1);
+
+/// A keyed hash of an id, which is no secret. At 128 bits no two ids share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct IdHash(u128);
+
+impl IdHash {
+    pub(crate) fn of(id: &str) -> Self {
+        Self(keyed_hash("session id", id))
+    }
+
+    pub(crate) fn of_session(session: &LiveSession) -> Self {
+        session.id.with_text(Self::of)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Known {
+    /// The manager's, of this partition. It may have ended.
+    Session(PartitionId),
+    /// The owner's, of this API key.
+    ByHand {
+        key: KeyId,
+        life: Life,
+        /// Which note of this process it is.
+        noted: u64,
+    },
+    /// It is gone, or may be: since then, in monotonic time, somebody deletes it.
+    Ended { at: Duration },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct KnownIds(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    known: HashMap<IdHash, Known>,
+    /// The oldest first.
+    order: VecDeque<IdHash>,
+    forgot_at: u64,
+}
+
+impl KnownIds {
+    /// The manager uses this session from now on.
+    pub(crate) fn note(&self, id: IdHash, partition: PartitionId) {
+        self.book().put(id, Known::Session(partition));
+    }
+
+    /// The server has this session of the owner's, as it said to a call that was sent at `asked`, in monotonic time. One that the
+    /// manager has made stays the manager's, and one that somebody deletes since then is gone.
+    pub(crate) fn note_by_hand(&self, id: IdHash, (key, life): (KeyId, Life), asked: Duration) {
+        let mut book = self.book();
+        let known = book.known.get(&id);
+        let has_ended = |known: &Known| match known {
+            Known::Session(_) => true,
+            Known::Ended { at } => *at >= asked,
+            Known::ByHand { .. } => false,
+        };
+        if !known.is_some_and(has_ended) {
+            let noted = NOTES.fetch_add(1, Ordering::Relaxed);
+            book.put(id, Known::ByHand { key, life, noted });
+        }
+    }
+
+    /// Somebody deletes it at `now`, in monotonic time. It is still known of the manager's own that they were. Returns what was known of
+    /// the owner's.
+    pub(crate) fn ends(&self, id: IdHash, now: Duration) -> Option<Known> {
+        let mut book = self.book();
+        let before = book.known.get(&id).copied();
+        if !matches!(before, Some(Known::Session(_))) {
+            book.put(id, Known::Ended { at: now });
+        }
+        before.filter(|known| matches!(known, Known::ByHand { .. }))
+    }
+
+    /// What somebody was about to delete then was not deleted.
+    pub(crate) fn goes_on(&self, id: IdHash, before: Known, began: Duration) {
+        let mut book = self.book();
+        let is_that = |known: &Known| matches!(known, Known::Ended { at } if *at == began);
+        if book.known.get(&id).is_some_and(is_that) {
+            book.put(id, before);
+        }
+    }
+
+    /// The server does not have it for this key, at `now`, in monotonic time.
+    pub(crate) fn gone(&self, id: IdHash, key: KeyId, now: Duration) {
+        let mut book = self.book();
+        let is_its = |known: &Known| matches!(known, Known::ByHand { key: of, .. } if *of == key);
+        if book.known.get(&id).is_some_and(is_its) {
+            book.put(id, Known::Ended { at: now });
+        }
+    }
+
+    /// The server was restarted, or has lost sessions: what was made by hand may be gone with them. What is asked for again is known
+    /// again.
+    pub(crate) fn forget_by_hand(&self) {
+        let mut book = self.book();
+        book.forgot_at = NOTES.fetch_add(1, Ordering::Relaxed);
+        let Book { known, order, .. } = &mut *book;
+        known.retain(|_, known| !matches!(known, Known::ByHand { .. }));
+        order.retain(|id| known.contains_key(id));
+    }
+
+    /// What was noted by another manager before that, by number, may be gone as well.
+    pub(crate) fn forgot_at(&self) -> u64 {
+        self.book().forgot_at
+    }
+
+    pub(crate) fn get(&self, id: IdHash) -> Option<Known> {
+        self.book().known.get(&id).copied()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn put(&mut self, id: IdHash, known: Known) {
+        if self.known.insert(id, known).is_some() {
+            return;
+        }
+        self.order.push_back(id);
+        if self.order.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::SessionDefaults, clock::Reading, model::partition::HashedDefaults};
+
+    fn key() -> KeyId {
+        KeyId::of("k")
+    }
+
+    fn partition() -> PartitionId {
+        HashedDefaults::new(SessionDefaults::new()).with_key(key())
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn is_owners(ids: &KnownIds, id: IdHash) -> bool {
+        matches!(ids.get(id), Some(Known::ByHand { .. }))
+    }
+
+    fn life() -> Life {
+        let now = Reading {
+            monotonic: Duration::ZERO,
+            wall: Duration::ZERO,
+        };
+        Life::new(now, Duration::from_secs(60), 0.0)
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_where_there_is_no_room() {
+        let ids = KnownIds::default();
+        let id = |n: usize| IdHash::of(&n.to_string());
+        for n in 0..=MOST {
+            ids.note(id(n), partition());
+            ids.note(id(n), partition()); // noted again, it takes no more room
+        }
+        assert!(ids.get(id(0)).is_none());
+        assert!((1..=MOST).all(|n| ids.get(id(n)).is_some()));
+        let book = ids.book();
+        assert_eq!((book.known.len(), book.order.len()), (MOST, MOST));
+    }
+
+    #[test]
+    fn what_was_fetched_by_hand_stays_the_managers_and_what_was_deleted_is_the_owners_no_more() {
+        let ids = KnownIds::default();
+        let [ours, owners] = ["a", "b"].map(IdHash::of);
+        ids.note(ours, partition());
+        for id in [ours, owners] {
+            ids.note_by_hand(id, (key(), life()), at(0));
+        }
+        assert!(matches!(ids.get(ours), Some(Known::Session(_))));
+        assert!(is_owners(&ids, owners));
+        for id in [ours, owners] {
+            ids.ends(id, at(1));
+        }
+        assert!(matches!(ids.get(ours), Some(Known::Session(_))));
+        assert!(!is_owners(&ids, owners));
+    }
+
+    #[test]
+    fn an_answer_of_before_a_delete_brings_nothing_back_and_one_of_after_it_does() {
+        let ids = KnownIds::default();
+        let id = IdHash::of("a");
+        ids.ends(id, at(5));
+        for (asked, is_known) in [(4, false), (5, false), (6, true)] {
+            ids.note_by_hand(id, (key(), life()), at(asked));
+            assert_eq!(is_owners(&ids, id), is_known, "asked at {asked}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_delete_that_was_not_carried_out_gives_a_session_back() {
+        let ids = KnownIds::default();
+        let id = IdHash::of("a");
+        ids.note_by_hand(id, (key(), life()), at(0));
+        let before = ids.ends(id, at(1)).unwrap();
+        assert!(ids.ends(id, at(2)).is_none());
+        ids.goes_on(id, before, at(1));
+        assert!(!is_owners(&ids, id), "another is under way");
+        ids.goes_on(id, before, at(2));
+        assert!(is_owners(&ids, id));
+    }
+
+    #[test]
+    fn what_another_key_does_not_find_is_still_there() {
+        let ids = KnownIds::default();
+        let id = IdHash::of("a");
+        ids.note_by_hand(id, (key(), life()), at(0));
+        ids.gone(id, KeyId::of("another"), at(1));
+        assert!(is_owners(&ids, id));
+        ids.gone(id, key(), at(1));
+        assert!(!is_owners(&ids, id));
+    }
+}

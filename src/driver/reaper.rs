@@ -1,0 +1,296 @@
+//! The one background task that deletes sessions which are used no more. It exists while there is something to do.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use super::{
+    check,
+    core::Core,
+    fleet::Leaving,
+    log,
+    observe::Call,
+    retired::{Next, Retirement},
+    runtime::runtime,
+    stage::Stage,
+};
+use crate::{
+    api::{SessionsApi, Stamp},
+    clock::Reading,
+    engine::{gate::Clearance, retired::LOOK},
+    error::{Error, ErrorKind},
+    hot::session::{LiveSession, Loss},
+    model::{budget::Purpose, event::Event, failure, failure::FLOOR, sign},
+};
+
+/// How long one delete may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait after a delete that failed.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Sees to it that retired sessions find their end.
+pub(crate) async fn tend(core: &Arc<Core>) {
+    start(core);
+    core.wake_janitor();
+    if core.is_shut_down() {
+        // It came too late for the shutdown, which has reported it as a possible orphan.
+        for retired in core.retirement.take_all() {
+            if !matches!(
+                core.fleet.leave(core, &retired.session).await,
+                Leaving::Delete
+            ) {
+                continue;
+            }
+            let cleared = core.ledger().clear(
+                &retired.session.partition,
+                Purpose::LastDelete,
+                None,
+                core.now(),
+            );
+            if matches!(cleared, Clearance::Granted) {
+                let _ = delete(core, &retired.session).await;
+            }
+        }
+    }
+}
+
+/// Starts the task if it is needed and there is a runtime. Without one, the next caller who has one starts it.
+pub(crate) fn start(core: &Arc<Core>) {
+    let Ok(runtime) = runtime() else {
+        return;
+    };
+    if core.stage() != Stage::Open {
+        return;
+    }
+    if let Some(attendant) = core.retirement.attend(core.now()) {
+        let attendant = Attendant(core.retirement.clone(), attendant);
+        runtime.spawn(run(core.clone(), attendant));
+    }
+}
+
+/// However the task ends, also with its runtime, another may begin.
+struct Attendant(Arc<Retirement>, u64);
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        self.0.dismiss(self.1);
+    }
+}
+
+async fn run(core: Arc<Core>, attendant: Attendant) {
+    tokio::select! {
+        biased;
+        // A shutdown takes over what is left; after the last handle nobody does.
+        _ = core.closed() => {}
+        () = attend(&core, attendant.1) => {}
+    }
+}
+
+async fn attend(core: &Arc<Core>, attendant: u64) {
+    loop {
+        let wait = match core.retirement.next(attendant, core.now()) {
+            Next::Done => return,
+            Next::Wait(wait) => wait,
+            Next::Delete(sessions) => match attempt_all(core, attendant, &sessions).await {
+                Some(wait) => wait.min(LOOK),
+                None => continue,
+            },
+        };
+        tokio::select! {
+            biased;
+            () = core.retirement.changed() => {}
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// Returns how long nothing can be deleted, if that is so.
+///
+/// Sessions are left side by side, since a part of the store may hang, and deleted one by one.
+async fn attempt_all(
+    core: &Arc<Core>,
+    attendant: u64,
+    sessions: &[Arc<LiveSession>],
+) -> Option<Duration> {
+    let mut leaves: Vec<_> = sessions
+        .iter()
+        .map(|session| Box::pin(leave(core, session)))
+        .collect();
+    let mut wait = None;
+    while core.retirement.is_attended_by(attendant, core.now())
+        && let Some((session, is_to_be_deleted)) = first_of(&mut leaves).await
+    {
+        if is_to_be_deleted && wait.is_none() {
+            wait = attempt(core, session).await;
+        }
+    }
+    wait
+}
+
+/// Waits for the first of them to end, and takes it out; `None` if none is left.
+async fn first_of<F: Future + Unpin>(all: &mut Vec<F>) -> Option<F::Output> {
+    poll_fn(|context| {
+        for at in 0..all.len() {
+            if let Poll::Ready(done) = Pin::new(&mut all[at]).poll(context) {
+                drop(all.remove(at));
+                return Poll::Ready(Some(done));
+            }
+        }
+        if all.is_empty() {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Returns the session, and whether it is for this process to delete.
+async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveSession>, bool) {
+    let event = match core.fleet.leave(core, session).await {
+        Leaving::Delete => return (session, true),
+        Leaving::ToOthers => left_to_others(session),
+        Leaving::Unknown(error) => left_to_expire(core, session, error),
+    };
+    core.retirement.remove(session);
+    core.emit(event);
+    (session, false)
+}
+
+/// Returns how long nothing can be deleted, if that is so.
+async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duration> {
+    let now = core.now();
+    // Not within the condition: it would hold the ledger while the event is told.
+    let spent = core.ledger().out_of_upkeep(&session.partition, now);
+    if let Some(error) = spent {
+        core.retirement.remove(session);
+        core.emit(left_to_expire(core, session, error));
+        return None;
+    }
+    let clearance = core
+        .ledger()
+        .clear(&session.partition, Purpose::Delete, None, now);
+    match clearance {
+        Clearance::Wait(wait, error) => {
+            let until = now.monotonic.saturating_add(wait);
+            core.retirement.postpone(session, until, None);
+            // The pace, the budget and an outage concern all the others as well.
+            let concerns_all = failure::concerns_all(&error) || is_outage(core, now);
+            return (concerns_all && wait > FLOOR).then_some(wait);
+        }
+        Clearance::Soon => core
+            .retirement
+            .postpone(session, now.monotonic + FLOOR, None),
+        Clearance::Granted => match delete(core, session).await {
+            Ok(_) => core.retirement.remove(session),
+            Err(error) => {
+                let (pause, now) = (error.retry_after().unwrap_or(PAUSE), core.now());
+                let until = now.monotonic.saturating_add(pause);
+                // In an outage it has not been tried: no other would fare better.
+                let is_outage = is_outage(core, now);
+                let tried = (!is_outage).then_some(error);
+                core.retirement.postpone(session, until, tried);
+                return is_outage.then_some(pause);
+            }
+        },
+    }
+    None
+}
+
+/// Whether nobody can connect to the server, as far as is known.
+fn is_outage(core: &Core, now: Reading) -> bool {
+    let reach = core.ledger().check_reach(Purpose::Delete, None, now);
+    reach.is_err()
+}
+
+pub(crate) fn left_to_others(session: &LiveSession) -> Event {
+    let session = session.reference();
+    Event::LeftToOthers { session }
+}
+
+pub(crate) fn left_to_expire(core: &Core, session: &LiveSession, error: Error) -> Event {
+    Event::LeftToExpire {
+        session: session.reference(),
+        left: session.life.left(core.now()),
+        error: Some(error),
+    }
+}
+
+/// Deletes a session on the server; one that is not there any more counts as deleted. The call has been counted.
+pub(crate) async fn delete(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error> {
+    log::delete(&session.reference(), call(core, session)).await
+}
+
+async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error> {
+    let partition = &session.partition;
+    let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+    core.observer.session_call(Call::Delete);
+    let is_first = session.begin_delete();
+    let id = session.id.to_id();
+    let sent = core.now();
+    let answer = api.timeout(TIMEOUT).delete_with_head(&id).await;
+    let window = match &answer {
+        Ok(head) => Stamp::of(head),
+        Err(error) => error.window(),
+    };
+    core.saw_session_call(window, sent);
+    let already_gone = match answer {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // Another process may have deleted one that was shared.
+            if is_first && session.membership().is_none() {
+                was_lost(core, session);
+            }
+            true
+        }
+        Err(error) => {
+            if let Some(cause) = sign::in_session_call(&error) {
+                core.note(cause);
+            }
+            let is_outage = core.saw_failed_delete(partition, &error);
+            return Err(hold_back(core, session, error, is_outage));
+        }
+    };
+    core.answered_to(partition);
+    core.counted_call(partition);
+    core.emit(Event::Deleted {
+        session: session.reference(),
+        already_gone,
+    });
+    Ok(Deleted { already_gone })
+}
+
+/// The server had lost it before anybody asked for that, and may have lost others.
+fn was_lost(core: &Core, session: &LiveSession) {
+    let now = core.now();
+    if !session.life.left(now).is_zero() {
+        core.emit(check::lost(session, Loss::Session, now));
+        core.suspect_others(session);
+    }
+}
+
+/// What the server said to a delete holds for creates as well, where it is about pace, quota or the key. That it cannot be reached holds
+/// for deletes.
+fn hold_back(core: &Core, session: &LiveSession, error: Error, is_outage: bool) -> Error {
+    use ErrorKind::{Credentials, Quota, RateLimited};
+    let (partition, now) = (&session.partition, core.now());
+    let mut ledger = core.ledger();
+    match error.kind() {
+        Credentials | Quota | RateLimited => ledger.failed(partition, Purpose::Delete, error, now),
+        _ if is_outage => ledger.unreachable(partition, Purpose::Delete, error, now),
+        _ => error,
+    }
+}
+
+/// A session that is no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deleted {
+    /// The server had lost it before.
+    pub(crate) already_gone: bool,
+}

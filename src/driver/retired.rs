@@ -1,0 +1,340 @@
+//! Sessions that are handed out no more, and wait for their end on the server.
+//!
+//! Whatever leaves the cache comes here: replaced, evicted, invalidated. From here a session is deleted once nothing
+//! that bears it is in flight, or left to expire once that is not worth a call any more.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::{capacity::Told, observe::Observer};
+use crate::{
+    api::SessionId,
+    clock::Reading,
+    engine::retired::{LOOK, Retired, Waiting},
+    error::Error,
+    hot::{memo, session::LiveSession},
+    model::{event::Event, partition::PartitionId, reason::RetireReason},
+};
+
+/// An attendant that was not seen for so long is replaced.
+const ABSENT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Waiting,
+    /// Not worth a call while there is anything else to do; a shutdown deletes them all the same.
+    expiring: Vec<Arc<LiveSession>>,
+    /// When to forget those of them that have expired.
+    tidy_at: Duration,
+    /// Evicted while requests used them. They are still good, and whoever asks for one gets it back.
+    pinned: HashMap<PartitionId, Arc<LiveSession>>,
+    attended: Option<Attendance>,
+    attendants: u64,
+    told: Told,
+}
+
+/// Who attends to the queue, and when that was last seen to be so.
+#[derive(Clone, Copy, Debug)]
+struct Attendance {
+    attendant: u64,
+    seen: Reading,
+}
+
+/// What there is to do next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Delete these, which stay here until it is done.
+    Delete(Vec<Arc<LiveSession>>),
+    /// Look again after so much time, or when woken.
+    Wait(Duration),
+    /// Nothing is left.
+    Done,
+}
+
+/// Where sessions wait for their end.
+#[derive(Debug)]
+pub(crate) struct Retirement {
+    queue: Mutex<Queue>,
+    changed: Notify,
+    observer: Arc<Observer>,
+    max_sessions: u64,
+}
+
+impl Retirement {
+    pub(crate) fn new(observer: Arc<Observer>, max_sessions: u64) -> Self {
+        Self {
+            queue: Mutex::default(),
+            changed: Notify::new(),
+            observer,
+            max_sessions,
+        }
+    }
+
+    /// Takes a session in; one that is here already stays as it is.
+    pub(crate) fn retire(&self, session: &Arc<LiveSession>, reason: RetireReason) {
+        if !session.in_flight.retire() {
+            return;
+        }
+        if reason == RetireReason::Lost {
+            memo::forget(session);
+            // There is nothing to be deleted.
+            self.observer.emit(Event::Retired {
+                session: session.reference(),
+                reason,
+            });
+            return;
+        }
+        self.admit(&mut self.queue(), session, reason);
+    }
+
+    /// The cache has no room for a session. One that is in use is kept until it is not.
+    pub(crate) fn evict(&self, session: Arc<LiveSession>, now: Reading) {
+        let mut queue = self.queue();
+        if session.retire_if_idle(now) {
+            self.admit(&mut queue, &session, RetireReason::Evicted);
+        } else if !session.in_flight.is_retired() {
+            let displaced = queue.pinned.insert(session.partition.id, session);
+            if let Some(displaced) = displaced.filter(|displaced| displaced.in_flight.retire()) {
+                self.admit(&mut queue, &displaced, RetireReason::Replaced);
+            }
+            self.tell_crowded(&mut queue, now);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Gives back a session that was evicted while it was in use.
+    pub(crate) fn unpin(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
+        self.queue().pinned.remove(&id)
+    }
+
+    pub(crate) fn unpin_this(&self, session: &Arc<LiveSession>) {
+        let (mut queue, id) = (self.queue(), session.partition.id);
+        if let Some(pinned) = queue.pinned.get(&id)
+            && Arc::ptr_eq(pinned, session)
+        {
+            queue.pinned.remove(&id);
+        }
+    }
+
+    pub(crate) fn pinned(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
+        self.queue().pinned.get(&id).cloned()
+    }
+
+    pub(crate) fn all_pinned(&self) -> Vec<Arc<LiveSession>> {
+        self.queue().pinned.values().cloned().collect()
+    }
+
+    /// How many requests still use a session that is on its way out.
+    pub(crate) fn in_flight(&self) -> usize {
+        let sessions = self.sessions().into_iter();
+        sessions.map(|session| session.in_flight.count()).sum()
+    }
+
+    /// Returns the sessions that are on their way out.
+    pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
+        let queue = self.queue();
+        let sessions = queue.waiting.sessions().chain(&queue.expiring);
+        sessions.cloned().collect()
+    }
+
+    /// Takes out everything, for the shutdown to deal with.
+    pub(crate) fn take_all(&self) -> Vec<Retired> {
+        let mut queue = self.queue();
+        let mut all = mem::take(&mut queue.waiting).into_all();
+        all.extend(mem::take(&mut queue.expiring).into_iter().map(Retired::new));
+        all
+    }
+
+    /// Forgets everything: it belongs to another process.
+    pub(crate) fn begin_anew(&self) {
+        let mut queue = self.queue();
+        let attendants = queue.attendants;
+        *queue = Queue {
+            attendants,
+            ..Queue::default()
+        };
+    }
+
+    /// Puts back what was taken out and not dealt with.
+    pub(crate) fn put_back(&self, sessions: impl Iterator<Item = Arc<LiveSession>>) {
+        let mut queue = self.queue();
+        sessions.for_each(|session| queue.waiting.add(session));
+    }
+
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Something about a session has changed.
+    pub(crate) fn look_at(&self, session: &Arc<LiveSession>) {
+        self.queue().waiting.look_at(session);
+        self.wake();
+    }
+
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Makes the caller attend to the queue, if there is something in it and nobody does.
+    pub(crate) fn attend(&self, now: Reading) -> Option<u64> {
+        let mut queue = self.queue();
+        let is_empty = queue.waiting.is_empty() && queue.pinned.is_empty();
+        let attended = queue
+            .attended
+            .is_some_and(|last| now.since(last.seen) < ABSENT);
+        if is_empty || attended {
+            return None;
+        }
+        queue.attendants += 1;
+        let attendant = queue.attendants;
+        queue.attended = Some(Attendance {
+            attendant,
+            seen: now,
+        });
+        Some(attendant)
+    }
+
+    /// The attendant is gone, however that came.
+    pub(crate) fn dismiss(&self, attendant: u64) {
+        self.queue()
+            .attended
+            .take_if(|present| present.attendant == attendant);
+    }
+
+    /// Whether nobody has taken over from an attendant, who is seen to be there by asking.
+    pub(crate) fn is_attended_by(&self, attendant: u64, now: Reading) -> bool {
+        see(&mut self.queue(), attendant, now)
+    }
+
+    /// Decides what to do next. Sessions that are not worth a call any more are let go.
+    pub(crate) fn next(&self, attendant: u64, now: Reading) -> Next {
+        let mut queue = self.queue();
+        if !see(&mut queue, attendant, now) {
+            return Next::Done;
+        }
+        self.settle_pinned(&mut queue, now);
+        if queue.tidy_at <= now.monotonic {
+            queue.expiring.retain(|session| session.life.may_go_on(now));
+            queue.tidy_at = now.monotonic.saturating_add(LOOK);
+        }
+        let (ready, let_go) = queue.waiting.take_stock(now);
+        for retired in let_go {
+            self.observer.emit(retired.left_to_expire(now));
+            queue.expiring.push(retired.session);
+        }
+        if !ready.is_empty() {
+            return Next::Delete(ready);
+        }
+        match queue.waiting.next_in(now) {
+            Some(wait) => Next::Wait(wait),
+            None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
+            None => {
+                // Under the same lock as the look: whatever comes later starts its own attendant.
+                queue.attended = None;
+                Next::Done
+            }
+        }
+    }
+
+    /// A session has been deleted, or need not be.
+    pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
+        self.queue().waiting.remove(session);
+    }
+
+    /// A session has been deleted by hand.
+    pub(crate) fn remove_id(&self, id: &SessionId) {
+        self.queue().waiting.remove_id(id);
+    }
+
+    /// A session could not be deleted for now; `tried` says whether a call was made.
+    pub(crate) fn postpone(
+        &self,
+        session: &Arc<LiveSession>,
+        until: Duration,
+        tried: Option<Error>,
+    ) {
+        self.queue().waiting.postpone(session, until, tried);
+    }
+
+    fn tell_crowded(&self, queue: &mut Queue, now: Reading) {
+        let max_sessions = self.max_sessions;
+        if queue.told.crowded(now) {
+            self.observer.emit(Event::Crowded { max_sessions });
+        }
+    }
+
+    /// How many sessions wait to be deleted.
+    pub(crate) fn pending(&self) -> usize {
+        self.queue().waiting.len()
+    }
+
+    /// It has been retired.
+    fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
+        memo::forget(session);
+        self.observer.emit(Event::Retired {
+            session: session.reference(),
+            reason,
+        });
+        queue.waiting.add(session.clone());
+        let pending = queue.waiting.len();
+        // A shutdown reports what becomes of them.
+        if queue.told.deletes(pending) && reason != RetireReason::Shutdown {
+            self.observer.emit(Event::DeletesPending { pending });
+        }
+        self.changed.notify_one();
+    }
+
+    /// What was evicted in use goes the way of all once it is idle, or over: a lease may be held for ever.
+    fn settle_pinned(&self, queue: &mut Queue, now: Reading) {
+        // Whoever retired one of them by name has taken it in.
+        queue
+            .pinned
+            .retain(|_, session| !session.in_flight.is_retired());
+        let idle = |_: &PartitionId, session: &mut Arc<LiveSession>| {
+            let is_over = session.life.usable_for(now).is_zero();
+            session.retire_if_idle(now) || (is_over && session.in_flight.retire())
+        };
+        let idle = queue.pinned.extract_if(idle).map(|(_, session)| session);
+        let mut idle: Vec<_> = idle.collect();
+        // The map has no order of its own.
+        idle.sort_by_key(|session| session.generation);
+        for session in idle {
+            self.admit(queue, &session, RetireReason::Evicted);
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes that an attendant is there; `false` if another has taken over.
+fn see(queue: &mut Queue, attendant: u64, now: Reading) -> bool {
+    let present = queue
+        .attended
+        .as_mut()
+        .filter(|present| present.attendant == attendant);
+    present.map(|present| present.seen = now).is_some()
+}
+
+fn pinned_wait(queue: &Queue, now: Reading) -> Duration {
+    let left = queue.pinned.values().map(|session| {
+        let lingers = session.in_flight.lingers_for(now);
+        let until = session.life.usable_for(now);
+        if lingers.is_zero() || session.in_flight.count() > 0 {
+            Duration::MAX
+        } else {
+            lingers.min(until)
+        }
+    });
+    // A lease on a session that is not retired yet does not wake anybody.
+    left.min()
+        .unwrap_or_default()
+        .clamp(Duration::from_millis(100), Duration::from_secs(1))
+}

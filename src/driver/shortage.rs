@@ -1,0 +1,90 @@
+//! While the budget of calls refuses requests: told once when it begins and once when it is over, and counted for each.
+
+use std::time::Duration;
+
+use super::core::Core;
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+    model::{budget::Purpose, event::Event, partition::Partition},
+};
+
+/// It is not over before nobody was refused for so long: where calls are few, there is one now and then.
+const CALM: Duration = Duration::from_secs(10);
+
+/// When it began, and when it last refused anybody.
+#[derive(Debug, Default)]
+pub(crate) struct Shortage(Option<(Reading, Reading)>);
+
+impl Shortage {
+    /// Returns whether that is news.
+    fn refused(&mut self, now: Reading) -> bool {
+        let since = self.0.map(|(since, _)| since);
+        self.0 = Some((since.unwrap_or(now), now));
+        since.is_none()
+    }
+
+    /// A create begins. Returns how long the shortage had lasted, if it is over.
+    fn granted(&mut self, is_plenty: bool, now: Reading) -> Option<Duration> {
+        let is_over = |(_, last): &mut (Reading, Reading)| is_plenty && now.since(*last) >= CALM;
+        let (since, _) = self.0.take_if(is_over)?;
+        Some(now.since(since))
+    }
+}
+
+impl Core {
+    /// A request gets no session, and goes without one or fails.
+    pub(crate) fn refused(&self, partition: &Partition, error: &Error) {
+        if error.kind() != ErrorKind::Budget {
+            return;
+        }
+        self.observer.refused_for_budget();
+        if let Some(event) = self.shortage_of(partition) {
+            self.emit(event);
+        }
+    }
+
+    /// `None` if it is known, or if it is no lack of calls: there may be no room.
+    fn shortage_of(&self, partition: &Partition) -> Option<Event> {
+        let now = self.now();
+        let next_call_in = self.ledger().next_call_in(partition, Purpose::Create, now);
+        let is_news = !next_call_in.is_zero() && self.shortage().refused(now);
+        is_news.then_some(Event::BudgetUsedUp { next_call_in })
+    }
+
+    /// A create has begun.
+    pub(crate) fn had_calls(&self) {
+        let (now, is_plenty) = (self.now(), self.ledger().is_plenty(self.now()));
+        let lasted = self.shortage().granted(is_plenty, now);
+        if let Some(lasted) = lasted {
+            self.emit(Event::BudgetFree { lasted });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn it_is_news_once_and_over_when_there_is_plenty_and_nobody_was_refused_for_a_while() {
+        let mut shortage = Shortage::default();
+        assert_eq!(shortage.granted(true, at(99)), None);
+        let news = [100, 100, 105, 120].map(|now| shortage.refused(at(now)));
+        assert_eq!(news, [true, false, false, false]);
+        assert_eq!(shortage.granted(true, at(129)), None, "too soon");
+        assert_eq!(shortage.granted(false, at(140)), None, "too few");
+        let lasted = shortage.granted(true, at(140));
+        assert_eq!(lasted, Some(Duration::from_secs(40)));
+        assert_eq!(shortage.granted(true, at(140)), None, "told");
+        assert!(shortage.refused(at(141)));
+    }
+}

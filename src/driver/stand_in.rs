@@ -1,0 +1,198 @@
+//! The session call in place of the free question, where that is not answered: which session is asked for.
+//!
+//! It is one for all keys. The oldest one that is there says that all are. Where it is not, the youngest says whether any is.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    check::{is_unanswered, lost},
+    core::Core,
+    create::Create,
+    fleet::WhoAsks,
+};
+use crate::{
+    clock::Reading,
+    engine::gate::Clearance,
+    error::{Error, ErrorKind},
+    hot::session::{LiveSession, Loss},
+    model::{budget::Purpose, reason::RetireReason},
+};
+
+/// A session that is asked for in place of the free question is not waited for any longer: other requests wait as well.
+const IN_PLACE: Duration = Duration::from_secs(2);
+
+/// What became of a session that was asked for, and after how many signs that was, and when.
+type Asked = (Arc<LiveSession>, bool, (u64, Reading));
+
+impl Create {
+    /// Whether no other process of the fleet has asked for a session of late. What one has found out is known from here on.
+    pub(crate) async fn asks_itself(&mut self, signs: u64) -> bool {
+        let core = &self.core;
+        let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
+        match core.fleet.stand_in(core, signs, counts_for).await {
+            WhoAsks::This(for_fleet) => {
+                self.for_fleet = for_fleet;
+                true
+            }
+            WhoAsks::Another(answer, is_after_the_sign) => {
+                self.stands_in = false;
+                self.core.metered_elsewhere(answer, is_after_the_sign);
+                false
+            }
+        }
+    }
+
+    /// How long a session is asked for in place of the question, if that is less than for others: where that is another's, and where its
+    /// own goes on without an answer.
+    pub(crate) fn longest_in_place(&self, session: &Arc<LiveSession>) -> Option<Duration> {
+        let is_own = self
+            .suspect
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, session));
+        let may_go_on = || self.core.inquiry.evidence().may_go_on_untold();
+        (self.stands_in && (!is_own || may_go_on())).then_some(IN_PLACE)
+    }
+
+    /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether it could
+    /// be asked for.
+    ///
+    /// # Errors
+    ///
+    /// Why the server cannot be reached.
+    pub(crate) async fn ask_for_oldest(
+        &mut self,
+        suspect: &Arc<LiveSession>,
+        begun: Reading,
+    ) -> Result<bool, Error> {
+        let Some(oldest) = self.core.oldest(suspect) else {
+            return Ok(false);
+        };
+        let Some(asked) = self.ask_for(&oldest, begun).await? else {
+            return Ok(false);
+        };
+        let is_there = asked.1;
+        self.stood_in(asked, begun).await;
+        self.core.settle(&oldest, is_there);
+        Ok(true)
+    }
+
+    /// Makes known what has become of a session that was asked for in place of the question. Where it is lost, the youngest one
+    /// is asked for before the others go on.
+    pub(crate) async fn stood_in(&mut self, asked: Asked, begun: Reading) {
+        let (session, is_there, when) = &asked;
+        let youngest = match self.core.youngest(session) {
+            Some(youngest) if !is_there => self.ask_for(&youngest, begun).await.ok().flatten(),
+            _ => None,
+        };
+        self.stands_in = false;
+        self.core.metered(session, *is_there, *when);
+        // Where the youngest is lost as well, that says more.
+        let says_more = youngest.as_ref().filter(|(_, is_there, _)| !is_there);
+        let told = says_more.unwrap_or(&asked).clone();
+        if let Some((youngest, is_there, when)) = youngest {
+            self.core.metered(&youngest, is_there, when);
+            self.core.settle(&youngest, is_there);
+        }
+        self.tell_fleet(&told).await;
+    }
+
+    async fn tell_fleet(&mut self, (session, is_there, when): &Asked) {
+        if let Some(stand_in) = self.for_fleet.take() {
+            let answer = self.core.metered_answer(session, *is_there, *when);
+            self.core
+                .fleet
+                .stood_in(&self.core, *stand_in, &answer)
+                .await;
+        }
+    }
+
+    /// `None` if it was not asked for, or the answer says nothing of the others.
+    ///
+    /// # Errors
+    ///
+    /// That nobody answers.
+    async fn ask_for(
+        &self,
+        session: &Arc<LiveSession>,
+        begun: Reading,
+    ) -> Result<Option<Asked>, Error> {
+        let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
+        let clearance = self
+            .core
+            .ledger()
+            .clear(&session.partition, Purpose::Check, None, asked);
+        if !matches!(clearance, Clearance::Granted) {
+            return Ok(None);
+        }
+        let is_there = match self.check(session, begun).await {
+            Ok(()) => true,
+            // It may have been deleted since by whoever retired it.
+            Err(_) if session.in_flight.is_retired() => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => {
+                self.was_refused(session, error)?;
+                return Ok(None);
+            }
+        };
+        Ok(Some((session.clone(), is_there, (signs, asked))))
+    }
+
+    /// What follows where a session of another's was asked for, and nothing was learnt of the others.
+    fn was_refused(&self, session: &Arc<LiveSession>, error: Error) -> Result<(), Error> {
+        let core = &self.core;
+        if error.kind() == ErrorKind::WrongAnswer {
+            core.give_up(session, RetireReason::WrongAnswer);
+            return Ok(());
+        }
+        if is_unanswered(&error) && !core.inquiry.evidence().is_reached() {
+            return Err(error);
+        }
+        // What a gateway says may hold for this call alone. What holds back all keys holds back this create's own call as well.
+        if error.code().is_some() || is_unanswered(&error) {
+            let (mut ledger, now) = (core.ledger(), core.now());
+            ledger.failed(&session.partition, Purpose::Check, error, now);
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    fn others(&self, than: &Arc<LiveSession>) -> impl Iterator<Item = Arc<LiveSession>> {
+        let now = self.now();
+        let sessions = self.sessions().into_iter();
+        let is_other = move |it: &Arc<LiveSession>| !Arc::ptr_eq(it, than) && it.is_usable(now);
+        sessions.filter(is_other)
+    }
+
+    /// The session that was made first, if that was before this one.
+    fn oldest(&self, than: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
+        let oldest = self.others(than).min_by_key(|it| it.age_key())?;
+        (oldest.age_key() < than.age_key()).then_some(oldest)
+    }
+
+    /// The session that was made last, if that was after this one.
+    fn youngest(&self, than: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
+        let youngest = self.others(than).max_by_key(|it| it.age_key())?;
+        (youngest.age_key() > than.age_key()).then_some(youngest)
+    }
+
+    /// What follows for a session of another's that was asked for.
+    pub(crate) fn settle(self: &Arc<Self>, session: &Arc<LiveSession>, is_there: bool) {
+        if is_there {
+            self.ledger().checked(&session.partition, self.now());
+            return;
+        }
+        if session.membership().is_none() || !session.in_flight.is_retired() {
+            self.suspect_others(session);
+        }
+        self.give_up(session, RetireReason::Lost);
+    }
+
+    /// Requests that bore it may have gone without their defaults.
+    fn give_up(self: &Arc<Self>, session: &Arc<LiveSession>, reason: RetireReason) {
+        session.set_lost();
+        if self.retire_this(reason, session) {
+            self.emit(lost(session, Loss::Session, self.now()));
+        }
+    }
+}

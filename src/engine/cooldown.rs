@@ -1,0 +1,194 @@
+//! A failure that holds others back for a while.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Reading,
+    error::{Error, ErrorKind},
+    model::failure,
+};
+
+/// How long a lapsed hold is remembered, so that the next failure still counts as one more in a row.
+pub(crate) const REMEMBER: Duration = Duration::from_secs(10 * 60);
+/// How long others wait for who tries whether a hold is over.
+const PROBE: Duration = Duration::from_secs(30);
+
+/// A failure that holds others back.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    since: Reading,
+    pause: Duration,
+    error: Error,
+    failures: u32,
+    /// Which create tries whether it is over, and since when. The others wait for what comes of it.
+    probe: Option<(u64, Reading)>,
+}
+
+impl Hold {
+    pub(crate) fn began_before(&self, sent: Reading) -> bool {
+        self.since.monotonic <= sent.monotonic
+    }
+
+    /// This create tries whether it is over.
+    pub(crate) fn begin_probe(&mut self, generation: u64, now: Reading) {
+        self.probe = Some((generation, now));
+    }
+
+    /// Nothing came of it.
+    pub(crate) fn end_probe(&mut self) {
+        self.probe = None;
+    }
+
+    pub(crate) fn is_probed_by(&self, create: u64) -> bool {
+        self.probe.is_some_and(|(prober, _)| prober == create)
+    }
+
+    /// Whether another create is finding out.
+    pub(crate) fn is_probed_by_another(&self, generation: Option<u64>, now: Reading) -> bool {
+        let other = self.probe.filter(|(prober, _)| Some(*prober) != generation);
+        other.is_some_and(|(_, since)| now.since(since) < PROBE)
+    }
+
+    fn new(error: Error, failures: u32, pause: Duration, now: Reading) -> Self {
+        Self {
+            since: now,
+            pause,
+            error,
+            failures,
+            probe: None,
+        }
+    }
+
+    /// How much longer it holds.
+    pub(crate) fn left(&self, now: Reading) -> Duration {
+        self.pause.saturating_sub(now.since(self.since))
+    }
+
+    /// Others wait for so long after a refusal: so does this process, if it was refused as well. Returns what to say to who is
+    /// held back.
+    #[cfg_attr(not(feature = "store"), allow(dead_code))]
+    pub(crate) fn prolong(&mut self, left: Duration, now: Reading) -> Option<Error> {
+        if self.error.kind() != ErrorKind::Credentials || self.is_forgotten(now) {
+            return None;
+        }
+        if self.left(now) < left {
+            (self.since, self.pause) = (now, left);
+        }
+        Some(self.error(now))
+    }
+
+    pub(crate) fn is_active(&self, now: Reading) -> bool {
+        !self.left(now).is_zero()
+    }
+
+    /// What it says to who makes no call because of it.
+    pub(crate) fn error(&self, now: Reading) -> Error {
+        self.told(now).held_back()
+    }
+
+    /// The failure, when another try can succeed, and when the next one is made.
+    fn told(&self, now: Reading) -> Error {
+        let (error, left) = (self.error.clone(), self.left(now));
+        if error.kind() != ErrorKind::Quota {
+            return error.with_retry_after(left);
+        }
+        // It is used up until midnight, say. We ask sooner, as it may have been raised.
+        let hopeless = error.retry_after().unwrap_or_default();
+        let hopeless = hopeless.saturating_sub(now.since(self.since));
+        let error = error.with_retry_after(left.max(hopeless));
+        error.with_next_attempt(left)
+    }
+
+    /// Whether it holds, or did so long ago at most.
+    pub(crate) fn ended_within(&self, time: Duration, now: Reading) -> bool {
+        now.since(self.since) <= self.pause.saturating_add(time)
+    }
+
+    /// Whether the server refused the key, and that is remembered.
+    pub(crate) fn is_refusal(&self, now: Reading) -> bool {
+        self.error.kind() == ErrorKind::Credentials && !self.is_forgotten(now)
+    }
+
+    pub(crate) fn is_forgotten(&self, now: Reading) -> bool {
+        now.since(self.since) > self.pause.saturating_add(REMEMBER)
+    }
+}
+
+/// Puts a failure into a place that may hold an earlier one.
+pub(crate) fn hold(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
+    hold_after(place, error, 0, now)
+}
+
+/// The same, where other processes have seen so many refusals in a row.
+pub(crate) fn hold_after(
+    place: &mut Option<Hold>,
+    error: Error,
+    elsewhere: u32,
+    now: Reading,
+) -> Error {
+    let failures = in_a_row(place.as_ref(), &error, now);
+    let failures = if error.kind() == ErrorKind::Credentials {
+        failures.max(elsewhere.saturating_add(1))
+    } else {
+        failures
+    };
+    let pause = failure::consequence(&error, failures).pause;
+    replace(place, Hold::new(error, failures, pause, now), now)
+}
+
+/// The same where nobody can connect to the server, so that all keys are held back.
+pub(crate) fn hold_all(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
+    let failures = in_a_row(place.as_ref(), &error, now);
+    let pause = failure::unreachable(&error, failures);
+    replace(place, Hold::new(error, failures, pause, now), now)
+}
+
+/// Which failure in a row this is.
+fn in_a_row(place: Option<&Hold>, error: &Error, now: Reading) -> u32 {
+    match place.filter(|before| !before.is_forgotten(now)) {
+        // Failures that come while one holds already are of the same moment, not one more in a row.
+        Some(before) if before.error.kind() == error.kind() => before
+            .failures
+            .saturating_add(u32::from(!before.is_active(now))),
+        _ => 1,
+    }
+}
+
+fn replace(place: &mut Option<Hold>, after: Hold, now: Reading) -> Error {
+    let error = after.told(now);
+    // A milder failure does not end what a harder one began.
+    let harder = place
+        .as_ref()
+        .is_some_and(|before| before.left(now) > after.pause);
+    if !harder {
+        *place = Some(after);
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind::{Timeout, Unavailable};
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn only_failures_of_one_kind_are_counted_in_a_row() {
+        let mut place = None;
+        let mut pause = |kind, now| {
+            let error = hold(&mut place, Error::new(kind, ""), at(now));
+            error.retry_after().unwrap().as_secs()
+        };
+        assert_eq!(pause(Unavailable, 100), 1);
+        assert_eq!(pause(Unavailable, 110), 2);
+        assert_eq!(pause(Timeout, 120), 1, "the first of its kind");
+        assert_eq!(pause(Timeout, 130), 2);
+    }
+}

@@ -1,0 +1,98 @@
+//! What follows from something that was seen: whether the server is asked, and whether requests wait for the answer.
+
+use std::time::Duration;
+
+use super::Evidence;
+use crate::{clock::Reading, model::evidence::Cause};
+
+/// What follows from something that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use]
+pub(crate) enum Reaction {
+    Nothing,
+    /// The server is to be asked while requests go on.
+    Ask,
+    /// No request bears a session before the server has been asked.
+    Hold,
+}
+
+impl Evidence {
+    /// Something speaks against the process of before: a call that failed, or less.
+    pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
+        if cause >= Cause::Sign {
+            self.failed = Some(now);
+        }
+        self.weigh(cause, now)
+    }
+
+    /// The same of what is no failed call.
+    pub(super) fn weigh(&mut self, cause: Cause, now: Reading) -> Reaction {
+        let is_routine_due = self.routine.due_in(now).is_zero();
+        let reaction = match cause {
+            Cause::Sign if self.is_damped(now) => Reaction::Nothing,
+            Cause::Sign | Cause::Broken => Reaction::Hold,
+            Cause::Hint | Cause::Unproven if self.asking.is_some() => Reaction::Nothing,
+            Cause::Hint if is_routine_due => Reaction::Ask,
+            Cause::Unproven if is_routine_due => Reaction::Hold,
+            Cause::Hint | Cause::Unproven => Reaction::Nothing,
+        };
+        self.owed = self.owed.max(Some(cause));
+        self.owed_at = Some(now.monotonic);
+        reaction
+    }
+
+    /// A request is about to start: says what is due by now.
+    pub(crate) fn look(&mut self, now: Reading) -> Reaction {
+        if self.asking.is_some() {
+            return Reaction::Nothing;
+        }
+        let is_stale = self.stale_in(now).is_zero();
+        let causes = [self.owed, is_stale.then_some(Cause::Unproven)];
+        let reactions = causes
+            .into_iter()
+            .flatten()
+            .map(|cause| self.weigh(cause, now));
+        reactions.max().unwrap_or(Reaction::Nothing)
+    }
+
+    /// How long until [`look`](Self::look) may say something.
+    pub(crate) fn look_in(&self, now: Reading) -> Duration {
+        let routine = self.routine.due_in(now);
+        let stale = self.stale_in(now).max(routine);
+        let owed = self.owed.map(|cause| match cause {
+            Cause::Sign | Cause::Broken => self.damped_for(now),
+            Cause::Hint | Cause::Unproven => routine,
+        });
+        owed.unwrap_or(stale).min(stale)
+    }
+
+    fn stale_in(&self, now: Reading) -> Duration {
+        let left = |proven| self.verify_after.saturating_sub(now.since(proven));
+        self.proven.map(left).unwrap_or_default()
+    }
+
+    /// Whether a sign holds nobody: the last one was found to be none a moment ago, or one is being looked into.
+    fn is_damped(&self, now: Reading) -> bool {
+        self.asking >= Some(Cause::Sign) || !self.damped_for(now).is_zero()
+    }
+
+    fn damped_for(&self, now: Reading) -> Duration {
+        let left = |(at, floor): (Reading, Duration)| floor.saturating_sub(now.since(at));
+        self.false_alarm.map(left).unwrap_or_default()
+    }
+
+    /// How long until a question may go out that requests wait for.
+    pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
+        self.breaks.due_in(now)
+    }
+
+    pub(super) fn was_for_nothing(&mut self, cause: Cause, now: Reading) {
+        match cause {
+            Cause::Hint | Cause::Unproven => self.routine.for_nothing(),
+            Cause::Sign | Cause::Broken => {
+                self.false_alarm = Some((now, self.alarms.floor()));
+                self.alarms.for_nothing();
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! What is going on and what is held back, for every partition that has no session or needs another.
+//!
+//! Nothing in here is ever evicted to make room: who floods the manager with unknown keys pushes out no back-off. It
+//! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
+
+mod chance;
+mod gateway;
+mod pauses;
+mod place;
+mod reach;
+#[cfg(test)]
+mod tests;
+mod tidy;
+mod upkeep;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::runtime;
+
+pub(crate) use self::place::Place;
+use self::{chance::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
+use super::{
+    budget::Bucket,
+    cooldown::{Hold, hold, hold_after},
+    known_keys::KnownKeys,
+    queue::Queue,
+    wrong_answers::WrongAnswers,
+};
+use crate::{
+    clock::Reading,
+    driver::{
+        flight::{Flight, Outcome, Status, overdue_after},
+        once::Promised,
+    },
+    error::Error,
+    model::{
+        budget::{CallBudget, Purpose},
+        failure,
+        failure::{FLOOR, Reach},
+        partition::{KeyId, Partition, PartitionId},
+    },
+};
+
+/// So many creates may ask the store at once, however small the budget of calls is: most of them make none.
+const LEAST_AT_ONCE: usize = 16;
+/// Those who have waited for the store for longer than this do not count: where one part of it hangs, its creates must not take
+/// all places from those whose part answers.
+const QUICK: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Whose it is, once it is held back.
+    key: Option<KeyId>,
+    flight: Option<Flight>,
+    hold: Option<Hold>,
+    /// The same for the question whether a session is alive, which may be answered where creates fail.
+    check_hold: Option<Hold>,
+    last_call: Option<Reading>,
+    /// Sessions that a create did make, and that were of no use.
+    wrong: WrongAnswers,
+    /// Why its last create could not reach the store.
+    store_error: Option<(Error, Reading)>,
+}
+
+impl Entry {
+    fn hold(&self, purpose: Purpose) -> Option<&Hold> {
+        match purpose {
+            Purpose::Question | Purpose::Check => self.check_hold.as_ref(),
+            Purpose::Create | Purpose::Delete | Purpose::LastDelete => self.hold.as_ref(),
+        }
+    }
+
+    fn hold_mut(&mut self, purpose: Purpose) -> &mut Option<Hold> {
+        match purpose {
+            Purpose::Question | Purpose::Check => &mut self.check_hold,
+            Purpose::Create | Purpose::Delete | Purpose::LastDelete => &mut self.hold,
+        }
+    }
+}
+
+/// Whether a call may be made now.
+#[derive(Debug)]
+pub(crate) enum Clearance {
+    /// Yes, and it has been counted.
+    Granted,
+    /// Not before so much time has passed; the error is for those who cannot wait.
+    Wait(Duration, Error),
+    /// Another create is finding out; ask again a moment later.
+    Soon,
+}
+
+/// The state of everything that is not a live session.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    partitions: HashMap<PartitionId, Entry>,
+    keys: HashMap<KeyId, Option<Hold>>,
+    origin: Option<Hold>,
+    unreachable: Unreachable,
+    gateway: Gateway,
+    bucket: Bucket,
+    upkeep: Upkeep,
+    queue: Queue,
+    /// Creates for keys that the server has not accepted yet.
+    behind: Queue,
+    /// Those that wait for a later call.
+    pausing: Queue,
+    /// Creates that ask the store, before they know whether there is a call to be made.
+    sharing: Queue,
+    /// Those of them that could not reach the store a moment ago.
+    failing: Queue,
+    pub(crate) known_keys: KnownKeys,
+    /// Every create that has not ended, also those that nobody waits for any more, by generation.
+    under_way: HashMap<u64, Arc<Status>>,
+    /// When to tidy up next: at so many entries.
+    tidy_at: usize,
+}
+
+impl Ledger {
+    /// `create_timeout` is how long one create may take.
+    pub(crate) fn new(budget: CallBudget, create_timeout: Duration) -> Self {
+        Self {
+            partitions: HashMap::new(),
+            keys: HashMap::new(),
+            origin: None,
+            unreachable: Unreachable::default(),
+            gateway: Gateway::default(),
+            bucket: Bucket::new(budget),
+            upkeep: Upkeep::new(budget.upkeep_per_day),
+            queue: Queue::new(overdue_after(create_timeout)),
+            behind: Queue::new(overdue_after(create_timeout)),
+            pausing: Queue::new(overdue_after(create_timeout)),
+            sharing: Queue::new(QUICK),
+            failing: Queue::new(QUICK),
+            known_keys: KnownKeys::default(),
+            under_way: HashMap::new(),
+            tidy_at: 64,
+        }
+    }
+
+    pub(crate) fn flight(&self, id: PartitionId) -> Option<&Flight> {
+        self.partitions.get(&id)?.flight.as_ref()
+    }
+
+    pub(crate) fn is_flying(&self, id: PartitionId, generation: u64) -> bool {
+        self.flight(id)
+            .is_some_and(|flight| flight.generation == generation)
+    }
+
+    fn key_hold(&self, partition: &Partition) -> Option<&Hold> {
+        self.keys.get(&partition.key_id)?.as_ref()
+    }
+
+    /// Enters a create that is about to start, and where it waits for its first call.
+    pub(crate) fn begin(
+        &mut self,
+        id: PartitionId,
+        generation: u64,
+        outcome: Promised<Outcome>,
+        (place, runtime): (Place, Option<runtime::Id>),
+        now: Reading,
+    ) -> Flight {
+        self.tidy(now);
+        match place {
+            Place::Queue => self.queue.enter(generation, now),
+            Place::Behind => self.behind.enter(generation, now),
+            Place::Store if self.store_error(id, now).is_some() => {
+                self.failing.enter(generation, now);
+            }
+            Place::Store => self.sharing.enter(generation, now),
+            Place::Nowhere => {}
+        }
+        let flight = Flight {
+            generation,
+            begun: now,
+            outcome,
+            status: Arc::default(),
+            runtime,
+        };
+        if place == Place::Nowhere {
+            self.probe_reach(Purpose::Question, generation, now);
+        }
+        self.under_way.insert(generation, flight.status.clone());
+        self.partitions.entry(id).or_default().flight = Some(flight.clone());
+        flight
+    }
+
+    /// A create finds that it has to make a call.
+    pub(crate) fn enter_queue(&mut self, generation: u64, now: Reading) {
+        // One that finds out for all goes on with that.
+        self.leave_places(generation);
+        self.queue.enter(generation, now);
+    }
+
+    /// The create's first call is about to go out.
+    pub(crate) fn leave_queue(&mut self, id: PartitionId, generation: u64, now: Reading) {
+        self.leave_queues(generation);
+        let flight = self
+            .partitions
+            .get_mut(&id)
+            .and_then(|entry| entry.flight.as_mut());
+        if let Some(flight) = flight.filter(|flight| flight.generation == generation) {
+            flight.begun = now;
+        }
+    }
+
+    /// Takes the create out, if it is still the one; from then on, another may start.
+    pub(crate) fn end(&mut self, id: PartitionId, generation: u64) -> bool {
+        self.under_way.remove(&generation);
+        self.leave_all(generation);
+        let flying = self.is_flying(id, generation);
+        if let Some(entry) = self.partitions.get_mut(&id).filter(|_| flying) {
+            entry.flight = None;
+        }
+        flying
+    }
+
+    /// Whatever create is under way, its session will not be used.
+    pub(crate) fn fence(&mut self, id: PartitionId) -> Option<Flight> {
+        let fenced = self.partitions.get_mut(&id)?.flight.take()?;
+        self.leave_all(fenced.generation);
+        Some(fenced)
+    }
+
+    /// Forgets what is under way in another process.
+    pub(crate) fn begin_anew(&mut self) {
+        let generations: Vec<_> = self
+            .under_way
+            .drain()
+            .map(|(generation, _)| generation)
+            .collect();
+        for generation in generations {
+            self.leave_all(generation);
+        }
+        for entry in self.partitions.values_mut() {
+            entry.flight = None;
+        }
+    }
+
+    fn leave_all(&mut self, generation: u64) {
+        self.leave_places(generation);
+        self.end_probe_of_reach(generation);
+    }
+
+    fn leave_places(&mut self, generation: u64) {
+        for queue in [&mut self.pausing, &mut self.sharing, &mut self.failing] {
+            queue.leave(generation);
+        }
+        self.leave_queues(generation);
+    }
+
+    /// The same as [`fence`](Self::fence) for one that did not end in time; returns whether that leaves a possible orphan.
+    pub(crate) fn give_up(&mut self, id: PartitionId) -> bool {
+        self.fence(id).is_some_and(|flight| flight.status.give_up())
+    }
+
+    pub(crate) fn is_creating(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Gives up whatever is under way; returns how many possible orphans that leaves.
+    pub(crate) fn give_up_all(&mut self) -> u64 {
+        self.under_way
+            .values()
+            .filter(|status| status.give_up())
+            .count() as u64
+    }
+
+    /// Counts a call that is made right now, or says what is in its way.
+    ///
+    /// `create` is the generation of the create that asks, if it is one.
+    pub(crate) fn clear(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        create: Option<u64>,
+        now: Reading,
+    ) -> Clearance {
+        if let Err(error) = self.check_reach(purpose, create, now) {
+            return Clearance::Wait(error.retry_after().unwrap_or_default(), error);
+        }
+        if purpose == Purpose::Question {
+            return Clearance::Granted;
+        }
+        let holds = [self.key_hold(partition), self.origin.as_ref()];
+        if let Some(hold) = holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
+            return Clearance::Wait(hold.left(now), hold.error(now));
+        }
+        if self
+            .key_hold(partition)
+            .is_some_and(|hold| hold.is_probed_by_another(create, now))
+        {
+            return Clearance::Soon;
+        }
+        let last_call = self
+            .partitions
+            .get(&partition.id)
+            .and_then(|entry| entry.last_call);
+        let floor = last_call.map_or(Duration::ZERO, |last| FLOOR.saturating_sub(now.since(last)));
+        if !floor.is_zero() {
+            return Clearance::Wait(floor, over_budget(floor));
+        }
+        if let Some(wait) = self.wait_for_upkeep(partition, purpose, now) {
+            return wait;
+        }
+        let queued = self.before_deletes(now);
+        if purpose == Purpose::Delete && queued > 0 {
+            // Theirs come first, also in the floor between two calls of one partition. Where there is enough for all, nobody
+            // waits for them.
+            let wait = self.bucket.wait_beside(queued, now.monotonic);
+            if !wait.is_zero() || self.flight(partition.id).is_some() {
+                let wait = wait.max(FLOOR);
+                return Clearance::Wait(wait, over_budget(wait));
+            }
+        }
+        if let Err(wait) = self.take_token(partition, purpose, create, now) {
+            return Clearance::Wait(wait, over_budget(wait));
+        }
+        self.partitions.entry(partition.id).or_default().last_call = Some(now);
+        if let (Some(create), Some(Some(hold))) = (create, self.keys.get_mut(&partition.key_id)) {
+            hold.begin_probe(create, now);
+        }
+        if let Some(create) = create {
+            self.probe_reach(purpose, create, now);
+        }
+        Clearance::Granted
+    }
+
+    /// A create that was sent at `sent` succeeded: what held it back until then is forgotten.
+    pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
+        self.known_keys.succeeded(partition.key_id, sent);
+        self.let_through(partition.key_id);
+        if let Some(hold) = self.keys.get_mut(&partition.key_id) {
+            hold.take_if(|hold| hold.began_before(sent));
+        }
+        if let Some(entry) = self.partitions.get_mut(&partition.id) {
+            entry.hold = None;
+            entry.check_hold = None;
+            entry.store_error = None;
+        }
+    }
+
+    /// The server knows a session that was asked about.
+    pub(crate) fn checked(&mut self, partition: &Partition, now: Reading) {
+        self.known_keys.accept(partition.key_id, now);
+        self.let_through(partition.key_id);
+        if let Some(Some(hold)) = self.keys.get_mut(&partition.key_id) {
+            hold.end_probe();
+        }
+        if let Some(entry) = self.partitions.get_mut(&partition.id) {
+            entry.check_hold = None;
+        }
+    }
+
+    /// A call failed: holds back whom it concerns, and returns the error with when another try is due.
+    pub(crate) fn failed(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        error: Error,
+        now: Reading,
+    ) -> Error {
+        // Who is told of a hold begins none.
+        if error.is_held_back() {
+            return error;
+        }
+        let reach = failure::consequence(&error, 1).reach;
+        if let (false, Some(Some(hold))) =
+            (reach == Reach::Key, self.keys.get_mut(&partition.key_id))
+        {
+            hold.end_probe();
+        }
+        match reach {
+            Reach::Partition => {
+                let entry = self.partitions.entry(partition.id).or_default();
+                entry.key = Some(partition.key_id);
+                hold(entry.hold_mut(purpose), error, now)
+            }
+            Reach::Key => {
+                let elsewhere = self.known_keys.refusals_elsewhere(partition.key_id, now);
+                let place = self.keys.entry(partition.key_id).or_default();
+                hold_after(place, error, elsewhere, now)
+            }
+            Reach::Origin => hold(&mut self.origin, error, now),
+        }
+    }
+
+    /// Another process has failed with this key, and nobody is to try for so long. Returns the error where this process knows that
+    /// the server refuses the key.
+    #[cfg_attr(not(feature = "store"), allow(dead_code))]
+    pub(crate) fn paused_elsewhere(
+        &mut self,
+        key: KeyId,
+        left: Duration,
+        now: Reading,
+    ) -> Option<Error> {
+        self.known_keys.paused_elsewhere(key, left, now);
+        self.keys.get_mut(&key)?.as_mut()?.prolong(left, now)
+    }
+}

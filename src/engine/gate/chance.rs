@@ -1,0 +1,296 @@
+//! Whether a create or a check would have a chance, without counting it.
+
+use std::time::Duration;
+
+use super::{Entry, LEAST_AT_ONCE, Ledger};
+use crate::{
+    clock::Reading,
+    driver::flight::Flight,
+    engine::cooldown::Hold,
+    error::{Error, ErrorKind},
+    model::{
+        budget::Purpose,
+        failure::FLOOR,
+        partition::{KeyId, Partition, PartitionId},
+    },
+};
+
+/// For how long a create that could not reach the store ranks behind others.
+pub(super) const STORE_FAILED_FOR: Duration = Duration::from_secs(60);
+
+/// How soon it is looked again whether a session may be asked about. No renewal begins before that.
+const NEXT_LOOK: Duration = Duration::from_secs(10);
+
+impl Ledger {
+    /// Decides whether a create, or a check, would have a chance to be called within `patience`, without counting it.
+    ///
+    /// # Errors
+    ///
+    /// What holds it back.
+    pub(crate) fn check(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        patience: Duration,
+        now: Reading,
+    ) -> Result<(), Error> {
+        self.check_holds(partition, purpose, now)?;
+        if purpose == Purpose::Check && self.out_of_upkeep(partition, now).is_some() {
+            return Err(over_budget(NEXT_LOOK));
+        }
+        if let Some(hold) = self
+            .origin
+            .as_ref()
+            .filter(|hold| hold.left(now) > patience)
+        {
+            return Err(hold.error(now));
+        }
+        let wait = self.next_call_in(partition, purpose, now);
+        if wait > patience {
+            Err(over_budget(wait))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The same for the question whether a session of this partition is alive, which costs nothing at first.
+    ///
+    /// # Errors
+    ///
+    /// What holds it back.
+    pub(crate) fn check_hold(&self, partition: &Partition, now: Reading) -> Result<(), Error> {
+        self.check_reach(Purpose::Question, None, now)?;
+        let entry = self.partitions.get(&partition.id);
+        let hold = entry.and_then(|entry| entry.hold(Purpose::Question));
+        match hold.filter(|hold| hold.is_active(now)) {
+            Some(hold) => Err(hold.error(now)),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets what holds back this key alone; returns whether anything did.
+    pub(crate) fn clear_holds(&mut self, key: KeyId, now: Reading) -> bool {
+        self.known_keys.forgive(key);
+        let had_quota = self.clear_quota(key);
+        let of_key = self.keys.remove(&key).flatten();
+        let entries = self.partitions.values_mut();
+        let entries = entries.filter(|entry| entry.key == Some(key));
+        let own = entries.flat_map(|entry| [entry.hold.take(), entry.check_hold.take()]);
+        let mut holds: Vec<_> = own.flatten().chain(of_key).collect();
+        holds.retain(|hold| hold.is_active(now));
+        !holds.is_empty() || had_quota
+    }
+
+    /// Why a partition that was waited for so long has no session, as far as that is known.
+    pub(crate) fn why_not(
+        &self,
+        partition: &Partition,
+        waited: Duration,
+        now: Reading,
+    ) -> Option<Error> {
+        if let Err(error) = self.check_reach(Purpose::Create, None, now) {
+            return Some(error);
+        }
+        let entry = self.partitions.get(&partition.id);
+        let own = entry.and_then(|entry| entry.hold(Purpose::Create));
+        let holds = [own, self.key_hold(partition), self.origin.as_ref()];
+        let holds = holds.into_iter().flatten();
+        let holds = holds.filter(|hold| hold.ended_within(waited, now));
+        let last = holds.max_by_key(|hold| hold.left(now))?;
+        let error = last.error(now);
+        let again = error.retry_after().unwrap_or_default().max(FLOOR);
+        Some(error.with_retry_after(again))
+    }
+
+    /// Whether it has only its part of the share of new keys: a create for a key that anybody may have made up, where there are keys that
+    /// the server has accepted.
+    pub(crate) fn comes_behind(
+        &self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> bool {
+        let key = partition.key_id;
+        purpose == Purpose::Create
+            && !self.known_keys.is_empty()
+            && (!self.known_keys.is_accepted(key) || self.is_refused(key, now))
+    }
+
+    /// Whether the server has refused it since it accepted it last. The manager's own keeps its place.
+    fn is_refused(&self, key: KeyId, now: Reading) -> bool {
+        let hold = self.keys.get(&key).and_then(Option::as_ref);
+        let is_refused = |hold: &Hold| hold.is_refusal(now);
+        !self.known_keys.is_own(key) && hold.is_some_and(is_refused)
+    }
+
+    pub(super) fn take_token(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        create: Option<u64>,
+        now: Reading,
+    ) -> Result<(), Duration> {
+        if self.comes_behind(partition, purpose, now) {
+            self.take_behind(create, now)?;
+        } else {
+            self.comes_ahead(create, now);
+            let waiting = self.behind.len(now);
+            self.bucket.take(purpose, waiting, now.monotonic)?;
+        }
+        self.count_upkeep(partition.key_id, purpose, now);
+        Ok(())
+    }
+
+    /// Also between two of its calls, it counts among those for whom a token is kept.
+    fn take_behind(&mut self, create: Option<u64>, now: Reading) -> Result<(), Duration> {
+        let taken = self.bucket.take_behind(now.monotonic);
+        match (create, &taken) {
+            (Some(create), Ok(())) => drop(self.behind.leave(create)),
+            (Some(create), Err(_)) => self.behind.enter(create, now),
+            (None, _) => {}
+        }
+        taken
+    }
+
+    /// The server has accepted its key meanwhile.
+    fn comes_ahead(&mut self, create: Option<u64>, now: Reading) {
+        if let Some(create) = create
+            && self.behind.leave(create)
+        {
+            self.queue.enter(create, now);
+        }
+    }
+
+    /// Whether the bucket is half full at least.
+    pub(crate) fn is_plenty(&self, now: Reading) -> bool {
+        self.bucket.is_half_full(now.monotonic)
+    }
+
+    /// How long until there is a token for one more.
+    pub(crate) fn next_call_in(
+        &mut self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> Duration {
+        let (ahead, behind) = (self.queue.len(now), self.behind.len(now));
+        if self.comes_behind(partition, purpose, now) {
+            self.bucket.wait_behind(behind + 1, ahead, now.monotonic)
+        } else {
+            self.bucket.wait_ahead(ahead + 1, behind, now.monotonic)
+        }
+    }
+
+    pub(super) fn leave_queues(&mut self, generation: u64) {
+        self.queue.leave(generation);
+        self.behind.leave(generation);
+    }
+
+    /// How many creates have not ended.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way.len() as u64
+    }
+
+    /// For which partitions a create is under way that brings their session. One that takes longer than `longest` stands still: nobody
+    /// may come who gives it up.
+    pub(crate) fn flying(
+        &self,
+        longest: Duration,
+        now: Reading,
+    ) -> impl Iterator<Item = PartitionId> {
+        let is_driven = move |flight: &Flight| now.since(flight.begun) < longest;
+        let flying = move |(id, entry): (&PartitionId, &Entry)| {
+            entry.flight.as_ref().is_some_and(is_driven).then_some(*id)
+        };
+        self.partitions.iter().filter_map(flying)
+    }
+
+    /// Whether as many creates ask the store at once as calls could be made within `patience`. Those that could not reach it a
+    /// moment ago get half of the places at most, so that they keep nobody out whose part of the store answers.
+    ///
+    /// # Errors
+    ///
+    /// Why the store could not be reached, if that half is taken.
+    pub(crate) fn is_crowded(
+        &mut self,
+        id: PartitionId,
+        patience: Duration,
+        now: Reading,
+    ) -> Result<bool, Error> {
+        let places = self.bucket.most_within(patience).max(LEAST_AT_ONCE);
+        let failing = self.failing.len(now);
+        match self.store_error(id, now) {
+            Some(error) if failing >= places / 2 => Err(error.with_retry_after(FLOOR)),
+            _ => Ok(self.sharing.len(now) + failing >= places),
+        }
+    }
+
+    /// A create of this partition ended with this error: whether it could not reach the store counts for a while.
+    pub(crate) fn note_store_error(&mut self, id: PartitionId, error: &Error, now: Reading) {
+        if error.kind() == ErrorKind::Store {
+            let entry = self.partitions.entry(id).or_default();
+            entry.store_error = Some((error.clone(), now));
+        }
+    }
+
+    /// Why this partition's last create failed, if it could not reach the store.
+    pub(super) fn store_error(&self, id: PartitionId, now: Reading) -> Option<Error> {
+        let (error, at) = self.partitions.get(&id)?.store_error.as_ref()?;
+        (now.since(*at) < STORE_FAILED_FOR).then(|| error.clone())
+    }
+
+    /// The same as [`check`](Self::check) as far as it concerns this partition and its key.
+    ///
+    /// # Errors
+    ///
+    /// What holds it back.
+    pub(crate) fn check_holds(
+        &self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> Result<(), Error> {
+        let entry = self.partitions.get(&partition.id);
+        if purpose == Purpose::Create {
+            let left = entry.map(|entry| entry.wrong.left(now));
+            wrong_again(left.unwrap_or_default())?;
+        }
+        self.check_reach(purpose, None, now)?;
+        let own = entry.and_then(|entry| entry.hold(purpose));
+        let holds = [own, self.key_hold(partition)];
+        // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
+        match holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
+            Some(hold) => Err(hold.error(now)),
+            None => Ok(()),
+        }
+    }
+
+    /// An answer to the session of this generation was for another chain, after it was given to so many requests.
+    pub(crate) fn answered_wrong(
+        &mut self,
+        partition: &Partition,
+        (generation, uses): (u64, u64),
+        now: Reading,
+    ) {
+        let entry = self.partitions.entry(partition.id).or_default();
+        entry.wrong.note(generation, uses, now);
+    }
+}
+
+/// Says for how long no session is made in place of one whose answers were wrong.
+fn wrong_again(left: Duration) -> Result<(), Error> {
+    if left.is_zero() {
+        return Ok(());
+    }
+    let text = "one session after another was answered under other defaults, so that the next one is made later; \
+                does a proxy take `X-Session-Id` away, or are there servers that do not share their sessions?";
+    Err(Error::new(ErrorKind::WrongDefaults, text).with_retry_after(left))
+}
+
+pub(super) fn over_budget(wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::Budget,
+        "the budget of session calls is used up for now",
+    )
+    .with_retry_after(wait)
+}

@@ -1,0 +1,109 @@
+//! Keys that a gateway in front of the server refuses, while it lets others through.
+//!
+//! What a gateway says may be an outage, and may be about one key alone: a limit, a block, a route. It is the key's own trouble once
+//! others were answered after it. From then on it holds back that key alone, until a call of the key is answered.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::Ledger;
+use crate::{clock::Reading, model::partition::KeyId};
+
+/// For how long it is remembered after the last time.
+const REMEMBER: Duration = Duration::from_secs(10 * 60);
+const TIDY_AT: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    at: Reading,
+    is_own: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Gateway {
+    keys: HashMap<KeyId, Refusal>,
+    tidy_at: usize,
+}
+
+impl Gateway {
+    fn refused(&mut self, key: KeyId, answered: Option<Reading>, now: Reading) -> bool {
+        if self.keys.len() >= self.tidy_at.max(TIDY_AT) {
+            self.keys.retain(|_, refusal| is_recent(refusal, now));
+            self.tidy_at = 2 * self.keys.len();
+        }
+        let before = self
+            .keys
+            .get(&key)
+            .filter(|refusal| is_recent(refusal, now));
+        let is_own = before.is_some_and(|before| is_own(before, answered));
+        self.keys.insert(key, Refusal { at: now, is_own });
+        is_own
+    }
+}
+
+fn is_recent(refusal: &Refusal, now: Reading) -> bool {
+    now.since(refusal.at) < REMEMBER
+}
+
+fn is_own(refusal: &Refusal, answered: Option<Reading>) -> bool {
+    let answered_since = |answered: Reading| answered.monotonic >= refusal.at.monotonic;
+    refusal.is_own || answered.is_some_and(answered_since)
+}
+
+impl Ledger {
+    /// A gateway says to this key that it does not reach the server, which last answered anybody at `answered`. Returns whether that is the
+    /// key's own trouble.
+    pub(crate) fn refused_by_gateway(
+        &mut self,
+        key: KeyId,
+        answered: Option<Reading>,
+        now: Reading,
+    ) -> bool {
+        self.gateway.refused(key, answered, now)
+    }
+
+    /// Whether the last that a gateway said to this key was its own trouble.
+    pub(crate) fn has_own_trouble(&self, key: KeyId, answered: Option<Reading>) -> bool {
+        let refusal = self.gateway.keys.get(&key);
+        refusal.is_some_and(|refusal| is_own(refusal, answered))
+    }
+
+    /// A call of this key was answered.
+    pub(crate) fn let_through(&mut self, key: KeyId) {
+        self.gateway.keys.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn it_is_a_keys_own_trouble_once_others_were_answered_and_until_the_key_is() {
+        let (mut gateway, key) = (Gateway::default(), KeyId::of("k"));
+        let mut refused =
+            |answered: Option<u64>, now| gateway.refused(key, answered.map(at), at(now));
+        assert!(!refused(None, 100));
+        assert!(!refused(Some(99), 101), "before it");
+        assert!(refused(Some(101), 102));
+        assert!(refused(Some(101), 103), "and stays so");
+        assert!(!refused(Some(101), 103 + 600), "until it is old");
+    }
+
+    #[test]
+    fn keys_that_were_refused_long_ago_are_forgotten() {
+        let mut gateway = Gateway::default();
+        for number in 0..1_000 {
+            let key = KeyId::of(&number.to_string());
+            gateway.refused(key, None, at(number * 60));
+        }
+        assert!(gateway.keys.len() <= TIDY_AT, "{}", gateway.keys.len());
+    }
+}

@@ -1,0 +1,283 @@
+//! How many checks and deletes one API key may cost in a day. Creates are not limited here: the server's own quota ends them.
+//!
+//! Checks and deletes count against the same quota of the key as creates do, and a request needs a create more. Other processes use the
+//! key too, so that the server's own count is asked for now and then.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{Clearance, Ledger};
+use crate::{
+    api::Quota,
+    clock::Reading,
+    error::{Error, ErrorKind},
+    model::{
+        budget::Purpose,
+        partition::{KeyId, Partition},
+    },
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the server says of its count is believed so long: it may have been restarted since, or the key been given more.
+const BELIEVED: Duration = Duration::from_secs(60 * 60);
+const TIDY_AT: usize = 64;
+
+/// The calls of a day that are not creates, by key.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    limit: u32,
+    keys: HashMap<KeyId, Day>,
+    tidy_at: usize,
+}
+
+/// Begins with a key's first such call.
+#[derive(Clone, Copy, Debug)]
+struct Day {
+    began: Reading,
+    calls: u32,
+    /// With so many calls, the server is asked for its count.
+    ask_at: u32,
+    /// The server said then that little is left until midnight.
+    scarce: Option<Reading>,
+    /// When the server was asked last, where it had said that.
+    asked: Option<Reading>,
+}
+
+impl Day {
+    fn new(began: Reading, limit: u32) -> Self {
+        Self {
+            began,
+            calls: 0,
+            ask_at: (limit / 10).max(1),
+            scarce: None,
+            asked: None,
+        }
+    }
+
+    /// How long this process may make no more.
+    fn used_up_for(&self, limit: u32, now: Reading) -> Duration {
+        let is_used_up = self.calls >= limit;
+        let left = is_used_up.then(|| DAY.saturating_sub(now.since(self.began)));
+        left.unwrap_or_default()
+    }
+
+    /// How long the rest of the key's day is left to creates.
+    fn scarce_for(&self, now: Reading) -> Duration {
+        let left = self.scarce.map(|at| {
+            let of_day = Duration::from_secs(at.wall.as_secs() % DAY.as_secs());
+            DAY.saturating_sub(of_day.saturating_add(now.since(at)))
+        });
+        left.unwrap_or_default()
+    }
+
+    /// Whether anything is still to be known of it.
+    fn is_on(&self, now: Reading) -> bool {
+        now.since(self.began) < DAY || !self.scarce_for(now).is_zero()
+    }
+}
+
+impl Upkeep {
+    pub(super) fn new(limit: u32) -> Self {
+        Self {
+            limit,
+            keys: HashMap::new(),
+            tidy_at: TIDY_AT,
+        }
+    }
+
+    fn count(&mut self, key: KeyId, now: Reading) {
+        if self.keys.len() >= self.tidy_at {
+            self.keys.retain(|_, day| day.is_on(now));
+            self.tidy_at = 2 * self.keys.len().max(TIDY_AT / 2);
+        }
+        let new = Day::new(now, self.limit);
+        let day = self.keys.entry(key).or_insert(new);
+        if now.since(day.began) >= DAY {
+            *day = new;
+        }
+        day.calls = day.calls.saturating_add(1);
+    }
+
+    /// With every tenth of the limit at first, then ever more seldom; and each hour while little is left.
+    fn is_to_ask(&mut self, key: KeyId, now: Reading) -> bool {
+        let Some(day) = self.keys.get_mut(&key) else {
+            return false;
+        };
+        let is_old = |asked| now.since(asked) >= BELIEVED;
+        let is_due = day.calls >= day.ask_at;
+        if is_due {
+            day.ask_at = day.ask_at.saturating_mul(2);
+        }
+        let is_due = is_due || (day.scarce.is_some() && day.asked.is_none_or(is_old));
+        if is_due {
+            day.asked = Some(now);
+        }
+        is_due
+    }
+
+    fn heed(&mut self, key: KeyId, quota: Quota, now: Reading) {
+        if let Some(day) = self.keys.get_mut(&key) {
+            day.scarce = quota.is_nearly_used_up().then_some(now);
+        }
+    }
+
+    /// The server may count anew, or more may have been paid for.
+    fn forgive(&mut self, key: KeyId) -> bool {
+        let day = self.keys.get_mut(&key);
+        day.is_some_and(|day| day.scarce.take().is_some())
+    }
+
+    /// How long until another may be made, if none may now.
+    fn spent_for(&self, key: KeyId, now: Reading) -> Option<Duration> {
+        let Some(day) = self.keys.get(&key) else {
+            return (self.limit == 0).then_some(DAY);
+        };
+        let wait = day.used_up_for(self.limit, now).max(day.scarce_for(now));
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    fn is_scarce(&self, key: KeyId, now: Reading) -> bool {
+        let day = self.keys.get(&key);
+        day.is_some_and(|day| day.scarce_for(now) > day.used_up_for(self.limit, now))
+    }
+}
+
+impl Ledger {
+    /// A call was granted.
+    pub(super) fn count_upkeep(&mut self, key: KeyId, purpose: Purpose, now: Reading) {
+        if matches!(
+            purpose,
+            Purpose::Check | Purpose::Delete | Purpose::LastDelete
+        ) {
+            self.upkeep.count(key, now);
+        }
+    }
+
+    /// Of a check, if none may be made.
+    pub(super) fn wait_for_upkeep(
+        &self,
+        partition: &Partition,
+        purpose: Purpose,
+        now: Reading,
+    ) -> Option<Clearance> {
+        if purpose != Purpose::Check {
+            return None;
+        }
+        let error = self.out_of_upkeep(partition, now)?;
+        Some(Clearance::Wait(error.retry_after()?, error))
+    }
+
+    /// Why no check and no delete may be made for this key any more today, if that is so. Those of a shutdown may.
+    pub(crate) fn out_of_upkeep(&self, partition: &Partition, now: Reading) -> Option<Error> {
+        let left = self.upkeep.spent_for(partition.key_id, now)?;
+        let text = if self.upkeep.is_scarce(partition.key_id, now) {
+            "three quarters of the key's calls of this day are used up, so that the others are left to creates".to_owned()
+        } else {
+            let limit = self.upkeep.limit;
+            format!("the key's {limit} checks and deletes of a day are used up")
+        };
+        Some(Error::new(ErrorKind::Budget, text).with_retry_after(left))
+    }
+
+    /// Whether the server is to be asked now how many calls of the day this key has left.
+    pub(crate) fn asks_for_quota(&mut self, key: KeyId, now: Reading) -> bool {
+        self.upkeep.is_to_ask(key, now)
+    }
+
+    /// Makes checks and deletes again, whatever the server has said. Returns whether that held any back.
+    pub(super) fn clear_quota(&mut self, key: KeyId) -> bool {
+        self.upkeep.forgive(key)
+    }
+
+    /// The server has said that.
+    pub(crate) fn heed_quota(&mut self, key: KeyId, quota: Quota, now: Reading) {
+        self.upkeep.heed(key, quota, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: u64) -> Reading {
+        let time = Duration::from_secs(hours * 3_600);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn a_key_has_so_many_in_a_day_and_each_key_its_own() {
+        let (mut upkeep, one, two) = (Upkeep::new(2), KeyId::of("one"), KeyId::of("two"));
+        upkeep.count(one, at(100));
+        assert_eq!(upkeep.spent_for(one, at(101)), None);
+        upkeep.count(one, at(110));
+        assert_eq!(upkeep.spent_for(one, at(110)), Some(14 * DAY / 24));
+        assert_eq!(upkeep.spent_for(two, at(110)), None);
+        assert_eq!(upkeep.spent_for(one, at(124)), None);
+        upkeep.count(one, at(124));
+        assert_eq!(upkeep.spent_for(one, at(124)), None, "a new day");
+    }
+
+    #[test]
+    fn the_server_is_asked_ever_more_seldom() {
+        let (mut upkeep, key) = (Upkeep::new(500), KeyId::of("one"));
+        let mut asked = Vec::new();
+        for call in 1..=500 {
+            upkeep.count(key, at(100));
+            if upkeep.is_to_ask(key, at(100)) {
+                asked.push(call);
+            }
+        }
+        assert_eq!(asked, [50, 100, 200, 400]);
+    }
+
+    #[test]
+    fn the_last_quarter_of_a_keys_day_is_left_to_creates_until_midnight() {
+        let (mut upkeep, key) = (Upkeep::new(500), KeyId::of("one"));
+        // Four in the morning of the fifth day.
+        upkeep.count(key, at(100));
+        let quota = |used| Quota { used, of: 2_000 };
+        upkeep.heed(key, quota(1_500), at(100));
+        assert_eq!(upkeep.spent_for(key, at(100)), None);
+        upkeep.heed(key, quota(1_501), at(100));
+        assert_eq!(upkeep.spent_for(key, at(100)), Some(20 * DAY / 24));
+        assert_eq!(upkeep.spent_for(key, at(119)), Some(DAY / 24));
+        assert_eq!(upkeep.spent_for(key, at(120)), None, "midnight");
+        assert_eq!(upkeep.spent_for(KeyId::of("two"), at(100)), None);
+        upkeep.heed(key, quota(3), at(101));
+        assert_eq!(upkeep.spent_for(key, at(101)), None, "it has restarted");
+    }
+
+    #[test]
+    fn while_little_is_left_the_server_is_asked_each_hour_though_nothing_else_is() {
+        let (mut upkeep, key) = (Upkeep::new(500), KeyId::of("one"));
+        upkeep.count(key, at(100));
+        assert!(!upkeep.is_to_ask(key, at(100)));
+        let quota = |used| Quota { used, of: 2_000 };
+        upkeep.heed(key, quota(1_900), at(100));
+        let asked = (100..104).filter(|hour| upkeep.is_to_ask(key, at(*hour)));
+        assert_eq!(asked.collect::<Vec<_>>(), [100, 101, 102, 103]);
+        assert!(!upkeep.is_to_ask(key, at(103)));
+        upkeep.heed(key, quota(3), at(103));
+        assert!(!upkeep.is_to_ask(key, at(110)));
+        upkeep.heed(key, quota(1_900), at(110));
+        assert!(upkeep.forgive(key) && !upkeep.forgive(key));
+        assert_eq!(upkeep.spent_for(key, at(110)), None);
+    }
+
+    #[test]
+    fn with_a_limit_of_0_there_are_none() {
+        let upkeep = Upkeep::new(0);
+        assert_eq!(upkeep.spent_for(KeyId::of("one"), at(1)), Some(DAY));
+    }
+
+    #[test]
+    fn keys_of_another_day_are_forgotten() {
+        let mut upkeep = Upkeep::new(2);
+        for number in 0..1_000 {
+            upkeep.count(KeyId::of(&number.to_string()), at(number));
+        }
+        assert!(upkeep.keys.len() <= TIDY_AT, "{}", upkeep.keys.len());
+    }
+}

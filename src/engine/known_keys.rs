@@ -1,0 +1,144 @@
+//! API keys that are more than a claim of somebody's: only these have a place in a store.
+//!
+//! A key that the server refuses later keeps its place for as long, so that the processes of a fleet wait for one another's tries.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::cooldown::REMEMBER;
+use crate::{
+    clock::Reading,
+    model::{failure, partition::KeyId},
+};
+
+/// For how long a key is known after its last create: no session of it lives any longer.
+const KNOWN_FOR: Duration = Duration::from_secs(48 * 60 * 60);
+const TIDY_AT: usize = 64;
+
+/// The keys that the server has accepted, or that the manager's owner has set.
+#[derive(Debug, Default)]
+pub(crate) struct KnownKeys {
+    /// The manager's own, which is never forgotten.
+    own: Option<KeyId>,
+    others: HashMap<KeyId, Known>,
+    tidy_at: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    used: Reading,
+    /// For how long others were seen to wait after a failure, and when.
+    pause: Option<(Duration, Reading)>,
+}
+
+impl KnownKeys {
+    /// The manager speaks for this key.
+    pub(crate) fn own(&mut self, key: Option<KeyId>) {
+        self.own = key;
+    }
+
+    pub(crate) fn accept(&mut self, key: KeyId, now: Reading) {
+        if self.others.len() >= self.tidy_at.max(TIDY_AT) {
+            self.others
+                .retain(|_, known| now.since(known.used) < KNOWN_FOR);
+            self.tidy_at = 2 * self.others.len();
+        }
+        let known = self.others.entry(key).or_insert(Known {
+            used: now,
+            pause: None,
+        });
+        known.used = now;
+    }
+
+    /// Whether no key has been accepted yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_none() && self.others.is_empty()
+    }
+
+    pub(crate) fn is_own(&self, key: KeyId) -> bool {
+        self.own == Some(key)
+    }
+
+    pub(crate) fn is_accepted(&self, key: KeyId) -> bool {
+        self.own == Some(key) || self.others.contains_key(&key)
+    }
+
+    /// Another process has failed with this key, and nobody is to try for so long.
+    #[cfg_attr(not(feature = "store"), allow(dead_code))]
+    pub(crate) fn paused_elsewhere(&mut self, key: KeyId, left: Duration, now: Reading) {
+        self.accept(key, now);
+        if let Some(known) = self.others.get_mut(&key) {
+            let before = known
+                .pause
+                .filter(|(pause, at)| is_recent(*pause, *at, now));
+            let longest = before.map_or(left, |(pause, _)| pause.max(left));
+            known.pause = Some((longest, now));
+        }
+    }
+
+    /// How many refusals in a row other processes have seen, by how long they were seen to wait.
+    pub(crate) fn refusals_elsewhere(&self, key: KeyId, now: Reading) -> u32 {
+        let pause = self.others.get(&key).and_then(|known| known.pause);
+        let pause = pause.filter(|(pause, at)| is_recent(*pause, *at, now));
+        pause.map_or(0, |(pause, _)| failure::refusals_before(pause))
+    }
+
+    /// A create has succeeded: whatever others waited for is over.
+    pub(crate) fn succeeded(&mut self, key: KeyId, now: Reading) {
+        self.accept(key, now);
+        self.forgive(key);
+    }
+
+    /// Forgets how long others were seen to wait.
+    pub(crate) fn forgive(&mut self, key: KeyId) {
+        if let Some(known) = self.others.get_mut(&key) {
+            known.pause = None;
+        }
+    }
+}
+
+fn is_recent(pause: Duration, at: Reading, now: Reading) -> bool {
+    now.since(at) <= pause.saturating_add(REMEMBER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: Duration) -> Reading {
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    fn key(number: usize) -> KeyId {
+        KeyId::of(&number.to_string())
+    }
+
+    #[test]
+    fn keys_that_were_not_used_for_two_days_are_forgotten_but_for_the_managers_own() {
+        let mut keys = KnownKeys::default();
+        keys.own(Some(key(0)));
+        for number in 0..1_000 {
+            keys.accept(key(number), at(Duration::ZERO));
+        }
+        keys.accept(key(1), at(KNOWN_FOR / 2));
+        for number in 0..2_000 {
+            keys.accept(key(10_000 + number), at(KNOWN_FOR));
+        }
+        let known = (0..1_000).filter(|number| keys.is_accepted(key(*number)));
+        assert_eq!(known.collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn how_often_others_were_refused_is_seen_by_how_long_they_wait_until_that_is_old() {
+        let (mut keys, key, minute) = (KnownKeys::default(), key(0), Duration::from_secs(60));
+        assert_eq!(keys.refusals_elsewhere(key, at(minute)), 0);
+        keys.paused_elsewhere(key, minute * 2, at(minute));
+        keys.paused_elsewhere(key, minute, at(minute * 2));
+        assert_eq!(keys.refusals_elsewhere(key, at(minute * 3)), 3);
+        assert_eq!(keys.refusals_elsewhere(key, at(minute * 60)), 0);
+        keys.succeeded(key, at(minute * 4));
+        assert_eq!(keys.refusals_elsewhere(key, at(minute * 4)), 0);
+    }
+}

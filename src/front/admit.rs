@@ -1,0 +1,270 @@
+//! What one request needs before it may be sent. Every rule is here once, for all kinds of clients.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use http::HeaderValue;
+
+use super::{
+    foreign,
+    foreign::Verdict,
+    in_flight::InFlightRequest,
+    manager::SessionManager,
+    message::Outgoing,
+    token::{Bare, Bears},
+    waiting::{Waiting, Wanted},
+};
+use crate::{
+    driver::{by_hand::ByHand, core::Core, known_ids::IdHash},
+    error::{Error, ErrorKind},
+    headers::{self, API_KEY, SESSION_ID},
+    hot::memo::Memory,
+    model::{
+        identity::Identity,
+        partition::{HashedDefaults, KeyId, Partition, PartitionId},
+        settings::ForeignIds,
+    },
+    scope::{Glance, Scope, Unaddressed},
+    secret::ApiKey,
+};
+
+/// A request that may go out, now or as soon as there is a session for it.
+pub(crate) enum Admission {
+    /// As it is now.
+    Send(InFlightRequest),
+    /// Once there is a session, which is then put in.
+    Wait(Waiting),
+}
+
+/// Holds no borrow of the request or of the service.
+pub(crate) type AdmissionFuture = Pin<Box<dyn Future<Output = Result<Admission, Error>> + Send>>;
+
+impl Admission {
+    /// Nothing is to be learnt from what comes of it.
+    #[inline]
+    pub(crate) fn pass() -> Self {
+        Self::Send(InFlightRequest::default())
+    }
+}
+
+/// What is to be put into a request's headers.
+enum Need {
+    Key {
+        key: Option<HeaderValue>,
+        why: Bare,
+        /// On the session that it brought along.
+        hold: Option<ByHand>,
+    },
+    Session {
+        id: PartitionId,
+        key: Option<HeaderValue>,
+        brought: Brought,
+    },
+}
+
+/// The session id that a request brought along, and what it is to the session that the request gets.
+enum Brought {
+    None,
+    /// The session takes its place.
+    Replaced,
+    /// It has to be the session's.
+    Same(IdHash),
+}
+
+impl SessionManager {
+    /// What a request is to the base URL at first sight, if it says where it goes.
+    #[inline]
+    pub(crate) fn glance<R: Outgoing>(&self, request: &R) -> Option<Glance> {
+        let base = &self.core().settings.base;
+        Some(base.glance(request.place()?))
+    }
+
+    /// Which kind of request it is, by where it goes.
+    pub(crate) fn scope<R: Outgoing>(&self, request: &R, unaddressed: Unaddressed) -> Scope {
+        let settings = &self.core().settings;
+        let by_base = settings.base.scope(request.target(), unaddressed);
+        settings.aliases.scope(request.target(), by_base)
+    }
+
+    /// Decides about a request of this kind, and puts in what is at hand. `layer` are the defaults of the layer that it
+    /// passes, and what that remembers.
+    pub(crate) fn admit<R: Outgoing>(
+        &self,
+        scope: Scope,
+        request: &mut R,
+        layer: Option<&HashedDefaults>,
+        memory: Option<&Memory>,
+    ) -> Result<Admission, Error> {
+        let is_session_call = match scope {
+            Scope::Elsewhere => {
+                self.look_outside(request)?;
+                return Ok(Admission::pass());
+            }
+            Scope::Public => return Ok(Admission::Send(self.bare(Bare::Public, None, None))),
+            Scope::SessionCall => true,
+            Scope::Sipher => false,
+        };
+        // Read before the defaults: the look sets the defaults first, then this flag.
+        let has_looked = self.core().fleet.has_looked();
+        let identity = self.identity();
+        let need = need(self.core(), &identity, is_session_call, request, layer)?;
+        // Of a request that is going to be sent.
+        let by_hand = ByHand::of(self.core(), request);
+        let (id, key, brought) = match need {
+            Need::Key { key, why, hold } => {
+                let added = identity.key().filter(|_| key.is_some()).cloned();
+                put_key(request, key)?;
+                let request = self.bare(why, added, by_hand.or(hold));
+                return Ok(Admission::Send(request));
+            }
+            Need::Session { id, key, brought } => (id, key, brought),
+        };
+        if !matches!(brought, Brought::None) {
+            // At once: with `SendWithout` nothing may come to take its place.
+            request.headers_mut().remove(SESSION_ID);
+        }
+        if let Some(by_hand) = by_hand {
+            // From here on it is one of those that bear another session.
+            by_hand.linger(self.core().linger_until());
+        }
+        let is_of_manager = layer.is_none() && request.own_defaults().is_none();
+        if let Brought::Same(brought) = brought {
+            let wanted = if is_of_manager {
+                Wanted::OfManager(key_of(&identity, request)?)
+            } else {
+                Wanted::Session(partition(&identity, request, layer)?)
+            };
+            put_key(request, key)?;
+            let waiting = Waiting::new(self, wanted).that_brought(brought);
+            let waiting = waiting.of_request(request);
+            return Ok(Admission::Wait(waiting));
+        }
+        if !has_looked && is_of_manager {
+            let wanted = Wanted::OfManager(key_of(&identity, request)?);
+            put_key(request, key)?;
+            let waiting = Waiting::new(self, wanted).of_request(request);
+            return Ok(Admission::Wait(waiting));
+        }
+        if let Some(lease) = self.try_lease(id) {
+            if let Some(memory) = memory
+                && !request.speaks_for_itself()
+                && let Some(credentials) = headers::credentials(request.headers())
+            {
+                memory.remember(&lease, credentials, &identity, key.as_ref());
+            }
+            put_key(request, key)?;
+            let in_flight = lease.into_request().put_into(request.headers_mut())?;
+            return Ok(Admission::Send(in_flight));
+        }
+        let wanted = if is_of_manager && !self.core().fleet.knows_defaults(self) {
+            Wanted::OfManager(key_of(&identity, request)?)
+        } else {
+            Wanted::Session(partition(&identity, request, layer)?)
+        };
+        put_key(request, key)?;
+        let waiting = Waiting::new(self, wanted).of_request(request);
+        Ok(Admission::Wait(waiting))
+    }
+
+    /// A request without a session of ours: what becomes of it tells of the server all the same.
+    fn bare(&self, why: Bare, key: Option<ApiKey>, by_hand: Option<ByHand>) -> InFlightRequest {
+        InFlightRequest::bare(self.clone(), Bears::Nothing { why, key, by_hand })
+    }
+}
+
+fn need<R: Outgoing>(
+    core: &Core,
+    identity: &Identity,
+    is_session_call: bool,
+    request: &R,
+    layer: Option<&HashedDefaults>,
+) -> Result<Need, Error> {
+    let own_key = headers::api_key(request.headers())?;
+    let only_the_key = |why| {
+        let key = identity.key_header().filter(|_| own_key.is_none());
+        let hold = None;
+        Ok(Need::Key { key, why, hold })
+    };
+    if is_session_call {
+        return only_the_key(Bare::SessionCall);
+    }
+    let brought = headers::session_id(request.headers());
+    // The server would ignore it.
+    let is_replaced = brought.is_err()
+        && core.settings.foreign_ids == ForeignIds::Replace
+        && !request.opted_out();
+    let brought = if is_replaced { None } else { brought? };
+    if brought.is_none() && request.opted_out() {
+        return only_the_key(Bare::Without);
+    }
+    let key_id = match own_key.map(KeyId::of).or(identity.key_id()) {
+        Some(key_id) => key_id,
+        None if brought.is_some() && core.settings.foreign_ids == ForeignIds::Keep => {
+            return only_the_key(Bare::OwnSession);
+        }
+        None => return Err(no_api_key()),
+    };
+    let key = identity.key_header().filter(|_| own_key.is_none());
+    let id = match request.own_defaults() {
+        Some(defaults) => HashedDefaults::partition_of(key_id, defaults),
+        None => layer.unwrap_or(identity.defaults()).with_key(key_id),
+    };
+    let Some(brought) = brought else {
+        let brought = if is_replaced {
+            Brought::Replaced
+        } else {
+            Brought::None
+        };
+        return Ok(Need::Session { id, key, brought });
+    };
+    let brought = IdHash::of(brought);
+    let (origin, voucher) = core.origin_of(brought, key_id, id);
+    let policy = core.settings.foreign_ids;
+    let brought = match foreign::judge(&origin, policy, request.opted_out()) {
+        Verdict::GetsOurs => Brought::Replaced,
+        Verdict::GetsOursIfSame => Brought::Same(brought),
+        Verdict::Refused(why) => return Err(foreign::refused(why)),
+        Verdict::Keeps => {
+            let hold = voucher.and_then(|voucher| voucher.0).map(ByHand::bearing);
+            let why = Bare::OwnSession;
+            return Ok(Need::Key { key, why, hold });
+        }
+    };
+    Ok(Need::Session { id, key, brought })
+}
+
+/// The same decision once more, with everything that a create needs to know.
+fn partition<R: Outgoing>(
+    identity: &Identity,
+    request: &R,
+    layer: Option<&HashedDefaults>,
+) -> Result<Arc<Partition>, Error> {
+    let key = key_of(identity, request)?;
+    let own = request.own_defaults();
+    let own = own.map(|defaults| HashedDefaults::new(defaults.clone()));
+    let defaults = own.as_ref().or(layer).unwrap_or(identity.defaults());
+    // The manager's own settings have been checked: what is wrong is the request's, or its layer's.
+    Partition::new(key, defaults)
+        .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
+}
+
+/// The API key that a request bears, or the configured one.
+fn key_of<R: Outgoing>(identity: &Identity, request: &R) -> Result<ApiKey, Error> {
+    match headers::api_key(request.headers())? {
+        Some(key) => Ok(ApiKey::from(key)),
+        None => identity.key().cloned().ok_or_else(no_api_key),
+    }
+}
+
+fn put_key<R: Outgoing>(request: &mut R, key: Option<HeaderValue>) -> Result<(), Error> {
+    match key {
+        Some(key) => headers::put(request.headers_mut(), API_KEY, key),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn no_api_key() -> Error {
+    Error::new(
+        ErrorKind::NoApiKey,
+        "the request bears no API key, and none is configured",
+    )
+}

@@ -1,0 +1,43 @@
+//! Listening to what happens.
+
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::model::event::Event;
+
+/// How many events a slow listener may fall behind before it misses some.
+pub(crate) const CAPACITY: usize = 1024;
+
+/// Receives [`Event`]s from the moment it was made.
+///
+/// A listener costs nothing while nobody listens, and holds no session alive.
+#[derive(Debug)]
+pub struct Events(Receiver<Event>);
+
+impl Events {
+    pub(crate) fn new(receiver: Receiver<Event>) -> Self {
+        Self(receiver)
+    }
+
+    /// Waits for the next event; `None` once the manager is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// No event is lost when this is dropped.
+    pub async fn recv(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(events)) => Some(Event::Missed { events }),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// Returns the next event if there is one already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        use tokio::sync::broadcast::error::TryRecvError;
+        match self.0.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Lagged(events)) => Some(Event::Missed { events }),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Requests that pass by outside of the base URL, and yet look like Sipher's: a wrong host name sends requests without their
+//! session, and nobody notices.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use http::{Method, header::HOST};
+
+use super::{manager::SessionManager, message::Outgoing};
+use crate::{
+    api::scrub,
+    error::{Error, ErrorKind},
+    headers,
+    model::{
+        event::Event,
+        outside::{Outside, OutsideReason},
+        partition::KeyId,
+        settings::Settings,
+    },
+    scope::{self, Glance, Origin},
+    secret::keyed_hash,
+};
+
+/// So many origins are told of. Requests to more of them are counted only, lest a crawler fill the log.
+const MOST_TOLD: usize = 1_000;
+
+/// The origins that were told of, by hash.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<HashSet<u128>>);
+
+impl Told {
+    /// Whether this is the first request there.
+    fn is_first(&self, origin: &str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MOST_TOLD && told.insert(keyed_hash("origin", origin))
+    }
+}
+
+impl Settings {
+    fn looks_like(&self, origin: &Origin<'_>) -> Option<OutsideReason> {
+        if scope::is_vendors(origin.host) {
+            return Some(OutsideReason::VendorsDomain);
+        }
+        let is_beside = self.base.is_beside(origin) || self.aliases.are_beside(origin);
+        is_beside.then_some(OutsideReason::Loopback)
+    }
+
+    /// Whether any request that goes elsewhere may be one for this machine.
+    fn is_on_loopback(&self) -> bool {
+        self.base.is_loopback() || self.aliases.are_on_loopback()
+    }
+}
+
+impl SessionManager {
+    /// What a request is at first sight that is not below the base URL. [`Glance::Elsewhere`] is plainly none of ours, as nearly
+    /// all are; what only looks like one is unclear.
+    #[inline]
+    pub(crate) fn glance_again<R: Outgoing>(&self, request: &R) -> Option<Glance> {
+        let (settings, place) = (&self.core().settings, request.place()?);
+        let glance = settings.aliases.glance(place);
+        let looks_like_one = glance == Glance::Elsewhere
+            && (headers::may_bear_a_key(request.headers())
+                || scope::is_vendors(place.authority)
+                || settings.is_on_loopback());
+        (!looks_like_one).then_some(glance)
+    }
+
+    /// Looks at a request that goes elsewhere: it is counted and told of if it looks like Sipher's.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`] where [`Outside::Refuse`] says so.
+    pub(crate) fn look_outside<R: Outgoing>(&self, request: &R) -> Result<(), Error> {
+        // The headers are a proxy's, and what goes through it is encrypted.
+        let method = request.method_and_path().map(|(method, _)| method);
+        if method == Some(&Method::CONNECT) {
+            return Ok(());
+        }
+        let origin = origin_of(request);
+        let likeness = || self.core().settings.looks_like(origin.as_ref()?);
+        let reason = likeness().or_else(|| self.key_is_ours(request));
+        match reason {
+            Some(reason) => self.outside(&shown(origin.as_ref(), request), reason),
+            None => Ok(()),
+        }
+    }
+
+    fn key_is_ours<R: Outgoing>(&self, request: &R) -> Option<OutsideReason> {
+        let key = KeyId::of(headers::api_key(request.headers()).ok()??);
+        // The configured key is accepted too, until the server refuses it.
+        let is_ours = self.identity().key_id() == Some(key)
+            || self.core().ledger().known_keys.is_accepted(key);
+        is_ours.then_some(OutsideReason::ApiKey)
+    }
+
+    #[cold]
+    fn outside(&self, origin: &str, reason: OutsideReason) -> Result<(), Error> {
+        let core = self.core();
+        core.observer.outside();
+        let base = core.settings.base.to_string();
+        let error = match core.settings.on_outside {
+            Outside::Pass => None,
+            Outside::Refuse => Some(refused(origin, &base, reason)),
+        };
+        if core.outside.is_first(origin) {
+            let origin = origin.to_owned();
+            core.emit(Event::Outside {
+                origin,
+                base,
+                reason,
+            });
+        }
+        error.map_or(Ok(()), Err)
+    }
+}
+
+/// Where a request goes. One that does not say is meant for its `Host`, if for anybody.
+fn origin_of<R: Outgoing>(request: &R) -> Option<Origin<'_>> {
+    let target = request.target()?;
+    target.origin.or_else(|| {
+        let host = request.headers().get(HOST)?.to_str().ok()?;
+        Origin::of_authority("", host)
+    })
+}
+
+/// For people: in one spelling, and without what looks like a secret.
+fn shown<R: Outgoing>(origin: Option<&Origin<'_>>, request: &R) -> String {
+    let origin = match origin {
+        Some(origin) if origin.scheme.is_empty() => format!("{origin}")[1..].to_owned(),
+        Some(origin) => origin.to_string(),
+        None => "/".to_owned(),
+    };
+    let key = headers::api_key(request.headers()).ok().flatten();
+    let key = key.map(str::to_lowercase).unwrap_or_default();
+    scrub::text(&origin.to_lowercase(), &[&key])
+}
+
+fn refused(origin: &str, base: &str, reason: OutsideReason) -> Error {
+    let text = format!(
+        "the request goes to `{origin}`, outside of the base URL `{base}`, and {}; \
+         expected one below the base URL, an `alias` for where it goes, or `on_outside` set to `pass`",
+        reason.text()
+    );
+    Error::new(ErrorKind::InvalidRequest, text)
+}

@@ -1,0 +1,240 @@
+//! A request that has no session yet.
+
+use std::sync::Arc;
+
+use super::{
+    admit::{Admission, AdmissionFuture},
+    in_flight::InFlightRequest,
+    manager::SessionManager,
+    message::Outgoing,
+    patience::Limit,
+    token::{Bare, Bears},
+};
+use crate::{
+    api::SessionDefaults,
+    driver::{known_ids::IdHash, stage::Stage},
+    error::{Error, ErrorKind},
+    inline,
+    model::{
+        inlining::{InlineDefaults, Inlined, NotInlined},
+        partition::Partition,
+        settings::OnNoSession,
+    },
+    secret::ApiKey,
+};
+
+/// What a request waits for.
+pub(crate) enum Wanted {
+    Session(Arc<Partition>),
+    /// One of this API key with the manager's defaults, which have to be looked up first.
+    OfManager(ApiKey),
+}
+
+impl Wanted {
+    pub(crate) fn partition(&self) -> Option<&Arc<Partition>> {
+        match self {
+            Self::Session(partition) => Some(partition),
+            Self::OfManager(_) => None,
+        }
+    }
+
+    pub(crate) fn key(&self) -> &ApiKey {
+        match self {
+            Self::Session(partition) => &partition.key,
+            Self::OfManager(key) => key,
+        }
+    }
+}
+
+/// What a request without a session can do: wait for one, or go without if its body says it all.
+pub(crate) struct Waiting {
+    manager: SessionManager,
+    wanted: Wanted,
+    /// The session id that it brought along, which has to be the session's.
+    brought: Option<IdHash>,
+    /// Why its body does not say it all, where that was tried.
+    inlined: Inlined,
+    /// Whether a session is to be made for those that come later.
+    sees_to_one: bool,
+    /// How long the request waits, if it says so itself.
+    limit: Option<Limit>,
+}
+
+impl Waiting {
+    pub(crate) fn new(manager: &SessionManager, wanted: Wanted) -> Self {
+        let manager = manager.clone();
+        Self {
+            manager,
+            wanted,
+            brought: None,
+            inlined: Inlined::Off,
+            sees_to_one: true,
+            limit: None,
+        }
+    }
+
+    /// It waits no longer than this request does.
+    pub(crate) fn of_request<R: Outgoing>(self, request: &R) -> Self {
+        let core = self.manager.core();
+        let limit = Limit::of(request, &core.settings, core.uptime());
+        Self { limit, ..self }
+    }
+
+    pub(crate) fn that_brought(self, id: IdHash) -> Self {
+        let brought = Some(id);
+        Self { brought, ..self }
+    }
+
+    pub(crate) fn unless_inlined(self, inlined: Inlined) -> Self {
+        Self { inlined, ..self }
+    }
+
+    /// For a request that was to bear a session which ended before it was sent.
+    pub(crate) fn instead_of(request: &InFlightRequest) -> Option<Self> {
+        let token = request.token()?;
+        let partition = token.session()?.partition.clone();
+        let waiting = Self::new(&token.manager, Wanted::Session(partition));
+        // Its defaults may have been changed meanwhile, and then nobody else asks for such a session.
+        let sees_to_one = false;
+        Some(Self {
+            sees_to_one,
+            ..waiting
+        })
+    }
+
+    /// The session that has come meanwhile, if there is one.
+    pub(crate) fn session_at_hand(&self) -> Option<InFlightRequest> {
+        let lease = self.manager.try_lease(self.partition()?.id)?;
+        Some(lease.into_request())
+    }
+
+    /// What its session is going to have. `None` if that is not known yet, or if it may get no other session than one.
+    pub(crate) fn defaults(&self) -> Option<Arc<SessionDefaults>> {
+        Some(self.partition()?.defaults.clone())
+    }
+
+    fn partition(&self) -> Option<&Arc<Partition>> {
+        match &self.wanted {
+            Wanted::Session(partition) if self.brought.is_none() => Some(partition),
+            Wanted::Session(_) | Wanted::OfManager(_) => None,
+        }
+    }
+
+    /// Ready when there is a session, or when it is decided that there is none. Where bodies may name the defaults, also when
+    /// it is known which.
+    pub(crate) fn wait(self) -> AdmissionFuture {
+        let inlines = self.manager.core().settings.inline.defaults != InlineDefaults::Off;
+        Box::pin(async move {
+            match (self.brought, self.inlined, &self.wanted) {
+                (None, _, Wanted::OfManager(_)) if inlines => return self.look_up().await,
+                (None, Inlined::Not { reason }, _) => self.wait_as(reason).await,
+                _ => self.for_headers().await,
+            }
+            .map(Admission::Send)
+        })
+    }
+
+    /// For headers alone: nobody sees a body.
+    pub(crate) async fn for_headers(self) -> Result<InFlightRequest, Error> {
+        let (manager, limit) = (self.manager, self.limit);
+        if let Some(id) = self.brought {
+            manager.lease_if_it_is(id, self.wanted, limit).await
+        } else {
+            manager.lease_or_without(self.wanted, limit).await
+        }
+    }
+
+    async fn look_up(self) -> Result<Admission, Error> {
+        let key = self.wanted.key().clone();
+        match self.manager.look_up(self.wanted, self.limit).await {
+            Ok(partition) => {
+                let wanted = Wanted::Session(partition);
+                Ok(Admission::Wait(Self { wanted, ..self }))
+            }
+            Err(error) => self.manager.without(key, error).map(Admission::Send),
+        }
+    }
+
+    async fn wait_as(self, reason: NotInlined) -> Result<InFlightRequest, Error> {
+        let manager = self.manager.clone();
+        let makes_sessions = manager.core().settings.inline.makes_sessions;
+        let leased = self.manager.lease_or_without(self.wanted, self.limit);
+        match leased.await {
+            Ok(request) => {
+                if request.defaults().is_none() {
+                    request.note(reason.into());
+                }
+                Ok(request)
+            }
+            Err(error) if !makes_sessions && error.kind() != ErrorKind::Shutdown => {
+                Err(inline::refused(&manager, reason))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has a session made for those that come later.
+    pub(crate) fn see_to_one(self) -> Self {
+        let core = self.manager.core();
+        if let Some(partition) = self.partition().filter(|_| self.sees_to_one)
+            && core.settings.inline.makes_sessions
+        {
+            // What is in its way is told by events, and is no trouble of this request's.
+            core.see_to(partition);
+        }
+        let sees_to_one = false;
+        Self {
+            sees_to_one,
+            ..self
+        }
+    }
+
+    /// Sends it without a session, as its answer does not depend on one. The session is made meanwhile, for those that come
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown).
+    pub(crate) fn go_without(self) -> Result<InFlightRequest, Error> {
+        if self.manager.core().stage() != Stage::Open {
+            return Err(Error::shutdown());
+        }
+        let waiting = self.see_to_one();
+        let Some(partition) = waiting.partition().cloned() else {
+            return Ok(InFlightRequest::default());
+        };
+        let bears = Bears::Inline(partition);
+        Ok(InFlightRequest::bare(waiting.manager, bears))
+    }
+}
+
+impl SessionManager {
+    /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
+    pub(crate) async fn lease_or_without(
+        self,
+        wanted: Wanted,
+        limit: Option<Limit>,
+    ) -> Result<InFlightRequest, Error> {
+        let key = wanted.key().clone();
+        match self.lease_on(wanted, limit).await {
+            Ok(lease) => Ok(lease.into_request()),
+            Err(error) => self.without(key, error),
+        }
+    }
+
+    fn without(self, key: ApiKey, error: Error) -> Result<InFlightRequest, Error> {
+        match self.core().settings.on_no_session {
+            _ if error.kind() == ErrorKind::Shutdown => Err(error),
+            OnNoSession::Fail => Err(error),
+            OnNoSession::SendWithout => {
+                self.core().observer.sent_without(&key, &error);
+                let bears = Bears::Nothing {
+                    why: Bare::Without,
+                    key: Some(key),
+                    by_hand: None,
+                };
+                Ok(InFlightRequest::bare(self, bears))
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Where memos are kept: a place for each thread, and in it the one memo that most layers need, and those of other keys.
+
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet, hash_map::Entry},
+    hash::BuildHasherDefault,
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    Memo,
+    hash::{AsItIs, hash},
+};
+use crate::{headers::Credentials, hot::session::LiveSession};
+
+/// How many keys a place knows, each with half a kilobyte if it is remembered. With one more it begins anew.
+const MOST: usize = 1 << 14;
+
+/// One for each thread that is likely to run at once. More threads than that share some, which costs only time.
+#[derive(Debug)]
+pub(super) struct Places(Box<[Place]>);
+
+/// On cache lines that no other has a share in.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Place(Mutex<State>);
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Looked at before anything is hashed.
+    first: Option<Memo>,
+    /// Those of other keys, by the hash of their credentials.
+    others: HashMap<u64, Memo, BuildHasherDefault<AsItIs>>,
+    /// What was found once. It is remembered when it is found again.
+    found: HashSet<u64, BuildHasherDefault<AsItIs>>,
+}
+
+impl Places {
+    /// The place of this thread.
+    #[inline]
+    pub(super) fn here(&self) -> MutexGuard<'_, State> {
+        self.0[number() & (self.0.len() - 1)].lock()
+    }
+
+    /// Where a memo of this thread is to be found.
+    pub(super) fn home(self: &Arc<Self>, credentials: Credentials<'_>) -> Home {
+        Home {
+            places: Arc::downgrade(self),
+            place: number() & (self.0.len() - 1),
+            hash: hash(credentials),
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        for place in &self.0 {
+            let mut state = place.lock();
+            // Let go of under the lock: whoever drops the memory waits for it, and so has the last handle.
+            state.first = None;
+            state.begin_anew();
+        }
+    }
+}
+
+impl Place {
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What is remembered of such requests, whether it still holds or not.
+    #[allow(clippy::inline_always)] // on the way of every request
+    #[inline(always)]
+    pub(super) fn memo(&mut self, credentials: Credentials<'_>) -> Option<&mut Memo> {
+        let first = self.first.as_ref()?;
+        if first.is_about(credentials) {
+            return self.first.as_mut();
+        }
+        let other = self.others.get_mut(&hash(credentials));
+        other.filter(|other| other.is_about(credentials))
+    }
+
+    /// Whether such a request was here before; from now on it was.
+    pub(super) fn was_found(&mut self, credentials: Credentials<'_>) -> bool {
+        let is_new = self.found.insert(hash(credentials));
+        if is_new && self.found.len() > MOST {
+            self.begin_anew();
+        }
+        !is_new
+    }
+
+    pub(super) fn put(&mut self, credentials: Credentials<'_>, memo: Memo) {
+        let is_first = self
+            .first
+            .as_ref()
+            .is_none_or(|first| first.is_about(credentials) || !first.holds(memo.since));
+        let hash = hash(credentials);
+        if is_first {
+            self.others.remove(&hash);
+            self.first = Some(memo);
+        } else {
+            self.others.insert(hash, memo);
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.others = HashMap::default();
+        self.found = HashSet::default();
+    }
+
+    fn forget(&mut self, hash: u64, session: &Arc<LiveSession>) {
+        let is_meant = |memo: &Memo| Arc::ptr_eq(&memo.session, session);
+        self.first.take_if(|memo| is_meant(memo));
+        if let Entry::Occupied(other) = self.others.entry(hash)
+            && is_meant(other.get())
+        {
+            other.remove();
+        }
+    }
+}
+
+/// Where a memo is to be found.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    places: Weak<Places>,
+    place: usize,
+    hash: u64,
+}
+
+/// Nobody is given this session any more without its being looked at. Whoever has got it before is in flight from now
+/// on, and everybody can see that.
+pub(crate) fn forget(session: &Arc<LiveSession>) {
+    for home in session.in_flight.homes() {
+        if let Some(places) = home.places.upgrade() {
+            places.0[home.place].lock().forget(home.hash, session);
+        }
+    }
+}
+
+/// All that is remembered of one manager's sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Memos(Mutex<Vec<Weak<Places>>>);
+
+impl Memos {
+    pub(super) fn open(&self) -> Arc<Places> {
+        static COUNT: LazyLock<usize> = LazyLock::new(|| {
+            let threads = thread::available_parallelism().map_or(1, usize::from);
+            threads.next_power_of_two().clamp(2, 64)
+        });
+        let places = Arc::new(Places((0..*COUNT).map(|_| Place::default()).collect()));
+        let mut all = self.all();
+        all.retain(|places| places.strong_count() > 0);
+        all.push(Arc::downgrade(&places));
+        places
+    }
+
+    /// [`forget`]s all of them.
+    pub(crate) fn forget_all(&self) {
+        for places in self.all().iter().filter_map(Weak::upgrade) {
+            places.clear();
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Weak<Places>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts up over the threads that ask.
+#[inline]
+fn number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! { static NUMBER: Cell<Option<usize>> = const { Cell::new(None) } }
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            let new = NEXT.fetch_add(1, Ordering::Relaxed);
+            number.set(Some(new));
+            new
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::headers::KeyHeader;
+
+    #[test]
+    fn a_place_knows_as_many_keys_as_it_may_and_begins_anew_with_one_more() {
+        let mut state = State::default();
+        let mut is_known = |key: usize| {
+            let value = &HeaderValue::from(key);
+            let header = KeyHeader::ApiKey;
+            state.was_found(Credentials { header, value })
+        };
+        assert!((0..MOST).all(|key| !is_known(key)), "none twice");
+        assert!((0..MOST).all(&mut is_known));
+        assert!(!is_known(MOST));
+        assert!((0..MOST).all(|key| !is_known(key)));
+    }
+
+    #[test]
+    fn the_places_of_layers_that_are_gone_are_not_kept() {
+        let memos = Memos::default();
+        let kept = memos.open();
+        for _ in 0..10 {
+            drop(memos.open());
+        }
+        let last = memos.open();
+        let all: Vec<_> = memos.all().iter().filter_map(Weak::upgrade).collect();
+        assert_eq!(memos.all().len(), 2);
+        assert!(Arc::ptr_eq(&all[0], &kept) && Arc::ptr_eq(&all[1], &last));
+    }
+}

@@ -1,0 +1,83 @@
+//! How many signs there have been that the server may have lost its sessions.
+//!
+//! What counts as a sign is decided in [`evidence`](crate::engine::evidence). After one, no request is given a session before the
+//! server has been asked, or a successor has been made. Signs are numbered; a session is as good as the last sign before
+//! the call that proved it alive.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(feature = "store")]
+use std::time::Duration;
+
+use crate::clock::Reading;
+
+#[derive(Debug, Default)]
+pub(crate) struct Suspicion {
+    signs: AtomicU64,
+    /// When the last one was, in milliseconds of monotonic time.
+    last_at: AtomicU64,
+    /// Whether this suspicion has been told of.
+    told: AtomicBool,
+}
+
+impl Suspicion {
+    /// How many signs there have been.
+    pub(crate) fn signs(&self) -> u64 {
+        self.signs.load(Ordering::SeqCst)
+    }
+
+    /// There is one more; returns how many there are. If it `is_told`, also returns whether that is the first since a session was
+    /// last proved alive.
+    pub(crate) fn raise(&self, now: Reading, is_told: bool) -> (u64, bool) {
+        let now = u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX);
+        self.last_at.fetch_max(now, Ordering::SeqCst);
+        let signs = self.signs.fetch_add(1, Ordering::SeqCst) + 1;
+        (signs, is_told && !self.told.swap(true, Ordering::AcqRel))
+    }
+
+    /// How many of them certainly came before `then`: all or none.
+    #[cfg(feature = "store")]
+    pub(crate) fn signs_before(&self, then: Reading) -> u64 {
+        let signs = self.signs();
+        let last_at = Duration::from_millis(self.last_at.load(Ordering::SeqCst));
+        if then.monotonic > last_at { signs } else { 0 }
+    }
+
+    /// A session has been proved alive.
+    pub(crate) fn calm(&self) {
+        self.told.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Reading {
+        let time = std::time::Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn the_first_sign_after_each_proof_of_life_is_told_of() {
+        let suspicion = Suspicion::default();
+        for _ in 0..2 {
+            assert!(!suspicion.raise(at(1), false).1);
+            assert!(suspicion.raise(at(1), true).1);
+            assert!(!suspicion.raise(at(2), true).1);
+            suspicion.calm();
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "store")]
+    fn signs_came_before_a_moment_if_the_last_of_them_did() {
+        let suspicion = Suspicion::default();
+        suspicion.raise(at(1), true);
+        suspicion.raise(at(5), true);
+        let before = |seconds| suspicion.signs_before(at(seconds));
+        assert_eq!([before(1), before(5), before(6)], [0, 0, 2]);
+    }
+}

@@ -1,0 +1,212 @@
+//! Who uses a session, as a count: no session is deleted while it is in use.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering, fence},
+    },
+    time::Duration,
+};
+
+use super::memo::Home;
+use crate::{clock::Reading, front::token::Token};
+
+/// The bit of [`InFlight::state`] that says "hand this out no more".
+const RETIRED: usize = 1 << (usize::BITS - 1);
+
+/// Counts who is using a session, and ends that nobody starts to.
+///
+/// One word holds both the count and whether the session is retired, so that there is no moment between "is it still
+/// good?" and "I am using it" in which it could be deleted.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    state: AtomicUsize,
+    /// Until when requests count whose callers dropped them, in milliseconds of monotonic time.
+    linger_until: AtomicU64,
+    /// Many sessions are never remembered, and need no room for it.
+    memories: OnceLock<Box<Memories>>,
+}
+
+#[derive(Debug, Default)]
+struct Memories {
+    /// Stand for more who use it, each with where it is remembered.
+    tokens: Mutex<Vec<(Weak<Token>, Home)>>,
+    /// How many of the tokens a memo holds: it does not use the session.
+    held: AtomicUsize,
+}
+
+impl InFlight {
+    /// Counts one more in, unless the session is retired.
+    pub(crate) fn enter(&self) -> bool {
+        let one_more = |state| (state & RETIRED == 0).then_some(state + 1);
+        self.state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
+            .is_ok()
+    }
+
+    /// Counts one out; returns whether that was the last one of a retired session.
+    pub(crate) fn leave(&self) -> bool {
+        self.state.fetch_sub(1, Ordering::AcqRel) == RETIRED | 1
+    }
+
+    /// Hands the session out no more; returns whether it was handed out until now.
+    pub(crate) fn retire(&self) -> bool {
+        self.state.fetch_or(RETIRED, Ordering::AcqRel) & RETIRED == 0
+    }
+
+    /// Retires the session if nobody uses it.
+    pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
+        !self.lingers(now)
+            && self.count_of_tokens() == 0
+            && self
+                .state
+                .compare_exchange(0, RETIRED, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state.load(Ordering::Acquire) & RETIRED != 0
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        (self.state.load(Ordering::Acquire) & !RETIRED) + self.count_of_tokens()
+    }
+
+    /// Exact where no memo is being made or dropped: so once it is retired and forgotten.
+    fn count_of_tokens(&self) -> usize {
+        let Some(memories) = self.memories.get() else {
+            return 0;
+        };
+        let remembered = memories.held.load(Ordering::Acquire);
+        let held: usize = memories
+            .tokens()
+            .iter()
+            .map(|(token, _)| token.strong_count())
+            .sum();
+        // What those who have let go of one did before is done.
+        fence(Ordering::Acquire);
+        held.saturating_sub(remembered)
+    }
+
+    pub(crate) fn count_by(&self, token: &Arc<Token>, home: Home) {
+        let mut tokens = self.memories().tokens();
+        tokens.retain(|(token, _)| token.strong_count() > 0);
+        tokens.push((Arc::downgrade(token), home));
+    }
+
+    /// Where it may be remembered.
+    pub(crate) fn homes(&self) -> Vec<Home> {
+        // Also where there is none yet: who is about to make one sees then that the session is retired.
+        let tokens = self.memories().tokens();
+        tokens.iter().map(|(_, home)| home.clone()).collect()
+    }
+
+    /// One more memo holds a token, or one less.
+    pub(crate) fn remembered(&self, more: bool) {
+        let held = &self.memories().held;
+        if more {
+            held.fetch_add(1, Ordering::AcqRel);
+        } else {
+            held.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn memories(&self) -> &Memories {
+        self.memories.get_or_init(Box::default)
+    }
+
+    /// Nobody uses it, and nobody who dropped a request lately may have left it half-read.
+    pub(crate) fn is_drained(&self, now: Reading) -> bool {
+        // The count first: whoever leaves has set the time before.
+        self.count() == 0 && !self.lingers(now)
+    }
+
+    /// How long requests that were dropped still count.
+    pub(crate) fn lingers_for(&self, now: Reading) -> Duration {
+        let until = Duration::from_millis(self.linger_until.load(Ordering::Acquire));
+        until.saturating_sub(now.monotonic)
+    }
+
+    fn lingers(&self, now: Reading) -> bool {
+        !self.lingers_for(now).is_zero()
+    }
+
+    /// Counts as used until then, in monotonic time.
+    pub(crate) fn linger(&self, until: Duration) {
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.linger_until.fetch_max(until, Ordering::AcqRel);
+    }
+}
+
+impl Memories {
+    fn tokens(&self) -> MutexGuard<'_, Vec<(Weak<Token>, Home)>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Reading = Reading {
+        monotonic: Duration::from_secs(5),
+        wall: Duration::ZERO,
+    };
+
+    #[test]
+    fn a_retired_session_lets_nobody_in_and_is_drained_when_the_last_one_leaves() {
+        let in_flight = InFlight::default();
+        assert!(in_flight.enter() && in_flight.enter());
+        assert!(in_flight.retire(), "for the first time");
+        assert!(!in_flight.retire(), "only once");
+        assert!(!in_flight.enter());
+        assert_eq!(in_flight.count(), 2);
+        assert!(!in_flight.leave());
+        assert!(!in_flight.is_drained(NOW));
+        assert!(in_flight.leave(), "the last one");
+        assert!(in_flight.is_drained(NOW));
+    }
+
+    #[test]
+    fn a_session_in_use_is_not_retired_as_idle() {
+        let in_flight = InFlight::default();
+        assert!(in_flight.enter());
+        assert!(!in_flight.retire_if_idle(NOW));
+        in_flight.linger(Duration::from_secs(6));
+        in_flight.leave();
+        assert!(
+            !in_flight.retire_if_idle(NOW),
+            "a dropped request still counts"
+        );
+        let later = Reading {
+            monotonic: Duration::from_secs(6),
+            ..NOW
+        };
+        assert!(in_flight.retire_if_idle(later));
+        assert!(!in_flight.enter());
+    }
+
+    #[test]
+    fn threads_never_enter_after_the_retirement_was_seen() {
+        use std::thread;
+        for _ in 0..200 {
+            let in_flight = InFlight::default();
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        for _ in 0..50 {
+                            if in_flight.enter() {
+                                // Whoever is in keeps the session from being drained.
+                                assert!(!(in_flight.is_retired() && in_flight.is_drained(NOW)));
+                                in_flight.leave();
+                            }
+                        }
+                    });
+                }
+                in_flight.retire();
+            });
+            assert!(!in_flight.enter());
+            assert_eq!(in_flight.count(), 0);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The bound on session calls, and what a call is for.
+
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// A quarter of the 2,000 session operations that a key of the pro tier has in a day.
+const UPKEEP_PER_DAY: u32 = 500;
+
+/// How many session calls a manager may make: so many at once, and so many a minute on average.
+///
+/// ```
+/// use std::time::Duration;
+/// use sipher_session::CallBudget;
+///
+/// let budget = CallBudget::default(); // 60 a minute, 60 at once
+/// assert_eq!(budget.bound(Duration::from_secs(90)), 60 + 90);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallBudget {
+    pub(crate) per_minute: u32,
+    pub(crate) burst: u32,
+    pub(crate) upkeep_per_day: u32,
+}
+
+impl CallBudget {
+    /// Allows `burst` calls at once and `per_minute` on average.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is zero.
+    pub(crate) fn new(per_minute: u32, burst: u32) -> Result<Self, Error> {
+        let check = |name: &str, value: u32| match value {
+            0 => Err(Error::config(format!(
+                "call_budget.{name}: is 0; expected 1 or more"
+            ))),
+            _ => Ok(()),
+        };
+        check("per_minute", per_minute)?;
+        check("burst", burst)?;
+        Ok(Self {
+            per_minute,
+            burst,
+            upkeep_per_day: UPKEEP_PER_DAY,
+        })
+    }
+
+    pub(crate) fn with_upkeep_per_day(self, upkeep_per_day: u32) -> Self {
+        Self {
+            upkeep_per_day,
+            ..self
+        }
+    }
+
+    /// Returns the most session calls that a manager makes in any span of time this long.
+    pub fn bound(&self, span: Duration) -> u64 {
+        let refilled = span.as_nanos() / self.interval().as_nanos();
+        u64::from(self.burst).saturating_add(u64::try_from(refilled).unwrap_or(u64::MAX))
+    }
+
+    /// Returns the most checks and deletes that a manager makes for one API key in any span of time this long, those of a shutdown aside:
+    /// [`upkeep_per_day`](crate::SessionManagerBuilder::upkeep_per_day) for each day that is begun, and for one more.
+    pub fn upkeep_bound(&self, span: Duration) -> u64 {
+        let days = span.as_secs() / (24 * 60 * 60) + 2;
+        days.saturating_mul(u64::from(self.upkeep_per_day))
+    }
+
+    pub(crate) fn interval(self) -> Duration {
+        Duration::from_secs(60) / self.per_minute
+    }
+}
+
+impl Default for CallBudget {
+    fn default() -> Self {
+        Self {
+            per_minute: 60,
+            burst: 60,
+            upkeep_per_day: UPKEEP_PER_DAY,
+        }
+    }
+}
+
+/// What a call is for: the less urgent leave tokens for the more urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Somebody waits for it, or will soon.
+    Create,
+    /// It costs nothing.
+    Question,
+    /// Somebody may wait for it; a create would do as well.
+    Check,
+    /// The session would end by itself.
+    Delete,
+    /// The same at shutdown, when nothing more urgent can come.
+    LastDelete,
+}

@@ -1,0 +1,119 @@
+//! What became of the sessions that a manager still held when it was shut down.
+
+use std::{fmt, time::Duration};
+
+use super::session_ref::SessionRef;
+use crate::{clock::Reading, error::Error, hot::session::LiveSession};
+
+/// How many sessions the report describes one by one.
+const DETAILS: usize = 1_000;
+
+/// What became of the sessions that a manager still held when it was shut down.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Deleted on the server.
+    pub deleted: usize,
+    /// Lost by the server before, which is as good.
+    pub already_gone: usize,
+    /// Alive on the server until they expire: still used by a request, nearly over, or out of time or budget.
+    pub left_to_expire: usize,
+    /// Alive on the server because other processes of the fleet use them, or may use them. The last one that leaves deletes
+    /// them. They expire instead if a process that used them was killed, or if the store may have forgotten one.
+    pub left_to_others: usize,
+    /// Could not be deleted, and so are left to expire as well.
+    pub failed: usize,
+    /// Creates whose outcome is not known, over the whole life of the manager: each may have left a session.
+    pub possible_orphans: u64,
+    /// The first 1,000 sessions, one by one.
+    pub sessions: Vec<SessionEnd>,
+}
+
+impl ShutdownReport {
+    /// Returns whether the server certainly holds no session of this manager any more, save those in `left_to_others`.
+    pub fn is_clean(&self) -> bool {
+        self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
+    }
+
+    pub(crate) fn add(&mut self, session: &LiveSession, fate: Fate) {
+        match &fate {
+            Fate::Deleted => self.deleted += 1,
+            Fate::AlreadyGone => self.already_gone += 1,
+            Fate::LeftToExpire { .. } => self.left_to_expire += 1,
+            Fate::LeftToOthers => self.left_to_others += 1,
+            Fate::Failed { .. } => self.failed += 1,
+        }
+        if self.sessions.len() < DETAILS {
+            self.sessions.push(SessionEnd {
+                session: session.reference(),
+                fate,
+            });
+        }
+    }
+}
+
+/// One line for a log.
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            deleted,
+            already_gone,
+            left_to_expire,
+            failed,
+            possible_orphans,
+            ..
+        } = self;
+        write!(
+            f,
+            "{deleted} deleted, {already_gone} already gone, {left_to_expire} left to expire, {failed} failed, \
+             {possible_orphans} possible orphans"
+        )?;
+        match self.left_to_others {
+            0 => Ok(()),
+            others => write!(f, ", {others} left to others"),
+        }
+    }
+}
+
+/// How one session ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionEnd {
+    /// The session.
+    pub session: SessionRef,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a session at shutdown.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fate {
+    /// Deleted on the server.
+    Deleted,
+    /// The server had lost it before.
+    AlreadyGone,
+    /// It ends by itself.
+    #[non_exhaustive]
+    LeftToExpire {
+        /// The life that it still had.
+        left: Duration,
+        /// Requests that still used it.
+        in_flight: usize,
+    },
+    /// Other processes of the fleet use it, or may use it.
+    LeftToOthers,
+    /// It could not be deleted, and ends by itself.
+    #[non_exhaustive]
+    Failed {
+        /// Why.
+        error: Error,
+    },
+}
+
+pub(crate) fn left_to_expire(session: &LiveSession, now: Reading) -> Fate {
+    Fate::LeftToExpire {
+        left: session.life.left(now),
+        in_flight: session.in_flight.count(),
+    }
+}
