@@ -263,11 +263,12 @@ impl Create {
     pub(crate) fn look_at(&self, partition: &Partition, error: &Error, sent: Reading) {
         self.core.saw_session_call(error.window(), sent);
         if let Some(cause) = sign::in_session_call(error) {
+            let is_news = self.core.is_outage_news(cause);
             if cause >= Cause::Sign {
                 self.core.inquiry.evidence().call_failed(sent);
             }
             // In place of the question, it says what the question has said.
-            if !self.stands_in {
+            if !self.stands_in || is_news {
                 self.core.saw(cause);
             }
         }

@@ -129,6 +129,18 @@ impl Core {
         self.react(reaction, cause);
     }
 
+    /// Whether a session call that broke is a sign to sessions that are used: it was sent in place of the question, and nothing else
+    /// reaches the server.
+    pub(crate) fn is_outage_news(&self, cause: Cause) -> bool {
+        let signs = self.suspicion.signs();
+        let is_used = || {
+            self.sessions()
+                .iter()
+                .any(|session| !session.is_suspect(signs))
+        };
+        cause == Cause::Broken && !self.inquiry.evidence().is_reached() && is_used()
+    }
+
     /// The same, but the next request asks.
     pub(crate) fn note(&self, cause: Cause) {
         let reaction = self.raise(cause);

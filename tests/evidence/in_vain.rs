@@ -71,6 +71,30 @@ async fn where_sessions_cannot_be_asked_for_either_none_is_given_up_and_few_call
     }
 }
 
+/// One was lost and replaced, and then the other is in doubt. Nothing has spoken against the successor.
+#[tokio::test(start_paused = true)]
+async fn where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after_the_last_sign() {
+    for what in [What::LoseAnswer, What::Refuse] {
+        let setup = Setup::new();
+        setup.sipher.set_rate_limit(None);
+        let manager = setup.builder().max_wait(90 * SECOND).build().unwrap();
+        let keys = tenants(&setup, &manager, 2).await;
+        setup.sipher.evict(&setup.last_id().unwrap());
+        pass(1_200.0).await;
+        // The first call finds out, and the second gets the successor.
+        for _ in 0..2 {
+            let _ = call(&setup, &manager, &keys[1]).await;
+            pass(1.0).await;
+        }
+        always(&setup, what.clone(), Target::Health);
+        always(&setup, what.clone(), Target::Get);
+        let _back = tokio::spawn(setup.service(&manager).oneshot(of_tenant(&keys[0])));
+        pass(40.0).await;
+        let answer = call(&setup, &manager, &keys[1]).await;
+        assert!(answer.is_err(), "{what:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tenant_whose_session_call_hangs_keeps_nobody_from_theirs() {
     let setup = Setup::new();

@@ -114,6 +114,17 @@ pub(crate) const BY_HAND: &[Mutation] = &[
         new: "        (self.is_metering, self.metered) = (false, None);\n        self.decide_by_windows",
     },
     Mutation {
+        name: "a_session_call_that_breaks_in_an_outage_is_no_sign_to_newer_sessions",
+        invariant: "I1",
+        by: Test {
+            target: "evidence",
+            name: "where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after_the_last_sign",
+        },
+        file: "src/driver/check.rs",
+        old: "if !self.stands_in || is_news {",
+        new: "if !self.stands_in {",
+    },
+    Mutation {
         name: "another_tenants_session_is_waited_for_as_long_as_ones_own",
         invariant: "I7",
         by: Test {

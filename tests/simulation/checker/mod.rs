@@ -22,7 +22,7 @@ use health::Questions;
 use inline::Inline;
 use known::{Asked, Breaks, Flying, GRACE, Known, Late, Signs, Tries};
 use outside::Outside;
-use sipher_session::{Fingerprint, clock::Reading, testing::Operation};
+use sipher_session::{Fingerprint, SessionId, clock::Reading, testing::Operation};
 
 use crate::{
     script::{Script, Settings},
@@ -187,6 +187,7 @@ impl Checker<'_> {
                 // Given up, and then the server may still be at it; or broken off in the middle of the answer.
                 self.flying.remove(wire);
                 self.signs.possible += 1;
+                self.sign_at = Some(at.monotonic);
             }
             Entry::Whole {
                 wire,
@@ -226,7 +227,13 @@ impl Checker<'_> {
             Entry::Weather(weather) if weather.starts_with("Restart") => {
                 self.restarts.push((index, at.monotonic));
             }
-            Entry::Lost { session, requests } => self.lost.push((index, session.0, *requests)),
+            Entry::Lost { session, requests } => {
+                self.lost.push((index, session.0, *requests));
+                // Where its answer did not arrive whole, only this tells that it is used no more.
+                let is_lost =
+                    |id: &str| SessionId::parse(id).is_some_and(|id| id.fingerprint() == session.0);
+                self.last.retain(|(_, id)| !is_lost(id));
+            }
             Entry::ToldOutside { origin } => self.told_outside(origin),
             Entry::CountedOutside(counted) => self.counted_outside(*counted),
             Entry::Weather(weather) if weather.starts_with("ServerForward") => {
