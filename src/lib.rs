@@ -207,6 +207,7 @@ pub mod prelude;
 mod random;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod runtime;
 mod scope;
 mod secret;
 #[cfg(feature = "store")]

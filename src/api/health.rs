@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    Method, Request, Response,
+    Method, Request, Response, StatusCode,
     header::{ACCEPT, AGE},
 };
 use http_body_util::Full;
@@ -13,7 +13,6 @@ use serde::Deserialize;
 use super::{Redirected, Transport, deadline::in_time};
 use crate::{
     error::{BoxError, Error},
-    model::sign,
     scope::BaseUrl,
 };
 
@@ -50,7 +49,7 @@ pub(crate) async fn health(
     };
     Ok(match Health::read(&response) {
         Some(health) => (Word::Says(health), None),
-        None if sign::is_unreached(response.status()) => {
+        None if is_unreached(response.status()) => {
             let why = format!("a gateway answered {}", response.status());
             (Word::Away, Some(why.into()))
         }
@@ -118,6 +117,11 @@ impl Health {
             keeps_sessions: data.redis.is_none_or(|redis| redis.connected),
         })
     }
+}
+
+/// Whether a gateway says with this status that the server does not answer it: 503 may be the server's own.
+pub(crate) fn is_unreached(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 504 | 520..=527 | 530)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ mod defaults;
 pub(crate) mod health;
 mod id;
 mod model;
+#[cfg(feature = "reqwest")]
+mod over_reqwest;
 mod quota;
 pub(crate) mod scrub;
 mod sessions;
@@ -45,6 +47,8 @@ mod values;
 
 pub use bytes::Bytes;
 
+#[cfg(feature = "reqwest")]
+pub(crate) use self::over_reqwest::default_transport;
 pub(crate) use self::{
     change::{Answered, Change, Deed, Found, OnAnswer, OnChange, OnSend, Ongoing},
     defaults::KNOWN as KNOWN_DEFAULTS,

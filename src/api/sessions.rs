@@ -18,10 +18,9 @@ use super::{
     scrub,
 };
 use crate::{
-    driver::runtime::runtime,
     error::{About, Error, ErrorKind},
     headers::API_KEY,
-    model::partition::Partition,
+    runtime::runtime,
     scope::{BaseUrl, PlainHttp},
     secret::{ApiKey, ViewingKey},
 };
@@ -216,27 +215,6 @@ impl SessionsApi {
             inner.on_send = Some(on_send);
         }
         self
-    }
-
-    /// A client for the manager's own calls.
-    pub(crate) fn of_partition(
-        transport: &Transport,
-        base: &BaseUrl,
-        partition: &Partition,
-    ) -> Self {
-        let key = (partition.key.clone(), partition.key_header());
-        let inner = Inner {
-            transport: transport.clone(),
-            base: base.clone(),
-            key: Some(key),
-            on_change: None,
-            on_send: None,
-            viewing_key: partition.defaults.default_viewing_key.clone(),
-        };
-        Self {
-            inner: Arc::new(inner),
-            timeout: TIMEOUT,
-        }
     }
 
     fn tell(&self, id: &SessionId, change: Change) -> Option<Ongoing> {

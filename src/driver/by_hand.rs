@@ -16,7 +16,6 @@ use crate::{
         is_by_application,
     },
     clock::Reading,
-    front::message::Outgoing,
     hot::session::LiveSession,
     model::{life::Life, partition::KeyId, reason::RetireReason},
     scope,
@@ -100,8 +99,7 @@ impl Drop for Hold {
 
 impl ByHand {
     /// Looks whether a request changes or deletes a session; from then on nobody else uses it.
-    pub(crate) fn of<R: Outgoing>(core: &Arc<Core>, request: &R) -> Option<Self> {
-        let (method, path) = request.method_and_path()?;
+    pub(crate) fn of(core: &Arc<Core>, method: &Method, path: &str) -> Option<Self> {
         let id = scope::session_id_in(path)?;
         (!method.is_safe()).then(|| Self {
             holds: take_out_of_use(core, &id),

@@ -5,10 +5,11 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::{core::Core, flight::overdue_after};
+use super::core::Core;
 use crate::{
     clock::Reading,
-    engine::gate::Ledger,
+    driver::flight::Gate,
+    engine::flight::overdue_after,
     error::{Error, ErrorKind},
     model::partition::PartitionId,
 };
@@ -68,13 +69,13 @@ impl Core {
     /// # Errors
     ///
     /// [`ErrorKind::Budget`].
-    pub(crate) fn check_room(&self, ledger: &Ledger, id: PartitionId) -> Result<(), Error> {
+    pub(crate) fn check_room(&self, gate: &Gate, id: PartitionId) -> Result<(), Error> {
         let max = self.settings.max_sessions;
         let most = max.saturating_mul(MOST);
         let pinned = self.retirement.all_pinned().len() as u64;
-        let there = self.live.entry_count() + pinned + ledger.under_way();
+        let there = self.live.entry_count() + pinned + gate.under_way();
         // The count of entries lags behind, and a create may be for one of them.
-        if there < most || self.cached(id).is_some() || self.count_of_all(ledger) < most {
+        if there < most || self.cached(id).is_some() || self.count_of_all(gate) < most {
             return Ok(());
         }
         let text = format!(
@@ -84,11 +85,11 @@ impl Core {
     }
 
     /// A renewal or a check takes no place beside the session that there is.
-    fn count_of_all(&self, ledger: &Ledger) -> u64 {
+    fn count_of_all(&self, gate: &Gate) -> u64 {
         let sessions = self.sessions().into_iter();
         let mut all: HashSet<_> = sessions.map(|session| session.partition.id).collect();
         let longest = overdue_after(self.settings.create_timeout);
-        all.extend(ledger.flying(longest, self.now()));
+        all.extend(gate.flying(longest, self.now()));
         all.len() as u64
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::core::Core;
 use crate::{
     clock::Reading,
-    engine::gate::Ledger,
+    driver::flight::Gate,
     error::Error,
     hot::session::LiveSession,
     model::{budget::Purpose, partition::Partition},
@@ -19,36 +19,36 @@ impl Core {
     /// What holds the create back.
     pub(crate) fn may_begin(
         &self,
-        ledger: &mut Ledger,
+        gate: &mut Gate,
         partition: &Partition,
         current: Option<Arc<LiveSession>>,
         now: Reading,
     ) -> Result<Option<Arc<LiveSession>>, Error> {
         if current.is_some() {
             // It may still be good, also while no successor can be made. The first question is free.
-            match ledger.check_hold(partition, now) {
+            match gate.check_hold(partition, now) {
                 Ok(()) => return Ok(current),
                 Err(error) if error.is_transient() => return Err(error),
                 // The question will not be answered for a while.
                 Err(_) => {}
             }
         }
-        self.check_room(ledger, partition.id)?;
-        self.may_create(ledger, partition, now)?;
+        self.check_room(gate, partition.id)?;
+        self.may_create(gate, partition, now)?;
         Ok(None)
     }
 
     /// Whether a create would have a chance, by a call or by what another process has made.
     pub(crate) fn may_create(
         &self,
-        ledger: &mut Ledger,
+        gate: &mut Gate,
         partition: &Partition,
         now: Reading,
     ) -> Result<(), Error> {
-        if self.shares(ledger, partition) {
-            ledger.check_holds(partition, Purpose::Create, now)
+        if self.shares(gate, partition) {
+            gate.check_holds(partition, Purpose::Create, now)
         } else {
-            ledger.check(partition, Purpose::Create, self.patience(), now)
+            gate.check(partition, Purpose::Create, self.patience(), now)
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{create::Create, flight::Outcome, observe::Call};
 use crate::{
-    api::{SessionId, SessionRecord, SessionsApi, Stamp, Word},
+    api::{SessionId, SessionRecord, Stamp, Word},
     clock::Reading,
     engine::evidence::{Fallback, Fate},
     error::{Error, ErrorKind},
@@ -218,7 +218,7 @@ impl Create {
             .create_timeout
             .saturating_sub(now.since(begun));
         let time_left = time_left.min(self.longest_in_place(suspect).unwrap_or(time_left));
-        let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+        let api = core.calls(partition);
         core.observer.session_call(Call::Get);
         let id = suspect.id.to_id();
         let answer = api.timeout(time_left).get_with_head(&id).await;

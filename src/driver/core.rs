@@ -20,16 +20,13 @@ use super::{
     once::{Promised, promise},
     outage::Outage,
     retired::Retirement,
-    runtime::runtime,
     shortage::Shortage,
     shutdown,
 };
 use crate::{
     api::Transport,
     clock::{Clock, LAG, Reading, Span, Ticking, Ticks},
-    driver::stage::Stage,
-    engine::gate::Ledger,
-    front::outside::Told,
+    driver::{flight::Gate, outside::Told, stage::Stage},
     hot::{
         memo,
         memo::{Memos, SPAN},
@@ -41,6 +38,7 @@ use crate::{
         report::ShutdownReport, settings::Settings,
     },
     random::Random,
+    runtime::runtime,
 };
 
 /// What another process has made may live longer than what this one asks for, and no longer than this.
@@ -60,7 +58,7 @@ pub(crate) struct Core {
     pub(crate) owner: Owner,
     pub(crate) live: Cache<PartitionId, Arc<LiveSession>>,
     /// Taken before the lock inside `retirement`, never after it.
-    ledger: Mutex<Ledger>,
+    gate: Mutex<Gate>,
     shortage: Mutex<Shortage>,
     pub(crate) generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
@@ -106,7 +104,7 @@ impl Core {
             .build();
         Self {
             fleet: Fleet::new(sharing, clock.clone()),
-            ledger: Mutex::new(Ledger::new(settings.budget, settings.create_timeout)),
+            gate: Mutex::new(Gate::new(settings.budget, settings.create_timeout)),
             shortage: Mutex::default(),
             settings,
             transport,
@@ -152,8 +150,8 @@ impl Core {
         self.random.unique()
     }
 
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn shortage(&self) -> MutexGuard<'_, Shortage> {
@@ -266,7 +264,7 @@ impl Core {
     pub(crate) fn abandon(&self) {
         self.own();
         // Under the lock, so that a create which lands meanwhile is either counted or finds nobody.
-        let mut ledger = self.ledger();
+        let mut gate = self.gate();
         if !self.close(Stage::Abandoned) {
             return;
         }
@@ -278,7 +276,7 @@ impl Core {
             .map(|retired| retired.session);
         let alive = self.sessions().into_iter().chain(retired);
         let left_to_expire = alive.filter(|session| session.life.may_go_on(now)).count();
-        self.observer.add_orphans(ledger.give_up_all());
+        self.observer.add_orphans(gate.give_up_all());
         let possible_orphans = self.observer.possible_orphans();
         if left_to_expire > 0 || possible_orphans > 0 {
             self.emit(Event::Abandoned {
@@ -303,7 +301,7 @@ impl Core {
         }
         {
             // Under the lock, so that no create begins after this.
-            let _ledger = self.ledger();
+            let _gate = self.gate();
             self.close(Stage::ShuttingDown);
         }
         // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.

@@ -17,7 +17,7 @@ use super::{
     check::no_use_for,
     core::Core,
     fleet::{Attempt, Share, StandIn},
-    flight::{Flight, Outcome, Status},
+    flight::{Flight, Outcome, beating},
     log,
     observe::Call,
     once::Promise,
@@ -25,9 +25,9 @@ use super::{
     whose::Whose,
 };
 use crate::{
-    api::{CreateSession, SessionRecord, SessionsApi, scrub},
+    api::{CreateSession, SessionRecord, scrub},
     clock::Reading,
-    engine::gate::Place,
+    engine::{flight::Status, gate::Place},
     error::{Error, ErrorKind},
     hot::session::LiveSession,
     model::{
@@ -134,7 +134,7 @@ impl Create {
             biased;
             // Whoever could have used it is gone.
             () = core.abandoned() => return,
-            outcome = caught(status.beating(&*clock, self.fly())) => outcome,
+            outcome = caught(beating(&status, &*clock, self.fly())) => outcome,
         };
         let outcome = outcome.unwrap_or_else(|| Some(Err(self.panicked())));
         let outcome = outcome.map(|outcome| self.spare_others(outcome));
@@ -259,7 +259,7 @@ impl Create {
 
     pub(crate) fn hold_back(&self, error: Error) -> Error {
         self.core
-            .ledger()
+            .gate()
             .failed(&self.partition, self.purpose(), error, self.core.now())
     }
 
@@ -273,7 +273,7 @@ impl Create {
                 self.suspect = Some(session);
                 let (core, now) = (&self.core, self.core.now());
                 let held = core
-                    .ledger()
+                    .gate()
                     .check_holds(&self.partition, Purpose::Check, now);
                 Some(held.err().map(Err))
             }
@@ -319,7 +319,7 @@ impl Create {
         // What comes later than the right lasts is refused.
         let accepted_for = self.attempt.accepted_for(born);
         let time_left = time_left.min(accepted_for.unwrap_or(time_left));
-        let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+        let api = core.calls(partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.observer.session_call(Call::Create);
         match api.timeout(time_left).create_with_head(&request).await {

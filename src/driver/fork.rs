@@ -64,7 +64,7 @@ impl Core {
         if self.owner.process.load(Ordering::Acquire) == present {
             return;
         }
-        let mut ledger = self.ledger();
+        let mut gate = self.gate();
         if self.is_copy() {
             self.memos.forget_all();
             for session in self.sessions() {
@@ -73,7 +73,7 @@ impl Core {
                 self.live.invalidate(&session.partition.id);
             }
             self.retirement.begin_anew();
-            ledger.begin_anew();
+            gate.begin_anew();
             self.fleet.begin_anew();
             self.forget_question();
         }

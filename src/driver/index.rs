@@ -9,7 +9,7 @@ use super::{core::Core, known_ids::IdHash, reaper};
 use crate::model::event::Event;
 use crate::{
     clock::Reading,
-    engine::gate::Ledger,
+    driver::flight::Gate,
     hot::{memo, session::LiveSession},
     model::{partition::PartitionId, reason::RetireReason},
 };
@@ -35,13 +35,13 @@ impl Core {
     /// The session of a partition that had to make room for others while it was in use.
     pub(crate) fn brought_back(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
         self.retirement.pinned(id)?;
-        let _ledger = self.ledger();
+        let _gate = self.gate();
         self.find(id, now)
     }
 
     /// Every session that is not retired, whether its id may still be sent or not.
     ///
-    /// Exact only for who holds the ledger: under it, sessions come, go and move between the cache and the pins.
+    /// Exact only for who holds the gate: under it, sessions come, go and move between the cache and the pins.
     pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
         let cached = self.live.iter().map(|(_, session)| session);
         let all = cached.chain(self.retirement.all_pinned());
@@ -77,7 +77,7 @@ impl Core {
         self.live.invalidate(&session.partition.id);
     }
 
-    /// Makes a session the current one of its partition, and retires the one it replaces. The caller holds the ledger.
+    /// Makes a session the current one of its partition, and retires the one it replaces. The caller holds the gate.
     pub(crate) fn install(&self, session: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
         let id = session.partition.id;
         self.known_ids.note(IdHash::of_session(session), id);
@@ -100,7 +100,7 @@ impl Core {
     #[cfg(feature = "store")]
     pub(crate) fn take_up(self: &Arc<Self>, session: &Arc<LiveSession>) {
         let event = {
-            let _ledger = self.ledger();
+            let _gate = self.gate();
             if self.stage() != Stage::Open {
                 self.retirement.retire(session, RetireReason::Shutdown);
                 return;
@@ -130,7 +130,7 @@ impl Core {
         session: &Arc<LiveSession>,
     ) -> bool {
         let is_held = {
-            let mut ledger = self.ledger();
+            let mut gate = self.gate();
             let id = session.partition.id;
             let held = [self.cached(id), self.retirement.pinned(id)];
             let is_held = held
@@ -138,7 +138,7 @@ impl Core {
                 .flatten()
                 .any(|held| Arc::ptr_eq(held, session) && !session.in_flight.is_retired());
             if is_held {
-                self.end(&mut ledger, reason, session);
+                self.end(&mut gate, reason, session);
             } else {
                 // Replaced here, or never used here: other processes may still use it.
                 self.fleet.retired(session, reason);
@@ -157,7 +157,7 @@ impl Core {
     ) -> Vec<Arc<LiveSession>> {
         self.own();
         let meant: Vec<_> = {
-            let mut ledger = self.ledger();
+            let mut gate = self.gate();
             for session in self.retirement.sessions() {
                 // Other processes may still use what was replaced here.
                 if is_meant(&session) {
@@ -172,7 +172,7 @@ impl Core {
             // The cache has no order of its own.
             meant.sort_by_key(|session| session.generation);
             for session in &meant {
-                self.end(&mut ledger, reason, session);
+                self.end(&mut gate, reason, session);
             }
             meant
         };
@@ -186,11 +186,11 @@ impl Core {
         self.fleet.used(self, self.now());
     }
 
-    fn end(&self, ledger: &mut Ledger, reason: RetireReason, session: &Arc<LiveSession>) {
+    fn end(&self, gate: &mut Gate, reason: RetireReason, session: &Arc<LiveSession>) {
         let id = session.partition.id;
         if reason == RetireReason::Invalidated {
             // Whatever speaks against the session may speak against one that is on its way.
-            ledger.fence(id);
+            gate.fence(id);
         }
         if self
             .cached(id)

@@ -4,22 +4,26 @@
 //! | --- | --- |
 //! | `core`, `stage` | what all handles of one manager share; how far its own life has come |
 //! | `index` | the current session of each partition |
+//! | `calls` | the client for session calls |
 //! | `create`, `flight`, `chance` | one create, from its first try to its outcome; as others see it; what is in its way |
 //! | `inquiry`, `question` | what is seen of the server; asking it, for all keys |
+//! | `client_error` | what the error of a wrapped client speaks for |
 //! | `check`, `stand_in` | asking for one session; which one in place of the question |
 //! | `retired`, `reaper`, `shutdown` | how sessions end |
 //! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids are known here, and by other managers of the process |
 //! | `fleet` | sessions that are shared with other processes |
 //! | `capacity`, `shortage`, `outage`, `quota` | how many sessions there may be; while calls are used up; while nobody can connect; the server's own count |
 //! | `fork` | what becomes of sessions when the process forks |
-//! | `once`, `runtime` | one value that one task brings and many wait for; the tokio runtime of the caller |
+//! | `once` | one value that one task brings and many wait for |
 //! | `whose` | whose session a failure is about, for its message |
 //! | `observe`, `inline_counts`, `log`, `meter`, `label` | what happens is counted, logged and measured |
 
 pub(crate) mod by_hand;
+pub(crate) mod calls;
 pub(crate) mod capacity;
 pub(crate) mod chance;
 pub(crate) mod check;
+pub(crate) mod client_error;
 pub(crate) mod core;
 pub(crate) mod create;
 #[cfg_attr(not(feature = "store"), path = "fleet/off.rs")]
@@ -37,12 +41,12 @@ pub(crate) mod meter;
 pub(crate) mod observe;
 pub(crate) mod once;
 pub(crate) mod outage;
+pub(crate) mod outside;
 pub(crate) mod peers;
 pub(crate) mod question;
 pub(crate) mod quota;
 pub(crate) mod reaper;
 pub(crate) mod retired;
-pub(crate) mod runtime;
 pub(crate) mod shortage;
 pub(crate) mod shutdown;
 pub(crate) mod stage;

@@ -19,11 +19,13 @@ use crate::{
     api::Chain,
     clock::Clock,
     error::Error,
-    front::events::CAPACITY,
     hot::session::LiveSession,
     model::{event::Event, inlining::Inlined, reason::RetireReason},
     secret::ApiKey,
 };
+
+/// How many events a slow listener may fall behind before it misses some.
+pub(crate) const CAPACITY: usize = 1024;
 
 /// What a manager has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -126,15 +126,15 @@ impl Core {
 
     /// The server has answered a session call of this key.
     pub(crate) fn answered_to(&self, partition: &Partition) {
-        self.ledger().let_through(partition.key_id);
+        self.gate().let_through(partition.key_id);
         self.reached();
     }
 
     /// Whether a gateway says so to this key alone: others were answered after it was told the same before.
     fn is_own_trouble(&self, partition: &Partition, error: &Error) -> bool {
         let (answered, now) = (self.outage.last_answer(), self.now());
-        let mut ledger = self.ledger();
-        error.status().is_some() && ledger.refused_by_gateway(partition.key_id, answered, now)
+        let mut gate = self.gate();
+        error.status().is_some() && gate.refused_by_gateway(partition.key_id, answered, now)
     }
 
     /// Nobody can connect to the server.
@@ -152,7 +152,7 @@ impl Core {
         loop {
             // Before the look: what another gives up after it is not missed.
             let changed = self.outage.changed();
-            let held = self.ledger().check_reach(purpose, Some(create), self.now());
+            let held = self.gate().check_reach(purpose, Some(create), self.now());
             if let Err(error) = held {
                 return error;
             }
@@ -164,7 +164,7 @@ impl Core {
     pub(crate) fn reached(&self) {
         let now = self.now();
         *self.outage.answered() = Some(now);
-        self.ledger().reached();
+        self.gate().reached();
         *self.outage.why() = None;
         let since = self.outage.since().take();
         if let Some(since) = since {
@@ -183,7 +183,7 @@ impl Core {
         error: Error,
     ) -> Error {
         let now = self.now();
-        let error = self.ledger().unreachable(partition, purpose, error, now);
+        let error = self.gate().unreachable(partition, purpose, error, now);
         self.outage.changed.notify_waiters();
         error
     }
@@ -191,7 +191,7 @@ impl Core {
 
 impl Create {
     pub(crate) fn probes_reach(&self) -> bool {
-        self.core.ledger().probes_reach(self.generation)
+        self.core.gate().probes_reach(self.generation)
     }
 
     /// Whether its last try could connect to the server. One that finds out for all and is not answered may have a trouble of its own: it
@@ -206,7 +206,7 @@ impl Create {
     /// What a gateway says to this create alone, while others are answered, is no trouble of theirs.
     fn is_own_trouble(&self, error: &Error) -> bool {
         let (outage, key) = (&self.core.outage, self.partition.key_id);
-        let has_own = |answered| self.core.ledger().has_own_trouble(key, answered);
+        let has_own = |answered| self.core.gate().has_own_trouble(key, answered);
         error.status().is_some()
             && (outage.has_answered_since(self.begun) || has_own(outage.last_answer()))
     }

@@ -11,7 +11,6 @@ use super::{
     core::Core,
     once::{Promise, Promised, promise},
     outage::AWAY,
-    runtime::runtime,
     stage::Stage,
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     engine::evidence::{Fallback, Metered, Question},
     error::Error,
     hot::session::LiveSession,
+    runtime::runtime,
 };
 
 /// A question whose runtime stands still is not waited for any longer than this.
@@ -196,7 +196,7 @@ impl Core {
     /// unless calls fail as well.
     #[cold]
     pub(crate) fn health_alone_is_away(&self) {
-        let is_outage = self.ledger().questions_go_unanswered();
+        let is_outage = self.gate().questions_go_unanswered();
         if !is_outage {
             self.reached();
         }

@@ -3,23 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{by_hand, core::Core, stage::Stage};
-use crate::{api::SessionsApi, model::partition::Partition};
+use crate::model::partition::Partition;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Core {
     /// A call was made for this key, of whatever kind. Nobody waits for what follows, nor is it missed if it fails.
     pub(crate) fn counted_call(self: &Arc<Self>, partition: &Partition) {
-        if self.stage() == Stage::Open && self.ledger().asks_for_quota(partition.key_id, self.now())
-        {
+        if self.stage() == Stage::Open && self.gate().asks_for_quota(partition.key_id, self.now()) {
             tokio::spawn(ask(self.clone(), partition.clone()));
         }
     }
 }
 
 async fn ask(core: Arc<Core>, partition: Partition) {
-    let api = SessionsApi::of_partition(&core.transport, &core.settings.base, &partition)
-        .watched(by_hand::watching(&core));
+    let api = core.calls(&partition).watched(by_hand::watching(&core));
     let answer = tokio::select! {
         biased;
         _ = core.closed() => return,
@@ -27,6 +25,6 @@ async fn ask(core: Arc<Core>, partition: Partition) {
     };
     if let Ok(quota) = answer {
         let now = core.now();
-        core.ledger().heed_quota(partition.key_id, quota, now);
+        core.gate().heed_quota(partition.key_id, quota, now);
     }
 }

@@ -17,16 +17,16 @@ use super::{
     log,
     observe::Call,
     retired::{Next, Retirement},
-    runtime::runtime,
     stage::Stage,
 };
 use crate::{
-    api::{SessionsApi, Stamp},
+    api::Stamp,
     clock::Reading,
     engine::{gate::Clearance, retired::LOOK},
     error::{Error, ErrorKind},
     hot::session::{LiveSession, Loss},
     model::{budget::Purpose, event::Event, failure, failure::FLOOR, sign},
+    runtime::runtime,
 };
 
 /// How long one delete may take.
@@ -47,7 +47,7 @@ pub(crate) async fn tend(core: &Arc<Core>) {
             ) {
                 continue;
             }
-            let cleared = core.ledger().clear(
+            let cleared = core.gate().clear(
                 &retired.session.partition,
                 Purpose::LastDelete,
                 None,
@@ -166,15 +166,15 @@ async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveS
 /// Returns how long nothing can be deleted, if that is so.
 async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
-    // Not within the condition: it would hold the ledger while the event is told.
-    let spent = core.ledger().out_of_upkeep(&session.partition, now);
+    // Not within the condition: it would hold the gate while the event is told.
+    let spent = core.gate().out_of_upkeep(&session.partition, now);
     if let Some(error) = spent {
         core.retirement.remove(session);
         core.emit(left_to_expire(core, session, error));
         return None;
     }
     let clearance = core
-        .ledger()
+        .gate()
         .clear(&session.partition, Purpose::Delete, None, now);
     match clearance {
         Clearance::Wait(wait, error) => {
@@ -205,7 +205,7 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
 
 /// Whether nobody can connect to the server, as far as is known.
 fn is_outage(core: &Core, now: Reading) -> bool {
-    let reach = core.ledger().check_reach(Purpose::Delete, None, now);
+    let reach = core.gate().check_reach(Purpose::Delete, None, now);
     reach.is_err()
 }
 
@@ -229,7 +229,7 @@ pub(crate) async fn delete(core: &Arc<Core>, session: &LiveSession) -> Result<De
 
 async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error> {
     let partition = &session.partition;
-    let api = SessionsApi::of_partition(&core.transport, &core.settings.base, partition);
+    let api = core.calls(partition);
     core.observer.session_call(Call::Delete);
     let is_first = session.begin_delete();
     let id = session.id.to_id();
@@ -280,10 +280,10 @@ fn was_lost(core: &Core, session: &LiveSession) {
 fn hold_back(core: &Core, session: &LiveSession, error: Error, is_outage: bool) -> Error {
     use ErrorKind::{Credentials, Quota, RateLimited};
     let (partition, now) = (&session.partition, core.now());
-    let mut ledger = core.ledger();
+    let mut gate = core.gate();
     match error.kind() {
-        Credentials | Quota | RateLimited => ledger.failed(partition, Purpose::Delete, error, now),
-        _ if is_outage => ledger.unreachable(partition, Purpose::Delete, error, now),
+        Credentials | Quota | RateLimited => gate.failed(partition, Purpose::Delete, error, now),
+        _ if is_outage => gate.unreachable(partition, Purpose::Delete, error, now),
         _ => error,
     }
 }

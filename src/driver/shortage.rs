@@ -47,14 +47,14 @@ impl Core {
     /// `None` if it is known, or if it is no lack of calls: there may be no room.
     fn shortage_of(&self, partition: &Partition) -> Option<Event> {
         let now = self.now();
-        let next_call_in = self.ledger().next_call_in(partition, Purpose::Create, now);
+        let next_call_in = self.gate().next_call_in(partition, Purpose::Create, now);
         let is_news = !next_call_in.is_zero() && self.shortage().refused(now);
         is_news.then_some(Event::BudgetUsedUp { next_call_in })
     }
 
     /// A create has begun.
     pub(crate) fn had_calls(&self) {
-        let (now, is_plenty) = (self.now(), self.ledger().is_plenty(self.now()));
+        let (now, is_plenty) = (self.now(), self.gate().is_plenty(self.now()));
         let lasted = self.shortage().granted(is_plenty, now);
         if let Some(lasted) = lasted {
             self.emit(Event::BudgetFree { lasted });

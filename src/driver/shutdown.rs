@@ -8,15 +8,18 @@ use tokio::{
 };
 
 use super::{core::Core, fleet::Leaving, log, once::Promise, reaper, reaper::Deleted};
-pub(crate) use crate::model::report::{Fate, ShutdownReport};
 use crate::{
     clock::Reading,
     engine::gate::Clearance,
     error::{Error, ErrorKind},
     hot::session::LiveSession,
     model::{
-        budget::Purpose, event::Event, failure, failure::FLOOR, partition::KeyId,
-        report::left_to_expire,
+        budget::Purpose,
+        event::Event,
+        failure,
+        failure::FLOOR,
+        partition::KeyId,
+        report::{Fate, ShutdownReport},
     },
 };
 
@@ -43,9 +46,9 @@ pub(crate) fn give_up(core: &Core) -> ShutdownReport {
         .map(|retired| retired.session);
     let now = core.now();
     for session in core.sessions().into_iter().chain(retired) {
-        report.add(&session, left_to_expire(&session, now));
+        report.add(session.reference(), left_to_expire(&session, now));
     }
-    core.observer.add_orphans(core.ledger().give_up_all());
+    core.observer.add_orphans(core.gate().give_up_all());
     report.possible_orphans = core.observer.possible_orphans();
     report
 }
@@ -86,7 +89,7 @@ impl Ending {
             }
             if self.left().is_zero() {
                 self.let_go(|_, _| true);
-                core.observer.add_orphans(core.ledger().give_up_all());
+                core.observer.add_orphans(core.gate().give_up_all());
             }
             let mut look_again = self.look_again(drain_until);
             while deletes.len() < SIDE_BY_SIDE
@@ -107,7 +110,7 @@ impl Ending {
                     }
                 };
             }
-            let creating = core.ledger().is_creating() && !self.left().is_zero();
+            let creating = core.gate().is_creating() && !self.left().is_zero();
             if self.waiting.is_empty() && deletes.is_empty() && !creating {
                 return self.finish();
             }
@@ -117,7 +120,7 @@ impl Ending {
                     if let Ok((session, fate)) = ended {
                         self.deleting.retain(|deleting| !Arc::ptr_eq(deleting, &session));
                         match fate {
-                            Some(fate) => self.report.add(&session, fate),
+                            Some(fate) => self.report.add(session.reference(), fate),
                             None => self.waiting.push(session),
                         }
                     }
@@ -166,9 +169,9 @@ impl Ending {
             if session.is_others_too() || !session.in_flight.is_drained(now) {
                 continue;
             }
-            let mut ledger = self.core.ledger();
-            let clearance = ledger.clear(&session.partition, Purpose::LastDelete, None, now);
-            drop(ledger);
+            let mut gate = self.core.gate();
+            let clearance = gate.clear(&session.partition, Purpose::LastDelete, None, now);
+            drop(gate);
             match clearance {
                 Clearance::Soon => soonest = soonest.min(FLOOR),
                 Clearance::Granted => {
@@ -198,7 +201,7 @@ impl Ending {
         // Only what panicked is still here.
         for session in mem::take(&mut self.deleting) {
             let error = Error::new(ErrorKind::Unavailable, "the delete broke off");
-            self.report.add(&session, Fate::Failed { error });
+            self.report.add(session.reference(), Fate::Failed { error });
         }
         mem::take(&mut self.report)
     }
@@ -212,7 +215,8 @@ impl Ending {
                 left,
                 error: None,
             });
-            self.report.add(&session, left_to_expire(&session, now));
+            self.report
+                .add(session.reference(), left_to_expire(&session, now));
         }
     }
 
@@ -303,4 +307,11 @@ async fn delete(
         Err(_) => left_to_expire(&session, core.now()),
     };
     (session, Some(fate))
+}
+
+fn left_to_expire(session: &LiveSession, now: Reading) -> Fate {
+    Fate::LeftToExpire {
+        left: session.life.left(now),
+        in_flight: session.in_flight.count(),
+    }
 }

@@ -119,7 +119,7 @@ impl Create {
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
         let clearance = self
             .core
-            .ledger()
+            .gate()
             .clear(&session.partition, Purpose::Check, None, asked);
         if !matches!(clearance, Clearance::Granted) {
             return Ok(None);
@@ -149,8 +149,8 @@ impl Create {
         }
         // What a gateway says may hold for this call alone. What holds back all keys holds back this create's own call as well.
         if error.code().is_some() || is_unanswered(&error) {
-            let (mut ledger, now) = (core.ledger(), core.now());
-            ledger.failed(&session.partition, Purpose::Check, error, now);
+            let (mut gate, now) = (core.gate(), core.now());
+            gate.failed(&session.partition, Purpose::Check, error, now);
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Core {
     /// What follows for a session of another's that was asked for.
     pub(crate) fn settle(self: &Arc<Self>, session: &Arc<LiveSession>, is_there: bool) {
         if is_there {
-            self.ledger().checked(&session.partition, self.now());
+            self.gate().checked(&session.partition, self.now());
             return;
         }
         if session.membership().is_none() || !session.in_flight.is_retired() {

@@ -6,15 +6,14 @@ use super::core::Core;
 use crate::{
     api::SessionDefaults,
     error::{About, Error},
-    front::{manager::SessionManager, waiting::Wanted},
     model::partition::Partition,
     secret::ApiKey,
 };
 
 /// An API key with defaults, as messages name them.
 pub(crate) struct Whose {
-    key: ApiKey,
-    defaults: Arc<SessionDefaults>,
+    pub(crate) key: ApiKey,
+    pub(crate) defaults: Arc<SessionDefaults>,
 }
 
 impl Whose {
@@ -33,17 +32,5 @@ impl Whose {
             defaults: Some(&self.defaults),
         };
         about.say(error)
-    }
-}
-
-impl SessionManager {
-    pub(crate) fn whose(&self, wanted: &Wanted) -> Whose {
-        match wanted {
-            Wanted::Session(partition) => Whose::of(partition),
-            Wanted::OfManager(key) => Whose {
-                key: key.clone(),
-                defaults: self.identity().defaults().defaults.clone(),
-            },
-        }
     }
 }

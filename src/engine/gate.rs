@@ -15,23 +15,18 @@ mod upkeep;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::runtime;
-
 pub(crate) use self::place::Place;
 use self::{chance::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
 use super::{
     budget::Bucket,
     cooldown::{Hold, hold, hold_after},
+    flight::{Flight, Status, overdue_after},
     known_keys::KnownKeys,
     queue::Queue,
     wrong_answers::WrongAnswers,
 };
 use crate::{
     clock::Reading,
-    driver::{
-        flight::{Flight, Outcome, Status, overdue_after},
-        once::Promised,
-    },
     error::Error,
     model::{
         budget::{CallBudget, Purpose},
@@ -47,11 +42,11 @@ const LEAST_AT_ONCE: usize = 16;
 /// all places from those whose part answers.
 const QUICK: Duration = Duration::from_secs(2);
 
-#[derive(Debug, Default)]
-struct Entry {
+#[derive(Debug)]
+struct Entry<W> {
     /// Whose it is, once it is held back.
     key: Option<KeyId>,
-    flight: Option<Flight>,
+    flight: Option<Flight<W>>,
     hold: Option<Hold>,
     /// The same for the question whether a session is alive, which may be answered where creates fail.
     check_hold: Option<Hold>,
@@ -62,7 +57,21 @@ struct Entry {
     store_error: Option<(Error, Reading)>,
 }
 
-impl Entry {
+impl<W> Default for Entry<W> {
+    fn default() -> Self {
+        Self {
+            key: None,
+            flight: None,
+            hold: None,
+            check_hold: None,
+            last_call: None,
+            wrong: WrongAnswers::default(),
+            store_error: None,
+        }
+    }
+}
+
+impl<W> Entry<W> {
     fn hold(&self, purpose: Purpose) -> Option<&Hold> {
         match purpose {
             Purpose::Question | Purpose::Check => self.check_hold.as_ref(),
@@ -91,8 +100,8 @@ pub(crate) enum Clearance {
 
 /// The state of everything that is not a live session.
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    partitions: HashMap<PartitionId, Entry>,
+pub(crate) struct Gate<W> {
+    partitions: HashMap<PartitionId, Entry<W>>,
     keys: HashMap<KeyId, Option<Hold>>,
     origin: Option<Hold>,
     unreachable: Unreachable,
@@ -115,7 +124,7 @@ pub(crate) struct Ledger {
     tidy_at: usize,
 }
 
-impl Ledger {
+impl<W: Clone> Gate<W> {
     /// `create_timeout` is how long one create may take.
     pub(crate) fn new(budget: CallBudget, create_timeout: Duration) -> Self {
         Self {
@@ -137,7 +146,7 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn flight(&self, id: PartitionId) -> Option<&Flight> {
+    pub(crate) fn flight(&self, id: PartitionId) -> Option<&Flight<W>> {
         self.partitions.get(&id)?.flight.as_ref()
     }
 
@@ -155,10 +164,10 @@ impl Ledger {
         &mut self,
         id: PartitionId,
         generation: u64,
-        outcome: Promised<Outcome>,
-        (place, runtime): (Place, Option<runtime::Id>),
+        waiters: W,
+        place: Place,
         now: Reading,
-    ) -> Flight {
+    ) -> Flight<W> {
         self.tidy(now);
         match place {
             Place::Queue => self.queue.enter(generation, now),
@@ -172,9 +181,8 @@ impl Ledger {
         let flight = Flight {
             generation,
             begun: now,
-            outcome,
             status: Arc::default(),
-            runtime,
+            waiters,
         };
         if place == Place::Nowhere {
             self.probe_reach(Purpose::Question, generation, now);
@@ -215,7 +223,7 @@ impl Ledger {
     }
 
     /// Whatever create is under way, its session will not be used.
-    pub(crate) fn fence(&mut self, id: PartitionId) -> Option<Flight> {
+    pub(crate) fn fence(&mut self, id: PartitionId) -> Option<Flight<W>> {
         let fenced = self.partitions.get_mut(&id)?.flight.take()?;
         self.leave_all(fenced.generation);
         Some(fenced)

@@ -2,6 +2,7 @@
 //!
 //! | file | concept |
 //! | --- | --- |
+//! | `flight` | a create under way |
 //! | `gate` | what is under way and what is held back, for every partition that has no session or needs another |
 //! | `queue`, `cooldown`, `budget` | who waits for a call; for how long a failure holds back; the bound on calls |
 //! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
@@ -12,6 +13,7 @@
 pub(crate) mod budget;
 pub(crate) mod cooldown;
 pub(crate) mod evidence;
+pub(crate) mod flight;
 pub(crate) mod gate;
 pub(crate) mod known_keys;
 pub(crate) mod queue;

@@ -15,13 +15,12 @@ use crate::{
     driver::{
         core::Core,
         create::Create,
-        flight::{Flight, Outcome},
+        flight::{Flight, Gate, Outcome, Waiters},
         once::promise,
         reaper,
-        runtime::{no_runtime, runtime},
         stage::Stage,
     },
-    engine::gate::{Ledger, Place},
+    engine::gate::Place,
     error::Error,
     hot::session::LiveSession,
     model::{
@@ -30,6 +29,7 @@ use crate::{
         life::Phase,
         partition::{Partition, PartitionId},
     },
+    runtime::{no_runtime, runtime},
 };
 
 impl SessionManager {
@@ -154,7 +154,7 @@ impl SessionManager {
             tokio::select! {
                 biased;
                 _ = core.closed() => return Err(Error::shutdown()),
-                outcome = flight.outcome.wait() => match outcome {
+                outcome = flight.waiters.outcome.wait() => match outcome {
                     Some(Ok(session)) => {
                         // Where it was only asked about, its renewal may be due.
                         if let Some(lease) = self.try_lease(partition.id) {
@@ -202,7 +202,7 @@ impl Core {
         tokio::select! {
             biased;
             _ = self.closed() => Some(Err(Error::shutdown())),
-            outcome = flight.outcome.wait() => outcome.cloned(),
+            outcome = flight.waiters.outcome.wait() => outcome.cloned(),
             () = sleep(overdue_in) => None,
         }
     }
@@ -220,36 +220,36 @@ impl Core {
         self.own();
         // Where there is no room, it alone makes some, and its own runtime may be gone.
         reaper::start(self);
-        let mut ledger = self.ledger();
+        let mut gate = self.gate();
         if self.stage() != Stage::Open {
             return Err(Error::shutdown());
         }
         let now = self.now();
         let found = self.find(partition.id, now);
         if let Some(session) = found.clone().filter(|session| self.is_good(session, now)) {
-            drop(ledger);
+            drop(gate);
             reaper::start(self);
             return Ok(Joined::Session(session));
         }
-        self.give_up_overdue(&mut ledger, partition, now, &runtime);
+        self.give_up_overdue(&mut gate, partition, now, &runtime);
         let timeout = self.settings.create_timeout;
-        if let Some(flight) = ledger.flight(partition.id) {
-            let overdue_in = flight.overdue_in(timeout, now, &runtime);
+        if let Some(flight) = gate.flight(partition.id) {
+            let overdue_in = flight.overdue_to(&runtime, timeout, now);
             return Ok(Joined::Flight(flight.clone(), overdue_in));
         }
-        let suspect = self.may_begin(&mut ledger, partition, found, now)?;
+        let suspect = self.may_begin(&mut gate, partition, found, now)?;
         if suspect.is_none()
-            && self.shares(&ledger, partition)
-            && ledger.is_crowded(partition.id, self.patience(), now)?
+            && self.shares(&gate, partition)
+            && gate.is_crowded(partition.id, self.patience(), now)?
         {
             return Ok(Joined::Crowd);
         }
-        let (flight, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
+        let (flight, create) = self.begin(&mut gate, &runtime, partition, suspect, now);
         // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
-        drop(ledger);
+        drop(gate);
         self.had_calls();
         runtime.spawn(create.run());
-        if flight.outcome.is_broken() {
+        if flight.waiters.outcome.is_broken() {
             return Err(no_runtime());
         }
         Ok(Joined::Flight(flight, timeout))
@@ -276,13 +276,13 @@ impl Core {
             return;
         }
         let partition = &session.partition;
-        let mut ledger = self.ledger();
-        let before = ledger.flight(partition.id);
+        let mut gate = self.gate();
+        let before = gate.flight(partition.id);
         if before.is_some_and(|before| before.goes_on_with(&runtime)) {
             return;
         }
-        self.give_up_overdue(&mut ledger, partition, now, &runtime);
-        if ledger.flight(partition.id).is_some() || self.stage() != Stage::Open {
+        self.give_up_overdue(&mut gate, partition, now, &runtime);
+        if gate.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
         // Another may have taken its place since it was looked at.
@@ -291,20 +291,20 @@ impl Core {
             return;
         }
         let patience = self.patience();
-        let is_crowded = ledger.is_crowded(partition.id, patience, now);
+        let is_crowded = gate.is_crowded(partition.id, patience, now);
         if suspect.is_none() && is_crowded.unwrap_or(true) {
             session.renew_again_at(now.monotonic.saturating_add(FLOOR));
             return;
         }
         let may_begin = match suspect {
-            Some(_) => ledger.check(partition, Purpose::Check, patience, now),
-            None => self.may_create(&mut ledger, partition, now),
+            Some(_) => gate.check(partition, Purpose::Check, patience, now),
+            None => self.may_create(&mut gate, partition, now),
         };
         match may_begin {
             Ok(()) => {
                 let suspect = suspect.cloned();
-                let (_, create) = self.begin(&mut ledger, &runtime, partition, suspect, now);
-                drop(ledger);
+                let (_, create) = self.begin(&mut gate, &runtime, partition, suspect, now);
+                drop(gate);
                 self.had_calls();
                 runtime.spawn(create.in_background().run());
             }
@@ -317,7 +317,7 @@ impl Core {
 
     fn begin(
         self: &Arc<Self>,
-        ledger: &mut Ledger,
+        gate: &mut Gate,
         runtime: &Handle,
         partition: &Arc<Partition>,
         suspect: Option<Arc<LiveSession>>,
@@ -328,12 +328,13 @@ impl Core {
         let signs = self.suspicion.signs();
         let place = match &suspect {
             Some(suspect) if suspect.is_suspect(signs) => Place::Nowhere,
-            None if self.shares(ledger, partition) => Place::Store,
-            None if ledger.comes_behind(partition, Purpose::Create, now) => Place::Behind,
+            None if self.shares(gate, partition) => Place::Store,
+            None if gate.comes_behind(partition, Purpose::Create, now) => Place::Behind,
             Some(_) | None => Place::Queue,
         };
-        let how = (place, Some(runtime.id()));
-        let flight = ledger.begin(partition.id, generation, outcome, how, now);
+        let runtime = runtime.id();
+        let waiters = Waiters { outcome, runtime };
+        let flight = gate.begin(partition.id, generation, waiters, place, now);
         let create = Create::new(
             self.clone(),
             partition.clone(),
@@ -346,25 +347,19 @@ impl Core {
 
     /// Whether a create asks the fleet before it waits for a call: what another process may have made costs none. A key that
     /// anybody may have made up pays first, so that a flood of them is bounded as calls are.
-    pub(crate) fn shares(&self, ledger: &Ledger, partition: &Partition) -> bool {
-        self.fleet.is_there() && ledger.known_keys.is_accepted(partition.key_id)
+    pub(crate) fn shares(&self, gate: &Gate, partition: &Partition) -> bool {
+        self.fleet.is_there() && gate.known_keys.is_accepted(partition.key_id)
     }
 
     /// A create that does not end, because its runtime is stalled or gone, makes room for another.
-    fn give_up_overdue(
-        &self,
-        ledger: &mut Ledger,
-        partition: &Partition,
-        now: Reading,
-        on: &Handle,
-    ) {
+    fn give_up_overdue(&self, gate: &mut Gate, partition: &Partition, now: Reading, on: &Handle) {
         let id = partition.id;
         let timeout = self.settings.create_timeout;
-        let is_overdue = |flight: &Flight| flight.overdue_in(timeout, now, on).is_zero();
-        if !ledger.flight(id).is_some_and(is_overdue) {
+        let is_overdue = |flight: &Flight| flight.overdue_to(on, timeout, now).is_zero();
+        if !gate.flight(id).is_some_and(is_overdue) {
             return;
         }
-        if ledger.give_up(id) {
+        if gate.give_up(id) {
             self.emit(partition.possible_orphan(None));
         }
         // The next one may fare no better.

@@ -108,7 +108,9 @@ impl SessionManager {
         let identity = self.identity();
         let need = need(self.core(), &identity, is_session_call, request, layer)?;
         // Of a request that is going to be sent.
-        let by_hand = ByHand::of(self.core(), request);
+        let by_hand = request
+            .method_and_path()
+            .and_then(|(method, path)| ByHand::of(self.core(), method, path));
         let (id, key, brought) = match need {
             Need::Key { key, why, hold } => {
                 let added = identity.key().filter(|_| key.is_some()).cloned();

@@ -362,7 +362,7 @@ impl SessionManagerBuilder {
 
 #[cfg(feature = "reqwest")]
 fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
-    crate::reqwest::default_transport(base)
+    crate::api::default_transport(base)
 }
 
 #[cfg(not(feature = "reqwest"))]

@@ -32,7 +32,6 @@ use super::{lease::Lease, manager::SessionManager};
 use crate::driver::flight::Outcome;
 use crate::{
     api::SessionDefaults,
-    driver::runtime::runtime,
     error::{Error, ErrorKind},
     hot::session::LiveSession,
     model::{
@@ -42,6 +41,7 @@ use crate::{
         partition::{KeyId, Partition},
         reason::RetireReason,
     },
+    runtime::runtime,
     secret::ApiKey,
 };
 
@@ -211,7 +211,7 @@ impl SessionManager {
             let newer = older.with_key(key.into())?;
             if let Some(key) = newer.key_id() {
                 let now = self.core().now();
-                self.core().ledger().known_keys.accept(key, now);
+                self.core().gate().known_keys.accept(key, now);
             }
             let (newer, moving) = fleet.move_to(self.core(), newer).await;
             self.switch(&older, newer).await?;
@@ -260,7 +260,7 @@ impl SessionManager {
 
     fn switch_now(&self, older: &Identity, newer: Identity) {
         let is_older = older_sessions(older, &newer);
-        self.core().ledger().known_keys.own(newer.key_id());
+        self.core().gate().known_keys.own(newer.key_id());
         self.set_identity(newer);
         self.core().memos.forget_all();
         self.core()

@@ -4,9 +4,6 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::model::event::Event;
 
-/// How many events a slow listener may fall behind before it misses some.
-pub(crate) const CAPACITY: usize = 1024;
-
 /// Receives [`Event`]s from the moment it was made.
 ///
 /// A listener costs nothing while nobody listens, and holds no session alive.

@@ -141,7 +141,7 @@ impl Expectation {
         let current = core.cached(partition.id);
         if current.is_some_and(|current| Arc::ptr_eq(&current, session)) {
             let what = (session.generation, session.uses());
-            core.ledger().answered_wrong(partition, what, now);
+            core.gate().answered_wrong(partition, what, now);
         }
     }
 

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     api::{SessionDefaults, Stamp},
     clock::Span,
+    driver::client_error,
     engine::evidence::Overheard,
     error::Error,
     headers,
@@ -291,7 +292,7 @@ impl Token {
     }
 
     fn saw_error(&self, error: &(dyn StdError + 'static)) {
-        if let Some(cause) = sign::in_error(error) {
+        if let Some(cause) = client_error::in_error(error) {
             self.saw(cause);
         }
     }

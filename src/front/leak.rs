@@ -63,7 +63,7 @@ pub(crate) fn given_up_at<'a>(error: &'a (dyn StdError + 'static)) -> Option<Tar
         if let Some(error) = error.downcast_ref::<::reqwest::Error>()
             && error.is_redirect()
         {
-            return crate::reqwest::target(error.url()?);
+            return Target::of_url(error.url()?);
         }
         next = error.source();
     }

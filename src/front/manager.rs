@@ -82,7 +82,7 @@ impl SessionManager {
             changing,
         }));
         if let Some(key) = manager.identity().key_id() {
-            manager.core().ledger().known_keys.own(Some(key));
+            manager.core().gate().known_keys.own(Some(key));
         }
         manager.core().fleet.follow(&manager.0);
         peers::join(manager.core());

@@ -1,11 +1,6 @@
 //! Requests that pass by outside of the base URL, and yet look like Sipher's: a wrong host name sends requests without their
 //! session, and nobody notices.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-};
-
 use http::{Method, header::HOST};
 
 use super::{manager::SessionManager, message::Outgoing};
@@ -20,23 +15,7 @@ use crate::{
         settings::Settings,
     },
     scope::{self, Glance, Origin},
-    secret::keyed_hash,
 };
-
-/// So many origins are told of. Requests to more of them are counted only, lest a crawler fill the log.
-const MOST_TOLD: usize = 1_000;
-
-/// The origins that were told of, by hash.
-#[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<HashSet<u128>>);
-
-impl Told {
-    /// Whether this is the first request there.
-    fn is_first(&self, origin: &str) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.len() < MOST_TOLD && told.insert(keyed_hash("origin", origin))
-    }
-}
 
 impl Settings {
     fn looks_like(&self, origin: &Origin<'_>) -> Option<OutsideReason> {
@@ -90,8 +69,8 @@ impl SessionManager {
     fn key_is_ours<R: Outgoing>(&self, request: &R) -> Option<OutsideReason> {
         let key = KeyId::of(headers::api_key(request.headers()).ok()??);
         // The configured key is accepted too, until the server refuses it.
-        let is_ours = self.identity().key_id() == Some(key)
-            || self.core().ledger().known_keys.is_accepted(key);
+        let is_ours =
+            self.identity().key_id() == Some(key) || self.core().gate().known_keys.is_accepted(key);
         is_ours.then_some(OutsideReason::ApiKey)
     }
 

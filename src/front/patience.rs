@@ -6,7 +6,6 @@ use tokio::time::{sleep, timeout};
 
 use super::{manager::SessionManager, message::Outgoing};
 use crate::{
-    driver::runtime::runtime,
     error::{Error, ErrorKind},
     model::{
         failure,
@@ -14,6 +13,7 @@ use crate::{
         partition::{Partition, PartitionId},
         settings::{OnNoSession, Settings},
     },
+    runtime::runtime,
 };
 
 /// What a request says itself about how long it waits.
@@ -81,7 +81,7 @@ impl SessionManager {
         let in_time = timeout(wait, found).await;
         in_time.unwrap_or_else(|_| {
             let (core, now) = (self.core(), self.core().now());
-            let why = partition.and_then(|it| core.ledger().why_not(&it, wait, now));
+            let why = partition.and_then(|it| core.gate().why_not(&it, wait, now));
             Err(too_late(limit, max_wait, why))
         })
     }

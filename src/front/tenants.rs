@@ -82,7 +82,7 @@ impl SessionManager {
     pub fn clear_holds(&self, key: impl Into<ApiKey>) -> bool {
         let key = KeyId::of(key.into().expose());
         let core = self.core();
-        core.ledger().clear_holds(key, core.now())
+        core.gate().clear_holds(key, core.now())
     }
 
     /// Returns how the manager is. This makes no call and keeps no session alive, so that a probe may ask each second.
@@ -114,10 +114,10 @@ impl Core {
     }
 
     fn held_back(&self, wanted: &Partition, now: Reading) -> Option<Error> {
-        let mut ledger = self.ledger();
+        let mut gate = self.gate();
         let current = self.peek(wanted);
         let current = current.filter(|session| session.is_usable(now));
-        let held = self.may_begin(&mut ledger, wanted, current, now).err();
+        let held = self.may_begin(&mut gate, wanted, current, now).err();
         // Another tenant may have found it out.
         held.map(|error| Whose::of(wanted).name(self, error))
     }

@@ -12,9 +12,8 @@ use super::{
 };
 use crate::{
     api::SessionDefaults,
-    driver::{known_ids::IdHash, stage::Stage},
+    driver::{known_ids::IdHash, stage::Stage, whose::Whose},
     error::{Error, ErrorKind},
-    inline,
     model::{
         inlining::{InlineDefaults, Inlined, NotInlined},
         partition::Partition,
@@ -167,7 +166,7 @@ impl Waiting {
                 Ok(request)
             }
             Err(error) if !makes_sessions && error.kind() != ErrorKind::Shutdown => {
-                Err(inline::refused(&manager, reason))
+                Err(not_inlined(&manager, reason))
             }
             Err(error) => Err(error),
         }
@@ -237,4 +236,26 @@ impl SessionManager {
             }
         }
     }
+}
+
+impl SessionManager {
+    pub(crate) fn whose(&self, wanted: &Wanted) -> Whose {
+        match wanted {
+            Wanted::Session(partition) => Whose::of(partition),
+            Wanted::OfManager(key) => Whose {
+                key: key.clone(),
+                defaults: self.identity().defaults().defaults.clone(),
+            },
+        }
+    }
+}
+
+/// Where nothing but the body may bring the defaults.
+#[cold]
+pub(crate) fn not_inlined(manager: &SessionManager, reason: NotInlined) -> Error {
+    manager.core().observer.inlined(reason.into());
+    let text = format!(
+        "its defaults cannot be put into its body: {reason}; expected a plain JSON object in UTF-8"
+    );
+    Error::new(ErrorKind::InvalidRequest, text)
 }

@@ -305,9 +305,9 @@ mod tests {
         assert!(repeats(layer.memory(), &lease, &identity));
         let (core, handles) = (manager.core().clone(), Arc::downgrade(&manager.0));
         drop((lease, manager));
-        let ledger = core.ledger();
+        let gate = core.gate();
         let dropped = thread::spawn(move || drop(layer));
-        // It has come so far that it waits for the ledger.
+        // It has come so far that it waits for the gate.
         while handles.strong_count() > 0 {
             thread::yield_now();
         }
@@ -318,8 +318,8 @@ mod tests {
             forgotten.send(())
         });
         let waited = is_forgotten.recv_timeout(Duration::from_secs(10));
-        drop(ledger);
+        drop(gate);
         dropped.join().unwrap();
-        assert!(waited.is_ok(), "whoever holds the ledger may forget");
+        assert!(waited.is_ok(), "whoever holds the gate may forget");
     }
 }

@@ -12,12 +12,12 @@ use super::{
     head::Reading,
 };
 use crate::{
-    error::{Error, ErrorKind},
+    error::Error,
     front::{
         admit::Admission,
         in_flight::{InFlightRequest, Unsent},
         manager::SessionManager,
-        waiting::Waiting,
+        waiting::{Waiting, not_inlined},
     },
     headers::SESSION_ID,
     model::inlining::{InlineDefaults, Inlined, NotInlined},
@@ -167,20 +167,10 @@ fn may_go(manager: &SessionManager, inlined: Inlined) -> Result<(), Error> {
         Inlined::Not { reason }
             if !reason.is_servers() && manager.core().settings.inline.strict =>
         {
-            Err(refused(manager, reason))
+            Err(not_inlined(manager, reason))
         }
         _ => Ok(()),
     }
-}
-
-/// Where nothing but the body may bring the defaults.
-#[cold]
-pub(crate) fn refused(manager: &SessionManager, reason: NotInlined) -> Error {
-    manager.core().observer.inlined(reason.into());
-    let text = format!(
-        "its defaults cannot be put into its body: {reason}; expected a plain JSON object in UTF-8"
-    );
-    Error::new(ErrorKind::InvalidRequest, text)
 }
 
 /// What an inline layer finds on a request.

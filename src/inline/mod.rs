@@ -132,7 +132,6 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::course::refused;
 pub use self::{
     future::InlineFuture,
     layer::{InlineDefaultsLayer, InlineDefaultsService},

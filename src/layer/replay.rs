@@ -42,6 +42,7 @@ use super::{ResponseFuture, SessionLayer, SessionService};
 use crate::{
     api::SessionDefaults,
     checked::CheckedReplayLayer,
+    driver::client_error,
     error::{BoxError, Error},
     front::message::{Incoming, Outgoing},
     headers::SESSION_ID,
@@ -144,7 +145,7 @@ impl SessionLayer {
             Ok((status, headers)) => sign::is_gateways(status, headers),
             // What could not be given a session was not sent.
             Err(error) => {
-                Error::find(error).is_none() && sign::in_error(error) == Some(Cause::Broken)
+                Error::find(error).is_none() && client_error::in_error(error) == Some(Cause::Broken)
             }
         };
         let is_replayed = is_sign && spare.has_time(self.manager().core().uptime());

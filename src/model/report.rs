@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::session_ref::SessionRef;
-use crate::{clock::Reading, error::Error, hot::session::LiveSession};
+use crate::error::Error;
 
 /// How many sessions the report describes one by one.
 const DETAILS: usize = 1_000;
@@ -35,7 +35,7 @@ impl ShutdownReport {
         self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
     }
 
-    pub(crate) fn add(&mut self, session: &LiveSession, fate: Fate) {
+    pub(crate) fn add(&mut self, session: SessionRef, fate: Fate) {
         match &fate {
             Fate::Deleted => self.deleted += 1,
             Fate::AlreadyGone => self.already_gone += 1,
@@ -44,10 +44,7 @@ impl ShutdownReport {
             Fate::Failed { .. } => self.failed += 1,
         }
         if self.sessions.len() < DETAILS {
-            self.sessions.push(SessionEnd {
-                session: session.reference(),
-                fate,
-            });
+            self.sessions.push(SessionEnd { session, fate });
         }
     }
 }
@@ -109,11 +106,4 @@ pub enum Fate {
         /// Why.
         error: Error,
     },
-}
-
-pub(crate) fn left_to_expire(session: &LiveSession, now: Reading) -> Fate {
-    Fate::LeftToExpire {
-        left: session.life.left(now),
-        in_flight: session.in_flight.count(),
-    }
 }

@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use crate::{
     SessionManager,
     body::Peek,
-    driver::runtime::runtime,
     error::{Error, ErrorKind},
     front::message::Outgoing,
     inline::{
@@ -19,6 +18,7 @@ use crate::{
         head,
     },
     model::inlining::NotInlined,
+    runtime::runtime,
 };
 
 /// Reads a stream, to its end or to as much as can be merged. Returns why it did not come to its end.

@@ -5,8 +5,7 @@ use ::reqwest::{
     redirect::{Attempt, Policy},
 };
 
-use super::target;
-use crate::SessionManager;
+use crate::{SessionManager, scope::Target};
 
 impl SessionManager {
     /// Makes a redirect policy for the `reqwest::Client` below the layer, which keeps session ids and API keys where they
@@ -41,7 +40,7 @@ impl SessionManager {
         let settings = &self.core().settings;
         let (base, aliases) = (settings.base.clone(), settings.aliases.clone());
         let is_ours = move |url: &Url| {
-            target(url).is_some_and(|at| base.contains(at) || aliases.contains(at))
+            Target::of_url(url).is_some_and(|at| base.contains(at) || aliases.contains(at))
         };
         let within = Policy::default();
         Policy::custom(move |attempt| match Chain::of(&attempt, &is_ours) {

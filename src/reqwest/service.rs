@@ -9,7 +9,6 @@ use ::reqwest::{Method, Request, Response};
 use http::{Extensions, HeaderMap, StatusCode};
 use tower_service::Service;
 
-use super::target;
 use crate::{
     error::BoxError,
     front::message::{Incoming, Outgoing},
@@ -74,7 +73,7 @@ impl Incoming for Response {
 
     fn answered_from<'a>(&'a self, see: impl FnMut(Target<'a>)) {
         let made_by_hand = self.url().host_str() == Some(NO_URL);
-        let own = target(self.url()).filter(|_| !made_by_hand);
+        let own = Target::of_url(self.url()).filter(|_| !made_by_hand);
         own.into_iter().for_each(see);
     }
 
@@ -93,7 +92,7 @@ impl Outgoing for Request {
         if self.method() == Method::CONNECT {
             return None;
         }
-        target(self.url())
+        Target::of_url(self.url())
     }
 
     fn place(&self) -> Option<Place<'_>> {

@@ -8,6 +8,8 @@ mod base_url;
 mod host;
 #[cfg(test)]
 mod lookalikes;
+#[cfg(feature = "reqwest")]
+mod of_url;
 mod outside;
 mod path;
 mod target;

@@ -110,7 +110,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         invariant: "I1",
         by: Scenario("a_session_that_its_maker_does_not_want_any_more_is_not_published"),
         file: "src/driver/fleet/claim.rs",
-        old: "        if core.ledger().is_flying(self.partition.id, self.generation) {",
+        old: "        if core.gate().is_flying(self.partition.id, self.generation) {",
         new: "        if self.generation > 0 {",
     },
     Mutation {

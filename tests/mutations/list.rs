@@ -114,15 +114,15 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I2",
         by: Life(2),
         file: "src/front/acquire.rs",
-        old: "        if let Some(flight) = ledger.flight(partition.id) {\n",
-        new: "        if let Some(flight) = ledger.flight(partition.id).filter(|flight| flight.generation == 0) {\n",
+        old: "        if let Some(flight) = gate.flight(partition.id) {\n",
+        new: "        if let Some(flight) = gate.flight(partition.id).filter(|flight| flight.generation == 0) {\n",
     },
     Mutation {
         name: "a_create_that_began_before_an_invalidation_is_used_after_it",
         invariant: "I11",
         by: Life(5),
         file: "src/driver/index.rs",
-        old: "            ledger.fence(id);\n",
+        old: "            gate.fence(id);\n",
         new: "",
     },
     Mutation {

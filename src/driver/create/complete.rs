@@ -8,8 +8,10 @@ use std::{
 use super::{Create, Progress};
 use crate::{
     clock::Reading,
-    driver::{flight::Outcome, stage::Stage},
-    engine::gate::Ledger,
+    driver::{
+        flight::{Gate, Outcome},
+        stage::Stage,
+    },
     error::Error,
     hot::session::LiveSession,
     model::{event::Event, evidence::Cause, reason::RetireReason, sign},
@@ -20,19 +22,19 @@ impl Create {
         let core = self.core.clone();
         let event = {
             // One lock over all of it: whoever asks next finds either this create or its session.
-            let mut ledger = core.ledger();
+            let mut gate = core.gate();
             self.calling(false);
-            let current = self.end(&mut ledger);
+            let current = self.end(&mut gate);
             match &outcome {
                 Ok(session) => {
                     match self.suspect {
-                        Some(_) => ledger.checked(&self.partition, core.now()),
-                        None => ledger.succeeded(&self.partition, session.alive_at()),
+                        Some(_) => gate.checked(&self.partition, core.now()),
+                        None => gate.succeeded(&self.partition, session.alive_at()),
                     }
                     Some(self.succeed(session, current))
                 }
                 Err(error) => {
-                    ledger.note_store_error(self.partition.id, error, core.now());
+                    gate.note_store_error(self.partition.id, error, core.now());
                     self.let_adopted_go();
                     // Of a check that a hold keeps from being made, the failure that holds has been told.
                     let is_news = self.suspect.is_none() || !error.is_held_back();
@@ -49,14 +51,14 @@ impl Create {
         }
     }
 
-    /// Strikes the create from the ledger; returns whether it was still the one for its partition.
-    fn end(&mut self, ledger: &mut Ledger) -> bool {
+    /// Strikes the create from the gate; returns whether it was still the one for its partition.
+    fn end(&mut self, gate: &mut Gate) -> bool {
         if self.progress != Progress::Calling && self.status.given_up.load(Ordering::Acquire) {
             // It ended after all, and what came of it is known or counted.
             self.core.observer.take_back_orphan();
         }
         self.progress = Progress::Landed;
-        ledger.end(self.partition.id, self.generation)
+        gate.end(self.partition.id, self.generation)
     }
 
     /// `current` says whether this create was still the one to bring a session for its partition.
@@ -150,7 +152,7 @@ impl Drop for Create {
         self.let_adopted_go();
         self.gives_up_standing_in();
         let core = self.core.clone();
-        self.end(&mut core.ledger());
+        self.end(&mut core.gate());
         if let Some(session) = core.cached(self.partition.id) {
             if self.suspect.is_some() {
                 session.renew_again_at(Duration::ZERO);

@@ -37,7 +37,7 @@ impl Create {
         };
         let spent = self
             .core
-            .ledger()
+            .gate()
             .out_of_upkeep(&self.partition, self.core.now());
         if self.turned || error.kind() != ErrorKind::Budget || spent.is_none() {
             return Some(false);

@@ -18,7 +18,7 @@ impl Create {
         let patience = self.core.patience();
         if self.progress == Progress::Asking {
             let now = self.core.now();
-            self.core.ledger().enter_queue(self.generation, now);
+            self.core.gate().enter_queue(self.generation, now);
             self.progress = Progress::Queued;
         }
         let since = self.core.now();
@@ -56,9 +56,9 @@ impl Create {
         begun: Reading,
     ) -> Option<bool> {
         let now = self.core.now();
-        self.core.ledger().begin_pause(self.generation, now);
+        self.core.gate().begin_pause(self.generation, now);
         let goes_on = self.wait_for_next((now, least), pause, begun).await;
-        self.core.ledger().end_pause(self.generation);
+        self.core.gate().end_pause(self.generation);
         goes_on
     }
 
@@ -122,28 +122,26 @@ impl Create {
 
     fn is_held_for_all(&self) -> bool {
         let (core, create) = (&self.core, Some(self.generation));
-        let held = core
-            .ledger()
-            .check_reach(self.purpose(), create, core.now());
+        let held = core.gate().check_reach(self.purpose(), create, core.now());
         held.is_err()
     }
 
     /// Asks for the next call. `None` if another create has taken the place of this one.
     fn clear(&mut self, now: Reading) -> Option<Clearance> {
-        let mut ledger = self.core.ledger();
-        if !ledger.is_flying(self.partition.id, self.generation) {
+        let mut gate = self.core.gate();
+        if !gate.is_flying(self.partition.id, self.generation) {
             return None;
         }
         let (create, purpose) = (Some(self.generation), self.purpose());
         if self.tries_again_in_outage()
-            && ledger.check_reach(purpose, create, now).is_ok()
-            && let Some(wait) = ledger.retry_reach(now)
+            && gate.check_reach(purpose, create, now).is_ok()
+            && let Some(wait) = gate.retry_reach(now)
         {
             return Some(wait);
         }
-        let clearance = ledger.clear(&self.partition, purpose, create, now);
+        let clearance = gate.clear(&self.partition, purpose, create, now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
-            ledger.leave_queue(self.partition.id, self.generation, now);
+            gate.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;
         }
         Some(clearance)

@@ -146,7 +146,7 @@ impl Create {
             return Ok(());
         };
         // One that is not wanted here any more is not given to others; its right is given back.
-        if core.ledger().is_flying(self.partition.id, self.generation) {
+        if core.gate().is_flying(self.partition.id, self.generation) {
             let Some(right) = self.attempt.use_right() else {
                 return Ok(());
             };

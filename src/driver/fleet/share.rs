@@ -79,10 +79,10 @@ impl Create {
             return Share::Create;
         };
         let key = self.partition.key_id;
-        if !core.ledger().known_keys.is_accepted(key) {
+        if !core.gate().known_keys.is_accepted(key) {
             return self.look(fleet).await;
         }
-        core.ledger().known_keys.accept(key, core.now());
+        core.gate().known_keys.accept(key, core.now());
         let lease = core.settings.create_timeout / 2;
         if self.attempt.accepted_for(core.now()) >= Some(lease / 2) {
             return Share::Create;
@@ -108,7 +108,7 @@ impl Create {
             };
             // A claim is shorter: others wait after a failure.
             if held_for > claimant.lease
-                && let Some(refused) = core.ledger().paused_elsewhere(key, held_for, core.now())
+                && let Some(refused) = core.gate().paused_elsewhere(key, held_for, core.now())
             {
                 return Share::Done(Err(refused));
             }
@@ -153,7 +153,7 @@ impl Create {
         let slot = claimant.seal.slot;
         loop {
             // Also between two claims: the liaison may have taken up what the first one was answered with.
-            if !core.ledger().is_flying(self.partition.id, self.generation) || self.is_spared() {
+            if !core.gate().is_flying(self.partition.id, self.generation) || self.is_spared() {
                 return Err(Share::Fenced);
             }
             let after = self.newest(fleet, slot).max(claimant.passed_over);

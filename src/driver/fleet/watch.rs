@@ -18,9 +18,10 @@ use super::{
 };
 use crate::{
     clock::Reading,
-    driver::{core::Core, runtime::runtime, stage::Stage},
+    driver::{core::Core, stage::Stage},
     error::Error,
     hot::session::LiveSession,
+    runtime::runtime,
     store::Slot,
 };
 

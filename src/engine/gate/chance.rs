@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Entry, LEAST_AT_ONCE, Ledger};
+use super::{Entry, Gate, LEAST_AT_ONCE};
 use crate::{
     clock::Reading,
-    driver::flight::Flight,
-    engine::cooldown::Hold,
+    engine::{cooldown::Hold, flight::Flight},
     error::{Error, ErrorKind},
     model::{
         budget::Purpose,
@@ -21,7 +20,7 @@ pub(super) const STORE_FAILED_FOR: Duration = Duration::from_secs(60);
 /// How soon it is looked again whether a session may be asked about. No renewal begins before that.
 const NEXT_LOOK: Duration = Duration::from_secs(10);
 
-impl Ledger {
+impl<W: Clone> Gate<W> {
     /// Decides whether a create, or a check, would have a chance to be called within `patience`, without counting it.
     ///
     /// # Errors
@@ -198,8 +197,8 @@ impl Ledger {
         longest: Duration,
         now: Reading,
     ) -> impl Iterator<Item = PartitionId> {
-        let is_driven = move |flight: &Flight| now.since(flight.begun) < longest;
-        let flying = move |(id, entry): (&PartitionId, &Entry)| {
+        let is_driven = move |flight: &Flight<W>| now.since(flight.begun) < longest;
+        let flying = move |(id, entry): (&PartitionId, &Entry<W>)| {
             entry.flight.as_ref().is_some_and(is_driven).then_some(*id)
         };
         self.partitions.iter().filter_map(flying)

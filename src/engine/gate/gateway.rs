@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::Ledger;
+use super::Gate;
 use crate::{clock::Reading, model::partition::KeyId};
 
 /// For how long it is remembered after the last time.
@@ -49,7 +49,7 @@ fn is_own(refusal: &Refusal, answered: Option<Reading>) -> bool {
     refusal.is_own || answered.is_some_and(answered_since)
 }
 
-impl Ledger {
+impl<W: Clone> Gate<W> {
     /// A gateway says to this key that it does not reach the server, which last answered anybody at `answered`. Returns whether that is the
     /// key's own trouble.
     pub(crate) fn refused_by_gateway(

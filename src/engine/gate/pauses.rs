@@ -1,10 +1,10 @@
 //! Creates and checks between two of their calls. Deletes leave them the tokens that they are about to need: with a burst of one
 //! call, a delete in every pause would keep a create from ever getting its second call.
 
-use super::Ledger;
+use super::Gate;
 use crate::clock::Reading;
 
-impl Ledger {
+impl<W: Clone> Gate<W> {
     /// A create or a check will make another call.
     pub(crate) fn begin_pause(&mut self, generation: u64, now: Reading) {
         self.pausing.enter(generation, now);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Clearance, Ledger, chance::over_budget};
+use super::{Clearance, Gate, chance::over_budget};
 use crate::{
     clock::Reading,
     engine::cooldown::{Hold, hold, hold_all},
@@ -46,7 +46,7 @@ impl Unreachable {
     }
 }
 
-impl Ledger {
+impl<W: Clone> Gate<W> {
     /// A create or a delete gives up, because nobody can connect to the server. Returns the error with when another try is due.
     pub(crate) fn unreachable(
         &mut self,

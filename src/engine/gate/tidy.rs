@@ -1,9 +1,9 @@
 //! Entries that no longer matter.
 
-use super::{Ledger, chance::STORE_FAILED_FOR};
+use super::{Gate, chance::STORE_FAILED_FOR};
 use crate::{clock::Reading, error::Error, model::failure::FLOOR};
 
-impl Ledger {
+impl<W: Clone> Gate<W> {
     /// Forgets what no longer matters. The cost is paid for by the entries that were added since.
     pub(super) fn tidy(&mut self, now: Reading) {
         if self.partitions.len() + self.keys.len() < self.tidy_at {

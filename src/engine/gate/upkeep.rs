@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{Clearance, Ledger};
+use super::{Clearance, Gate};
 use crate::{
     api::Quota,
     clock::Reading,
@@ -141,7 +141,7 @@ impl Upkeep {
     }
 }
 
-impl Ledger {
+impl<W: Clone> Gate<W> {
     /// A call was granted.
     pub(super) fn count_upkeep(&mut self, key: KeyId, purpose: Purpose, now: Reading) {
         if matches!(

@@ -18,11 +18,11 @@ use crate::{
         fleet::{Fleet, Inner, STEP, refuse},
         flight::Outcome,
         once::{Promise, Promised, promise},
-        runtime::runtime,
     },
     error::{Error, ErrorKind},
     front::manager::SessionManager,
     model::{failure::FLOOR, partition::Partition, settings::OnStoreDown},
+    runtime::runtime,
 };
 
 /// How soon a process hears of what others have changed. Without a heartbeat it does not, so it looks before it makes or

@@ -15,11 +15,10 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::target;
 use crate::{
     api::{NotSent, Redirected, Transport},
     error::{BoxError, Error},
-    scope::BaseUrl,
+    scope::{BaseUrl, Target},
 };
 
 /// The server closes idle connections after 5 s, and a call on one that it just closed has an unknown outcome.
@@ -118,7 +117,7 @@ impl Service<Request<Full<Bytes>>> for Calls {
                 }
             })?;
             if *response.url() != asked {
-                return Err(Redirected::to(target(response.url())).into());
+                return Err(Redirected::to(Target::of_url(response.url())).into());
             }
             Ok(response.into())
         })

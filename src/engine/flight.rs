@@ -1,0 +1,116 @@
+//! A create under way, as the gate knows it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::clock::Reading;
+
+/// How much later than its own deadline a create counts as lost.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Without a beat for so long, its runtime stands still, and a caller on another one begins anew. Long enough for a pause of a busy
+/// machine.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// A create under way. `W` is what others wait for it with.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight<W> {
+    pub(crate) generation: u64,
+    /// When its first call went out, or when it began to wait for that.
+    pub(crate) begun: Reading,
+    pub(crate) status: Arc<Status>,
+    pub(crate) waiters: W,
+}
+
+/// What is known of a create from outside of its task.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    /// Whether a call is on its way, and what becomes of it is not known.
+    pub(crate) calling: AtomicBool,
+    /// When its runtime last drove it, in milliseconds of monotonic time. Zero before the first time.
+    beat_at: AtomicU64,
+    /// Whether it was counted as a possible orphan, because it did not end in time.
+    pub(crate) given_up: AtomicBool,
+}
+
+impl<W> Flight<W> {
+    /// How long until it counts as lost to a caller. A moment later than its own deadline, at which one whose runtime is well ends by
+    /// itself. A caller on another runtime does not wait that long for one that stands still.
+    pub(crate) fn overdue_in(
+        &self,
+        timeout: Duration,
+        now: Reading,
+        is_callers_runtime: bool,
+    ) -> Duration {
+        let left = overdue_after(timeout).saturating_sub(now.since(self.begun));
+        if is_callers_runtime {
+            return left;
+        }
+        let stalled_for = self.status.stalled_for(now, self.begun);
+        left.min(STALLED.saturating_sub(stalled_for))
+    }
+}
+
+/// How long a create may take before it counts as lost, from its first call on or while it waits for that.
+pub(crate) fn overdue_after(timeout: Duration) -> Duration {
+    timeout.saturating_add(GRACE)
+}
+
+impl Status {
+    /// Its runtime drives it.
+    pub(crate) fn beat(&self, now: Reading) {
+        let now = u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX);
+        self.beat_at.store(now, Ordering::Release);
+    }
+
+    fn stalled_for(&self, now: Reading, begun: Reading) -> Duration {
+        let beat_at = Duration::from_millis(self.beat_at.load(Ordering::Acquire));
+        now.monotonic.saturating_sub(beat_at.max(begun.monotonic))
+    }
+
+    /// Gives the create up; returns whether that leaves a possible orphan.
+    pub(crate) fn give_up(&self) -> bool {
+        self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Reading {
+        let time = Duration::from_secs(seconds);
+        Reading {
+            monotonic: time,
+            wall: time,
+        }
+    }
+
+    #[test]
+    fn only_a_runtime_that_stands_still_ends_the_wait_of_callers_on_others_early() {
+        let flight = Flight {
+            generation: 1,
+            begun: at(100),
+            status: Arc::default(),
+            waiters: (),
+        };
+        let left = |now, is_callers_runtime| {
+            let timeout = Duration::from_secs(20);
+            flight
+                .overdue_in(timeout, at(now), is_callers_runtime)
+                .as_secs()
+        };
+        assert_eq!((left(100, true), left(100, false)), (21, 5));
+        assert_eq!((left(104, true), left(104, false)), (17, 1));
+        flight.status.beat(at(104));
+        assert_eq!((left(105, true), left(105, false)), (16, 4));
+        assert_eq!((left(109, true), left(109, false)), (12, 0));
+        flight.status.beat(at(119));
+        assert_eq!(left(119, false), 2, "never later than its own deadline");
+    }
+}
