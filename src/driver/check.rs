@@ -29,8 +29,9 @@ impl Create {
         begun: Reading,
     ) -> Option<Outcome> {
         loop {
+            let signs = self.core.suspicion.signs();
             let found = self.find_out_once(&suspect, begun).await?;
-            if !self.asked_in_vain(&suspect, &found) {
+            if !self.asked_in_vain(&suspect, &found, signs) {
                 return Some(found.map(|()| suspect));
             }
         }
@@ -89,7 +90,12 @@ impl Create {
 
     /// A session was asked for in place of the free question, and the server did not say whether it is there. Returns whether that is
     /// decided without it.
-    fn asked_in_vain(&mut self, suspect: &LiveSession, found: &Result<(), Error>) -> bool {
+    fn asked_in_vain(
+        &mut self,
+        suspect: &LiveSession,
+        found: &Result<(), Error>,
+        signs: u64,
+    ) -> bool {
         let error = found
             .as_ref()
             .err()
@@ -103,7 +109,8 @@ impl Create {
                 let _ = self.hold_back(error.clone());
             }
             (self.stands_in, self.metered, self.for_fleet) = (false, false, None);
-            self.core.metered_in_vain();
+            // Its own failure may have been a sign, which is not decided by that.
+            self.core.metered_in_vain(signs);
             return true;
         }
         self.goes_back_to_the_question(found);
@@ -263,12 +270,12 @@ impl Create {
     pub(crate) fn look_at(&self, partition: &Partition, error: &Error, sent: Reading) {
         self.core.saw_session_call(error.window(), sent);
         if let Some(cause) = sign::in_session_call(error) {
-            let is_news = self.core.is_outage_news(cause);
+            let is_sign = self.core.is_sign_to_others(cause);
             if cause >= Cause::Sign {
                 self.core.inquiry.evidence().call_failed(sent);
             }
             // In place of the question, it says what the question has said.
-            if !self.stands_in || is_news {
+            if !self.stands_in || is_sign {
                 self.core.saw(cause);
             }
         }

@@ -129,16 +129,14 @@ impl Core {
         self.react(reaction, cause);
     }
 
-    /// Whether a session call that broke is a sign to sessions that are used: it was sent in place of the question, and nothing else
-    /// reaches the server.
-    pub(crate) fn is_outage_news(&self, cause: Cause) -> bool {
+    /// Whether a session call that broke is a sign to sessions that are used, though it was sent in place of the question.
+    pub(crate) fn is_sign_to_others(&self, cause: Cause) -> bool {
         let signs = self.suspicion.signs();
         let is_used = || {
-            self.sessions()
-                .iter()
-                .any(|session| !session.is_suspect(signs))
+            let sessions = self.sessions();
+            self.has_heard() || sessions.iter().any(|session| !session.is_suspect(signs))
         };
-        cause == Cause::Broken && !self.inquiry.evidence().is_reached() && is_used()
+        cause == Cause::Broken && !self.inquiry.evidence().says_no_more() && is_used()
     }
 
     /// The same, but the next request asks.
@@ -267,7 +265,6 @@ impl Core {
     }
 
     /// Whether the server itself was heard after the last sign.
-    #[cfg(feature = "store")]
     pub(crate) fn has_heard(&self) -> bool {
         let signs = self.suspicion.signs();
         self.inquiry.evidence().was_told(signs)

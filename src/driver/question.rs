@@ -238,9 +238,9 @@ impl Core {
         });
     }
 
-    /// A session was asked for in place of that, and the server did not say whether it is there.
-    pub(crate) fn metered_in_vain(&self) {
-        let (signs, now) = (self.suspicion.signs(), self.now());
+    /// A session was asked for in place of that after so many signs, and the server did not say whether it is there.
+    pub(crate) fn metered_in_vain(&self, signs: u64) {
+        let now = self.now();
         self.inquiry
             .with(now, |evidence| evidence.metered_in_vain(signs, now));
     }

@@ -121,7 +121,7 @@ pub(crate) const BY_HAND: &[Mutation] = &[
             name: "where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after_the_last_sign",
         },
         file: "src/driver/check.rs",
-        old: "if !self.stands_in || is_news {",
+        old: "if !self.stands_in || is_sign {",
         new: "if !self.stands_in {",
     },
     Mutation {

@@ -198,7 +198,7 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "while_all_is_refused_requests_fail_at_once_and_few_session_calls_are_tried",
         },
         file: "src/driver/check.rs",
-        old: "            if !self.stands_in || is_news {\n",
+        old: "            if !self.stands_in || is_sign {\n",
         new: "            if !self.stands_in || self.metered {\n",
     },
     Mutation {

@@ -93,6 +93,8 @@ pub(crate) struct Evidence {
     /// What one was about whose answer left it to the sessions themselves.
     unclear: Option<Cause>,
     asking: Option<Cause>,
+    /// Whether health has answered the last question.
+    is_told: bool,
     last_cause: Cause,
     alarms: Pace,
     breaks: Pace,
@@ -126,6 +128,7 @@ impl Evidence {
             unanswered: None,
             unclear: None,
             asking: None,
+            is_told: false,
             last_cause: Cause::Hint,
             alarms: SELDOM,
             breaks: SOON,
@@ -197,6 +200,7 @@ impl Evidence {
         now: Reading,
     ) -> bool {
         self.asking = None;
+        self.is_told = matches!(word, Word::Says(_));
         self.note_presence(question, word);
         let Word::Says(health) = word else {
             // A waiting request asks again. A hint has none, so the next request does.
@@ -271,6 +275,12 @@ impl Evidence {
     /// Whether sessions go on in doubt where nobody tells what became of them: no call has failed, and the server answers others.
     pub(crate) fn may_go_on_untold(&self) -> bool {
         self.last_cause < Cause::Sign && self.is_reached()
+    }
+
+    /// Whether a session call in place of the question tells no more than that if it breaks: health is silent, or is alone in being out
+    /// of reach.
+    pub(crate) fn says_no_more(&self) -> bool {
+        !self.is_told && self.is_reached()
     }
 
     /// Whether it is health alone that cannot be reached.

@@ -313,7 +313,6 @@ impl Evidence {
     }
 
     /// Whether what was decided after so many signs was learnt from the server. Without that a session goes on in doubt.
-    #[cfg(feature = "store")]
     pub(crate) fn was_told(&self, signs: u64) -> bool {
         let verdict = self.verdict.as_ref();
         verdict.is_some_and(|it| it.question.signs >= signs && !matches!(it.says, Says::Nothing))
