@@ -248,7 +248,7 @@ impl Create {
         let (core, now) = (&self.core, self.core.now());
         suspect.set_lost();
         // One that was shared and is used no more may have been deleted by another process.
-        let may_be_deleted = suspect.membership().is_some() && suspect.in_flight.is_retired();
+        let may_be_deleted = suspect.is_shared() && suspect.in_flight.is_retired();
         if reason == RetireReason::Lost && !may_be_deleted {
             core.suspect_others(suspect);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::stage::Stage;
 use super::{core::Core, known_ids::IdHash, reaper};
 #[cfg(feature = "store")]
-use crate::model::event::Event;
+use crate::model::{event::Event, identity::Identity};
 use crate::{
     clock::Reading,
     driver::flight::Gate,
@@ -51,6 +51,14 @@ impl Core {
 
     pub(crate) fn has_sessions(&self) -> bool {
         !self.sessions().is_empty()
+    }
+
+    /// Whether there is a session for this API key and these defaults that is used, also while the server is asked about it.
+    #[cfg(feature = "store")]
+    pub(crate) fn has_usable_session(&self, of: &Identity, now: Reading) -> bool {
+        let id = of.key_id().map(|key| of.defaults().with_key(key));
+        let session = id.and_then(|id| self.cached(id));
+        session.is_some_and(|session| session.is_usable(now))
     }
 
     /// The session that the cache has for a partition, whatever its state.

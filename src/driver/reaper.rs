@@ -244,7 +244,7 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // Another process may have deleted one that was shared.
-            if is_first && session.membership().is_none() {
+            if is_first && !session.is_shared() {
                 was_lost(core, session);
             }
             true

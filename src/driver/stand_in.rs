@@ -182,7 +182,7 @@ impl Core {
             self.gate().checked(&session.partition, self.now());
             return;
         }
-        if session.membership().is_none() || !session.in_flight.is_retired() {
+        if !session.is_shared() || !session.in_flight.is_retired() {
             self.suspect_others(session);
         }
         self.give_up(session, RetireReason::Lost);

@@ -98,7 +98,10 @@ impl SessionManager {
         match wanted {
             Wanted::Session(partition) => Ok(partition),
             Wanted::OfManager(key) => {
-                self.core().fleet.first_look(self).await?;
+                {
+                    let identity = self.identity();
+                    self.core().fleet.first_look(self.core(), &identity).await?;
+                };
                 Partition::new(key, self.identity().defaults())
             }
         }
@@ -113,16 +116,6 @@ impl SessionManager {
         let whose = self.whose(&wanted);
         let found = self.in_time(limit, None, self.find(wanted)).await;
         found.map_err(|error| whose.name(self.core(), error))
-    }
-
-    /// Whether there is a session for the configured API key and defaults that is used, also while the server is asked about it.
-    #[cfg(feature = "store")]
-    pub(crate) fn has_good_session(&self, now: Reading) -> bool {
-        let (core, identity) = (self.core(), self.identity());
-        let id = identity.key_id();
-        let id = id.map(|key| identity.defaults().with_key(key));
-        let session = id.and_then(|id| core.cached(id));
-        session.is_some_and(|session| session.is_usable(now))
     }
 
     /// The miss for the configured API key and defaults.

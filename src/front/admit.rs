@@ -16,8 +16,8 @@ use super::{
 use crate::{
     driver::{by_hand::ByHand, core::Core, known_ids::IdHash},
     error::{Error, ErrorKind},
+    front::remember::Memory,
     headers::{self, API_KEY, SESSION_ID},
-    hot::memo::Memory,
     model::{
         identity::Identity,
         partition::{HashedDefaults, KeyId, Partition, PartitionId},
@@ -151,13 +151,13 @@ impl SessionManager {
                 && !request.speaks_for_itself()
                 && let Some(credentials) = headers::credentials(request.headers())
             {
-                memory.remember(&lease, credentials, &identity, key.as_ref());
+                lease.remember(memory, credentials, &identity, key.as_ref());
             }
             put_key(request, key)?;
             let in_flight = lease.into_request().put_into(request.headers_mut())?;
             return Ok(Admission::Send(in_flight));
         }
-        let wanted = if is_of_manager && !self.core().fleet.knows_defaults(self) {
+        let wanted = if is_of_manager && !self.core().fleet.knows_defaults(self.core(), &identity) {
             Wanted::OfManager(key_of(&identity, request)?)
         } else {
             Wanted::Session(partition(&identity, request, layer)?)

@@ -27,9 +27,11 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::{sync::MutexGuard, time::timeout};
 
+#[cfg(feature = "store")]
+use super::manager::Handle;
 use super::{lease::Lease, manager::SessionManager};
 #[cfg(feature = "store")]
-use crate::driver::flight::Outcome;
+use crate::driver::{fleet::Follower, flight::Outcome};
 use crate::{
     api::SessionDefaults,
     error::{Error, ErrorKind},
@@ -93,53 +95,6 @@ impl SessionManager {
             .await
     }
 
-    /// Adopts what other processes of the fleet have changed, before the first request or after an idle time.
-    /// Requests with the manager's defaults wait meanwhile. The caller holds the lock of changes.
-    #[cfg(feature = "store")]
-    pub(crate) fn begin_with_defaults(&self, now: SessionDefaults) -> Result<(), Error> {
-        let older = self.identity();
-        let newer = older.with_defaults(now)?;
-        self.switch_now(&older, newer);
-        Ok(())
-    }
-
-    /// Switches to defaults that other processes of the fleet have changed, if their session can be used at once: the present
-    /// one, or the one that was `made`, which may have been evicted already. Otherwise returns the partition whose session has
-    /// to be made first. The caller holds the lock of changes.
-    #[cfg(feature = "store")]
-    pub(crate) fn try_follow(
-        &self,
-        now: SessionDefaults,
-        made: Option<Outcome>,
-    ) -> Result<Option<Arc<Partition>>, Error> {
-        let older = self.identity();
-        let newer = older.with_defaults(now)?;
-        if newer.defaults().defaults == older.defaults().defaults {
-            return Ok(None);
-        }
-        let makes_sessions = self.core().settings.inline.makes_sessions;
-        let Some(partition) = newer.partition()?.filter(|_| makes_sessions) else {
-            self.switch_now(&older, newer);
-            return Ok(None);
-        };
-        // Held until everybody is switched over, so that the session is not evicted before its first use.
-        let (lease, goes_without) = match (self.try_lease(partition.id), made) {
-            (Some(lease), _) => (Some(lease), false),
-            (None, Some(Ok(made))) => (self.lease_on_made(&partition, &made), false),
-            (None, Some(Err(error))) if self.goes_without(&error) => (None, true),
-            (None, Some(Err(error))) => return Err(error),
-            (None, None) => (None, false),
-        };
-        if lease.is_none() && !goes_without {
-            return Ok(Some(partition));
-        }
-        self.switch_now(&older, newer);
-        if let Some(lease) = lease {
-            lease.complete();
-        }
-        Ok(None)
-    }
-
     #[cfg(feature = "store")]
     fn lease_on_made(&self, partition: &Partition, made: &Arc<LiveSession>) -> Option<Lease> {
         let now = self.core().now();
@@ -168,7 +123,7 @@ impl SessionManager {
             // Before the timers of the store's steps, which would panic.
             runtime()?;
         }
-        fleet.first_look(self).await
+        fleet.first_look(self.core(), &self.identity()).await
     }
 
     async fn change_for_all(&self, change: DefaultsChange) -> Result<(), Error> {
@@ -265,6 +220,56 @@ impl SessionManager {
         self.core().memos.forget_all();
         self.core()
             .retire_all(RetireReason::Changed, |session| is_older(session));
+    }
+}
+
+#[cfg(feature = "store")]
+impl Follower for Handle {
+    fn identity(&self) -> Arc<Identity> {
+        let identity = self.identity.read();
+        identity.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn begin_with_defaults(self: Arc<Self>, now: SessionDefaults) -> Result<(), Error> {
+        let manager = SessionManager(self);
+        let older = manager.identity();
+        let newer = older.with_defaults(now)?;
+        manager.switch_now(&older, newer);
+        Ok(())
+    }
+
+    fn try_follow(
+        self: Arc<Self>,
+        now: SessionDefaults,
+        made: Option<Outcome>,
+    ) -> Result<Option<Arc<Partition>>, Error> {
+        let manager = SessionManager(self);
+        let older = manager.identity();
+        let newer = older.with_defaults(now)?;
+        if newer.defaults().defaults == older.defaults().defaults {
+            return Ok(None);
+        }
+        let makes_sessions = manager.core().settings.inline.makes_sessions;
+        let Some(partition) = newer.partition()?.filter(|_| makes_sessions) else {
+            manager.switch_now(&older, newer);
+            return Ok(None);
+        };
+        // Held until everybody is switched over, so that the session is not evicted before its first use.
+        let (lease, goes_without) = match (manager.try_lease(partition.id), made) {
+            (Some(lease), _) => (Some(lease), false),
+            (None, Some(Ok(made))) => (manager.lease_on_made(&partition, &made), false),
+            (None, Some(Err(error))) if manager.goes_without(&error) => (None, true),
+            (None, Some(Err(error))) => return Err(error),
+            (None, None) => (None, false),
+        };
+        if lease.is_none() && !goes_without {
+            return Ok(Some(partition));
+        }
+        manager.switch_now(&older, newer);
+        if let Some(lease) = lease {
+            lease.complete();
+        }
+        Ok(None)
     }
 }
 

@@ -149,8 +149,8 @@ impl Expectation {
         let core = self.manager.core();
         let now = core.now();
         // A session that may have been deleted, or has expired, says nothing of the others.
-        let may_be_deleted = session.is_delete_sent()
-            || (session.membership().is_some() && session.in_flight.is_retired());
+        let may_be_deleted =
+            session.is_delete_sent() || (session.is_shared() && session.in_flight.is_retired());
         let is_sign = !may_be_deleted && !session.life.left(now).is_zero();
         session.set_lost();
         if is_sign {

@@ -16,6 +16,7 @@
 //! | `message` | requests and responses of any client's |
 //! | `admit`, `waiting`, `patience` | what one request needs before it may be sent; while it waits for that; for how long |
 //! | `acquire`, `lease` | from a partition to a lease on its session |
+//! | `remember` | decisions that are repeated for requests like one before |
 //! | `token`, `in_flight` | what stands for requests on their way; one of them, and what comes of it |
 //! | `foreign`, `outside`, `leak` | ids that requests bring along; requests that only look like Sipher's; what a redirect took elsewhere |
 //! | `proof`, `expectation` | what an answer says about its session; which chain it has to name |
@@ -35,6 +36,7 @@ pub(crate) mod message;
 pub(crate) mod outside;
 pub(crate) mod patience;
 pub(crate) mod proof;
+pub(crate) mod remember;
 pub(crate) mod tenants;
 pub(crate) mod token;
 pub(crate) mod waiting;

@@ -8,7 +8,7 @@
 //!   that it has ended, starts after that;
 //! * what is remembered ends, by both clocks, with the shortest of `SPAN`, the time until its renewal is due, and the
 //!   time for which the id may be sent;
-//! * it is not in flight: only who else holds its [`Token`] is.
+//! * it is not in flight: only who else holds its token is.
 //!
 //! Each thread has a place of its own, with its own copy of the header's value: threads that count one and the same
 //! reference counter up and down are slower together than one of them alone.
@@ -17,6 +17,7 @@ mod hash;
 mod place;
 
 use std::{
+    fmt::Debug,
     mem,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -29,30 +30,28 @@ use self::place::Places;
 pub(crate) use self::place::{Home, Memos, forget};
 use super::session::LiveSession;
 use crate::{
-    clock::{Span, Ticks},
-    front::{in_flight::InFlightRequest, lease::Lease, token::Token},
+    clock::Ticks,
     headers::{self, API_KEY, Credentials, KeyHeader, SESSION_ID},
-    model::identity::Identity,
 };
 
 /// For how long a decision is repeated before it is made anew. The cache learns as often that a session is in use, and the
 /// answer to the request that makes it anew is looked at.
 pub(crate) const SPAN: Duration = Duration::from_millis(250);
 
-/// What one layer remembers.
+/// What one layer remembers. `T` stands for the requests that were given a session by the same memo.
 #[derive(Debug)]
-pub(crate) struct Memory(OnceLock<Arc<Places>>);
+pub(crate) struct Memory<T>(OnceLock<Arc<Places<T>>>);
 
 /// Requests with these credentials get this session.
 #[derive(Debug)]
-struct Memo {
+struct Memo<T> {
     header: KeyHeader,
     credentials: Zeroizing<Box<[u8]>>,
     /// What is put in.
     id: HeaderValue,
     /// Where the request has none.
     key: Option<HeaderValue>,
-    token: Arc<Token>,
+    token: Arc<T>,
     /// What the token bears.
     session: Arc<LiveSession>,
     since: Ticks,
@@ -62,7 +61,16 @@ struct Memo {
     uses: u64,
 }
 
-impl Memory {
+/// A decision that may be remembered.
+pub(crate) struct Decision<'a> {
+    pub(crate) session: &'a Arc<LiveSession>,
+    /// Those of the request that it was made for.
+    pub(crate) credentials: Credentials<'a>,
+    /// What was put in with the session.
+    pub(crate) key: Option<&'a HeaderValue>,
+}
+
+impl<T: Debug + Send + Sync + 'static> Memory<T> {
     pub(crate) fn new() -> Self {
         Self(OnceLock::new())
     }
@@ -74,7 +82,7 @@ impl Memory {
         &self,
         headers: &mut HeaderMap,
         now: impl FnOnce() -> Ticks,
-    ) -> Option<InFlightRequest> {
+    ) -> Option<Arc<T>> {
         let mut state = self.0.get()?.here();
         let memo = state.memo(headers::credentials(headers)?)?;
         if !memo.holds(now()) {
@@ -86,45 +94,41 @@ impl Memory {
         }
         headers.try_insert(SESSION_ID, memo.id.clone()).ok()?;
         memo.uses += 1;
-        Some(InFlightRequest::by(memo.token.clone()))
+        Some(memo.token.clone())
     }
 
-    /// Notes a decision, if it is not made for the first time. `identity` is what it was made by, and `key` is put in with
-    /// the session.
+    /// Notes a decision, if it is not made for the first time. `may_repeat` says since when it holds, and for how long. `token` makes
+    /// what stands for requests that are given the session there, unless the decision holds no more. It is called under the lock, once
+    /// the home is known: what ends the session from here on finds the memo.
     #[cold]
     pub(crate) fn remember(
         &self,
-        lease: &Lease,
-        credentials: Credentials<'_>,
-        identity: &Arc<Identity>,
-        key: Option<&HeaderValue>,
+        memos: &Memos,
+        decision: &Decision<'_>,
+        may_repeat: impl Fn() -> (Ticks, Duration),
+        token: impl FnOnce(Home) -> Option<Arc<T>>,
     ) {
-        let (session, manager) = (lease.live(), lease.manager());
-        let core = manager.core();
-        let places = self.0.get_or_init(|| core.memos.open());
+        let &Decision {
+            session,
+            credentials,
+            key,
+        } = decision;
+        let places = self.0.get_or_init(|| memos.open());
         let mut state = places.here();
         if let Some(memo) = state.memo(credentials)
             && Arc::ptr_eq(&memo.session, session)
         {
-            memo.renew(core.may_repeat(session));
+            memo.renew(may_repeat());
             return;
         }
         if !state.was_found(credentials) {
             return;
         }
-        let now = core.now();
-        let young = Span::from(now, session.life.left(now));
-        let token = Token::remembered(session, manager, places.home(credentials), young);
-        // Looked at under the lock, and once its home is known: what ends it from here on finds the memo.
-        if !core.is_in_order(session) {
+        let Some(token) = token(places.home(credentials)) else {
             return;
-        }
-        // After a change of the manager's key or defaults, what was decided before it is not for those who come later.
-        if !Arc::ptr_eq(identity, &manager.identity()) {
-            return;
-        }
+        };
         session.in_flight.remembered(true);
-        let (since, good_for) = core.may_repeat(session);
+        let (since, good_for) = may_repeat();
         let memo = Memo {
             header: credentials.header,
             credentials: Zeroizing::new(credentials.value.as_bytes().into()),
@@ -140,7 +144,7 @@ impl Memory {
     }
 }
 
-impl Drop for Memory {
+impl<T> Drop for Memory<T> {
     /// Its sessions are not held any longer, whoever else may still be looking at the places.
     fn drop(&mut self) {
         if let Some(places) = self.0.get() {
@@ -149,7 +153,7 @@ impl Drop for Memory {
     }
 }
 
-impl Memo {
+impl<T> Memo<T> {
     #[inline]
     fn is_about(&self, credentials: Credentials<'_>) -> bool {
         self.header == credentials.header && **self.credentials == *credentials.value.as_bytes()
@@ -173,7 +177,7 @@ impl Memo {
     }
 }
 
-impl Drop for Memo {
+impl<T> Drop for Memo<T> {
     fn drop(&mut self) {
         self.settle();
         self.session.in_flight.remembered(false);
@@ -196,130 +200,4 @@ fn own(value: &HeaderValue) -> HeaderValue {
 #[allow(clippy::needless_pass_by_value)] // the clone is the only one there is
 fn counted(value: HeaderValue) -> HeaderValue {
     value.clone()
-}
-
-#[cfg(test)]
-#[cfg(feature = "testing")]
-mod tests {
-    use std::{sync::mpsc, thread};
-
-    use super::*;
-    use crate::{
-        SessionDefaults, SessionLayer, SessionManager,
-        api::{Chain, Transport},
-        testing::{FakeSipher, TestClock, Tier},
-    };
-
-    fn manager() -> SessionManager {
-        let sipher = FakeSipher::new();
-        SessionManager::builder()
-            .api_key(sipher.api_key(Tier::Pro))
-            .transport(Transport::new(sipher))
-            .clock(TestClock::new())
-            .build()
-            .unwrap()
-    }
-
-    async fn lease(manager: &SessionManager, identity: &Identity) -> Lease {
-        let partition = identity.partition().unwrap().unwrap();
-        manager.clone().lease(partition).await.unwrap()
-    }
-
-    /// Whether a decision that was made by this identity is repeated.
-    fn repeats(memory: &Memory, lease: &Lease, identity: &Arc<Identity>) -> bool {
-        for _ in 0..2 {
-            memory.remember(lease, Credentials::NONE, identity, None);
-        }
-        let now = || lease.manager().core().recent();
-        memory.recall(&mut HeaderMap::new(), now).is_some()
-    }
-
-    /// Others may use a session of the older defaults after a change; who says nothing may not be given it.
-    #[tokio::test(start_paused = true)]
-    async fn what_was_decided_before_a_change_is_not_remembered_after_it() {
-        let (manager, memory) = (manager(), Memory::new());
-        let older = manager.identity();
-        assert!(repeats(&memory, &lease(&manager, &older).await, &older));
-        let sui = SessionDefaults::new().chain(Chain::Sui);
-        manager.replace_defaults(sui).await.unwrap();
-        assert!(!repeats(&memory, &lease(&manager, &older).await, &older));
-        let newer = manager.identity();
-        assert!(repeats(&memory, &lease(&manager, &newer).await, &newer));
-    }
-
-    /// A session may end, or become suspect, after it was given to a request and before that is noted.
-    #[tokio::test(start_paused = true)]
-    async fn a_session_that_has_ended_or_is_suspect_meanwhile_is_not_remembered() {
-        let (manager, memory) = (manager(), Memory::new());
-        let identity = manager.identity();
-        let suspect: fn(&SessionManager) = |manager| {
-            manager.core().suspect(true);
-        };
-        let invalidate: fn(&SessionManager) = |manager| assert!(manager.invalidate(1));
-        for end in [suspect, invalidate] {
-            let lease = lease(&manager, &identity).await;
-            end(&manager);
-            assert!(!repeats(&memory, &lease, &identity));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_decision_is_repeated_for_a_second_and_then_made_anew() {
-        let (manager, memory) = (manager(), Memory::new());
-        let identity = manager.identity();
-        let lease = lease(&manager, &identity).await;
-        let is_repeated = || {
-            let now = || manager.core().recent();
-            memory.recall(&mut HeaderMap::new(), now).is_some()
-        };
-        assert!(repeats(&memory, &lease, &identity));
-        for _ in 0..3 {
-            tokio::time::advance(SPAN.mul_f64(0.8)).await;
-            assert!(is_repeated());
-            tokio::time::advance(SPAN.mul_f64(0.3)).await;
-            assert!(!is_repeated());
-            memory.remember(&lease, Credentials::NONE, &identity, None);
-            assert!(is_repeated());
-        }
-    }
-
-    /// A session may be remembered and forgotten a thousand times.
-    #[tokio::test(start_paused = true)]
-    async fn a_session_keeps_no_homes_of_what_is_not_remembered_any_more() {
-        let (manager, memory) = (manager(), Memory::new());
-        let identity = manager.identity();
-        let lease = lease(&manager, &identity).await;
-        for _ in 0..10 {
-            assert!(repeats(&memory, &lease, &identity));
-            manager.core().memos.forget_all();
-        }
-        assert_eq!(lease.live().in_flight.homes().len(), 1);
-    }
-
-    /// The last handle goes with the layer; nothing that it needs is locked by what the layer remembers.
-    #[tokio::test(start_paused = true)]
-    async fn the_last_handle_is_not_dropped_under_the_locks_of_a_memory() {
-        let manager = manager();
-        let (layer, identity) = (SessionLayer::new(manager.clone()), manager.identity());
-        let lease = lease(&manager, &identity).await;
-        assert!(repeats(layer.memory(), &lease, &identity));
-        let (core, handles) = (manager.core().clone(), Arc::downgrade(&manager.0));
-        drop((lease, manager));
-        let gate = core.gate();
-        let dropped = thread::spawn(move || drop(layer));
-        // It has come so far that it waits for the gate.
-        while handles.strong_count() > 0 {
-            thread::yield_now();
-        }
-        let (forgotten, is_forgotten) = mpsc::channel();
-        let forgetful = core.clone();
-        thread::spawn(move || {
-            forgetful.memos.forget_all();
-            forgotten.send(())
-        });
-        let waited = is_forgotten.recv_timeout(Duration::from_secs(10));
-        drop(gate);
-        dropped.join().unwrap();
-        assert!(waited.is_ok(), "whoever holds the gate may forget");
-    }
 }

@@ -12,11 +12,10 @@ use std::{
 };
 
 pub use self::view::Session;
-use super::use_count::InFlight;
+use super::{shared::Shared, use_count::InFlight};
 use crate::{
     api::{KeptId, SessionId},
     clock::{Moment, Reading},
-    driver::fleet::Membership,
     model::{
         evidence::{Made, known_at},
         life::{Life, Phase},
@@ -61,7 +60,7 @@ pub(crate) struct LiveSession {
     /// An answer to a request that bore it was for another chain.
     mismatched: AtomicBool,
     /// Its place in the fleet, if others use it too.
-    shared: OnceLock<Box<Membership>>,
+    shared: OnceLock<Box<dyn Shared>>,
 }
 
 /// When a session was last known to be alive, and how many requests it had been given to by then.
@@ -119,25 +118,28 @@ impl LiveSession {
 
     /// From here on others may use it too.
     #[cfg(feature = "store")]
-    pub(crate) fn share(&self, membership: Membership) {
-        let _ = self.shared.set(Box::new(membership));
+    pub(crate) fn share(&self, place: impl Shared) {
+        let _ = self.shared.set(Box::new(place));
     }
 
-    pub(crate) fn membership(&self) -> Option<&Membership> {
-        self.shared.get().map(|membership| &**membership)
+    pub(crate) fn shared(&self) -> Option<&dyn Shared> {
+        self.shared.get().map(|place| &**place)
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.get().is_some()
     }
 
     /// Whether the fleet has made it after another one.
     #[cfg(feature = "store")]
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
-        let generation = |session: &Self| session.membership().map(Membership::generation);
+        let generation = |session: &Self| session.shared().map(Shared::generation);
         generation(self) > generation(other) && !self.in_flight.is_retired()
     }
 
     /// Whether others may use it, as far as is known.
     pub(crate) fn is_others_too(&self) -> bool {
-        self.membership()
-            .is_some_and(|membership| !membership.is_last())
+        self.shared().is_some_and(|place| !place.is_last())
     }
 
     /// What it is good for.
@@ -147,7 +149,7 @@ impl LiveSession {
         }
         match self.life.phase(now) {
             // Nobody else in the fleet takes it up: the next request looks for another, and none waits for that.
-            Phase::Fresh if self.membership().is_some_and(Membership::was_refused) => Phase::Aging,
+            Phase::Fresh if self.shared().is_some_and(Shared::was_refused) => Phase::Aging,
             phase => phase,
         }
     }
@@ -159,9 +161,9 @@ impl LiveSession {
 
     /// How long it may be used without reaching the store, less what a request may be held up.
     fn kept_for(&self, now: Reading) -> Duration {
-        let others = self.membership().filter(|membership| !membership.is_last());
-        others.map_or(Duration::MAX, |membership| {
-            membership.usable_for(now, self.life.hard())
+        let others = self.shared().filter(|place| !place.is_last());
+        others.map_or(Duration::MAX, |place| {
+            place.usable_for(now, self.life.hard())
         })
     }
 

@@ -1,6 +1,7 @@
 //! Who uses a session, as a count: no session is deleted while it is in use.
 
 use std::{
+    any::Any,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering, fence},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use super::memo::Home;
-use crate::{clock::Reading, front::token::Token};
+use crate::clock::Reading;
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
 const RETIRED: usize = 1 << (usize::BITS - 1);
@@ -27,10 +28,13 @@ pub(crate) struct InFlight {
     memories: OnceLock<Box<Memories>>,
 }
 
+/// What stands for some who use it.
+type Uses = dyn Any + Send + Sync;
+
 #[derive(Debug, Default)]
 struct Memories {
     /// Stand for more who use it, each with where it is remembered.
-    tokens: Mutex<Vec<(Weak<Token>, Home)>>,
+    tokens: Mutex<Vec<(Weak<Uses>, Home)>>,
     /// How many of the tokens a memo holds: it does not use the session.
     held: AtomicUsize,
 }
@@ -88,10 +92,11 @@ impl InFlight {
         held.saturating_sub(remembered)
     }
 
-    pub(crate) fn count_by(&self, token: &Arc<Token>, home: Home) {
+    pub(crate) fn count_by<T: Any + Send + Sync>(&self, token: &Arc<T>, home: Home) {
+        let token: Arc<Uses> = token.clone();
         let mut tokens = self.memories().tokens();
         tokens.retain(|(token, _)| token.strong_count() > 0);
-        tokens.push((Arc::downgrade(token), home));
+        tokens.push((Arc::downgrade(&token), home));
     }
 
     /// Where it may be remembered.
@@ -139,7 +144,7 @@ impl InFlight {
 }
 
 impl Memories {
-    fn tokens(&self) -> MutexGuard<'_, Vec<(Weak<Token>, Home)>> {
+    fn tokens(&self) -> MutexGuard<'_, Vec<(Weak<Uses>, Home)>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,10 +9,10 @@ use crate::{
     api::SessionDefaults,
     checked::CheckedLayer,
     error::Error,
+    front::remember::Memory,
     front::{
         admit::Admission, in_flight::InFlightRequest, manager::SessionManager, message::Outgoing,
     },
-    hot::memo::Memory,
     model::{inlining::InlineDefaults, partition::HashedDefaults},
     scope::{Glance, Scope, Unaddressed},
 };
@@ -203,7 +203,8 @@ impl SessionLayer {
         if request.speaks_for_itself() {
             return None;
         }
-        memory.recall(request.headers_mut(), || manager.core().recent())
+        let token = memory.recall(request.headers_mut(), || manager.core().recent())?;
+        Some(InFlightRequest::by(token))
     }
 
     /// Decides about a request that is not like one before it, or that is not below the base URL.

@@ -98,9 +98,9 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             target: "lib",
             name: "a_session_that_has_ended_or_is_suspect_meanwhile_is_not_remembered",
         },
-        file: "src/hot/memo.rs",
-        old: "        if !core.is_in_order(session) {\n            return;\n        }\n",
-        new: "",
+        file: "src/front/remember.rs",
+        old: "let holds = core.is_in_order(session) && ",
+        new: "let holds = ",
     },
     Mutation {
         name: "sessions_are_evicted_under_requests_that_were_given_them_from_memory",

@@ -180,7 +180,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
             "a_change_is_followed_without_its_session_where_defaults_in_the_body_do_as_well",
         ),
         file: "src/front/change.rs",
-        old: "if self.goes_without(&error) => (None, true),",
+        old: "if manager.goes_without(&error) => (None, true),",
         new: "if self.goes_without(&error) => return Err(error),",
     },
     Mutation {

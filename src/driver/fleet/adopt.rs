@@ -1,5 +1,6 @@
 //! Taking up a session that another process has made.
 
+use crate::driver::fleet::membership;
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
@@ -155,7 +156,7 @@ impl Inner {
             return None;
         }
         let is_current = matches!(kept, Ok(Kept::Current));
-        if is_current && let Some(place) = session.membership() {
+        if is_current && let Some(place) = membership(&session) {
             place.is_accepted();
         }
         // It may have been deleted by hand meanwhile.

@@ -1,9 +1,10 @@
 //! The right to make a session for the fleet: how it is used, and given back.
 
+use crate::hot::shared::Shared;
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Inner, Membership, new_member,
+    Inner, new_member,
     seal::Seal,
     unused::{Release, Unused},
 };
@@ -51,16 +52,16 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn instead_of(current: Option<&LiveSession>) -> Self {
-        let place = current.and_then(LiveSession::membership);
+        let place = current.and_then(LiveSession::shared);
         Self {
-            instead_of: place.map(Membership::generation),
+            instead_of: place.map(Shared::generation),
             ..Self::default()
         }
     }
 
     /// Whether a session is one that the create would bring.
     pub(super) fn is_settled_by(&self, session: &LiveSession) -> bool {
-        session.membership().map(Membership::generation) > self.instead_of
+        session.shared().map(Shared::generation) > self.instead_of
     }
 
     pub(super) fn has_got(&mut self, right: Right) {

@@ -1,5 +1,6 @@
 //! One look at a slot: tells the store which sessions are in use here, and learns what has become of them.
 
+use crate::driver::fleet::membership;
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
@@ -29,13 +30,13 @@ impl Inner {
     ) -> Result<(), Error> {
         self.catch_up(core, slot).await?;
         for session in self.joined(slot) {
-            if let Some(place) = session.membership() {
+            if let Some(place) = membership(&session) {
                 self.keep(core, &session, place).await?;
             }
         }
         for session in own {
             // Another look may have made it the fleet's.
-            if session.membership().is_none() && session.is_usable(core.now()) {
+            if membership(&session).is_none() && session.is_usable(core.now()) {
                 self.converge(core, &session, slot).await?;
             }
         }
@@ -127,7 +128,7 @@ impl Inner {
         }
         let now = core.now();
         for session in core.sessions() {
-            if session.membership().is_none() && session.is_usable(now) {
+            if membership(&session).is_none() && session.is_usable(now) {
                 let slot = Seal::of(&session.partition, &core.settings.base).slot;
                 own.entry(slot).or_default().push(session);
             }

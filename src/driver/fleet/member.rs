@@ -1,6 +1,7 @@
 //! Using a session that others use: for how long, and how one stops.
 
 use std::{
+    any::Any,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +16,7 @@ use tokio::{
 };
 
 use super::{Fleet, STEP, publication::Publication};
+use crate::hot::shared::Shared;
 use crate::{
     clock::Reading,
     driver::core::Core,
@@ -43,6 +45,31 @@ pub(crate) struct Membership {
     /// Read while the store is being told that it is in use, written to leave it: a `keep` that overtook its `leave` would make
     /// this process a user for ever, and nobody the last.
     telling: RwLock<()>,
+}
+
+/// A session's place in the fleet, if others use it too.
+pub(crate) fn membership(session: &LiveSession) -> Option<&Membership> {
+    let place: &dyn Any = session.shared()?;
+    place.downcast_ref()
+}
+
+impl Shared for Membership {
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn is_last(&self) -> bool {
+        self.is_last.load(Ordering::Acquire)
+    }
+
+    fn was_refused(&self) -> bool {
+        self.is_refused()
+    }
+
+    fn usable_for(&self, now: Reading, hard: Duration) -> Duration {
+        // A short lease has no room for all of that.
+        self.holds_for(now).saturating_sub(hard.min(self.lease / 2))
+    }
 }
 
 /// What becomes of a session that this process does not use any more.
@@ -78,10 +105,6 @@ impl Membership {
         }
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
     /// How long this process may go on without reaching the store.
     pub(super) fn holds_for(&self, now: Reading) -> Duration {
         self.lease.saturating_sub(self.kept_since(now))
@@ -91,15 +114,6 @@ impl Membership {
     pub(super) fn kept_since(&self, now: Reading) -> Duration {
         let kept = *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         now.since(kept)
-    }
-
-    /// The same, less what a request may be held up on its way. A short lease has no room for all of that.
-    pub(crate) fn usable_for(&self, now: Reading, hard: Duration) -> Duration {
-        self.holds_for(now).saturating_sub(hard.min(self.lease / 2))
-    }
-
-    pub(crate) fn is_last(&self) -> bool {
-        self.is_last.load(Ordering::Acquire)
     }
 
     pub(super) fn is_nobody_elses(&self) {
@@ -143,7 +157,7 @@ impl Fleet {
 
     /// Takes leave of a session. Called once nothing that bears it is in flight here.
     pub(crate) async fn leave(&self, core: &Core, session: &LiveSession) -> Leaving {
-        let (Some(inner), Some(place)) = (self.inner(), session.membership()) else {
+        let (Some(inner), Some(place)) = (self.inner(), membership(session)) else {
             return Leaving::Delete;
         };
         if place.is_last() {
@@ -166,7 +180,7 @@ impl Fleet {
 
     /// A session that was taken up is of no use here, and is not taken up again.
     pub(crate) fn spend(&self, session: &LiveSession) {
-        if let (Some(inner), Some(place)) = (self.inner(), session.membership()) {
+        if let (Some(inner), Some(place)) = (self.inner(), membership(session)) {
             inner.seen.note(place.slot, place.generation, true);
         }
     }
@@ -174,7 +188,7 @@ impl Fleet {
     /// A session has been retired: is it over for the others as well?
     pub(crate) fn retired(&self, session: &LiveSession, reason: RetireReason) {
         use RetireReason::{Fenced, Invalidated, Leaked, Lost, Revoked, WrongAnswer};
-        let (Some(inner), Some(place)) = (self.inner(), session.membership()) else {
+        let (Some(inner), Some(place)) = (self.inner(), membership(session)) else {
             return;
         };
         let is_over = matches!(
@@ -201,7 +215,7 @@ impl Fleet {
 
 impl super::Inner {
     pub(super) fn join(&self, session: &Arc<LiveSession>) {
-        let Some(place) = session.membership() else {
+        let Some(place) = membership(session) else {
             return;
         };
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,7 +251,7 @@ impl super::Inner {
     }
 
     pub(super) fn forget(&self, session: &LiveSession) {
-        let Some(place) = session.membership() else {
+        let Some(place) = membership(session) else {
             return;
         };
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);

@@ -69,7 +69,8 @@ use self::{
     unused::Unused,
 };
 pub(crate) use self::{
-    member::{Leaving, Membership},
+    defaults::Follower,
+    member::{Leaving, Membership, membership},
     share::Share,
     stand_in::{StandIn, WhoAsks},
 };

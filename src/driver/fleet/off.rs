@@ -8,7 +8,6 @@ use crate::{
     clock::{Clock, Reading},
     engine::evidence::Metered,
     error::Error,
-    front::manager::{Handle, SessionManager},
     hot::session::LiveSession,
     model::{change::DefaultsChange, identity::Identity, reason::RetireReason},
 };
@@ -19,9 +18,6 @@ pub(crate) enum Sharing {}
 
 #[derive(Debug)]
 pub(crate) struct Fleet;
-
-#[derive(Debug)]
-pub(crate) enum Membership {}
 
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {}
@@ -71,20 +67,6 @@ impl Attempt {
     }
 }
 
-impl Membership {
-    pub(crate) fn usable_for(&self, _: Reading, _: Duration) -> Duration {
-        match *self {}
-    }
-
-    pub(crate) fn is_last(&self) -> bool {
-        match *self {}
-    }
-
-    pub(crate) fn was_refused(&self) -> bool {
-        match *self {}
-    }
-}
-
 #[allow(clippy::unused_self)]
 impl Fleet {
     pub(crate) fn new(_: Option<Sharing>, _: Arc<dyn Clock>) -> Self {
@@ -115,8 +97,6 @@ impl Fleet {
 
     pub(crate) fn used(&self, _: &Arc<Core>, _: Reading) {}
 
-    pub(crate) fn follow(&self, _: &Arc<Handle>) {}
-
     #[inline]
     pub(crate) fn ended_by_hand(&self, _: &Arc<Core>, _: &SessionId) {}
 
@@ -124,12 +104,12 @@ impl Fleet {
         true
     }
 
-    pub(crate) fn knows_defaults(&self, _: &SessionManager) -> bool {
+    pub(crate) fn knows_defaults(&self, _: &Core, _: &Identity) -> bool {
         true
     }
 
     #[allow(clippy::unused_async)]
-    pub(crate) async fn first_look(&self, _: &SessionManager) -> Result<(), Error> {
+    pub(crate) async fn first_look(&self, _: &Arc<Core>, _: &Identity) -> Result<(), Error> {
         Ok(())
     }
 

@@ -10,6 +10,8 @@
 //! A record enters the store only by a publication that was accepted. Without that rule, the heartbeat would put back what
 //! the store has refused: a session that its maker then deletes.
 
+use crate::driver::fleet::membership;
+use crate::hot::shared::Shared;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -67,7 +69,7 @@ impl Membership {
         self.record(Duration::ZERO)
     }
 
-    pub(crate) fn was_refused(&self) -> bool {
+    pub(super) fn is_refused(&self) -> bool {
         self.publication() == Publication::Refused
     }
 
@@ -146,7 +148,7 @@ impl Inner {
         // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
         session.share(Membership::new(place, generation, sealed, lease, sent));
         self.join(session);
-        match session.membership() {
+        match membership(session) {
             Some(place) => {
                 let published = self.hand_in(core, session, place, sent).await;
                 published.unwrap_or(true)

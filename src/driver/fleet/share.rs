@@ -1,11 +1,12 @@
 //! A create that asks the fleet first: is there a session already, is another making one, or is it for this one to do?
 
+use crate::hot::shared::Shared;
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{
-    Inner, Membership,
+    Inner,
     adopt::Adopted,
     claim::{LONGEST_PAUSE, Right},
     new_member,
@@ -229,7 +230,7 @@ impl Create {
         let (core, now) = (&self.core, self.core.now());
         let current = core.cached(self.partition.id);
         let good = current.filter(|current| core.is_good(current, now));
-        let is_the_fleets = good.as_ref().and_then(|it| it.membership()).is_some();
+        let is_the_fleets = good.as_ref().and_then(|it| it.shared()).is_some();
         if fleet.sharing.on_store_down == OnStoreDown::OwnSession && !is_the_fleets {
             return Share::Create;
         }
@@ -245,7 +246,7 @@ impl Create {
         let current = self.core.cached(self.partition.id);
         let now = self.core.now();
         let is_in_use = |session: &LiveSession| {
-            let generation = session.membership().map(Membership::generation);
+            let generation = session.shared().map(Shared::generation);
             session.is_usable(now) && generation == Some(seen.generation)
         };
         if current.is_some_and(|session| is_in_use(&session)) {

@@ -1,5 +1,6 @@
 //! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
 
+use crate::driver::fleet::membership;
 use std::{
     collections::{HashMap, HashSet},
     future::{Future, poll_fn},
@@ -41,7 +42,7 @@ impl Fleet {
     /// A session is there: sees to it that the fleet is kept in touch with.
     pub(crate) fn landed(&self, core: &Arc<Core>, session: &LiveSession, was_refused: bool) {
         let Some(inner) = self.inner() else { return };
-        if session.membership().is_none() {
+        if membership(session).is_none() {
             inner.has_own.store(true, Ordering::Release);
             // A store that is down, or has refused it, gets it with the next look.
             if !(was_refused || inner.outage.is_down()) {

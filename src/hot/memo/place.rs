@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     collections::{HashMap, HashSet, hash_map::Entry},
+    fmt::Debug,
     hash::BuildHasherDefault,
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
@@ -22,37 +23,28 @@ const MOST: usize = 1 << 14;
 
 /// One for each thread that is likely to run at once. More threads than that share some, which costs only time.
 #[derive(Debug)]
-pub(super) struct Places(Box<[Place]>);
+pub(super) struct Places<T>(Box<[Place<T>]>);
 
 /// On cache lines that no other has a share in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(128))]
-struct Place(Mutex<State>);
+struct Place<T>(Mutex<State<T>>);
 
-#[derive(Debug, Default)]
-pub(super) struct State {
+#[derive(Debug)]
+pub(super) struct State<T> {
     /// Looked at before anything is hashed.
-    first: Option<Memo>,
+    first: Option<Memo<T>>,
     /// Those of other keys, by the hash of their credentials.
-    others: HashMap<u64, Memo, BuildHasherDefault<AsItIs>>,
+    others: HashMap<u64, Memo<T>, BuildHasherDefault<AsItIs>>,
     /// What was found once. It is remembered when it is found again.
     found: HashSet<u64, BuildHasherDefault<AsItIs>>,
 }
 
-impl Places {
+impl<T> Places<T> {
     /// The place of this thread.
     #[inline]
-    pub(super) fn here(&self) -> MutexGuard<'_, State> {
+    pub(super) fn here(&self) -> MutexGuard<'_, State<T>> {
         self.0[number() & (self.0.len() - 1)].lock()
-    }
-
-    /// Where a memo of this thread is to be found.
-    pub(super) fn home(self: &Arc<Self>, credentials: Credentials<'_>) -> Home {
-        Home {
-            places: Arc::downgrade(self),
-            place: number() & (self.0.len() - 1),
-            hash: hash(credentials),
-        }
     }
 
     pub(super) fn clear(&self) {
@@ -65,18 +57,62 @@ impl Places {
     }
 }
 
-impl Place {
+impl<T: Debug + Send + Sync + 'static> Places<T> {
+    /// Where a memo of this thread is to be found.
+    pub(super) fn home(self: &Arc<Self>, credentials: Credentials<'_>) -> Home {
+        let places: Arc<dyn Forget> = self.clone();
+        Home {
+            places: Arc::downgrade(&places),
+            place: number() & (self.0.len() - 1),
+            hash: hash(credentials),
+        }
+    }
+}
+
+/// Memos of whatever token.
+trait Forget: Debug + Send + Sync {
+    fn forget(&self, place: usize, hash: u64, session: &Arc<LiveSession>);
+    fn clear(&self);
+}
+
+impl<T: Debug + Send + Sync> Forget for Places<T> {
+    fn forget(&self, place: usize, hash: u64, session: &Arc<LiveSession>) {
+        self.0[place].lock().forget(hash, session);
+    }
+
+    fn clear(&self) {
+        self.clear();
+    }
+}
+
+impl<T> Default for Place<T> {
+    fn default() -> Self {
+        Self(Mutex::new(State::default()))
+    }
+}
+
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self {
+            first: None,
+            others: HashMap::default(),
+            found: HashSet::default(),
+        }
+    }
+}
+
+impl<T> Place<T> {
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<T> State<T> {
     /// What is remembered of such requests, whether it still holds or not.
     #[allow(clippy::inline_always)] // on the way of every request
     #[inline(always)]
-    pub(super) fn memo(&mut self, credentials: Credentials<'_>) -> Option<&mut Memo> {
+    pub(super) fn memo(&mut self, credentials: Credentials<'_>) -> Option<&mut Memo<T>> {
         let first = self.first.as_ref()?;
         if first.is_about(credentials) {
             return self.first.as_mut();
@@ -94,7 +130,7 @@ impl State {
         !is_new
     }
 
-    pub(super) fn put(&mut self, credentials: Credentials<'_>, memo: Memo) {
+    pub(super) fn put(&mut self, credentials: Credentials<'_>, memo: Memo<T>) {
         let is_first = self
             .first
             .as_ref()
@@ -114,7 +150,7 @@ impl State {
     }
 
     fn forget(&mut self, hash: u64, session: &Arc<LiveSession>) {
-        let is_meant = |memo: &Memo| Arc::ptr_eq(&memo.session, session);
+        let is_meant = |memo: &Memo<T>| Arc::ptr_eq(&memo.session, session);
         self.first.take_if(|memo| is_meant(memo));
         if let Entry::Occupied(other) = self.others.entry(hash)
             && is_meant(other.get())
@@ -127,7 +163,7 @@ impl State {
 /// Where a memo is to be found.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
-    places: Weak<Places>,
+    places: Weak<dyn Forget>,
     place: usize,
     hash: u64,
 }
@@ -137,17 +173,17 @@ pub(crate) struct Home {
 pub(crate) fn forget(session: &Arc<LiveSession>) {
     for home in session.in_flight.homes() {
         if let Some(places) = home.places.upgrade() {
-            places.0[home.place].lock().forget(home.hash, session);
+            places.forget(home.place, home.hash, session);
         }
     }
 }
 
 /// All that is remembered of one manager's sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Memos(Mutex<Vec<Weak<Places>>>);
+pub(crate) struct Memos(Mutex<Vec<Weak<dyn Forget>>>);
 
 impl Memos {
-    pub(super) fn open(&self) -> Arc<Places> {
+    pub(super) fn open<T: Debug + Send + Sync + 'static>(&self) -> Arc<Places<T>> {
         static COUNT: LazyLock<usize> = LazyLock::new(|| {
             let threads = thread::available_parallelism().map_or(1, usize::from);
             threads.next_power_of_two().clamp(2, 64)
@@ -155,7 +191,8 @@ impl Memos {
         let places = Arc::new(Places((0..*COUNT).map(|_| Place::default()).collect()));
         let mut all = self.all();
         all.retain(|places| places.strong_count() > 0);
-        all.push(Arc::downgrade(&places));
+        let memos: Arc<dyn Forget> = places.clone();
+        all.push(Arc::downgrade(&memos));
         places
     }
 
@@ -166,7 +203,7 @@ impl Memos {
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<Weak<Places>>> {
+    fn all(&self) -> MutexGuard<'_, Vec<Weak<dyn Forget>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,6 +224,8 @@ fn number() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use http::HeaderValue;
 
     use super::*;
@@ -194,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_place_knows_as_many_keys_as_it_may_and_begins_anew_with_one_more() {
-        let mut state = State::default();
+        let mut state = State::<()>::default();
         let mut is_known = |key: usize| {
             let value = &HeaderValue::from(key);
             let header = KeyHeader::ApiKey;
@@ -209,13 +248,14 @@ mod tests {
     #[test]
     fn the_places_of_layers_that_are_gone_are_not_kept() {
         let memos = Memos::default();
-        let kept = memos.open();
+        let kept = memos.open::<()>();
         for _ in 0..10 {
-            drop(memos.open());
+            drop(memos.open::<()>());
         }
-        let last = memos.open();
+        let last = memos.open::<()>();
         let all: Vec<_> = memos.all().iter().filter_map(Weak::upgrade).collect();
         assert_eq!(memos.all().len(), 2);
-        assert!(Arc::ptr_eq(&all[0], &kept) && Arc::ptr_eq(&all[1], &last));
+        let is = |one: &Arc<dyn Forget>, other| ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other));
+        assert!(is(&all[0], &kept) && is(&all[1], &last));
     }
 }

@@ -20,8 +20,7 @@ use crate::{
         once::{Promise, Promised, promise},
     },
     error::{Error, ErrorKind},
-    front::manager::SessionManager,
-    model::{failure::FLOOR, partition::Partition, settings::OnStoreDown},
+    model::{failure::FLOOR, identity::Identity, partition::Partition, settings::OnStoreDown},
     runtime::runtime,
 };
 
@@ -79,12 +78,13 @@ impl Fleet {
     /// Returns whether a session may be made or taken up for the manager's defaults as they are. While the manager has a
     /// session, the heartbeat follows what others change. Without one, the last look must not be too long ago.
     #[cold]
-    pub(crate) fn knows_defaults(&self, manager: &SessionManager) -> bool {
+    pub(crate) fn knows_defaults(&self, core: &Core, identity: &Identity) -> bool {
         let Some(inner) = self.inner() else {
             return true;
         };
-        let now = manager.core().now();
-        inner.first_look.is_recent(now) || (self.has_looked() && manager.has_good_session(now))
+        let now = core.now();
+        inner.first_look.is_recent(now)
+            || (self.has_looked() && core.has_usable_session(identity, now))
     }
 
     /// Adopts the group's present defaults, unless [they are known](Self::knows_defaults).
@@ -92,11 +92,15 @@ impl Fleet {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store cannot be asked and [`OnStoreDown::Fail`] was chosen; the next request looks again.
-    pub(crate) async fn first_look(&self, manager: &SessionManager) -> Result<(), Error> {
-        if self.knows_defaults(manager) {
+    pub(crate) async fn first_look(
+        &self,
+        core: &Arc<Core>,
+        identity: &Identity,
+    ) -> Result<(), Error> {
+        if self.knows_defaults(core, identity) {
             return Ok(());
         }
-        let (Some(inner), core) = (self.inner(), manager.core()) else {
+        let Some(inner) = self.inner() else {
             return Ok(());
         };
         // A request that waits for this has time left for its session.

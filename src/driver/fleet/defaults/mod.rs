@@ -15,15 +15,18 @@
 //! | `lww` | the map, and how two of them are merged |
 //! | `book` | what this process knows and has changed; when a change was made by the store's time |
 //! | `publish` | the form in the store; writing it down |
+//! | `follower` | who follows |
 //! | `look` | the look before a session is made or taken up; following what others have changed |
 
 mod book;
+mod follower;
 mod look;
 mod lww;
 mod publish;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use self::follower::Follower;
 pub(super) use self::look::FirstLook;
 use self::{
     book::Book,
@@ -37,7 +40,6 @@ use crate::{
     api::{KNOWN_DEFAULTS, SessionDefaults},
     driver::core::Core,
     error::Error,
-    front::manager::{Handle, SessionManager},
     model::{change::DefaultsChange, identity::Identity},
     secret::ApiKey,
     store::Slot,
@@ -47,7 +49,7 @@ use crate::{
 pub(super) struct Following {
     /// What all were built with: it names the group.
     home: Arc<SessionDefaults>,
-    handle: Weak<Handle>,
+    manager: Weak<dyn Follower>,
     /// The manager's lock of changes. It is waited for without a handle, which would keep the manager alive.
     changing: Arc<tokio::sync::Mutex<()>>,
     book: Mutex<Book>,
@@ -55,8 +57,8 @@ pub(super) struct Following {
 
 impl Following {
     /// `None` once the last handle is gone. Never held over an await: the last handle may go at any time.
-    fn manager(&self) -> Option<SessionManager> {
-        self.handle.upgrade().map(SessionManager)
+    fn manager(&self) -> Option<Arc<dyn Follower>> {
+        self.manager.upgrade()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -70,16 +72,16 @@ pub(crate) struct Moving(LwwDefaults);
 
 impl Fleet {
     /// Says whose fleet it is.
-    pub(crate) fn follow(&self, handle: &Arc<Handle>) {
+    pub(crate) fn follow(
+        &self,
+        manager: &Arc<dyn Follower>,
+        changing: &Arc<tokio::sync::Mutex<()>>,
+    ) {
         let Some(inner) = self.inner() else { return };
-        let identity = handle
-            .identity
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
         let following = Following {
-            home: identity.defaults().defaults.clone(),
-            handle: Arc::downgrade(handle),
-            changing: handle.changing.clone(),
+            home: manager.identity().defaults().defaults.clone(),
+            manager: Arc::downgrade(manager),
+            changing: changing.clone(),
             book: Mutex::default(),
         };
         let _ = inner.following.set(following);

@@ -1,0 +1,175 @@
+//! Remembers what was decided for one request, for others like it.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::{lease::Lease, token::Token};
+use crate::{
+    clock::Span,
+    headers::Credentials,
+    hot::memo::{self, Decision},
+    model::identity::Identity,
+};
+
+/// What one layer remembers.
+pub(crate) type Memory = memo::Memory<Token>;
+
+impl Lease {
+    /// Notes a decision, if it is not made for the first time. `identity` is what it was made by, and `key` is put in with
+    /// the session.
+    #[cold]
+    pub(crate) fn remember(
+        &self,
+        memory: &Memory,
+        credentials: Credentials<'_>,
+        identity: &Arc<Identity>,
+        key: Option<&HeaderValue>,
+    ) {
+        let (session, manager) = (self.live(), self.manager());
+        let core = manager.core();
+        let decision = Decision {
+            session,
+            credentials,
+            key,
+        };
+        let may_repeat = || core.may_repeat(session);
+        memory.remember(&core.memos, &decision, may_repeat, |home| {
+            let now = core.now();
+            let young = Span::from(now, session.life.left(now));
+            let token = Token::remembered(session, manager, home, young);
+            // After a change of the manager's key or defaults, what was decided before it is not for those who come later.
+            let holds = core.is_in_order(session) && Arc::ptr_eq(identity, &manager.identity());
+            holds.then_some(token)
+        });
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::{
+        SessionDefaults, SessionLayer, SessionManager,
+        api::{Chain, Transport},
+        hot::memo::SPAN,
+        testing::{FakeSipher, TestClock, Tier},
+    };
+
+    fn manager() -> SessionManager {
+        let sipher = FakeSipher::new();
+        SessionManager::builder()
+            .api_key(sipher.api_key(Tier::Pro))
+            .transport(Transport::new(sipher))
+            .clock(TestClock::new())
+            .build()
+            .unwrap()
+    }
+
+    async fn lease(manager: &SessionManager, identity: &Identity) -> Lease {
+        let partition = identity.partition().unwrap().unwrap();
+        manager.clone().lease(partition).await.unwrap()
+    }
+
+    /// Whether a decision that was made by this identity is repeated.
+    fn repeats(memory: &Memory, lease: &Lease, identity: &Arc<Identity>) -> bool {
+        for _ in 0..2 {
+            lease.remember(memory, Credentials::NONE, identity, None);
+        }
+        let now = || lease.manager().core().recent();
+        memory.recall(&mut HeaderMap::new(), now).is_some()
+    }
+
+    /// Others may use a session of the older defaults after a change; who says nothing may not be given it.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_decided_before_a_change_is_not_remembered_after_it() {
+        let (manager, memory) = (manager(), Memory::new());
+        let older = manager.identity();
+        assert!(repeats(&memory, &lease(&manager, &older).await, &older));
+        let sui = SessionDefaults::new().chain(Chain::Sui);
+        manager.replace_defaults(sui).await.unwrap();
+        assert!(!repeats(&memory, &lease(&manager, &older).await, &older));
+        let newer = manager.identity();
+        assert!(repeats(&memory, &lease(&manager, &newer).await, &newer));
+    }
+
+    /// A session may end, or become suspect, after it was given to a request and before that is noted.
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_ended_or_is_suspect_meanwhile_is_not_remembered() {
+        let (manager, memory) = (manager(), Memory::new());
+        let identity = manager.identity();
+        let suspect: fn(&SessionManager) = |manager| {
+            manager.core().suspect(true);
+        };
+        let invalidate: fn(&SessionManager) = |manager| assert!(manager.invalidate(1));
+        for end in [suspect, invalidate] {
+            let lease = lease(&manager, &identity).await;
+            end(&manager);
+            assert!(!repeats(&memory, &lease, &identity));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_decision_is_repeated_for_a_second_and_then_made_anew() {
+        let (manager, memory) = (manager(), Memory::new());
+        let identity = manager.identity();
+        let lease = lease(&manager, &identity).await;
+        let is_repeated = || {
+            let now = || manager.core().recent();
+            memory.recall(&mut HeaderMap::new(), now).is_some()
+        };
+        assert!(repeats(&memory, &lease, &identity));
+        for _ in 0..3 {
+            tokio::time::advance(SPAN.mul_f64(0.8)).await;
+            assert!(is_repeated());
+            tokio::time::advance(SPAN.mul_f64(0.3)).await;
+            assert!(!is_repeated());
+            lease.remember(&memory, Credentials::NONE, &identity, None);
+            assert!(is_repeated());
+        }
+    }
+
+    /// A session may be remembered and forgotten a thousand times.
+    #[tokio::test(start_paused = true)]
+    async fn a_session_keeps_no_homes_of_what_is_not_remembered_any_more() {
+        let (manager, memory) = (manager(), Memory::new());
+        let identity = manager.identity();
+        let lease = lease(&manager, &identity).await;
+        for _ in 0..10 {
+            assert!(repeats(&memory, &lease, &identity));
+            manager.core().memos.forget_all();
+        }
+        assert_eq!(lease.live().in_flight.homes().len(), 1);
+    }
+
+    /// The last handle goes with the layer; nothing that it needs is locked by what the layer remembers.
+    #[tokio::test(start_paused = true)]
+    async fn the_last_handle_is_not_dropped_under_the_locks_of_a_memory() {
+        let manager = manager();
+        let (layer, identity) = (SessionLayer::new(manager.clone()), manager.identity());
+        let lease = lease(&manager, &identity).await;
+        assert!(repeats(layer.memory(), &lease, &identity));
+        let (core, handles) = (manager.core().clone(), Arc::downgrade(&manager.0));
+        drop((lease, manager));
+        let gate = core.gate();
+        let dropped = thread::spawn(move || drop(layer));
+        // It has come so far that it waits for the gate.
+        while handles.strong_count() > 0 {
+            thread::yield_now();
+        }
+        let (forgotten, is_forgotten) = mpsc::channel();
+        let forgetful = core.clone();
+        thread::spawn(move || {
+            forgetful.memos.forget_all();
+            forgotten.send(())
+        });
+        let waited = is_forgotten.recv_timeout(Duration::from_secs(10));
+        drop(gate);
+        dropped.join().unwrap();
+        assert!(waited.is_ok(), "whoever holds the gate may forget");
+    }
+}
