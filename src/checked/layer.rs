@@ -13,12 +13,14 @@ use super::{
     rules,
 };
 use crate::{
-    SessionLayer, SessionManager, SessionService,
     api::SessionDefaults,
     error::BoxError,
-    front::{expectation::Expectation, in_flight::InFlightRequest, message::Outgoing},
+    front::{
+        expectation::Expectation, in_flight::InFlightRequest, manager::SessionManager,
+        message::Outgoing,
+    },
     inline::carrier::Carrier,
-    layer::ResponseFuture,
+    layer::{ResponseFuture, SessionLayer, SessionService},
     scope::{Scope, session_id_in},
 };
 

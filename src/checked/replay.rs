@@ -4,9 +4,8 @@ use tower_layer::Layer;
 
 use super::{Checked, CheckedLayer};
 use crate::{
-    SessionLayer,
     api::SessionDefaults,
-    layer::{Replay, ReplayLayer},
+    layer::{Replay, ReplayLayer, SessionLayer},
 };
 
 /// A [`ReplayLayer`] whose answers are checked as those of a [`CheckedLayer`]: made by

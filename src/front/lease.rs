@@ -5,7 +5,11 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 use http::{HeaderMap, StatusCode};
 
 use super::{in_flight::InFlightRequest, manager::SessionManager, token::Token};
-use crate::{Session, clock::Reading, hot::session::LiveSession, model::proof::Proof};
+use crate::{
+    clock::Reading,
+    hot::session::{LiveSession, Session},
+    model::proof::Proof,
+};
 
 /// One request's hold on a session: as long as it exists, the session is not deleted.
 ///

@@ -9,9 +9,9 @@ use crate::{
     api::SessionDefaults,
     checked::CheckedLayer,
     error::Error,
-    front::remember::Memory,
     front::{
         admit::Admission, in_flight::InFlightRequest, manager::SessionManager, message::Outgoing,
+        remember::Memory,
     },
     model::{inlining::InlineDefaults, partition::HashedDefaults},
     scope::{Glance, Scope, Unaddressed},

@@ -8,10 +8,9 @@ use http_body::Body as _;
 use tokio::time::timeout;
 
 use crate::{
-    SessionManager,
     body::Peek,
     error::{Error, ErrorKind},
-    front::message::Outgoing,
+    front::{manager::SessionManager, message::Outgoing},
     inline::{
         carrier::{Carried, Carrier, Collecting, LIMIT},
         handoff::Handoff,

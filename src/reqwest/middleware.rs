@@ -8,8 +8,10 @@ use reqwest_middleware::{Error, Middleware, Next};
 
 use super::body::collect;
 use crate::{
-    Error as SessionError, SessionLayer, SessionManager,
-    front::{admit::Admission, in_flight::InFlightRequest, message::Outgoing},
+    error::Error as SessionError,
+    front::{
+        admit::Admission, in_flight::InFlightRequest, manager::SessionManager, message::Outgoing,
+    },
     inline::{
         carrier::{Carried, Carrier, Collecting},
         course,
@@ -17,7 +19,7 @@ use crate::{
         handoff,
         handoff::Handoff,
     },
-    layer::{ReplayLayer, Replayable},
+    layer::{ReplayLayer, Replayable, SessionLayer},
     scope::{Place, Target},
 };
 

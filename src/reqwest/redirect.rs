@@ -5,7 +5,7 @@ use ::reqwest::{
     redirect::{Attempt, Policy},
 };
 
-use crate::{SessionManager, scope::Target};
+use crate::{front::manager::SessionManager, scope::Target};
 
 impl SessionManager {
     /// Makes a redirect policy for the `reqwest::Client` below the layer, which keeps session ids and API keys where they

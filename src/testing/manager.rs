@@ -1,7 +1,11 @@
 //! A manager against a [`FakeSipher`].
 
 use super::{FakeSipher, Tier};
-use crate::{SessionManager, SessionManagerBuilder, api::Transport, clock::testing::TestClock};
+use crate::{
+    api::Transport,
+    clock::testing::TestClock,
+    front::{builder::SessionManagerBuilder, manager::SessionManager},
+};
 
 impl FakeSipher {
     /// Starts a [`SessionManager`] whose session calls come here: with an API key of the pro tier, the way here, and a clock that

@@ -1,12 +1,11 @@
 //! Taking up a session that another process has made.
 
-use crate::driver::fleet::membership;
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
 use crate::{
     clock::Reading,
-    driver::{core::Core, create::Create, reaper},
+    driver::{core::Core, create::Create, fleet::membership, reaper},
     hot::session::LiveSession,
     model::{evidence::Made, life::Life, partition::Partition, reason::RetireReason},
     store::{Found, Kept},

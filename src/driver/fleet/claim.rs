@@ -1,6 +1,5 @@
 //! The right to make a session for the fleet: how it is used, and given back.
 
-use crate::hot::shared::Shared;
 use std::{sync::Arc, time::Duration};
 
 use super::{
@@ -12,7 +11,7 @@ use crate::{
     clock::Reading,
     driver::{core::Core, create::Create},
     error::{Error, ErrorKind},
-    hot::session::LiveSession,
+    hot::{session::LiveSession, shared::Shared},
     model::reason::RetireReason,
     store::{Claim, Member, Slot},
 };

@@ -1,6 +1,5 @@
 //! One look at a slot: tells the store which sessions are in use here, and learns what has become of them.
 
-use crate::driver::fleet::membership;
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
@@ -10,7 +9,7 @@ use std::{
 use super::{Inner, Membership, seal::Seal};
 use crate::{
     clock::Reading,
-    driver::core::Core,
+    driver::{core::Core, fleet::membership},
     error::Error,
     hot::session::LiveSession,
     model::reason::RetireReason,

@@ -16,12 +16,11 @@ use tokio::{
 };
 
 use super::{Fleet, STEP, publication::Publication};
-use crate::hot::shared::Shared;
 use crate::{
     clock::Reading,
     driver::core::Core,
     error::Error,
-    hot::session::LiveSession,
+    hot::{session::LiveSession, shared::Shared},
     model::reason::RetireReason,
     store::{Left, Member, Slot},
 };

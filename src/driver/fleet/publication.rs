@@ -10,8 +10,6 @@
 //! A record enters the store only by a publication that was accepted. Without that rule, the heartbeat would put back what
 //! the store has refused: a session that its maker then deletes.
 
-use crate::driver::fleet::membership;
-use crate::hot::shared::Shared;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,7 +19,11 @@ use bytes::Bytes;
 
 use super::{Inner, Membership, STEP, claim::Right, record::Sealed, seal::Seal};
 use crate::{
-    clock::Reading, driver::core::Core, error::Error, hot::session::LiveSession, store::Record,
+    clock::Reading,
+    driver::{core::Core, fleet::membership},
+    error::Error,
+    hot::{session::LiveSession, shared::Shared},
+    store::Record,
 };
 
 /// What the store has said of a record.

@@ -1,6 +1,5 @@
 //! A create that asks the fleet first: is there a session already, is another making one, or is it for this one to do?
 
-use crate::hot::shared::Shared;
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
@@ -16,7 +15,7 @@ use crate::{
     clock::Reading,
     driver::{create::Create, flight::Outcome},
     error::{Error, ErrorKind},
-    hot::session::LiveSession,
+    hot::{session::LiveSession, shared::Shared},
     model::{life::Phase, settings::OnStoreDown},
     store::{Changes, Claim, Found, Member, Slot},
 };

@@ -1,6 +1,5 @@
 //! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
 
-use crate::driver::fleet::membership;
 use std::{
     collections::{HashMap, HashSet},
     future::{Future, poll_fn},
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::Reading,
-    driver::{core::Core, stage::Stage},
+    driver::{core::Core, fleet::membership, stage::Stage},
     error::Error,
     hot::session::LiveSession,
     runtime::runtime,
