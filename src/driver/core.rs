@@ -19,6 +19,7 @@ use super::{
     observe::{Observer, Stats},
     once::{Promised, promise},
     outage::Outage,
+    outbox::{Locked, quietly},
     retired::Retirement,
     shortage::Shortage,
     shutdown,
@@ -97,7 +98,7 @@ impl Core {
                 settings.ttl
             })
             .eviction_listener(move |_, session, cause| match cause {
-                RemovalCause::Size => evicted.evict(session, now.now()),
+                RemovalCause::Size => quietly(|| evicted.evict(session, now.now())),
                 RemovalCause::Expired => memo::forget(&session),
                 RemovalCause::Explicit | RemovalCause::Replaced => {}
             })
@@ -150,8 +151,8 @@ impl Core {
         self.random.unique()
     }
 
-    pub(crate) fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn gate(&self) -> Locked<'_, Gate> {
+        Locked::new(&self.gate, &self.observer)
     }
 
     pub(crate) fn shortage(&self) -> MutexGuard<'_, Shortage> {
@@ -294,21 +295,20 @@ impl Core {
     /// Joins the shutdown, or starts it on this runtime. Without one, no session can be deleted.
     pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Promised<ShutdownReport> {
         self.own();
-        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        // A shutdown whose runtime went away before it was done is done again.
-        if let Some(report) = ending.as_ref().filter(|report| !report.is_broken()) {
-            return report.clone();
-        }
-        {
-            // Under the lock, so that no create begins after this.
+        let (done, report) = {
+            let mut ending = Locked::new(&self.ending, &self.observer);
+            // A shutdown whose runtime went away before it was done is done again.
+            if let Some(report) = ending.as_ref().filter(|report| !report.is_broken()) {
+                return report.clone();
+            }
+            // Under both locks, so that no create begins after this, and whoever joins finds it closed.
             let _gate = self.gate();
             self.close(Stage::ShuttingDown);
-        }
+            let (done, report) = promise();
+            (done, ending.insert(report).clone())
+        };
         // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.
         self.retire_all(RetireReason::Shutdown, |_| true);
-        let (done, report) = promise();
-        let report = ending.insert(report).clone();
-        drop(ending);
         match runtime() {
             Ok(runtime) => {
                 let shutdown = shutdown::run(self.clone(), deadline, done);

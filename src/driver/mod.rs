@@ -16,7 +16,8 @@
 //! | `fork` | what becomes of sessions when the process forks |
 //! | `once` | one value that one task brings and many wait for |
 //! | `whose` | whose session a failure is about, for its message |
-//! | `observe`, `inline_counts`, `log`, `meter`, `label` | what happens is counted, logged and measured |
+//! | `observe`, `inline_counts`, `outbox` | what happens is counted, and told once no lock is held |
+//! | `log`, `meter`, `label` | it is logged and measured |
 
 pub(crate) mod by_hand;
 pub(crate) mod calls;
@@ -41,6 +42,7 @@ pub(crate) mod meter;
 pub(crate) mod observe;
 pub(crate) mod once;
 pub(crate) mod outage;
+pub(crate) mod outbox;
 pub(crate) mod outside;
 pub(crate) mod peers;
 pub(crate) mod question;

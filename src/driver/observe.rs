@@ -14,6 +14,7 @@ use super::{
     inline_counts::{InlineCounts, NotInlinedStats},
     log,
     meter::Meter,
+    outbox::Outbox,
 };
 use crate::{
     api::Chain,
@@ -114,6 +115,7 @@ pub(crate) struct Observer {
     /// Whether the present cause for sending without a session has been told of.
     told: AtomicBool,
     meter: Meter,
+    outbox: Outbox,
 }
 
 impl Observer {
@@ -138,15 +140,25 @@ impl Observer {
             inline: InlineCounts::default(),
             told: AtomicBool::new(false),
             meter: Meter::new(clock),
+            outbox: Outbox::default(),
         }
     }
 
+    /// Counts it at once. It is told once this thread holds none of our locks.
     pub(crate) fn emit(&self, event: Event) {
         self.count(&event);
-        self.meter.event(&event);
-        log::event(&event);
-        // Nobody listening is fine.
-        let _ = self.events.send(event);
+        self.outbox.say(event);
+        self.tell();
+    }
+
+    /// Tells what was said under a lock.
+    pub(crate) fn tell(&self) {
+        self.outbox.tell_all(|event| {
+            self.meter.event(&event);
+            log::event(&event);
+            // Nobody listening is fine.
+            let _ = self.events.send(event);
+        });
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {

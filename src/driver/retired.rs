@@ -6,13 +6,13 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::sync::Notify;
 
-use super::{capacity::Told, observe::Observer};
+use super::{capacity::Told, observe::Observer, outbox::Locked};
 use crate::{
     api::SessionId,
     clock::Reading,
@@ -309,8 +309,8 @@ impl Retirement {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> Locked<'_, Queue> {
+        Locked::new(&self.queue, &self.observer)
     }
 }
 

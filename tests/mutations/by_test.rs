@@ -92,6 +92,17 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         new: "**self",
     },
     Mutation {
+        name: "events_are_told_under_the_managers_locks",
+        invariant: "I9",
+        by: Test {
+            target: "signals",
+            name: "subscribers_recorders_transports_and_wakers_may_call_back_into_the_manager",
+        },
+        file: "src/driver/outbox.rs",
+        old: "        if HELD.get() > 0 {",
+        new: "        if HELD.get() > 9 {",
+    },
+    Mutation {
         name: "layers_remember_what_ended_before_they_noted_it",
         invariant: "I11",
         by: Test {

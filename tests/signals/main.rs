@@ -1,6 +1,7 @@
 //! What `tracing` and `metrics` are told: each cause once, as documented, and nothing that is secret.
 #![allow(clippy::unwrap_used, unreachable_pub)] // a test crate, also in what its tests share
 
+mod callbacks;
 mod capture;
 mod logged;
 mod measured;
