@@ -93,9 +93,9 @@ struct Then<'a>(&'a Observer);
 impl<'a, T> Locked<'a, T> {
     pub(crate) fn new(lock: &'a Mutex<T>, observer: &'a Observer) -> Self {
         HELD.set(HELD.get() + 1);
-        let _then = Then(observer);
+        let then = Then(observer);
         let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { guard, _then }
+        Self { guard, _then: then }
     }
 }
 

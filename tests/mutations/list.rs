@@ -130,7 +130,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I3",
         by: Life(2),
         file: "src/driver/core.rs",
-        old: "RemovalCause::Size => evicted.evict(session, now.now()),",
+        old: "RemovalCause::Size => quietly(|| evicted.evict(session, now.now())),",
         new: "RemovalCause::Size => drop((&evicted, now.now(), session)),",
     },
     Mutation {
