@@ -170,9 +170,9 @@ fn of_tenant(key: &str) -> Call {
 /// Creates, evictions, renewals, a restart, failures, deletes, a shutdown.
 async fn a_life(meddler: Arc<Meddler>) {
     let setup = Setup::new();
-    let (sipher, meddles) = (setup.sipher.clone(), meddler.clone());
+    let (sipher, inner) = (setup.sipher.clone(), meddler.clone());
     let transport = service_fn(move |call: Call| {
-        meddles.meddle(By::Transport);
+        inner.meddle(By::Transport);
         sipher.clone().oneshot(call)
     });
     let builder = setup.builder().max_sessions(2).ttl(300 * SECOND);
