@@ -115,10 +115,12 @@
 //! Those of `defaults not put into the body` and of `sipher_session_not_inlined_total` are the
 //! [`NotInlined`](crate::NotInlined)s: `no_body`, `not_an_object`, `encoded`, `charset`, `too_long`, `body_failed`, `no_layer`.
 //!
-//! # Subscribers and recorders must not call into the manager
+//! # Calling back
 //!
-//! Some of it is told from under the manager's locks. Whoever hears of it should note it and return; to act on what
-//! happens to sessions, listen to [`SessionManager::events`](crate::SessionManager::events).
+//! A subscriber or recorder may call the manager: none of the manager's locks is held when it hears of something. Events come in the
+//! order in which they happened. If two threads cause events at once, one of them tells both, so that a slow subscriber holds up
+//! events but no requests of other threads. To act on what happens to sessions, prefer
+//! [`SessionManager::events`](crate::SessionManager::events).
 //!
 //! # Example
 //!

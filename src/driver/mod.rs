@@ -13,6 +13,7 @@
 //! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids are known here, and by other managers of the process |
 //! | `fleet` | sessions that are shared with other processes |
 //! | `capacity`, `shortage`, `outage`, `quota` | how many sessions there may be; while calls are used up; while nobody can connect; the server's own count |
+//! | `outside` | which origins outside of the base URL were told of |
 //! | `fork` | what becomes of sessions when the process forks |
 //! | `once` | one value that one task brings and many wait for |
 //! | `whose` | whose session a failure is about, for its message |

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 const ERRORS: &str = include_str!("../../src/error/kind.rs");
 const EVENTS: &str = include_str!("../../src/model/event.rs");
 const MANAGER: &str = include_str!("../../src/front/manager.rs");
+const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 const SECURITY: &str = include_str!("../../SECURITY.md");
 const DEPENDENCIES: &str = include_str!("../../docs/dependencies.md");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
@@ -43,6 +44,36 @@ fn every_threat_names_tests_that_exist() {
             }
         }
         assert!(named > 0, "{row}");
+    }
+}
+
+#[test]
+fn every_file_that_the_architecture_names_exists_and_every_room_is_named() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named: BTreeSet<_> = ARCHITECTURE
+        .split('`')
+        .filter(|it| it.starts_with("src/"))
+        .collect();
+    assert!(named.len() > 30, "{named:#?}");
+    for path in named {
+        assert!(root.join(path).exists(), "{path}");
+    }
+    for room in ["model", "hot", "engine", "driver", "front"] {
+        assert!(ARCHITECTURE.contains(&format!("| `{room}` |")), "{room}");
+        let files = fs::read_dir(root.join("src").join(room)).unwrap();
+        let list = fs::read_to_string(root.join("src").join(room).join("mod.rs")).unwrap();
+        let docs: String = list
+            .lines()
+            .filter(|line| line.starts_with("//!"))
+            .collect();
+        for file in files {
+            let file = file.unwrap().path();
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            assert!(
+                name == "mod" || docs.contains(&format!("`{name}`")),
+                "{room}: {name}"
+            );
+        }
     }
 }
 
