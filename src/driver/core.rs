@@ -2,7 +2,10 @@
 
 use std::{
     fmt, future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -61,7 +64,7 @@ pub(crate) struct Core {
     /// Taken before the lock inside `retirement`, never after it.
     gate: Mutex<Gate>,
     shortage: Mutex<Shortage>,
-    pub(crate) generations: AtomicU64,
+    generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
     pub(crate) outage: Outage,
     pub(crate) inquiry: Inquiry,
@@ -143,6 +146,11 @@ impl Core {
 
     pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
         self.random.with(draw)
+    }
+
+    /// Counts up over the creates and sessions of this manager.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A number that no other process draws.

@@ -44,6 +44,8 @@ pub(crate) struct Create {
     /// The session that may do, if the server still knows it.
     pub(crate) suspect: Option<Arc<LiveSession>>,
     pub(crate) generation: u64,
+    /// The same, until a session has it.
+    number: Option<u64>,
     pub(crate) status: Arc<Status>,
     /// Until it has landed.
     done: Option<Promise<Outcome>>,
@@ -97,6 +99,7 @@ impl Create {
             partition,
             suspect,
             generation,
+            number: Some(generation),
             status,
             done: Some(done),
             progress: match place {
@@ -308,8 +311,8 @@ impl Create {
     }
 
     /// One call, already counted in the budget.
-    async fn call(&self, begun: Reading) -> Outcome {
-        let (core, partition) = (&self.core, &self.partition);
+    async fn call(&mut self, begun: Reading) -> Outcome {
+        let (core, partition) = (self.core.clone(), self.partition.clone());
         // From before the call: the way to the server is taken from the session's life.
         let (born, signs) = (core.now(), core.suspicion.signs());
         let time_left = core
@@ -319,19 +322,20 @@ impl Create {
         // What comes later than the right lasts is refused.
         let accepted_for = self.attempt.accepted_for(born);
         let time_left = time_left.min(accepted_for.unwrap_or(time_left));
-        let api = core.calls(partition);
+        let api = core.calls(&partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
         core.observer.session_call(Call::Create);
         match api.timeout(time_left).create_with_head(&request).await {
             Ok((record, head)) => {
                 let made_at = Duration::from_millis(record.created_at.unwrap_or_default());
                 core.saw_create(&head, born, made_at);
-                core.answered_to(partition);
-                core.counted_call(partition);
-                self.accept(&record, born, signs)
+                core.answered_to(&partition);
+                core.counted_call(&partition);
+                let generation = self.number_of_session();
+                self.accept(&record, generation, born, signs)
             }
             Err(error) => {
-                self.look_at(partition, &error, born);
+                self.look_at(&partition, &error, born);
                 if error.is_unknown_outcome() {
                     core.emit(partition.possible_orphan(Some(error.clone())));
                 }
@@ -340,14 +344,26 @@ impl Create {
         }
     }
 
-    fn accept(&self, record: &SessionRecord, born: Reading, signs: u64) -> Outcome {
+    /// The create's own number goes to the first session that it makes or takes up. Each further one gets another.
+    pub(crate) fn number_of_session(&mut self) -> u64 {
+        let own = self.number.take();
+        own.unwrap_or_else(|| self.core.next_number())
+    }
+
+    fn accept(
+        &self,
+        record: &SessionRecord,
+        generation: u64,
+        born: Reading,
+        signs: u64,
+    ) -> Outcome {
         let (core, partition) = (&self.core, &self.partition);
         let ttl = core.settings.ttl;
         let session = |life| {
             let life = Life::new(born, life, core.with_rng(fastrand::Rng::f64));
             Arc::new(LiveSession::new(
                 &record.id,
-                self.generation,
+                generation,
                 partition.clone(),
                 life,
                 (record.created_at.unwrap_or_default(), core.now(), signs),

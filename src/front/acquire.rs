@@ -1,9 +1,6 @@
 //! From "this partition" to a lease on its session.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::sleep};
 
@@ -316,7 +313,7 @@ impl Core {
         suspect: Option<Arc<LiveSession>>,
         now: Reading,
     ) -> (Flight, Create) {
-        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let generation = self.next_number();
         let (done, outcome) = promise::<Outcome>();
         let signs = self.suspicion.signs();
         let place = match &suspect {

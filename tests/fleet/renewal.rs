@@ -106,6 +106,36 @@ async fn a_session_that_is_published_too_late_is_refused_and_deleted() {
     assert_eq!(fleet.setup.sipher.live_sessions(), 1, "its own is no more");
 }
 
+/// The session that was made too late, and the one that was taken up instead of it by the same create.
+#[tokio::test(start_paused = true)]
+async fn no_two_sessions_of_a_process_have_the_same_number() {
+    let mut fleet = Fleet::new();
+    let slow = fleet.start();
+    let mut events = slow.manager.events();
+    fleet.setup.sipher.set_latency(7 * SECOND);
+    let manager = slow.manager.clone();
+    let late = tokio::spawn(async move { manager.session().await.unwrap().generation() });
+    pass(1.0).await;
+    slow.store.set(Trouble {
+        delay: 4 * SECOND,
+        ..Trouble::default()
+    });
+    pass(9.0).await;
+    fleet.setup.sipher.set_latency(Duration::ZERO);
+    let other = fleet.start();
+    fleet.call(&[other]).await;
+    let taken_up = late.await.unwrap();
+    pass(30.0).await;
+    let deleted = std::iter::from_fn(|| events.try_recv()).find_map(|event| match event {
+        Event::Deleted { session, .. } => Some(session.generation),
+        _ => None,
+    });
+    assert!(
+        deleted.is_some_and(|deleted| deleted != taken_up),
+        "{deleted:?}, {taken_up}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_create_that_fails_is_not_tried_by_each_of_the_others() {
     let mut fleet = Fleet::new();

@@ -103,6 +103,17 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         new: "        if HELD.get() > 9 {",
     },
     Mutation {
+        name: "two_sessions_of_one_create_have_the_same_number",
+        invariant: "I11",
+        by: Test {
+            target: "fleet",
+            name: "no_two_sessions_of_a_process_have_the_same_number",
+        },
+        file: "src/driver/create.rs",
+        old: "        let own = self.number.take();",
+        new: "        let own = self.number;",
+    },
+    Mutation {
         name: "layers_remember_what_ended_before_they_noted_it",
         invariant: "I11",
         by: Test {

@@ -1,6 +1,6 @@
 //! Taking up a session that another process has made.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
 use crate::{
@@ -59,7 +59,7 @@ impl Drop for Joining<'_> {
 
 impl Create {
     pub(super) async fn adopt(
-        &self,
+        &mut self,
         fleet: &Inner,
         seal: &Seal,
         found: Found,
@@ -67,7 +67,8 @@ impl Create {
     ) -> Option<Adopted> {
         let after = self.newest(fleet, seal.slot);
         let offer = Offer { found, sent, after };
-        let whose = (&self.partition, self.generation);
+        let number = self.number_of_session();
+        let whose = (&self.partition, number);
         fleet.adopt(&self.core, seal, whose, offer, true).await
     }
 }
@@ -192,7 +193,7 @@ impl Inner {
         {
             return;
         }
-        let generation = core.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let generation = core.next_number();
         let whose = (&older.partition, generation);
         let offer = Offer { found, sent, after };
         match self.adopt(core, &seal, whose, offer, false).await {

@@ -127,7 +127,7 @@ impl Create {
 
     /// Takes up what there is, and claims nothing: a key that the server has not taken yet may be made up, and leaves nothing in
     /// the store. What is made with it is published once it is there, as what was made while the store was down.
-    async fn look(&self, fleet: &Inner) -> Share {
+    async fn look(&mut self, fleet: &Inner) -> Share {
         let core = self.core.clone();
         let seal = Seal::of(&self.partition, &core.settings.base);
         let sent = core.now();
@@ -195,7 +195,7 @@ impl Create {
 
     /// Takes up what there is; `Ok` if that is of no use, and to be passed over.
     async fn published(
-        &self,
+        &mut self,
         fleet: &Inner,
         claimant: &mut Claimant,
         sent: Reading,
