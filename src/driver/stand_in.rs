@@ -53,8 +53,8 @@ impl Create {
         (self.stands_in && (!is_own || may_go_on())).then_some(IN_PLACE)
     }
 
-    /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether it could
-    /// be asked for.
+    /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether something
+    /// is known of all.
     ///
     /// # Errors
     ///
@@ -68,12 +68,22 @@ impl Create {
             return Ok(false);
         };
         let Some(asked) = self.ask_for(&oldest, begun).await? else {
-            return Ok(false);
+            return Ok(self.is_told_meanwhile());
         };
         let is_there = asked.1;
         self.stood_in(asked, begun).await;
         self.core.settle(&oldest, is_there);
         Ok(true)
+    }
+
+    /// Whether the question itself was answered while a session was asked for in its place. Another session call would say no more.
+    fn is_told_meanwhile(&mut self) -> bool {
+        let is_told = self.core.has_heard();
+        if is_told {
+            (self.stands_in, self.for_fleet) = (false, None);
+            self.core.inquiry.evidence().metered_for_nothing();
+        }
+        is_told
     }
 
     /// Makes known what has become of a session that was asked for in place of the question. Where it is lost, the youngest one

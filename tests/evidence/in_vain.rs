@@ -149,3 +149,26 @@ async fn a_restart_that_only_windows_show_is_found_in_seconds_where_health_alone
         assert!(events.any(|event| matches!(event, Event::Lost { .. })));
     }
 }
+
+/// The server is back, and health says so, while a session call of before that is still waited for.
+#[tokio::test(start_paused = true)]
+async fn where_health_answers_during_a_session_call_in_its_place_no_other_session_is_asked_for() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let keys = tenants(&setup, &manager, 3).await;
+    always(&setup, What::Refuse, Target::Any);
+    let _ = call(&setup, &manager, &keys[1]).await;
+    pass(40.0).await;
+    setup.sipher.clear_faults();
+    always(&setup, What::Refuse, Target::Health);
+    always(&setup, What::Hang, Target::Get);
+    let (second, third) = tokio::join!(call(&setup, &manager, &keys[1]), async {
+        pass(0.1).await;
+        setup.sipher.clear_faults();
+        call(&setup, &manager, &keys[2]).await
+    });
+    second.unwrap();
+    third.unwrap();
+    assert_eq!(setup.gets(), 1, "the oldest session alone");
+    assert_eq!(setup.creates(), 3, "all sessions go on");
+}

@@ -267,4 +267,15 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         old: "core.saw_session_call(Stamp::of(head), sent)",
         new: "core.saw_session_call(Stamp::of(head).filter(|_| head.is_empty()), sent)",
     },
+    Mutation {
+        name: "what_health_says_during_a_session_call_is_not_heard",
+        invariant: "I8",
+        by: Test {
+            target: "evidence",
+            name: "where_health_answers_during_a_session_call_in_its_place_no_other_session_is_asked_for",
+        },
+        file: "src/driver/stand_in.rs",
+        old: "let is_told = self.core.has_heard();",
+        new: "let is_told = self.core.has_heard() && self.generation == 0;",
+    },
 ];

@@ -158,6 +158,11 @@ impl Evidence {
         }
     }
 
+    /// That call was made, and told nothing. The question was answered meanwhile, and decides.
+    pub(crate) fn metered_for_nothing(&mut self) {
+        self.is_metering = false;
+    }
+
     /// A session that was made then was asked for after so many signs, in place of the free question. It is the oldest one if no
     /// other was made before it.
     pub(crate) fn metered(&mut self, answer: Metered, now: Reading) {
