@@ -18,10 +18,32 @@ pub(super) struct Stamped {
     index: usize,
     /// From this line on the manager may have looked at it: at that of a session call once its body is there.
     seen: usize,
+    /// When its request was sent, and when it came, on the clock that is never set.
+    sent: Duration,
+    at: Duration,
     /// How many calls are left in its window.
     left: u32,
-    /// When that ends, on the clock that is never set.
+    /// When that ends at the latest.
     ends: Duration,
+}
+
+impl Stamped {
+    /// Between when and when its window ends: what is left of it is told in whole seconds, rounded up.
+    fn span(&self) -> (Duration, Duration) {
+        let took = self.at.saturating_sub(self.sent);
+        let earliest = self.ends.saturating_sub(took + Duration::from_secs(1));
+        (earliest, self.ends)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let ((first, last), (begin, end)) = (self.span(), other.span());
+        first <= end && begin <= last
+    }
+
+    /// Whether the answer may have been written before one of the same window, or after it.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.left < other.left || (other.at >= self.sent && self.left != other.left)
+    }
 }
 
 impl Checker<'_> {
@@ -31,16 +53,19 @@ impl Checker<'_> {
         stamp: Option<(u32, u32)>,
         (index, at): (usize, Reading),
     ) {
-        let sent = self.flying.get(&wire).map(|flying| &flying.sent);
-        let (Some(sent), Some((left, reset))) = (sent.filter(|sent| !sent.by_hand), stamp) else {
+        let flying = self.flying.get(&wire);
+        let flying = flying.filter(|flying| !flying.sent.by_hand);
+        let (Some(flying), Some((left, reset))) = (flying, stamp) else {
             return;
         };
-        let is_session_call = sent.operation != Operation::Other;
+        let is_session_call = flying.sent.operation != Operation::Other;
         let seen = if is_session_call { usize::MAX } else { index };
         let stamped = Stamped {
             wire,
             index,
             seen,
+            sent: flying.at.monotonic,
+            at: at.monotonic,
             left,
             ends: at.monotonic + Duration::from_secs(reset.into()),
         };
@@ -81,10 +106,24 @@ impl Checker<'_> {
             .map(|(one, two)| (one.ends, two.ends));
         // Not every head is looked at then.
         let is_alike = ends.is_some_and(|(one, two)| one.abs_diff(two) <= ALIKE);
-        if is_alike && !self.script.proves {
+        if (is_alike && !self.script.proves) || self.may_be_of_before(head, restart) {
             return true;
         }
         let taken = since.last().map_or(0, |it| CALLS - it.left);
         taken as usize > since.iter().filter(|it| it.seen <= head).count()
+    }
+
+    /// Whether an answer took so long that it may be of the window that the process of before the restart began while it was on its way,
+    /// or a second before. As many calls left as it says must have been seen in none of that window's answers.
+    fn may_be_of_before(&self, head: usize, restart: usize) -> bool {
+        let heads = &self.inline.heads;
+        let answer = heads.iter().find(|it| it.index == head);
+        let known = |it: &&Stamped| it.index < restart && it.seen < head;
+        let last = heads.iter().rev().find(known);
+        let Some((answer, last)) = answer.zip(last) else {
+            return false;
+        };
+        let mut window = heads.iter().filter(known).filter(|it| it.overlaps(last));
+        answer.at > answer.sent && answer.overlaps(last) && window.all(|it| answer.goes_with(it))
     }
 }
