@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sipher_session::{ErrorKind, Proof, clock::Reading};
 
-use super::{Checker, health::LONGEST_PAUSE};
+use super::{Checker, health::LONGEST_PAUSE, known::Asked};
 use crate::{
     script::Settings,
     trace::{Got, Partition, Sent},
@@ -121,6 +121,14 @@ impl Checker<'_> {
         !self.questions.gets.is_empty() && burst == 1 && interval > patience
     }
 
+    /// The same, where a request that gets no session goes without one.
+    fn may_go_without(&self, asked: &Asked) -> bool {
+        let was_asked_for = |line: &usize| *line > asked.index;
+        self.settings.send_without
+            && self.may_lack_calls()
+            && self.questions.gets.iter().any(was_asked_for)
+    }
+
     pub(super) fn got(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
         self.proof(n, outcome, proof, at);
         let asked = &self.asked[&n];
@@ -144,7 +152,7 @@ impl Checker<'_> {
             }
             Got::Answer(_) if self.calm.contains(&n) => {
                 let bears = asked.sent.as_ref().is_some_and(|sent| sent.id.is_some());
-                if !bears && self.inline.setting.is_none() {
+                if !bears && self.inline.setting.is_none() && !self.may_go_without(asked) {
                     self.fails(format!("I9: request {n} went without a session"));
                 }
             }
