@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::model::budget::{CallBudget, Purpose};
 
 /// A token bucket, kept as the one moment at which it will be full again. Tokens are spans of time here: each takes so long to come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     budget: CallBudget,
     full_at: Duration,

@@ -14,7 +14,7 @@ pub(crate) const REMEMBER: Duration = Duration::from_secs(10 * 60);
 const PROBE: Duration = Duration::from_secs(30);
 
 /// A failure that holds others back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Hold {
     since: Reading,
     pause: Duration,

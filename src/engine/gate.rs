@@ -9,11 +9,13 @@ mod pauses;
 mod place;
 mod reach;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod tests;
 mod tidy;
 mod upkeep;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 pub(crate) use self::place::Place;
 use self::{chance::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
@@ -42,7 +44,7 @@ const LEAST_AT_ONCE: usize = 16;
 /// all places from those whose part answers.
 const QUICK: Duration = Duration::from_secs(2);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<W> {
     /// Whose it is, once it is held back.
     key: Option<KeyId>,
@@ -99,10 +101,10 @@ pub(crate) enum Clearance {
 }
 
 /// The state of everything that is not a live session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gate<W> {
-    partitions: HashMap<PartitionId, Entry<W>>,
-    keys: HashMap<KeyId, Option<Hold>>,
+    partitions: BTreeMap<PartitionId, Entry<W>>,
+    keys: BTreeMap<KeyId, Option<Hold>>,
     origin: Option<Hold>,
     unreachable: Unreachable,
     gateway: Gateway,
@@ -119,7 +121,7 @@ pub(crate) struct Gate<W> {
     failing: Queue,
     pub(crate) known_keys: KnownKeys,
     /// Every create that has not ended, also those that nobody waits for any more, by generation.
-    under_way: HashMap<u64, Arc<Status>>,
+    under_way: BTreeMap<u64, Arc<Status>>,
     /// When to tidy up next: at so many entries.
     tidy_at: usize,
 }
@@ -128,8 +130,8 @@ impl<W: Clone> Gate<W> {
     /// `create_timeout` is how long one create may take.
     pub(crate) fn new(budget: CallBudget, create_timeout: Duration) -> Self {
         Self {
-            partitions: HashMap::new(),
-            keys: HashMap::new(),
+            partitions: BTreeMap::new(),
+            keys: BTreeMap::new(),
             origin: None,
             unreachable: Unreachable::default(),
             gateway: Gateway::default(),
@@ -141,7 +143,7 @@ impl<W: Clone> Gate<W> {
             sharing: Queue::new(QUICK),
             failing: Queue::new(QUICK),
             known_keys: KnownKeys::default(),
-            under_way: HashMap::new(),
+            under_way: BTreeMap::new(),
             tidy_at: 64,
         }
     }
@@ -231,9 +233,8 @@ impl<W: Clone> Gate<W> {
 
     /// Forgets what is under way in another process.
     pub(crate) fn begin_anew(&mut self) {
-        let generations: Vec<_> = self
-            .under_way
-            .drain()
+        let generations: Vec<_> = mem::take(&mut self.under_way)
+            .into_iter()
             .map(|(generation, _)| generation)
             .collect();
         for generation in generations {

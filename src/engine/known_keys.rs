@@ -2,7 +2,7 @@
 //!
 //! A key that the server refuses later keeps its place for as long, so that the processes of a fleet wait for one another's tries.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::cooldown::REMEMBER;
 use crate::{
@@ -15,15 +15,15 @@ const KNOWN_FOR: Duration = Duration::from_secs(48 * 60 * 60);
 const TIDY_AT: usize = 64;
 
 /// The keys that the server has accepted, or that the manager's owner has set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct KnownKeys {
     /// The manager's own, which is never forgotten.
     own: Option<KeyId>,
-    others: HashMap<KeyId, Known>,
+    others: BTreeMap<KeyId, Known>,
     tidy_at: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     used: Reading,
     /// For how long others were seen to wait after a failure, and when.

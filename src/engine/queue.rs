@@ -1,6 +1,6 @@
 //! Creates and checks that wait for their first call: each needs a token of the budget that nobody else may count on.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::clock::Reading;
 
@@ -8,9 +8,9 @@ use crate::clock::Reading;
 ///
 /// How many there are is derived from who is here. A create leaves when its call goes out, when it ends, and when another takes
 /// its place; one whose runtime stands still can do none of that, so nobody counts for longer than `longest`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Queue {
-    since: HashMap<u64, Reading>,
+    since: BTreeMap<u64, Reading>,
     longest: Duration,
     /// Nobody here is overdue before this monotonic time.
     look_at: Duration,
@@ -20,7 +20,7 @@ impl Queue {
     /// `longest` is more than any create waits whose runtime is well.
     pub(crate) fn new(longest: Duration) -> Self {
         Self {
-            since: HashMap::new(),
+            since: BTreeMap::new(),
             longest,
             look_at: Duration::ZERO,
         }

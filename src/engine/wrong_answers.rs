@@ -20,7 +20,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 const REMEMBER: Duration = Duration::from_secs(10 * 60);
 
 /// The sessions of one partition whose answers were wrong.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct WrongAnswers {
     counted: u32,
     last: Option<Last>,

@@ -14,11 +14,11 @@ use crate::{
 /// Names a partition without holding its API key: keyed hashes of the key and of the defaults, folded into one.
 ///
 /// At 128 bits, and with a key that nobody knows, no two partitions ever share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PartitionId(u128);
 
 /// Names an API key: what is known of it outlives every partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyId(u128);
 
 impl KeyId {

@@ -114,6 +114,17 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         new: "        let own = self.number;",
     },
     Mutation {
+        name: "a_create_whose_key_was_accepted_meanwhile_loses_its_place",
+        invariant: "I9",
+        by: Test {
+            target: "lib",
+            name: "whatever_comes_in_whatever_order_the_gate_keeps_its_promises",
+        },
+        file: "src/engine/gate/chance.rs",
+        old: "            self.queue.enter(create, now);",
+        new: "            let _ = now;",
+    },
+    Mutation {
         name: "layers_remember_what_ended_before_they_noted_it",
         invariant: "I11",
         by: Test {

@@ -1,6 +1,6 @@
 //! What one answer says of all the sessions that there are.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     health,
@@ -11,7 +11,7 @@ use crate::{api::Health, model::evidence::Made};
 #[derive(Debug, Default)]
 pub(super) struct Fates {
     /// Those that are gone, by when they were made. They stay here until somebody needs them.
-    gone: HashSet<(Duration, Duration)>,
+    gone: BTreeSet<(Duration, Duration)>,
     has_newly_gone: bool,
     has_alive: bool,
     has_unclear: bool,

@@ -3,7 +3,7 @@
 //! What a gateway says may be an outage, and may be about one key alone: a limit, a block, a route. It is the key's own trouble once
 //! others were answered after it. From then on it holds back that key alone, until a call of the key is answered.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::Gate;
 use crate::{clock::Reading, model::partition::KeyId};
@@ -18,9 +18,9 @@ struct Refusal {
     is_own: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Gateway {
-    keys: HashMap<KeyId, Refusal>,
+    keys: BTreeMap<KeyId, Refusal>,
     tidy_at: usize,
 }
 

@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(1);
 const RETRY_FLOOR: Duration = Duration::from_secs(1);
 
 /// Calls and the free question fail apart: something in front of the server may answer one of them only.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Unreachable {
     calls: Option<Hold>,
     questions: Option<Hold>,

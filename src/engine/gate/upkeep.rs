@@ -3,7 +3,7 @@
 //! Checks and deletes count against the same quota of the key as creates do, and a request needs a create more. Other processes use the
 //! key too, so that the server's own count is asked for now and then.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Clearance, Gate};
 use crate::{
@@ -22,10 +22,10 @@ const BELIEVED: Duration = Duration::from_secs(60 * 60);
 const TIDY_AT: usize = 64;
 
 /// The calls of a day that are not creates, by key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Upkeep {
     limit: u32,
-    keys: HashMap<KeyId, Day>,
+    keys: BTreeMap<KeyId, Day>,
     tidy_at: usize,
 }
 
@@ -79,7 +79,7 @@ impl Upkeep {
     pub(super) fn new(limit: u32) -> Self {
         Self {
             limit,
-            keys: HashMap::new(),
+            keys: BTreeMap::new(),
             tidy_at: TIDY_AT,
         }
     }
