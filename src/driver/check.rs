@@ -4,7 +4,11 @@ use std::{mem, sync::Arc};
 
 use tokio::time::{sleep, timeout};
 
-use super::{create::Create, flight::Outcome, observe::Call};
+use super::{
+    create::{Create, Fenced},
+    flight::Outcome,
+    observe::Call,
+};
 use crate::{
     api::{SessionId, SessionRecord, Stamp, Word},
     clock::Reading,
@@ -22,17 +26,17 @@ use crate::{
 
 impl Create {
     /// Finds out what became of a session that may do: by the question that is free, and where only the session itself can
-    /// tell, by asking for it. `None` if another create has taken the place of this one.
+    /// tell, by asking for it.
     pub(crate) async fn find_out(
         &mut self,
         suspect: Arc<LiveSession>,
         begun: Reading,
-    ) -> Option<Outcome> {
+    ) -> Result<Outcome, Fenced> {
         loop {
             let signs = self.core.suspicion.signs();
             let found = self.find_out_once(&suspect, begun).await?;
             if !self.asked_in_vain(&suspect, &found, signs) {
-                return Some(found.map(|()| suspect));
+                return Ok(found.map(|()| suspect));
             }
         }
     }
@@ -41,18 +45,18 @@ impl Create {
         &mut self,
         suspect: &Arc<LiveSession>,
         mut begun: Reading,
-    ) -> Option<Result<(), Error>> {
+    ) -> Result<Result<(), Error>, Fenced> {
         while !self.metered {
             match self.ask_in_time(suspect, begun).await {
-                Ok(Fate::Alive) => return Some(Ok(())),
+                Ok(Fate::Alive) => return Ok(Ok(())),
                 Ok(Fate::Gone) => {
                     let text = "the server is another process than the one that had the session";
-                    return Some(Err(Error::new(ErrorKind::NotFound, text)));
+                    return Ok(Err(Error::new(ErrorKind::NotFound, text)));
                 }
                 Ok(Fate::Unclear) => {}
                 Err(error) => {
                     self.gives_up_standing_in();
-                    return Some(Err(error));
+                    return Ok(Err(error));
                 }
             }
             if self.stands_in {
@@ -61,14 +65,14 @@ impl Create {
                     Ok(false) => {}
                     Err(error) => {
                         self.gives_up_standing_in();
-                        return Some(Err(error));
+                        return Ok(Err(error));
                     }
                 }
             }
             self.metered = true;
             if let Err(error) = self.queue().await? {
                 self.gives_up_standing_in();
-                return Some(Err(error));
+                return Ok(Err(error));
             }
             // The question, which the fleet shares, has had its own time.
             begun = self.core.now();
@@ -85,7 +89,7 @@ impl Create {
             let asked = (suspect.clone(), is_there, (signs, asked));
             self.stood_in(asked, begun).await;
         }
-        Some(known)
+        Ok(known)
     }
 
     /// A session was asked for in place of the free question, and the server did not say whether it is there. Returns whether that is

@@ -243,7 +243,7 @@ impl Core {
         self.now().monotonic.saturating_add(self.settings.linger)
     }
 
-    pub(crate) fn wake_janitor(&self) {
+    pub(crate) fn wake_reaper(&self) {
         self.retirement.wake();
     }
 

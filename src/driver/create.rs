@@ -70,6 +70,10 @@ pub(crate) struct Create {
     pub(crate) unreached: Option<Purpose>,
 }
 
+/// Another create has taken the place of this one. Whoever waits looks again.
+#[derive(Debug)]
+pub(crate) struct Fenced;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Finding out whether another process makes the session, or what became of the one there is.
@@ -139,16 +143,19 @@ impl Create {
             () = core.abandoned() => return,
             outcome = caught(beating(&status, &*clock, self.fly())) => outcome,
         };
-        let outcome = outcome.unwrap_or_else(|| Some(Err(self.panicked())));
+        let outcome = outcome.unwrap_or_else(|| Ok(Err(self.panicked())));
         let outcome = outcome.map(|outcome| self.spare_others(outcome));
         let outcome = outcome.map(|outcome| outcome.map_err(|error| whose.name(&core, error)));
-        let error = outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
+        let error = outcome
+            .as_ref()
+            .ok()
+            .and_then(|outcome| outcome.as_ref().err());
         tokio::select! {
             biased;
             () = core.abandoned() => return,
             () = self.give_back_right(error) => {}
         }
-        if let Some(outcome) = outcome {
+        if let Ok(outcome) = outcome {
             let session = outcome.as_ref().ok().cloned();
             self.land(outcome);
             if let Some(session) = session {
@@ -159,19 +166,19 @@ impl Create {
         }
     }
 
-    /// `None` once nobody wants it any more; whoever waits then looks again.
-    async fn fly(&mut self) -> Option<Outcome> {
+    /// Asks the fleet, waits for its turn, and calls until there is an outcome.
+    async fn fly(&mut self) -> Result<Outcome, Fenced> {
         if self.suspect.is_none()
             && let Some(outcome) = self.settle_with_fleet().await?
         {
-            return Some(outcome);
+            return Ok(outcome);
         }
         let begun = self.core.now();
         if self.purpose() != Purpose::Question
             && let Err(error) = self.queue().await?
             && !self.goes_on_unasked(&error, begun).await?
         {
-            return Some(Err(error));
+            return Ok(Err(error));
         }
         let begun = self.core.now();
         let mut tries = 0;
@@ -189,10 +196,10 @@ impl Create {
                     continue;
                 }
                 let text = "the server has lost the session, and there was no time to make another";
-                return Some(Err(Error::new(ErrorKind::Timeout, text)));
+                return Ok(Err(Error::new(ErrorKind::Timeout, text)));
             }
             let Err(error) = outcome else {
-                return Some(outcome);
+                return Ok(outcome);
             };
             if self.goes_on_unasked(&error, begun).await? {
                 tries = 0;
@@ -202,7 +209,7 @@ impl Create {
             if let Some(current) = self.current_after(&error) {
                 let error = self.hold_back(error);
                 if !self.turn_to(Some(current.clone()), begun).await? {
-                    return Some(Err(error));
+                    return Ok(Err(error));
                 }
                 let failed = renewal_failed(&current, error, self.core.now());
                 self.core.emit(failed);
@@ -233,10 +240,10 @@ impl Create {
             let unanswered = self.suspect.as_ref().map(|suspect| suspect.reference());
             let Some(session) = unanswered.filter(|_| !self.turned && failure::is_local(&error))
             else {
-                return Some(Err(error));
+                return Ok(Err(error));
             };
             if !self.turn_to(None, begun).await? {
-                return Some(Err(error));
+                return Ok(Err(error));
             }
             self.core.emit(Event::CheckFailed { session, error });
             tries = 0;
@@ -267,9 +274,9 @@ impl Create {
     }
 
     /// `None` if there is a call to be made, by this create.
-    async fn settle_with_fleet(&mut self) -> Option<Option<Outcome>> {
+    async fn settle_with_fleet(&mut self) -> Result<Option<Outcome>, Fenced> {
         match self.share().await {
-            Share::Create => Some(None),
+            Share::Create => Ok(None),
             Share::Ask { session, by_itself } => {
                 self.adopted = true;
                 self.metered = by_itself;
@@ -278,21 +285,21 @@ impl Create {
                 let held = core
                     .gate()
                     .check_holds(&self.partition, Purpose::Check, now);
-                Some(held.err().map(Err))
+                Ok(held.err().map(Err))
             }
             Share::Done(outcome) => {
                 self.adopted = outcome.is_ok();
-                Some(Some(outcome))
+                Ok(Some(outcome))
             }
-            Share::Fenced => None,
+            Share::Fenced => Err(Fenced),
         }
     }
 
-    async fn try_once(&mut self, begun: Reading) -> Option<Outcome> {
+    async fn try_once(&mut self, begun: Reading) -> Result<Outcome, Fenced> {
         if self.suspect.is_none()
             && let Some(outcome) = self.settle_with_fleet().await?
         {
-            return Some(outcome);
+            return Ok(outcome);
         }
         if let Some(suspect) = self.suspect.clone() {
             return self.find_out(suspect, begun).await;
@@ -307,7 +314,7 @@ impl Create {
             self.calling(false);
         }
         // A session is known to nobody else in this process until it has landed.
-        Some(outcome)
+        Ok(outcome)
     }
 
     /// One call, already counted in the budget.

@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Sees to it that retired sessions find their end.
 pub(crate) async fn tend(core: &Arc<Core>) {
     start(core);
-    core.wake_janitor();
+    core.wake_reaper();
     if core.is_shut_down() {
         // It came too late for the shutdown, which has reported it as a possible orphan.
         for retired in core.retirement.take_all() {

@@ -163,6 +163,6 @@ impl Drop for Create {
         if calling && !self.status.given_up.load(Ordering::Acquire) {
             core.emit(self.partition.possible_orphan(None));
         }
-        core.wake_janitor();
+        core.wake_reaper();
     }
 }

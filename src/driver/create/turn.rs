@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use super::Create;
+use super::{Create, Fenced};
 use crate::{
     clock::Reading,
     error::{Error, ErrorKind},
@@ -16,7 +16,7 @@ impl Create {
         &mut self,
         suspect: Option<Arc<LiveSession>>,
         begun: Reading,
-    ) -> Option<bool> {
+    ) -> Result<bool, Fenced> {
         self.turned = true;
         if suspect.is_none() {
             self.let_adopted_go();
@@ -27,29 +27,33 @@ impl Create {
         if !goes_on {
             self.suspect = before;
         }
-        Some(goes_on)
+        Ok(goes_on)
     }
 
     /// Goes on with a create where the key may not ask for its session any more today: another session costs as much, and is certain.
-    pub(super) async fn goes_on_unasked(&mut self, error: &Error, begun: Reading) -> Option<bool> {
+    pub(super) async fn goes_on_unasked(
+        &mut self,
+        error: &Error,
+        begun: Reading,
+    ) -> Result<bool, Fenced> {
         let Some(suspect) = self.suspect.clone().filter(|_| self.metered) else {
-            return Some(false);
+            return Ok(false);
         };
         let spent = self
             .core
             .gate()
             .out_of_upkeep(&self.partition, self.core.now());
         if self.turned || error.kind() != ErrorKind::Budget || spent.is_none() {
-            return Some(false);
+            return Ok(false);
         }
         if !self.turn_to(None, begun).await? {
-            return Some(false);
+            return Ok(false);
         }
         self.core.emit(Event::CheckFailed {
             session: suspect.reference(),
             error: error.clone(),
         });
-        Some(true)
+        Ok(true)
     }
 
     /// What was taken up and is not used after all is left again.

@@ -4,7 +4,7 @@ use std::{mem, pin::pin, time::Duration};
 
 use tokio::time::sleep;
 
-use super::{Create, Progress};
+use super::{Create, Fenced, Progress};
 use crate::{
     clock::Reading,
     engine::gate::Clearance,
@@ -14,7 +14,7 @@ use crate::{
 
 impl Create {
     /// Waits until the first call may be made, as long as callers would.
-    pub(crate) async fn queue(&mut self) -> Option<Result<(), Error>> {
+    pub(crate) async fn queue(&mut self) -> Result<Result<(), Error>, Fenced> {
         let patience = self.core.patience();
         if self.progress == Progress::Asking {
             let now = self.core.now();
@@ -25,26 +25,26 @@ impl Create {
         loop {
             let now = self.core.now();
             let wait = match self.clear(now)? {
-                Clearance::Granted => return Some(Ok(())),
+                Clearance::Granted => return Ok(Ok(())),
                 Clearance::Soon => failure::FLOOR,
                 Clearance::Wait(wait, error) => {
                     // What concerns only these callers is theirs at once.
                     if !failure::concerns_all(&error)
                         || now.since(since).saturating_add(wait) > patience
                     {
-                        return Some(Err(error));
+                        return Ok(Err(error));
                     }
                     wait
                 }
             };
             if !self.nap(wait).await {
-                return Some(Err(Error::shutdown()));
+                return Ok(Err(Error::shutdown()));
             }
         }
     }
 
     /// Waits for the next call; `false` if there is no time for one.
-    pub(crate) async fn pause(&mut self, pause: Duration, begun: Reading) -> Option<bool> {
+    pub(crate) async fn pause(&mut self, pause: Duration, begun: Reading) -> Result<bool, Fenced> {
         self.pause_at_least(Duration::ZERO, pause, begun).await
     }
 
@@ -54,7 +54,7 @@ impl Create {
         least: Duration,
         pause: Duration,
         begun: Reading,
-    ) -> Option<bool> {
+    ) -> Result<bool, Fenced> {
         let now = self.core.now();
         self.core.gate().begin_pause(self.generation, now);
         let goes_on = self.wait_for_next((now, least), pause, begun).await;
@@ -67,13 +67,13 @@ impl Create {
         (since, least): (Reading, Duration),
         pause: Duration,
         begun: Reading,
-    ) -> Option<bool> {
+    ) -> Result<bool, Fenced> {
         let mut wait = pause;
         loop {
             let waited = self.core.now().since(begun);
             let timeout = self.core.settings.create_timeout;
             if waited.saturating_add(wait) >= timeout || !self.nap(wait).await {
-                return Some(false);
+                return Ok(false);
             }
             // The server has answered others, and that ends a nap early. What it told this create holds all the same.
             let left = least.saturating_sub(self.core.now().since(since));
@@ -82,10 +82,10 @@ impl Create {
                 continue;
             }
             match self.clear(self.core.now())? {
-                Clearance::Granted => return Some(true),
+                Clearance::Granted => return Ok(true),
                 Clearance::Soon => wait = failure::FLOOR,
                 // Another create has found out that nobody can connect to the server.
-                Clearance::Wait(..) if self.is_held_for_all() => return Some(false),
+                Clearance::Wait(..) if self.is_held_for_all() => return Ok(false),
                 Clearance::Wait(more, _) => wait = more,
             }
         }
@@ -126,24 +126,24 @@ impl Create {
         held.is_err()
     }
 
-    /// Asks for the next call. `None` if another create has taken the place of this one.
-    fn clear(&mut self, now: Reading) -> Option<Clearance> {
+    /// Asks for the next call.
+    fn clear(&mut self, now: Reading) -> Result<Clearance, Fenced> {
         let mut gate = self.core.gate();
         if !gate.is_flying(self.partition.id, self.generation) {
-            return None;
+            return Err(Fenced);
         }
         let (create, purpose) = (Some(self.generation), self.purpose());
         if self.tries_again_in_outage()
             && gate.check_reach(purpose, create, now).is_ok()
             && let Some(wait) = gate.retry_reach(now)
         {
-            return Some(wait);
+            return Ok(wait);
         }
         let clearance = gate.clear(&self.partition, purpose, create, now);
         if matches!(clearance, Clearance::Granted) && self.progress == Progress::Queued {
             gate.leave_queue(self.partition.id, self.generation, now);
             self.progress = Progress::Pausing;
         }
-        Some(clearance)
+        Ok(clearance)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Offer {
 }
 
 /// From before the call that says that a session is used here, the store may count this process as one of its users. A session
-/// that is not used after all, also because the future was dropped, is retired: the janitor leaves it, and deletes it if this
+/// that is not used after all, also because the future was dropped, is retired: the reaper leaves it, and deletes it if this
 /// process is the last.
 struct Joining<'a> {
     core: &'a Core,

@@ -41,6 +41,14 @@ enum Turn {
     Told(Word),
 }
 
+/// What came of one claim.
+enum Claimed {
+    Granted(Box<Right>),
+    /// There is an answer, which may be older than the sign.
+    Answered(Found),
+    ByAnother,
+}
+
 impl Fleet {
     /// Asks by `ask`, unless another process has asked since the sign. Without the store each asks for itself.
     pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Word {
@@ -72,9 +80,10 @@ impl Inner {
         // The sign came before this.
         let (since, mut after) = (found.now, generation(&found));
         loop {
-            let right = match self.claim_question(core, seal, member, after).await? {
-                Ok(right) => right,
-                Err(found) => {
+            match self.claim_question(core, seal, member, after).await? {
+                Claimed::Granted(right) => return Some(Turn::Ask(right)),
+                Claimed::ByAnother => sleep(AGAIN).await,
+                Claimed::Answered(found) => {
                     if let Some(word) = read(seal, &found, since) {
                         return Some(Turn::Told(word));
                     }
@@ -83,33 +92,29 @@ impl Inner {
                         return None;
                     }
                     after = generation(&found);
-                    continue;
                 }
-            };
-            match right {
-                Some(right) => return Some(Turn::Ask(Box::new(right))),
-                None => sleep(AGAIN).await,
             }
         }
     }
 
-    /// `Err` is the answer that is there; `None` inside is for who has to wait.
+    /// `None` where the store cannot be asked.
     async fn claim_question(
         &self,
         core: &Core,
         seal: &Seal,
         member: Member,
         after: u64,
-    ) -> Option<Result<Option<Right>, Found>> {
+    ) -> Option<Claimed> {
         let since = core.now();
         let claim = self.store().claim(seal.slot, member, after, LEASE);
         Some(match self.step_at(core, seal.slot, claim).await.ok()? {
             Claim::Granted { generation, now } => {
                 let (whose, granted) = ((seal.slot, member), (generation, now));
-                Ok(Some(Right::new(self, core, whose, granted, (since, LEASE))))
+                let right = Right::new(self, core, whose, granted, (since, LEASE));
+                Claimed::Granted(Box::new(right))
             }
-            Claim::Held { .. } => Ok(None),
-            Claim::Published(found) => Err(found),
+            Claim::Held { .. } => Claimed::ByAnother,
+            Claim::Published(found) => Claimed::Answered(found),
         })
     }
 

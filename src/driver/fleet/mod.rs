@@ -10,14 +10,14 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
-//! | `share`, `right`, `publication` | who makes a session; the right to; making it known |
+//! | `share`, `claim`, `publication` | who makes a session; the right to; making it known |
 //! | `unused` | rights that are to be given back |
 //! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
 //! | `revocations` | what nobody may use any more, and the store has not been told |
 //! | `defaults` | the defaults that a group of processes shares |
-//! | `liaison`, `rota` | the one task that keeps in touch with the store; when it looks at which slot |
+//! | `watch`, `rota` | the one task that keeps in touch with the store; when it looks at which slot |
 //! | `looks` | the slots that are being looked at side by side, and how many may be |
 //! | `attendance` | who takes that task over when its runtime has ended or stands still |
 //! | `heartbeat` | one look at a slot |

@@ -1,6 +1,10 @@
 //! A create that asks the fleet first: is there a session already, is another making one, or is it for this one to do?
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::sleep;
 
@@ -99,12 +103,12 @@ impl Create {
         loop {
             let claimed = tokio::select! {
                 biased;
-                _ = core.closed() => Err(Share::Done(Err(Error::shutdown()))),
+                _ = core.closed() => Break(Share::Done(Err(Error::shutdown()))),
                 claimed = self.claim(fleet, &mut claimant) => claimed,
             };
             let held_for = match claimed {
-                Ok(held_for) => held_for,
-                Err(share) => return share,
+                Continue(held_for) => held_for,
+                Break(share) => return share,
             };
             // A claim is shorter: others wait after a failure.
             if held_for > claimant.lease
@@ -147,30 +151,37 @@ impl Create {
         }
     }
 
-    /// Asks once. `Ok` is for how long another has the right; everything else ends the waiting.
-    async fn claim(&mut self, fleet: &Inner, claimant: &mut Claimant) -> Result<Duration, Share> {
+    /// Asks once. Goes on with for how long another has the right.
+    async fn claim(
+        &mut self,
+        fleet: &Inner,
+        claimant: &mut Claimant,
+    ) -> ControlFlow<Share, Duration> {
         let core = self.core.clone();
         let slot = claimant.seal.slot;
         loop {
-            // Also between two claims: the liaison may have taken up what the first one was answered with.
+            // Also between two claims: the watch may have taken up what the first one was answered with.
             if !core.gate().is_flying(self.partition.id, self.generation) || self.is_spared() {
-                return Err(Share::Fenced);
+                return Break(Share::Fenced);
             }
             let after = self.newest(fleet, slot).max(claimant.passed_over);
             let sent = core.now();
             // Only those of this slot: an error stays with the slot that it concerns.
             let told = fleet.catch_up(&core, slot).await;
-            told.map_err(|error| self.alone(fleet, error))?;
+            if let Err(error) = told {
+                return Break(self.alone(fleet, error));
+            }
             let claim = fleet
                 .store()
                 .claim(slot, claimant.member, after, claimant.lease);
             let claim = fleet.step_at(&core, slot, claim).await;
-            match claim.map_err(|error| self.alone(fleet, error))? {
-                Claim::Granted { generation, now } => {
-                    return Err(self.granted(fleet, claimant, sent, (generation, now)));
+            match claim {
+                Err(error) => return Break(self.alone(fleet, error)),
+                Ok(Claim::Granted { generation, now }) => {
+                    return Break(self.granted(fleet, claimant, sent, (generation, now)));
                 }
-                Claim::Published(found) => self.published(fleet, claimant, sent, found).await?,
-                Claim::Held { left } => return Ok(left.min(LONGEST_PAUSE)),
+                Ok(Claim::Published(found)) => self.published(fleet, claimant, sent, found).await?,
+                Ok(Claim::Held { left }) => return Continue(left.min(LONGEST_PAUSE)),
             }
         }
     }
@@ -193,28 +204,28 @@ impl Create {
         Share::Create
     }
 
-    /// Takes up what there is; `Ok` if that is of no use, and to be passed over.
+    /// Takes up what there is. Goes on if that is of no use, and is passed over.
     async fn published(
         &mut self,
         fleet: &Inner,
         claimant: &mut Claimant,
         sent: Reading,
         found: Found,
-    ) -> Result<(), Share> {
+    ) -> ControlFlow<Share> {
         let generation = found.record.as_ref().map_or(0, |record| record.generation);
         if let Some(adopted) = self.adopt(fleet, &claimant.seal, found, sent).await {
-            return Err(adopted.into());
+            return Break(adopted.into());
         }
         claimant.passed_over = generation;
         claimant.useless += 1;
         if claimant.useless > PASSED_OVER || generation >= HIGHEST {
             let text = "the shared store holds what none of this fleet has written";
-            return Err(self.alone(fleet, Error::new(ErrorKind::Store, text)));
+            return Break(self.alone(fleet, Error::new(ErrorKind::Store, text)));
         }
-        Ok(())
+        Continue(())
     }
 
-    /// Whether what the liaison has taken up meanwhile will do.
+    /// Whether what the watch has taken up meanwhile will do.
     fn is_spared(&self) -> bool {
         let (core, now) = (&self.core, self.core.now());
         core.cached(self.partition.id).is_some_and(|current| {
