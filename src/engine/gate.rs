@@ -233,10 +233,7 @@ impl<W: Clone> Gate<W> {
 
     /// Forgets what is under way in another process.
     pub(crate) fn begin_anew(&mut self) {
-        let generations: Vec<_> = mem::take(&mut self.under_way)
-            .into_iter()
-            .map(|(generation, _)| generation)
-            .collect();
+        let generations = mem::take(&mut self.under_way).into_keys();
         for generation in generations {
             self.leave_all(generation);
         }
