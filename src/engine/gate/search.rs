@@ -252,9 +252,10 @@ impl Fixture {
             return;
         };
         for (position, (first, index)) in world.calls.iter().rev().enumerate() {
-            let within = self.budget.bound(*last - *first);
-            assert!(position as u64 + 1 <= within, "{:?}", world.trail);
-            let is_apart = position == 0 || index != of || *last - *first >= FLOOR;
+            let apart = last.saturating_sub(*first);
+            let within = self.budget.bound(apart);
+            assert!((position as u64) < within, "{:?}", world.trail);
+            let is_apart = position == 0 || index != of || apart >= FLOOR;
             assert!(is_apart, "{:?}", world.trail);
         }
     }
