@@ -273,8 +273,10 @@ impl Create {
     /// Of a call that was sent then, about a session of this partition.
     pub(crate) fn look_at(&self, partition: &Partition, error: &Error, sent: Reading) {
         self.core.saw_session_call(error.window(), sent);
+        let is_outage = self.core.saw_failure(partition, error);
         if let Some(cause) = sign::in_session_call(error) {
-            let is_sign = self.core.is_sign_to_others(cause);
+            let concerns_others = is_outage || cause == Cause::Broken;
+            let is_sign = concerns_others && self.core.is_sign_to_others();
             if cause >= Cause::Sign {
                 self.core.inquiry.evidence().call_failed(sent);
             }
@@ -283,7 +285,6 @@ impl Create {
                 self.core.saw(cause);
             }
         }
-        self.core.saw_failure(partition, error);
     }
 }
 

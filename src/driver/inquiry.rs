@@ -129,14 +129,15 @@ impl Core {
         self.react(reaction, cause);
     }
 
-    /// Whether a session call that broke is a sign to sessions that are used, though it was sent in place of the question.
-    pub(crate) fn is_sign_to_others(&self, cause: Cause) -> bool {
+    /// Whether a session call that did not reach the server is a sign to sessions that are used, though it was sent in place of the
+    /// question.
+    pub(crate) fn is_sign_to_others(&self) -> bool {
         let signs = self.suspicion.signs();
         let is_used = || {
             let sessions = self.sessions();
             self.has_heard() || sessions.iter().any(|session| !session.is_suspect(signs))
         };
-        cause == Cause::Broken && !self.inquiry.evidence().says_no_more() && is_used()
+        !self.inquiry.evidence().says_no_more() && is_used()
     }
 
     /// The same, but the next request asks.

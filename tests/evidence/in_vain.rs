@@ -74,7 +74,12 @@ async fn where_sessions_cannot_be_asked_for_either_none_is_given_up_and_few_call
 /// One was lost and replaced, and then the other is in doubt. Nothing has spoken against the successor.
 #[tokio::test(start_paused = true)]
 async fn where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after_the_last_sign() {
-    for what in [What::LoseAnswer, What::Refuse] {
+    for what in [
+        What::LoseAnswer,
+        What::Refuse,
+        What::Html(502),
+        What::Cloudflare(521),
+    ] {
         let setup = Setup::new();
         setup.sipher.set_rate_limit(None);
         let manager = setup.builder().max_wait(90 * SECOND).build().unwrap();
