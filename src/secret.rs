@@ -203,6 +203,16 @@ pub(crate) fn keyed_hash<T: Hash + ?Sized>(domain: &'static str, value: &T) -> u
     half(high) << 64 | half(low)
 }
 
+/// Returns it as JSON that is wiped when it is dropped.
+#[cfg(feature = "store")]
+pub(crate) fn to_json(value: &impl Serialize) -> secrecy::zeroize::Zeroizing<Vec<u8>> {
+    // Longer than any record, so that it does not grow: that would leave a copy behind.
+    let mut json = secrecy::zeroize::Zeroizing::new(Vec::with_capacity(32 * 1024));
+    // What cannot be JSON has been refused long before.
+    let _ = serde_json::to_writer(&mut *json, value);
+    json
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::zeroize::ZeroizeOnDrop;

@@ -8,11 +8,14 @@
 //! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
 //! | `wrong_answers` | what follows if an answer names another chain than its session |
 //! | `retired` | sessions that wait for their end, in the order in which they are due |
+//! | `fleet` | what processes that share their sessions decide |
 //! | `evidence` | whether the server is still the one that knows the sessions |
 
 pub(crate) mod budget;
 pub(crate) mod cooldown;
 pub(crate) mod evidence;
+#[cfg(feature = "store")]
+pub(crate) mod fleet;
 pub(crate) mod flight;
 pub(crate) mod gate;
 pub(crate) mod known_keys;

@@ -9,7 +9,7 @@ pub(crate) const OF_BIG_FLEETS: &[Mutation] = &[
         by: Scenario(
             "a_revocation_that_is_told_of_is_heard_of_at_once_though_half_of_a_big_store_hangs",
         ),
-        file: "src/driver/fleet/rota.rs",
+        file: "src/engine/fleet/rota.rs",
         old: "let told = || self.told.first(now).filter(|_| has_room || is_urgent);",
         new: "let told = || self.told.first(now).filter(|_| has_room && is_urgent);",
     },

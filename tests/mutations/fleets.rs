@@ -259,7 +259,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         by: Scenario(
             "a_change_made_while_cut_off_does_not_override_one_made_later_but_one_made_before",
         ),
-        file: "src/driver/fleet/defaults/book.rs",
+        file: "src/engine/fleet/book.rs",
         old: "store_now.saturating_sub(now.since(pending.made))",
         new: "store_now.saturating_sub(now.since(pending.made).min(Duration::ZERO))",
     },
@@ -275,7 +275,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         name: "a_field_is_what_its_first_writer_made_it",
         invariant: "I11",
         by: Scenario("whatever_is_cut_every_field_ends_as_its_last_writer_made_it"),
-        file: "src/driver/fleet/defaults/lww.rs",
+        file: "src/engine/fleet/lww.rs",
         old: "        *known < at || (*known == at",
         new: "        *known > at || (*known == at",
     },

@@ -17,7 +17,7 @@
 //! | `member` | using a session that others use; leaving it |
 //! | `revocations` | what nobody may use any more, and the store has not been told |
 //! | `defaults` | the defaults that a group of processes shares |
-//! | `watch`, `rota` | the one task that keeps in touch with the store; when it looks at which slot |
+//! | `watch` | the one task that keeps in touch with the store |
 //! | `looks` | the slots that are being looked at side by side, and how many may be |
 //! | `attendance` | who takes that task over when its runtime has ended or stands still |
 //! | `heartbeat` | one look at a slot |
@@ -40,7 +40,6 @@ mod outage;
 mod publication;
 mod record;
 mod revocations;
-mod rota;
 mod seal;
 mod seen;
 mod share;

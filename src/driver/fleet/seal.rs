@@ -6,18 +6,19 @@ use chacha20poly1305::{
 };
 use hkdf::Hkdf;
 use secrecy::zeroize::Zeroizing;
-use serde::Serialize;
 use sha2::Sha256;
 
 use crate::{
-    api::SessionDefaults, model::partition::Partition, scope::BaseUrl, secret::ApiKey, store::Slot,
+    api::SessionDefaults,
+    model::partition::Partition,
+    scope::BaseUrl,
+    secret::{ApiKey, to_json},
+    store::Slot,
 };
 
 /// Of all that is written into a store. Another form gets another number, and so other names and keys.
 const VERSION: &[u8] = b"sipher-session 1";
 const NONCE: usize = 24;
-/// No defaults that are accepted are longer, in JSON.
-const LONGEST: usize = 32 * 1024;
 
 /// What is kept in a slot.
 #[derive(Clone, Copy, Debug)]
@@ -107,15 +108,6 @@ impl Seal {
         bound[16..].copy_from_slice(&generation.to_be_bytes());
         bound
     }
-}
-
-/// As JSON that is wiped.
-pub(super) fn to_json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    // So long that it does not grow, which would leave a copy behind.
-    let mut json = Zeroizing::new(Vec::with_capacity(LONGEST));
-    // What cannot be JSON has been refused long before.
-    let _ = serde_json::to_writer(&mut *json, value);
-    json
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use tokio::time::sleep;
 use super::{
     Fleet, Inner,
     looks::{DOUBLES_EVERY, Look, MOST_AT_ONCE, first_of, has_room},
-    rota::Rota,
 };
 use crate::{
     clock::Reading,
     driver::{core::Core, fleet::membership, stage::Stage},
+    engine::fleet::rota::Rota,
     error::Error,
     hot::session::LiveSession,
     runtime::runtime,

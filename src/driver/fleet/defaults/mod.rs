@@ -12,26 +12,18 @@
 //!
 //! | room | concept |
 //! | --- | --- |
-//! | `lww` | the map, and how two of them are merged |
-//! | `book` | what this process knows and has changed; when a change was made by the store's time |
 //! | `publish` | the form in the store; writing it down |
 //! | `follower` | who follows |
 //! | `look` | the look before a session is made or taken up; following what others have changed |
 
-mod book;
 mod follower;
 mod look;
-mod lww;
 mod publish;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub(crate) use self::follower::Follower;
 pub(super) use self::look::FirstLook;
-use self::{
-    book::Book,
-    lww::{LwwDefaults, names_in},
-};
 use super::{
     Fleet, Inner,
     seal::{Kind, Seal},
@@ -39,6 +31,10 @@ use super::{
 use crate::{
     api::{KNOWN_DEFAULTS, SessionDefaults},
     driver::core::Core,
+    engine::fleet::{
+        book::Book,
+        lww::{LwwDefaults, names_in},
+    },
     error::Error,
     model::{change::DefaultsChange, identity::Identity},
     secret::ApiKey,

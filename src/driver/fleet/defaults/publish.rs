@@ -10,14 +10,10 @@ use super::{Following, LwwDefaults};
 use crate::{
     driver::{
         core::Core,
-        fleet::{
-            Inner, STEP,
-            claim::Right,
-            new_member, refuse,
-            seal::{Seal, to_json},
-        },
+        fleet::{Inner, STEP, claim::Right, new_member, refuse, seal::Seal},
     },
     error::{Error, ErrorKind},
+    secret::to_json,
     store::{Claim, Found, Record, Slot},
 };
 

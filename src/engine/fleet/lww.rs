@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{KNOWN_DEFAULTS, SessionDefaults},
-    driver::fleet::seal::to_json,
+    secret::to_json,
 };
 
 /// What has been changed since the processes of a group were built.
@@ -15,7 +15,7 @@ use crate::{
 /// the same defaults, in whatever order it saw them.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(Debug))]
-pub(super) struct LwwDefaults {
+pub(crate) struct LwwDefaults {
     /// When each field was last changed, in milliseconds of the store's time. Fields go by their names in JSON.
     changed: BTreeMap<String, u64>,
     /// A field that was changed and has no value here was taken away.
@@ -24,28 +24,28 @@ pub(super) struct LwwDefaults {
 
 impl LwwDefaults {
     /// Takes in whatever another has written: what has no time is no change.
-    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         let read: Self = serde_json::from_slice(json).ok()?;
         let mut clean = Self::default();
         clean.merge(&read);
         Some(clean)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.changed.is_empty()
     }
 
     /// When a field was last changed; zero if it never was.
-    pub(super) fn changed_at(&self, name: &str) -> u64 {
+    pub(crate) fn changed_at(&self, name: &str) -> u64 {
         self.changed.get(name).copied().unwrap_or_default()
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.changed.keys()
     }
 
     /// Takes a field over from `values`, or takes it away if it has none there, unless a later change is known.
-    pub(super) fn set(&mut self, name: &str, at: u64, values: &SessionDefaults) {
+    pub(crate) fn set(&mut self, name: &str, at: u64, values: &SessionDefaults) {
         if self.is_older(name, at, values) {
             copy(values, name, &mut self.values);
             self.changed.insert(name.to_owned(), at);
@@ -53,20 +53,20 @@ impl LwwDefaults {
     }
 
     /// Takes over every field that `other` has a later change of.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (name, at) in &other.changed {
             self.set(name, *at, &other.values);
         }
     }
 
     /// Returns whether `other` has no later change of any field.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         let mut changes = other.changed.iter();
         changes.all(|(name, at)| !self.is_older(name, *at, &other.values))
     }
 
     /// Returns what the defaults are after these changes.
-    pub(super) fn over(&self, built_with: &SessionDefaults) -> SessionDefaults {
+    pub(crate) fn over(&self, built_with: &SessionDefaults) -> SessionDefaults {
         let mut now = built_with.clone();
         for name in self.changed.keys() {
             copy(&self.values, name, &mut now);
@@ -84,7 +84,7 @@ impl LwwDefaults {
 }
 
 /// The names of all fields that have a value.
-pub(super) fn names_in(defaults: &SessionDefaults) -> Vec<String> {
+pub(crate) fn names_in(defaults: &SessionDefaults) -> Vec<String> {
     let others = defaults.other.keys().map(String::as_str);
     let names = KNOWN_DEFAULTS.into_iter().chain(others);
     let has_value = |name: &&str| {
@@ -96,7 +96,7 @@ pub(super) fn names_in(defaults: &SessionDefaults) -> Vec<String> {
 }
 
 /// Makes a field in `to` what it is in `from`, which may be nothing.
-pub(super) fn copy(from: &SessionDefaults, name: &str, to: &mut SessionDefaults) {
+pub(crate) fn copy(from: &SessionDefaults, name: &str, to: &mut SessionDefaults) {
     match name {
         "chain" => to.chain.clone_from(&from.chain),
         "privacyLevel" => to.privacy_level.clone_from(&from.privacy_level),

@@ -3,7 +3,7 @@
 //! Slots that the store told of come first, then those that are due, then those that failed when they were last looked at.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -18,8 +18,8 @@ const TOLD_AT_ONCE: usize = 64;
 
 /// All times are monotonic.
 #[derive(Debug, Default)]
-pub(super) struct Rota {
-    entries: HashMap<Slot, Entry>,
+pub(crate) struct Rota {
+    entries: BTreeMap<Slot, Entry>,
     told: Queue,
     regular: Queue,
     failing: Queue,
@@ -68,14 +68,14 @@ impl Queue {
 }
 
 impl Rota {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Says which slots there are. New ones are due at once, and after all others if they are known to fail.
-    pub(super) fn set(
+    pub(crate) fn set(
         &mut self,
-        slots: &HashSet<Slot>,
+        slots: &BTreeSet<Slot>,
         now: Duration,
         is_failing: impl Fn(Slot) -> bool,
     ) {
@@ -95,12 +95,12 @@ impl Rota {
     }
 
     /// The store has told of a slot: looks at it no later than at that time, and before others. Returns whether it is in here.
-    pub(super) fn announced(&mut self, slot: Slot, at: Duration) -> bool {
+    pub(crate) fn announced(&mut self, slot: Slot, at: Duration) -> bool {
         self.hurry(slot, at, Rank::Told)
     }
 
     /// Looks at all slots no later than at that time.
-    pub(super) fn hurry_all(&mut self, at: Duration) {
+    pub(crate) fn hurry_all(&mut self, at: Duration) {
         let slots: Vec<_> = self.entries.keys().copied().collect();
         for slot in slots {
             self.hurry(slot, at, Rank::Regular);
@@ -132,7 +132,7 @@ impl Rota {
     }
 
     /// Takes out the slot that is to be looked at now. Without room, that is one of a few that were told of.
-    pub(super) fn next(&mut self, now: Duration, has_room: bool) -> Option<Slot> {
+    pub(crate) fn next(&mut self, now: Duration, has_room: bool) -> Option<Slot> {
         let is_urgent = self.told.under_way < TOLD_AT_ONCE;
         let told = || self.told.first(now).filter(|_| has_room || is_urgent);
         let regular = || self.regular.first(now).filter(|_| has_room);
@@ -147,7 +147,7 @@ impl Rota {
     }
 
     /// For how long the first slot has waited to be looked at. Those that failed may wait.
-    pub(super) fn late(&self, now: Duration) -> Duration {
+    pub(crate) fn late(&self, now: Duration) -> Duration {
         let next = self
             .told
             .next_at()
@@ -158,14 +158,14 @@ impl Rota {
     }
 
     /// How long until the next one is due.
-    pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
+    pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
         let queues = [&self.told, &self.regular, &self.failing];
         let next = queues.into_iter().filter_map(Queue::next_at).min()?;
         Some(next.saturating_sub(now))
     }
 
     /// A slot has been looked at. The next time is after `interval`, and sooner where it failed.
-    pub(super) fn done(&mut self, slot: Slot, is_ok: bool, now: Duration, interval: Duration) {
+    pub(crate) fn done(&mut self, slot: Slot, is_ok: bool, now: Duration, interval: Duration) {
         let Some(entry) = self.entries.remove(&slot) else {
             return;
         };
@@ -342,7 +342,7 @@ mod tests {
     fn what_is_gone_is_not_looked_at_any_more() {
         let mut rota = rota(0..3);
         assert_eq!(rota.next(at(0), true), Some(slot(0)));
-        rota.set(&HashSet::from([slot(2)]), at(0), |_| false);
+        rota.set(&BTreeSet::from([slot(2)]), at(0), |_| false);
         assert_eq!(
             (rota.next(at(0), true), rota.next(at(0), true)),
             (Some(slot(2)), None)
@@ -350,7 +350,7 @@ mod tests {
         for number in [0, 2] {
             rota.done(slot(number), true, at(0), INTERVAL);
         }
-        rota.set(&HashSet::new(), at(0), |_| false);
+        rota.set(&BTreeSet::new(), at(0), |_| false);
         assert!(rota.is_empty());
         assert_eq!(rota.wait(at(0)), None);
     }

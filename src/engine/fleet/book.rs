@@ -7,7 +7,7 @@ use crate::{api::SessionDefaults, clock::Reading};
 
 /// The manager's defaults are always what is written here, over what it was built with.
 #[derive(Default)]
-pub(super) struct Book {
+pub(crate) struct Book {
     /// What has been adopted, and what was changed here, by the store's time.
     known: LwwDefaults,
     /// Changes that were made here and have no time of the store's yet.
@@ -29,16 +29,16 @@ struct Pending {
 }
 
 impl Book {
-    pub(super) fn known(&self) -> &LwwDefaults {
+    pub(crate) fn known(&self) -> &LwwDefaults {
         &self.known
     }
 
-    pub(super) fn is_untold(&self) -> bool {
+    pub(crate) fn is_untold(&self) -> bool {
         self.is_untold
     }
 
     /// The fields of these names were changed here, to what they are in `values`.
-    pub(super) fn change(
+    pub(crate) fn change(
         &mut self,
         names: impl IntoIterator<Item = String>,
         values: &SessionDefaults,
@@ -60,7 +60,7 @@ impl Book {
 
     /// Gives what is pending the store's time of when it was made. `now` is the moment at which the store's time was known
     /// here.
-    pub(super) fn stamp(&mut self, store_now: Duration, now: Reading) {
+    pub(crate) fn stamp(&mut self, store_now: Duration, now: Reading) {
         for (name, pending) in std::mem::take(&mut self.pending) {
             let at = millis(store_now.saturating_sub(now.since(pending.made)));
             let at = at.max(pending.store_then.min(millis(store_now)));
@@ -72,7 +72,7 @@ impl Book {
     }
 
     /// What the defaults are with these changes as well.
-    pub(super) fn with(
+    pub(crate) fn with(
         &self,
         others: &LwwDefaults,
         built_with: &SessionDefaults,
@@ -87,17 +87,17 @@ impl Book {
     }
 
     /// The manager has these changes as well.
-    pub(super) fn adopt(&mut self, others: &LwwDefaults) {
+    pub(crate) fn adopt(&mut self, others: &LwwDefaults) {
         self.known.merge(others);
     }
 
     /// The store has all of `told`.
-    pub(super) fn was_told(&mut self, told: &LwwDefaults) {
+    pub(crate) fn was_told(&mut self, told: &LwwDefaults) {
         self.is_untold = !(self.pending.is_empty() && told.covers(&self.known));
     }
 
     /// What the store had is of no use any more: it is told everything anew.
-    pub(super) fn tell_anew(&mut self) {
+    pub(crate) fn tell_anew(&mut self) {
         self.is_untold = !(self.pending.is_empty() && self.known.is_empty());
     }
 }
