@@ -20,7 +20,7 @@ use super::{
     known_ids::KnownIds,
     log,
     observe::{Observer, Stats},
-    once::{Promised, promise},
+    once::{self, Receiver},
     outage::Outage,
     outbox::{Locked, quietly},
     retired::Retirement,
@@ -74,7 +74,7 @@ pub(crate) struct Core {
     /// Set when it is not open any more.
     closed: SetOnce<Stage>,
     /// The shutdown under way or done.
-    ending: Mutex<Option<Promised<ShutdownReport>>>,
+    ending: Mutex<Option<Receiver<ShutdownReport>>>,
 }
 
 impl Core {
@@ -301,18 +301,18 @@ impl Core {
     }
 
     /// Joins the shutdown, or starts it on this runtime. Without one, no session can be deleted.
-    pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Promised<ShutdownReport> {
+    pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Receiver<ShutdownReport> {
         self.own();
         let (done, report) = {
             let mut ending = Locked::new(&self.ending, &self.observer);
             // A shutdown whose runtime went away before it was done is done again.
-            if let Some(report) = ending.as_ref().filter(|report| !report.is_broken()) {
+            if let Some(report) = ending.as_ref().filter(|report| !report.is_closed()) {
                 return report.clone();
             }
             // Under both locks, so that no create begins after this, and whoever joins finds it closed.
             let _gate = self.gate();
             self.close(Stage::ShuttingDown);
-            let (done, report) = promise();
+            let (done, report) = once::channel();
             (done, ending.insert(report).clone())
         };
         // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.
@@ -322,7 +322,7 @@ impl Core {
                 let shutdown = shutdown::run(self.clone(), deadline, done);
                 runtime.spawn(log::shutdown(deadline, shutdown));
             }
-            Err(_) => done.keep(shutdown::give_up(self)),
+            Err(_) => done.send(shutdown::give_up(self)),
         }
         report
     }

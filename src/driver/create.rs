@@ -4,6 +4,7 @@
 
 mod caught;
 mod complete;
+mod preconditions;
 mod turn;
 mod wait;
 
@@ -20,7 +21,7 @@ use super::{
     flight::{Flight, Outcome, beating},
     log,
     observe::Call,
-    once::Promise,
+    once::Sender,
     reaper,
     whose::Whose,
 };
@@ -48,7 +49,7 @@ pub(crate) struct Create {
     number: Option<u64>,
     pub(crate) status: Arc<Status>,
     /// Until it has landed.
-    done: Option<Promise<Outcome>>,
+    done: Option<Sender<Outcome>>,
     pub(crate) progress: Progress,
     pub(crate) attempt: Attempt,
     /// The session has been made by another process, and is new to this one.
@@ -93,7 +94,7 @@ impl Create {
         partition: Arc<Partition>,
         suspect: Option<Arc<LiveSession>>,
         (flight, place): (&Flight, Place),
-        done: Promise<Outcome>,
+        done: Sender<Outcome>,
     ) -> Self {
         let (generation, status) = (flight.generation, flight.status.clone());
         let attempt = Attempt::instead_of(core.cached(partition.id).as_deref());

@@ -7,7 +7,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::once::Promised;
+use super::once::Receiver;
 use crate::{
     clock::{Clock, Reading},
     engine::{self, flight::Status},
@@ -30,7 +30,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// What others wait for a create with.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiters {
-    pub(crate) outcome: Promised<Outcome>,
+    pub(crate) outcome: Receiver<Outcome>,
     /// Where its task runs.
     pub(crate) runtime: runtime::Id,
 }

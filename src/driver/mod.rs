@@ -5,7 +5,7 @@
 //! | `core`, `stage` | what all handles of one manager share; how far its own life has come |
 //! | `index` | the current session of each partition |
 //! | `calls` | the client for session calls |
-//! | `create`, `flight`, `chance` | one create, from its first try to its outcome; as others see it; what is in its way |
+//! | `create`, `flight` | one create, from its first try to its outcome; as others see it |
 //! | `inquiry`, `question` | what is seen of the server; asking it, for all keys |
 //! | `client_error` | what the error of a wrapped client speaks for |
 //! | `check`, `stand_in` | asking for one session; which one in place of the question |
@@ -23,7 +23,6 @@
 pub(crate) mod by_hand;
 pub(crate) mod calls;
 pub(crate) mod capacity;
-pub(crate) mod chance;
 pub(crate) mod check;
 pub(crate) mod client_error;
 pub(crate) mod core;

@@ -1,54 +1,54 @@
-//! An outcome that one task promises and that any number of others wait for.
+//! A channel for one value, which any number of tasks wait for.
 //!
-//! Those who wait are woken in the order in which they came, so that a run with a given seed repeats.
+//! Receivers are woken in the order in which they began to wait, so that a run with a given seed repeats.
 
 use std::sync::Arc;
 
 use tokio::sync::SetOnce;
 
-/// For who brings the outcome. Dropped without one, it is broken, and whoever waits is told.
+/// The sending half. If it is dropped unused, the channel is closed and receivers learn that no value comes.
 #[derive(Debug)]
-pub(crate) struct Promise<T>(Arc<SetOnce<Option<T>>>);
+pub(crate) struct Sender<T>(Arc<SetOnce<Option<T>>>);
 
-/// For those who wait.
+/// The receiving half.
 #[derive(Debug)]
-pub(crate) struct Promised<T>(Arc<SetOnce<Option<T>>>);
+pub(crate) struct Receiver<T>(Arc<SetOnce<Option<T>>>);
 
-pub(crate) fn promise<T>() -> (Promise<T>, Promised<T>) {
+pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let once = Arc::new(SetOnce::new());
-    (Promise(once.clone()), Promised(once))
+    (Sender(once.clone()), Receiver(once))
 }
 
-impl<T> Promise<T> {
-    pub(crate) fn keep(self, outcome: T) {
-        let _ = self.0.set(Some(outcome));
+impl<T> Sender<T> {
+    pub(crate) fn send(self, value: T) {
+        let _ = self.0.set(Some(value));
     }
 }
 
-impl<T> Drop for Promise<T> {
+impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let _ = self.0.set(None);
     }
 }
 
-impl<T> Promised<T> {
-    /// The outcome, if it is there.
+impl<T> Receiver<T> {
+    /// Returns the value if it was sent.
     pub(crate) fn get(&self) -> Option<&T> {
         self.0.get()?.as_ref()
     }
 
-    /// Whether there will be none.
-    pub(crate) fn is_broken(&self) -> bool {
+    /// Whether no value will come.
+    pub(crate) fn is_closed(&self) -> bool {
         matches!(self.0.get(), Some(None))
     }
 
-    /// Waits for the outcome; `None` if there will be none.
+    /// Waits for the value; `None` if none will come.
     pub(crate) async fn wait(&self) -> Option<&T> {
         self.0.wait().await.as_ref()
     }
 }
 
-impl<T> Clone for Promised<T> {
+impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
@@ -59,22 +59,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_promise_that_is_dropped_is_broken_and_one_that_is_kept_stays_so() {
-        let (kept, outcome) = promise();
-        kept.keep(1);
+    async fn a_sender_that_is_dropped_closes_the_channel_and_a_value_that_was_sent_stays() {
+        let (kept, outcome) = channel();
+        kept.send(1);
         assert_eq!(
-            (outcome.wait().await, outcome.is_broken()),
+            (outcome.wait().await, outcome.is_closed()),
             (Some(&1), false)
         );
         let (broken, outcome) = promise::<u8>();
-        assert_eq!((outcome.get(), outcome.is_broken()), (None, false));
+        assert_eq!((outcome.get(), outcome.is_closed()), (None, false));
         drop(broken);
-        assert_eq!((outcome.wait().await, outcome.is_broken()), (None, true));
+        assert_eq!((outcome.wait().await, outcome.is_closed()), (None, true));
     }
 
     #[tokio::test]
     async fn those_who_wait_are_woken_in_the_order_in_which_they_came() {
-        let (kept, outcome) = promise();
+        let (kept, outcome) = channel();
         let woken = Arc::new(std::sync::Mutex::new(Vec::new()));
         let waiters: Vec<_> = (0..50)
             .map(|n| {
@@ -86,7 +86,7 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
-        kept.keep(());
+        kept.send(());
         for waiter in waiters {
             waiter.await.unwrap();
         }

@@ -9,7 +9,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     core::Core,
-    once::{Promise, Promised, promise},
+    once::{self, Receiver, Sender},
     outage::AWAY,
     stage::Stage,
 };
@@ -30,7 +30,7 @@ const OVERDUE: Duration = Duration::from_secs(4);
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
     question: Question,
-    answer: Promised<Word>,
+    answer: Receiver<Word>,
 }
 
 impl Core {
@@ -105,7 +105,7 @@ impl Core {
 
     /// Whether the answer says something of sessions that are suspect now.
     fn covers_all_signs(&self, asking: &Asking) -> bool {
-        asking.question.signs >= self.suspicion.signs() && !asking.answer.is_broken()
+        asking.question.signs >= self.suspicion.signs() && !asking.answer.is_closed()
     }
 
     /// The same of one that is still on its way.
@@ -131,7 +131,7 @@ impl Core {
         }
         let (now, signs) = (self.now(), self.suspicion.signs());
         let question = self.inquiry.with(now, |evidence| evidence.ask(signs, now));
-        let (done, answer) = promise();
+        let (done, answer) = once::channel();
         let asking = Asking { question, answer };
         *current = Some(asking.clone());
         drop(current);
@@ -265,7 +265,7 @@ impl Drop for Unanswered {
     }
 }
 
-async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
+async fn answer_to(unanswered: Unanswered, done: Sender<Word>) {
     let core = &unanswered.core;
     // No two alike, also of several processes that ask at once.
     let number = core.with_rng(|rng| rng.u64(..));
@@ -286,5 +286,5 @@ async fn answer_to(unanswered: Unanswered, done: Promise<Word>) {
         word = ask => word,
     };
     core.was_told(unanswered.asking.question, word);
-    done.keep(word);
+    done.send(word);
 }

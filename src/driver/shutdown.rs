@@ -7,7 +7,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{core::Core, fleet::Leaving, log, once::Promise, reaper, reaper::Deleted};
+use super::{core::Core, fleet::Leaving, log, once::Sender, reaper, reaper::Deleted};
 use crate::{
     clock::Reading,
     engine::gate::Clearance,
@@ -27,11 +27,11 @@ use crate::{
 const SIDE_BY_SIDE: usize = 16;
 
 /// Runs in a task of its own; whoever waits for it may give up.
-pub(crate) async fn run(core: Arc<Core>, deadline: Duration, done: Promise<ShutdownReport>) {
+pub(crate) async fn run(core: Arc<Core>, deadline: Duration, done: Sender<ShutdownReport>) {
     let mut report = Ending::new(core.clone(), deadline).run().await;
     report.possible_orphans = core.observer.possible_orphans();
     log::report(&report);
-    done.keep(report);
+    done.send(report);
     // A create may have landed between the last look and the report.
     reaper::tend(&core).await;
 }

@@ -3,7 +3,7 @@
 //! Nothing in here is ever evicted to make room: who floods the manager with unknown keys pushes out no back-off. It
 //! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
 
-mod chance;
+mod check;
 mod gateway;
 mod pauses;
 mod place;
@@ -18,7 +18,7 @@ mod upkeep;
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 pub(crate) use self::place::Place;
-use self::{chance::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
+use self::{check::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
 use super::{
     budget::Bucket,
     cooldown::{Hold, hold, hold_after},

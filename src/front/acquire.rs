@@ -13,8 +13,7 @@ use crate::{
         core::Core,
         create::Create,
         flight::{Flight, Gate, Outcome, Waiters},
-        once::promise,
-        reaper,
+        once, reaper,
         stage::Stage,
     },
     engine::gate::Place,
@@ -239,7 +238,7 @@ impl Core {
         drop(gate);
         self.had_calls();
         runtime.spawn(create.run());
-        if flight.waiters.outcome.is_broken() {
+        if flight.waiters.outcome.is_closed() {
             return Err(no_runtime());
         }
         Ok(Joined::Flight(flight, timeout))
@@ -314,7 +313,7 @@ impl Core {
         now: Reading,
     ) -> (Flight, Create) {
         let generation = self.next_number();
-        let (done, outcome) = promise::<Outcome>();
+        let (done, outcome) = once::channel::<Outcome>();
         let signs = self.suspicion.signs();
         let place = match &suspect {
             Some(suspect) if suspect.is_suspect(signs) => Place::Nowhere,

@@ -120,7 +120,7 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             target: "lib",
             name: "whatever_comes_in_whatever_order_the_gate_keeps_its_promises",
         },
-        file: "src/engine/gate/chance.rs",
+        file: "src/engine/gate/check.rs",
         old: "            self.queue.enter(create, now);",
         new: "            let _ = now;",
     },

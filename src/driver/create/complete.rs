@@ -47,7 +47,7 @@ impl Create {
             core.observer.landed(event, core.now().since(self.begun));
         }
         if let Some(done) = self.done.take() {
-            done.keep(outcome);
+            done.send(outcome);
         }
     }
 

@@ -8,7 +8,7 @@
 //! | `answers` | what follows from the head of an answer |
 //! | `window` | the rate-limit window on every answer, which a new process begins anew |
 //! | `health`, `fates` | `GET /v1/health`, which is free: when the process began, and what follows for a session, and for all |
-//! | `question`, `pace` | why that question is asked, and what comes back; how often it is asked |
+//! | `question`, `backoff` | why that question is asked, and what comes back; how often it is asked |
 //! | `reaction` | what follows from something that was seen: nothing, a question, or that requests are held |
 //! | `presence` | whether the whole server is out of reach, or health alone |
 //! | `verdict` | what became of the sessions, by the last answer that decides something |
@@ -17,9 +17,9 @@
 //! Everything here is a function of what was seen and when. `driver::question` asks, and carries out what follows.
 
 mod answers;
+mod backoff;
 mod fates;
 pub(crate) mod health;
-mod pace;
 mod presence;
 mod question;
 mod reaction;
@@ -40,9 +40,9 @@ pub(crate) use self::{
     verdict::{Fallback, Metered},
 };
 use self::{
+    backoff::{Backoff, ROUTINE, SELDOM, SOON},
     fates::Fates,
     health::{Boots, CLOCK_STEP},
-    pace::{Pace, ROUTINE, SELDOM, SOON},
     presence::Presence,
     verdict::{Says, Verdict},
     window::{Exchange, Windows},
@@ -96,9 +96,9 @@ pub(crate) struct Evidence {
     /// Whether health has answered the last question.
     is_told: bool,
     last_cause: Cause,
-    alarms: Pace,
-    breaks: Pace,
-    routine: Pace,
+    alarms: Backoff,
+    breaks: Backoff,
+    routine: Backoff,
     metered: Option<Reading>,
     is_metering: bool,
     replaced: Option<Reading>,
@@ -175,8 +175,8 @@ impl Evidence {
         let cause = self.owed.take().max(self.unanswered.take());
         let cause = cause.unwrap_or(Cause::Hint);
         (self.asking, self.last_cause) = (Some(cause), cause);
-        for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
-            pace.asked(now);
+        for backoff in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
+            backoff.asked(now);
         }
         Question {
             asked: now,
@@ -305,8 +305,8 @@ impl Evidence {
         self.unclear = None;
         self.strange = None;
         self.false_alarm = None;
-        for pace in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
-            pace.reset();
+        for backoff in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
+            backoff.reset();
         }
     }
 

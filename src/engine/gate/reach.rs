@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Clearance, Gate, chance::over_budget};
+use super::{Clearance, Gate, check::over_budget};
 use crate::{
     clock::Reading,
     engine::cooldown::{Hold, hold, hold_all},

@@ -1,6 +1,6 @@
 //! Entries that no longer matter.
 
-use super::{Gate, chance::STORE_FAILED_FOR};
+use super::{Gate, check::STORE_FAILED_FOR};
 use crate::{clock::Reading, error::Error, model::failure::FLOOR};
 
 impl<W: Clone> Gate<W> {

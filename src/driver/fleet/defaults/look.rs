@@ -17,7 +17,7 @@ use crate::{
         core::Core,
         fleet::{Fleet, Inner, STEP, refuse},
         flight::Outcome,
-        once::{Promise, Promised, promise},
+        once::{self, Receiver, Sender},
     },
     error::{Error, ErrorKind},
     model::{failure::FLOOR, identity::Identity, partition::Partition, settings::OnStoreDown},
@@ -42,7 +42,7 @@ pub(in crate::driver::fleet) struct FirstLook {
     last: Mutex<Option<Reading>>,
     /// The last one, and when it began. It runs in a task, so that a caller who gives up, or is not polled, takes it from
     /// nobody.
-    current: Mutex<Option<(Promised<Looked>, Reading)>>,
+    current: Mutex<Option<(Receiver<Looked>, Reading)>>,
 }
 
 impl FirstLook {
@@ -130,25 +130,25 @@ impl Inner {
     }
 
     /// Finds the look under way, or starts one on this runtime.
-    fn join_look(&self, core: &Arc<Core>) -> Result<(Promised<Looked>, Duration), Error> {
+    fn join_look(&self, core: &Arc<Core>) -> Result<(Receiver<Looked>, Duration), Error> {
         let (runtime, now) = (runtime()?, core.now());
         let current = &self.first_look.current;
         let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((look, begun)) = &*current
             && look.get().is_none()
-            && !look.is_broken()
+            && !look.is_closed()
         {
             let late_in = LATE.saturating_sub(now.since(*begun));
             if !late_in.is_zero() {
                 return Ok((look.clone(), late_in));
             }
         }
-        let (done, look) = promise();
+        let (done, look) = once::channel();
         *current = Some((look.clone(), now));
         // Never under the lock: a runtime that has ended drops the task right here.
         drop(current);
         runtime.spawn(run(core.clone(), done));
-        if look.is_broken() {
+        if look.is_closed() {
             let text = "a look at the shared store needs a tokio runtime, and there is none here";
             return Err(Error::new(ErrorKind::NoRuntime, text));
         }
@@ -236,14 +236,14 @@ impl Inner {
 }
 
 /// The task of a look.
-async fn run(core: Arc<Core>, done: Promise<Looked>) {
+async fn run(core: Arc<Core>, done: Sender<Looked>) {
     let Some(inner) = core.fleet.inner() else {
         return;
     };
     tokio::select! {
         biased;
         _ = core.closed() => {}
-        looked = inner.look_first(&core) => done.keep(looked),
+        looked = inner.look_first(&core) => done.send(looked),
     }
 }
 

@@ -8,25 +8,25 @@ use crate::clock::Reading;
 ///
 /// Signs: `GET /v1/health` asks Solana each time, so that the server's own documents
 /// advise against more than one in 10 s.
-pub(super) const SELDOM: Pace = Pace::new(Duration::from_secs(10), Duration::from_secs(60));
+pub(super) const SELDOM: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(60));
 /// Hints and the age of the last proof. A new window is a hint, and lasts for a minute: with as long a pause, each could be confirmed at
 /// its own end, for ever. With a shorter one, questions come earlier in each window, until they come with its first answer.
-pub(super) const ROUTINE: Pace = Pace::new(Duration::from_secs(10), Duration::from_secs(45));
+pub(super) const ROUTINE: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(45));
 /// A refused or broken connection holds every request until it is answered, so that the first repeats come soon.
-pub(super) const SOON: Pace = Pace::new(Duration::from_millis(200), Duration::from_secs(10));
+pub(super) const SOON: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
 /// After so long without one, the next question is the first again.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 
 /// Doubles with each question that was asked for nothing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct Backoff {
     least: Duration,
     most: Duration,
     floor: Duration,
     last: Option<Reading>,
 }
 
-impl Pace {
+impl Backoff {
     const fn new(least: Duration, most: Duration) -> Self {
         Self {
             least,
@@ -81,43 +81,43 @@ mod tests {
 
     #[test]
     fn the_first_question_is_due_at_once_and_later_ones_ever_more_seldom() {
-        let (mut pace, mut now) = (SELDOM, 100);
+        let (mut backoff, mut now) = (SELDOM, 100);
         for floor in [10, 20, 40, 60, 60] {
-            assert_eq!(pace.due_in(at(now)), seconds(0));
-            pace.asked(at(now));
+            assert_eq!(backoff.due_in(at(now)), seconds(0));
+            backoff.asked(at(now));
             assert_eq!(
-                (pace.due_in(at(now)), pace.due_in(at(now + 3))),
+                (backoff.due_in(at(now)), backoff.due_in(at(now + 3))),
                 (seconds(floor), seconds(floor - 3))
             );
-            pace.for_nothing();
-            now += pace.floor().as_secs();
+            backoff.for_nothing();
+            now += backoff.floor().as_secs();
         }
     }
 
     #[test]
     fn a_question_that_found_something_and_a_quiet_time_begin_anew() {
-        let mut pace = SELDOM;
+        let mut backoff = SELDOM;
         for now in [0, 10, 30] {
-            pace.asked(at(now));
-            pace.for_nothing();
+            backoff.asked(at(now));
+            backoff.for_nothing();
         }
-        let mut found = pace;
+        let mut found = backoff;
         found.reset();
         assert_eq!(found.due_in(at(30)), seconds(10));
         let later = at(30 + QUIET.as_secs());
-        pace.asked(later);
-        assert_eq!(pace.due_in(later), seconds(10));
+        backoff.asked(later);
+        assert_eq!(backoff.due_in(later), seconds(10));
     }
 
     /// The monotonic clock of some machines stands still while they sleep.
     #[test]
     fn a_machine_that_slept_asks_at_once() {
-        let mut pace = SELDOM;
-        pace.asked(at(100));
+        let mut backoff = SELDOM;
+        backoff.asked(at(100));
         let woken = Reading {
             wall: seconds(4_000),
             ..at(101)
         };
-        assert_eq!(pace.due_in(woken), seconds(0));
+        assert_eq!(backoff.due_in(woken), seconds(0));
     }
 }

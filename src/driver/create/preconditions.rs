@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::core::Core;
 use crate::{
     clock::Reading,
-    driver::flight::Gate,
+    driver::{core::Core, flight::Gate},
     error::Error,
     hot::session::LiveSession,
     model::{budget::Purpose, partition::Partition},
