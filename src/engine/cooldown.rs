@@ -15,7 +15,7 @@ const PROBE: Duration = Duration::from_secs(30);
 
 /// A failure that holds others back.
 #[derive(Clone, Debug)]
-pub(crate) struct Hold {
+pub(crate) struct Cooldown {
     since: Reading,
     pause: Duration,
     error: Error,
@@ -24,7 +24,7 @@ pub(crate) struct Hold {
     probe: Option<(u64, Reading)>,
 }
 
-impl Hold {
+impl Cooldown {
     pub(crate) fn began_before(&self, sent: Reading) -> bool {
         self.since.monotonic <= sent.monotonic
     }
@@ -115,13 +115,13 @@ impl Hold {
 }
 
 /// Puts a failure into a place that may hold an earlier one.
-pub(crate) fn hold(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
+pub(crate) fn hold(place: &mut Option<Cooldown>, error: Error, now: Reading) -> Error {
     hold_after(place, error, 0, now)
 }
 
 /// The same, where other processes have seen so many refusals in a row.
 pub(crate) fn hold_after(
-    place: &mut Option<Hold>,
+    place: &mut Option<Cooldown>,
     error: Error,
     elsewhere: u32,
     now: Reading,
@@ -133,18 +133,18 @@ pub(crate) fn hold_after(
         failures
     };
     let pause = failure::consequence(&error, failures).pause;
-    replace(place, Hold::new(error, failures, pause, now), now)
+    replace(place, Cooldown::new(error, failures, pause, now), now)
 }
 
 /// The same where nobody can connect to the server, so that all keys are held back.
-pub(crate) fn hold_all(place: &mut Option<Hold>, error: Error, now: Reading) -> Error {
+pub(crate) fn hold_all(place: &mut Option<Cooldown>, error: Error, now: Reading) -> Error {
     let failures = in_a_row(place.as_ref(), &error, now);
     let pause = failure::unreachable(&error, failures);
-    replace(place, Hold::new(error, failures, pause, now), now)
+    replace(place, Cooldown::new(error, failures, pause, now), now)
 }
 
 /// Which failure in a row this is.
-fn in_a_row(place: Option<&Hold>, error: &Error, now: Reading) -> u32 {
+fn in_a_row(place: Option<&Cooldown>, error: &Error, now: Reading) -> u32 {
     match place.filter(|before| !before.is_forgotten(now)) {
         // Failures that come while one holds already are of the same moment, not one more in a row.
         Some(before) if before.error.kind() == error.kind() => before
@@ -154,7 +154,7 @@ fn in_a_row(place: Option<&Hold>, error: &Error, now: Reading) -> u32 {
     }
 }
 
-fn replace(place: &mut Option<Hold>, after: Hold, now: Reading) -> Error {
+fn replace(place: &mut Option<Cooldown>, after: Cooldown, now: Reading) -> Error {
     let error = after.told(now);
     // A milder failure does not end what a harder one began.
     let harder = place

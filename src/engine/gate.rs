@@ -21,7 +21,7 @@ pub(crate) use self::place::Place;
 use self::{check::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
 use super::{
     budget::Bucket,
-    cooldown::{Hold, hold, hold_after},
+    cooldown::{Cooldown, hold, hold_after},
     flight::{Flight, Status, overdue_after},
     known_keys::KnownKeys,
     queue::Queue,
@@ -49,9 +49,9 @@ struct Entry<W> {
     /// Whose it is, once it is held back.
     key: Option<KeyId>,
     flight: Option<Flight<W>>,
-    hold: Option<Hold>,
+    hold: Option<Cooldown>,
     /// The same for the question whether a session is alive, which may be answered where creates fail.
-    check_hold: Option<Hold>,
+    check_hold: Option<Cooldown>,
     last_call: Option<Reading>,
     /// Sessions that a create did make, and that were of no use.
     wrong: WrongAnswers,
@@ -74,14 +74,14 @@ impl<W> Default for Entry<W> {
 }
 
 impl<W> Entry<W> {
-    fn hold(&self, purpose: Purpose) -> Option<&Hold> {
+    fn hold(&self, purpose: Purpose) -> Option<&Cooldown> {
         match purpose {
             Purpose::Question | Purpose::Check => self.check_hold.as_ref(),
             Purpose::Create | Purpose::Delete | Purpose::LastDelete => self.hold.as_ref(),
         }
     }
 
-    fn hold_mut(&mut self, purpose: Purpose) -> &mut Option<Hold> {
+    fn hold_mut(&mut self, purpose: Purpose) -> &mut Option<Cooldown> {
         match purpose {
             Purpose::Question | Purpose::Check => &mut self.check_hold,
             Purpose::Create | Purpose::Delete | Purpose::LastDelete => &mut self.hold,
@@ -104,8 +104,8 @@ pub(crate) enum Clearance {
 #[derive(Clone, Debug)]
 pub(crate) struct Gate<W> {
     partitions: BTreeMap<PartitionId, Entry<W>>,
-    keys: BTreeMap<KeyId, Option<Hold>>,
-    origin: Option<Hold>,
+    keys: BTreeMap<KeyId, Option<Cooldown>>,
+    origin: Option<Cooldown>,
     unreachable: Unreachable,
     gateway: Gateway,
     bucket: Bucket,
@@ -157,7 +157,7 @@ impl<W: Clone> Gate<W> {
             .is_some_and(|flight| flight.generation == generation)
     }
 
-    fn key_hold(&self, partition: &Partition) -> Option<&Hold> {
+    fn key_hold(&self, partition: &Partition) -> Option<&Cooldown> {
         self.keys.get(&partition.key_id)?.as_ref()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Entry, Gate, LEAST_AT_ONCE};
 use crate::{
     clock::Reading,
-    engine::{cooldown::Hold, flight::Flight},
+    engine::{cooldown::Cooldown, flight::Flight},
     error::{Error, ErrorKind},
     model::{
         budget::Purpose,
@@ -118,7 +118,7 @@ impl<W: Clone> Gate<W> {
     /// Whether the server has refused it since it accepted it last. The manager's own keeps its place.
     fn is_refused(&self, key: KeyId, now: Reading) -> bool {
         let hold = self.keys.get(&key).and_then(Option::as_ref);
-        let is_refused = |hold: &Hold| hold.is_refusal(now);
+        let is_refused = |hold: &Cooldown| hold.is_refusal(now);
         !self.known_keys.is_own(key) && hold.is_some_and(is_refused)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Clearance, Gate, check::over_budget};
 use crate::{
     clock::Reading,
-    engine::cooldown::{Hold, hold, hold_all},
+    engine::cooldown::{Cooldown, hold, hold_all},
     error::Error,
     model::{budget::Purpose, partition::Partition},
 };
@@ -21,16 +21,16 @@ const RETRY_FLOOR: Duration = Duration::from_secs(1);
 /// Calls and the free question fail apart: something in front of the server may answer one of them only.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unreachable {
-    calls: Option<Hold>,
-    questions: Option<Hold>,
+    calls: Option<Cooldown>,
+    questions: Option<Cooldown>,
     /// Nobody waits for these: a create is tried all the same.
-    deletes: Option<Hold>,
+    deletes: Option<Cooldown>,
     /// When a call was last tried again.
     retried: Option<Reading>,
 }
 
 impl Unreachable {
-    fn holds(&self, purpose: Purpose) -> impl Iterator<Item = &Hold> {
+    fn holds(&self, purpose: Purpose) -> impl Iterator<Item = &Cooldown> {
         let holds = match purpose {
             Purpose::Create | Purpose::Check => [self.calls.as_ref(), None],
             Purpose::Question => [self.questions.as_ref(), None],
@@ -41,7 +41,7 @@ impl Unreachable {
         holds.into_iter().flatten()
     }
 
-    fn all_mut(&mut self) -> impl Iterator<Item = &mut Hold> {
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Cooldown> {
         [&mut self.calls, &mut self.questions].into_iter().flatten()
     }
 }
@@ -106,7 +106,7 @@ impl<W: Clone> Gate<W> {
         create: Option<u64>,
         now: Reading,
     ) -> Result<(), Error> {
-        let in_the_way = |hold: &Hold| {
+        let in_the_way = |hold: &Cooldown| {
             if hold.is_active(now) {
                 return Some(hold.error(now));
             }
