@@ -175,8 +175,8 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
             name: "an_answer_that_fits_a_window_which_is_not_confirmed_proves_nothing",
         },
         file: "src/engine/evidence/window.rs",
-        old: "fitting.min_by_key(|window| window.confirmed)",
-        new: "fitting.max_by_key(|window| window.confirmed)",
+        old: "        match (is_mixed, window.beside) {\n",
+        new: "        match (is_mixed && !window.confirmed, window.beside) {\n",
     },
     Mutation {
         name: "a_slow_create_sets_the_servers_clock",

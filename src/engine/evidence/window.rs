@@ -88,11 +88,13 @@ impl Windows {
         self.forget_ended(exchange.sent());
         let ends = ends(stamp, exchange);
         let takes_long = exchange.received().saturating_sub(exchange.sent()) > LONGEST_PROOF;
+        // Two that end in the same second may have got each other's answers: what one seems to lack may be the other's.
+        let is_open = |window: &Window| !window.confirmed && window.overlaps(ends);
+        let is_mixed = self.0.iter().any(is_open);
         let fitting = self
             .0
             .iter_mut()
             .filter(|window| window.fits(stamp, exchange, ends));
-        // Where it may be one of several, it proves no more than the least of them.
         let Some(window) = fitting.min_by_key(|window| window.confirmed) else {
             if self.is_used_up(stamp, ends) {
                 return Seen::Pending;
@@ -105,10 +107,10 @@ impl Windows {
             return Seen::Vague;
         }
         window.note(stamp, exchange, ends);
-        match (window.confirmed, window.beside) {
-            (true, false) => Seen::Same,
-            (true, true) => Seen::Beside,
-            (false, _) => Seen::Pending,
+        match (is_mixed, window.beside) {
+            (false, false) => Seen::Same,
+            (false, true) => Seen::Beside,
+            (true, _) => Seen::Pending,
         }
     }
 

@@ -57,6 +57,9 @@ fn an_answer_that_fits_a_window_which_is_not_confirmed_proves_nothing() {
     assert_eq!(see(&mut windows, (98, 60), 700, 750), Seen::Pending);
     // Below both.
     assert_eq!(see(&mut windows, (96, 60), 800, 850), Seen::Pending);
+    // Of the one that is not confirmed, and then of neither as far as it seems: another process has written both.
+    assert_eq!(see(&mut windows, (80, 60), 850, 880), Seen::Pending);
+    assert_eq!(see(&mut windows, (90, 60), 890, 920), Seen::Pending);
 }
 
 /// Received in the very moment in which the other was asked for, as where nothing takes any time.
