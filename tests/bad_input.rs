@@ -322,6 +322,14 @@ fn a_setting_that_would_stop_everything_is_refused() {
             builder().max_wait(Duration::ZERO),
             "max_wait: is 0; expected a time such as 30 s",
         ),
+        (
+            builder().verify_after(Duration::from_secs(9)),
+            "verify_after: is 9s; expected a time from 10 s to 24 h",
+        ),
+        (
+            builder().verify_after(Duration::from_secs(86_401)),
+            "verify_after: is 86401s; expected a time from 10 s to 24 h",
+        ),
     ] {
         assert_refused(builder, message);
     }

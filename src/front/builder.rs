@@ -6,7 +6,7 @@ mod inlining;
 mod sharing;
 mod trust;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::manager::SessionManager;
 #[cfg(feature = "store")]
@@ -34,8 +34,9 @@ const TTL: Duration = Duration::from_secs(60 * 60);
 const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 const VERIFY_AFTER: Duration = Duration::from_secs(60);
-/// The server's own documents advise against more than one health call in 10 s.
-const LEAST_VERIFY_AFTER: Duration = Duration::from_secs(10);
+/// The server's own documents advise against more than one health call in 10 s. No session lives for more than a day.
+const VERIFY_AFTER_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
 const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
 #[cfg(feature = "store")]
@@ -196,7 +197,7 @@ impl SessionManagerBuilder {
     }
 
     /// Sets for how long requests go on without a proof that the server is the process of before. Defaults to 60 s, and is 10 s
-    /// at least.
+    /// at least and a day at most.
     ///
     /// The next request after that waits until the server has told by `GET /v1/health` when it began, which is free. Answers
     /// that bear Sipher's `RateLimit` headers are a proof, so that this concerns managers that send little. Set it lower if a
@@ -304,9 +305,9 @@ impl SessionManagerBuilder {
                 )));
             }
         }
-        if self.verify_after < LEAST_VERIFY_AFTER {
+        if !VERIFY_AFTER_RANGE.contains(&self.verify_after) {
             return Err(Error::config(format!(
-                "verify_after: is {:?}; expected {LEAST_VERIFY_AFTER:?} or more",
+                "verify_after: is {:?}; expected a time from 10 s to 24 h",
                 self.verify_after
             )));
         }
