@@ -33,9 +33,9 @@ impl Create {
         begun: Reading,
     ) -> Result<Outcome, Fenced> {
         loop {
-            let signs = self.core.suspicion.signs();
+            let when = (self.core.suspicion.signs(), self.core.now());
             let found = self.find_out_once(&suspect, begun).await?;
-            if !self.asked_in_vain(&suspect, &found, signs) {
+            if !self.asked_in_vain(&suspect, &found, when) {
                 return Ok(found.map(|()| suspect));
             }
         }
@@ -98,7 +98,7 @@ impl Create {
         &mut self,
         suspect: &LiveSession,
         found: &Result<(), Error>,
-        signs: u64,
+        when: (u64, Reading),
     ) -> bool {
         let error = found
             .as_ref()
@@ -114,7 +114,7 @@ impl Create {
             }
             (self.stands_in, self.metered, self.for_fleet) = (false, false, None);
             // Its own failure may have been a sign, which is not decided by that.
-            self.core.metered_in_vain(signs);
+            self.core.metered_in_vain(when);
             return true;
         }
         self.goes_back_to_the_question(found);

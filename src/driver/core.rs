@@ -3,7 +3,7 @@
 use std::{
     fmt, future,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use fastrand::Rng;
 use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
-use tokio::sync::{Notify, SetOnce, broadcast};
+use tokio::sync::{SetOnce, broadcast};
 
 use super::{
     fleet::{Fleet, Sharing},
@@ -69,9 +69,9 @@ pub(crate) struct Core {
     pub(crate) outage: Outage,
     pub(crate) inquiry: Inquiry,
     pub(crate) fleet: Fleet,
-    /// Tells that a session has become the current one of its partition.
-    pub(crate) arrivals: Notify,
     /// Set when it is not open any more.
+    stage: OnceLock<Stage>,
+    /// The same, for those who wait: told once no lock is held.
     closed: SetOnce<Stage>,
     /// The shutdown under way or done.
     ending: Mutex<Option<Receiver<ShutdownReport>>>,
@@ -125,7 +125,7 @@ impl Core {
             suspicion: Suspicion::default(),
             outage: Outage::default(),
             inquiry,
-            arrivals: Notify::new(),
+            stage: OnceLock::new(),
             closed: SetOnce::new(),
             ending: Mutex::default(),
         }
@@ -176,12 +176,17 @@ impl Core {
     }
 
     pub(crate) fn stage(&self) -> Stage {
-        self.closed.get().copied().unwrap_or(Stage::Open)
+        self.stage.get().copied().unwrap_or(Stage::Open)
     }
 
     /// Moves on from being open; returns whether this was the first to do so.
-    pub(crate) fn close(&self, to: Stage) -> bool {
-        self.closed.set(to).is_ok()
+    fn close(&self, to: Stage) -> bool {
+        self.stage.set(to).is_ok()
+    }
+
+    /// Wakes whoever waits for that. To be called under no lock: wakers are not ours.
+    fn tell_closed(&self) {
+        let _ = self.closed.set(self.stage());
     }
 
     /// Waits until the manager is not open any more.
@@ -273,19 +278,20 @@ impl Core {
     pub(crate) fn abandon(&self) {
         self.own();
         // Under the lock, so that a create which lands meanwhile is either counted or finds nobody.
-        let mut gate = self.gate();
-        if !self.close(Stage::Abandoned) {
-            return;
-        }
-        let now = self.now();
-        let retired = self
-            .retirement
-            .take_all()
-            .into_iter()
-            .map(|retired| retired.session);
-        let alive = self.sessions().into_iter().chain(retired);
-        let left_to_expire = alive.filter(|session| session.life.may_go_on(now)).count();
-        self.observer.add_orphans(gate.give_up_all());
+        let (left_to_expire, orphans) = {
+            let mut gate = self.gate();
+            if !self.close(Stage::Abandoned) {
+                return;
+            }
+            let now = self.now();
+            let retired = self.retirement.take_all().into_iter();
+            let retired = retired.map(|retired| retired.session);
+            let alive = self.sessions().into_iter().chain(retired);
+            let alive = alive.filter(|session| session.life.may_go_on(now));
+            (alive.count(), gate.give_up_all())
+        };
+        self.tell_closed();
+        self.observer.add_orphans(orphans);
         let possible_orphans = self.observer.possible_orphans();
         if left_to_expire > 0 || possible_orphans > 0 {
             self.emit(Event::Abandoned {
@@ -315,6 +321,7 @@ impl Core {
             let (done, report) = once::channel();
             (done, ending.insert(report).clone())
         };
+        self.tell_closed();
         // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.
         self.retire_all(RetireReason::Shutdown, |_| true);
         match runtime() {

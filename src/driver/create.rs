@@ -46,7 +46,7 @@ pub(crate) struct Create {
     pub(crate) suspect: Option<Arc<LiveSession>>,
     pub(crate) generation: u64,
     /// The same, until a session has it.
-    number: Option<u64>,
+    pub(super) number: Option<u64>,
     pub(crate) status: Arc<Status>,
     /// Until it has landed.
     done: Option<Sender<Outcome>>,

@@ -72,6 +72,7 @@ impl Core {
                 memo::forget(&session);
                 self.live.invalidate(&session.partition.id);
             }
+            self.observer.begin_anew();
             self.retirement.begin_anew();
             gate.begin_anew();
             self.fleet.begin_anew();

@@ -70,7 +70,7 @@ impl Core {
     pub(crate) async fn arrival(&self, id: PartitionId) {
         loop {
             // Before the look: what comes after it is not missed.
-            let arrived = self.arrivals.notified();
+            let arrived = self.observer.arrivals.notified();
             let session = self.cached(id);
             if session.is_some_and(|session| self.is_good(&session, self.now())) {
                 return;
@@ -91,7 +91,7 @@ impl Core {
         self.known_ids.note(IdHash::of_session(session), id);
         let older = [self.live.get(&id), self.retirement.unpin(id)];
         self.live.insert(id, session.clone());
-        self.arrivals.notify_waiters();
+        self.observer.arrived();
         let older = older
             .into_iter()
             .flatten()

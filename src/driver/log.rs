@@ -8,16 +8,17 @@ mod off;
 mod short;
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use self::off::{create, delete, event, report, shutdown, tries, within};
+pub(crate) use self::off::{Span, create, delete, event, report, shutdown, span, tries, within};
 #[cfg(feature = "tracing")]
-pub(crate) use self::on::{create, delete, event, report, shutdown, tries, within};
+pub(crate) use self::on::{Span, create, delete, event, report, shutdown, span, tries, within};
 
 #[cfg(feature = "tracing")]
 mod on {
     use std::{fmt::Write, time::Duration};
 
+    pub(crate) use tracing::Span;
     use tracing::{
-        Instrument, Level, Span,
+        Instrument, Level,
         field::{self, Empty},
         info_span,
     };
@@ -74,8 +75,18 @@ mod on {
         };
     }
 
+    /// Where something happens.
+    pub(crate) fn span() -> Span {
+        Span::current()
+    }
+
+    /// Logs what has happened there.
+    pub(crate) fn event(event: &Event, span: &Span) {
+        span.in_scope(|| event_here(event));
+    }
+
     #[allow(clippy::too_many_lines)] // a table
-    pub(crate) fn event(event: &Event) {
+    fn event_here(event: &Event) {
         match event {
             Event::Created {
                 session,

@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use super::{
     inline_counts::{InlineCounts, NotInlinedStats},
     log,
     meter::Meter,
-    outbox::Outbox,
+    outbox::{Effect, Later, Outbox},
 };
 use crate::{
     api::Chain,
@@ -116,6 +116,8 @@ pub(crate) struct Observer {
     told: AtomicBool,
     meter: Meter,
     outbox: Outbox,
+    /// Tells that a session has become the current one of its partition.
+    pub(crate) arrivals: Notify,
 }
 
 impl Observer {
@@ -141,24 +143,44 @@ impl Observer {
             told: AtomicBool::new(false),
             meter: Meter::new(clock),
             outbox: Outbox::default(),
+            arrivals: Notify::new(),
         }
     }
 
-    /// Counts it at once. It is told once this thread holds none of our locks.
+    /// Counts it at once. It is told once the thread that tells holds none of our locks.
     pub(crate) fn emit(&self, event: Event) {
         self.count(&event);
-        self.outbox.say(event);
-        self.tell();
+        self.outbox.say(Effect::Tell(event, log::span()));
+        self.carry_out();
     }
 
-    /// Tells what was said under a lock.
-    pub(crate) fn tell(&self) {
-        self.outbox.tell_all(|event| {
-            self.meter.event(&event);
-            log::event(&event);
-            // Nobody listening is fine.
-            let _ = self.events.send(event);
+    /// A session has become the current one of its partition.
+    pub(crate) fn arrived(&self) {
+        self.outbox.say(Effect::Arrived);
+        self.carry_out();
+    }
+
+    /// Carries out what was said under a lock.
+    pub(crate) fn carry_out(&self) {
+        self.outbox.carry_out(|effect| match effect {
+            Effect::Arrived => self.arrivals.notify_waiters(),
+            Effect::Tell(event, span) => {
+                // First, as a subscriber or recorder may panic. Nobody listening is fine.
+                let _ = self.events.send(event.clone());
+                self.meter.event(&event);
+                log::event(&event, &span);
+            }
         });
+    }
+
+    /// What is said on this thread is carried out when this is dropped.
+    pub(crate) fn later(&self) -> Later<'_> {
+        Later::new(self)
+    }
+
+    /// This process is a copy of the one that said something.
+    pub(crate) fn begin_anew(&self) {
+        self.outbox.begin_anew();
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {

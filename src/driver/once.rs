@@ -66,7 +66,7 @@ mod tests {
             (outcome.wait().await, outcome.is_closed()),
             (Some(&1), false)
         );
-        let (broken, outcome) = promise::<u8>();
+        let (broken, outcome) = channel::<u8>();
         assert_eq!((outcome.get(), outcome.is_closed()), (None, false));
         drop(broken);
         assert_eq!((outcome.wait().await, outcome.is_closed()), (None, true));

@@ -1,13 +1,15 @@
-//! What happens is told in the order in which it was said, and under no lock of ours: whoever is told may call back.
+//! What follows from decisions is carried out in the order in which it was said, and under no lock of ours: whoever is told may call
+//! back.
 
 use std::{
     cell::Cell,
     collections::VecDeque,
     ops::{Deref, DerefMut},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::observe::Observer;
+use super::{log::Span, observe::Observer};
 use crate::model::event::Event;
 
 thread_local! {
@@ -15,37 +17,61 @@ thread_local! {
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What was said and is not told yet.
+/// What follows from a decision, for others than whoever made it.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// With the span in which it happened.
+    Tell(Event, Span),
+    /// A session has become the current one of its partition. Whoever waits for one looks again.
+    Arrived,
+}
+
+/// What was said and is not carried out yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(Mutex<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
-    events: VecDeque<Event>,
-    /// Whether somebody tells, who goes on with what is said meanwhile.
-    is_telling: bool,
+    effects: VecDeque<Effect>,
+    /// Whether somebody carries them out, and goes on with what is said meanwhile.
+    is_at_it: bool,
 }
 
 impl Outbox {
-    pub(crate) fn say(&self, event: Event) {
-        self.said().events.push_back(event);
+    pub(crate) fn say(&self, effect: Effect) {
+        self.said().effects.push_back(effect);
     }
 
-    /// Tells what was said, unless this thread holds a lock, or another tells: two at once would tell it in another order.
-    pub(crate) fn tell_all(&self, tell: impl Fn(Event)) {
-        if HELD.get() > 0 {
+    /// Carries out what was said, unless this thread holds a lock, or another thread is at it: two at once would do it in another
+    /// order. A subscriber or recorder may panic, and that ends neither a request nor what comes after it.
+    pub(crate) fn carry_out(&self, carry_out: impl Fn(Effect)) {
+        if HELD.get() > 0 || !self.begin() {
             return;
         }
+        while let Some(effect) = self.next() {
+            let _ = catch_unwind(AssertUnwindSafe(|| carry_out(effect)));
+        }
+    }
+
+    /// Returns whether this thread is the one to do it.
+    fn begin(&self) -> bool {
         let mut said = self.said();
-        if said.is_telling || said.events.is_empty() {
-            return;
-        }
-        said.is_telling = true;
-        drop(said);
-        let telling = Telling(self);
-        while let Some(event) = telling.next() {
-            tell(event);
-        }
+        let begins = !said.is_at_it && !said.effects.is_empty();
+        said.is_at_it |= begins;
+        begins
+    }
+
+    /// Once there is no more, the next thread to say something carries it out: under the same lock as the look.
+    fn next(&self) -> Option<Effect> {
+        let mut said = self.said();
+        let next = said.effects.pop_front();
+        said.is_at_it = next.is_some();
+        next
+    }
+
+    /// This process is a copy: what was said is the other's to tell, and whoever was at it is not here.
+    pub(crate) fn begin_anew(&self) {
+        *self.said() = Said::default();
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
@@ -53,38 +79,52 @@ impl Outbox {
     }
 }
 
-/// Ends with the last event, or with a subscriber that panics.
-struct Telling<'a>(&'a Outbox);
+/// While there is one, this thread counts as holding a lock.
+#[derive(Debug)]
+struct Held;
 
-impl Telling<'_> {
-    /// Once there is no more, the next to say something tells it: under the same lock as the look.
-    fn next(&self) -> Option<Event> {
-        let mut said = self.0.said();
-        let next = said.events.pop_front();
-        said.is_telling = next.is_some();
-        next
+impl Held {
+    fn new() -> Self {
+        HELD.set(HELD.get() + 1);
+        Self
     }
 }
 
-impl Drop for Telling<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.0.said().is_telling = false;
+        HELD.set(HELD.get() - 1);
     }
 }
 
-/// For who is called under a lock that is not ours, such as the cache's.
+/// For whoever is called under a lock that is not ours, such as the cache's.
 pub(crate) fn quietly(work: impl FnOnce()) {
-    HELD.set(HELD.get() + 1);
+    let _held = Held::new();
     work();
-    HELD.set(HELD.get() - 1);
 }
 
-/// A lock under which things are said. They are told once this thread holds no such lock any more.
+/// Has what is said on this thread carried out when it is dropped, and not before.
+#[derive(Debug)]
+pub(crate) struct Later<'a> {
+    // Dropped in this order.
+    _held: Held,
+    _then: Then<'a>,
+}
+
+impl<'a> Later<'a> {
+    pub(crate) fn new(observer: &'a Observer) -> Self {
+        Self {
+            _held: Held::new(),
+            _then: Then(observer),
+        }
+    }
+}
+
+/// A lock under which things are said. They are carried out once this thread holds no such lock any more.
 #[derive(Debug)]
 pub(crate) struct Locked<'a, T> {
     // Dropped in this order.
     guard: MutexGuard<'a, T>,
-    _then: Then<'a>,
+    _later: Later<'a>,
 }
 
 #[derive(Debug)]
@@ -92,17 +132,18 @@ struct Then<'a>(&'a Observer);
 
 impl<'a, T> Locked<'a, T> {
     pub(crate) fn new(lock: &'a Mutex<T>, observer: &'a Observer) -> Self {
-        HELD.set(HELD.get() + 1);
-        let then = Then(observer);
+        let later = Later::new(observer);
         let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { guard, _then: then }
+        Self {
+            guard,
+            _later: later,
+        }
     }
 }
 
 impl Drop for Then<'_> {
     fn drop(&mut self) {
-        HELD.set(HELD.get() - 1);
-        self.0.tell();
+        self.0.carry_out();
     }
 }
 
@@ -117,5 +158,76 @@ impl<T> Deref for Locked<'_, T> {
 impl<T> DerefMut for Locked<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+    use crate::driver::log;
+
+    fn event(pending: usize) -> Effect {
+        Effect::Tell(Event::DeletesPending { pending }, log::span())
+    }
+
+    fn number(effect: Effect) -> usize {
+        match effect {
+            Effect::Tell(Event::DeletesPending { pending }, _) => pending,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_many_threads_say_is_told_by_one_at_a_time_in_order_and_once() {
+        const EACH: usize = 2_000;
+        let (outbox, said, told) = (Outbox::default(), Mutex::new(0), Mutex::new(Vec::new()));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..EACH {
+                        {
+                            let mut said = said.lock().unwrap();
+                            *said += 1;
+                            outbox.say(event(*said));
+                        }
+                        outbox.carry_out(|effect| {
+                            // Two at once would find it locked.
+                            told.try_lock().unwrap().push(number(effect));
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(*told.lock().unwrap(), (1..=4 * EACH).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_subscriber_that_panics_keeps_nobody_from_what_comes_after_it() {
+        let outbox = Outbox::default();
+        (1..=3).for_each(|number| outbox.say(event(number)));
+        let (told, was_told) = mpsc::channel();
+        outbox.carry_out(|effect| {
+            let number = number(effect);
+            assert_ne!(number, 2, "on purpose");
+            told.send(number).unwrap();
+        });
+        assert_eq!(was_told.try_iter().collect::<Vec<_>>(), [1, 3]);
+        outbox.say(event(4));
+        outbox.carry_out(|effect| told.send(number(effect)).unwrap());
+        assert_eq!(was_told.recv(), Ok(4));
+    }
+
+    #[test]
+    fn a_copy_of_the_process_tells_what_it_says_itself() {
+        let outbox = Outbox::default();
+        outbox.say(event(1));
+        assert!(outbox.begin(), "the other one is at it");
+        outbox.begin_anew();
+        outbox.say(event(2));
+        let told = Mutex::new(Vec::new());
+        outbox.carry_out(|effect| told.lock().unwrap().push(number(effect)));
+        assert_eq!(*told.lock().unwrap(), [2]);
     }
 }

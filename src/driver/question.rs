@@ -239,10 +239,10 @@ impl Core {
     }
 
     /// A session was asked for in place of that after so many signs, and the server did not say whether it is there.
-    pub(crate) fn metered_in_vain(&self, signs: u64) {
+    pub(crate) fn metered_in_vain(&self, when: (u64, Reading)) {
         let now = self.now();
         self.inquiry
-            .with(now, |evidence| evidence.metered_in_vain(signs, now));
+            .with(now, |evidence| evidence.metered_in_vain(when, now));
     }
 
     /// That call was not made, or not answered.

@@ -48,7 +48,8 @@ pub(crate) fn give_up(core: &Core) -> ShutdownReport {
     for session in core.sessions().into_iter().chain(retired) {
         report.add(session.reference(), left_to_expire(&session, now));
     }
-    core.observer.add_orphans(core.gate().give_up_all());
+    let orphans = core.gate().give_up_all();
+    core.observer.add_orphans(orphans);
     report.possible_orphans = core.observer.possible_orphans();
     report
 }
@@ -89,7 +90,8 @@ impl Ending {
             }
             if self.left().is_zero() {
                 self.let_go(|_, _| true);
-                core.observer.add_orphans(core.gate().give_up_all());
+                let orphans = core.gate().give_up_all();
+                core.observer.add_orphans(orphans);
             }
             let mut look_again = self.look_again(drain_until);
             while deletes.len() < SIDE_BY_SIDE

@@ -209,6 +209,8 @@ impl Core {
         self.own();
         // Where there is no room, it alone makes some, and its own runtime may be gone.
         reaper::start(self);
+        // A create that others wait for starts before anybody is told of anything.
+        let _later = self.observer.later();
         let mut gate = self.gate();
         if self.stage() != Stage::Open {
             return Err(Error::shutdown());

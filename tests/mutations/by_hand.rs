@@ -110,8 +110,8 @@ pub(crate) const BY_HAND: &[Mutation] = &[
             name: "where_sessions_cannot_be_asked_for_either_none_is_given_up_and_few_calls_are_made",
         },
         file: "src/engine/evidence/verdict.rs",
-        old: "        self.is_metering = false;\n        self.decide_by_windows",
-        new: "        (self.is_metering, self.metered) = (false, None);\n        self.decide_by_windows",
+        old: "        self.is_metering = false;\n        let since = self.owed",
+        new: "        (self.is_metering, self.metered) = (false, None);\n        let since = self.owed",
     },
     Mutation {
         name: "a_session_call_that_breaks_in_an_outage_is_no_sign_to_newer_sessions",
@@ -220,7 +220,7 @@ pub(crate) const BY_HAND: &[Mutation] = &[
             name: "a_patient_request_waits_no_longer_than_until_others_have_got_its_session",
         },
         file: "src/driver/index.rs",
-        old: "        self.arrivals.notify_waiters();\n",
+        old: "        self.observer.arrived();\n",
         new: "",
     },
     Mutation {

@@ -167,8 +167,8 @@ fn of_tenant(key: &str) -> Call {
     request
 }
 
-/// Creates, evictions, renewals, a restart, failures, deletes, a shutdown.
-async fn a_life(meddler: Arc<Meddler>) {
+/// Creates, evictions, renewals, a restart, failures, deletes, a create that hangs, a shutdown.
+async fn a_life(meddler: Arc<Meddler>, deadline: Duration) {
     let setup = Setup::new();
     let (sipher, inner) = (setup.sipher.clone(), meddler.clone());
     let transport = service_fn(move |call: Call| {
@@ -208,9 +208,20 @@ async fn a_life(meddler: Arc<Meddler>) {
         }
     }
     listen();
+    setup
+        .sipher
+        .fault(Fault::new(What::Hang).on(Target::Create));
+    let hangs = of_tenant(&setup.sipher.api_key(Tier::Pro));
+    let hanging = tokio::spawn(service.oneshot(hangs));
+    pass(1.0).await;
     *meddler.ends.lock().unwrap() = true;
-    let report = manager.shutdown(5 * SECOND).await;
-    assert_eq!(report.failed, 0, "{report}");
+    let report = manager.shutdown(deadline).await;
+    assert_eq!(
+        (report.failed, report.possible_orphans > 0),
+        (0, true),
+        "{report}"
+    );
+    assert!(hanging.await.unwrap().is_err());
     let stats = manager.stats();
     assert!(stats.evicted > 0 && stats.deleted > 0, "{stats:?}");
 }
@@ -219,25 +230,29 @@ async fn a_life(meddler: Arc<Meddler>) {
 fn subscribers_recorders_transports_and_wakers_may_call_back_into_the_manager() {
     let (done, is_done) = mpsc::channel();
     let life = thread::spawn(move || {
-        let meddler = Arc::new(Meddler::default());
-        let recorder = Metrics(meddler.clone());
-        let _recording = metrics::set_default_local_recorder(&recorder);
-        let subscriber = Registry::default().with(Logs(meddler.clone()));
-        let _logging = tracing::subscriber::set_default(subscriber);
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-            .block_on(a_life(meddler.clone()));
         let by = [By::Logs, By::Metrics, By::Transport, By::Waker];
-        done.send(by.map(|by| meddler.calls(by))).unwrap();
+        for deadline in [5 * SECOND, Duration::ZERO] {
+            let meddler = Arc::new(Meddler::default());
+            let recorder = Metrics(meddler.clone());
+            let _recording = metrics::set_default_local_recorder(&recorder);
+            let subscriber = Registry::default().with(Logs(meddler.clone()));
+            let _logging = tracing::subscriber::set_default(subscriber);
+            tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap()
+                .block_on(a_life(meddler.clone(), deadline));
+            let calls = by.map(|by| meddler.calls(by));
+            assert!(calls.iter().all(|calls| *calls > 10), "{calls:?}");
+        }
+        done.send(()).unwrap();
     });
     // It takes a fraction of a second where nobody waits for himself.
-    let Ok(calls) = is_done.recv_timeout(Duration::from_secs(60)) else {
-        assert!(!life.is_finished(), "{:?}", life.join());
-        panic!("a callback waits for a lock that its own thread holds");
-    };
-    assert!(calls.iter().all(|calls| *calls > 10), "{calls:?}");
+    let ended = is_done.recv_timeout(Duration::from_secs(60));
+    assert!(
+        ended != Err(mpsc::RecvTimeoutError::Timeout),
+        "a callback waits for a lock that its own thread holds"
+    );
     life.join().unwrap();
 }

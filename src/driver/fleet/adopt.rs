@@ -67,9 +67,14 @@ impl Create {
     ) -> Option<Adopted> {
         let after = self.newest(fleet, seal.slot);
         let offer = Offer { found, sent, after };
+        let own = self.number;
         let number = self.number_of_session();
         let whose = (&self.partition, number);
-        fleet.adopt(&self.core, seal, whose, offer, true).await
+        let adopted = fleet.adopt(&self.core, seal, whose, offer, true).await;
+        if adopted.is_none() {
+            self.number = own;
+        }
+        adopted
     }
 }
 

@@ -6,7 +6,15 @@ use crate::model::{
     event::Event, partition::Partition, report::ShutdownReport, session_ref::SessionRef,
 };
 
-pub(crate) fn event(_: &Event) {}
+/// Where something happens.
+#[derive(Debug)]
+pub(crate) struct Span;
+
+pub(crate) fn span() -> Span {
+    Span
+}
+
+pub(crate) fn event(_: &Event, _: &Span) {}
 
 pub(crate) fn report(_: &ShutdownReport) {}
 

@@ -277,10 +277,10 @@ impl Evidence {
         self.last_cause < Cause::Sign && self.is_reached()
     }
 
-    /// Whether a session call in place of the question tells no more than that if it breaks: health is silent, or is alone in being out
-    /// of reach.
+    /// Whether a session call in place of the question tells no more than that if it breaks: health alone is out of reach, as answers to
+    /// other calls have shown.
     pub(crate) fn says_no_more(&self) -> bool {
-        !self.is_told && self.is_reached()
+        !self.is_told && self.presence.is_there()
     }
 
     /// Whether it is health alone that cannot be reached.

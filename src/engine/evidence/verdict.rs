@@ -103,9 +103,12 @@ impl Evidence {
 
     /// A session was asked for in place of the free question, and the server did not say whether it is there. The next is asked for when
     /// that is due, as if it had.
-    pub(crate) fn metered_in_vain(&mut self, signs: u64, now: Reading) {
+    /// What was seen since it was sent is still to be looked into.
+    pub(crate) fn metered_in_vain(&mut self, (signs, asked): (u64, Reading), now: Reading) {
         self.is_metering = false;
+        let since = self.owed.filter(|_| self.owed_at > Some(asked.monotonic));
         self.decide_by_windows(signs, now);
+        self.owed = self.owed.max(since);
     }
 
     /// Between two such calls: sessions go on in doubt, unless the windows are those of another process.
