@@ -118,8 +118,8 @@
 //! # Calling back
 //!
 //! A subscriber or recorder may call the manager: none of the manager's locks is held when it hears of something. Events come in the
-//! order in which they happened. If two threads cause events at once, one of them tells both, so that a slow subscriber holds up
-//! events but no requests of other threads. To act on what happens to sessions, prefer
+//! order in which they happened. If two threads cause events at once, one of them tells both. So be quick: that thread serves a request.
+//! One that panics when it hears of an event fails no request. To act on what happens to sessions, prefer
 //! [`SessionManager::events`](crate::SessionManager::events).
 //!
 //! # Example

@@ -161,11 +161,11 @@ fn a_runtime_that_stalls_holds_nobody_up_and_its_late_session_is_deleted() {
 }
 
 #[test]
-fn a_janitor_whose_runtime_stalls_is_replaced() {
+fn a_reaper_whose_runtime_stalls_is_replaced() {
     let (sipher, builder) = setup();
     let clock = TestClock::new();
     let manager = builder.clock(clock.clone()).build().unwrap();
-    // Its janitor is spawned here, and the runtime not driven any more.
+    // Its reaper is spawned here, and the runtime not driven any more.
     let stalled = Builder::new_current_thread().enable_all().build().unwrap();
     let generation = |manager: SessionManager| async move {
         manager.session().await.map(|session| session.generation())
@@ -188,7 +188,7 @@ fn a_janitor_whose_runtime_stalls_is_replaced() {
 }
 
 #[test]
-fn a_janitor_whose_runtime_ends_is_replaced_at_once() {
+fn a_reaper_whose_runtime_ends_is_replaced_at_once() {
     let (sipher, builder) = setup();
     let manager = builder.build().unwrap();
     let ended = Builder::new_current_thread().enable_all().build().unwrap();

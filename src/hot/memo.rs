@@ -1,7 +1,7 @@
 //! What a layer remembers from one request to the next, so that a hit costs little more than a constant header.
 //!
 //! A request with the same credentials as one before it gets the same session again, here and without further ado.
-//! Everything else is decided in `admit`; this room only repeats a decision that was made there less than [`SPAN`] ago.
+//! Everything else is decided in `admit`; this file only repeats a decision that was made there less than [`SPAN`] ago.
 //! It is as good as that decision, because
 //!
 //! * whatever ends a session or makes it suspect has it [forgotten](forget) here before it goes on: who is told

@@ -1,6 +1,6 @@
 //! How many signs there have been that the server may have lost its sessions.
 //!
-//! What counts as a sign is decided in [`evidence`](crate::engine::evidence). After one, no request is given a session before the
+//! What counts as a sign is decided in [`sign`](crate::model::sign). After one, no request is given a session before the
 //! server has been asked, or a successor has been made. Signs are numbered; a session is as good as the last sign before
 //! the call that proved it alive.
 

@@ -305,7 +305,7 @@ async fn what_holds_up_the_deletes_of_one_key_does_not_hold_up_those_of_another(
                 .sipher
                 .fault(Fault::new(What::Status(401)).on(Target::Delete));
         }
-        // All three are due at one moment, and nothing wakes the janitor after the first.
+        // All three are due at one moment, and nothing wakes the reaper after the first.
         drop(leases);
         pass(4.9).await;
         assert_eq!(setup.deletes(), 0);

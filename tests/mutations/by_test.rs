@@ -202,11 +202,11 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         new: "        drop(unfinished);\n",
     },
     Mutation {
-        name: "a_janitor_that_stalls_is_never_replaced",
+        name: "a_reaper_that_stalls_is_never_replaced",
         invariant: "I3",
         by: Test {
             target: "threads",
-            name: "a_janitor_whose_runtime_stalls_is_replaced",
+            name: "a_reaper_whose_runtime_stalls_is_replaced",
         },
         file: "src/driver/retired.rs",
         old: ".is_some_and(|last| now.since(last.seen) < ABSENT);",

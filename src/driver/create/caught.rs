@@ -29,7 +29,7 @@ impl Create {
         // Whatever its tries before have met: this says nothing about the server, and holds back nobody else.
         self.unreached = None;
         if self.progress == Progress::Calling {
-            // If it was given up, it was counted then, and landing takes that back.
+            // If it was given up, it was counted then, and its completion takes that back.
             self.core.emit(self.partition.possible_orphan(None));
         }
         let text = "the session could not be made: a clock, subscriber or recorder panicked";

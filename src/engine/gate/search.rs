@@ -219,24 +219,20 @@ impl Fixture {
         if !world.gate.is_flying(partition.id, create) {
             return self.end(world, create);
         }
-        if let Phase::Pausing = world.creates[&create].1 {
-            world.gate.end_pause(create);
-        }
         match world
             .gate
             .clear(partition, Purpose::Create, Some(create), now)
         {
             Clearance::Granted => {
-                world.gate.leave_queue(partition.id, create, now);
+                if let Phase::Pausing = world.creates[&create].1 {
+                    world.gate.end_pause(create);
+                } else {
+                    world.gate.leave_queue(partition.id, create, now);
+                }
                 world.calls.push((world.now, index));
                 world.creates.get_mut(&create).unwrap().1 = Phase::Calling(now);
             }
-            Clearance::Wait(wait, _) => {
-                assert!(!wait.is_zero());
-                if let Phase::Pausing = world.creates[&create].1 {
-                    world.gate.begin_pause(create, now);
-                }
-            }
+            Clearance::Wait(wait, _) => assert!(!wait.is_zero()),
             Clearance::Soon => {}
         }
     }
@@ -310,13 +306,17 @@ impl World {
         }
     }
 
-    /// Two that behave alike have the same. Numbers of creates count up, and which is which shows in their order.
+    /// All that its future depends on, and how many calls it took to come here.
     fn fingerprint(&self) -> u128 {
         let mut text = Fingerprint::default();
         write!(
             text,
-            "{:?} {:?} {:?} {}",
-            self.gate, self.creates, self.now, self.steps
+            "{:?} {:?} {:?} {} {}",
+            self.gate,
+            self.creates,
+            self.now,
+            self.steps,
+            self.calls.len()
         )
         .unwrap();
         text.finish()
