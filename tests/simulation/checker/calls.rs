@@ -1,4 +1,4 @@
-//! The session calls: one create at a time, within the bound; and nothing secret in what is said of them.
+//! The session calls: one create at a time, within the bound; what their answers say; and nothing secret in what is said of them.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use sipher_session::{clock::Reading, testing::Operation};
 
 use super::{
     Checker,
-    known::{Flying, GRACE, Tries},
+    known::{Flying, GRACE, Known, Tries},
 };
 use crate::{
-    trace::{Partition, Sent},
+    trace::{Partition, Record, Sent},
     world::Run,
 };
 
@@ -76,6 +76,88 @@ impl Checker<'_> {
     pub(super) fn creates_under_way(&mut self) -> impl Iterator<Item = &mut Flying> {
         let flying = self.flying.values_mut();
         flying.filter(|flying| flying.sent.operation == Operation::Create)
+    }
+
+    /// The answer to a session call is there: none counts before it is whole.
+    pub(super) fn whole(
+        &mut self,
+        (wire, status): (u64, u16),
+        record: Option<&Record>,
+        index: usize,
+        at: Reading,
+    ) {
+        self.answers(wire, status, at);
+        self.saw_body(wire, index);
+        let Some(flying) = self.lands(wire, index) else {
+            return;
+        };
+        if (502..=504).contains(&status) && !flying.is_stamped {
+            self.sign(Some(&flying), !self.questions.may_damp(at));
+        }
+        // Its window may be a new one.
+        self.signs.possible += u64::from(flying.is_stamped);
+        if status == 404 && flying.sent.operation != Operation::Create {
+            // What has lost one session may have lost the others.
+            self.signs.possible += 1;
+            self.questions.found(at);
+        }
+        if flying.sent.operation == Operation::Get && matches!(status, 200 | 404) {
+            // Unless it says that all is well.
+            if let Some(known) = flying
+                .sent
+                .id
+                .as_ref()
+                .and_then(|id| self.known.get_mut(id))
+            {
+                known.doubted = true;
+            }
+        }
+        let Some(record) = record else { return };
+        match (flying.sent.operation, status) {
+            (Operation::Create, 201) => {
+                let partition = Partition {
+                    key: flying.sent.key.unwrap_or(usize::MAX),
+                    // As it was asked for: what is stored is seen when it is used.
+                    defaults: flying.sent.defaults.unwrap_or_default(),
+                };
+                let known = Known {
+                    partition,
+                    born: flying.at,
+                    life: record.life.min(self.settings.ttl),
+                    proved: flying.signs,
+                    doubted: false,
+                    out_of_use: flying.barred.then_some("I11: begun before an invalidation"),
+                    by_hand: false,
+                    over: false,
+                    jumped: flying.jumped,
+                    made: record.made,
+                    landed: at.monotonic,
+                    landed_line: index,
+                    used: at,
+                    idle: Duration::ZERO,
+                    was_asked_for: false,
+                    found: (at.monotonic, at.monotonic),
+                };
+                // From here on this is the one that is used, if it is.
+                self.last.retain(|(of, _)| *of != known.partition);
+                self.tries
+                    .retain(|tries| tries.partition != known.partition);
+                self.known.insert(record.id.clone(), known);
+            }
+            (Operation::Get, 200) => {
+                self.was_asked_for(record, flying.signs);
+                if !flying.sent.by_hand {
+                    self.questions.settled(index, at);
+                }
+                if let Some(known) = self.known.get_mut(&record.id) {
+                    // Two who asked may be answered in any order.
+                    known.proved = known.proved.or_later(flying.signs);
+                    known.found = (flying.at.monotonic, at.monotonic);
+                    known.doubted = record.defaults != known.partition.defaults;
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Returns when the create began of which this call may be a try.

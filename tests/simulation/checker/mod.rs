@@ -26,7 +26,7 @@ use sipher_session::{Fingerprint, SessionId, clock::Reading, testing::Operation}
 
 use crate::{
     script::{Script, Settings},
-    trace::{Entry, Line, Partition, Record, Sent},
+    trace::{Entry, Line, Partition, Sent},
     wire,
     world::Run,
 };
@@ -323,85 +323,5 @@ impl Checker<'_> {
             *until = index;
         }
         Some(flying)
-    }
-
-    fn whole(
-        &mut self,
-        (wire, status): (u64, u16),
-        record: Option<&Record>,
-        index: usize,
-        at: Reading,
-    ) {
-        self.saw_body(wire, index);
-        let Some(flying) = self.lands(wire, index) else {
-            return;
-        };
-        if (502..=504).contains(&status) && !flying.is_stamped {
-            self.sign(Some(&flying), !self.questions.may_damp(at));
-        }
-        // Its window may be a new one.
-        self.signs.possible += u64::from(flying.is_stamped);
-        if status == 404 && flying.sent.operation != Operation::Create {
-            // What has lost one session may have lost the others.
-            self.signs.possible += 1;
-            self.questions.found(at);
-        }
-        if flying.sent.operation == Operation::Get && matches!(status, 200 | 404) {
-            // Unless it says that all is well.
-            if let Some(known) = flying
-                .sent
-                .id
-                .as_ref()
-                .and_then(|id| self.known.get_mut(id))
-            {
-                known.doubted = true;
-            }
-        }
-        let Some(record) = record else { return };
-        match (flying.sent.operation, status) {
-            (Operation::Create, 201) => {
-                let partition = Partition {
-                    key: flying.sent.key.unwrap_or(usize::MAX),
-                    // As it was asked for: what is stored is seen when it is used.
-                    defaults: flying.sent.defaults.unwrap_or_default(),
-                };
-                let known = Known {
-                    partition,
-                    born: flying.at,
-                    life: record.life.min(self.settings.ttl),
-                    proved: flying.signs,
-                    doubted: false,
-                    out_of_use: flying.barred.then_some("I11: begun before an invalidation"),
-                    by_hand: false,
-                    over: false,
-                    jumped: flying.jumped,
-                    made: record.made,
-                    landed: at.monotonic,
-                    landed_line: index,
-                    used: at,
-                    idle: Duration::ZERO,
-                    was_asked_for: false,
-                    found: (at.monotonic, at.monotonic),
-                };
-                // From here on this is the one that is used, if it is.
-                self.last.retain(|(of, _)| *of != known.partition);
-                self.tries
-                    .retain(|tries| tries.partition != known.partition);
-                self.known.insert(record.id.clone(), known);
-            }
-            (Operation::Get, 200) => {
-                self.was_asked_for(record, flying.signs);
-                if !flying.sent.by_hand {
-                    self.questions.settled(index, at);
-                }
-                if let Some(known) = self.known.get_mut(&record.id) {
-                    // Two who asked may be answered in any order.
-                    known.proved = known.proved.or_later(flying.signs);
-                    known.found = (flying.at.monotonic, at.monotonic);
-                    known.doubted = record.defaults != known.partition.defaults;
-                }
-            }
-            _ => {}
-        }
     }
 }
