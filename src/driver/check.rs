@@ -19,8 +19,8 @@ use crate::{
         session::{LiveSession, Loss},
     },
     model::{
-        echo, event::Event, evidence::Cause, failure, failure::FLOOR, partition::Partition,
-        reason::RetireReason, sign,
+        echo, event::Event, evidence::Cause, failure, failure::FLOOR, life::Phase,
+        partition::Partition, reason::RetireReason, sign,
     },
 };
 
@@ -59,6 +59,10 @@ impl Create {
                     return Ok(Err(error));
                 }
             }
+            if self.is_over() {
+                self.gives_up_standing_in();
+                return Some(Ok(()));
+            }
             if self.stands_in {
                 match self.ask_for_oldest(suspect, begun).await {
                     Ok(true) => continue,
@@ -90,6 +94,13 @@ impl Create {
             self.stood_in(asked, begun).await;
         }
         Ok(known)
+    }
+
+    /// Whether no request may bear the session any more, whatever the server says of it.
+    pub(crate) fn is_over(&self) -> bool {
+        let now = self.core.now();
+        let suspect = self.suspect.as_ref();
+        suspect.is_some_and(|suspect| suspect.phase(now) == Phase::Over)
     }
 
     /// A session was asked for in place of the free question, and the server did not say whether it is there. Returns whether that is

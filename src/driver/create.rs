@@ -188,6 +188,11 @@ impl Create {
             log::tries(tries);
             let outcome = self.try_once(begun).await?;
             self.note_reach(&outcome);
+            // It may have ended while the server was asked: the same create goes on to make a successor.
+            if outcome.is_ok() && self.is_over() && self.turn_to(None, begun).await? {
+                tries = 0;
+                continue;
+            }
             if let (Err(error), Some(suspect)) = (&outcome, self.suspect.clone())
                 && let Some(reason) = no_use_for(error)
             {

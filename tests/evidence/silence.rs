@@ -131,3 +131,17 @@ async fn a_session_that_was_idle_for_long_and_is_in_doubt_is_asked_for_before_it
     assert!(chains.eq(expected), "{uses:?}");
     assert_eq!((setup.gets(), setup.creates()), (2, 4));
 }
+
+/// The question has taken so long that no request may bear the session any more.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_while_health_is_silent_is_not_asked_for() {
+    let setup = Setup::new();
+    let manager = setup.builder().ttl(100 * SECOND).build().unwrap();
+    setup.call(&manager).await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Hang).on(Target::Health).always());
+    pass(94.5).await;
+    setup.call(&manager).await.unwrap();
+    assert_eq!((setup.gets(), setup.creates()), (0, 2));
+}

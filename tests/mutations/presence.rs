@@ -278,4 +278,15 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         old: "let is_told = self.core.has_heard();",
         new: "let is_told = self.core.has_heard() && self.generation == 0;",
     },
+    Mutation {
+        name: "a_session_that_has_ended_is_asked_for",
+        invariant: "I8",
+        by: Test {
+            target: "evidence",
+            name: "a_session_that_ends_while_health_is_silent_is_not_asked_for",
+        },
+        file: "src/driver/check.rs",
+        old: "            if self.is_over() {\n",
+        new: "            if self.is_over() && self.metered {\n",
+    },
 ];
