@@ -61,7 +61,7 @@ impl Create {
             }
             if self.is_over() {
                 self.gives_up_standing_in();
-                return Some(Ok(()));
+                return Ok(Ok(()));
             }
             if self.stands_in {
                 match self.ask_for_oldest(suspect, begun).await {
