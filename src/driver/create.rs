@@ -2,6 +2,7 @@
 //!
 //! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
 
+mod accept;
 mod caught;
 mod complete;
 mod preconditions;
@@ -26,15 +27,12 @@ use super::{
     whose::Whose,
 };
 use crate::{
-    api::{CreateSession, SessionRecord, scrub},
+    api::CreateSession,
     clock::Reading,
     engine::{flight::Status, gate::Place},
     error::{Error, ErrorKind},
     hot::session::LiveSession,
-    model::{
-        budget::Purpose, echo, event::Event, failure, life::Life, partition::Partition,
-        reason::RetireReason,
-    },
+    model::{budget::Purpose, event::Event, failure, partition::Partition},
 };
 
 /// A create under way. Dropped before it has ended, it lets somebody else begin another.
@@ -352,51 +350,6 @@ impl Create {
                 if error.is_unknown_outcome() {
                     core.emit(partition.possible_orphan(Some(error.clone())));
                 }
-                Err(error)
-            }
-        }
-    }
-
-    /// The create's own number goes to the first session that it makes or takes up. Each further one gets another.
-    pub(crate) fn number_of_session(&mut self) -> u64 {
-        let own = self.number.take();
-        own.unwrap_or_else(|| self.core.next_number())
-    }
-
-    fn accept(
-        &self,
-        record: &SessionRecord,
-        generation: u64,
-        born: Reading,
-        signs: u64,
-    ) -> Outcome {
-        let (core, partition) = (&self.core, &self.partition);
-        let ttl = core.settings.ttl;
-        let session = |life| {
-            let life = Life::new(born, life, core.with_rng(fastrand::Rng::f64));
-            Arc::new(LiveSession::new(
-                &record.id,
-                generation,
-                partition.clone(),
-                life,
-                (record.created_at.unwrap_or_default(), core.now(), signs),
-            ))
-        };
-        match echo::check(record, &partition.defaults, ttl) {
-            Ok(granted) => {
-                let session = session(granted.life);
-                for name in granted.unknown {
-                    let name = scrub::text(&name, &[]);
-                    core.emit(Event::UnknownDefault {
-                        session: session.reference(),
-                        name,
-                    });
-                }
-                Ok(session)
-            }
-            Err(error) => {
-                core.retirement
-                    .retire(&session(ttl), RetireReason::WrongAnswer);
                 Err(error)
             }
         }

@@ -109,7 +109,7 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             target: "fleet",
             name: "no_two_sessions_of_a_process_have_the_same_number",
         },
-        file: "src/driver/create.rs",
+        file: "src/driver/create/accept.rs",
         old: "        let own = self.number.take();",
         new: "        let own = self.number;",
     },
