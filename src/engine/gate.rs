@@ -4,6 +4,7 @@
 //! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
 
 mod check;
+mod entry;
 mod gateway;
 mod pauses;
 mod place;
@@ -18,14 +19,15 @@ mod upkeep;
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 pub(crate) use self::place::Place;
-use self::{check::over_budget, gateway::Gateway, reach::Unreachable, upkeep::Upkeep};
+use self::{
+    check::over_budget, entry::Entry, gateway::Gateway, reach::Unreachable, upkeep::Upkeep,
+};
 use super::{
     budget::Bucket,
     cooldown::{Cooldown, hold, hold_after},
     flight::{Flight, Status, overdue_after},
     known_keys::KnownKeys,
     queue::Queue,
-    wrong_answers::WrongAnswers,
 };
 use crate::{
     clock::Reading,
@@ -43,51 +45,6 @@ const LEAST_AT_ONCE: usize = 16;
 /// Those who have waited for the store for longer than this do not count: where one part of it hangs, its creates must not take
 /// all places from those whose part answers.
 const QUICK: Duration = Duration::from_secs(2);
-
-#[derive(Clone, Debug)]
-struct Entry<W> {
-    /// Whose it is, once it is held back.
-    key: Option<KeyId>,
-    flight: Option<Flight<W>>,
-    hold: Option<Cooldown>,
-    /// The same for the question whether a session is alive, which may be answered where creates fail.
-    check_hold: Option<Cooldown>,
-    last_call: Option<Reading>,
-    /// Sessions that a create did make, and that were of no use.
-    wrong: WrongAnswers,
-    /// Why its last create could not reach the store.
-    store_error: Option<(Error, Reading)>,
-}
-
-impl<W> Default for Entry<W> {
-    fn default() -> Self {
-        Self {
-            key: None,
-            flight: None,
-            hold: None,
-            check_hold: None,
-            last_call: None,
-            wrong: WrongAnswers::default(),
-            store_error: None,
-        }
-    }
-}
-
-impl<W> Entry<W> {
-    fn hold(&self, purpose: Purpose) -> Option<&Cooldown> {
-        match purpose {
-            Purpose::Question | Purpose::Check => self.check_hold.as_ref(),
-            Purpose::Create | Purpose::Delete | Purpose::LastDelete => self.hold.as_ref(),
-        }
-    }
-
-    fn hold_mut(&mut self, purpose: Purpose) -> &mut Option<Cooldown> {
-        match purpose {
-            Purpose::Question | Purpose::Check => &mut self.check_hold,
-            Purpose::Create | Purpose::Delete | Purpose::LastDelete => &mut self.hold,
-        }
-    }
-}
 
 /// Whether a call may be made now.
 #[derive(Debug)]

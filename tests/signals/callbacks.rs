@@ -212,8 +212,14 @@ async fn a_life(meddler: Arc<Meddler>, deadline: Duration) {
         .sipher
         .fault(Fault::new(What::Hang).on(Target::Create));
     let hangs = of_tenant(&setup.sipher.api_key(Tier::Pro));
-    let hanging = tokio::spawn(service.oneshot(hangs));
+    let hanging = tokio::spawn(service.clone().oneshot(hangs.clone()));
     pass(1.0).await;
+    // The shutdown wakes whoever waits for that create.
+    let mut waits = Box::pin(service.oneshot(hangs));
+    let waker = Waker::from(Arc::new(Woken(meddler.clone())));
+    let polled = waits.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    let woken = meddler.calls(By::Waker);
     *meddler.ends.lock().unwrap() = true;
     let report = manager.shutdown(deadline).await;
     assert_eq!(
@@ -222,6 +228,7 @@ async fn a_life(meddler: Arc<Meddler>, deadline: Duration) {
         "{report}"
     );
     assert!(hanging.await.unwrap().is_err());
+    assert!(meddler.calls(By::Waker) > woken);
     let stats = manager.stats();
     assert!(stats.evicted > 0 && stats.deleted > 0, "{stats:?}");
 }
