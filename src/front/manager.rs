@@ -139,7 +139,7 @@ impl SessionManager {
     /// [completes](Lease::complete) it. Headers that bear a session id already are judged by
     /// [`foreign_ids`](SessionManagerBuilder::foreign_ids): one that was put in here before is replaced by the present session's. There
     /// is no lease for headers that keep a session id of their own, nor where
-    /// [`OnNoSession::SendWithout`] lets a request go without a session.
+    /// [`OnNoSession::SendWithout`](crate::OnNoSession::SendWithout) lets a request go without a session.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl SessionManager {
     ///   read as it was meant, or a session id that [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses; also if they are so many
     ///   that there is no room for another.
     ///
-    /// With [`OnNoSession::SendWithout`], only `InvalidRequest`, `NoApiKey` and `Shutdown` remain. Do not send the headers after an
+    /// With [`OnNoSession::SendWithout`](crate::OnNoSession::SendWithout), only `InvalidRequest`, `NoApiKey` and `Shutdown` remain. Do not send the headers after an
     /// error.
     ///
     /// # Cancel safety

@@ -14,7 +14,7 @@ pub enum Outside {
     /// It passes as it is, without a session.
     #[default]
     Pass,
-    /// It fails with [`ErrorKind::InvalidRequest`] and is not sent.
+    /// It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
     Refuse,
 }
 

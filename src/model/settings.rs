@@ -101,7 +101,7 @@ pub enum OnStoreDown {
     /// store is back.
     #[default]
     OwnSession,
-    /// It makes none: requests fail with [`ErrorKind::Store`]. Choose this if a session with older defaults, such as another
+    /// It makes none: requests fail with [`ErrorKind::Store`](crate::ErrorKind::Store). Choose this if a session with older defaults, such as another
     /// chain, is worse than none.
     Fail,
 }
@@ -120,7 +120,7 @@ pub enum OnStoreDown {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ForeignIds {
-    /// It fails with [`ErrorKind::InvalidRequest`] and is not sent.
+    /// It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
     #[default]
     Refuse,
     /// It gets a session of this manager in place of the id that it has, also if the header is malformed or there more than
