@@ -205,7 +205,9 @@ impl Create {
             let Err(error) = outcome else {
                 return Ok(outcome);
             };
-            if self.goes_on_unasked(&error, begun).await? {
+            if self.goes_on_unasked(&error, begun).await?
+                || (tries > 1 && self.goes_on_unheard(&error, begun).await?)
+            {
                 tries = 0;
                 continue;
             }

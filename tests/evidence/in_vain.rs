@@ -100,6 +100,32 @@ async fn where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after
     }
 }
 
+/// Health, creates and all other calls get through. The session of a tenant that was idle has to be asked for.
+#[tokio::test(start_paused = true)]
+async fn where_session_calls_alone_do_not_get_through_an_idle_tenant_gets_another_session_and_holds_up_nobody()
+ {
+    for what in [What::Refuse, What::LoseAnswer] {
+        let setup = Setup::new();
+        let builder = setup.builder().ttl(1_800 * SECOND).max_wait(10 * SECOND);
+        let manager = builder.build().unwrap();
+        let keys = tenants(&setup, &manager, 2).await;
+        for _ in 0..46 {
+            call(&setup, &manager, &keys[1]).await.unwrap();
+            pass(10.0).await;
+        }
+        always(&setup, what.clone(), Target::Get);
+        let start = Instant::now();
+        while start.elapsed() < 600 * SECOND {
+            let back = setup.service(&manager).oneshot(of_tenant(&keys[0]));
+            let back = tokio::spawn(back);
+            pass(5.0).await;
+            call(&setup, &manager, &keys[1]).await.unwrap();
+            back.await.unwrap().unwrap();
+        }
+        assert!(setup.gets() <= 6, "{what:?}: {}", setup.gets());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tenant_whose_session_call_hangs_keeps_nobody_from_theirs() {
     let setup = Setup::new();

@@ -114,6 +114,17 @@ pub(crate) const BY_HAND: &[Mutation] = &[
         new: "        (self.is_metering, self.metered) = (false, None);\n        let since = self.owed",
     },
     Mutation {
+        name: "a_session_that_cannot_be_asked_for_is_asked_for_without_end",
+        invariant: "I8",
+        by: Test {
+            target: "evidence",
+            name: "where_session_calls_alone_do_not_get_through_an_idle_tenant_gets_another_session_and_holds_up_nobody",
+        },
+        file: "src/driver/create.rs",
+        old: "(tries > 1 && self.goes_on_unheard",
+        new: "(tries > 99 && self.goes_on_unheard",
+    },
+    Mutation {
         name: "a_session_call_that_breaks_in_an_outage_is_no_sign_to_newer_sessions",
         invariant: "I1",
         by: Test {

@@ -5,6 +5,7 @@ use std::{mem, sync::Arc};
 use super::{Create, Fenced};
 use crate::{
     clock::Reading,
+    driver::check::is_unanswered,
     error::{Error, ErrorKind},
     hot::session::LiveSession,
     model::{event::Event, failure, reason::RetireReason},
@@ -46,6 +47,29 @@ impl Create {
         if self.turned || error.kind() != ErrorKind::Budget || spent.is_none() {
             return Ok(false);
         }
+        if !self.turn_to(None, begun).await? {
+            return Ok(false);
+        }
+        self.core.emit(Event::CheckFailed {
+            session: suspect.reference(),
+            error: error.clone(),
+        });
+        Ok(true)
+    }
+
+    /// Goes on with a create where the call for the session itself does not get through, and health answers: something in front of
+    /// the server may refuse that call alone. Each further one would hold up everybody.
+    pub(super) async fn goes_on_unheard(
+        &mut self,
+        error: &Error,
+        begun: Reading,
+    ) -> Result<bool, Fenced> {
+        let gets_nowhere = self.unreached.is_some() || is_unanswered(error);
+        let is_unheard = self.metered && !self.stands_in && !self.turned && gets_nowhere;
+        let is_told = self.core.inquiry.evidence().is_told();
+        let Some(suspect) = self.suspect.clone().filter(|_| is_unheard && is_told) else {
+            return Ok(false);
+        };
         if !self.turn_to(None, begun).await? {
             return Ok(false);
         }

@@ -277,6 +277,11 @@ impl Evidence {
         self.last_cause < Cause::Sign && self.is_reached()
     }
 
+    /// Whether health has answered the last question.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
     /// Whether a session call in place of the question tells no more than that if it breaks: health alone is out of reach, as answers to
     /// other calls have shown.
     pub(crate) fn says_no_more(&self) -> bool {
