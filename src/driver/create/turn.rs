@@ -47,14 +47,7 @@ impl Create {
         if self.turned || error.kind() != ErrorKind::Budget || spent.is_none() {
             return Ok(false);
         }
-        if !self.turn_to(None, begun).await? {
-            return Ok(false);
-        }
-        self.core.emit(Event::CheckFailed {
-            session: suspect.reference(),
-            error: error.clone(),
-        });
-        Ok(true)
+        self.goes_on_without(&suspect, error, begun).await
     }
 
     /// Goes on with a create where the call for the session itself does not get through, and health answers: something in front of
@@ -70,14 +63,24 @@ impl Create {
         let Some(suspect) = self.suspect.clone().filter(|_| is_unheard && is_told) else {
             return Ok(false);
         };
-        if !self.turn_to(None, begun).await? {
-            return Ok(false);
+        self.goes_on_without(&suspect, error, begun).await
+    }
+
+    /// Goes on with a create, as the check of `suspect` failed; `false` if there is no time for that.
+    async fn goes_on_without(
+        &mut self,
+        suspect: &LiveSession,
+        error: &Error,
+        begun: Reading,
+    ) -> Result<bool, Fenced> {
+        let goes_on = self.turn_to(None, begun).await?;
+        if goes_on {
+            self.core.emit(Event::CheckFailed {
+                session: suspect.reference(),
+                error: error.clone(),
+            });
         }
-        self.core.emit(Event::CheckFailed {
-            session: suspect.reference(),
-            error: error.clone(),
-        });
-        Ok(true)
+        Ok(goes_on)
     }
 
     /// What was taken up and is not used after all is left again.
