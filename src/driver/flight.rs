@@ -24,6 +24,11 @@ pub(crate) type Gate = engine::gate::Gate<Waiters>;
 /// A create under way.
 pub(crate) type Flight = engine::flight::Flight<Waiters>;
 
+/// What a create waits for, and what follows.
+pub(crate) type Attempt = engine::attempt::Attempt<Arc<LiveSession>>;
+pub(crate) type Step = engine::attempt::Step<Arc<LiveSession>>;
+pub(crate) type Share = engine::attempt::Share<Arc<LiveSession>>;
+
 /// How often a create shows that its runtime drives it.
 const BEAT: Duration = Duration::from_secs(1);
 

@@ -52,13 +52,9 @@ impl Outage {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn last_answer(&self) -> Option<Reading> {
+    /// When the server last answered anybody.
+    pub(crate) fn last_answer(&self) -> Option<Reading> {
         *self.answered()
-    }
-
-    fn has_answered_since(&self, time: Reading) -> bool {
-        let answered = self.last_answer();
-        answered.is_some_and(|answered| answered.monotonic >= time.monotonic)
     }
 
     /// The free question was not answered.
@@ -190,30 +186,9 @@ impl Core {
 }
 
 impl Create {
-    pub(crate) fn probes_reach(&self) -> bool {
-        self.core.gate().probes_reach(self.generation)
-    }
-
-    /// Whether its last try could connect to the server. One that finds out for all and is not answered may have a trouble of its own: it
-    /// waits alone, and another finds out.
-    pub(crate) fn note_reach(&mut self, outcome: &Outcome) {
-        let error = outcome.as_ref().err();
-        let is_unreached = error
-            .is_some_and(|error| failure::is_unreachable(error) && !self.is_own_trouble(error));
-        self.unreached = is_unreached.then(|| self.purpose());
-    }
-
-    /// What a gateway says to this create alone, while others are answered, is no trouble of theirs.
-    fn is_own_trouble(&self, error: &Error) -> bool {
-        let (outage, key) = (&self.core.outage, self.partition.key_id);
-        let has_own = |answered| self.core.gate().has_own_trouble(key, answered);
-        error.status().is_some()
-            && (outage.has_answered_since(self.begun) || has_own(outage.last_answer()))
-    }
-
     /// Others need not wait for the same lesson.
     pub(crate) fn spare_others(&self, outcome: Outcome) -> Outcome {
-        match self.unreached {
+        match self.state.unreached() {
             Some(purpose) => {
                 let spare = |error| self.core.spare_others(&self.partition, purpose, error);
                 outcome.map_err(spare)

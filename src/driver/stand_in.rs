@@ -5,14 +5,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    check::{is_unanswered, lost},
+    check::lost,
     core::Core,
     create::Create,
-    fleet::WhoAsks,
+    fleet::{StandIn, WhoAsks},
 };
 use crate::{
     clock::Reading,
-    engine::gate::Clearance,
+    engine::{attempt::is_unanswered, gate::Clearance},
     error::{Error, ErrorKind},
     hot::session::{LiveSession, Loss},
     model::{budget::Purpose, reason::RetireReason},
@@ -21,21 +21,55 @@ use crate::{
 /// A session that is asked for in place of the free question is not waited for any longer: other requests wait as well.
 const IN_PLACE: Duration = Duration::from_secs(2);
 
+/// A create asks for a session in place of the free question. Dropped before that is answered, it lets another make the call.
+pub(crate) struct StandsIn {
+    core: Arc<Core>,
+    /// The processes of the fleet are told what comes of it.
+    for_fleet: Option<Box<StandIn>>,
+    is_over: bool,
+}
+
+impl Drop for StandsIn {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.core.not_metered();
+        }
+    }
+}
+
 /// What became of a session that was asked for, and after how many signs that was, and when.
 type Asked = (Arc<LiveSession>, bool, (u64, Reading));
 
 impl Create {
+    /// Nobody answers the free question.
+    pub(crate) fn stands_in(&mut self) {
+        self.standing_in = Some(StandsIn {
+            core: self.core.clone(),
+            for_fleet: None,
+            is_over: false,
+        });
+    }
+
+    /// It has been decided, and what came of it is known. Returns what the fleet is told with.
+    pub(crate) fn stands_in_no_more(&mut self) -> Option<Box<StandIn>> {
+        let mut standing_in = self.standing_in.take()?;
+        standing_in.is_over = true;
+        standing_in.for_fleet.take()
+    }
+
     /// Whether no other process of the fleet has asked for a session of late. What one has found out is known from here on.
     pub(crate) async fn asks_itself(&mut self, signs: u64) -> bool {
         let core = &self.core;
         let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
         match core.fleet.stand_in(core, signs, counts_for).await {
             WhoAsks::This(for_fleet) => {
-                self.for_fleet = for_fleet;
+                if let Some(standing_in) = &mut self.standing_in {
+                    standing_in.for_fleet = for_fleet;
+                }
                 true
             }
             WhoAsks::Another(answer, is_after_the_sign) => {
-                self.stands_in = false;
+                self.stands_in_no_more();
                 self.core.metered_elsewhere(answer, is_after_the_sign);
                 false
             }
@@ -45,12 +79,11 @@ impl Create {
     /// How long a session is asked for in place of the question, if that is less than for others: where that is another's, and where its
     /// own goes on without an answer.
     pub(crate) fn longest_in_place(&self, session: &Arc<LiveSession>) -> Option<Duration> {
-        let is_own = self
-            .suspect
-            .as_ref()
-            .is_some_and(|own| Arc::ptr_eq(own, session));
+        let suspect = self.state.suspect();
+        let is_own = suspect.is_some_and(|own| Arc::ptr_eq(own, session));
         let may_go_on = || self.core.inquiry.evidence().may_go_on_untold();
-        (self.stands_in && (!is_own || may_go_on())).then_some(IN_PLACE)
+        let stands_in = self.standing_in.is_some();
+        (stands_in && (!is_own || may_go_on())).then_some(IN_PLACE)
     }
 
     /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether something
@@ -62,16 +95,15 @@ impl Create {
     pub(crate) async fn ask_for_oldest(
         &mut self,
         suspect: &Arc<LiveSession>,
-        begun: Reading,
     ) -> Result<bool, Error> {
         let Some(oldest) = self.core.oldest(suspect) else {
             return Ok(false);
         };
-        let Some(asked) = self.ask_for(&oldest, begun).await? else {
+        let Some(asked) = self.ask_for(&oldest).await? else {
             return Ok(self.is_told_meanwhile());
         };
         let is_there = asked.1;
-        self.stood_in(asked, begun).await;
+        self.stood_in(asked).await;
         self.core.settle(&oldest, is_there);
         Ok(true)
     }
@@ -80,7 +112,7 @@ impl Create {
     fn is_told_meanwhile(&mut self) -> bool {
         let is_told = self.core.has_heard();
         if is_told {
-            (self.stands_in, self.for_fleet) = (false, None);
+            self.stands_in_no_more();
             self.core.inquiry.evidence().metered_for_nothing();
         }
         is_told
@@ -88,13 +120,13 @@ impl Create {
 
     /// Makes known what has become of a session that was asked for in place of the question. Where it is lost, the youngest one
     /// is asked for before the others go on.
-    pub(crate) async fn stood_in(&mut self, asked: Asked, begun: Reading) {
+    pub(crate) async fn stood_in(&mut self, asked: Asked) {
         let (session, is_there, when) = &asked;
         let youngest = match self.core.youngest(session) {
-            Some(youngest) if !is_there => self.ask_for(&youngest, begun).await.ok().flatten(),
+            Some(youngest) if !is_there => self.ask_for(&youngest).await.ok().flatten(),
             _ => None,
         };
-        self.stands_in = false;
+        let for_fleet = self.stands_in_no_more();
         self.core.metered(session, *is_there, *when);
         // Where the youngest is lost as well, that says more.
         let says_more = youngest.as_ref().filter(|(_, is_there, _)| !is_there);
@@ -103,11 +135,15 @@ impl Create {
             self.core.metered(&youngest, is_there, when);
             self.core.settle(&youngest, is_there);
         }
-        self.tell_fleet(&told).await;
+        self.tell_fleet(for_fleet, &told).await;
     }
 
-    async fn tell_fleet(&mut self, (session, is_there, when): &Asked) {
-        if let Some(stand_in) = self.for_fleet.take() {
+    async fn tell_fleet(
+        &self,
+        for_fleet: Option<Box<StandIn>>,
+        (session, is_there, when): &Asked,
+    ) {
+        if let Some(stand_in) = for_fleet {
             let answer = self.core.metered_answer(session, *is_there, *when);
             self.core
                 .fleet
@@ -124,7 +160,6 @@ impl Create {
     async fn ask_for(
         &self,
         session: &Arc<LiveSession>,
-        begun: Reading,
     ) -> Result<Option<Asked>, Error> {
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
         let clearance = self
@@ -134,7 +169,7 @@ impl Create {
         if !matches!(clearance, Clearance::Granted) {
             return Ok(None);
         }
-        let is_there = match self.check(session, begun).await {
+        let is_there = match self.check(session).await {
             Ok(()) => true,
             // It may have been deleted since by whoever retired it.
             Err(_) if session.in_flight.is_retired() => return Ok(None),

@@ -11,6 +11,7 @@
 //! | `fleet` | what processes that share their sessions decide |
 //! | `evidence` | whether the server is still the one that knows the sessions |
 
+pub(crate) mod attempt;
 pub(crate) mod budget;
 pub(crate) mod cooldown;
 pub(crate) mod evidence;

@@ -8,7 +8,7 @@ use std::{
     task::Poll,
 };
 
-use super::{Create, Progress};
+use super::Create;
 use crate::error::{Error, ErrorKind};
 
 /// `None` if it panicked. It is not polled again, and its locks are no longer held.
@@ -27,12 +27,16 @@ impl Create {
     #[cold]
     pub(super) fn panicked(&mut self) -> Error {
         // Whatever its tries before have met: this says nothing about the server, and holds back nobody else.
-        self.unreached = None;
-        if self.progress == Progress::Calling {
+        self.state.forget_reach();
+        if self.state.is_calling() {
             // If it was given up, it was counted then, and its completion takes that back.
             self.core.emit(self.partition.possible_orphan(None));
         }
         let text = "the session could not be made: a clock, subscriber or recorder panicked";
-        self.hold_back(Error::new(ErrorKind::Unavailable, text))
+        let (error, now) = (Error::new(ErrorKind::Unavailable, text), self.core.now());
+        let purpose = self.state.purpose();
+        self.core
+            .gate()
+            .failed(&self.partition, purpose, error, now)
     }
 }

@@ -5,16 +5,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Create, Progress};
+use super::Create;
 use crate::{
     clock::Reading,
-    driver::{
-        flight::{Gate, Outcome},
-        stage::Stage,
-    },
+    driver::{flight::Outcome, stage::Stage},
     error::Error,
     hot::session::LiveSession,
-    model::{event::Event, evidence::Cause, reason::RetireReason, sign},
+    model::{event::Event, reason::RetireReason},
 };
 
 impl Create {
@@ -23,25 +20,15 @@ impl Create {
         let event = {
             // One lock over all of it: whoever asks next finds either this create or its session.
             let mut gate = core.gate();
-            self.calling(false);
-            let current = self.end(&mut gate);
-            match &outcome {
-                Ok(session) => {
-                    match self.suspect {
-                        Some(_) => gate.checked(&self.partition, core.now()),
-                        None => gate.succeeded(&self.partition, session.alive_at()),
-                    }
-                    Some(self.succeed(session, current))
-                }
-                Err(error) => {
-                    gate.note_store_error(self.partition.id, error, core.now());
-                    self.let_adopted_go();
-                    // Of a check that a hold keeps from being made, the failure that holds has been told.
-                    let is_news = self.suspect.is_none() || !error.is_held_back();
-                    let event = self.fail(error, current);
-                    is_news.then_some(event)
-                }
-            }
+            let came = outcome.as_ref().map(|session| session.alive_at());
+            let whose = (&*self.partition, &mut *gate);
+            let current = self.state.land(came, whose, core.now());
+            self.has_landed(false);
+            let event = match &outcome {
+                Ok(session) => self.succeed(session, current),
+                Err(error) => self.fail(error, current),
+            };
+            self.state.is_news(&outcome).then_some(event)
         };
         if let Some(event) = event {
             core.observer.landed(event, core.now().since(self.begun));
@@ -51,14 +38,14 @@ impl Create {
         }
     }
 
-    /// Strikes the create from the gate; returns whether it was still the one for its partition.
-    fn end(&mut self, gate: &mut Gate) -> bool {
-        if self.progress != Progress::Calling && self.status.given_up.load(Ordering::Acquire) {
+    /// It is struck from the gate. `calling` says whether a call was on its way then.
+    fn has_landed(&mut self, calling: bool) {
+        if !calling && self.status.given_up.load(Ordering::Acquire) {
             // It ended after all, and what came of it is known or counted.
             self.core.observer.take_back_orphan();
         }
-        self.progress = Progress::Landed;
-        gate.end(self.partition.id, self.generation)
+        self.landed = true;
+        self.carry_out_effects();
     }
 
     /// `current` says whether this create was still the one to bring a session for its partition.
@@ -66,7 +53,7 @@ impl Create {
         let core = &self.core;
         core.suspicion.calm();
         let reference = session.reference();
-        if self.suspect.is_some() && !self.adopted {
+        if self.state.suspect().is_some() && !self.state.is_adopted() {
             // If it is fenced, whoever did that has retired it.
             if self.holds_renewal {
                 session.renew_again_at(Duration::ZERO);
@@ -76,7 +63,7 @@ impl Create {
         let mut replaces = None;
         if !current {
             core.retirement.retire(session, RetireReason::Fenced);
-            if !self.adopted {
+            if !self.state.is_adopted() {
                 core.fleet.retired(session, RetireReason::Fenced);
             }
         } else if core.stage() != Stage::Open {
@@ -86,7 +73,7 @@ impl Create {
         }
         let usable_for = session.life.usable_for(core.now());
         let defaults = session.partition.defaults.clone();
-        if self.adopted {
+        if self.state.is_adopted() {
             return Event::Adopted {
                 session: reference,
                 defaults,
@@ -115,22 +102,13 @@ impl Create {
         let pause = error.next_attempt_in().unwrap_or_default();
         session.renew_again_at(now.monotonic.saturating_add(pause));
         let reference = session.reference();
-        if self.suspect.is_some() {
+        if self.state.suspect().is_some() {
             return Event::CheckFailed {
                 session: reference,
                 error,
             };
         }
         renewal_failed(&session, error, now)
-    }
-
-    /// The session that requests went on with, if the failure of its renewal has made it suspect.
-    pub(super) fn current_after(&self, error: &Error) -> Option<Arc<LiveSession>> {
-        let is_sign = self.suspect.is_none()
-            && !self.turned
-            && sign::in_session_call(error) >= Some(Cause::Sign);
-        let current = self.core.cached(self.partition.id).filter(|_| is_sign)?;
-        current.is_usable(self.core.now()).then_some(current)
     }
 }
 
@@ -144,17 +122,20 @@ pub(super) fn renewal_failed(session: &LiveSession, error: Error, now: Reading) 
 
 impl Drop for Create {
     fn drop(&mut self) {
-        if self.progress == Progress::Landed {
+        if self.landed {
             return;
         }
         // The task was ended half-way: by its runtime, by a panic in the transport, or because nobody wants it.
-        let calling = self.progress == Progress::Calling;
-        self.let_adopted_go();
-        self.gives_up_standing_in();
         let core = self.core.clone();
-        self.end(&mut core.gate());
+        let calling = {
+            let mut gate = core.gate();
+            let calling = self.state.is_dropped((&self.partition, &mut gate));
+            self.has_landed(calling);
+            calling
+        };
+        self.standing_in = None;
         if let Some(session) = core.cached(self.partition.id) {
-            if self.suspect.is_some() {
+            if self.state.suspect().is_some() {
                 session.renew_again_at(Duration::ZERO);
             } else {
                 session.renew_later(core.now());

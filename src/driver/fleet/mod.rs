@@ -70,7 +70,6 @@ use self::{
 pub(crate) use self::{
     defaults::Follower,
     member::{Leaving, Membership, membership},
-    share::Share,
     stand_in::{StandIn, WhoAsks},
 };
 use super::core::Core;

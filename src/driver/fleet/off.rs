@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{core::Core, create::Create, flight::Outcome};
+use super::{core::Core, create::Create, flight::Share};
 use crate::{
     api::{SessionDefaults, SessionId, Word},
     clock::{Clock, Reading},
@@ -31,17 +31,6 @@ pub(crate) enum StandIn {}
 pub(crate) enum WhoAsks {
     This(Option<Box<StandIn>>),
     Another(Metered, bool),
-}
-
-#[allow(dead_code)] // as the one that does something
-pub(crate) enum Share {
-    Create,
-    Ask {
-        session: Arc<LiveSession>,
-        by_itself: bool,
-    },
-    Done(Outcome),
-    Fenced,
 }
 
 #[allow(dead_code)] // as the one that does something

@@ -2,7 +2,6 @@
 
 use std::{
     ops::ControlFlow::{self, Break, Continue},
-    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::Reading,
-    driver::{create::Create, flight::Outcome},
+    driver::{create::Create, flight::Share},
     error::{Error, ErrorKind},
     hot::{session::LiveSession, shared::Shared},
     model::{life::Phase, settings::OnStoreDown},
@@ -32,22 +31,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 const HIGHEST: u64 = 1 << 53;
 /// How many records that are of no use are passed over.
 const PASSED_OVER: usize = 3;
-
-/// How a create goes on.
-pub(crate) enum Share {
-    /// It is to make the call.
-    Create,
-    /// It is to ask the server about this session, which another has made.
-    Ask {
-        session: Arc<LiveSession>,
-        /// The store may be wrong about it, so that only the session itself can tell.
-        by_itself: bool,
-    },
-    /// It has its outcome.
-    Done(Outcome),
-    /// Another create has taken its place.
-    Fenced,
-}
 
 impl From<Adopted> for Share {
     fn from(adopted: Adopted) -> Self {

@@ -1,0 +1,42 @@
+//! The call that makes a session.
+
+use std::time::Duration;
+
+use super::Create;
+use crate::{
+    api::CreateSession,
+    driver::{flight::Outcome, observe::Call},
+};
+
+impl Create {
+    /// One call, already counted in the budget.
+    pub(super) async fn call(&mut self) -> Outcome {
+        let (core, partition) = (self.core.clone(), self.partition.clone());
+        // From before the call: the way to the server is taken from the session's life.
+        let (born, signs) = (core.now(), core.suspicion.signs());
+        let time_left = self.state.time_left(born);
+        // What comes later than the right lasts is refused.
+        let accepted_for = self.attempt.accepted_for(born);
+        let time_left = time_left.min(accepted_for.unwrap_or(time_left));
+        let api = core.calls(&partition);
+        let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);
+        core.observer.session_call(Call::Create);
+        match api.timeout(time_left).create_with_head(&request).await {
+            Ok((record, head)) => {
+                let made_at = Duration::from_millis(record.created_at.unwrap_or_default());
+                core.saw_create(&head, born, made_at);
+                core.answered_to(&partition);
+                core.counted_call(&partition);
+                let generation = self.number_of_session();
+                self.accept(&record, generation, born, signs)
+            }
+            Err(error) => {
+                self.look_at(&partition, &error, born);
+                if error.is_unknown_outcome() {
+                    core.emit(partition.possible_orphan(Some(error.clone())));
+                }
+                Err(error)
+            }
+        }
+    }
+}

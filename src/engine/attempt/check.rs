@@ -1,0 +1,153 @@
+//! Whether the server still knows a session: by the question that is free, and where only the session itself can tell, by asking for
+//! it.
+
+use std::mem;
+
+use super::{
+    Attempt, Context, Effect, Known, Outcome, Step,
+    failure::{is_away, no_use_for},
+    step::Checked,
+};
+use crate::{
+    engine::evidence::Fate,
+    error::{Error, ErrorKind},
+};
+
+impl<S: Clone> Attempt<S> {
+    pub(super) fn find_out<W>(&mut self, suspect: S, cx: &Context<'_, W, S>) -> Step<S> {
+        self.call = self.round;
+        self.looked = (cx.facts.signs, cx.now);
+        if self.metered {
+            Step::Checking(suspect)
+        } else {
+            Step::Asking(suspect)
+        }
+    }
+
+    pub(super) fn said<W: Clone>(
+        &mut self,
+        suspect: S,
+        said: Result<Known, Error>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        match said {
+            Err(error) => self.found(Err(error), cx),
+            Ok(known) => {
+                self.stands_in = known.stands_in;
+                match known.fate {
+                    Fate::Alive => self.found(Ok(suspect), cx),
+                    Fate::Gone => {
+                        let text =
+                            "the server is another process than the one that had the session";
+                        self.found(Err(Error::new(ErrorKind::NotFound, text)), cx)
+                    }
+                    Fate::Unclear => self.only_it_can_tell(suspect, cx),
+                }
+            }
+        }
+    }
+
+    fn only_it_can_tell<W: Clone>(
+        &mut self,
+        suspect: S,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        if cx.facts.is_over {
+            return self.found(Ok(suspect), cx);
+        }
+        if self.stands_in {
+            return Step::AskingOldest(suspect);
+        }
+        self.queue_for_check(suspect, cx)
+    }
+
+    fn queue_for_check<W: Clone>(&mut self, suspect: S, cx: &mut Context<'_, W, S>) -> Step<S> {
+        self.metered = true;
+        self.queue(Some(suspect), cx)
+    }
+
+    pub(super) fn said_of_oldest<W: Clone>(
+        &mut self,
+        suspect: S,
+        said: Result<bool, Error>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        match said {
+            Ok(true) => {
+                self.stands_in = false;
+                Step::Asking(suspect)
+            }
+            Ok(false) => self.queue_for_check(suspect, cx),
+            Err(error) => {
+                self.gives_up_standing_in();
+                self.found(Err(error), cx)
+            }
+        }
+    }
+
+    pub(super) fn checked<W: Clone>(
+        &mut self,
+        suspect: S,
+        checked: Checked,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        let is_known = match &checked.result {
+            Ok(()) => true,
+            Err(_) if checked.is_retired => false,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        if self.stands_in && is_known {
+            let found = checked.result.map(|()| suspect.clone());
+            return Step::Telling(suspect, found);
+        }
+        match checked.result {
+            Err(error) if self.is_in_vain(&error, checked.is_retired, cx) => {
+                self.go_on_in_vain(suspect, error, cx)
+            }
+            result => self.found(result.map(|()| suspect), cx),
+        }
+    }
+
+    /// The session was asked for in place of the free question, and the server did not say whether it is there.
+    fn is_in_vain<W>(&self, error: &Error, is_retired: bool, cx: &Context<'_, W, S>) -> bool {
+        let says_nothing = no_use_for(error).is_none() && !is_retired;
+        self.stands_in && says_nothing && cx.facts.may_go_on_untold
+    }
+
+    /// That is decided without it.
+    fn go_on_in_vain<W: Clone>(
+        &mut self,
+        suspect: S,
+        error: Error,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        // What a gateway says may hold for this call alone.
+        if error.code().is_some() {
+            self.hold_back(error, cx);
+        }
+        (self.stands_in, self.metered) = (false, false);
+        // Its own failure may have been a sign, which is not decided by that.
+        self.effects.push_back(Effect::MeteredInVain(self.looked));
+        self.find_out(suspect, cx)
+    }
+
+    pub(super) fn found<W: Clone>(
+        &mut self,
+        found: Outcome<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        // The server does not answer at all: the free question finds out when it is there again, and not the calls that count.
+        if self.stands_in && found.as_ref().is_err_and(is_away) {
+            self.metered = false;
+        }
+        self.gives_up_standing_in();
+        self.follows(found, cx)
+    }
+
+    /// The call in place of the free question was not made, or not answered.
+    pub(super) fn gives_up_standing_in(&mut self) {
+        if mem::take(&mut self.stands_in) {
+            self.effects.push_back(Effect::NotMetered);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The time between two calls.
+
+use std::time::Duration;
+
+use super::{Attempt, Context, Effect, Fenced, Outcome, Step};
+use crate::{clock::Reading, engine::gate::Clearance, error::Error, model::failure::FLOOR};
+
+/// A wait between two calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Pause<S> {
+    /// In monotonic time.
+    pub(crate) until: Duration,
+    since: Reading,
+    plan: Plan<S>,
+}
+
+/// What follows a pause.
+#[derive(Clone, Debug)]
+pub(super) struct Plan<S> {
+    next: Next,
+    /// What is said then.
+    told: Option<Effect<S>>,
+    /// And where there is no time for another call.
+    late: Late<S>,
+    /// What was to be asked about before, which is so again then.
+    before: Option<S>,
+    /// The answer before the pause says how long to wait at least.
+    least: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next try.
+    Again,
+    /// The first one of another kind.
+    Anew,
+    /// The first one of all.
+    First,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Late<S> {
+    End(Outcome<S>),
+    Fail(Error),
+}
+
+impl<S> Plan<S> {
+    pub(super) fn new(next: Next, late: Late<S>) -> Self {
+        Self {
+            next,
+            told: None,
+            late,
+            before: None,
+            least: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn at_least(self, least: Duration) -> Self {
+        Self { least, ..self }
+    }
+
+    pub(super) fn telling(self, told: Effect<S>) -> Self {
+        let told = Some(told);
+        Self { told, ..self }
+    }
+
+    pub(super) fn back_to(self, before: Option<S>) -> Self {
+        Self { before, ..self }
+    }
+}
+
+impl<S: Clone> Attempt<S> {
+    pub(super) fn pause<W: Clone>(
+        &mut self,
+        wait: Duration,
+        plan: Plan<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        cx.gate.begin_pause(self.generation, cx.now);
+        let pause = Pause {
+            until: cx.now.monotonic,
+            since: cx.now,
+            plan,
+        };
+        if self.is_held_for_all(cx) {
+            return self.pause_is_due(pause, cx);
+        }
+        self.wait_on(pause, wait, cx)
+    }
+
+    fn wait_on<W: Clone>(
+        &mut self,
+        pause: Pause<S>,
+        wait: Duration,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        let waited = cx.now.since(self.round);
+        if waited.saturating_add(wait) >= self.limits.timeout {
+            return self.ends_late(pause, cx);
+        }
+        let until = cx.now.monotonic.saturating_add(wait);
+        Step::Pausing(Pause { until, ..pause })
+    }
+
+    pub(super) fn pause_is_due<W: Clone>(
+        &mut self,
+        pause: Pause<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        // The server has answered others, and that ends a pause early. What it told this attempt holds all the same.
+        let left = pause.plan.least.saturating_sub(cx.now.since(pause.since));
+        if !left.is_zero() && !self.is_held_for_all(cx) {
+            return self.wait_on(pause, left, cx);
+        }
+        match self.clear(cx) {
+            Err(Fenced) => {
+                cx.gate.end_pause(self.generation);
+                Step::Ended(Err(Fenced))
+            }
+            Ok(Clearance::Granted) => self.ends_in_time(pause, cx),
+            Ok(Clearance::Soon) => self.wait_on(pause, FLOOR, cx),
+            // Another attempt has found out that nobody can connect to the server.
+            Ok(Clearance::Wait(..)) if self.is_held_for_all(cx) => self.ends_late(pause, cx),
+            Ok(Clearance::Wait(more, _)) => self.wait_on(pause, more, cx),
+        }
+    }
+
+    fn ends_in_time<W: Clone>(
+        &mut self,
+        Pause { plan, .. }: Pause<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        cx.gate.end_pause(self.generation);
+        self.effects.extend(plan.told);
+        match plan.next {
+            Next::Again => self.try_again(cx),
+            Next::Anew => {
+                self.tries = 0;
+                self.try_again(cx)
+            }
+            Next::First => self.begin_round(cx),
+        }
+    }
+
+    pub(super) fn ends_late<W: Clone>(
+        &mut self,
+        Pause { plan, .. }: Pause<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        cx.gate.end_pause(self.generation);
+        self.suspect = plan.before;
+        match plan.late {
+            Late::End(outcome) => Step::Ended(Ok(outcome)),
+            Late::Fail(error) => self.fails(error, cx),
+        }
+    }
+}

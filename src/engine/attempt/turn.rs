@@ -1,0 +1,108 @@
+//! The turn for the first call.
+
+use std::mem;
+
+use super::{Attempt, Context, Fenced, Queued, Queueing, Step};
+use crate::{
+    engine::gate::Clearance,
+    error::Error,
+    model::{budget::Purpose, failure},
+};
+
+impl<S: Clone> Attempt<S> {
+    /// Waits until the first call may be made, as long as callers would.
+    pub(super) fn queue<W: Clone>(
+        &mut self,
+        check: Option<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        if self.place == Queueing::Outside {
+            cx.gate.enter_queue(self.generation, cx.now);
+            self.place = Queueing::Inside;
+        }
+        let queued = Queued {
+            since: cx.now,
+            until: cx.now.monotonic,
+            check,
+        };
+        self.ask_for_turn(queued, cx)
+    }
+
+    pub(super) fn ask_for_turn<W: Clone>(
+        &mut self,
+        queued: Queued<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        let wait = match self.clear(cx) {
+            Err(Fenced) => return Step::Ended(Err(Fenced)),
+            Ok(Clearance::Granted) => return self.has_turn(Ok(()), queued.check, cx),
+            Ok(Clearance::Soon) => failure::FLOOR,
+            Ok(Clearance::Wait(wait, error)) => {
+                let waited = cx.now.since(queued.since);
+                let is_too_long = waited.saturating_add(wait) > self.limits.patience;
+                // What concerns only these callers is theirs at once.
+                if is_too_long || !failure::concerns_all(&error) {
+                    return self.has_turn(Err(error), queued.check, cx);
+                }
+                wait
+            }
+        };
+        let until = cx.now.monotonic.saturating_add(wait);
+        Step::Queued(Queued { until, ..queued })
+    }
+
+    pub(super) fn has_turn<W: Clone>(
+        &mut self,
+        turn: Result<(), Error>,
+        check: Option<S>,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
+        match (turn, check) {
+            (Ok(()), None) => self.begin_round(cx),
+            (Ok(()), Some(suspect)) => {
+                // What came before, which others share, has had its own time.
+                self.call = cx.now;
+                Step::Checking(suspect)
+            }
+            (Err(error), None) => self.has_no_turn(error, cx),
+            (Err(error), Some(_)) => {
+                self.gives_up_standing_in();
+                self.found(Err(error), cx)
+            }
+        }
+    }
+
+    /// Asks for the next call.
+    pub(super) fn clear<W: Clone>(
+        &mut self,
+        cx: &mut Context<'_, W, S>,
+    ) -> Result<Clearance, Fenced> {
+        let id = cx.partition.id;
+        if !cx.gate.is_flying(id, self.generation) {
+            return Err(Fenced);
+        }
+        let (create, purpose) = (Some(self.generation), self.purpose());
+        if self.tries_again_in_outage(cx)
+            && !self.is_held_for_all(cx)
+            && let Some(wait) = cx.gate.retry_reach(cx.now)
+        {
+            return Ok(wait);
+        }
+        let clearance = cx.gate.clear(cx.partition, purpose, create, cx.now);
+        if matches!(clearance, Clearance::Granted) && self.place == Queueing::Inside {
+            cx.gate.leave_queue(id, self.generation, cx.now);
+            self.place = Queueing::Over;
+        }
+        Ok(clearance)
+    }
+
+    fn tries_again_in_outage<W>(&self, cx: &Context<'_, W, S>) -> bool {
+        self.place == Queueing::Over && self.purpose() != Purpose::Question && cx.facts.is_outage
+    }
+
+    /// Whether a wait ends early. Once for the server's answer to others: something in front of it may answer them, and this one never.
+    pub(super) fn wakes<W: Clone>(&mut self, cx: &Context<'_, W, S>) -> bool {
+        let is_first = !mem::replace(&mut self.was_woken, true);
+        is_first || self.is_held_for_all(cx)
+    }
+}
