@@ -3,13 +3,25 @@
 //! It begins with a session that may do, and finds out whether the server still knows it; or with none, and makes one. It turns from
 //! one to the other once at most. Whoever drives it looks at its [`Step`], waits for that, and hands in the [`Input`].
 
+#[cfg(test)]
+mod books;
+#[cfg(test)]
+mod came;
 mod check;
 mod failure;
 mod land;
+#[cfg(test)]
+mod lives;
 mod pause;
+#[cfg(test)]
+mod search;
 mod share;
 mod step;
+#[cfg(test)]
+mod table;
 mod turn;
+#[cfg(test)]
+mod world;
 
 use std::{collections::VecDeque, mem, time::Duration};
 

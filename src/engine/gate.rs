@@ -114,6 +114,19 @@ impl<W: Clone> Gate<W> {
             .is_some_and(|flight| flight.generation == generation)
     }
 
+    /// How many places are taken, of those who wait for something.
+    #[cfg(test)]
+    pub(crate) fn places(&mut self, now: Reading) -> usize {
+        let asking = self.sharing.len(now) + self.failing.len(now);
+        self.before_deletes(now) + asking
+    }
+
+    /// When a call of this partition was last granted.
+    #[cfg(test)]
+    pub(crate) fn last_call(&self, id: PartitionId) -> Option<Reading> {
+        self.partitions.get(&id)?.last_call
+    }
+
     fn key_hold(&self, partition: &Partition) -> Option<&Cooldown> {
         self.keys.get(&partition.key_id)?.as_ref()
     }

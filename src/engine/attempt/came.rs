@@ -1,0 +1,195 @@
+//! What may come in to an attempt, by what it waits for.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{Checked, *};
+use crate::engine::evidence::Fate;
+use crate::error::{Answer, ErrorKind};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    Due,
+    Woken,
+    Closed,
+    /// The fleet: make one; ask about this one; ask for this one; take this one; the store fails; another took its place.
+    Create,
+    AskAbout,
+    AskFor,
+    Take,
+    StoreFails,
+    Overtaken,
+    /// The free question.
+    Alive,
+    Gone,
+    Unclear,
+    /// The same, and this attempt is to ask for a session in its place.
+    UnclearInPlace,
+    Unanswered,
+    /// Of all sessions, something or nothing is known.
+    AllKnown,
+    NothingKnown,
+    /// The call for the session.
+    Known,
+    NotFound,
+    OtherThan,
+    RetiredAndNotFound,
+    Told,
+    Made,
+    Accepted,
+    Refused,
+    /// Calls that fail.
+    Unreachable,
+    Gateway,
+    Broken,
+    RateLimited,
+    Credentials,
+    Rejected,
+    Quota,
+}
+
+use Came::*;
+
+const FLEET: [Came; 6] = [Create, AskAbout, AskFor, Take, StoreFails, Overtaken];
+const WAIT: [Came; 3] = [Due, Woken, Closed];
+const QUESTION: [Came; 5] = [Alive, Gone, Unclear, UnclearInPlace, Unanswered];
+const OLDEST: [Came; 3] = [AllKnown, NothingKnown, Unanswered];
+const CHECK: [Came; 10] = [
+    Known,
+    NotFound,
+    OtherThan,
+    RetiredAndNotFound,
+    Unreachable,
+    Gateway,
+    Broken,
+    RateLimited,
+    Credentials,
+    Rejected,
+];
+const CALL: [Came; 8] = [
+    Made,
+    Unreachable,
+    Gateway,
+    Broken,
+    RateLimited,
+    Credentials,
+    Rejected,
+    Quota,
+];
+
+impl Came {
+    pub(super) fn to<S>(step: &Step<S>) -> &'static [Came] {
+        match step {
+            Step::Begun | Step::Ended(_) => &[],
+            Step::Sharing => &FLEET,
+            Step::Queued(_) | Step::Pausing(_) => &WAIT,
+            Step::Asking(_) => &QUESTION,
+            Step::AskingOldest(_) => &OLDEST,
+            Step::Checking(_) => &CHECK,
+            Step::Telling(..) => &[Told],
+            Step::Calling => &CALL,
+            Step::Publishing(_) => &[Accepted, Refused],
+        }
+    }
+
+    /// The server itself has answered.
+    pub(super) fn is_answer(self) -> bool {
+        matches!(
+            self,
+            Alive | Gone
+                | AllKnown
+                | Known
+                | NotFound
+                | OtherThan
+                | RetiredAndNotFound
+                | Made
+                | RateLimited
+                | Credentials
+                | Rejected
+                | Quota
+        )
+    }
+
+    pub(super) fn is_unreachable(self) -> bool {
+        matches!(self, Unreachable | Gateway)
+    }
+
+    /// It says that the session is of no use.
+    pub(super) fn is_loss(self) -> bool {
+        matches!(self, Gone | NotFound | OtherThan | RetiredAndNotFound)
+    }
+
+    /// `fresh` is a session that has not been heard of before.
+    pub(super) fn input(self, fresh: u64) -> Input<u64> {
+        match self {
+            Due => Input::Due,
+            Woken => Input::Woken,
+            Closed => Input::Closed,
+            Create => Input::Shared(Share::Create),
+            AskAbout | AskFor => Input::Shared(Share::Ask {
+                session: fresh,
+                by_itself: self == AskFor,
+            }),
+            Take => Input::Shared(Share::Done(Ok(fresh))),
+            StoreFails => Input::Shared(Share::Done(Err(Error::new(ErrorKind::Store, "")))),
+            Overtaken => Input::Shared(Share::Fenced),
+            Alive | Gone | Unclear | UnclearInPlace => Input::Said(Ok(super::Known {
+                fate: match self {
+                    Alive => Fate::Alive,
+                    Gone => Fate::Gone,
+                    _ => Fate::Unclear,
+                },
+                stands_in: self == UnclearInPlace,
+            })),
+            Unanswered => Input::Said(Err(self.error())),
+            AllKnown | NothingKnown => Input::SaidOfOldest(Ok(self == AllKnown)),
+            Told => Input::Told,
+            Made => Input::Called(Ok(fresh)),
+            Accepted => Input::Published(Ok(())),
+            Refused => Input::Published(Err(Error::new(ErrorKind::Store, ""))),
+            Known => checked(Ok(()), false),
+            _ => checked(Err(self.error()), self == RetiredAndNotFound),
+        }
+    }
+
+    /// The same for a call that makes a session, or the oldest one that is asked for.
+    pub(super) fn input_to(self, step: &Step<u64>, fresh: u64) -> Input<u64> {
+        match step {
+            Step::Calling if self != Made => Input::Called(Err(self.error())),
+            Step::AskingOldest(_) if self == Unanswered => Input::SaidOfOldest(Err(self.error())),
+            _ => self.input(fresh),
+        }
+    }
+
+    fn error(self) -> Error {
+        let kind = match self {
+            NotFound | RetiredAndNotFound => ErrorKind::NotFound,
+            OtherThan => ErrorKind::WrongAnswer,
+            Broken => ErrorKind::Timeout,
+            RateLimited => ErrorKind::RateLimited,
+            Credentials => ErrorKind::Credentials,
+            Rejected => ErrorKind::Rejected,
+            Quota => ErrorKind::Quota,
+            _ => ErrorKind::Unavailable,
+        };
+        let error = Error::new(kind, "");
+        match self {
+            Gateway => error.with_answer(Answer {
+                status: StatusCode::BAD_GATEWAY,
+                code: None,
+                details: None,
+                request_id: None,
+                is_by_application: false,
+                window: None,
+            }),
+            Broken => error.with_unknown_outcome(),
+            RateLimited => error.with_retry_after(Duration::from_secs(2)),
+            _ => error,
+        }
+    }
+}
+
+fn checked(result: Result<(), Error>, is_retired: bool) -> Input<u64> {
+    Input::Checked(Checked { result, is_retired })
+}

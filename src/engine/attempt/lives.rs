@@ -1,0 +1,72 @@
+//! Long lives of the engine alone, drawn from one number each.
+//!
+//! `ENGINE_SEEDS` says how many, `ENGINE_FROM` from which on, `ENGINE_SEED` runs one of them.
+
+use std::env;
+
+use fastrand::Rng;
+
+use super::{
+    came::Came,
+    world::{Happening, Setting, World},
+};
+
+/// So many in `cargo test`.
+const SEEDS: u64 = 20_000;
+/// Of each.
+const HAPPENINGS: usize = 60;
+
+fn settings() -> [Setting; 8] {
+    let is = |index: usize, bit: usize| index >> bit & 1 == 1;
+    std::array::from_fn(|index| {
+        Setting::new(if is(index, 0) { 1 } else { 3 }, is(index, 1), is(index, 2))
+    })
+}
+
+fn live(settings: &[Setting; 8], seed: u64, next: &mut Vec<Happening>) -> usize {
+    let mut rng = Rng::with_seed(seed);
+    let mut world = World::new(&settings[rng.usize(..8)], seed);
+    // Some lives are mostly well, others are not.
+    let (patience, is_calm) = (rng.u8(1..20), rng.bool());
+    for _ in 0..HAPPENINGS {
+        world.happenings(next);
+        let mut happening = next[rng.usize(..next.len())];
+        let is_rare = matches!(
+            happening,
+            Happening::Dropped(_) | Happening::Comes(_, Came::Closed) | Happening::Fenced(_)
+        );
+        if is_rare && rng.u8(..20) > patience || is_calm && is_rare {
+            happening = next[rng.usize(..next.len())];
+        }
+        world.apply(happening);
+    }
+    world.calls.len()
+}
+
+#[test]
+fn whatever_happens_in_thousands_of_lives_attempts_keep_their_promises() {
+    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (one, from) = (number("ENGINE_SEED"), number("ENGINE_FROM").unwrap_or(0));
+    let seeds = match one {
+        Some(seed) => seed..seed + 1,
+        None => from..from + number("ENGINE_SEEDS").unwrap_or(SEEDS),
+    };
+    let (settings, mut next, mut calls) = (settings(), Vec::new(), 0);
+    for seed in seeds {
+        let replay = Replay(seed);
+        calls += live(&settings, seed, &mut next);
+        drop(replay);
+    }
+    assert!(calls > 0);
+}
+
+/// Says which one failed.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("ENGINE_SEED={} replays it", self.0);
+        }
+    }
+}

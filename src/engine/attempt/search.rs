@@ -1,0 +1,129 @@
+//! Every order of what may happen, up to a bound: two keys with three sets of defaults, attempts that make sessions, renew them and ask
+//! about them, a fleet, a server that answers whatever it likes. What is promised holds in each state that can be reached.
+//!
+//! `SEARCH_DEPTH` says how many happenings deep.
+
+use std::{
+    collections::HashMap,
+    env,
+    fmt::{self, Write},
+    hash::{DefaultHasher, Hasher},
+};
+
+use super::{
+    came::Came,
+    world::{DAY, Happening, Setting, World},
+    *,
+};
+
+/// So deep in `cargo test`.
+const DEPTH: usize = 5;
+/// An attempt ends after so many of its own waits, whatever it is answered.
+const MOST_WAITS: usize = 200;
+
+#[derive(Default)]
+struct Fingerprint(DefaultHasher);
+
+impl Write for Fingerprint {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// All that the future of a state depends on.
+fn fingerprint(world: &World<'_>) -> u128 {
+    let mut text = Fingerprint::default();
+    let (gate, flying) = (&world.gate, &world.flying);
+    write!(text, "{gate:?} {flying:?} {:?} {:?}", world.current, world.now).unwrap();
+    let first = text.0.finish();
+    text.0.write_u8(1);
+    u128::from(first) << 64 | u128::from(text.0.finish())
+}
+
+/// What holds in every state.
+fn check(world: &World<'_>) {
+    let trail = &world.trail;
+    assert_eq!(
+        world.gate.under_way(),
+        world.flying.len() as u64,
+        "who is under way is known: {trail:?}"
+    );
+    // I2: one attempt for each partition, besides those whose place was taken.
+    for (index, partition) in world.setting.partitions.iter().enumerate() {
+        let is_its = |(generation, flying): &(&u64, &super::world::Flying)| {
+            flying.partition == index && world.gate.is_flying(partition.id, **generation)
+        };
+        assert!(world.flying.iter().filter(is_its).count() <= 1, "{trail:?}");
+    }
+    check_ends(world.clone());
+    check_anew(world.clone());
+}
+
+/// I9: each attempt ends, however often its calls fail.
+fn check_ends(mut world: World<'_>) {
+    for generation in world.flying.keys().copied().collect::<Vec<_>>() {
+        for waits in 0.. {
+            let Some(flying) = world.flying.get(&generation) else { break };
+            assert!(waits < MOST_WAITS, "it goes on for ever: {:?}", world.trail);
+            let came = Came::to(flying.attempt.step());
+            let came = came.iter().rfind(|came| **came == Came::Due).or(came.last());
+            world.apply(Happening::Comes(generation, *came.unwrap()));
+        }
+    }
+}
+
+/// I9: nothing holds anybody back for ever, and who has gone has left no place taken.
+fn check_anew(mut world: World<'_>) {
+    for generation in world.flying.keys().copied().collect::<Vec<_>>() {
+        world.apply(Happening::Dropped(generation));
+    }
+    assert_eq!(world.gate.places(world.reading()), 0, "{:?}", world.trail);
+    world.now += DAY;
+    let now = world.reading();
+    for partition in &world.setting.partitions {
+        let may = world
+            .gate
+            .check(partition, Purpose::Create, Duration::ZERO, now);
+        assert!(may.is_ok(), "{may:?}: {:?}", world.trail);
+    }
+}
+
+/// Returns how many states there are, and how many happenings led to them.
+fn search(setting: &Setting, depth: usize) -> (usize, u64) {
+    let start = World::new(setting, 0);
+    let mut seen = HashMap::from([(fingerprint(&start), 0)]);
+    let (mut stack, mut steps, mut next) = (vec![(start, 0)], 0, Vec::new());
+    while let Some((world, reached_in)) = stack.pop() {
+        if reached_in == depth {
+            continue;
+        }
+        world.happenings(&mut next);
+        for happening in &next {
+            let mut after = world.clone();
+            after.apply(*happening);
+            steps += 1;
+            let before = seen.entry(fingerprint(&after)).or_insert(usize::MAX);
+            if *before == usize::MAX {
+                check(&after);
+            }
+            // What is reached sooner leads further.
+            if *before > reached_in + 1 {
+                *before = reached_in + 1;
+                stack.push((after, reached_in + 1));
+            }
+        }
+    }
+    (seen.len(), steps)
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_attempts_keep_their_promises() {
+    let depth = env::var("SEARCH_DEPTH").map_or(DEPTH, |depth| depth.parse().unwrap());
+    for (burst, is_told, may_go_on) in [(1, true, false), (2, false, true)] {
+        let setting = Setting::new(burst, is_told, may_go_on);
+        let (states, steps) = search(&setting, depth);
+        println!("burst {burst}: {states} states, {depth} deep, by {steps} happenings");
+        assert!(states > 1_000);
+    }
+}
