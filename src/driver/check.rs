@@ -18,17 +18,14 @@ use crate::{
         session::{LiveSession, Loss},
     },
     model::{
-        echo, event::Event, evidence::Cause, failure::FLOOR,
-        partition::Partition, reason::RetireReason, sign,
+        echo, event::Event, evidence::Cause, failure::FLOOR, partition::Partition,
+        reason::RetireReason, sign,
     },
 };
 
 impl Create {
     /// Like a call, it ends with the create that it belongs to.
-    pub(super) async fn ask_in_time(
-        &mut self,
-        suspect: &Arc<LiveSession>,
-    ) -> Result<Known, Error> {
+    pub(super) async fn ask_in_time(&mut self, suspect: &Arc<LiveSession>) -> Result<Known, Error> {
         let time_left = self.state.time_left(self.core.now());
         let (core, create) = (self.core.clone(), self.generation);
         let answer = tokio::select! {
@@ -171,7 +168,11 @@ impl Core {
             self.suspect_others(suspect);
         }
         // The free question says what became of the process, a metered one what became of the session.
-        let loss = if metered { Loss::Session } else { Loss::Process };
+        let loss = if metered {
+            Loss::Session
+        } else {
+            Loss::Process
+        };
         if self.retire_this(reason, suspect) {
             self.emit(lost(suspect, loss, now));
         }

@@ -138,11 +138,7 @@ impl Create {
         self.tell_fleet(for_fleet, &told).await;
     }
 
-    async fn tell_fleet(
-        &self,
-        for_fleet: Option<Box<StandIn>>,
-        (session, is_there, when): &Asked,
-    ) {
+    async fn tell_fleet(&self, for_fleet: Option<Box<StandIn>>, (session, is_there, when): &Asked) {
         if let Some(stand_in) = for_fleet {
             let answer = self.core.metered_answer(session, *is_there, *when);
             self.core
@@ -157,10 +153,7 @@ impl Create {
     /// # Errors
     ///
     /// That nobody answers.
-    async fn ask_for(
-        &self,
-        session: &Arc<LiveSession>,
-    ) -> Result<Option<Asked>, Error> {
+    async fn ask_for(&self, session: &Arc<LiveSession>) -> Result<Option<Asked>, Error> {
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
         let clearance = self
             .core

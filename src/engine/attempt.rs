@@ -3,34 +3,24 @@
 //! It begins with a session that may do, and finds out whether the server still knows it; or with none, and makes one. It turns from
 //! one to the other once at most. Whoever drives it looks at its [`Step`], waits for that, and hands in the [`Input`].
 
-#[cfg(test)]
-mod books;
-#[cfg(test)]
-mod came;
 mod check;
 mod failure;
 mod land;
-#[cfg(test)]
-mod lives;
 mod pause;
-#[cfg(test)]
-mod search;
 mod share;
 mod step;
 #[cfg(test)]
-mod table;
+mod tests;
 mod turn;
-#[cfg(test)]
-mod world;
 
 use std::{collections::VecDeque, mem, time::Duration};
 
 use fastrand::Rng;
 
 pub(crate) use self::{
+    failure::is_unanswered,
     pause::Pause,
     share::Share,
-    failure::is_unanswered,
     step::{Checked, Effect, Fenced, Input, Known, Outcome, Queued, Step},
 };
 use super::gate::{Gate, Place};
@@ -169,7 +159,9 @@ impl<S: Clone> Attempt<S> {
             (Step::AskingOldest(suspect), Input::SaidOfOldest(said)) => {
                 self.said_of_oldest(suspect, said, cx)
             }
-            (Step::Checking(suspect), Input::Checked(checked)) => self.checked(suspect, checked, cx),
+            (Step::Checking(suspect), Input::Checked(checked)) => {
+                self.checked(suspect, checked, cx)
+            }
             (Step::Telling(_, found), Input::Told) => {
                 self.stands_in = false;
                 self.found(found, cx)

@@ -10,8 +10,6 @@ mod pauses;
 mod place;
 mod reach;
 #[cfg(test)]
-mod search;
-#[cfg(test)]
 mod tests;
 mod tidy;
 mod upkeep;
@@ -119,6 +117,12 @@ impl<W: Clone> Gate<W> {
     pub(crate) fn places(&mut self, now: Reading) -> usize {
         let asking = self.sharing.len(now) + self.failing.len(now);
         self.before_deletes(now) + asking
+    }
+
+    /// How many wait for their first call.
+    #[cfg(test)]
+    pub(crate) fn queued(&mut self, now: Reading) -> usize {
+        self.queue.len(now) + self.behind.len(now)
     }
 
     /// When a call of this partition was last granted.

@@ -118,11 +118,44 @@ pub(crate) const BY_TEST: &[Mutation] = &[
         invariant: "I9",
         by: Test {
             target: "lib",
-            name: "whatever_comes_in_whatever_order_the_gate_keeps_its_promises",
+            name: "whatever_happens_in_whatever_order_attempts_keep_their_promises",
         },
         file: "src/engine/gate/check.rs",
         old: "            self.queue.enter(create, now);",
         new: "            let _ = now;",
+    },
+    Mutation {
+        name: "what_was_taken_up_from_the_fleet_is_not_left_where_another_session_is_made",
+        invariant: "I3",
+        by: Test {
+            target: "lib",
+            name: "whatever_happens_in_whatever_order_attempts_keep_their_promises",
+        },
+        file: "src/engine/attempt/failure.rs",
+        old: "            self.leave_adopted();",
+        new: "",
+    },
+    Mutation {
+        name: "who_has_asked_in_vain_keeps_others_from_asking",
+        invariant: "I9",
+        by: Test {
+            target: "lib",
+            name: "whatever_happens_in_whatever_order_attempts_keep_their_promises",
+        },
+        file: "src/engine/attempt/check.rs",
+        old: "        self.effects.push_back(Effect::MeteredInVain(self.looked));\n",
+        new: "",
+    },
+    Mutation {
+        name: "a_create_that_is_overtaken_in_a_pause_goes_on",
+        invariant: "I2",
+        by: Test {
+            target: "lib",
+            name: "the_page_about_attempts_says_what_each_step_does_with_each_thing_that_comes",
+        },
+        file: "src/engine/attempt/turn.rs",
+        old: "        if !cx.gate.is_flying(id, self.generation) {",
+        new: "        if self.place == Queueing::Inside && !cx.gate.is_flying(id, self.generation) {",
     },
     Mutation {
         name: "two_threads_tell_events_at_once",
@@ -351,8 +384,8 @@ pub(crate) const BY_TEST: &[Mutation] = &[
             target: "lifecycle",
             name: "a_tenant_that_the_server_told_to_wait_does_so_though_an_outage_ends_for_others",
         },
-        file: "src/driver/create/wait.rs",
-        old: "            if !left.is_zero() && !self.is_held_for_all() {\n",
-        new: "            if left == Duration::MAX {\n",
+        file: "src/engine/attempt/pause.rs",
+        old: "        if !left.is_zero() && !self.is_held_for_all(cx) {\n",
+        new: "        if left == Duration::MAX {\n",
     },
 ];

@@ -198,8 +198,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "while_all_is_refused_requests_fail_at_once_and_few_session_calls_are_tried",
         },
         file: "src/driver/check.rs",
-        old: "            if !self.stands_in || is_sign {\n",
-        new: "            if !self.stands_in || self.metered {\n",
+        old: "            if self.standing_in.is_none() || is_sign {\n",
+        new: "            if self.standing_in.is_none() || self.state.purpose() == crate::model::budget::Purpose::Check {\n",
     },
     Mutation {
         name: "the_callers_own_session_is_asked_for_and_not_the_oldest",
@@ -285,8 +285,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             target: "evidence",
             name: "a_session_that_ends_while_health_is_silent_is_not_asked_for",
         },
-        file: "src/driver/check.rs",
-        old: "            if self.is_over() {\n",
-        new: "            if self.is_over() && self.metered {\n",
+        file: "src/engine/attempt/check.rs",
+        old: "        if cx.facts.is_over {\n",
+        new: "        if cx.facts.is_over && self.metered {\n",
     },
 ];

@@ -87,9 +87,9 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
             target: "lifecycle",
             name: "what_may_be_lost_is_replaced_unasked_where_the_key_may_not_ask",
         },
-        file: "src/driver/create/turn.rs",
-        old: "        if self.turned || error.kind() != ErrorKind::Budget || spent.is_none() {",
-        new: "        if self.turned || error.kind() != ErrorKind::Config || spent.is_none() {",
+        file: "src/engine/attempt/failure.rs",
+        old: "error.kind() == ErrorKind::Budget && is_spent()",
+        new: "error.kind() == ErrorKind::Config && is_spent()",
     },
     Mutation {
         name: "a_create_on_a_runtime_that_stands_still_is_waited_for",

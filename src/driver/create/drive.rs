@@ -124,11 +124,7 @@ impl Create {
 }
 
 /// Waits until then, or until another create gives up or the server answers again.
-async fn wait(
-    core: &Core,
-    until: Duration,
-    changed: Notified<'_>,
-) -> Input<Arc<LiveSession>> {
+async fn wait(core: &Core, until: Duration, changed: Notified<'_>) -> Input<Arc<LiveSession>> {
     let mut due = pin!(sleep(until.saturating_sub(core.uptime())));
     tokio::select! {
         biased;

@@ -47,11 +47,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    fn only_it_can_tell<W: Clone>(
-        &mut self,
-        suspect: S,
-        cx: &mut Context<'_, W, S>,
-    ) -> Step<S> {
+    fn only_it_can_tell<W: Clone>(&mut self, suspect: S, cx: &mut Context<'_, W, S>) -> Step<S> {
         if cx.facts.is_over {
             return self.found(Ok(suspect), cx);
         }

@@ -179,9 +179,8 @@ impl<S: Clone> Attempt<S> {
     /// Whether its last try could connect to the server. One that finds out for all and is not answered may have a trouble of its own: it
     /// waits alone, and another finds out.
     fn note_reach<W: Clone>(&mut self, outcome: &Outcome<S>, cx: &Context<'_, W, S>) {
-        let is_unreached = |error: &Error| {
-            failure::is_unreachable(error) && !self.is_own_trouble(error, cx)
-        };
+        let is_unreached =
+            |error: &Error| failure::is_unreachable(error) && !self.is_own_trouble(error, cx);
         let is_unreached = outcome.as_ref().is_err_and(is_unreached);
         self.unreached = is_unreached.then(|| self.purpose());
     }

@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use super::{Pause, Share};
-use crate::{
-    clock::Reading,
-    engine::evidence::Fate,
-    error::Error,
-    model::reason::RetireReason,
-};
+use crate::{clock::Reading, engine::evidence::Fate, error::Error, model::reason::RetireReason};
 
 /// How an attempt ended, for everybody who waited for it.
 pub(crate) type Outcome<S> = Result<S, Error>;
@@ -105,6 +100,12 @@ pub(crate) enum Effect<S> {
     NotMetered,
     /// It was answered, and not with what became of the session. It had begun after so many signs, at that time.
     MeteredInVain((u64, Reading)),
-    CheckFailed { session: S, error: Error },
-    RenewalFailed { session: S, error: Error },
+    CheckFailed {
+        session: S,
+        error: Error,
+    },
+    RenewalFailed {
+        session: S,
+        error: Error,
+    },
 }

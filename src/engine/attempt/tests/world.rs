@@ -8,7 +8,12 @@ use std::{
 
 use fastrand::Rng;
 
-use super::{books::Books, came::Came, *};
+use super::{
+    books::Books,
+    came::Came,
+    table::{self, Table},
+    *,
+};
 use crate::{
     api::SessionDefaults,
     model::{
@@ -19,9 +24,10 @@ use crate::{
     secret::ApiKey,
 };
 
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 const LIMITS: Limits = Limits {
     patience: Duration::from_secs(6),
-    timeout: Duration::from_secs(20),
+    timeout: TIMEOUT,
 };
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Past the floor between two calls, past a token, and past a refused key's first pause.
@@ -94,6 +100,8 @@ pub(super) struct World<'a> {
     next: u64,
     /// When calls were granted, and to which partition.
     pub(super) calls: Vec<(Duration, usize)>,
+    /// What has followed from what, where somebody wants to know.
+    pub(super) table: Option<Table>,
     /// How it has come to this.
     pub(super) trail: Vec<Happening>,
 }
@@ -114,6 +122,7 @@ impl<'a> World<'a> {
             rng: Rng::with_seed(seed),
             next: 1,
             calls: Vec::new(),
+            table: None,
             trail: Vec::new(),
         }
     }
@@ -174,7 +183,9 @@ impl<'a> World<'a> {
         let (partition, now) = (self.setting.partitions[index].clone(), self.reading());
         let may_begin = match suspect {
             Some(_) => self.gate.check_hold(&partition, now),
-            None => self.gate.check(&partition, Purpose::Create, LIMITS.patience, now),
+            None => self
+                .gate
+                .check(&partition, Purpose::Create, LIMITS.patience, now),
         };
         if let Err(error) = may_begin {
             let after = error.next_attempt_in().unwrap_or_default();
@@ -195,7 +206,10 @@ impl<'a> World<'a> {
             books: Books::default(),
         };
         self.flying.insert(generation, flying);
-        self.hand_in(generation, Input::Begun);
+        let (_, after) = self.hand_in(generation, Input::Begun);
+        if let Step::Ended(outcome) = after {
+            self.end(generation, outcome);
+        }
     }
 
     fn comes(&mut self, generation: u64, came: Came) {
@@ -213,19 +227,31 @@ impl<'a> World<'a> {
             self.is_outage = true;
         }
         let input = came.input_to(self.flying[&generation].attempt.step(), fresh);
+        let before = self.flying[&generation].attempt.step().clone();
         if let Some(flying) = self.flying.get_mut(&generation) {
-            flying.books.note(flying.attempt.step(), came, fresh);
+            flying.books.note(&before, came, fresh);
         }
-        self.hand_in(generation, input);
+        let (told, after) = self.hand_in(generation, input);
+        if let Some(table) = &mut self.table {
+            table.note(&before, came, &told, &after);
+        }
+        if let Step::Ended(outcome) = after {
+            self.end(generation, outcome);
+        }
     }
 
     fn partition_of(&self, generation: u64) -> Arc<Partition> {
         self.setting.partitions[self.flying[&generation].partition].clone()
     }
 
-    fn hand_in(&mut self, generation: u64, input: Input<u64>) {
+    /// Returns what was carried out, and what is waited for then.
+    pub(super) fn hand_in(
+        &mut self,
+        generation: u64,
+        input: Input<u64>,
+    ) -> (Vec<&'static str>, Step<u64>) {
         let (partition, now) = (self.partition_of(generation), self.reading());
-        let Some(flying) = self.flying.get_mut(&generation) else { return };
+        let (mut told, flying) = (Vec::new(), self.flying.get_mut(&generation).unwrap());
         let is_over = |suspect: &u64| self.over.contains(suspect);
         let facts = Facts {
             current: self.current[flying.partition].filter(|current| !is_over(current)),
@@ -246,6 +272,7 @@ impl<'a> World<'a> {
         };
         flying.attempt.handle(input, &mut cx);
         while let Some(effect) = flying.attempt.next_effect() {
+            told.push(table::effect(&effect));
             flying.books.carried_out(&effect, &self.trail);
         }
         flying.books.balance(&flying.attempt, is_over, &self.trail);
@@ -253,9 +280,7 @@ impl<'a> World<'a> {
             self.calls.push((self.now, flying.partition));
             self.check_calls();
         }
-        if let Step::Ended(outcome) = self.flying[&generation].attempt.step().clone() {
-            self.end(generation, outcome);
-        }
+        (told, self.flying[&generation].attempt.step().clone())
     }
 
     fn end(&mut self, generation: u64, outcome: Result<Outcome<u64>, Fenced>) {
@@ -263,7 +288,9 @@ impl<'a> World<'a> {
             return self.drop(generation);
         };
         let (partition, now) = (self.partition_of(generation), self.reading());
-        let Some(mut flying) = self.flying.remove(&generation) else { return };
+        let Some(mut flying) = self.flying.remove(&generation) else {
+            return;
+        };
         let outcome = match (outcome, flying.attempt.unreached()) {
             (Err(error), Some(purpose)) => {
                 let error = self.gate.unreachable(&partition, purpose, error, now);
@@ -285,7 +312,9 @@ impl<'a> World<'a> {
 
     fn drop(&mut self, generation: u64) {
         let partition = self.partition_of(generation);
-        let Some(mut flying) = self.flying.remove(&generation) else { return };
+        let Some(mut flying) = self.flying.remove(&generation) else {
+            return;
+        };
         flying.attempt.is_dropped((&partition, &mut self.gate));
         while let Some(effect) = flying.attempt.next_effect() {
             flying.books.carried_out(&effect, &self.trail);
@@ -296,7 +325,9 @@ impl<'a> World<'a> {
 
     /// I8: the budget, and the floor between two calls of a partition.
     fn check_calls(&self) {
-        let Some((last, of)) = self.calls.last() else { return };
+        let Some((last, of)) = self.calls.last() else {
+            return;
+        };
         for (position, (first, index)) in self.calls.iter().rev().enumerate() {
             let apart = last.saturating_sub(*first);
             let within = self.setting.budget.bound(apart);

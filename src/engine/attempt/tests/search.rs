@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     came::Came,
-    world::{DAY, Happening, Setting, World},
+    world::{DAY, Flying, Happening, Setting, TIMEOUT, World, until},
     *,
 };
 
@@ -35,7 +35,12 @@ impl Write for Fingerprint {
 fn fingerprint(world: &World<'_>) -> u128 {
     let mut text = Fingerprint::default();
     let (gate, flying) = (&world.gate, &world.flying);
-    write!(text, "{gate:?} {flying:?} {:?} {:?}", world.current, world.now).unwrap();
+    write!(
+        text,
+        "{gate:?} {flying:?} {:?} {:?}",
+        world.current, world.now
+    )
+    .unwrap();
     let first = text.0.finish();
     text.0.write_u8(1);
     u128::from(first) << 64 | u128::from(text.0.finish())
@@ -51,23 +56,51 @@ fn check(world: &World<'_>) {
     );
     // I2: one attempt for each partition, besides those whose place was taken.
     for (index, partition) in world.setting.partitions.iter().enumerate() {
-        let is_its = |(generation, flying): &(&u64, &super::world::Flying)| {
+        let is_its = |(generation, flying): &(&u64, &Flying)| {
             flying.partition == index && world.gate.is_flying(partition.id, **generation)
         };
         assert!(world.flying.iter().filter(is_its).count() <= 1, "{trail:?}");
     }
+    check_places(world.clone());
     check_ends(world.clone());
     check_anew(world.clone());
+}
+
+/// Whoever waits for the first call has a place, and nobody else keeps one.
+fn check_places(mut world: World<'_>) {
+    let (mut least, mut most, now) = (0, 0, world.reading());
+    for (generation, flying) in &world.flying {
+        let id = world.setting.partitions[flying.partition].id;
+        if world.gate.is_flying(id, *generation) {
+            let step = flying.attempt.step();
+            // One whose runtime stood still for long counts no more, until it asks again.
+            let is_recent = |until: Duration| now.monotonic < until.saturating_add(TIMEOUT);
+            least +=
+                usize::from(matches!(step, Step::Queued(_)) && until(step).is_some_and(is_recent));
+            most += usize::from(!matches!(step, Step::Calling | Step::Publishing(_)));
+        }
+    }
+    let places = world.gate.queued(now);
+    let trail = &world.trail;
+    assert!(
+        (least..=most).contains(&places),
+        "{places} places for {least} to {most}: {trail:?}"
+    );
 }
 
 /// I9: each attempt ends, however often its calls fail.
 fn check_ends(mut world: World<'_>) {
     for generation in world.flying.keys().copied().collect::<Vec<_>>() {
         for waits in 0.. {
-            let Some(flying) = world.flying.get(&generation) else { break };
+            let Some(flying) = world.flying.get(&generation) else {
+                break;
+            };
             assert!(waits < MOST_WAITS, "it goes on for ever: {:?}", world.trail);
             let came = Came::to(flying.attempt.step());
-            let came = came.iter().rfind(|came| **came == Came::Due).or(came.last());
+            let came = came
+                .iter()
+                .rfind(|came| **came == Came::Due)
+                .or(came.last());
             world.apply(Happening::Comes(generation, *came.unwrap()));
         }
     }

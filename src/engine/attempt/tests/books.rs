@@ -44,7 +44,11 @@ impl Books {
     pub(super) fn carried_out(&mut self, effect: &Effect<u64>, trail: &[Happening]) {
         match effect {
             Effect::GiveUp { session, .. } => {
-                assert_eq!(self.dead.take(), Some(*session), "it is not lost: {trail:?}");
+                assert_eq!(
+                    self.dead.take(),
+                    Some(*session),
+                    "it is not lost: {trail:?}"
+                );
                 self.taken.remove(session);
             }
             Effect::LetGo(session) => {
@@ -77,7 +81,10 @@ impl Books {
                 // Its task goes, and that gives it up.
                 | Step::Ended(Err(Fenced))
         );
-        assert!(!self.stands_in || waits_in_place, "nobody else may ask: {trail:?}");
+        assert!(
+            !self.stands_in || waits_in_place,
+            "nobody else may ask: {trail:?}"
+        );
         if let Step::Ended(Ok(Ok(session))) = attempt.step() {
             let is_good = self.good == Some(*session) || is_over(session);
             assert!(is_good, "I1: {session} is not known to be there: {trail:?}");
@@ -90,7 +97,11 @@ impl Books {
             self.taken.remove(session);
             self.made.take_if(|made| made == session);
         }
-        assert!(self.taken.is_empty(), "I3: {:?} left: {trail:?}", self.taken);
+        assert!(
+            self.taken.is_empty(),
+            "I3: {:?} left: {trail:?}",
+            self.taken
+        );
         assert_eq!(self.made, None, "I3: {trail:?}");
         assert!(!self.stands_in, "nobody else may ask: {trail:?}");
     }

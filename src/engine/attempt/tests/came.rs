@@ -5,8 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Checked, *};
-use crate::engine::evidence::Fate;
-use crate::error::{Answer, ErrorKind};
+use crate::{
+    engine::evidence::Fate,
+    error::{Answer, ErrorKind},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
@@ -97,7 +99,8 @@ impl Came {
     pub(super) fn is_answer(self) -> bool {
         matches!(
             self,
-            Alive | Gone
+            Alive
+                | Gone
                 | AllKnown
                 | Known
                 | NotFound
