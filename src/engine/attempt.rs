@@ -40,6 +40,7 @@ pub(crate) struct Limits {
 }
 
 /// What is known besides when something comes in.
+#[allow(clippy::struct_excessive_bools)] // each is known by itself
 #[derive(Clone, Debug)]
 pub(crate) struct Facts<S> {
     /// The session that requests go on with meanwhile.

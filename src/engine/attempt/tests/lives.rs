@@ -34,7 +34,7 @@ pub(super) fn live(world: &mut World<'_>, seed: u64, next: &mut Vec<Happening>) 
             happening,
             Happening::Dropped(_) | Happening::Comes(_, Came::Closed) | Happening::Fenced(_)
         );
-        if is_rare && rng.u8(..20) > patience || is_calm && is_rare {
+        if is_rare && (is_calm || rng.u8(..20) > patience) {
             happening = next[rng.usize(..next.len())];
         }
         world.apply(happening);

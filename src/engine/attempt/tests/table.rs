@@ -104,27 +104,21 @@ fn the_page_about_attempts_says_what_each_step_does_with_each_thing_that_comes()
 
 /// What a step does not wait for.
 fn others(step: &Step<u64>) -> Vec<Input<u64>> {
-    let all: [(fn(&Step<u64>) -> bool, Input<u64>); 9] = [
-        (|step| matches!(step, Step::Begun), Input::Begun),
+    let all = [
+        (matches!(step, Step::Begun), Input::Begun),
+        (matches!(step, Step::Sharing), Input::Shared(Share::Create)),
+        (waits(step), Input::Due),
+        (waits(step), Input::Closed),
+        (matches!(step, Step::Asking(_)), Came::Alive.input(9)),
         (
-            |step| matches!(step, Step::Sharing),
-            Input::Shared(Share::Create),
-        ),
-        (waits, Input::Due),
-        (waits, Input::Closed),
-        (|step| matches!(step, Step::Asking(_)), Came::Alive.input(9)),
-        (
-            |step| matches!(step, Step::AskingOldest(_)),
+            matches!(step, Step::AskingOldest(_)),
             Came::AllKnown.input(9),
         ),
-        (
-            |step| matches!(step, Step::Checking(_)),
-            Came::Known.input(9),
-        ),
-        (|step| matches!(step, Step::Telling(..)), Input::Told),
-        (|step| matches!(step, Step::Calling), Came::Made.input(9)),
+        (matches!(step, Step::Checking(_)), Came::Known.input(9)),
+        (matches!(step, Step::Telling(..)), Input::Told),
+        (matches!(step, Step::Calling), Came::Made.input(9)),
     ];
-    let others = all.into_iter().filter(|(fits, _)| !fits(step));
+    let others = all.into_iter().filter(|(fits, _)| !fits);
     others.map(|(_, input)| input).collect()
 }
 
