@@ -118,10 +118,23 @@ impl Create {
         is_told
     }
 
+    /// Whether health has answered while a session was asked for in its place. That says more of the other sessions than this one does.
+    fn is_overtaken_by_health(&mut self) -> bool {
+        let is_answered = self.core.inquiry.evidence().is_told();
+        is_answered && self.is_told_meanwhile()
+    }
+
     /// Makes known what has become of a session that was asked for in place of the question. Where it is lost, the youngest one
     /// is asked for before the others go on.
     pub(crate) async fn stood_in(&mut self, asked: Asked) {
         let (session, is_there, when) = &asked;
+        if self.is_overtaken_by_health() {
+            // The session may have been lost after that answer, and the others with it.
+            if !is_there {
+                self.core.suspect(true);
+            }
+            return;
+        }
         let youngest = match self.core.youngest(session) {
             Some(youngest) if !is_there => self.ask_for(&youngest).await.ok().flatten(),
             _ => None,

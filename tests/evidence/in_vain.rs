@@ -203,3 +203,31 @@ async fn where_health_answers_during_a_session_call_in_its_place_no_other_sessio
     assert_eq!(setup.gets(), 1, "the oldest session alone");
     assert_eq!(setup.creates(), 3, "all sessions go on");
 }
+
+/// The server has dropped one session, and says that while health answers again.
+#[tokio::test(start_paused = true)]
+async fn where_health_answers_while_a_session_turns_out_to_be_lost_no_other_is_asked_for() {
+    let setup = Setup::new();
+    let builder = setup.builder().max_wait(60 * SECOND);
+    let manager = builder.create_timeout(30 * SECOND).build().unwrap();
+    let mut keys = tenants(&setup, &manager, 1).await;
+    setup.sipher.evict(&setup.last_id().unwrap());
+    keys.extend(tenants(&setup, &manager, 2).await);
+    pass(70.0).await;
+    always(&setup, What::Refuse, Target::Health);
+    always(&setup, What::Delay(15 * SECOND), Target::Get);
+    let (first, third) = tokio::join!(call(&setup, &manager, &keys[0]), async {
+        pass(12.0).await;
+        assert_eq!(setup.gets(), 1, "in place of health");
+        setup.sipher.clear_faults();
+        call(&setup, &manager, &keys[2]).await
+    });
+    first.unwrap();
+    third.unwrap();
+    for key in &keys {
+        call(&setup, &manager, key).await.unwrap();
+    }
+    assert_eq!(setup.gets(), 1, "the lost session alone");
+    assert_eq!(setup.creates(), 4, "the others go on");
+    setup.sipher.assert_no_dead_id();
+}

@@ -279,6 +279,17 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         new: "let is_told = self.core.has_heard() && self.generation == 0;",
     },
     Mutation {
+        name: "what_a_session_call_says_counts_beside_a_later_word_of_health",
+        invariant: "I8",
+        by: Test {
+            target: "evidence",
+            name: "where_health_answers_while_a_session_turns_out_to_be_lost_no_other_is_asked_for",
+        },
+        file: "src/driver/stand_in.rs",
+        old: "is_answered && self.is_told_meanwhile()",
+        new: "is_answered && self.generation == 0 && self.is_told_meanwhile()",
+    },
+    Mutation {
         name: "a_session_that_has_ended_is_asked_for",
         invariant: "I8",
         by: Test {
