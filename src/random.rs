@@ -36,7 +36,6 @@ impl Random {
     }
 
     /// Draws a number that nobody else has.
-    #[cfg(feature = "store")]
     pub(crate) fn unique(&self) -> u128 {
         match self {
             Self::System => (u128::from(system()) << 64) | u128::from(system()),
@@ -63,7 +62,6 @@ mod tests {
         assert_eq!(drawn.collect::<HashSet<_>>().len(), 1_000);
     }
 
-    #[cfg(feature = "store")]
     #[test]
     fn both_halves_of_a_unique_number_are_drawn() {
         let drawn: Vec<_> = (0..100).map(|_| Random::System.unique()).collect();

@@ -154,7 +154,6 @@ impl Core {
     }
 
     /// A number that no other process draws.
-    #[cfg(feature = "store")]
     pub(crate) fn unique_number(&self) -> u128 {
         self.random.unique()
     }

@@ -287,7 +287,6 @@ impl Core {
     }
 
     /// Whether a session that another process of the fleet has made is one of the server's process that is known here.
-    #[cfg(feature = "store")]
     pub(crate) fn vouches_for(&self, made: &Made) -> bool {
         self.inquiry.evidence().vouches_for(made)
     }

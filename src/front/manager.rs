@@ -9,7 +9,6 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 
 use super::{admit::Admission, builder::SessionManagerBuilder, events::Events, lease::Lease};
-#[cfg(feature = "store")]
 use crate::driver::fleet::Follower;
 use crate::{
     api::{SessionDefaults, SessionsApi},
@@ -86,7 +85,6 @@ impl SessionManager {
         if let Some(key) = manager.identity().key_id() {
             manager.core().gate().known_keys.own(Some(key));
         }
-        #[cfg(feature = "store")]
         {
             let follower: Arc<dyn Follower> = manager.0.clone();
             manager.core().fleet.follow(&follower, &manager.0.changing);

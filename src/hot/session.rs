@@ -117,7 +117,6 @@ impl LiveSession {
     }
 
     /// From here on others may use it too.
-    #[cfg(feature = "store")]
     pub(crate) fn share(&self, place: impl Shared) {
         let _ = self.shared.set(Box::new(place));
     }
@@ -131,7 +130,6 @@ impl LiveSession {
     }
 
     /// Whether the fleet has made it after another one.
-    #[cfg(feature = "store")]
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         let generation = |session: &Self| session.shared().map(Shared::generation);
         generation(self) > generation(other) && !self.in_flight.is_retired()
@@ -226,7 +224,6 @@ impl LiveSession {
         (self.made_at, self.life.born().monotonic, self.generation)
     }
 
-    #[cfg(feature = "store")]
     pub(crate) fn made_at(&self) -> u64 {
         self.made_at
     }

@@ -5,7 +5,6 @@
 //! the call that proved it alive.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-#[cfg(feature = "store")]
 use std::time::Duration;
 
 use crate::clock::Reading;
@@ -35,7 +34,6 @@ impl Suspicion {
     }
 
     /// How many of them certainly came before `then`: all or none.
-    #[cfg(feature = "store")]
     pub(crate) fn signs_before(&self, then: Reading) -> u64 {
         let signs = self.signs();
         let last_at = Duration::from_millis(self.last_at.load(Ordering::SeqCst));
@@ -72,7 +70,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "store")]
     fn signs_came_before_a_moment_if_the_last_of_them_did() {
         let suspicion = Suspicion::default();
         suspicion.raise(at(1), true);

@@ -190,7 +190,7 @@ impl Inner {
         (found, sent): (Found, Reading),
         after: u64,
     ) {
-        let seal = Seal::of(&older.partition, &core.settings.base);
+        let seal = self.seal_of(core, &older.partition);
         if found
             .record
             .as_ref()

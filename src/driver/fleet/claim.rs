@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Inner, new_member,
-    seal::Seal,
     unused::{Release, Unused},
 };
 use crate::{
@@ -187,7 +186,7 @@ impl Inner {
         core: &Core,
         session: &LiveSession,
     ) -> Result<Result<Right, Claim>, Error> {
-        let seal = Seal::of(&session.partition, &core.settings.base);
+        let seal = self.seal_of(core, &session.partition);
         let (member, lease, since) = (
             new_member(core),
             core.settings.create_timeout / 2,

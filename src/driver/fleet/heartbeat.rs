@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Inner, Membership, seal::Seal};
+use super::{Inner, Membership};
 use crate::{
     clock::Reading,
     driver::{core::Core, fleet::membership},
@@ -128,7 +128,7 @@ impl Inner {
         let now = core.now();
         for session in core.sessions() {
             if membership(&session).is_none() && session.is_usable(now) {
-                let slot = Seal::of(&session.partition, &core.settings.base).slot;
+                let slot = self.seal_of(core, &session.partition).slot;
                 own.entry(slot).or_default().push(session);
             }
         }

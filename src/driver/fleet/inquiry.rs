@@ -52,8 +52,7 @@ enum Claimed {
 impl Fleet {
     /// Asks by `ask`, unless another process has asked since the sign. Without the store each asks for itself.
     pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Word {
-        let seal = seal(core, Kind::Health);
-        let Some((inner, seal)) = self.inner().zip(seal) else {
+        let Some((inner, seal)) = self.common_slot(core, Kind::Health) else {
             return ask.await;
         };
         match timeout(PATIENCE, inner.turn(core, &seal)).await {
@@ -66,6 +65,15 @@ impl Fleet {
             }
             Ok(None) | Err(_) => ask.await,
         }
+    }
+}
+
+impl Fleet {
+    /// The slot of what is asked for once for the whole fleet.
+    pub(super) fn common_slot(&self, core: &Core, kind: Kind) -> Option<(&Inner, Seal)> {
+        let inner = self.inner()?;
+        let (key, defaults) = (first_key(core)?, SessionDefaults::new());
+        Some((inner, inner.seal(core, kind, &key, &defaults)))
     }
 }
 
@@ -136,12 +144,6 @@ impl Inner {
         // Whoever is not told asks for itself.
         let _ = self.step_at(core, seal.slot, publish).await;
     }
-}
-
-/// Of what is asked for once for the whole fleet.
-pub(super) fn seal(core: &Core, kind: Kind) -> Option<Seal> {
-    let (key, defaults) = (first_key(core)?, SessionDefaults::new());
-    Some(Seal::new(kind, &key, &core.settings.base, &defaults))
 }
 
 /// The first of the API keys that have sessions here, so that processes with the same keys agree.

@@ -9,7 +9,7 @@
 //!
 //! | room | concept |
 //! | --- | --- |
-//! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
+//! | `record`, `seal`, `cipher` | what the members tell each other of a session; the form in which it leaves the process; how that is sealed |
 //! | `share`, `claim`, `publication` | who makes a session; the right to; making it known |
 //! | `unused` | rights that are to be given back |
 //! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
@@ -28,6 +28,8 @@
 
 mod adopt;
 mod attendance;
+#[cfg(feature = "store")]
+mod cipher;
 mod claim;
 mod defaults;
 mod guarded;
@@ -57,6 +59,8 @@ use std::{
 
 use tokio::{sync::Notify, time::timeout};
 
+#[cfg(feature = "store")]
+pub(crate) use self::cipher::derive;
 use self::{
     attendance::Attendance,
     defaults::{FirstLook, Following},
@@ -68,13 +72,14 @@ use self::{
     unused::Unused,
 };
 pub(crate) use self::{
+    claim::Attempt,
     defaults::Follower,
     member::{Leaving, Membership, membership},
+    seal::Derive,
     share::Share,
     stand_in::{StandIn, WhoAsks},
 };
 use super::core::Core;
-pub(crate) use super::fleet::claim::Attempt;
 use crate::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
@@ -90,6 +95,8 @@ const STEP: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Sharing {
     pub(crate) store: Arc<dyn SessionStore>,
+    /// Brought by the feature `store` alone.
+    pub(crate) derive: Derive,
     pub(crate) on_store_down: OnStoreDown,
     pub(crate) member_lease: Duration,
     pub(crate) verify_adopted: bool,
@@ -142,13 +149,20 @@ impl Fleet {
         }))
     }
 
+    /// Without the feature there is none, and the compiler leaves out what only a fleet needs.
+    #[inline]
     fn inner(&self) -> Option<&Inner> {
-        self.0.as_deref()
+        if cfg!(feature = "store") {
+            self.0.as_deref()
+        } else {
+            None
+        }
     }
 
     /// Whether there is one.
+    #[inline]
     pub(crate) fn is_there(&self) -> bool {
-        self.0.is_some()
+        self.inner().is_some()
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Inner, Membership, STEP, claim::Right, record::Sealed, seal::Seal};
+use super::{Inner, Membership, STEP, claim::Right, record::Sealed};
 use crate::{
     clock::Reading,
     driver::{core::Core, fleet::membership},
@@ -127,7 +127,7 @@ impl Inner {
         session: &Arc<LiveSession>,
         right: Right,
     ) -> bool {
-        let seal = Seal::of(&session.partition, &core.settings.base);
+        let seal = self.seal_of(core, &session.partition);
         let (born, sent) = (session.life.born(), core.now());
         let (store_then, known_at) = right.granted;
         // No later than it was: by the store's clock, what has passed between grant and call is taken from this one.

@@ -92,7 +92,7 @@ impl Create {
             return Share::Create;
         }
         let mut claimant = Claimant {
-            seal: Seal::of(&self.partition, &core.settings.base),
+            seal: fleet.seal_of(&core, &self.partition),
             member: self.attempt.give_up().unwrap_or_else(|| new_member(&core)),
             lease,
             passed_over: 0,
@@ -133,7 +133,7 @@ impl Create {
     /// the store. What is made with it is published once it is there, as what was made while the store was down.
     async fn look(&mut self, fleet: &Inner) -> Share {
         let core = self.core.clone();
-        let seal = Seal::of(&self.partition, &core.settings.base);
+        let seal = fleet.seal_of(&core, &self.partition);
         let sent = core.now();
         let get = fleet.read(&core, Some(seal.slot), fleet.store().get(seal.slot));
         let found = tokio::select! {

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     Fleet, Inner,
     claim::Right,
-    inquiry::{generation, seal},
+    inquiry::generation,
     new_member,
     seal::{Kind, Seal},
 };
@@ -49,8 +49,7 @@ impl Fleet {
     /// Finds out whether this process is to ask for a session after so many signs. What another has found out `counts_for` so long.
     /// Without the store each asks.
     pub(crate) async fn stand_in(&self, core: &Core, signs: u64, counts_for: Duration) -> WhoAsks {
-        let seal = seal(core, Kind::StandIn);
-        let Some((inner, seal)) = self.inner().zip(seal) else {
+        let Some((inner, seal)) = self.common_slot(core, Kind::StandIn) else {
             return WhoAsks::This(None);
         };
         let who = timeout(LEASE, inner.who_asks(core, seal, (signs, counts_for))).await;

@@ -30,7 +30,6 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
-#[cfg(feature = "store")]
 pub(crate) use self::verdict::METERED;
 pub(crate) use self::{
     answers::Overheard,
@@ -323,7 +322,6 @@ impl Evidence {
     }
 
     /// Whether a session that another process of the fleet has made is one of the process that is known here.
-    #[cfg(feature = "store")]
     pub(crate) fn vouches_for(&self, made: &Made) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= made.born.monotonic;
         let judged = self

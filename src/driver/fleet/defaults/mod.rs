@@ -153,8 +153,7 @@ impl Inner {
     /// The group of an API key, and its slot.
     fn group(&self, core: &Core, key: &ApiKey) -> Option<(&Following, Seal)> {
         let following = self.following.get()?;
-        let base = &core.settings.base;
-        let seal = Seal::new(Kind::Defaults, key, base, &following.home);
+        let seal = self.seal(core, Kind::Defaults, key, &following.home);
         Some((following, seal))
     }
 

@@ -193,7 +193,7 @@ fn sealed(seal: &Seal, generation: u64, state: &LwwDefaults) -> Option<Bytes> {
     seal.seal(generation, &plain).map(Bytes::from)
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(all(test, feature = "store", feature = "testing"))]
 mod tests {
     use std::sync::Arc;
 
@@ -201,7 +201,7 @@ mod tests {
     use crate::{
         Chain, Event, SessionDefaults, SessionManager,
         api::Transport,
-        driver::fleet::seal::Kind,
+        driver::fleet::{derive, seal::Kind},
         scope::{BaseUrl, PlainHttp},
         store::{Member, MemoryStore, SessionStore},
         testing::{FakeSipher, TestClock, Tier},
@@ -214,7 +214,7 @@ mod tests {
         let (store, key) = (MemoryStore::new(clock.clone()), sipher.api_key(Tier::Pro));
         let base = BaseUrl::parse(FakeSipher::base_url(), PlainHttp::OnLoopback).unwrap();
         let home = Arc::new(SessionDefaults::new().chain(Chain::Near));
-        let seal = Seal::new(Kind::Defaults, &key.as_str().into(), &base, &home);
+        let seal = Seal::new(derive, Kind::Defaults, &key.as_str().into(), &base, &home);
         let claim = store.claim(seal.slot, Member(1), 0, LEASE).await.unwrap();
         let Claim::Granted { generation, .. } = claim else {
             panic!("{claim:?}")
