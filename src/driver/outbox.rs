@@ -166,10 +166,9 @@ mod tests {
     use std::{sync::mpsc, thread};
 
     use super::*;
-    use crate::driver::log;
 
     fn event(pending: usize) -> Effect {
-        Effect::Tell(Event::DeletesPending { pending }, log::span())
+        Effect::Tell(Event::DeletesPending { pending }, Span::current())
     }
 
     fn number(effect: Effect) -> usize {
