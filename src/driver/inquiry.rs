@@ -14,7 +14,7 @@ use http::HeaderMap;
 use super::{core::Core, question::Asking};
 use crate::{
     api::Stamp,
-    clock::Reading,
+    clock::{Reading, millis},
     engine::evidence::{Evidence, Fate, Overheard, Reaction, window::Exchange},
     headers,
     hot::session::LiveSession,
@@ -343,8 +343,4 @@ impl Core {
         }
         signs
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -15,7 +15,7 @@ pub use self::view::Session;
 use super::{shared::Shared, use_count::InFlight};
 use crate::{
     api::{KeptId, SessionId},
-    clock::{Moment, Reading},
+    clock::{Moment, Reading, millis},
     model::{
         evidence::{Made, known_at},
         life::{Life, Phase},
@@ -372,8 +372,4 @@ fn advance(known: &mut (Moment, u64), now: Reading, uses: u64) {
     if Reading::from(known.0).monotonic <= now.monotonic {
         *known = (now.into(), uses.max(known.1));
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::Reading;
+use crate::clock::{Reading, millis};
 
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
@@ -27,8 +27,8 @@ impl Suspicion {
     /// There is one more; returns how many there are. If it `is_told`, also returns whether that is the first since a session was
     /// last proved alive.
     pub(crate) fn raise(&self, now: Reading, is_told: bool) -> (u64, bool) {
-        let now = u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX);
-        self.last_at.fetch_max(now, Ordering::SeqCst);
+        self.last_at
+            .fetch_max(millis(now.monotonic), Ordering::SeqCst);
         let signs = self.signs.fetch_add(1, Ordering::SeqCst) + 1;
         (signs, is_told && !self.told.swap(true, Ordering::AcqRel))
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::memo::Home;
-use crate::clock::Reading;
+use crate::clock::{Reading, millis};
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
 const RETIRED: usize = 1 << (usize::BITS - 1);
@@ -138,8 +138,7 @@ impl InFlight {
 
     /// Counts as used until then, in monotonic time.
     pub(crate) fn linger(&self, until: Duration) {
-        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-        self.linger_until.fetch_max(until, Ordering::AcqRel);
+        self.linger_until.fetch_max(millis(until), Ordering::AcqRel);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Announcer, Changes, Claim, Found, Kept, Left, Member, Record, SessionStore, Slot, StoreFuture,
 };
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, millis};
 
 /// Keeps the sessions of several managers of one process.
 ///
@@ -184,10 +184,9 @@ impl SessionStore for MemoryStore {
                 return Claim::Held { left };
             }
             // Never below the time: what was granted before everything was forgotten is lower all the same.
-            let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
             let granted = place.granted.map_or(0, |(generation, _)| generation);
             let highest = place.highest.max(granted).max(after);
-            let generation = highest.saturating_add(1).max(millis);
+            let generation = highest.saturating_add(1).max(millis(now));
             let until = now.saturating_add(lease);
             place.claim = Some(Claimed {
                 by: Some((member, generation)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
 use crate::{
-    clock::Reading,
+    clock::{Reading, millis},
     driver::{core::Core, create::Create, fleet::membership, reaper},
     hot::session::LiveSession,
     model::{evidence::Made, life::Life, partition::Partition, reason::RetireReason},
@@ -131,13 +131,12 @@ impl Inner {
             known: (life.born(), age),
         };
         let signs = signs_of(core, &made, sent.before(age));
-        let made_at = u64::try_from(sealed.made_at.as_millis()).unwrap_or(u64::MAX);
         let session = LiveSession::new(
             &sealed.id,
             generation,
             partition.clone(),
             life,
-            (made_at, sent, signs),
+            (millis(sealed.made_at), sent, signs),
         );
         // Unless its process has been heard since.
         let is_alive = signs == core.suspicion.signs()

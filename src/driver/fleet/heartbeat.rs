@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Inner, Membership};
+use super::{Inner, Membership, claim::Claimed};
 use crate::{
     clock::Reading,
     driver::{core::Core, fleet::membership},
     error::Error,
     hot::session::LiveSession,
     model::reason::RetireReason,
-    store::{Claim, Kept, Slot},
+    store::{Kept, Slot},
 };
 
 /// How soon another session is looked for where the store has refused one.
@@ -155,19 +155,19 @@ impl Inner {
         }
         let sent = core.now();
         match self.claim_for(core, session).await? {
-            Ok(right) => {
-                if session.is_usable(core.now()) && !self.publish(core, session, right).await {
+            Claimed::Granted(claim) => {
+                if session.is_usable(core.now()) && !self.publish(core, session, claim).await {
                     // It is used on until another one is there; a store that refuses whatever it is told costs few creates.
                     let again_at = core.now().monotonic.saturating_add(REFUSED);
                     session.renew_again_at(again_at);
                 }
             }
-            Err(Claim::Published(found)) => {
+            Claimed::Published(found) => {
                 let after = self.seen.of(slot).lowest();
                 self.replace(core, session, (found, sent), after).await;
             }
             // Whoever makes one publishes it.
-            Err(Claim::Held { .. } | Claim::Granted { .. }) => {}
+            Claimed::Held(_) => {}
         }
         Ok(())
     }

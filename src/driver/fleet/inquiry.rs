@@ -1,6 +1,6 @@
 //! One question for the whole fleet: whoever asks the server for its health tells the others what it said.
 //!
-//! The answer stands in a slot of its own for each API key. Whoever has the right to write it down asks; the others wait for
+//! The answer stands in a slot of its own for each API key. Whoever has the claim asks; the others wait for
 //! that. An answer counts for who saw a sign only if it was asked for after that: the store's clock says so.
 
 use std::time::Duration;
@@ -10,18 +10,19 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Fleet, Inner,
-    claim::Right,
+    claim::{Claimed, GrantedClaim},
     new_member,
+    record::{split_time, time_to_bytes},
     seal::{Kind, Seal},
 };
 use crate::{
     api::{Health, SessionDefaults, Word},
     driver::core::Core,
     secret::ApiKey,
-    store::{Claim, Found, Member, Record},
+    store::{Found, Record},
 };
 
-/// The right to ask. A question takes a second at most.
+/// Of the claim. A question takes a second at most.
 const LEASE: Duration = Duration::from_secs(3);
 /// How long an answer stands there. Nobody may use one that is older than its own sign.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -36,17 +37,9 @@ const TELL: Duration = Duration::from_millis(500);
 /// What the store says of the question.
 enum Turn {
     /// This process is to ask.
-    Ask(Box<Right>),
+    Ask(Box<GrantedClaim>),
     /// Another has asked.
     Told(Word),
-}
-
-/// What came of one claim.
-enum Claimed {
-    Granted(Box<Right>),
-    /// There is an answer, which may be older than the sign.
-    Answered(Found),
-    ByAnother,
 }
 
 impl Fleet {
@@ -57,10 +50,10 @@ impl Fleet {
         };
         match timeout(PATIENCE, inner.turn(core, &seal)).await {
             Ok(Some(Turn::Told(word))) => word,
-            Ok(Some(Turn::Ask(right))) => {
+            Ok(Some(Turn::Ask(claim))) => {
                 let word = ask.await;
                 // Whoever waits here waits for the answer, and not for the store.
-                let _ = timeout(TELL, inner.tell_answer(core, &seal, *right, word)).await;
+                let _ = timeout(TELL, inner.tell_answer(core, &seal, *claim, word)).await;
                 word
             }
             Ok(None) | Err(_) => ask.await,
@@ -88,10 +81,13 @@ impl Inner {
         // The sign came before this.
         let (since, mut after) = (found.now, generation(&found));
         loop {
-            match self.claim_question(core, seal, member, after).await? {
-                Claimed::Granted(right) => return Some(Turn::Ask(right)),
-                Claimed::ByAnother => sleep(AGAIN).await,
-                Claimed::Answered(found) => {
+            let (at, whose) = (Some(seal.slot), (seal.slot, member));
+            let lasts = (core.now(), LEASE);
+            match self.claim(core, at, whose, after, lasts).await.ok()? {
+                Claimed::Granted(claim) => return Some(Turn::Ask(Box::new(claim))),
+                Claimed::Held(_) => sleep(AGAIN).await,
+                // The answer may be older than the sign.
+                Claimed::Published(found) => {
                     if let Some(word) = read(seal, &found, since) {
                         return Some(Turn::Told(word));
                     }
@@ -105,43 +101,35 @@ impl Inner {
         }
     }
 
-    /// `None` where the store cannot be asked.
-    async fn claim_question(
+    /// What this process did not reach may be there for others: they ask for themselves.
+    async fn tell_answer(&self, core: &Core, seal: &Seal, claim: GrantedClaim, word: Word) {
+        if let Some(plain) = written(word, claim.granted.0) {
+            self.tell(core, seal, claim, &plain, (KEPT_FOR, LEASE))
+                .await;
+        }
+    }
+
+    /// Publishes what was found out for all, to be kept for so long. Whoever is not told finds it out for itself.
+    pub(super) async fn tell(
         &self,
         core: &Core,
         seal: &Seal,
-        member: Member,
-        after: u64,
-    ) -> Option<Claimed> {
-        let since = core.now();
-        let claim = self.store().claim(seal.slot, member, after, LEASE);
-        Some(match self.step_at(core, seal.slot, claim).await.ok()? {
-            Claim::Granted { generation, now } => {
-                let (whose, granted) = ((seal.slot, member), (generation, now));
-                let right = Right::new(self, core, whose, granted, (since, LEASE));
-                Claimed::Granted(Box::new(right))
-            }
-            Claim::Held { .. } => Claimed::ByAnother,
-            Claim::Published(found) => Claimed::Answered(found),
-        })
-    }
-
-    /// What this process did not reach may be there for others: they ask for themselves.
-    async fn tell_answer(&self, core: &Core, seal: &Seal, right: Right, word: Word) {
-        let asked = right.granted.0;
-        let Some(sealed) =
-            written(word, asked).and_then(|plain| seal.seal(right.generation, &plain))
-        else {
-            return; // its drop gives the right back
+        claim: GrantedClaim,
+        plain: &[u8],
+        (left, lease): (Duration, Duration),
+    ) {
+        let generation = claim.generation;
+        let Some(sealed) = seal.seal(generation, plain).map(Bytes::from) else {
+            return; // its drop releases the claim
         };
         let record = Record {
-            generation: right.generation,
-            sealed: Bytes::from(sealed),
-            left: KEPT_FOR,
+            generation,
+            sealed,
+            left,
         };
-        let member = right.spend();
-        let publish = self.store().publish(seal.slot, member, record, LEASE);
-        // Whoever is not told asks for itself.
+        let publish = self
+            .store()
+            .publish(seal.slot, claim.disarm(), record, lease);
         let _ = self.step_at(core, seal.slot, publish).await;
     }
 }
@@ -173,36 +161,30 @@ fn written(word: Word, asked: Duration) -> Option<Vec<u8>> {
         Word::Silent => None,
         Word::Away => return None,
     };
-    let millis = |time: Duration| {
-        u64::try_from(time.as_millis())
-            .unwrap_or(u64::MAX)
-            .to_be_bytes()
-    };
-    let mut plain = millis(asked).to_vec();
+    let mut plain = time_to_bytes(asked).to_vec();
     if let Some(health) = health {
-        plain.extend(millis(health.boot));
-        plain.extend(millis(health.timestamp));
+        plain.extend(time_to_bytes(health.boot));
+        plain.extend(time_to_bytes(health.timestamp));
         plain.push(u8::from(health.keeps_sessions));
     }
     Some(plain)
 }
 
 fn parse(plain: &[u8]) -> Option<(Duration, Word)> {
-    let (asked, rest) = plain.split_first_chunk()?;
-    let millis = |bytes: &[u8; 8]| Duration::from_millis(u64::from_be_bytes(*bytes));
+    let (asked, rest) = split_time(plain)?;
     let word = match rest {
         [] => Word::Silent,
         rest => {
-            let (boot, rest) = rest.split_first_chunk()?;
-            let (timestamp, rest) = rest.split_first_chunk()?;
+            let (boot, rest) = split_time(rest)?;
+            let (timestamp, rest) = split_time(rest)?;
             Word::Says(Health {
-                boot: millis(boot),
-                timestamp: millis(timestamp),
+                boot,
+                timestamp,
                 keeps_sessions: *rest.first()? != 0,
             })
         }
     };
-    Some((millis(asked), word))
+    Some((asked, word))
 }
 
 #[cfg(test)]

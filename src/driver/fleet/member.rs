@@ -148,7 +148,7 @@ impl Fleet {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clear();
-            inner.unused.forget_all();
+            inner.releases.forget_all();
             inner.attendance.begin_anew();
             inner.first_look.begin_anew();
         }

@@ -10,8 +10,8 @@
 //! | room | concept |
 //! | --- | --- |
 //! | `record`, `seal`, `cipher` | what the members tell each other of a session; the form in which it leaves the process; how that is sealed |
-//! | `share`, `claim`, `publication` | who makes a session; the right to; making it known |
-//! | `unused` | rights that are to be given back |
+//! | `share`, `claim`, `publication` | who makes a session; the claim on that; making it known |
+//! | `releases` | claims that are to be released |
 //! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
@@ -41,12 +41,12 @@ mod member;
 mod outage;
 mod publication;
 mod record;
+mod releases;
 mod revocations;
 mod seal;
 mod seen;
 mod share;
 mod stand_in;
-mod unused;
 mod watch;
 
 use std::{
@@ -67,9 +67,9 @@ use self::{
     guarded::Guarded,
     ids::Ids,
     outage::{Kind, Outage},
+    releases::Releases,
     revocations::Revocations,
     seen::AllSeen,
-    unused::Unused,
 };
 pub(crate) use self::{
     claim::Attempt,
@@ -117,7 +117,7 @@ struct Inner {
     revoked: Revocations,
     /// There is something to tell the store.
     wake: Arc<Notify>,
-    unused: Arc<Unused>,
+    releases: Arc<Releases>,
     attendance: Attendance,
     /// There may be sessions that were made while the store was down, or with a key that was new.
     has_own: AtomicBool,
@@ -139,7 +139,7 @@ impl Fleet {
                 following: OnceLock::new(),
                 first_look: FirstLook::default(),
                 revoked: Revocations::default(),
-                unused: Arc::new(Unused::new(wake.clone())),
+                releases: Arc::new(Releases::new(wake.clone())),
                 wake,
                 attendance: Attendance::default(),
                 has_own: AtomicBool::new(false),
@@ -207,6 +207,7 @@ impl Inner {
         self.bounded(core, (slot, Kind::Read), step).await
     }
 
+    /// `slot` is the one that a failure counts for; `None` is that of the defaults.
     async fn bounded<T>(
         &self,
         core: &Core,

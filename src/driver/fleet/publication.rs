@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Inner, Membership, STEP, claim::Right, record::Sealed};
+use super::{Inner, Membership, STEP, claim::GrantedClaim, record::Sealed};
 use crate::{
     clock::Reading,
     driver::{core::Core, fleet::membership},
@@ -125,11 +125,11 @@ impl Inner {
         &self,
         core: &Core,
         session: &Arc<LiveSession>,
-        right: Right,
+        claim: GrantedClaim,
     ) -> bool {
         let seal = self.seal_of(core, &session.partition);
         let (born, sent) = (session.life.born(), core.now());
-        let (store_then, known_at) = right.granted;
+        let (store_then, known_at) = claim.granted;
         // No later than it was: by the store's clock, what has passed between grant and call is taken from this one.
         let after = born.monotonic.saturating_sub(known_at.monotonic);
         let before = known_at.since(born);
@@ -141,12 +141,12 @@ impl Inner {
             born_store,
             made_at: Duration::from_millis(session.made_at()),
         };
-        let sealed = seal.seal(right.generation, &sealed.to_bytes());
+        let sealed = seal.seal(claim.generation, &sealed.to_bytes());
         let Some(sealed) = sealed.map(Bytes::from) else {
             return true; // stays this process's own
         };
-        let (slot, generation) = (right.slot, right.generation);
-        let (place, lease) = ((slot, right.spend()), self.sharing.member_lease);
+        let (slot, generation) = (claim.slot, claim.generation);
+        let (place, lease) = ((slot, claim.disarm()), self.sharing.member_lease);
         // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
         session.share(Membership::new(place, generation, sealed, lease, sent));
         self.join(session);

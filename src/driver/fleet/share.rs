@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::{
     Inner,
     adopt::Adopted,
-    claim::{LONGEST_PAUSE, Right},
+    claim::{Claimed, GrantedClaim, LONGEST_PAUSE},
     new_member,
     seal::Seal,
 };
@@ -21,10 +21,10 @@ use crate::{
     error::{Error, ErrorKind},
     hot::{session::LiveSession, shared::Shared},
     model::{life::Phase, settings::OnStoreDown},
-    store::{Changes, Claim, Found, Member, Slot},
+    store::{Changes, Found, Member, Slot},
 };
 
-/// How often a claim is tried while another holds the right, in case that its end was not told.
+/// How often a claim is tried while another holds one, in case that its end was not told.
 const POLL: Duration = Duration::from_secs(1);
 /// How soon a renewal is tried again where the store could not be asked.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -151,7 +151,7 @@ impl Create {
         }
     }
 
-    /// Asks once. Goes on with for how long another has the right.
+    /// Asks once. Goes on with for how long another holds the claim.
     async fn claim(
         &mut self,
         fleet: &Inner,
@@ -171,36 +171,25 @@ impl Create {
             if let Err(error) = told {
                 return Break(self.alone(fleet, error));
             }
-            let claim = fleet
-                .store()
-                .claim(slot, claimant.member, after, claimant.lease);
-            let claim = fleet.step_at(&core, slot, claim).await;
-            match claim {
+            let (whose, lasts) = ((slot, claimant.member), (sent, claimant.lease));
+            match fleet.claim(&core, Some(slot), whose, after, lasts).await {
                 Err(error) => return Break(self.alone(fleet, error)),
-                Ok(Claim::Granted { generation, now }) => {
-                    return Break(self.granted(fleet, claimant, sent, (generation, now)));
+                Ok(Claimed::Granted(claim)) => return Break(self.granted(fleet, claim)),
+                Ok(Claimed::Published(found)) => {
+                    self.published(fleet, claimant, sent, found).await?;
                 }
-                Ok(Claim::Published(found)) => self.published(fleet, claimant, sent, found).await?,
-                Ok(Claim::Held { left }) => return Continue(left.min(LONGEST_PAUSE)),
+                Ok(Claimed::Held(left)) => return Continue(left.min(LONGEST_PAUSE)),
             }
         }
     }
 
-    fn granted(
-        &mut self,
-        fleet: &Inner,
-        claimant: &Claimant,
-        since: Reading,
-        (generation, now): (u64, Duration),
-    ) -> Share {
-        if generation >= HIGHEST {
+    fn granted(&mut self, fleet: &Inner, claim: GrantedClaim) -> Share {
+        if claim.generation >= HIGHEST {
+            claim.disarm();
             let text = "the shared store counts too high";
             return self.alone(fleet, Error::new(ErrorKind::Store, text));
         }
-        let whose = (claimant.seal.slot, claimant.member);
-        let granted = (generation, now);
-        let right = Right::new(fleet, &self.core, whose, granted, (since, claimant.lease));
-        self.attempt.has_got(right);
+        self.attempt.hold(claim);
         Share::Create
     }
 

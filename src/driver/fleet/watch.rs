@@ -278,7 +278,7 @@ impl Inner {
     /// Returns the slots whose store has to be told something.
     fn untold_slots(&self, core: &Core) -> HashSet<Slot> {
         let now = core.now().monotonic;
-        let mut slots = self.unused.slots(now);
+        let mut slots = self.releases.slots(now);
         slots.extend(self.revoked.slots(now));
         slots
     }

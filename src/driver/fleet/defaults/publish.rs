@@ -10,18 +10,18 @@ use super::{Following, LwwDefaults};
 use crate::{
     driver::{
         core::Core,
-        fleet::{Inner, STEP, claim::Right, new_member, refuse, seal::Seal},
+        fleet::{Inner, STEP, claim::Claimed, new_member, refuse, seal::Seal},
     },
     error::{Error, ErrorKind},
     secret::to_json,
-    store::{Claim, Found, Record, Slot},
+    store::{Found, Record, Slot},
 };
 
 /// How long the group's changes are kept after the last process has looked at them.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// The right to write them down, which takes one step.
+/// Of the claim. To write them down takes one step.
 const LEASE: Duration = Duration::from_secs(10);
-/// How soon that is tried again while another has the right.
+/// How soon that is tried again while another holds the claim.
 const AGAIN: Duration = Duration::from_millis(50);
 /// How often at most: a store that lies may go on for ever, and take no time.
 const TRIES: usize = 100;
@@ -145,37 +145,36 @@ impl Inner {
                 following.book().was_told(&state);
                 return Ok(state);
             }
-            self.give_back_rights(core, seal.slot).await?;
+            self.release_claims(core, seal.slot).await?;
             let since = core.now();
-            let claim = self.store().claim(seal.slot, member, after, LEASE);
-            let right = match self.step(core, claim).await? {
-                Claim::Granted { generation, now } => {
-                    self.stamp_pending(core, now);
-                    let (whose, granted) = ((seal.slot, member), (generation, now));
-                    Right::new(self, core, whose, granted, (since, LEASE))
+            let whose = (seal.slot, member);
+            let claim = match self.claim(core, None, whose, after, (since, LEASE)).await? {
+                Claimed::Granted(claim) => {
+                    self.stamp_pending(core, claim.granted.0);
+                    claim
                 }
-                Claim::Published(found) => {
+                Claimed::Published(found) => {
                     newest = Some(self.open_defaults(core, seal, found));
                     continue;
                 }
-                Claim::Held { left } => {
+                Claimed::Held(left) => {
                     sleep(left.clamp(Duration::from_millis(1), AGAIN)).await;
                     continue;
                 }
             };
             let mut merged = state.clone();
             merged.merge(following.book().known());
-            let Some(sealed) = sealed(seal, right.generation, &merged) else {
+            let Some(sealed) = sealed(seal, claim.generation, &merged) else {
                 break; // no random numbers: nothing can be sealed
             };
             let record = Record {
-                generation: right.generation,
+                generation: claim.generation,
                 sealed,
                 left: KEPT_FOR,
             };
             let publish = self.store().publish(seal.slot, member, record, LEASE);
             if self.step(core, publish).await? {
-                right.spend();
+                claim.disarm();
                 following.book().was_told(&merged);
                 return Ok(merged);
             }
@@ -203,7 +202,7 @@ mod tests {
         api::Transport,
         driver::fleet::{derive, seal::Kind},
         scope::{BaseUrl, PlainHttp},
-        store::{Member, MemoryStore, SessionStore},
+        store::{Claim, Member, MemoryStore, SessionStore},
         testing::{FakeSipher, TestClock, Tier},
     };
 

@@ -1,4 +1,4 @@
-//! Rights that were granted and not used. They are given back as soon as the store can be told.
+//! Claims that were granted and not used. They are released as soon as the store can be told.
 
 use std::{
     collections::HashSet,
@@ -15,28 +15,28 @@ use crate::{
     store::{Member, Slot},
 };
 
-/// One right to be given back.
+/// One claim to be released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Release {
     pub(super) slot: Slot,
     pub(super) member: Member,
     pub(super) generation: u64,
     pub(super) pause: Duration,
-    /// In monotonic time. There is nothing to give back after that.
+    /// In monotonic time. There is nothing to release after that.
     pub(super) lapses_at: Duration,
 }
 
 #[derive(Debug)]
-pub(super) struct Unused {
-    rights: Mutex<Vec<Release>>,
+pub(super) struct Releases {
+    untold: Mutex<Vec<Release>>,
     /// Of the heartbeat.
     wake: Arc<Notify>,
 }
 
-impl Unused {
+impl Releases {
     pub(super) fn new(wake: Arc<Notify>) -> Self {
-        let rights = Mutex::default();
-        Self { rights, wake }
+        let untold = Mutex::default();
+        Self { untold, wake }
     }
 
     pub(super) fn add(&self, release: Release) {
@@ -46,9 +46,9 @@ impl Unused {
 
     /// Returns the slots of those that have not lapsed.
     pub(super) fn slots(&self, now: Duration) -> HashSet<Slot> {
-        let mut rights = self.lock();
-        rights.retain(|release| release.lapses_at > now);
-        rights.iter().map(|release| release.slot).collect()
+        let mut untold = self.lock();
+        untold.retain(|release| release.lapses_at > now);
+        untold.iter().map(|release| release.slot).collect()
     }
 
     pub(super) fn forget_all(&self) {
@@ -65,7 +65,7 @@ impl Unused {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Release>> {
-        self.rights.lock().unwrap_or_else(PoisonError::into_inner)
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,12 +73,12 @@ impl Inner {
     /// Tells the store of a slot what it could not be told before.
     pub(super) async fn catch_up(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         self.send_revocations(core, slot).await?;
-        self.give_back_rights(core, slot).await
+        self.release_claims(core, slot).await
     }
 
-    /// Gives back the rights to a slot that were not used. What the store could not be told is kept for the next time.
-    pub(super) async fn give_back_rights(&self, core: &Core, slot: Slot) -> Result<(), Error> {
-        while let Some(release) = self.unused.first(slot, core.now().monotonic) {
+    /// Releases the claims to a slot that were not used. What the store could not be told is kept for the next time.
+    pub(super) async fn release_claims(&self, core: &Core, slot: Slot) -> Result<(), Error> {
+        while let Some(release) = self.releases.first(slot, core.now().monotonic) {
             let Release {
                 member,
                 generation,
@@ -87,7 +87,7 @@ impl Inner {
             } = release;
             let told = self.store().release(slot, member, generation, pause);
             self.step_at(core, slot, told).await?;
-            self.unused.remove(release);
+            self.releases.remove(release);
         }
         Ok(())
     }
@@ -98,8 +98,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_lapsed_is_not_given_back() {
-        let unused = Unused::new(Arc::default());
+    fn what_has_lapsed_is_not_released() {
+        let releases = Releases::new(Arc::default());
         let slot = Slot([1; 16]);
         let release = Release {
             slot,
@@ -108,13 +108,13 @@ mod tests {
             pause: Duration::ZERO,
             lapses_at: Duration::from_secs(10),
         };
-        unused.add(release);
+        releases.add(release);
         let (before, after) = (Duration::from_secs(9), Duration::from_secs(10));
-        assert_eq!(unused.first(slot, before), Some(release));
-        assert_eq!(unused.first(Slot([2; 16]), before), None);
-        assert_eq!(unused.slots(before), HashSet::from([slot]));
-        assert_eq!(unused.first(slot, after), None);
-        assert!(unused.slots(after).is_empty());
-        assert!(unused.lock().is_empty(), "it is forgotten");
+        assert_eq!(releases.first(slot, before), Some(release));
+        assert_eq!(releases.first(Slot([2; 16]), before), None);
+        assert_eq!(releases.slots(before), HashSet::from([slot]));
+        assert_eq!(releases.first(slot, after), None);
+        assert!(releases.slots(after).is_empty());
+        assert!(releases.lock().is_empty(), "it is forgotten");
     }
 }
