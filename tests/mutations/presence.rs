@@ -242,8 +242,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "where_health_says_nothing_a_fleet_makes_one_session_call_in_five_minutes",
         },
         file: "src/driver/fleet/stand_in.rs",
-        old: "self.common_slot(core, Kind::StandIn) else",
-        new: "self.common_slot(core, Kind::StandIn).filter(|_| signs == u64::MAX) else",
+        old: "self.common_slot(core, Kind::StandIn)?",
+        new: "self.common_slot(core, Kind::StandIn).filter(|_| signs == u64::MAX)?",
     },
     Mutation {
         name: "a_redirect_of_health_is_an_outage",

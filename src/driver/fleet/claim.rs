@@ -130,9 +130,12 @@ impl Create {
     /// [`ErrorKind::Store`] if the claim was lost on the way; the session is retired then.
     pub(crate) async fn publish(&mut self, session: &Arc<LiveSession>) -> Result<(), Error> {
         let core = self.core.clone();
-        let Some(fleet) = core.fleet.inner() else {
-            return Ok(());
-        };
+        let publish = async |fleet: Arc<Inner>| self.publish_in(&fleet, session).await;
+        core.fleet.within(Ok(()), publish).await
+    }
+
+    async fn publish_in(&mut self, fleet: &Inner, session: &Arc<LiveSession>) -> Result<(), Error> {
+        let core = self.core.clone();
         // One that is not wanted here any more is not given to others; its claim is released.
         if core.gate().is_flying(self.partition.id, self.generation) {
             let Some(claim) = self.attempt.take_claim() else {
@@ -152,7 +155,7 @@ impl Create {
     pub(crate) async fn give_back_right(&mut self, error: Option<&Error>) {
         use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
-        let (Some(fleet), Some(mut claim)) = (core.fleet.inner(), self.attempt.claim.take()) else {
+        let Some(mut claim) = self.attempt.claim.take() else {
             return;
         };
         let is_own =
@@ -164,7 +167,8 @@ impl Create {
         let slot = claim.slot;
         drop(claim);
         // Otherwise it is released later, or lapses.
-        let _ = fleet.release_claims(&core, slot).await;
+        let release = async |fleet: Arc<Inner>| drop(fleet.release_claims(&core, slot).await);
+        core.fleet.within((), release).await;
     }
 }
 

@@ -37,7 +37,7 @@ const TELL: Duration = Duration::from_millis(500);
 /// What the store says of the question.
 enum Turn {
     /// This process is to ask.
-    Ask(Box<GrantedClaim>),
+    Ask(Seal, Box<GrantedClaim>),
     /// Another has asked.
     Told(Word),
 }
@@ -45,34 +45,35 @@ enum Turn {
 impl Fleet {
     /// Asks by `ask`, unless another process has asked since the sign. Without the store each asks for itself.
     pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Word {
-        let Some((inner, seal)) = self.common_slot(core, Kind::Health) else {
-            return ask.await;
-        };
-        match timeout(PATIENCE, inner.turn(core, &seal)).await {
-            Ok(Some(Turn::Told(word))) => word,
-            Ok(Some(Turn::Ask(claim))) => {
+        let turn = self.within(None, async |inner| {
+            timeout(PATIENCE, inner.turn(core)).await.ok().flatten()
+        });
+        match turn.await {
+            Some(Turn::Told(word)) => word,
+            Some(Turn::Ask(seal, claim)) => {
                 let word = ask.await;
                 // Whoever waits here waits for the answer, and not for the store.
-                let _ = timeout(TELL, inner.tell_answer(core, &seal, *claim, word)).await;
+                self.within((), async |inner| {
+                    let _ = timeout(TELL, inner.tell_answer(core, &seal, *claim, word)).await;
+                })
+                .await;
                 word
             }
-            Ok(None) | Err(_) => ask.await,
+            None => ask.await,
         }
     }
 }
 
-impl Fleet {
-    /// The slot of what is asked for once for the whole fleet.
-    pub(super) fn common_slot(&self, core: &Core, kind: Kind) -> Option<(&Inner, Seal)> {
-        let inner = self.inner()?;
-        let (key, defaults) = (first_key(core)?, SessionDefaults::new());
-        Some((inner, inner.seal(core, kind, &key, &defaults)))
-    }
-}
-
 impl Inner {
-    /// `None` where the store cannot be asked.
-    async fn turn(&self, core: &Core, seal: &Seal) -> Option<Turn> {
+    /// The slot of what is asked for once for the whole fleet.
+    pub(super) fn common_slot(&self, core: &Core, kind: Kind) -> Option<Seal> {
+        let (key, defaults) = (first_key(core)?, SessionDefaults::new());
+        Some(self.seal(core, kind, &key, &defaults))
+    }
+
+    /// `None` where nobody has a session, or the store cannot be asked.
+    async fn turn(&self, core: &Core) -> Option<Turn> {
+        let seal = self.common_slot(core, Kind::Health)?;
         let member = new_member(core);
         let found = self
             .read(core, Some(seal.slot), self.store().get(seal.slot))
@@ -84,11 +85,11 @@ impl Inner {
             let (at, whose) = (Some(seal.slot), (seal.slot, member));
             let lasts = (core.now(), LEASE);
             match self.claim(core, at, whose, after, lasts).await.ok()? {
-                Claimed::Granted(claim) => return Some(Turn::Ask(Box::new(claim))),
+                Claimed::Granted(claim) => return Some(Turn::Ask(seal, Box::new(claim))),
                 Claimed::Held(_) => sleep(AGAIN).await,
                 // The answer may be older than the sign.
                 Claimed::Published(found) => {
-                    if let Some(word) = read(seal, &found, since) {
+                    if let Some(word) = read(&seal, &found, since) {
                         return Some(Turn::Told(word));
                     }
                     // A replica, or somebody else's record, that would be offered again and again.

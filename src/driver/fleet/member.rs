@@ -156,25 +156,26 @@ impl Fleet {
 
     /// Takes leave of a session. Called once nothing that bears it is in flight here.
     pub(crate) async fn leave(&self, core: &Core, session: &LiveSession) -> Leaving {
-        let (Some(inner), Some(place)) = (self.inner(), membership(session)) else {
+        let place = membership(session).filter(|place| !place.is_last());
+        let Some(place) = place else {
             return Leaving::Delete;
         };
-        if place.is_last() {
-            return Leaving::Delete;
-        }
-        inner.forget(session);
-        let _telling = place.last_word().await;
-        // So that those who stay know what this process knows.
-        let _ = inner.send_revocations(core, place.slot).await;
-        match inner.leave(core, place).await {
-            Ok(Left::Last) => {
-                place.is_nobody_elses();
-                inner.seen.note(place.slot, place.generation, true);
-                Leaving::Delete
+        self.within(Leaving::Delete, async |inner| {
+            inner.forget(session);
+            let _telling = place.last_word().await;
+            // So that those who stay know what this process knows.
+            let _ = inner.send_revocations(core, place.slot).await;
+            match inner.leave(core, place).await {
+                Ok(Left::Last) => {
+                    place.is_nobody_elses();
+                    inner.seen.note(place.slot, place.generation, true);
+                    Leaving::Delete
+                }
+                Ok(Left::Others) => Leaving::ToOthers,
+                Err(error) => Leaving::Unknown(error),
             }
-            Ok(Left::Others) => Leaving::ToOthers,
-            Err(error) => Leaving::Unknown(error),
-        }
+        })
+        .await
     }
 
     /// A session that was taken up is of no use here, and is not taken up again.

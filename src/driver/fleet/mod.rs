@@ -103,7 +103,7 @@ pub(crate) struct Sharing {
 }
 
 /// What a manager knows of its fleet: nothing, where it has none.
-pub(crate) struct Fleet(Option<Box<Inner>>);
+pub(crate) struct Fleet(Option<Arc<Inner>>);
 
 struct Inner {
     sharing: Sharing,
@@ -130,7 +130,7 @@ impl Fleet {
     pub(crate) fn new(sharing: Option<Sharing>, clock: Arc<dyn Clock>) -> Self {
         let wake = Arc::new(Notify::new());
         Self(sharing.map(|sharing| {
-            Box::new(Inner {
+            Arc::new(Inner {
                 store: Guarded(sharing.store.clone()),
                 sharing,
                 seen: AllSeen::new(clock.clone()),
@@ -149,7 +149,17 @@ impl Fleet {
         }))
     }
 
-    /// Without the feature there is none, and the compiler leaves out what only a fleet needs.
+    /// Waits for the `work` of a fleet; without one it is `alone`. Without the feature there is none, and so that the compiler knows
+    /// it and leaves all that work out, nothing waits for a store but in here.
+    async fn within<T>(&self, alone: T, work: impl AsyncFnOnce(Arc<Inner>) -> T) -> T {
+        #[cfg(feature = "store")]
+        if let Some(inner) = &self.0 {
+            return work(inner.clone()).await;
+        }
+        let _ = work;
+        alone
+    }
+
     #[inline]
     fn inner(&self) -> Option<&Inner> {
         if cfg!(feature = "store") {

@@ -79,9 +79,12 @@ impl Create {
     /// Finds out who makes the session, and waits for it if that is another.
     pub(crate) async fn share(&mut self) -> Share {
         let core = self.core.clone();
-        let Some(fleet) = core.fleet.inner() else {
-            return Share::Create;
-        };
+        let share = async |fleet: Arc<Inner>| self.share_in(&fleet).await;
+        core.fleet.within(Share::Create, share).await
+    }
+
+    async fn share_in(&mut self, fleet: &Inner) -> Share {
+        let core = self.core.clone();
         let key = self.partition.key_id;
         if !core.gate().known_keys.is_accepted(key) {
             return self.look(fleet).await;

@@ -49,29 +49,26 @@ impl Fleet {
     /// Finds out whether this process is to ask for a session after so many signs. What another has found out `counts_for` so long.
     /// Without the store each asks.
     pub(crate) async fn stand_in(&self, core: &Core, signs: u64, counts_for: Duration) -> WhoAsks {
-        let Some((inner, seal)) = self.common_slot(core, Kind::StandIn) else {
-            return WhoAsks::This(None);
-        };
-        let who = timeout(LEASE, inner.who_asks(core, seal, (signs, counts_for))).await;
-        who.ok().flatten().unwrap_or(WhoAsks::This(None))
+        let who = self.within(None, async |inner| {
+            let who = inner.who_asks(core, (signs, counts_for));
+            timeout(LEASE, who).await.ok().flatten()
+        });
+        who.await.unwrap_or(WhoAsks::This(None))
     }
 
     /// Tells the others what came of it.
     pub(crate) async fn stood_in(&self, core: &Core, stand_in: StandIn, answer: &Metered) {
-        if let Some(inner) = self.inner() {
+        self.within((), async |inner| {
             let _ = timeout(TELL, inner.tell_stand_in(core, stand_in, answer)).await;
-        }
+        })
+        .await;
     }
 }
 
 impl Inner {
-    /// `None` where the store cannot be asked.
-    async fn who_asks(
-        &self,
-        core: &Core,
-        seal: Seal,
-        (signs, counts_for): (u64, Duration),
-    ) -> Option<WhoAsks> {
+    /// `None` where nobody has a session, or the store cannot be asked.
+    async fn who_asks(&self, core: &Core, (signs, counts_for): (u64, Duration)) -> Option<WhoAsks> {
+        let seal = self.common_slot(core, Kind::StandIn)?;
         let member = new_member(core);
         let get = self.store().get(seal.slot);
         let mut found = self.read(core, Some(seal.slot), get).await.ok()?;

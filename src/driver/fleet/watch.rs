@@ -62,25 +62,8 @@ impl Fleet {
 
     /// Tells the others what only this process knows. It shuts down.
     pub(crate) async fn last_words(&self, core: &Arc<Core>) {
-        let Some(inner) = self.inner() else { return };
-        // Whoever does not hear of it finds out by itself, later.
-        let revocations = async {
-            let mut slots: Vec<_> = inner.untold_slots(core).into_iter().collect();
-            slots.sort_unstable();
-            let (mut slots, mut under_way) = (slots.into_iter(), Vec::new());
-            loop {
-                while under_way.len() < MOST_AT_ONCE
-                    && let Some(slot) = slots.next()
-                {
-                    under_way.push(Look::new(core, slot, inner.catch_up(core, slot)));
-                }
-                if under_way.is_empty() {
-                    break;
-                }
-                let _ = first_of(&mut under_way).await;
-            }
-        };
-        let _ = tokio::join!(revocations, inner.tell_defaults(core));
+        self.within((), async |inner| inner.last_words(core).await)
+            .await;
     }
 
     /// Starts the task, if it is needed and there is a runtime.
@@ -133,6 +116,27 @@ async fn run(present: Attendant) {
 }
 
 impl Inner {
+    async fn last_words(&self, core: &Arc<Core>) {
+        // Whoever does not hear of it finds out by itself, later.
+        let revocations = async {
+            let mut slots: Vec<_> = self.untold_slots(core).into_iter().collect();
+            slots.sort_unstable();
+            let (mut slots, mut under_way) = (slots.into_iter(), Vec::new());
+            loop {
+                while under_way.len() < MOST_AT_ONCE
+                    && let Some(slot) = slots.next()
+                {
+                    under_way.push(Look::new(core, slot, self.catch_up(core, slot)));
+                }
+                if under_way.is_empty() {
+                    break;
+                }
+                let _ = first_of(&mut under_way).await;
+            }
+        };
+        let _ = tokio::join!(revocations, self.tell_defaults(core));
+    }
+
     /// Ends when another has taken over. As that is looked at with each poll, a task that stood still for a while does not
     /// begin another step of the store.
     async fn while_attended(&self, attendant: u64, work: impl Future<Output = ()>) {

@@ -100,17 +100,17 @@ impl Fleet {
         if self.knows_defaults(core, identity) {
             return Ok(());
         }
-        let Some(inner) = self.inner() else {
-            return Ok(());
-        };
-        // A request that waits for this has time left for its session.
-        let limit = STEP.min(core.settings.max_wait / 2);
-        match timeout(limit, inner.wait_for_look(core)).await {
-            Ok(looked) => looked,
-            // It goes on with the defaults it has, and follows once the store has answered.
-            Err(_) if inner.goes_on_without_store() => Ok(()),
-            Err(_) => inner.wait_for_look(core).await,
-        }
+        self.within(Ok(()), async |inner| {
+            // A request that waits for this has time left for its session.
+            let limit = STEP.min(core.settings.max_wait / 2);
+            match timeout(limit, inner.wait_for_look(core)).await {
+                Ok(looked) => looked,
+                // It goes on with the defaults it has, and follows once the store has answered.
+                Err(_) if inner.goes_on_without_store() => Ok(()),
+                Err(_) => inner.wait_for_look(core).await,
+            }
+        })
+        .await
     }
 }
 

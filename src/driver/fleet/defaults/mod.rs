@@ -112,29 +112,24 @@ impl Fleet {
 
     /// Tells the others at once, or as soon as the store is there.
     pub(crate) async fn tell_defaults(&self, core: &Core) {
-        if let Some(inner) = self.inner() {
-            let _ = inner.tell_defaults(core).await;
-        }
+        self.within((), async |inner| drop(inner.tell_defaults(core).await))
+            .await;
     }
 
     /// Looks at what the group of another API key has changed, before the manager speaks for that key.
     pub(crate) async fn move_to(&self, core: &Core, newer: Identity) -> (Identity, Moving) {
-        let group = self.inner().zip(newer.key().cloned());
-        let Some((inner, (following, seal))) =
-            group.and_then(|(inner, key)| Some((inner, inner.group(core, &key)?)))
-        else {
-            return (newer, Moving::default());
-        };
-        // Without the store the manager moves with what it knows, and the next look brings the rest.
-        let found = inner.read_defaults(core, &seal).await.ok();
-        let others = found
-            .and_then(publish::InSlot::into_state)
-            .unwrap_or_default();
-        let defaults = following.book().with(&others, &following.home);
-        match newer.with_defaults(defaults) {
-            Ok(newer) => (newer, Moving(others)),
-            Err(_) => (newer, Moving::default()),
-        }
+        let moved = self.within(None, async |inner| {
+            let (following, seal) = inner.group(core, newer.key()?)?;
+            // Without the store the manager moves with what it knows, and the next look brings the rest.
+            let found = inner.read_defaults(core, &seal).await.ok();
+            let others = found.and_then(publish::InSlot::into_state);
+            let others = others.unwrap_or_default();
+            let defaults = following.book().with(&others, &following.home);
+            let moved = newer.with_defaults(defaults).ok()?;
+            Some((moved, Moving(others)))
+        });
+        let moved = moved.await;
+        moved.unwrap_or_else(|| (newer, Moving::default()))
     }
 
     /// The manager speaks for another API key: its group is in another slot, which may know nothing yet.
