@@ -27,6 +27,12 @@ pub(crate) use self::ticks::{Span, Ticking, Ticks};
 /// More than a wall clock that is kept in step is ever moved at once.
 const JUMP: Duration = Duration::from_secs(30);
 
+/// A time as a number that fits into an atomic, or into a record.
+#[inline]
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Both clocks, read at one moment.
 #[allow(clippy::exhaustive_structs)] // two clocks, and there is no third
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -201,6 +201,7 @@ mod headers;
 mod hot;
 pub mod inline;
 pub mod layer;
+mod lock;
 mod model;
 pub mod observability;
 pub mod prelude;
@@ -213,6 +214,10 @@ mod secret;
 #[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 pub mod store;
+// What fleets decide by is compiled always; only the feature lets anybody name it.
+#[cfg(not(feature = "store"))]
+#[allow(dead_code, unreachable_pub)]
+mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

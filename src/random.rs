@@ -2,13 +2,14 @@
 //! is started twice from one snapshot, members that drew the same number would be one and the same to the store.
 
 #[cfg(feature = "testing")]
-use std::sync::{Mutex, PoisonError};
 use std::{
     hash::{BuildHasher, RandomState},
     process,
 };
 
 use fastrand::Rng;
+
+use crate::lock::Lock;
 
 /// Where random numbers come from.
 #[derive(Debug)]
@@ -17,13 +18,13 @@ pub(crate) enum Random {
     System,
     /// A generator that repeats its numbers.
     #[cfg(feature = "testing")]
-    Seeded(Mutex<Rng>),
+    Seeded(Lock<Rng>),
 }
 
 impl Random {
     #[cfg(feature = "testing")]
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self::Seeded(Mutex::new(Rng::with_seed(seed)))
+        Self::Seeded(Lock::new(Rng::with_seed(seed)))
     }
 
     /// Draws with a generator that starts somewhere new.
@@ -31,12 +32,11 @@ impl Random {
         match self {
             Self::System => draw(&mut Rng::with_seed(system())),
             #[cfg(feature = "testing")]
-            Self::Seeded(rng) => draw(&mut rng.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::Seeded(rng) => draw(&mut rng.lock()),
         }
     }
 
     /// Draws a number that nobody else has.
-    #[cfg(feature = "store")]
     pub(crate) fn unique(&self) -> u128 {
         match self {
             Self::System => (u128::from(system()) << 64) | u128::from(system()),
@@ -63,7 +63,6 @@ mod tests {
         assert_eq!(drawn.collect::<HashSet<_>>().len(), 1_000);
     }
 
-    #[cfg(feature = "store")]
     #[test]
     fn both_halves_of_a_unique_number_are_drawn() {
         let drawn: Vec<_> = (0..100).map(|_| Random::System.unique()).collect();

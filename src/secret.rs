@@ -204,7 +204,6 @@ pub(crate) fn keyed_hash<T: Hash + ?Sized>(domain: &'static str, value: &T) -> u
 }
 
 /// Returns it as JSON that is wiped when it is dropped.
-#[cfg(feature = "store")]
 pub(crate) fn to_json(value: &impl Serialize) -> secrecy::zeroize::Zeroizing<Vec<u8>> {
     // Longer than any record, so that it does not grow: that would leave a copy behind.
     let mut json = secrecy::zeroize::Zeroizing::new(Vec::with_capacity(32 * 1024));

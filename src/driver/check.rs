@@ -26,7 +26,7 @@ use crate::{
 impl Create {
     /// Like a call, it ends with the create that it belongs to.
     pub(super) async fn ask_in_time(&mut self, suspect: &Arc<LiveSession>) -> Result<Known, Error> {
-        let time_left = self.state.time_left(self.core.now());
+        let time_left = self.attempt.time_left(self.core.now());
         let (core, create) = (self.core.clone(), self.generation);
         let answer = tokio::select! {
             biased;
@@ -114,7 +114,7 @@ impl Create {
         // Its uses up to here are counted.
         memo::forget(suspect);
         let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
-        let time_left = self.state.time_left(now);
+        let time_left = self.attempt.time_left(now);
         let time_left = time_left.min(self.longest_in_place(suspect).unwrap_or(time_left));
         let api = core.calls(partition);
         core.observer.session_call(Call::Get);

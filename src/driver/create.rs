@@ -14,7 +14,7 @@ use std::sync::Arc;
 use self::caught::caught;
 use super::{
     core::Core,
-    fleet::Attempt as Claimed,
+    fleet::Claiming,
     flight::{Attempt, Flight, Outcome, beating},
     log,
     once::Sender,
@@ -40,11 +40,11 @@ pub(crate) struct Create {
     pub(crate) generation: u64,
     /// The same, until a session has it.
     pub(super) number: Option<u64>,
-    pub(crate) state: Attempt,
+    pub(crate) attempt: Attempt,
     pub(crate) status: Arc<Status>,
     /// Until it has landed.
     done: Option<Sender<Outcome>>,
-    pub(crate) attempt: Claimed,
+    pub(crate) claiming: Claiming,
     begun: Reading,
     /// While it asks for a session in place of the free question.
     pub(crate) standing_in: Option<StandsIn>,
@@ -69,12 +69,12 @@ impl Create {
             timeout: core.settings.create_timeout,
         };
         Self {
-            attempt: Claimed::instead_of(core.cached(partition.id).as_deref()),
+            claiming: Claiming::instead_of(core.cached(partition.id).as_deref()),
             core,
             partition,
             generation,
             number: Some(generation),
-            state: Attempt::new(generation, suspect, place, limits, now),
+            attempt: Attempt::new(generation, suspect, place, limits, now),
             status,
             done: Some(done),
             begun: now,
@@ -123,7 +123,7 @@ impl Create {
             self.land(outcome);
             if let Some(session) = session {
                 core.fleet
-                    .landed(&core, &session, self.attempt.was_refused());
+                    .landed(&core, &session, self.claiming.was_refused());
             }
             reaper::tend(&core).await;
         }

@@ -9,12 +9,11 @@ mod tests;
 use std::{
     process,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
-    time::Duration,
 };
 
 use super::core::Core;
 use crate::{
-    clock::Reading,
+    clock::{Reading, millis},
     hot::{memo, memo::SPAN},
 };
 
@@ -41,7 +40,6 @@ impl Owner {
 
     /// A memo is used for as long without being looked at.
     fn is_due(&self, now: Reading) -> bool {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let is_due = self.look_at.load(Ordering::Relaxed) <= millis(now.monotonic);
         if is_due {
             let next = now.monotonic.saturating_add(SPAN);

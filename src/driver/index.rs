@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "store")]
-use super::stage::Stage;
-use super::{core::Core, known_ids::IdHash, reaper};
-#[cfg(feature = "store")]
-use crate::model::{event::Event, identity::Identity};
+use super::{core::Core, known_ids::IdHash, reaper, stage::Stage};
 use crate::{
     clock::Reading,
     driver::flight::Gate,
     hot::{memo, session::LiveSession},
-    model::{partition::PartitionId, reason::RetireReason},
+    model::{event::Event, identity::Identity, partition::PartitionId, reason::RetireReason},
 };
 
 impl Core {
@@ -54,7 +50,6 @@ impl Core {
     }
 
     /// Whether there is a session for this API key and these defaults that is used, also while the server is asked about it.
-    #[cfg(feature = "store")]
     pub(crate) fn has_usable_session(&self, of: &Identity, now: Reading) -> bool {
         let id = of.key_id().map(|key| of.defaults().with_key(key));
         let session = id.and_then(|id| self.cached(id));
@@ -105,7 +100,6 @@ impl Core {
     }
 
     /// Makes a session that another process has made the current one, while requests go on.
-    #[cfg(feature = "store")]
     pub(crate) fn take_up(self: &Arc<Self>, session: &Arc<LiveSession>) {
         let event = {
             let _gate = self.gate();
@@ -153,7 +147,7 @@ impl Core {
             }
             is_held
         };
-        self.attend();
+        self.start_tasks();
         is_held
     }
 
@@ -184,12 +178,12 @@ impl Core {
             }
             meant
         };
-        self.attend();
+        self.start_tasks();
         meant
     }
 
     /// Starts the tasks that delete retired sessions and inform the fleet, if their runtimes have ended or stalled.
-    fn attend(self: &Arc<Self>) {
+    fn start_tasks(self: &Arc<Self>) {
         reaper::start(self);
         self.fleet.used(self, self.now());
     }

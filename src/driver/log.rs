@@ -2,389 +2,122 @@
 //!
 //! Without the feature everything in here does nothing, so that no call site has to ask.
 
-#[cfg(not(feature = "tracing"))]
-mod off;
+#![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+
+#[cfg(feature = "tracing")]
+mod line;
 #[cfg(feature = "tracing")]
 mod short;
 
+use std::time::Duration;
+
+#[cfg(feature = "tracing")]
+pub(crate) use tracing::Span;
+#[cfg(feature = "tracing")]
+use tracing::{Instrument, field::Empty, info_span};
+
+use crate::model::{
+    event::Event, partition::Partition, report::ShutdownReport, session_ref::SessionRef,
+};
+#[cfg(feature = "tracing")]
+use crate::secret::Fingerprint;
+
+/// Not the module path, so that filters outlive a move of the code.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "sipher_session";
+
+/// Where something happens.
 #[cfg(not(feature = "tracing"))]
-pub(crate) use self::off::{Span, create, delete, event, report, shutdown, span, tries, within};
-#[cfg(feature = "tracing")]
-pub(crate) use self::on::{Span, create, delete, event, report, shutdown, span, tries, within};
+#[derive(Debug)]
+pub(crate) struct Span;
 
-#[cfg(feature = "tracing")]
-mod on {
-    use std::{fmt::Write, time::Duration};
-
-    pub(crate) use tracing::Span;
-    use tracing::{
-        Instrument, Level,
-        field::{self, Empty},
-        info_span,
-    };
-
-    use super::short::short;
-    use crate::{
-        api::{SessionDefaults, scrub},
-        driver::label,
-        error::{Error, ErrorKind},
-        model::{
-            event::Event, partition::Partition, report::ShutdownReport, session_ref::SessionRef,
-        },
-        secret::Fingerprint,
-    };
-
-    /// Not the module path, so that filters outlive a move of the code.
-    const TARGET: &str = "sipher_session";
-
-    macro_rules! log {
-        ($level:ident, $message:literal $(, $($fields:tt)*)?) => {
-            tracing::event!(target: TARGET, Level::$level, $($($fields)*,)? $message)
-        };
+#[cfg(not(feature = "tracing"))]
+impl Span {
+    pub(crate) fn current() -> Self {
+        Self
     }
+}
 
-    /// The same with which session it is about.
-    macro_rules! log_session {
-        ($level:ident, $message:literal, $session:ident $(, $($fields:tt)*)?) => {
-            log!(
-                $level,
-                $message,
-                session = %$session.fingerprint,
-                generation = $session.generation,
-                api_key = %$session.api_key
-                $(, $($fields)*)?
-            )
-        };
-    }
+/// Logs what has happened there.
+pub(crate) fn event(event: &Event, span: &Span) {
+    #[cfg(feature = "tracing")]
+    span.in_scope(|| line::event(event));
+}
 
-    /// The same with what there is to know about an error.
-    macro_rules! log_error {
-        ($level:ident, $message:literal, $error:expr $(, $($fields:tt)*)?) => {
-            log!(
-                $level,
-                $message,
-                $($($fields)*,)?
-                kind = $error.map(|error| field::debug(error.kind())),
-                code = $error.and_then(Error::code),
-                status = $error.and_then(Error::status).map(|status| status.as_u16()),
-                request_id = $error.and_then(Error::request_id),
-                retry_after = $error.and_then(Error::retry_after).map(|after| after.as_secs_f64()),
-                next_attempt_in = $error.and_then(Error::next_attempt_in).map(|after| after.as_secs_f64()),
-                error = $error.map(text)
-            )
-        };
-    }
+pub(crate) fn report(report: &ShutdownReport) {
+    #[cfg(feature = "tracing")]
+    line::report(report);
+}
 
-    /// Where something happens.
-    pub(crate) fn span() -> Span {
-        Span::current()
-    }
+/// The create under way makes its next call.
+pub(crate) fn tries(tries: u32) {
+    #[cfg(feature = "tracing")]
+    Span::current().record("tries", tries);
+}
 
-    /// Logs what has happened there.
-    pub(crate) fn event(event: &Event, span: &Span) {
-        span.in_scope(|| event_here(event));
-    }
-
-    #[allow(clippy::too_many_lines)] // a table
-    fn event_here(event: &Event) {
-        match event {
-            Event::Created {
-                session,
-                defaults,
-                replaces,
-                usable_for,
-            } => log_session!(
-                DEBUG,
-                "session created",
-                session,
-                defaults = short(defaults),
-                replaces = replaces.map(|before| field::display(before.fingerprint)),
-                usable_for = usable_for.as_secs_f64()
-            ),
-            Event::ServerDown { error } => log_error!(WARN, "server down", Some(error)),
-            Event::ServerUp { lasted } => {
-                log!(INFO, "server up", lasted = lasted.as_secs_f64());
-            }
-            Event::CreateFailed {
-                api_key,
-                defaults,
-                error,
-            } => create_failed(*api_key, defaults, error),
-            Event::RenewalFailed {
-                session,
-                usable_for,
-                error,
-            } => log_error!(
-                WARN,
-                "renewal failed",
-                Some(error),
-                session = %session.fingerprint,
-                generation = session.generation,
-                api_key = %session.api_key,
-                usable_for = usable_for.as_secs_f64()
-            ),
-            Event::PossibleOrphan {
-                api_key,
-                defaults,
-                error,
-            } => log_error!(
-                WARN,
-                "possible orphan",
-                error.as_ref(),
-                api_key = %api_key,
-                defaults = short(defaults)
-            ),
-            Event::SendingWithout { api_key, error } => log_error!(
-                WARN,
-                "sending without a session",
-                Some(error),
-                api_key = %api_key
-            ),
-            // Before there is any, the failure itself says it all.
-            Event::Suspected { live_sessions: 0 } => {
-                log!(DEBUG, "sessions suspected", live_sessions = 0);
-            }
-            Event::Suspected { live_sessions } => {
-                log!(WARN, "sessions suspected", live_sessions);
-            }
-            Event::Verified { session } => log_session!(DEBUG, "session verified", session),
-            Event::CheckFailed { session, error } => log_error!(
-                WARN,
-                "check failed",
-                Some(error),
-                session = %session.fingerprint,
-                generation = session.generation,
-                api_key = %session.api_key
-            ),
-            Event::Lost {
-                session,
-                unknown_for,
-                requests,
-            } => log_session!(
-                WARN,
-                "session lost",
-                session,
-                unknown_for = unknown_for.as_secs_f64(),
-                requests
-            ),
-            Event::WrongDefaults {
-                session,
-                expected,
-                answered,
-            } => log_session!(
-                WARN,
-                "wrong defaults",
-                session,
-                expected = expected.as_str(),
-                answered = answered.as_str()
-            ),
-            Event::Leaked {
-                session,
-                api_key,
-                to,
-            } => log!(
-                WARN,
-                "leaked",
-                session = session.map(|session| field::display(session.fingerprint)),
-                generation = session.map(|session| session.generation),
-                api_key = %api_key,
-                to
-            ),
-            Event::Outside {
-                origin,
-                base,
-                reason,
-            } => log!(
-                WARN,
-                "request outside of the base URL",
-                origin,
-                base,
-                reason = label::outside(*reason)
-            ),
-            Event::Adopted {
-                session,
-                replaces: Some(_),
-                ..
-            } => log_session!(DEBUG, "session of the fleet replaced", session),
-            Event::Adopted { session, .. } => {
-                log_session!(DEBUG, "session of the fleet taken up", session);
-            }
-            Event::LeftToOthers { session } => {
-                log_session!(DEBUG, "session left to the fleet", session);
-            }
-            Event::RecordRefused { slot } => {
-                log!(WARN, "record in the shared store refused", slot);
-            }
-            Event::StoreDown { error } => log_error!(WARN, "shared store down", Some(error)),
-            Event::StoreUp => log!(INFO, "shared store up"),
-            Event::Late { session } => log_session!(WARN, "late answer", session),
-            Event::UnknownDefault { session, name } => log_session!(
-                DEBUG,
-                "unknown default",
-                session,
-                default = scrub::text(name, &[])
-            ),
-            Event::Retired { session, reason } => log_session!(
-                DEBUG,
-                "session retired",
-                session,
-                reason = label::reason(*reason)
-            ),
-            Event::Deleted {
-                session,
-                already_gone,
-            } => log_session!(DEBUG, "session deleted", session, already_gone),
-            Event::Crowded { max_sessions } => log!(WARN, "crowded", max_sessions),
-            Event::BudgetUsedUp { next_call_in } => {
-                let next_call_in = next_call_in.as_secs_f64();
-                log!(WARN, "budget used up", next_call_in);
-            }
-            Event::BudgetFree { lasted } => {
-                log!(INFO, "budget free again", lasted = lasted.as_secs_f64());
-            }
-            Event::DeletesPending { pending } => log!(WARN, "deletes pending", pending),
-            Event::LeftToExpire {
-                session,
-                left,
-                error,
-            } => left_to_expire(session, *left, error.as_ref()),
-            Event::Abandoned {
-                left_to_expire,
-                possible_orphans,
-            } => log!(WARN, "abandoned", left_to_expire, possible_orphans),
-            Event::NotInlined { reason } => {
-                log!(
-                    WARN,
-                    "defaults not put into the body",
-                    reason = label::not_inlined(*reason)
-                );
-            }
-            // Only a listener that is too slow knows of it.
-            Event::Missed { .. } => {}
-        }
-    }
-
-    /// Who shuts down in good order need not hear of the creates that this ends.
-    fn create_failed(api_key: Fingerprint, defaults: &SessionDefaults, error: &Error) {
-        macro_rules! failed {
-            ($level:ident) => {
-                log_error!(
-                    $level,
-                    "create failed",
-                    Some(error),
-                    api_key = %api_key,
-                    defaults = short(defaults)
-                )
-            };
-        }
-        if error.kind() == ErrorKind::Shutdown {
-            failed!(DEBUG);
-        } else {
-            failed!(WARN);
-        }
-    }
-
-    fn left_to_expire(session: &SessionRef, left: Duration, error: Option<&Error>) {
-        match error {
-            None => log_session!(
-                DEBUG,
-                "session left to expire",
-                session,
-                left = left.as_secs_f64()
-            ),
-            error => log_error!(
-                WARN,
-                "session left to expire",
-                error,
-                session = %session.fingerprint,
-                generation = session.generation,
-                api_key = %session.api_key,
-                left = left.as_secs_f64()
-            ),
-        }
-    }
-
-    pub(crate) fn report(report: &ShutdownReport) {
-        macro_rules! report {
-            ($level:ident) => {
-                log!(
-                    $level,
-                    "shut down",
-                    deleted = report.deleted,
-                    already_gone = report.already_gone,
-                    left_to_expire = report.left_to_expire,
-                    failed = report.failed,
-                    possible_orphans = report.possible_orphans
-                )
-            };
-        }
-        let left = report.left_to_expire + report.failed;
-        if left == 0 && report.possible_orphans == 0 {
-            report!(INFO);
-        } else {
-            report!(WARN);
-        }
-    }
-
-    /// The task of a create: not a part of whatever request began it, which may be over long before.
-    pub(crate) fn create<F: Future>(
-        generation: u64,
-        partition: &Partition,
-        task: F,
-    ) -> impl Future<Output = F::Output> + use<F> {
-        let span = info_span!(
+/// The task of a create: not a part of whatever request began it, which may be over long before.
+pub(crate) fn create<F: Future>(
+    generation: u64,
+    partition: &Partition,
+    task: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    #[cfg(feature = "tracing")]
+    let task = apart(
+        info_span!(
             target: TARGET,
             parent: None,
             "sipher_session::create",
             generation,
             api_key = %Fingerprint::of(partition.key.expose()),
             tries = Empty
-        );
-        span.follows_from(Span::current());
-        task.instrument(span)
-    }
+        ),
+        task,
+    );
+    task
+}
 
-    /// The create under way makes its next call.
-    pub(crate) fn tries(tries: u32) {
-        Span::current().record("tries", tries);
-    }
+pub(crate) fn delete<F: Future>(
+    session: &SessionRef,
+    call: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    #[cfg(feature = "tracing")]
+    let call = call.instrument(info_span!(
+        target: TARGET,
+        "sipher_session::delete",
+        session = %session.fingerprint,
+        generation = session.generation,
+        api_key = %session.api_key
+    ));
+    call
+}
 
-    pub(crate) fn delete<F: Future>(
-        session: &SessionRef,
-        call: F,
-    ) -> impl Future<Output = F::Output> + use<F> {
-        call.instrument(info_span!(
+pub(crate) fn shutdown<F: Future>(
+    deadline: Duration,
+    task: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    #[cfg(feature = "tracing")]
+    let task = apart(
+        info_span!(
             target: TARGET,
-            "sipher_session::delete",
-            session = %session.fingerprint,
-            generation = session.generation,
-            api_key = %session.api_key
-        ))
-    }
+            parent: None,
+            "sipher_session::shutdown",
+            deadline = deadline.as_secs_f64()
+        ),
+        task,
+    );
+    task
+}
 
-    pub(crate) fn shutdown<F: Future>(
-        deadline: Duration,
-        task: F,
-    ) -> impl Future<Output = F::Output> + use<F> {
-        let deadline = deadline.as_secs_f64();
-        let span = info_span!(target: TARGET, parent: None, "sipher_session::shutdown", deadline);
-        span.follows_from(Span::current());
-        task.instrument(span)
-    }
+/// A task that is a part of the one that starts it.
+pub(crate) fn within<F: Future>(task: F) -> impl Future<Output = F::Output> + use<F> {
+    #[cfg(feature = "tracing")]
+    let task = task.in_current_span();
+    task
+}
 
-    /// A task that is a part of the one that starts it.
-    pub(crate) fn within<F: Future>(task: F) -> impl Future<Output = F::Output> + use<F> {
-        task.in_current_span()
-    }
-
-    /// The error with its causes. The texts of others were scrubbed where they came in.
-    fn text(error: &Error) -> String {
-        let mut text = error.to_string();
-        let mut cause = error.cause();
-        while let Some(error) = cause {
-            let _ = write!(text, ": {error}");
-            cause = error.source();
-        }
-        text
-    }
+/// A task that is no part of the one that starts it.
+#[cfg(feature = "tracing")]
+fn apart<F: Future>(span: Span, task: F) -> impl Future<Output = F::Output> + use<F> {
+    span.follows_from(Span::current());
+    task.instrument(span)
 }

@@ -27,7 +27,6 @@ pub(crate) mod check;
 pub(crate) mod client_error;
 pub(crate) mod core;
 pub(crate) mod create;
-#[cfg_attr(not(feature = "store"), path = "fleet/off.rs")]
 pub(crate) mod fleet;
 pub(crate) mod flight;
 pub(crate) mod fork;

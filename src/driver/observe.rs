@@ -150,7 +150,7 @@ impl Observer {
     /// Counts it at once. It is told once the thread that tells holds none of our locks.
     pub(crate) fn emit(&self, event: Event) {
         self.count(&event);
-        self.outbox.say(Effect::Tell(event, log::span()));
+        self.outbox.say(Effect::Tell(event, log::Span::current()));
         self.carry_out();
     }
 

@@ -1,10 +1,6 @@
 //! While nobody can connect to the server: told once when it begins and once when it ends.
 
-use std::{
-    fmt::Write,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt::Write, sync::MutexGuard, time::Duration};
 
 use tokio::sync::{Notify, futures::Notified};
 
@@ -13,6 +9,7 @@ use crate::{
     api::scrub,
     clock::Reading,
     error::{BoxError, Error, ErrorKind},
+    lock::Lock,
     model::{budget::Purpose, event::Event, failure, partition::Partition},
 };
 
@@ -20,41 +17,50 @@ pub(crate) const AWAY: &str = "could not reach the server to ask whether it stil
 
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
-    since: Mutex<Option<Reading>>,
-    /// When it last answered anybody.
-    answered: Mutex<Option<Reading>>,
-    /// Why the free question is not answered.
-    why: Mutex<Option<String>>,
+    known: Lock<Known>,
     /// A create has given up, or the server has answered.
     changed: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Known {
+    /// When the outage began, if it is on.
+    since: Option<Reading>,
+    /// When the server last answered anybody.
+    answered: Option<Reading>,
+    /// Why the free question is not answered.
+    why: Option<String>,
+}
+
 impl Outage {
-    fn since(&self) -> MutexGuard<'_, Option<Reading>> {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock()
     }
 
     /// Returns whether it is news.
     fn begin(&self, now: Reading) -> bool {
-        let mut since = self.since();
-        let is_news = since.is_none();
-        since.get_or_insert(now);
+        let mut known = self.known();
+        let is_news = known.since.is_none();
+        known.since.get_or_insert(now);
         is_news
+    }
+
+    /// Returns when it began, if it was on.
+    fn end(&self) -> Option<Reading> {
+        let mut known = self.known();
+        known.why = None;
+        known.since.take()
     }
 
     /// For how long it has lasted, if it is on.
     pub(crate) fn lasts(&self, now: Reading) -> Option<Duration> {
-        let since = *self.since();
+        let since = self.known().since;
         since.map(|since| now.since(since))
-    }
-
-    fn answered(&self) -> MutexGuard<'_, Option<Reading>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the server last answered anybody.
     pub(crate) fn last_answer(&self) -> Option<Reading> {
-        *self.answered()
+        self.known().answered
     }
 
     /// The free question was not answered.
@@ -65,24 +71,21 @@ impl Outage {
             let _ = write!(text, ": {}", scrub::Scrubbed::new(cause, &[]));
             next = cause.source();
         }
-        *self.why() = Some(text);
+        self.known().why = Some(text);
     }
 
     /// The question was not answered, with why not as far as is known.
     pub(crate) fn unanswered(&self, text: &'static str) -> Error {
         let error = Error::new(ErrorKind::Unavailable, text);
-        match self.why().clone() {
+        let why = self.known().why.clone();
+        match why {
             Some(why) => error.with_source(why),
             None => error,
         }
     }
 
-    fn why(&self) -> MutexGuard<'_, Option<String>> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn is_on(&self) -> bool {
-        self.since().is_some()
+        self.known().since.is_some()
     }
 
     /// Waits until a create has given up, or the server has answered. What happens after this was called is not missed.
@@ -159,11 +162,9 @@ impl Core {
     /// The server has answered.
     pub(crate) fn reached(&self) {
         let now = self.now();
-        *self.outage.answered() = Some(now);
+        self.outage.known().answered = Some(now);
         self.gate().reached();
-        *self.outage.why() = None;
-        let since = self.outage.since().take();
-        if let Some(since) = since {
+        if let Some(since) = self.outage.end() {
             self.outage.changed.notify_waiters();
             let lasted = now.since(since);
             self.emit(Event::ServerUp { lasted });
@@ -188,7 +189,7 @@ impl Core {
 impl Create {
     /// Others need not wait for the same lesson.
     pub(crate) fn spare_others(&self, outcome: Outcome) -> Outcome {
-        match self.state.unreached() {
+        match self.attempt.unreached() {
             Some(purpose) => {
                 let spare = |error| self.core.spare_others(&self.partition, purpose, error);
                 outcome.map_err(spare)

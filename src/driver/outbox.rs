@@ -6,11 +6,11 @@ use std::{
     collections::VecDeque,
     ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::MutexGuard,
 };
 
 use super::{log::Span, observe::Observer};
-use crate::model::event::Event;
+use crate::{lock::Lock, model::event::Event};
 
 thread_local! {
     /// How many of our locks this thread holds under which something may be said.
@@ -28,7 +28,7 @@ pub(crate) enum Effect {
 
 /// What was said and is not carried out yet.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(Mutex<Said>);
+pub(crate) struct Outbox(Lock<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
@@ -75,7 +75,7 @@ impl Outbox {
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -131,9 +131,9 @@ pub(crate) struct Locked<'a, T> {
 struct Then<'a>(&'a Observer);
 
 impl<'a, T> Locked<'a, T> {
-    pub(crate) fn new(lock: &'a Mutex<T>, observer: &'a Observer) -> Self {
+    pub(crate) fn new(lock: &'a Lock<T>, observer: &'a Observer) -> Self {
         let later = Later::new(observer);
-        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = lock.lock();
         Self {
             guard,
             _later: later,
@@ -166,10 +166,9 @@ mod tests {
     use std::{sync::mpsc, thread};
 
     use super::*;
-    use crate::driver::log;
 
     fn event(pending: usize) -> Effect {
-        Effect::Tell(Event::DeletesPending { pending }, log::span())
+        Effect::Tell(Event::DeletesPending { pending }, Span::current())
     }
 
     fn number(effect: Effect) -> usize {
@@ -182,7 +181,7 @@ mod tests {
     #[test]
     fn what_many_threads_say_is_told_by_one_at_a_time_in_order_and_once() {
         const EACH: usize = 2_000;
-        let (outbox, said, told) = (Outbox::default(), Mutex::new(0), Mutex::new(Vec::new()));
+        let (outbox, said, told) = (Outbox::default(), Lock::new(0), Lock::new(Vec::new()));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -226,7 +225,7 @@ mod tests {
         assert!(outbox.begin(), "the other one is at it");
         outbox.begin_anew();
         outbox.say(event(2));
-        let told = Mutex::new(Vec::new());
+        let told = Lock::new(Vec::new());
         outbox.carry_out(|effect| told.lock().unwrap().push(number(effect)));
         assert_eq!(*told.lock().unwrap(), [2]);
     }

@@ -79,7 +79,7 @@ impl Create {
     /// How long a session is asked for in place of the question, if that is less than for others: where that is another's, and where its
     /// own goes on without an answer.
     pub(crate) fn longest_in_place(&self, session: &Arc<LiveSession>) -> Option<Duration> {
-        let suspect = self.state.suspect();
+        let suspect = self.attempt.suspect();
         let is_own = suspect.is_some_and(|own| Arc::ptr_eq(own, session));
         let may_go_on = || self.core.inquiry.evidence().may_go_on_untold();
         let stands_in = self.standing_in.is_some();

@@ -66,7 +66,6 @@ impl Cooldown {
 
     /// Others wait for so long after a refusal: so does this process, if it was refused as well. Returns what to say to who is
     /// held back.
-    #[cfg_attr(not(feature = "store"), allow(dead_code))]
     pub(crate) fn prolong(&mut self, left: Duration, now: Reading) -> Option<Error> {
         if self.error.kind() != ErrorKind::Credentials || self.is_forgotten(now) {
             return None;

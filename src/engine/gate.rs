@@ -366,7 +366,6 @@ impl<W: Clone> Gate<W> {
 
     /// Another process has failed with this key, and nobody is to try for so long. Returns the error where this process knows that
     /// the server refuses the key.
-    #[cfg_attr(not(feature = "store"), allow(dead_code))]
     pub(crate) fn paused_elsewhere(
         &mut self,
         key: KeyId,

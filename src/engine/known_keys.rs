@@ -63,7 +63,6 @@ impl KnownKeys {
     }
 
     /// Another process has failed with this key, and nobody is to try for so long.
-    #[cfg_attr(not(feature = "store"), allow(dead_code))]
     pub(crate) fn paused_elsewhere(&mut self, key: KeyId, left: Duration, now: Reading) {
         self.accept(key, now);
         if let Some(known) = self.others.get_mut(&key) {

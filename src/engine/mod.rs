@@ -15,7 +15,6 @@ pub(crate) mod attempt;
 pub(crate) mod budget;
 pub(crate) mod cooldown;
 pub(crate) mod evidence;
-#[cfg(feature = "store")]
 pub(crate) mod fleet;
 pub(crate) mod flight;
 pub(crate) mod gate;

@@ -180,7 +180,6 @@ enum Joined {
 
 impl Core {
     /// Makes sure that a partition has a session, for no request in particular. `None` if that has to be tried again.
-    #[cfg(feature = "store")]
     pub(crate) async fn warm_up(self: &Arc<Self>, partition: &Arc<Partition>) -> Option<Outcome> {
         let (flight, overdue_in) = match self.join(partition) {
             Ok(Joined::Flight(flight, overdue_in)) => (flight, overdue_in),

@@ -9,24 +9,24 @@ mod trust;
 use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::manager::SessionManager;
-#[cfg(feature = "store")]
-use crate::model::settings::OnStoreDown;
-#[cfg(feature = "store")]
-use crate::store::SessionStore;
 use crate::{
     api::{self, SessionDefaults, Transport},
     clock::{SystemClock, Ticking},
-    driver::{core::Core, fleet::Sharing},
+    driver::{
+        core::Core,
+        fleet::{Derive, Sharing},
+    },
     error::Error,
     model::{
         budget::CallBudget,
         outside::Outside,
         partition::HashedDefaults,
-        settings::{ForeignIds, Inline, OnNoSession, Settings},
+        settings::{ForeignIds, Inline, OnNoSession, OnStoreDown, Settings},
     },
     random::Random,
     scope::{BaseUrl, PlainHttp},
     secret::ApiKey,
+    store::SessionStore,
 };
 
 const TTL: Duration = Duration::from_secs(60 * 60);
@@ -39,10 +39,8 @@ const VERIFY_AFTER_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
 const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
-#[cfg(feature = "store")]
 const MEMBER_LEASE: Duration = Duration::from_secs(5 * 60);
 /// Time for four looks, with some to spare.
-#[cfg(feature = "store")]
 const LEAST_MEMBER_LEASE: Duration = Duration::from_secs(30);
 
 /// Builds a [`SessionManager`].
@@ -88,13 +86,9 @@ pub struct SessionManagerBuilder {
     transport: Option<Transport>,
     clock: Arc<dyn Ticking>,
     random: Random,
-    #[cfg(feature = "store")]
-    store: Option<Arc<dyn SessionStore>>,
-    #[cfg(feature = "store")]
+    store: Option<(Arc<dyn SessionStore>, Derive)>,
     on_store_down: OnStoreDown,
-    #[cfg(feature = "store")]
     member_lease: Duration,
-    #[cfg(feature = "store")]
     verify_adopted: bool,
 }
 
@@ -127,13 +121,9 @@ impl SessionManagerBuilder {
             transport: None,
             clock: Arc::new(SystemClock::new()),
             random: Random::System,
-            #[cfg(feature = "store")]
             store: None,
-            #[cfg(feature = "store")]
             on_store_down: OnStoreDown::OwnSession,
-            #[cfg(feature = "store")]
             member_lease: MEMBER_LEASE,
-            #[cfg(feature = "store")]
             verify_adopted: false,
         }
     }
@@ -311,7 +301,6 @@ impl SessionManagerBuilder {
                 self.verify_after
             )));
         }
-        #[cfg(feature = "store")]
         if self.member_lease < LEAST_MEMBER_LEASE {
             return Err(Error::config(format!(
                 "member_lease: is {:?}; expected {LEAST_MEMBER_LEASE:?} or more",
@@ -338,15 +327,13 @@ impl SessionManagerBuilder {
             max_sessions: self.max_sessions,
             budget: CallBudget::new(per_minute, burst)?.with_upkeep_per_day(self.upkeep_per_day),
         };
-        #[cfg(feature = "store")]
-        let sharing = self.store.map(|store| Sharing {
+        let sharing = self.store.map(|(store, derive)| Sharing {
             store,
+            derive,
             on_store_down: self.on_store_down,
             member_lease: self.member_lease,
             verify_adopted: self.verify_adopted,
         });
-        #[cfg(not(feature = "store"))]
-        let sharing: Option<Sharing> = None;
         let transport = match self.transport {
             Some(transport) => transport,
             None => default_transport(&settings.base)?,

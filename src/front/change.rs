@@ -27,13 +27,13 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::{sync::MutexGuard, time::timeout};
 
-#[cfg(feature = "store")]
-use super::manager::Handle;
-use super::{lease::Lease, manager::SessionManager};
-#[cfg(feature = "store")]
-use crate::driver::{fleet::Follower, flight::Outcome};
+use super::{
+    lease::Lease,
+    manager::{Handle, SessionManager},
+};
 use crate::{
     api::SessionDefaults,
+    driver::{fleet::Follower, flight::Outcome},
     error::{Error, ErrorKind},
     hot::session::LiveSession,
     model::{
@@ -95,7 +95,6 @@ impl SessionManager {
             .await
     }
 
-    #[cfg(feature = "store")]
     fn lease_on_made(&self, partition: &Partition, made: &Arc<LiveSession>) -> Option<Lease> {
         let now = self.core().now();
         let is_it = made.partition.id == partition.id && self.core().is_good(made, now);
@@ -223,7 +222,6 @@ impl SessionManager {
     }
 }
 
-#[cfg(feature = "store")]
 impl Follower for Handle {
     fn identity(&self) -> Arc<Identity> {
         let identity = self.identity.read();

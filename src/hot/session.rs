@@ -5,7 +5,7 @@ mod view;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,7 +15,8 @@ pub use self::view::Session;
 use super::{shared::Shared, use_count::InFlight};
 use crate::{
     api::{KeptId, SessionId},
-    clock::{Moment, Reading},
+    clock::{Moment, Reading, millis},
+    lock::Lock,
     model::{
         evidence::{Made, known_at},
         life::{Life, Phase},
@@ -45,7 +46,7 @@ pub(crate) struct LiveSession {
     known_at: AtomicU64,
     /// How many signs of trouble there had been when it was last known to be alive.
     alive_as_of: AtomicU64,
-    alive: Mutex<Alive>,
+    alive: Lock<Alive>,
     /// Requests that it was given to.
     uses: AtomicU64,
     /// When it was last given to one, in milliseconds of monotonic time.
@@ -100,7 +101,7 @@ impl LiveSession {
             made_at,
             known_at: AtomicU64::new(made_at),
             alive_as_of: AtomicU64::new(signs),
-            alive: Mutex::new(Alive {
+            alive: Lock::new(Alive {
                 asked: (life.born().into(), 0),
                 proven: (life.born().into(), 0),
             }),
@@ -117,7 +118,6 @@ impl LiveSession {
     }
 
     /// From here on others may use it too.
-    #[cfg(feature = "store")]
     pub(crate) fn share(&self, place: impl Shared) {
         let _ = self.shared.set(Box::new(place));
     }
@@ -131,7 +131,6 @@ impl LiveSession {
     }
 
     /// Whether the fleet has made it after another one.
-    #[cfg(feature = "store")]
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         let generation = |session: &Self| session.shared().map(Shared::generation);
         generation(self) > generation(other) && !self.in_flight.is_retired()
@@ -226,7 +225,6 @@ impl LiveSession {
         (self.made_at, self.life.born().monotonic, self.generation)
     }
 
-    #[cfg(feature = "store")]
     pub(crate) fn made_at(&self) -> u64 {
         self.made_at
     }
@@ -247,7 +245,7 @@ impl LiveSession {
     }
 
     fn lock_alive(&self) -> MutexGuard<'_, Alive> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+        self.alive.lock()
     }
 
     pub(crate) fn used(&self, now: Reading) {
@@ -375,8 +373,4 @@ fn advance(known: &mut (Moment, u64), now: Reading, uses: u64) {
     if Reading::from(known.0).monotonic <= now.monotonic {
         *known = (now.into(), uses.max(known.1));
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

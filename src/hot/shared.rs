@@ -7,7 +7,6 @@ use crate::clock::Reading;
 /// What a request needs to know of it.
 pub(crate) trait Shared: Any + Debug + Send + Sync {
     /// Counts up over the sessions that the fleet has made for a partition.
-    #[cfg(feature = "store")]
     fn generation(&self) -> u64;
 
     /// Nobody else uses it.

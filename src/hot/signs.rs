@@ -4,11 +4,12 @@
 //! server has been asked, or a successor has been made. Signs are numbered; a session is as good as the last sign before
 //! the call that proved it alive.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-#[cfg(feature = "store")]
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
-use crate::clock::Reading;
+use crate::clock::{Reading, millis};
 
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
@@ -28,14 +29,13 @@ impl Suspicion {
     /// There is one more; returns how many there are. If it `is_told`, also returns whether that is the first since a session was
     /// last proved alive.
     pub(crate) fn raise(&self, now: Reading, is_told: bool) -> (u64, bool) {
-        let now = u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX);
-        self.last_at.fetch_max(now, Ordering::SeqCst);
+        self.last_at
+            .fetch_max(millis(now.monotonic), Ordering::SeqCst);
         let signs = self.signs.fetch_add(1, Ordering::SeqCst) + 1;
         (signs, is_told && !self.told.swap(true, Ordering::AcqRel))
     }
 
     /// How many of them certainly came before `then`: all or none.
-    #[cfg(feature = "store")]
     pub(crate) fn signs_before(&self, then: Reading) -> u64 {
         let signs = self.signs();
         let last_at = Duration::from_millis(self.last_at.load(Ordering::SeqCst));
@@ -72,7 +72,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "store")]
     fn signs_came_before_a_moment_if_the_last_of_them_did() {
         let suspicion = Suspicion::default();
         suspicion.raise(at(1), true);

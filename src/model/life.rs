@@ -89,7 +89,6 @@ impl Life {
     }
 
     /// One that was so old already at `now`.
-    #[cfg(feature = "store")]
     pub(crate) fn aged(now: Reading, total: Duration, age: Duration, jitter: f64) -> Self {
         Self {
             age: Millis::no_less_than(age),

@@ -90,8 +90,8 @@ pub enum OnNoSession {
 
 /// What happens when no session is at hand and the store that a fleet shares cannot be reached. It decides as well for a
 /// process that has just started and could not read the defaults that its group has now.
-#[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
+#[cfg_attr(not(feature = "store"), allow(unreachable_pub))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -2,14 +2,17 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
 use super::{
     Announcer, Changes, Claim, Found, Kept, Left, Member, Record, SessionStore, Slot, StoreFuture,
 };
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock, millis},
+    lock::Lock,
+};
 
 /// Keeps the sessions of several managers of one process.
 ///
@@ -29,7 +32,7 @@ pub struct MemoryStore(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     clock: Box<dyn Clock>,
-    places: Mutex<HashMap<Slot, Place>>,
+    places: Lock<HashMap<Slot, Place>>,
     announcer: Announcer,
 }
 
@@ -75,7 +78,7 @@ impl MemoryStore {
     pub fn new(clock: impl Clock) -> Self {
         Self(Arc::new(Shared {
             clock: Box::new(clock),
-            places: Mutex::default(),
+            places: Lock::default(),
             announcer: Announcer::new(),
         }))
     }
@@ -107,7 +110,7 @@ impl Default for MemoryStore {
 
 impl Shared {
     fn places(&self) -> MutexGuard<'_, HashMap<Slot, Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock()
     }
 }
 
@@ -184,10 +187,9 @@ impl SessionStore for MemoryStore {
                 return Claim::Held { left };
             }
             // Never below the time: what was granted before everything was forgotten is lower all the same.
-            let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
             let granted = place.granted.map_or(0, |(generation, _)| generation);
             let highest = place.highest.max(granted).max(after);
-            let generation = highest.saturating_add(1).max(millis);
+            let generation = highest.saturating_add(1).max(millis(now));
             let until = now.saturating_add(lease);
             place.claim = Some(Claimed {
                 by: Some((member, generation)),

@@ -40,6 +40,7 @@
 //! least. Two things a store that lies can do: hold up creates, for as long as requests wait; and tell one process that
 //! it is the last, which then deletes a session that others use.
 
+#[cfg(feature = "store")]
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -49,6 +50,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use bytes::Bytes;
 use tokio::sync::broadcast;
 
+#[cfg(feature = "store")]
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]

@@ -1,7 +1,5 @@
 //! The four session calls.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -14,6 +12,7 @@ use super::{
     sessions::Record,
     validate::{self, CHAINS},
 };
+use crate::clock::millis;
 
 impl Server {
     pub(super) fn create(&mut self, admitted: &Admitted<'_>) -> Result<Answer, Answer> {
@@ -102,8 +101,4 @@ fn another_chain(defaults: &Map<String, Value>) -> Map<String, Value> {
     let mut echo = defaults.clone();
     echo.insert("chain".to_owned(), json!(other));
     echo
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -20,7 +20,7 @@ use super::{
     sessions::Sessions,
     window::{Headers, Windows},
 };
-use crate::clock::{Clock, testing::TestClock};
+use crate::clock::{Clock, millis, testing::TestClock};
 
 pub(super) struct Server {
     pub(super) clock: TestClock,
@@ -189,7 +189,7 @@ impl Server {
 
     /// Milliseconds since 1970.
     pub(super) fn now(&self) -> u64 {
-        u64::try_from(self.clock.now().wall.as_millis()).unwrap_or(u64::MAX)
+        millis(self.clock.now().wall)
     }
 
     fn log_arrival(&mut self, call: &Call, replica: usize) -> u64 {

@@ -38,8 +38,8 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         invariant: "I8",
         by: Scenario("processes_that_meet_a_restart_together_ask_once_and_make_one_session"),
         file: "src/driver/fleet/inquiry.rs",
-        old: "self.inner().zip(seal) else",
-        new: "self.inner().zip(seal.filter(|_| false)) else",
+        old: "self.common_slot(core, Kind::Health)?",
+        new: "self.common_slot(core, Kind::Health).filter(|_| false)?",
     },
     Mutation {
         name: "a_session_that_is_gone_is_news_again_and_again",

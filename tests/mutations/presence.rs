@@ -199,7 +199,7 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         },
         file: "src/driver/check.rs",
         old: "            if self.standing_in.is_none() || is_sign {\n",
-        new: "            if self.standing_in.is_none() || self.state.purpose() == crate::model::budget::Purpose::Check {\n",
+        new: "            if self.standing_in.is_none() || self.attempt.purpose() == crate::model::budget::Purpose::Check {\n",
     },
     Mutation {
         name: "the_callers_own_session_is_asked_for_and_not_the_oldest",
@@ -242,8 +242,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "where_health_says_nothing_a_fleet_makes_one_session_call_in_five_minutes",
         },
         file: "src/driver/fleet/stand_in.rs",
-        old: "self.inner().zip(seal) else",
-        new: "self.inner().zip(seal.filter(|_| signs == u64::MAX)) else",
+        old: "self.common_slot(core, Kind::StandIn)?",
+        new: "self.common_slot(core, Kind::StandIn).filter(|_| signs == u64::MAX)?",
     },
     Mutation {
         name: "a_redirect_of_health_is_an_outage",

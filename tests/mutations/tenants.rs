@@ -263,9 +263,9 @@ pub(crate) const OF_TENANTS: &[Mutation] = &[
             target: "signals",
             name: "a_create_that_a_shutdown_ends_is_no_warning",
         },
-        file: "src/driver/log.rs",
-        old: "            failed!(DEBUG);",
-        new: "            failed!(WARN);",
+        file: "src/driver/log/line.rs",
+        old: "        failed!(DEBUG);",
+        new: "        failed!(WARN);",
     },
     Mutation {
         name: "deletes_are_tried_on_and_on_in_an_outage",

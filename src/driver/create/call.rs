@@ -14,9 +14,9 @@ impl Create {
         let (core, partition) = (self.core.clone(), self.partition.clone());
         // From before the call: the way to the server is taken from the session's life.
         let (born, signs) = (core.now(), core.suspicion.signs());
-        let time_left = self.state.time_left(born);
+        let time_left = self.attempt.time_left(born);
         // What comes later than the right lasts is refused.
-        let accepted_for = self.attempt.accepted_for(born);
+        let accepted_for = self.claiming.accepted_for(born);
         let time_left = time_left.min(accepted_for.unwrap_or(time_left));
         let api = core.calls(&partition);
         let request = CreateSession::new((*partition.defaults).clone()).ttl(core.settings.ttl);

@@ -27,14 +27,14 @@ impl Create {
     #[cold]
     pub(super) fn panicked(&mut self) -> Error {
         // Whatever its tries before have met: this says nothing about the server, and holds back nobody else.
-        self.state.forget_reach();
-        if self.state.is_calling() {
+        self.attempt.forget_reach();
+        if self.attempt.is_calling() {
             // If it was given up, it was counted then, and its completion takes that back.
             self.core.emit(self.partition.possible_orphan(None));
         }
         let text = "the session could not be made: a clock, subscriber or recorder panicked";
         let (error, now) = (Error::new(ErrorKind::Unavailable, text), self.core.now());
-        let purpose = self.state.purpose();
+        let purpose = self.attempt.purpose();
         self.core
             .gate()
             .failed(&self.partition, purpose, error, now)

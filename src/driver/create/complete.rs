@@ -22,13 +22,13 @@ impl Create {
             let mut gate = core.gate();
             let came = outcome.as_ref().map(|session| session.alive_at());
             let whose = (&*self.partition, &mut *gate);
-            let current = self.state.land(came, whose, core.now());
+            let current = self.attempt.land(came, whose, core.now());
             self.has_landed(false);
             let event = match &outcome {
                 Ok(session) => self.succeed(session, current),
                 Err(error) => self.fail(error, current),
             };
-            self.state.is_news(&outcome).then_some(event)
+            self.attempt.is_news(&outcome).then_some(event)
         };
         if let Some(event) = event {
             core.observer.landed(event, core.now().since(self.begun));
@@ -53,7 +53,7 @@ impl Create {
         let core = &self.core;
         core.suspicion.calm();
         let reference = session.reference();
-        if self.state.suspect().is_some() && !self.state.is_adopted() {
+        if self.attempt.suspect().is_some() && !self.attempt.is_adopted() {
             // If it is fenced, whoever did that has retired it.
             if self.holds_renewal {
                 session.renew_again_at(Duration::ZERO);
@@ -63,7 +63,7 @@ impl Create {
         let mut replaces = None;
         if !current {
             core.retirement.retire(session, RetireReason::Fenced);
-            if !self.state.is_adopted() {
+            if !self.attempt.is_adopted() {
                 core.fleet.retired(session, RetireReason::Fenced);
             }
         } else if core.stage() != Stage::Open {
@@ -73,7 +73,7 @@ impl Create {
         }
         let usable_for = session.life.usable_for(core.now());
         let defaults = session.partition.defaults.clone();
-        if self.state.is_adopted() {
+        if self.attempt.is_adopted() {
             return Event::Adopted {
                 session: reference,
                 defaults,
@@ -102,7 +102,7 @@ impl Create {
         let pause = error.next_attempt_in().unwrap_or_default();
         session.renew_again_at(now.monotonic.saturating_add(pause));
         let reference = session.reference();
-        if self.state.suspect().is_some() {
+        if self.attempt.suspect().is_some() {
             return Event::CheckFailed {
                 session: reference,
                 error,
@@ -129,13 +129,13 @@ impl Drop for Create {
         let core = self.core.clone();
         let calling = {
             let mut gate = core.gate();
-            let calling = self.state.is_dropped((&self.partition, &mut gate));
+            let calling = self.attempt.is_dropped((&self.partition, &mut gate));
             self.has_landed(calling);
             calling
         };
         self.standing_in = None;
         if let Some(session) = core.cached(self.partition.id) {
-            if self.state.suspect().is_some() {
+            if self.attempt.suspect().is_some() {
                 session.renew_again_at(Duration::ZERO);
             } else {
                 session.renew_later(core.now());

@@ -63,18 +63,18 @@ impl Create {
                     facts,
                     now,
                 };
-                self.state.handle(input, &mut cx);
+                self.attempt.handle(input, &mut cx);
             });
         }
-        let calling = self.state.is_calling();
+        let calling = self.attempt.is_calling();
         self.status.calling.store(calling, Ordering::Release);
-        log::tries(self.state.tries());
+        log::tries(self.attempt.tries());
         self.carry_out_effects();
-        self.state.step().clone()
+        self.attempt.step().clone()
     }
 
     pub(super) fn carry_out_effects(&mut self) {
-        while let Some(effect) = self.state.next_effect() {
+        while let Some(effect) = self.attempt.next_effect() {
             self.carry_out(effect);
         }
     }
@@ -86,7 +86,7 @@ impl Create {
         let evidence = core.inquiry.evidence();
         Facts {
             current: current.filter(|current| current.is_usable(now)),
-            is_over: self.state.suspect().is_some_and(is_over),
+            is_over: self.attempt.suspect().is_some_and(is_over),
             signs: core.suspicion.signs(),
             is_told: evidence.is_told(),
             may_go_on_untold: evidence.may_go_on_untold(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Inner, Membership, new_member, record::Sealed, refuse, seal::Seal};
 use crate::{
-    clock::Reading,
+    clock::{Reading, millis},
     driver::{core::Core, create::Create, fleet::membership, reaper},
     hot::session::LiveSession,
     model::{evidence::Made, life::Life, partition::Partition, reason::RetireReason},
@@ -131,13 +131,12 @@ impl Inner {
             known: (life.born(), age),
         };
         let signs = signs_of(core, &made, sent.before(age));
-        let made_at = u64::try_from(sealed.made_at.as_millis()).unwrap_or(u64::MAX);
         let session = LiveSession::new(
             &sealed.id,
             generation,
             partition.clone(),
             life,
-            (made_at, sent, signs),
+            (millis(sealed.made_at), sent, signs),
         );
         // Unless its process has been heard since.
         let is_alive = signs == core.suspicion.signs()
@@ -154,8 +153,11 @@ impl Inner {
         let join = joined.record_in_use();
         session.share(joined);
         let joining = Joining::new(core, &session);
-        let kept = self.store().keep(place.0, place.1, join, lease);
-        let kept = self.step_at(core, place.0, kept).await;
+        let kept = self
+            .step(core, Some(place.0), |store| {
+                store.keep(place.0, place.1, join, lease)
+            })
+            .await;
         if matches!(kept, Ok(Kept::Revoked)) {
             joining.done();
             return None;
@@ -190,7 +192,7 @@ impl Inner {
         (found, sent): (Found, Reading),
         after: u64,
     ) {
-        let seal = Seal::of(&older.partition, &core.settings.base);
+        let seal = self.seal_of(core, &older.partition);
         if found
             .record
             .as_ref()

@@ -1,11 +1,10 @@
-//! The right to make a session for the fleet: how it is used, and given back.
+//! A granted claim: its holder alone makes the next record of a slot. How it is used, and released.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
     Inner, new_member,
-    seal::Seal,
-    unused::{Release, Unused},
+    releases::{Release, Releases},
 };
 use crate::{
     clock::Reading,
@@ -13,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind},
     hot::{session::LiveSession, shared::Shared},
     model::reason::RetireReason,
-    store::{Claim, Member, Slot},
+    store::{Claim, Found, Member, Slot},
 };
 
 /// Nobody is made to wait longer for another's failure, whatever the store says.
@@ -22,10 +21,10 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// this process alone.
 const REFUSALS: u32 = 2;
 
-/// The right to make the next record of a slot. Dropped before it is used, it is to be given back: until then, or until it lapses,
-/// nobody else can make one.
+/// A claim that the store has granted: until it is released or lapses, nobody else can make the next record of the slot. Dropped
+/// before it is used, it is released.
 #[derive(Debug)]
-pub(super) struct Right {
+pub(super) struct GrantedClaim {
     pub(super) slot: Slot,
     member: Member,
     pub(super) generation: u64,
@@ -33,23 +32,31 @@ pub(super) struct Right {
     pub(super) granted: (Duration, Reading),
     since: Reading,
     lease: Duration,
-    /// When it is given back, it is granted to nobody for so long.
+    /// Once it is released, nobody is granted one for so long.
     pause: Duration,
     /// `None` once it is used.
-    unused: Option<Arc<Unused>>,
+    releases: Option<Arc<Releases>>,
+}
+
+/// What the store says to a claim.
+pub(super) enum Claimed {
+    Granted(GrantedClaim),
+    /// Another member holds it, for so long at most.
+    Held(Duration),
+    Published(Found),
 }
 
 /// What a create has got from the fleet so far.
 #[derive(Debug, Default)]
-pub(crate) struct Attempt {
+pub(crate) struct Claiming {
     /// The fleet's number of the session that there was when the create began.
     instead_of: Option<u64>,
-    right: Option<Right>,
+    claim: Option<GrantedClaim>,
     /// How many publications the store has refused.
     refusals: u32,
 }
 
-impl Attempt {
+impl Claiming {
     pub(crate) fn instead_of(current: Option<&LiveSession>) -> Self {
         let place = current.and_then(LiveSession::shared);
         Self {
@@ -63,18 +70,18 @@ impl Attempt {
         session.shared().map(Shared::generation) > self.instead_of
     }
 
-    pub(super) fn has_got(&mut self, right: Right) {
-        self.right = Some(right);
+    pub(super) fn hold(&mut self, claim: GrantedClaim) {
+        self.claim = Some(claim);
     }
 
-    /// Takes out the right to publish, which is good for one publication, whatever comes of it.
-    fn use_right(&mut self) -> Option<Right> {
-        self.right.take_if(|_| self.refusals < REFUSALS)
+    /// Takes out the claim, which is good for one publication, whatever comes of it.
+    fn take_claim(&mut self) -> Option<GrantedClaim> {
+        self.claim.take_if(|_| self.refusals < REFUSALS)
     }
 
-    /// A right that does not last long enough is given up for another: to be asked for by the same member.
+    /// Gives up a claim that does not last long enough. The same member then makes another.
     pub(super) fn give_up(&mut self) -> Option<Member> {
-        self.right.take().map(Right::spend)
+        self.claim.take().map(GrantedClaim::disarm)
     }
 
     /// Whether the store has refused what this create has made.
@@ -84,34 +91,14 @@ impl Attempt {
 
     /// For how long a session that is made would be accepted, if that is bounded.
     pub(crate) fn accepted_for(&self, now: Reading) -> Option<Duration> {
-        self.right.as_ref().map(|right| right.left(now))
+        self.claim.as_ref().map(|claim| claim.left(now))
     }
 }
 
-impl Right {
-    /// What the store has granted, after it was asked at `since`.
-    pub(super) fn new(
-        fleet: &Inner,
-        core: &Core,
-        (slot, member): (Slot, Member),
-        (generation, store_now): (u64, Duration),
-        (since, lease): (Reading, Duration),
-    ) -> Self {
-        Self {
-            slot,
-            member,
-            generation,
-            granted: (store_now, core.now()),
-            since,
-            lease,
-            pause: Duration::ZERO,
-            unused: Some(fleet.unused.clone()),
-        }
-    }
-
-    /// It is used, or given back, or the same member asks for another in its place.
-    pub(super) fn spend(mut self) -> Member {
-        self.unused = None;
+impl GrantedClaim {
+    /// It is used, or the same member makes another in its place: dropping it releases nothing.
+    pub(super) fn disarm(mut self) -> Member {
+        self.releases = None;
         self.member
     }
 
@@ -120,10 +107,10 @@ impl Right {
     }
 }
 
-impl Drop for Right {
+impl Drop for GrantedClaim {
     fn drop(&mut self) {
-        if let Some(unused) = self.unused.take() {
-            unused.add(Release {
+        if let Some(releases) = self.releases.take() {
+            releases.add(Release {
                 slot: self.slot,
                 member: self.member,
                 generation: self.generation,
@@ -139,21 +126,24 @@ impl Create {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the right to make it was lost on the way; the session is retired then.
+    /// [`ErrorKind::Store`] if the claim was lost on the way; the session is retired then.
     pub(crate) async fn publish(&mut self, session: &Arc<LiveSession>) -> Result<(), Error> {
         let core = self.core.clone();
-        let Some(fleet) = core.fleet.inner() else {
-            return Ok(());
-        };
-        // One that is not wanted here any more is not given to others; its right is given back.
+        let publish = async |fleet: Arc<Inner>| self.publish_in(&fleet, session).await;
+        core.fleet.within(Ok(()), publish).await
+    }
+
+    async fn publish_in(&mut self, fleet: &Inner, session: &Arc<LiveSession>) -> Result<(), Error> {
+        let core = self.core.clone();
+        // One that is not wanted here any more is not given to others; its claim is released.
         if core.gate().is_flying(self.partition.id, self.generation) {
-            let Some(right) = self.attempt.use_right() else {
+            let Some(claim) = self.claiming.take_claim() else {
                 return Ok(());
             };
-            if fleet.publish(&core, session, right).await {
+            if fleet.publish(&core, session, claim).await {
                 return Ok(());
             }
-            self.attempt.refusals += 1;
+            self.claiming.refusals += 1;
         }
         core.retirement.retire(session, RetireReason::Fenced);
         let text = "another process of the fleet makes the session";
@@ -164,7 +154,7 @@ impl Create {
     pub(crate) async fn give_back_right(&mut self, error: Option<&Error>) {
         use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
-        let (Some(fleet), Some(mut right)) = (core.fleet.inner(), self.attempt.right.take()) else {
+        let Some(mut claim) = self.claiming.claim.take() else {
             return;
         };
         let is_own =
@@ -172,36 +162,61 @@ impl Create {
         let pause = error
             .filter(|error| !is_own(error))
             .and_then(Error::next_attempt_in);
-        right.pause = pause.unwrap_or_default().min(LONGEST_PAUSE);
-        let slot = right.slot;
-        drop(right);
-        // Otherwise it is given back later, or lapses.
-        let _ = fleet.give_back_rights(&core, slot).await;
+        claim.pause = pause.unwrap_or_default().min(LONGEST_PAUSE);
+        let slot = claim.slot;
+        drop(claim);
+        // Otherwise it is released later, or lapses.
+        let release = async |fleet: Arc<Inner>| drop(fleet.release_claims(&core, slot).await);
+        core.fleet.within((), release).await;
     }
 }
 
 impl Inner {
-    /// The right to publish a session that was made without it.
+    /// Claims a slot, to make a record newer than `after`. An error counts for the slot `at`, as in [`get`](Self::get).
+    pub(super) async fn claim(
+        &self,
+        core: &Core,
+        at: Option<Slot>,
+        (slot, member): (Slot, Member),
+        after: u64,
+        (since, lease): (Reading, Duration),
+    ) -> Result<Claimed, Error> {
+        Ok(
+            match self
+                .step(core, at, |store| store.claim(slot, member, after, lease))
+                .await?
+            {
+                Claim::Granted { generation, now } => Claimed::Granted(GrantedClaim {
+                    slot,
+                    member,
+                    generation,
+                    granted: (now, core.now()),
+                    since,
+                    lease,
+                    pause: Duration::ZERO,
+                    releases: Some(self.releases.clone()),
+                }),
+                Claim::Held { left } => Claimed::Held(left),
+                Claim::Published(found) => Claimed::Published(found),
+            },
+        )
+    }
+
+    /// Claims the slot of a session that was made without a claim.
     pub(super) async fn claim_for(
         &self,
         core: &Core,
         session: &LiveSession,
-    ) -> Result<Result<Right, Claim>, Error> {
-        let seal = Seal::of(&session.partition, &core.settings.base);
+    ) -> Result<Claimed, Error> {
+        let seal = self.seal_of(core, &session.partition);
         let (member, lease, since) = (
             new_member(core),
             core.settings.create_timeout / 2,
             core.now(),
         );
         let after = self.seen.of(seal.slot).generation;
-        let claim = self.store().claim(seal.slot, member, after, lease);
         let whose = (seal.slot, member);
-        Ok(match self.step_at(core, seal.slot, claim).await? {
-            Claim::Granted { generation, now } => {
-                let granted = (generation, now);
-                Ok(Right::new(self, core, whose, granted, (since, lease)))
-            }
-            other => Err(other),
-        })
+        self.claim(core, Some(seal.slot), whose, after, (since, lease))
+            .await
     }
 }

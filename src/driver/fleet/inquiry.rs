@@ -1,6 +1,6 @@
 //! One question for the whole fleet: whoever asks the server for its health tells the others what it said.
 //!
-//! The answer stands in a slot of its own for each API key. Whoever has the right to write it down asks; the others wait for
+//! The answer stands in a slot of its own for each API key. Whoever has the claim asks; the others wait for
 //! that. An answer counts for who saw a sign only if it was asked for after that: the store's clock says so.
 
 use std::time::Duration;
@@ -10,18 +10,19 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Fleet, Inner,
-    claim::Right,
+    claim::{Claimed, GrantedClaim},
     new_member,
+    record::{split_time, time_to_bytes},
     seal::{Kind, Seal},
 };
 use crate::{
     api::{Health, SessionDefaults, Word},
     driver::core::Core,
     secret::ApiKey,
-    store::{Claim, Found, Member, Record},
+    store::{Found, Record},
 };
 
-/// The right to ask. A question takes a second at most.
+/// Of the claim. A question takes a second at most.
 const LEASE: Duration = Duration::from_secs(3);
 /// How long an answer stands there. Nobody may use one that is older than its own sign.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -36,55 +37,56 @@ const TELL: Duration = Duration::from_millis(500);
 /// What the store says of the question.
 enum Turn {
     /// This process is to ask.
-    Ask(Box<Right>),
+    Ask(Seal, Box<GrantedClaim>),
     /// Another has asked.
     Told(Word),
-}
-
-/// What came of one claim.
-enum Claimed {
-    Granted(Box<Right>),
-    /// There is an answer, which may be older than the sign.
-    Answered(Found),
-    ByAnother,
 }
 
 impl Fleet {
     /// Asks by `ask`, unless another process has asked since the sign. Without the store each asks for itself.
     pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Word {
-        let seal = seal(core, Kind::Health);
-        let Some((inner, seal)) = self.inner().zip(seal) else {
-            return ask.await;
-        };
-        match timeout(PATIENCE, inner.turn(core, &seal)).await {
-            Ok(Some(Turn::Told(word))) => word,
-            Ok(Some(Turn::Ask(right))) => {
+        let turn = self.within(None, async |inner| {
+            timeout(PATIENCE, inner.turn(core)).await.ok().flatten()
+        });
+        match turn.await {
+            Some(Turn::Told(word)) => word,
+            Some(Turn::Ask(seal, claim)) => {
                 let word = ask.await;
                 // Whoever waits here waits for the answer, and not for the store.
-                let _ = timeout(TELL, inner.tell_answer(core, &seal, *right, word)).await;
+                self.within((), async |inner| {
+                    let _ = timeout(TELL, inner.tell_answer(core, &seal, *claim, word)).await;
+                })
+                .await;
                 word
             }
-            Ok(None) | Err(_) => ask.await,
+            None => ask.await,
         }
     }
 }
 
 impl Inner {
-    /// `None` where the store cannot be asked.
-    async fn turn(&self, core: &Core, seal: &Seal) -> Option<Turn> {
+    /// The slot of what is asked for once for the whole fleet.
+    pub(super) fn common_slot(&self, core: &Core, kind: Kind) -> Option<Seal> {
+        let (key, defaults) = (first_key(core)?, SessionDefaults::new());
+        Some(self.seal(core, kind, &key, &defaults))
+    }
+
+    /// `None` where nobody has a session, or the store cannot be asked.
+    async fn turn(&self, core: &Core) -> Option<Turn> {
+        let seal = self.common_slot(core, Kind::Health)?;
         let member = new_member(core);
-        let found = self
-            .read(core, Some(seal.slot), self.store().get(seal.slot))
-            .await
-            .ok()?;
+        let found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
         // The sign came before this.
         let (since, mut after) = (found.now, generation(&found));
         loop {
-            match self.claim_question(core, seal, member, after).await? {
-                Claimed::Granted(right) => return Some(Turn::Ask(right)),
-                Claimed::ByAnother => sleep(AGAIN).await,
-                Claimed::Answered(found) => {
-                    if let Some(word) = read(seal, &found, since) {
+            let (at, whose) = (Some(seal.slot), (seal.slot, member));
+            let lasts = (core.now(), LEASE);
+            match self.claim(core, at, whose, after, lasts).await.ok()? {
+                Claimed::Granted(claim) => return Some(Turn::Ask(seal, Box::new(claim))),
+                Claimed::Held(_) => sleep(AGAIN).await,
+                // The answer may be older than the sign.
+                Claimed::Published(found) => {
+                    if let Some(word) = read(&seal, &found, since) {
                         return Some(Turn::Told(word));
                     }
                     // A replica, or somebody else's record, that would be offered again and again.
@@ -97,51 +99,39 @@ impl Inner {
         }
     }
 
-    /// `None` where the store cannot be asked.
-    async fn claim_question(
+    /// What this process did not reach may be there for others: they ask for themselves.
+    async fn tell_answer(&self, core: &Core, seal: &Seal, claim: GrantedClaim, word: Word) {
+        if let Some(plain) = written(word, claim.granted.0) {
+            self.tell(core, seal, claim, &plain, (KEPT_FOR, LEASE))
+                .await;
+        }
+    }
+
+    /// Publishes what was found out for all, to be kept for so long. Whoever is not told finds it out for itself.
+    pub(super) async fn tell(
         &self,
         core: &Core,
         seal: &Seal,
-        member: Member,
-        after: u64,
-    ) -> Option<Claimed> {
-        let since = core.now();
-        let claim = self.store().claim(seal.slot, member, after, LEASE);
-        Some(match self.step_at(core, seal.slot, claim).await.ok()? {
-            Claim::Granted { generation, now } => {
-                let (whose, granted) = ((seal.slot, member), (generation, now));
-                let right = Right::new(self, core, whose, granted, (since, LEASE));
-                Claimed::Granted(Box::new(right))
-            }
-            Claim::Held { .. } => Claimed::ByAnother,
-            Claim::Published(found) => Claimed::Answered(found),
-        })
-    }
-
-    /// What this process did not reach may be there for others: they ask for themselves.
-    async fn tell_answer(&self, core: &Core, seal: &Seal, right: Right, word: Word) {
-        let asked = right.granted.0;
-        let Some(sealed) =
-            written(word, asked).and_then(|plain| seal.seal(right.generation, &plain))
-        else {
-            return; // its drop gives the right back
+        claim: GrantedClaim,
+        plain: &[u8],
+        (left, lease): (Duration, Duration),
+    ) {
+        let generation = claim.generation;
+        let Some(sealed) = seal.seal(generation, plain).map(Bytes::from) else {
+            return; // its drop releases the claim
         };
         let record = Record {
-            generation: right.generation,
-            sealed: Bytes::from(sealed),
-            left: KEPT_FOR,
+            generation,
+            sealed,
+            left,
         };
-        let member = right.spend();
-        let publish = self.store().publish(seal.slot, member, record, LEASE);
-        // Whoever is not told asks for itself.
-        let _ = self.step_at(core, seal.slot, publish).await;
+        let (slot, member) = (seal.slot, claim.disarm());
+        let _ = self
+            .step(core, Some(slot), |store| {
+                store.publish(slot, member, record, lease)
+            })
+            .await;
     }
-}
-
-/// Of what is asked for once for the whole fleet.
-pub(super) fn seal(core: &Core, kind: Kind) -> Option<Seal> {
-    let (key, defaults) = (first_key(core)?, SessionDefaults::new());
-    Some(Seal::new(kind, &key, &core.settings.base, &defaults))
 }
 
 /// The first of the API keys that have sessions here, so that processes with the same keys agree.
@@ -171,36 +161,30 @@ fn written(word: Word, asked: Duration) -> Option<Vec<u8>> {
         Word::Silent => None,
         Word::Away => return None,
     };
-    let millis = |time: Duration| {
-        u64::try_from(time.as_millis())
-            .unwrap_or(u64::MAX)
-            .to_be_bytes()
-    };
-    let mut plain = millis(asked).to_vec();
+    let mut plain = time_to_bytes(asked).to_vec();
     if let Some(health) = health {
-        plain.extend(millis(health.boot));
-        plain.extend(millis(health.timestamp));
+        plain.extend(time_to_bytes(health.boot));
+        plain.extend(time_to_bytes(health.timestamp));
         plain.push(u8::from(health.keeps_sessions));
     }
     Some(plain)
 }
 
 fn parse(plain: &[u8]) -> Option<(Duration, Word)> {
-    let (asked, rest) = plain.split_first_chunk()?;
-    let millis = |bytes: &[u8; 8]| Duration::from_millis(u64::from_be_bytes(*bytes));
+    let (asked, rest) = split_time(plain)?;
     let word = match rest {
         [] => Word::Silent,
         rest => {
-            let (boot, rest) = rest.split_first_chunk()?;
-            let (timestamp, rest) = rest.split_first_chunk()?;
+            let (boot, rest) = split_time(rest)?;
+            let (timestamp, rest) = split_time(rest)?;
             Word::Says(Health {
-                boot: millis(boot),
-                timestamp: millis(timestamp),
+                boot,
+                timestamp,
                 keeps_sessions: *rest.first()? != 0,
             })
         }
     };
-    Some((millis(asked), word))
+    Some((asked, word))
 }
 
 #[cfg(test)]

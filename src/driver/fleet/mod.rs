@@ -9,77 +9,82 @@
 //!
 //! | room | concept |
 //! | --- | --- |
-//! | `record`, `seal` | what the members tell each other of a session; the form in which it leaves the process |
-//! | `share`, `claim`, `publication` | who makes a session; the right to; making it known |
-//! | `unused` | rights that are to be given back |
+//! | `record`, `seal`, `cipher` | what the members tell each other of a session; the form in which it leaves the process; how that is sealed |
+//! | `share`, `claim`, `publication` | who makes a session; the claim on that; making it known |
+//! | `releases` | claims that are to be released |
 //! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
 //! | `adopt` | taking up what another has made |
 //! | `member` | using a session that others use; leaving it |
 //! | `revocations` | what nobody may use any more, and the store has not been told |
 //! | `defaults` | the defaults that a group of processes shares |
-//! | `watch` | the one task that keeps in touch with the store |
+//! | `heartbeat` | the one task that keeps in touch with the store |
 //! | `looks` | the slots that are being looked at side by side, and how many may be |
-//! | `attendance` | who takes that task over when its runtime has ended or stands still |
-//! | `heartbeat` | one look at a slot |
+//! | `watchdog` | whether that task has ended or stands still, so that another takes over |
+//! | `look` | one look at a slot |
 //! | `inquiry` | one question to the server for the whole fleet |
 //! | `stand_in` | one session call in place of that, for the whole fleet |
 //! | `guarded` | a store that panics |
 //! | `outage` | which slots cannot be reached |
 
 mod adopt;
-mod attendance;
+#[cfg(feature = "store")]
+mod cipher;
 mod claim;
 mod defaults;
 mod guarded;
 mod heartbeat;
 mod ids;
 mod inquiry;
+mod look;
 mod looks;
 mod member;
 mod outage;
 mod publication;
 mod record;
+mod releases;
 mod revocations;
 mod seal;
 mod seen;
 mod share;
 mod stand_in;
-mod unused;
-mod watch;
+mod watchdog;
 
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
-    sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicBool},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::timeout};
 
+#[cfg(feature = "store")]
+pub(crate) use self::cipher::derive;
+pub(crate) use self::{
+    claim::Claiming,
+    defaults::Follower,
+    member::{Leaving, Membership, membership},
+    seal::Derive,
+    stand_in::{StandIn, WhoAsks},
+};
 use self::{
-    attendance::Attendance,
     defaults::{FirstLook, Following},
     guarded::Guarded,
     ids::Ids,
     outage::{Kind, Outage},
+    releases::Releases,
     revocations::Revocations,
     seen::AllSeen,
-    unused::Unused,
-};
-pub(crate) use self::{
-    defaults::Follower,
-    member::{Leaving, Membership, membership},
-    stand_in::{StandIn, WhoAsks},
+    watchdog::Watchdog,
 };
 use super::core::Core;
-pub(crate) use super::fleet::claim::Attempt;
 use crate::{
     clock::Clock,
-    error::{BoxError, Error, ErrorKind},
+    error::{Error, ErrorKind},
     hot::session::LiveSession,
+    lock::Lock,
     model::{event::Event, settings::OnStoreDown},
-    store::{Member, SessionStore, Slot},
+    store::{Found, Member, SessionStore, Slot, StoreFuture},
 };
 
 /// How long one step of a store may take, whatever the store's own bound is.
@@ -89,13 +94,15 @@ const STEP: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Sharing {
     pub(crate) store: Arc<dyn SessionStore>,
+    /// Brought by the feature `store` alone.
+    pub(crate) derive: Derive,
     pub(crate) on_store_down: OnStoreDown,
     pub(crate) member_lease: Duration,
     pub(crate) verify_adopted: bool,
 }
 
 /// What a manager knows of its fleet: nothing, where it has none.
-pub(crate) struct Fleet(Option<Box<Inner>>);
+pub(crate) struct Fleet(Option<Arc<Inner>>);
 
 struct Inner {
     sharing: Sharing,
@@ -103,14 +110,14 @@ struct Inner {
     seen: AllSeen,
     ids: Ids,
     /// Sessions that are shared, and not left yet.
-    joined: Mutex<HashMap<Slot, Vec<Weak<LiveSession>>>>,
+    joined: Lock<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
     first_look: FirstLook,
     revoked: Revocations,
     /// There is something to tell the store.
     wake: Arc<Notify>,
-    unused: Arc<Unused>,
-    attendance: Attendance,
+    releases: Arc<Releases>,
+    watchdog: Watchdog,
     /// There may be sessions that were made while the store was down, or with a key that was new.
     has_own: AtomicBool,
     /// There is one that may become the fleet's at once.
@@ -122,18 +129,18 @@ impl Fleet {
     pub(crate) fn new(sharing: Option<Sharing>, clock: Arc<dyn Clock>) -> Self {
         let wake = Arc::new(Notify::new());
         Self(sharing.map(|sharing| {
-            Box::new(Inner {
+            Arc::new(Inner {
                 store: Guarded(sharing.store.clone()),
                 sharing,
                 seen: AllSeen::new(clock.clone()),
                 ids: Ids::new(clock),
-                joined: Mutex::default(),
+                joined: Lock::default(),
                 following: OnceLock::new(),
                 first_look: FirstLook::default(),
                 revoked: Revocations::default(),
-                unused: Arc::new(Unused::new(wake.clone())),
+                releases: Arc::new(Releases::new(wake.clone())),
                 wake,
-                attendance: Attendance::default(),
+                watchdog: Watchdog::default(),
                 has_own: AtomicBool::new(false),
                 own: Notify::new(),
                 outage: Outage::default(),
@@ -141,13 +148,30 @@ impl Fleet {
         }))
     }
 
+    /// Waits for the `work` of a fleet; without one it is `alone`. Without the feature there is none, and so that the compiler knows
+    /// it and leaves all that work out, nothing waits for a store but in here.
+    async fn within<T>(&self, alone: T, work: impl AsyncFnOnce(Arc<Inner>) -> T) -> T {
+        #[cfg(feature = "store")]
+        if let Some(inner) = &self.0 {
+            return work(inner.clone()).await;
+        }
+        let _ = work;
+        alone
+    }
+
+    #[inline]
     fn inner(&self) -> Option<&Inner> {
-        self.0.as_deref()
+        if cfg!(feature = "store") {
+            self.0.as_deref()
+        } else {
+            None
+        }
     }
 
     /// Whether there is one.
+    #[inline]
     pub(crate) fn is_there(&self) -> bool {
-        self.0.is_some()
+        self.inner().is_some()
     }
 }
 
@@ -159,45 +183,30 @@ impl fmt::Debug for Fleet {
 }
 
 impl Inner {
-    fn store(&self) -> &dyn SessionStore {
-        &self.store
+    /// Looks into a slot. A store that answers that may refuse all else. A failure counts for the slot `at`; `None` is that of the
+    /// defaults.
+    async fn get(&self, core: &Core, at: Option<Slot>, slot: Slot) -> Result<Found, Error> {
+        self.bounded(core, (at, Kind::Read), |store| store.get(slot))
+            .await
     }
 
-    /// One step of the store that concerns the defaults, in bounded time.
-    async fn step<T>(
+    /// One step of the store that changes something, in bounded time.
+    async fn step<T: Send + 'static>(
         &self,
         core: &Core,
-        step: impl Future<Output = Result<T, BoxError>>,
+        at: Option<Slot>,
+        step: impl FnOnce(&dyn SessionStore) -> StoreFuture<'_, T>,
     ) -> Result<T, Error> {
-        self.bounded(core, (None, Kind::Write), step).await
+        self.bounded(core, (at, Kind::Write), step).await
     }
 
-    /// One step of the store that concerns a slot, in bounded time.
-    async fn step_at<T>(
-        &self,
-        core: &Core,
-        slot: Slot,
-        step: impl Future<Output = Result<T, BoxError>>,
-    ) -> Result<T, Error> {
-        self.bounded(core, (Some(slot), Kind::Write), step).await
-    }
-
-    /// The same for a step that changes nothing: a store that answers it may refuse all others.
-    async fn read<T>(
-        &self,
-        core: &Core,
-        slot: Option<Slot>,
-        step: impl Future<Output = Result<T, BoxError>>,
-    ) -> Result<T, Error> {
-        self.bounded(core, (slot, Kind::Read), step).await
-    }
-
-    async fn bounded<T>(
+    async fn bounded<T: Send + 'static>(
         &self,
         core: &Core,
         (slot, kind): (Option<Slot>, Kind),
-        step: impl Future<Output = Result<T, BoxError>>,
+        step: impl FnOnce(&dyn SessionStore) -> StoreFuture<'_, T>,
     ) -> Result<T, Error> {
+        let step = self.store.step(step);
         let source = match timeout(STEP, step).await {
             Ok(Ok(done)) => {
                 if self.outage.answered(slot, kind, core.now()) {

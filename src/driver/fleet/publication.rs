@@ -10,14 +10,11 @@
 //! A record enters the store only by a publication that was accepted. Without that rule, the heartbeat would put back what
 //! the store has refused: a session that its maker then deletes.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Inner, Membership, STEP, claim::Right, record::Sealed, seal::Seal};
+use super::{Inner, Membership, STEP, claim::GrantedClaim, record::Sealed};
 use crate::{
     clock::Reading,
     driver::{core::Core, fleet::membership},
@@ -93,11 +90,11 @@ impl Membership {
     }
 
     fn publication(&self) -> Publication {
-        *lock(&self.publication)
+        *self.publication.lock()
     }
 
     fn answered(&self, answer: Option<bool>) -> Publication {
-        let mut publication = lock(&self.publication);
+        let mut publication = self.publication.lock();
         if (*publication, answer) == (Publication::UnderWay, Some(false)) {
             self.is_nobody_elses();
         }
@@ -114,10 +111,6 @@ impl Membership {
     }
 }
 
-fn lock(publication: &Mutex<Publication>) -> std::sync::MutexGuard<'_, Publication> {
-    publication.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Inner {
     /// Publishes a session. Returns `false` if the store has refused it, and `true` also where there was no answer: the
     /// heartbeat then repeats it.
@@ -125,11 +118,11 @@ impl Inner {
         &self,
         core: &Core,
         session: &Arc<LiveSession>,
-        right: Right,
+        claim: GrantedClaim,
     ) -> bool {
-        let seal = Seal::of(&session.partition, &core.settings.base);
+        let seal = self.seal_of(core, &session.partition);
         let (born, sent) = (session.life.born(), core.now());
-        let (store_then, known_at) = right.granted;
+        let (store_then, known_at) = claim.granted;
         // No later than it was: by the store's clock, what has passed between grant and call is taken from this one.
         let after = born.monotonic.saturating_sub(known_at.monotonic);
         let before = known_at.since(born);
@@ -141,12 +134,12 @@ impl Inner {
             born_store,
             made_at: Duration::from_millis(session.made_at()),
         };
-        let sealed = seal.seal(right.generation, &sealed.to_bytes());
+        let sealed = seal.seal(claim.generation, &sealed.to_bytes());
         let Some(sealed) = sealed.map(Bytes::from) else {
             return true; // stays this process's own
         };
-        let (slot, generation) = (right.slot, right.generation);
-        let (place, lease) = ((slot, right.spend()), self.sharing.member_lease);
+        let (slot, generation) = (claim.slot, claim.generation);
+        let (place, lease) = ((slot, claim.disarm()), self.sharing.member_lease);
         // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
         session.share(Membership::new(place, generation, sealed, lease, sent));
         self.join(session);
@@ -184,10 +177,12 @@ impl Inner {
             place.record(session.life.left(sent)),
             self.sharing.member_lease,
         );
-        let publish = self
-            .store()
-            .publish(place.slot, place.member, record, lease);
-        let answer = self.step_at(core, place.slot, publish).await;
+        let (slot, member) = (place.slot, place.member);
+        let answer = self
+            .step(core, Some(slot), |store| {
+                store.publish(slot, member, record, lease)
+            })
+            .await;
         let publication = place.answered(answer.as_ref().ok().copied());
         if publication != Publication::Refused {
             self.seen.note(place.slot, place.generation, false);

@@ -4,10 +4,18 @@ use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::api::SessionId;
+use crate::{api::SessionId, clock::millis};
 
-/// Times in front of the id, in milliseconds.
-const TIMES: usize = 4;
+/// A time as it is written: in milliseconds.
+pub(super) fn time_to_bytes(time: Duration) -> [u8; 8] {
+    millis(time).to_be_bytes()
+}
+
+/// Reads a time, and what comes after it.
+pub(super) fn split_time(plain: &[u8]) -> Option<(Duration, &[u8])> {
+    let (time, rest) = plain.split_first_chunk()?;
+    Some((Duration::from_millis(u64::from_be_bytes(*time)), rest))
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sealed {
@@ -24,29 +32,29 @@ pub(super) struct Sealed {
 
 impl Sealed {
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let times: [_; TIMES] = [self.life, self.born_wall, self.born_store, self.made_at];
-        let times = times.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let times = [self.life, self.born_wall, self.born_store, self.made_at];
         let id = self.id.as_str().as_bytes();
         // At its full length from the start: no copy is left behind when it grows.
-        let mut plain = Zeroizing::new(Vec::with_capacity(size_of_val(&times) + id.len()));
+        let mut plain = Zeroizing::new(Vec::with_capacity(
+            times.len() * size_of::<u64>() + id.len(),
+        ));
         for time in times {
-            plain.extend_from_slice(&time.to_be_bytes());
+            plain.extend_from_slice(&time_to_bytes(time));
         }
         plain.extend_from_slice(id);
         plain
     }
 
     pub(super) fn parse(plain: &[u8]) -> Option<Self> {
-        let (times, id) = plain.split_at_checked(TIMES * size_of::<u64>())?;
-        let mut times = times.chunks_exact(size_of::<u64>()).map(|time| {
-            let time = time.try_into().map_or(0, u64::from_be_bytes);
-            Duration::from_millis(time)
-        });
+        let (life, rest) = split_time(plain)?;
+        let (born_wall, rest) = split_time(rest)?;
+        let (born_store, rest) = split_time(rest)?;
+        let (made_at, id) = split_time(rest)?;
         Some(Self {
-            life: times.next()?,
-            born_wall: times.next()?,
-            born_store: times.next()?,
-            made_at: times.next()?,
+            life,
+            born_wall,
+            born_store,
+            made_at,
             id: SessionId::parse(std::str::from_utf8(id).ok()?)?,
         })
     }

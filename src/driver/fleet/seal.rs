@@ -1,24 +1,16 @@
 //! The form in which something leaves the process: sealed by a key that only holders of the API key can make.
 
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Generate, Payload},
-};
-use hkdf::Hkdf;
 use secrecy::zeroize::Zeroizing;
-use sha2::Sha256;
 
+use super::Inner;
 use crate::{
     api::SessionDefaults,
+    driver::core::Core,
     model::partition::Partition,
     scope::BaseUrl,
     secret::{ApiKey, to_json},
     store::Slot,
 };
-
-/// Of all that is written into a store. Another form gets another number, and so other names and keys.
-const VERSION: &[u8] = b"sipher-session 1";
-const NONCE: usize = 24;
 
 /// What is kept in a slot.
 #[derive(Clone, Copy, Debug)]
@@ -33,18 +25,26 @@ pub(super) enum Kind {
     StandIn,
 }
 
+/// Derives a slot and its cipher from an API key and what else the slot is for.
+pub(crate) type Derive = fn(&ApiKey, [&[u8]; 3]) -> (Slot, Box<dyn Cipher>);
+
+/// An authenticated cipher. What was sealed as bound to something is opened only as bound to the same.
+pub(crate) trait Cipher: Send + Sync {
+    /// `None` where the operating system has no random numbers.
+    fn seal(&self, plain: &[u8], bound_to: &[u8]) -> Option<Vec<u8>>;
+
+    fn open(&self, sealed: &[u8], bound_to: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
+}
+
 /// Seals and opens what is kept in one slot.
 pub(super) struct Seal {
     pub(super) slot: Slot,
-    cipher: XChaCha20Poly1305,
+    cipher: Box<dyn Cipher>,
 }
 
 impl Seal {
-    pub(super) fn of(partition: &Partition, base: &BaseUrl) -> Self {
-        Self::new(Kind::Session, &partition.key, base, &partition.defaults)
-    }
-
     pub(super) fn new(
+        derive: Derive,
         kind: Kind,
         key: &ApiKey,
         base: &BaseUrl,
@@ -57,48 +57,19 @@ impl Seal {
             Kind::Health => b"health",
             Kind::StandIn => b"stand-in",
         };
-        let secret = Hkdf::<Sha256>::new(Some(VERSION), key.expose().as_bytes());
-        let defaults = to_json(defaults);
         let base = base.to_string();
-        let derive = |what: &[u8], out: &mut [u8]| {
-            // The lengths in front keep parts from running into each other.
-            let lengths = [kind.len(), base.len()].map(|length| (length as u64).to_be_bytes());
-            let [of_kind, of_base] = &lengths;
-            let parts = [what, of_kind, kind, of_base, base.as_bytes(), &defaults];
-            secret
-                .expand_multi_info(&parts, out)
-                .expect("far below the longest output of HKDF");
-        };
-        let (mut slot, mut key) = ([0; 16], Zeroizing::new([0; 32]));
-        derive(b"slot", &mut slot);
-        derive(b"seal", key.as_mut());
-        Self {
-            slot: Slot(slot),
-            cipher: XChaCha20Poly1305::new((&*key).into()),
-        }
+        let (slot, cipher) = derive(key, [kind, base.as_bytes(), &to_json(defaults)]);
+        Self { slot, cipher }
     }
 
     /// `None` where the operating system has no random numbers.
     pub(super) fn seal(&self, generation: u64, plain: &[u8]) -> Option<Vec<u8>> {
-        let nonce = XNonce::try_generate().ok()?;
-        let payload = Payload {
-            msg: plain,
-            aad: &self.bound_to(generation),
-        };
-        let sealed = self.cipher.encrypt(&nonce, payload).ok()?;
-        Some([nonce.as_slice(), &sealed].concat())
+        self.cipher.seal(plain, &self.bound_to(generation))
     }
 
     /// `None` for what was not sealed by a holder of the API key, for this slot and generation.
     pub(super) fn open(&self, generation: u64, record: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, sealed) = record.split_at_checked(NONCE)?;
-        let payload = Payload {
-            msg: sealed,
-            aad: &self.bound_to(generation),
-        };
-        let nonce = XNonce::try_from(nonce).ok()?;
-        let plain = self.cipher.decrypt(&nonce, payload).ok()?;
-        Some(Zeroizing::new(plain))
+        self.cipher.open(record, &self.bound_to(generation))
     }
 
     /// A record is of no use in another slot, or as another generation.
@@ -110,15 +81,38 @@ impl Seal {
     }
 }
 
-#[cfg(test)]
+impl Inner {
+    pub(super) fn seal(
+        &self,
+        core: &Core,
+        kind: Kind,
+        key: &ApiKey,
+        defaults: &SessionDefaults,
+    ) -> Seal {
+        Seal::new(
+            self.sharing.derive,
+            kind,
+            key,
+            &core.settings.base,
+            defaults,
+        )
+    }
+
+    pub(super) fn seal_of(&self, core: &Core, partition: &Partition) -> Seal {
+        self.seal(core, Kind::Session, &partition.key, &partition.defaults)
+    }
+}
+
+#[cfg(all(test, feature = "store"))]
 mod tests {
     use super::*;
-    use crate::{Chain, scope::PlainHttp};
+    use crate::{Chain, driver::fleet::derive, scope::PlainHttp};
 
+    #[allow(clippy::unwrap_used)] // a test
     fn seal(kind: Kind, key: &str, base: &str, chain: Chain) -> Seal {
         let base = BaseUrl::parse(base, PlainHttp::OnLoopback).unwrap();
         let defaults = SessionDefaults::new().chain(chain);
-        Seal::new(kind, &key.into(), &base, &defaults)
+        Seal::new(derive, kind, &key.into(), &base, &defaults)
     }
 
     #[test]

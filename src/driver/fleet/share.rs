@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use tokio::time::sleep;
 use super::{
     Inner,
     adopt::Adopted,
-    claim::{LONGEST_PAUSE, Right},
+    claim::{Claimed, GrantedClaim, LONGEST_PAUSE},
     new_member,
     seal::Seal,
 };
@@ -20,10 +21,10 @@ use crate::{
     error::{Error, ErrorKind},
     hot::{session::LiveSession, shared::Shared},
     model::{life::Phase, settings::OnStoreDown},
-    store::{Changes, Claim, Found, Member, Slot},
+    store::{Changes, Found, Member, Slot},
 };
 
-/// How often a claim is tried while another holds the right, in case that its end was not told.
+/// How often a claim is tried while another holds one, in case that its end was not told.
 const POLL: Duration = Duration::from_secs(1);
 /// How soon a renewal is tried again where the store could not be asked.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -62,27 +63,30 @@ impl Create {
     /// Finds out who makes the session, and waits for it if that is another.
     pub(crate) async fn share(&mut self) -> Share {
         let core = self.core.clone();
-        let Some(fleet) = core.fleet.inner() else {
-            return Share::Create;
-        };
+        let share = async |fleet: Arc<Inner>| self.share_in(&fleet).await;
+        core.fleet.within(Share::Create, share).await
+    }
+
+    async fn share_in(&mut self, fleet: &Inner) -> Share {
+        let core = self.core.clone();
         let key = self.partition.key_id;
         if !core.gate().known_keys.is_accepted(key) {
             return self.look(fleet).await;
         }
         core.gate().known_keys.accept(key, core.now());
         let lease = core.settings.create_timeout / 2;
-        if self.attempt.accepted_for(core.now()) >= Some(lease / 2) {
+        if self.claiming.accepted_for(core.now()) >= Some(lease / 2) {
             return Share::Create;
         }
         let mut claimant = Claimant {
-            seal: Seal::of(&self.partition, &core.settings.base),
-            member: self.attempt.give_up().unwrap_or_else(|| new_member(&core)),
+            seal: fleet.seal_of(&core, &self.partition),
+            member: self.claiming.give_up().unwrap_or_else(|| new_member(&core)),
             lease,
             passed_over: 0,
             useless: 0,
         };
         let (begun, patience) = (core.now(), core.patience());
-        let mut changes = fleet.store().changes();
+        let mut changes = fleet.store.changes();
         loop {
             let claimed = tokio::select! {
                 biased;
@@ -116,9 +120,9 @@ impl Create {
     /// the store. What is made with it is published once it is there, as what was made while the store was down.
     async fn look(&mut self, fleet: &Inner) -> Share {
         let core = self.core.clone();
-        let seal = Seal::of(&self.partition, &core.settings.base);
+        let seal = fleet.seal_of(&core, &self.partition);
         let sent = core.now();
-        let get = fleet.read(&core, Some(seal.slot), fleet.store().get(seal.slot));
+        let get = fleet.get(&core, Some(seal.slot), seal.slot);
         let found = tokio::select! {
             biased;
             _ = core.closed() => return Share::Done(Err(Error::shutdown())),
@@ -134,7 +138,7 @@ impl Create {
         }
     }
 
-    /// Asks once. Goes on with for how long another has the right.
+    /// Asks once. Goes on with for how long another holds the claim.
     async fn claim(
         &mut self,
         fleet: &Inner,
@@ -143,7 +147,7 @@ impl Create {
         let core = self.core.clone();
         let slot = claimant.seal.slot;
         loop {
-            // Also between two claims: the watch may have taken up what the first one was answered with.
+            // Also between two claims: the heartbeat may have taken up what the first one was answered with.
             if !core.gate().is_flying(self.partition.id, self.generation) || self.is_spared() {
                 return Break(Share::Fenced);
             }
@@ -154,36 +158,25 @@ impl Create {
             if let Err(error) = told {
                 return Break(self.alone(fleet, error));
             }
-            let claim = fleet
-                .store()
-                .claim(slot, claimant.member, after, claimant.lease);
-            let claim = fleet.step_at(&core, slot, claim).await;
-            match claim {
+            let (whose, lasts) = ((slot, claimant.member), (sent, claimant.lease));
+            match fleet.claim(&core, Some(slot), whose, after, lasts).await {
                 Err(error) => return Break(self.alone(fleet, error)),
-                Ok(Claim::Granted { generation, now }) => {
-                    return Break(self.granted(fleet, claimant, sent, (generation, now)));
+                Ok(Claimed::Granted(claim)) => return Break(self.granted(fleet, claim)),
+                Ok(Claimed::Published(found)) => {
+                    self.published(fleet, claimant, sent, found).await?;
                 }
-                Ok(Claim::Published(found)) => self.published(fleet, claimant, sent, found).await?,
-                Ok(Claim::Held { left }) => return Continue(left.min(LONGEST_PAUSE)),
+                Ok(Claimed::Held(left)) => return Continue(left.min(LONGEST_PAUSE)),
             }
         }
     }
 
-    fn granted(
-        &mut self,
-        fleet: &Inner,
-        claimant: &Claimant,
-        since: Reading,
-        (generation, now): (u64, Duration),
-    ) -> Share {
-        if generation >= HIGHEST {
+    fn granted(&mut self, fleet: &Inner, claim: GrantedClaim) -> Share {
+        if claim.generation >= HIGHEST {
+            claim.disarm();
             let text = "the shared store counts too high";
             return self.alone(fleet, Error::new(ErrorKind::Store, text));
         }
-        let whose = (claimant.seal.slot, claimant.member);
-        let granted = (generation, now);
-        let right = Right::new(fleet, &self.core, whose, granted, (since, claimant.lease));
-        self.attempt.has_got(right);
+        self.claiming.hold(claim);
         Share::Create
     }
 
@@ -208,11 +201,11 @@ impl Create {
         Continue(())
     }
 
-    /// Whether what the watch has taken up meanwhile will do.
+    /// Whether what the heartbeat has taken up meanwhile will do.
     fn is_spared(&self) -> bool {
         let (core, now) = (&self.core, self.core.now());
         core.cached(self.partition.id).is_some_and(|current| {
-            self.attempt.is_settled_by(&current)
+            self.claiming.is_settled_by(&current)
                 && current.phase(now) == Phase::Fresh
                 && core.is_in_order(&current)
         })

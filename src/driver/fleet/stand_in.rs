@@ -5,24 +5,24 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
 use super::{
     Fleet, Inner,
-    claim::Right,
-    inquiry::{generation, seal},
+    claim::{Claimed, GrantedClaim},
+    inquiry::generation,
     new_member,
+    record::{split_time, time_to_bytes},
     seal::{Kind, Seal},
 };
 use crate::{
     clock::Reading,
     driver::core::Core,
     engine::evidence::{METERED, Metered},
-    store::{Claim, Found, Record},
+    store::Found,
 };
 
-/// The right to make the call. Whoever waits for it waits no longer than that, and then makes its own.
+/// Of the claim. Whoever waits for it waits no longer than that, and then makes its own call.
 const LEASE: Duration = Duration::from_secs(10);
 /// How often it is looked for while another makes it.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -31,10 +31,10 @@ const TELL: Duration = Duration::from_millis(500);
 /// The store's clock and the one here agree so far about when a session was made.
 const AGREE: Duration = Duration::from_secs(1);
 
-/// The right to ask for a session on behalf of all.
+/// A claim on asking for a session on behalf of all.
 pub(crate) struct StandIn {
     seal: Seal,
-    right: Right,
+    claim: GrantedClaim,
 }
 
 /// Who asks for a session.
@@ -49,33 +49,28 @@ impl Fleet {
     /// Finds out whether this process is to ask for a session after so many signs. What another has found out `counts_for` so long.
     /// Without the store each asks.
     pub(crate) async fn stand_in(&self, core: &Core, signs: u64, counts_for: Duration) -> WhoAsks {
-        let seal = seal(core, Kind::StandIn);
-        let Some((inner, seal)) = self.inner().zip(seal) else {
-            return WhoAsks::This(None);
-        };
-        let who = timeout(LEASE, inner.who_asks(core, seal, (signs, counts_for))).await;
-        who.ok().flatten().unwrap_or(WhoAsks::This(None))
+        let who = self.within(None, async |inner| {
+            let who = inner.who_asks(core, (signs, counts_for));
+            timeout(LEASE, who).await.ok().flatten()
+        });
+        who.await.unwrap_or(WhoAsks::This(None))
     }
 
     /// Tells the others what came of it.
     pub(crate) async fn stood_in(&self, core: &Core, stand_in: StandIn, answer: &Metered) {
-        if let Some(inner) = self.inner() {
+        self.within((), async |inner| {
             let _ = timeout(TELL, inner.tell_stand_in(core, stand_in, answer)).await;
-        }
+        })
+        .await;
     }
 }
 
 impl Inner {
-    /// `None` where the store cannot be asked.
-    async fn who_asks(
-        &self,
-        core: &Core,
-        seal: Seal,
-        (signs, counts_for): (u64, Duration),
-    ) -> Option<WhoAsks> {
+    /// `None` where nobody has a session, or the store cannot be asked.
+    async fn who_asks(&self, core: &Core, (signs, counts_for): (u64, Duration)) -> Option<WhoAsks> {
+        let seal = self.common_slot(core, Kind::StandIn)?;
         let member = new_member(core);
-        let get = self.store().get(seal.slot);
-        let mut found = self.read(core, Some(seal.slot), get).await.ok()?;
+        let mut found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
         // The sign came before this.
         let since = found.now;
         loop {
@@ -84,36 +79,25 @@ impl Inner {
             }
             let after = generation(&found);
             let begun = core.now();
-            let claim = self.store().claim(seal.slot, member, after, LEASE);
-            match self.step_at(core, seal.slot, claim).await.ok()? {
-                Claim::Granted { generation, now } => {
-                    let (whose, granted) = ((seal.slot, member), (generation, now));
-                    let right = Right::new(self, core, whose, granted, (begun, LEASE));
-                    return Some(WhoAsks::This(Some(Box::new(StandIn { seal, right }))));
+            let (at, whose) = (Some(seal.slot), (seal.slot, member));
+            let claimed = self.claim(core, at, whose, after, (begun, LEASE)).await;
+            match claimed.ok()? {
+                Claimed::Granted(claim) => {
+                    return Some(WhoAsks::This(Some(Box::new(StandIn { seal, claim }))));
                 }
-                Claim::Held { .. } => sleep(AGAIN).await,
+                Claimed::Held(_) => sleep(AGAIN).await,
                 // A replica, or somebody else's record, that would be offered again and again.
-                Claim::Published(other) if generation(&other) <= after => return None,
-                Claim::Published(other) => found = other,
+                Claimed::Published(other) if generation(&other) <= after => return None,
+                Claimed::Published(other) => found = other,
             }
         }
     }
 
     async fn tell_stand_in(&self, core: &Core, stand_in: StandIn, answer: &Metered) {
-        let StandIn { seal, right } = stand_in;
-        let plain = written(right.granted.0, answer);
-        let Some(sealed) = seal.seal(right.generation, &plain) else {
-            return; // its drop gives the right back
-        };
-        let record = Record {
-            generation: right.generation,
-            sealed: Bytes::from(sealed),
-            left: METERED,
-        };
-        let member = right.spend();
-        let publish = self.store().publish(seal.slot, member, record, LEASE);
-        // Whoever is not told makes its own.
-        let _ = self.step_at(core, seal.slot, publish).await;
+        let StandIn { seal, claim } = stand_in;
+        let plain = written(claim.granted.0, answer);
+        self.tell(core, &seal, claim, &plain, (METERED, LEASE))
+            .await;
     }
 }
 
@@ -168,24 +152,19 @@ impl Said {
 fn written(asked: Duration, answer: &Metered) -> Vec<u8> {
     let age = answer.asked.monotonic.saturating_sub(answer.born);
     let times = [asked, age, answer.made_at];
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let mut plain: Vec<u8> = times
-        .into_iter()
-        .flat_map(|time| millis(time).to_be_bytes())
-        .collect();
+    let mut plain: Vec<u8> = times.into_iter().flat_map(time_to_bytes).collect();
     plain.push(u8::from(answer.knows));
     plain
 }
 
 fn parse(plain: &[u8]) -> Option<Said> {
-    let (asked, rest) = plain.split_first_chunk()?;
-    let (age, rest) = rest.split_first_chunk()?;
-    let (made_at, rest) = rest.split_first_chunk()?;
-    let time = |bytes: &[u8; 8]| Duration::from_millis(u64::from_be_bytes(*bytes));
+    let (asked, rest) = split_time(plain)?;
+    let (age, rest) = split_time(rest)?;
+    let (made_at, rest) = split_time(rest)?;
     Some(Said {
-        asked: time(asked),
-        age: time(age),
-        made_at: time(made_at),
+        asked,
+        age,
+        made_at,
         knows: *rest.first()? != 0,
     })
 }

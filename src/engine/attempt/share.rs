@@ -4,7 +4,6 @@ use super::{Attempt, Context, Fenced, Outcome, Queueing, Step};
 use crate::model::budget::Purpose;
 
 /// How an attempt goes on after it has asked the fleet.
-#[cfg_attr(not(feature = "store"), allow(dead_code))]
 #[derive(Clone, Debug)]
 pub(crate) enum Share<S> {
     /// It is to make the call.

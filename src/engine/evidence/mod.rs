@@ -30,14 +30,12 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
-#[cfg(feature = "store")]
-pub(crate) use self::verdict::METERED;
 pub(crate) use self::{
     answers::Overheard,
     health::Fate,
     question::Question,
     reaction::Reaction,
-    verdict::{Fallback, Metered},
+    verdict::{Fallback, METERED, Metered},
 };
 use self::{
     backoff::{Backoff, ROUTINE, SELDOM, SOON},
@@ -323,7 +321,6 @@ impl Evidence {
     }
 
     /// Whether a session that another process of the fleet has made is one of the process that is known here.
-    #[cfg(feature = "store")]
     pub(crate) fn vouches_for(&self, made: &Made) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= made.born.monotonic;
         let judged = self

@@ -385,7 +385,6 @@ fn a_create_beside_older_sessions_proves_nothing_for_them() {
 }
 
 /// The server may have restarted in between, and no call of this process met that.
-#[cfg(feature = "store")]
 #[test]
 fn a_session_from_before_this_process_knew_the_server_is_not_vouched_for() {
     let mut evidence = begun();

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::lww::{LwwDefaults, copy};
-use crate::{api::SessionDefaults, clock::Reading};
+use crate::{
+    api::SessionDefaults,
+    clock::{Reading, millis},
+};
 
 /// The manager's defaults are always what is written here, over what it was built with.
 #[derive(Default)]
@@ -100,10 +103,6 @@ impl Book {
     pub(crate) fn tell_anew(&mut self) {
         self.is_untold = !(self.pending.is_empty() && self.known.is_empty());
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::SessionManagerBuilder;
-use crate::{model::settings::OnStoreDown, store::SessionStore};
+use crate::{driver::fleet::derive, model::settings::OnStoreDown, store::SessionStore};
 
 impl SessionManagerBuilder {
     /// Shares sessions with the other processes of a fleet, through a store that all of them use. Defaults to none: every process has
@@ -14,7 +14,7 @@ impl SessionManagerBuilder {
     /// [`store`](crate::store).
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn store(mut self, store: impl SessionStore) -> Self {
-        self.store = Some(Arc::new(store));
+        self.store = Some((Arc::new(store), derive));
         self
     }
 

@@ -20,7 +20,7 @@ mod follower;
 mod look;
 mod publish;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 
 pub(crate) use self::follower::Follower;
 pub(super) use self::look::FirstLook;
@@ -36,6 +36,7 @@ use crate::{
         lww::{LwwDefaults, names_in},
     },
     error::Error,
+    lock::Lock,
     model::{change::DefaultsChange, identity::Identity},
     secret::ApiKey,
     store::Slot,
@@ -48,7 +49,7 @@ pub(super) struct Following {
     manager: Weak<dyn Follower>,
     /// The manager's lock of changes. It is waited for without a handle, which would keep the manager alive.
     changing: Arc<tokio::sync::Mutex<()>>,
-    book: Mutex<Book>,
+    book: Lock<Book>,
 }
 
 impl Following {
@@ -58,7 +59,7 @@ impl Following {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 }
 
@@ -68,17 +69,17 @@ pub(crate) struct Moving(LwwDefaults);
 
 impl Fleet {
     /// Says whose fleet it is.
-    pub(crate) fn follow(
+    pub(crate) fn follow<M: Follower + 'static>(
         &self,
-        manager: &Arc<dyn Follower>,
+        manager: &Arc<M>,
         changing: &Arc<tokio::sync::Mutex<()>>,
     ) {
         let Some(inner) = self.inner() else { return };
         let following = Following {
             home: manager.identity().defaults().defaults.clone(),
-            manager: Arc::downgrade(manager),
+            manager: Arc::downgrade(manager) as Weak<dyn Follower>,
             changing: changing.clone(),
-            book: Mutex::default(),
+            book: Lock::default(),
         };
         let _ = inner.following.set(following);
     }
@@ -107,34 +108,29 @@ impl Fleet {
         book.change(names, values, core.now());
         drop(book);
         // Also where nobody waits until the others are told.
-        self.attend(core);
+        self.start_heartbeat(core);
     }
 
     /// Tells the others at once, or as soon as the store is there.
     pub(crate) async fn tell_defaults(&self, core: &Core) {
-        if let Some(inner) = self.inner() {
-            let _ = inner.tell_defaults(core).await;
-        }
+        self.within((), async |inner| drop(inner.tell_defaults(core).await))
+            .await;
     }
 
     /// Looks at what the group of another API key has changed, before the manager speaks for that key.
     pub(crate) async fn move_to(&self, core: &Core, newer: Identity) -> (Identity, Moving) {
-        let group = self.inner().zip(newer.key().cloned());
-        let Some((inner, (following, seal))) =
-            group.and_then(|(inner, key)| Some((inner, inner.group(core, &key)?)))
-        else {
-            return (newer, Moving::default());
-        };
-        // Without the store the manager moves with what it knows, and the next look brings the rest.
-        let found = inner.read_defaults(core, &seal).await.ok();
-        let others = found
-            .and_then(publish::InSlot::into_state)
-            .unwrap_or_default();
-        let defaults = following.book().with(&others, &following.home);
-        match newer.with_defaults(defaults) {
-            Ok(newer) => (newer, Moving(others)),
-            Err(_) => (newer, Moving::default()),
-        }
+        let moved = self.within(None, async |inner| {
+            let (following, seal) = inner.group(core, newer.key()?)?;
+            // Without the store the manager moves with what it knows, and the next look brings the rest.
+            let found = inner.read_defaults(core, &seal).await.ok();
+            let others = found.and_then(publish::InSlot::into_state);
+            let others = others.unwrap_or_default();
+            let defaults = following.book().with(&others, &following.home);
+            let moved = newer.with_defaults(defaults).ok()?;
+            Some((moved, Moving(others)))
+        });
+        let moved = moved.await;
+        moved.unwrap_or_else(|| (newer, Moving::default()))
     }
 
     /// The manager speaks for another API key: its group is in another slot, which may know nothing yet.
@@ -144,7 +140,7 @@ impl Fleet {
             book.adopt(others);
             book.tell_anew();
             drop(book);
-            self.attend(core);
+            self.start_heartbeat(core);
         }
     }
 }
@@ -153,8 +149,7 @@ impl Inner {
     /// The group of an API key, and its slot.
     fn group(&self, core: &Core, key: &ApiKey) -> Option<(&Following, Seal)> {
         let following = self.following.get()?;
-        let base = &core.settings.base;
-        let seal = Seal::new(Kind::Defaults, key, base, &following.home);
+        let seal = self.seal(core, Kind::Defaults, key, &following.home);
         Some((following, seal))
     }
 

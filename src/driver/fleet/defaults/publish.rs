@@ -10,18 +10,18 @@ use super::{Following, LwwDefaults};
 use crate::{
     driver::{
         core::Core,
-        fleet::{Inner, STEP, claim::Right, new_member, refuse, seal::Seal},
+        fleet::{Inner, STEP, claim::Claimed, new_member, refuse, seal::Seal},
     },
     error::{Error, ErrorKind},
     secret::to_json,
-    store::{Claim, Found, Record, Slot},
+    store::{Found, Record, Slot},
 };
 
 /// How long the group's changes are kept after the last process has looked at them.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// The right to write them down, which takes one step.
+/// Of the claim. To write them down takes one step.
 const LEASE: Duration = Duration::from_secs(10);
-/// How soon that is tried again while another has the right.
+/// How soon that is tried again while another holds the claim.
 const AGAIN: Duration = Duration::from_millis(50);
 /// How often at most: a store that lies may go on for ever, and take no time.
 const TRIES: usize = 100;
@@ -61,7 +61,7 @@ impl InSlot {
 impl Inner {
     /// Looks at a group's slot, and gives what is pending here the store's time.
     pub(super) async fn read_defaults(&self, core: &Core, seal: &Seal) -> Result<InSlot, Error> {
-        let found = self.read(core, None, self.store().get(seal.slot)).await?;
+        let found = self.get(core, None, seal.slot).await?;
         Ok(self.open_defaults(core, seal, found))
     }
 
@@ -145,37 +145,40 @@ impl Inner {
                 following.book().was_told(&state);
                 return Ok(state);
             }
-            self.give_back_rights(core, seal.slot).await?;
+            self.release_claims(core, seal.slot).await?;
             let since = core.now();
-            let claim = self.store().claim(seal.slot, member, after, LEASE);
-            let right = match self.step(core, claim).await? {
-                Claim::Granted { generation, now } => {
-                    self.stamp_pending(core, now);
-                    let (whose, granted) = ((seal.slot, member), (generation, now));
-                    Right::new(self, core, whose, granted, (since, LEASE))
+            let whose = (seal.slot, member);
+            let claim = match self.claim(core, None, whose, after, (since, LEASE)).await? {
+                Claimed::Granted(claim) => {
+                    self.stamp_pending(core, claim.granted.0);
+                    claim
                 }
-                Claim::Published(found) => {
+                Claimed::Published(found) => {
                     newest = Some(self.open_defaults(core, seal, found));
                     continue;
                 }
-                Claim::Held { left } => {
+                Claimed::Held(left) => {
                     sleep(left.clamp(Duration::from_millis(1), AGAIN)).await;
                     continue;
                 }
             };
             let mut merged = state.clone();
             merged.merge(following.book().known());
-            let Some(sealed) = sealed(seal, right.generation, &merged) else {
+            let Some(sealed) = sealed(seal, claim.generation, &merged) else {
                 break; // no random numbers: nothing can be sealed
             };
             let record = Record {
-                generation: right.generation,
+                generation: claim.generation,
                 sealed,
                 left: KEPT_FOR,
             };
-            let publish = self.store().publish(seal.slot, member, record, LEASE);
-            if self.step(core, publish).await? {
-                right.spend();
+            let published = self
+                .step(core, None, |store| {
+                    store.publish(seal.slot, member, record, LEASE)
+                })
+                .await?;
+            if published {
+                claim.disarm();
                 following.book().was_told(&merged);
                 return Ok(merged);
             }
@@ -193,7 +196,7 @@ fn sealed(seal: &Seal, generation: u64, state: &LwwDefaults) -> Option<Bytes> {
     seal.seal(generation, &plain).map(Bytes::from)
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(all(test, feature = "store", feature = "testing"))]
 mod tests {
     use std::sync::Arc;
 
@@ -201,9 +204,9 @@ mod tests {
     use crate::{
         Chain, Event, SessionDefaults, SessionManager,
         api::Transport,
-        driver::fleet::seal::Kind,
+        driver::fleet::{derive, seal::Kind},
         scope::{BaseUrl, PlainHttp},
-        store::{Member, MemoryStore, SessionStore},
+        store::{Claim, Member, MemoryStore, SessionStore},
         testing::{FakeSipher, TestClock, Tier},
     };
 
@@ -214,7 +217,7 @@ mod tests {
         let (store, key) = (MemoryStore::new(clock.clone()), sipher.api_key(Tier::Pro));
         let base = BaseUrl::parse(FakeSipher::base_url(), PlainHttp::OnLoopback).unwrap();
         let home = Arc::new(SessionDefaults::new().chain(Chain::Near));
-        let seal = Seal::new(Kind::Defaults, &key.as_str().into(), &base, &home);
+        let seal = Seal::new(derive, Kind::Defaults, &key.as_str().into(), &base, &home);
         let claim = store.claim(seal.slot, Member(1), 0, LEASE).await.unwrap();
         let Claim::Granted { generation, .. } = claim else {
             panic!("{claim:?}")
