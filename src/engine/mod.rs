@@ -2,7 +2,8 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `flight` | a create under way |
+//! | `attempt` | a create, a renewal or a check: what it waits for, and what follows |
+| `flight` | the same, as others see it |
 //! | `gate` | what is under way and what is held back, for every partition that has no session or needs another |
 //! | `queue`, `cooldown`, `budget` | who waits for a call; for how long a failure holds back; the bound on calls |
 //! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
