@@ -197,7 +197,7 @@ pub(crate) const BY_HAND: &[Mutation] = &[
             target: "lifecycle",
             name: "tenants_whose_deletes_hang_keep_no_others_from_theirs",
         },
-        file: "src/driver/shutdown.rs",
+        file: "src/engine/shutdown.rs",
         old: "of_key.count() >= SIDE_BY_SIDE / 2",
         new: "of_key.count() > SIDE_BY_SIDE",
     },

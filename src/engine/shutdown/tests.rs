@@ -1,0 +1,227 @@
+//! Shutdowns drawn from a number each: sessions of several keys, in use or not, others' too or not, and ends that take their time.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fastrand::Rng;
+
+use super::*;
+use crate::{
+    api::SessionDefaults,
+    model::{budget::CallBudget, partition::HashedDefaults},
+    secret::ApiKey,
+};
+
+const SEEDS: u64 = 20_000;
+
+#[derive(Clone, Debug)]
+struct Session {
+    number: usize,
+    partition: Arc<Partition>,
+    used_until: Duration,
+    is_others_too: bool,
+    ends: Duration,
+}
+
+impl Ending for Session {
+    fn is(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+
+    fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    fn is_others_too(&self) -> bool {
+        self.is_others_too
+    }
+
+    fn is_drained(&self, now: Reading) -> bool {
+        now.monotonic >= self.used_until
+    }
+
+    fn lingers_for(&self, now: Reading) -> Duration {
+        self.used_until.saturating_sub(now.monotonic)
+    }
+
+    fn left(&self, now: Reading) -> Duration {
+        self.ends.saturating_sub(now.monotonic)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Came {
+    Deleted,
+    LeftToOthers,
+    Expires,
+}
+
+fn at(time: Duration) -> Reading {
+    Reading {
+        monotonic: time,
+        wall: time,
+    }
+}
+
+struct World {
+    rng: Rng,
+    now: Duration,
+    deadline: Duration,
+    gate: Gate<()>,
+    shutdown: Shutdown<Session>,
+    /// When what was begun ends, and how.
+    under_way: Vec<(Duration, Session, Option<Came>)>,
+    /// What came of each session.
+    came: BTreeMap<usize, Came>,
+    deletes: Vec<Duration>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let now = Duration::from_secs(1_000);
+        let deadline = Duration::from_millis(rng.u64(..30_000));
+        let budget = CallBudget::new(60, rng.u32(1..40)).unwrap();
+        Self {
+            now,
+            deadline,
+            gate: Gate::new(budget, Duration::from_secs(20)),
+            shutdown: Shutdown::new(deadline, at(now)),
+            under_way: Vec::new(),
+            came: BTreeMap::new(),
+            deletes: Vec::new(),
+            rng,
+        }
+    }
+
+    fn session(&mut self, number: usize) -> Session {
+        let (key, chain) = (["one", "two"][self.rng.usize(..2)], ["near", "sui"][self.rng.usize(..2)]);
+        let defaults = HashedDefaults::new(SessionDefaults::new().chain(chain.into()));
+        let in_use = Duration::from_millis(self.rng.u64(..40_000));
+        Session {
+            number,
+            partition: Partition::new(ApiKey::from(key), &defaults).unwrap(),
+            used_until: if self.rng.bool() { self.now } else { self.now + in_use },
+            is_others_too: self.rng.u8(..4) == 0,
+            ends: self.now + Duration::from_secs(self.rng.u64(1..3_600)),
+        }
+    }
+
+    fn settle(&mut self, number: usize, came: Came) {
+        let before = self.came.insert(number, came);
+        assert_eq!(before, None, "I3: {number} has two ends");
+    }
+
+    fn begin(&mut self, mut session: Session, time: Duration, came: Came) {
+        assert!(session.is_drained(at(self.now)), "I3: it is in use");
+        let takes = Duration::from_millis(self.rng.u64(..12_000));
+        // Of one that was others' too, it may turn out that they have left it.
+        let is_own = came == Came::LeftToOthers && takes < time && self.rng.bool();
+        session.is_others_too &= !is_own;
+        let came = if takes < time { came } else { Came::Expires };
+        let ended = self.now + takes.min(time);
+        self.under_way.push((ended, session, (!is_own).then_some(came)));
+        assert!(self.under_way.len() <= SIDE_BY_SIDE);
+    }
+
+    /// Until something ends, or for so long.
+    fn wait(&mut self, wait: Duration) {
+        let first = self.under_way.iter().map(|(ended, ..)| *ended).min();
+        let until = self.now + wait;
+        let Some(first) = first.filter(|first| *first <= until) else {
+            self.now = until;
+            return;
+        };
+        self.now = first.max(self.now);
+        let at = self.under_way.iter().position(|(ended, ..)| *ended == first);
+        let (_, session, came) = self.under_way.remove(at.unwrap());
+        if let Some(came) = came {
+            self.settle(session.number, came);
+        }
+        self.shutdown.ended(session, came.is_none());
+    }
+
+    fn run(&mut self) -> usize {
+        let sessions = self.rng.usize(..60);
+        let mut late: Vec<_> = (0..sessions).map(|number| self.session(number)).collect();
+        let begun = self.now;
+        for step in 0.. {
+            assert!(step < 10_000, "I9: it goes on for ever");
+            // Some are retired only while the shutdown is under way.
+            let first = if step == 0 { late.len() / 2 } else { late.len().min(1) };
+            let retired: Vec<_> = late.drain(..first).collect();
+            let now = at(self.now);
+            self.shutdown.admit(retired.into_iter(), now);
+            match self.shutdown.next(&mut self.gate, now) {
+                Next::Leave(session, time) => {
+                    assert!(session.is_others_too);
+                    self.begin(session, time, Came::LeftToOthers);
+                }
+                Next::Delete(session, time) => {
+                    assert!(!session.is_others_too, "I3: others use it");
+                    self.deletes.push(self.now);
+                    self.begin(session, time, Came::Deleted);
+                }
+                Next::LeaveToExpire(session) => {
+                    let waits = self.now < begun + self.deadline / 2;
+                    assert!(!waits, "there is time left for {session:?}");
+                    self.settle(session.number, Came::Expires);
+                }
+                Next::Wait(wait) => {
+                    assert!(!wait.is_zero(), "it spins");
+                    self.wait(wait);
+                }
+                Next::Over if late.is_empty() => break,
+                Next::Over => {}
+            }
+        }
+        assert!(self.now <= begun + self.deadline, "I9: it is late");
+        assert_eq!(self.came.len(), sessions, "I3: each session has an end");
+        sessions
+    }
+}
+
+#[test]
+fn each_session_has_one_end_in_time_and_none_is_deleted_under_requests_or_others() {
+    let (mut sessions, mut came) = (0, BTreeMap::new());
+    for seed in 0..SEEDS {
+        let mut world = World::new(seed);
+        println!("seed {seed}");
+        sessions += world.run();
+        for end in world.came.values() {
+            *came.entry(format!("{end:?}")).or_insert(0) += 1;
+        }
+    }
+    assert!(sessions > 0);
+    assert_eq!(came.len(), 3, "each end happens: {came:?}");
+}
+
+#[test]
+fn a_key_whose_deletes_hang_leaves_half_of_the_places_to_others() {
+    let mut world = World::new(1);
+    world.gate = Gate::new(CallBudget::new(60, 60).unwrap(), Duration::from_secs(20));
+    world.shutdown = Shutdown::new(Duration::from_secs(30), at(world.now));
+    let now = at(world.now);
+    let session = |number: usize, key: &str, chain: &str, ends: u64| {
+        let defaults = SessionDefaults::new().chain(chain.into());
+        let partition = Partition::new(ApiKey::from(key), &HashedDefaults::new(defaults)).unwrap();
+        Session {
+            number,
+            partition,
+            used_until: Duration::ZERO,
+            is_others_too: false,
+            ends: now.monotonic + Duration::from_secs(ends),
+        }
+    };
+    // Each with defaults of its own, as two calls of one partition keep apart.
+    let hangs = (0..40).map(|number| session(number, "hangs", &format!("near-{number}"), 3_600));
+    let is_well = (40..60).map(|number| session(number, "is well", &format!("sui-{number}"), 60));
+    world.shutdown.admit(hangs.chain(is_well), now);
+    let mut begun = Vec::new();
+    while let Next::Delete(session, time) = world.shutdown.next(&mut world.gate, now) {
+        let all = Duration::from_secs(30);
+        assert_eq!(time, if begun.len() < 44 { all / 2 } else { all });
+        begun.push(session.number);
+    }
+    let of_well = begun.iter().filter(|number| **number >= 40).count();
+    assert_eq!((begun.len(), of_well), (SIDE_BY_SIDE, SIDE_BY_SIDE / 2));
+}
