@@ -201,6 +201,7 @@ mod headers;
 mod hot;
 pub mod inline;
 pub mod layer;
+mod lock;
 mod model;
 pub mod observability;
 pub mod prelude;

@@ -2,11 +2,12 @@
 //! is started twice from one snapshot, members that drew the same number would be one and the same to the store.
 
 #[cfg(feature = "testing")]
-use std::sync::{Mutex, PoisonError};
 use std::{
     hash::{BuildHasher, RandomState},
     process,
 };
+
+use crate::lock::Lock;
 
 use fastrand::Rng;
 
@@ -17,13 +18,13 @@ pub(crate) enum Random {
     System,
     /// A generator that repeats its numbers.
     #[cfg(feature = "testing")]
-    Seeded(Mutex<Rng>),
+    Seeded(Lock<Rng>),
 }
 
 impl Random {
     #[cfg(feature = "testing")]
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self::Seeded(Mutex::new(Rng::with_seed(seed)))
+        Self::Seeded(Lock::new(Rng::with_seed(seed)))
     }
 
     /// Draws with a generator that starts somewhere new.
@@ -31,7 +32,7 @@ impl Random {
         match self {
             Self::System => draw(&mut Rng::with_seed(system())),
             #[cfg(feature = "testing")]
-            Self::Seeded(rng) => draw(&mut rng.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::Seeded(rng) => draw(&mut rng.lock()),
         }
     }
 

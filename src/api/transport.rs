@@ -23,7 +23,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -33,7 +33,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tower_service::Service;
 
-use crate::{error::BoxError, followed, scope::Target};
+use crate::{error::BoxError, followed, lock::Lock, scope::Target};
 
 /// The longest answer that is read, in bytes. Real ones are below one kilobyte.
 const MAX_BODY: usize = 64 * 1024;
@@ -67,12 +67,9 @@ impl Transport {
         #[cfg(feature = "testing")]
         let fake = crate::testing::FakeSipher::identity_in(&service);
         // A mutex, because a service that is `Clone + Send` need not be `Sync`.
-        let service = Mutex::new(service);
+        let service = Lock::new(service);
         let exchange = Arc::new(move |request: Request<Full<Bytes>>| -> Exchange {
-            let mut service = service
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
+            let mut service = service.lock().clone();
             Box::pin(async move {
                 poll_fn(|cx| service.poll_ready(cx))
                     .await

@@ -3,7 +3,7 @@
 use std::{
     fmt, future,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -37,6 +37,7 @@ use crate::{
         session::LiveSession,
         signs::Suspicion,
     },
+    lock::Lock,
     model::{
         event::Event, life::Phase, partition::PartitionId, reason::RetireReason,
         report::ShutdownReport, settings::Settings,
@@ -62,8 +63,8 @@ pub(crate) struct Core {
     pub(crate) owner: Owner,
     pub(crate) live: Cache<PartitionId, Arc<LiveSession>>,
     /// Taken before the lock inside `retirement`, never after it.
-    gate: Mutex<Gate>,
-    shortage: Mutex<Shortage>,
+    gate: Lock<Gate>,
+    shortage: Lock<Shortage>,
     generations: AtomicU64,
     pub(crate) suspicion: Suspicion,
     pub(crate) outage: Outage,
@@ -74,7 +75,7 @@ pub(crate) struct Core {
     /// The same, for those who wait: told once no lock is held.
     closed: SetOnce<Stage>,
     /// The shutdown under way or done.
-    ending: Mutex<Option<Receiver<ShutdownReport>>>,
+    ending: Lock<Option<Receiver<ShutdownReport>>>,
 }
 
 impl Core {
@@ -108,8 +109,8 @@ impl Core {
             .build();
         Self {
             fleet: Fleet::new(sharing, clock.clone()),
-            gate: Mutex::new(Gate::new(settings.budget, settings.create_timeout)),
-            shortage: Mutex::default(),
+            gate: Lock::new(Gate::new(settings.budget, settings.create_timeout)),
+            shortage: Lock::default(),
             settings,
             transport,
             observer,
@@ -127,7 +128,7 @@ impl Core {
             inquiry,
             stage: OnceLock::new(),
             closed: SetOnce::new(),
-            ending: Mutex::default(),
+            ending: Lock::default(),
         }
     }
 
@@ -163,7 +164,7 @@ impl Core {
     }
 
     pub(crate) fn shortage(&self) -> MutexGuard<'_, Shortage> {
-        self.shortage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shortage.lock()
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -301,7 +302,7 @@ impl Core {
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let ending = self.ending.lock();
         ending.as_ref().is_some_and(|report| report.get().is_some())
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use crate::{
     engine::evidence::{Evidence, Fate, Overheard, Reaction, window::Exchange},
     headers,
     hot::session::LiveSession,
+    lock::Lock,
     model::{
         event::Event,
         evidence::{Cause, Made},
@@ -30,13 +31,13 @@ const LOOK: u64 = 250;
 /// What is known of the server, and the question about it.
 #[derive(Debug)]
 pub(crate) struct Inquiry {
-    evidence: Mutex<Evidence>,
+    evidence: Lock<Evidence>,
     /// When a request has to look at it next, by either clock, in milliseconds.
     look_at: [AtomicU64; 2],
     /// When the headers of an answer were last looked at, in milliseconds of monotonic time.
     looked_at: AtomicU64,
     /// The question on its way.
-    asking: Mutex<Option<Asking>>,
+    asking: Lock<Option<Asking>>,
     /// Other calls have been found to be answered where health cannot be reached.
     is_there: AtomicBool,
     pub(crate) asked: AtomicU64,
@@ -45,10 +46,10 @@ pub(crate) struct Inquiry {
 impl Inquiry {
     pub(crate) fn new(verify_after: Duration) -> Self {
         Self {
-            evidence: Mutex::new(Evidence::new(verify_after)),
+            evidence: Lock::new(Evidence::new(verify_after)),
             look_at: [const { AtomicU64::new(0) }; 2],
             looked_at: AtomicU64::new(0),
-            asking: Mutex::default(),
+            asking: Lock::default(),
             is_there: AtomicBool::new(false),
             asked: AtomicU64::new(0),
         }
@@ -60,11 +61,11 @@ impl Inquiry {
     }
 
     pub(crate) fn evidence(&self) -> MutexGuard<'_, Evidence> {
-        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+        self.evidence.lock()
     }
 
     pub(crate) fn asking(&self) -> MutexGuard<'_, Option<Asking>> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asking.lock()
     }
 
     /// Changes what is known, and with it when to look next.

@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     hot::session::LiveSession,
+    lock::Lock,
     model::{
         life::Life,
         partition::{KeyId, PartitionId},
@@ -57,7 +58,7 @@ pub(crate) enum Known {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct KnownIds(Mutex<Book>);
+pub(crate) struct KnownIds(Lock<Book>);
 
 #[derive(Debug, Default)]
 struct Book {
@@ -138,7 +139,7 @@ impl KnownIds {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,10 +1,6 @@
 //! While nobody can connect to the server: told once when it begins and once when it ends.
 
-use std::{
-    fmt::Write,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt::Write, sync::MutexGuard, time::Duration};
 
 use tokio::sync::{Notify, futures::Notified};
 
@@ -13,6 +9,7 @@ use crate::{
     api::scrub,
     clock::Reading,
     error::{BoxError, Error, ErrorKind},
+    lock::Lock,
     model::{budget::Purpose, event::Event, failure, partition::Partition},
 };
 
@@ -20,18 +17,18 @@ pub(crate) const AWAY: &str = "could not reach the server to ask whether it stil
 
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
-    since: Mutex<Option<Reading>>,
+    since: Lock<Option<Reading>>,
     /// When it last answered anybody.
-    answered: Mutex<Option<Reading>>,
+    answered: Lock<Option<Reading>>,
     /// Why the free question is not answered.
-    why: Mutex<Option<String>>,
+    why: Lock<Option<String>>,
     /// A create has given up, or the server has answered.
     changed: Notify,
 }
 
 impl Outage {
     fn since(&self) -> MutexGuard<'_, Option<Reading>> {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.since.lock()
     }
 
     /// Returns whether it is news.
@@ -49,7 +46,7 @@ impl Outage {
     }
 
     fn answered(&self) -> MutexGuard<'_, Option<Reading>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.answered.lock()
     }
 
     fn last_answer(&self) -> Option<Reading> {
@@ -82,7 +79,7 @@ impl Outage {
     }
 
     fn why(&self) -> MutexGuard<'_, Option<String>> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner)
+        self.why.lock()
     }
 
     pub(crate) fn is_on(&self) -> bool {

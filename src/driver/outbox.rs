@@ -6,11 +6,11 @@ use std::{
     collections::VecDeque,
     ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::MutexGuard,
 };
 
 use super::{log::Span, observe::Observer};
-use crate::model::event::Event;
+use crate::{lock::Lock, model::event::Event};
 
 thread_local! {
     /// How many of our locks this thread holds under which something may be said.
@@ -28,7 +28,7 @@ pub(crate) enum Effect {
 
 /// What was said and is not carried out yet.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(Mutex<Said>);
+pub(crate) struct Outbox(Lock<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
@@ -75,7 +75,7 @@ impl Outbox {
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -131,9 +131,9 @@ pub(crate) struct Locked<'a, T> {
 struct Then<'a>(&'a Observer);
 
 impl<'a, T> Locked<'a, T> {
-    pub(crate) fn new(lock: &'a Mutex<T>, observer: &'a Observer) -> Self {
+    pub(crate) fn new(lock: &'a Lock<T>, observer: &'a Observer) -> Self {
         let later = Later::new(observer);
-        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = lock.lock();
         Self {
             guard,
             _later: later,
@@ -163,7 +163,10 @@ impl<T> DerefMut for Locked<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread};
+    use std::{
+        sync::{Mutex, mpsc},
+        thread,
+    };
 
     use super::*;
 

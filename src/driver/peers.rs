@@ -1,6 +1,6 @@
 //! The other managers of this process: a session that is live in one of them may stand on a request through another.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::{
     by_hand::Hold,
@@ -9,15 +9,16 @@ use super::{
 };
 use crate::{
     hot::session::LiveSession,
+    lock::Lock,
     model::partition::{KeyId, PartitionId},
 };
 
 /// Every manager that is not gone. Its sessions are looked up where they are, so that they leave with it.
-static MANAGERS: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
+static MANAGERS: Lock<Vec<Weak<Core>>> = Lock::new(Vec::new());
 
 /// Makes a new manager known to the others.
 pub(crate) fn join(core: &Arc<Core>) {
-    let mut managers = MANAGERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut managers = MANAGERS.lock();
     managers.retain(|manager| manager.strong_count() > 0);
     managers.push(Arc::downgrade(core));
 }
@@ -25,7 +26,7 @@ pub(crate) fn join(core: &Arc<Core>) {
 /// The managers of this process at the same address, this one included.
 fn at_same_address(core: &Core) -> Vec<Arc<Core>> {
     let managers = {
-        let managers = MANAGERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let managers = MANAGERS.lock();
         let there = managers.iter().filter_map(Weak::upgrade);
         there.collect::<Vec<_>>()
     };

@@ -3,12 +3,7 @@
 //! Whatever leaves the cache comes here: replaced, evicted, invalidated. From here a session is deleted once nothing
 //! that bears it is in flight, or left to expire once that is not worth a call any more.
 
-use std::{
-    collections::HashMap,
-    mem,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -19,6 +14,7 @@ use crate::{
     engine::retired::{LOOK, Retired, Waiting},
     error::Error,
     hot::{memo, session::LiveSession},
+    lock::Lock,
     model::{event::Event, partition::PartitionId, reason::RetireReason},
 };
 
@@ -60,7 +56,7 @@ pub(crate) enum Next {
 /// Where sessions wait for their end.
 #[derive(Debug)]
 pub(crate) struct Retirement {
-    queue: Mutex<Queue>,
+    queue: Lock<Queue>,
     changed: Notify,
     observer: Arc<Observer>,
     max_sessions: u64,
@@ -69,7 +65,7 @@ pub(crate) struct Retirement {
 impl Retirement {
     pub(crate) fn new(observer: Arc<Observer>, max_sessions: u64) -> Self {
         Self {
-            queue: Mutex::default(),
+            queue: Lock::default(),
             changed: Notify::new(),
             observer,
             max_sessions,

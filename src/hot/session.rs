@@ -5,7 +5,7 @@ mod view;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,6 +16,7 @@ use super::{shared::Shared, use_count::InFlight};
 use crate::{
     api::{KeptId, SessionId},
     clock::{Moment, Reading, millis},
+    lock::Lock,
     model::{
         evidence::{Made, known_at},
         life::{Life, Phase},
@@ -45,7 +46,7 @@ pub(crate) struct LiveSession {
     known_at: AtomicU64,
     /// How many signs of trouble there had been when it was last known to be alive.
     alive_as_of: AtomicU64,
-    alive: Mutex<Alive>,
+    alive: Lock<Alive>,
     /// Requests that it was given to.
     uses: AtomicU64,
     /// When it was last given to one, in milliseconds of monotonic time.
@@ -100,7 +101,7 @@ impl LiveSession {
             made_at,
             known_at: AtomicU64::new(made_at),
             alive_as_of: AtomicU64::new(signs),
-            alive: Mutex::new(Alive {
+            alive: Lock::new(Alive {
                 asked: (life.born().into(), 0),
                 proven: (life.born().into(), 0),
             }),
@@ -244,7 +245,7 @@ impl LiveSession {
     }
 
     fn lock_alive(&self) -> MutexGuard<'_, Alive> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+        self.alive.lock()
     }
 
     pub(crate) fn used(&self, now: Reading) {

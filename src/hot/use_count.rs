@@ -3,14 +3,17 @@
 use std::{
     any::Any,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, MutexGuard, OnceLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering, fence},
     },
     time::Duration,
 };
 
 use super::memo::Home;
-use crate::clock::{Reading, millis};
+use crate::{
+    clock::{Reading, millis},
+    lock::Lock,
+};
 
 /// The bit of [`InFlight::state`] that says "hand this out no more".
 const RETIRED: usize = 1 << (usize::BITS - 1);
@@ -34,7 +37,7 @@ type Uses = dyn Any + Send + Sync;
 #[derive(Debug, Default)]
 struct Memories {
     /// Stand for more who use it, each with where it is remembered.
-    tokens: Mutex<Vec<(Weak<Uses>, Home)>>,
+    tokens: Lock<Vec<(Weak<Uses>, Home)>>,
     /// How many of the tokens a memo holds: it does not use the session.
     held: AtomicUsize,
 }
@@ -144,7 +147,7 @@ impl InFlight {
 
 impl Memories {
     fn tokens(&self) -> MutexGuard<'_, Vec<(Weak<Uses>, Home)>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tokens.lock()
     }
 }
 

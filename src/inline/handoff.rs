@@ -1,13 +1,14 @@
 //! What a session layer tells the inline layer below it about one request, and what it hears back.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, MutexGuard,
     atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
     error::Error,
     front::{in_flight::InFlightRequest, manager::SessionManager, waiting::Waiting},
+    lock::Lock,
     model::inlining::NotInlined,
 };
 
@@ -19,7 +20,7 @@ pub(crate) struct Handoff(Arc<Shared>);
 struct Shared {
     manager: SessionManager,
     is_taken: AtomicBool,
-    decision: Mutex<Decision>,
+    decision: Lock<Decision>,
 }
 
 /// What was decided, and later what the request was sent with.
@@ -37,7 +38,7 @@ impl Handoff {
         Self(Arc::new(Shared {
             manager: manager.clone(),
             is_taken: AtomicBool::new(false),
-            decision: Mutex::new(decision),
+            decision: Lock::new(decision),
         }))
     }
 
@@ -82,10 +83,7 @@ impl Handoff {
     }
 
     fn lock(&self) -> MutexGuard<'_, Decision> {
-        self.0
-            .decision
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.decision.lock()
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
 use super::{
     Announcer, Changes, Claim, Found, Kept, Left, Member, Record, SessionStore, Slot, StoreFuture,
 };
-use crate::clock::{Clock, SystemClock, millis};
+use crate::{
+    clock::{Clock, SystemClock, millis},
+    lock::Lock,
+};
 
 /// Keeps the sessions of several managers of one process.
 ///
@@ -29,7 +32,7 @@ pub struct MemoryStore(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     clock: Box<dyn Clock>,
-    places: Mutex<HashMap<Slot, Place>>,
+    places: Lock<HashMap<Slot, Place>>,
     announcer: Announcer,
 }
 
@@ -75,7 +78,7 @@ impl MemoryStore {
     pub fn new(clock: impl Clock) -> Self {
         Self(Arc::new(Shared {
             clock: Box::new(clock),
-            places: Mutex::default(),
+            places: Lock::default(),
             announcer: Announcer::new(),
         }))
     }
@@ -107,7 +110,7 @@ impl Default for MemoryStore {
 
 impl Shared {
     fn places(&self) -> MutexGuard<'_, HashMap<Slot, Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
+
+use crate::lock::Lock;
 
 use super::draw;
 
@@ -12,7 +14,7 @@ use super::draw;
 pub(super) enum Caller {
     One(IpAddr),
     /// So many edges of a network, of which each call takes one.
-    Edges(u8, Arc<Mutex<Turn>>),
+    Edges(u8, Arc<Lock<Turn>>),
 }
 
 /// How one of several is chosen.
@@ -30,7 +32,7 @@ impl Caller {
     }
 
     pub(super) fn edges(count: u8, turn: Turn) -> Self {
-        Self::Edges(count.max(1), Arc::new(Mutex::new(turn)))
+        Self::Edges(count.max(1), Arc::new(Lock::new(turn)))
     }
 
     /// The address of the next call.
@@ -38,7 +40,7 @@ impl Caller {
         match self {
             Self::One(address) => *address,
             Self::Edges(count, turn) => {
-                let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut turn = turn.lock();
                 edge(turn.next(usize::from(*count)))
             }
         }

@@ -82,7 +82,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         invariant: "I9",
         by: Scenario("a_right_to_publish_a_session_that_ended_meanwhile_is_given_back"),
         file: "src/driver/fleet/releases.rs",
-        old: "        self.lock().push(release);\n",
+        old: "        self.untold.lock().push(release);\n",
         new: "        let _ = release;\n",
     },
     Mutation {

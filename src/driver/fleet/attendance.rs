@@ -4,12 +4,11 @@
 //! session starts another task, on its own runtime. The old task ends at its next poll, should there be one.
 
 use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
+
+use crate::lock::Lock;
 
 /// How much later than it said a task may be seen again before another takes over.
 const GRACE: Duration = Duration::from_secs(2);
@@ -18,7 +17,7 @@ const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(super) struct Attendance {
-    present: Mutex<Present>,
+    present: Lock<Present>,
     /// From when on nobody attends, in milliseconds of monotonic time.
     late_from: AtomicU64,
 }
@@ -35,7 +34,7 @@ struct Present {
 impl Default for Attendance {
     fn default() -> Self {
         Self {
-            present: Mutex::default(),
+            present: Lock::default(),
             late_from: AtomicU64::new(NEVER),
         }
     }
@@ -49,7 +48,7 @@ impl Attendance {
 
     /// Makes the caller the one who attends, unless somebody does and is not late.
     pub(super) fn begin(&self, now: Duration) -> Option<u64> {
-        let mut present = self.lock();
+        let mut present = self.present.lock();
         if present.is_there && !self.is_late(now) {
             present.is_needed = true;
             return None;
@@ -62,7 +61,7 @@ impl Attendance {
 
     /// Says until when an attendant will be seen again. It looks for what there is to do after this.
     pub(super) fn expect(&self, attendant: u64, until: Duration) {
-        let mut present = self.lock();
+        let mut present = self.present.lock();
         if present.attendant == attendant && present.is_there {
             present.is_needed = false;
             self.set(until);
@@ -71,13 +70,13 @@ impl Attendance {
 
     /// Whether nobody has taken over from an attendant.
     pub(super) fn is_by(&self, attendant: u64) -> bool {
-        self.lock().attendant == attendant
+        self.present.lock().attendant == attendant
     }
 
     /// An attendant has found nothing to do. Returns whether it is to end: not if it was needed since it looked, since whoever
     /// needed it has started no other.
     pub(super) fn end(&self, attendant: u64) -> bool {
-        let mut present = self.lock();
+        let mut present = self.present.lock();
         if present.attendant == attendant && present.is_needed {
             present.is_needed = false;
             return false;
@@ -88,12 +87,12 @@ impl Attendance {
 
     /// An attendant is gone with its runtime, though it had something left to do.
     pub(super) fn lose(&self, attendant: u64) {
-        self.gone(&mut self.lock(), attendant, 0);
+        self.gone(&mut self.present.lock(), attendant, 0);
     }
 
     /// Whoever attended does so in another process.
     pub(super) fn begin_anew(&self) {
-        let mut present = self.lock();
+        let mut present = self.present.lock();
         present.attendant += 1;
         present.is_there = false;
         self.late_from.store(NEVER, Ordering::Release);
@@ -109,10 +108,6 @@ impl Attendance {
     fn set(&self, until: Duration) {
         let late_from = millis(until.saturating_add(GRACE));
         self.late_from.store(late_from, Ordering::Release);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Present> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,7 @@
 //! Which record a session id belongs to: a session that is deleted or changed by hand is the fleet's to stop using, also where
 //! this process does not use it now, or is just taking it up.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Fleet, Inner,
@@ -14,6 +11,7 @@ use crate::{
     api::SessionId,
     clock::{Clock, Reading},
     driver::core::Core,
+    lock::Lock,
     secret::keyed_hash,
     store::Slot,
 };
@@ -22,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Ids {
     clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<u128, Known>>,
+    known: Lock<HashMap<u128, Known>>,
 }
 
 #[derive(Debug)]
@@ -35,7 +33,7 @@ struct Known {
 
 impl Ids {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let known = Mutex::default();
+        let known = Lock::default();
         Self { clock, known }
     }
 
@@ -57,7 +55,7 @@ impl Ids {
 
     fn with<T>(&self, id: &SessionId, change: impl FnOnce(&mut Known) -> T) -> T {
         let (hash, now) = (keyed_hash("session id", id.as_str()), self.clock.now());
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.known.lock();
         if all.len() >= TIDY_AT && all.len().is_power_of_two() {
             all.retain(|_, known| now.since(known.at) < REMEMBERED);
         }

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,6 +21,7 @@ use crate::{
     driver::core::Core,
     error::Error,
     hot::{session::LiveSession, shared::Shared},
+    lock::Lock,
     model::reason::RetireReason,
     store::{Left, Member, Slot},
 };
@@ -34,9 +35,9 @@ pub(crate) struct Membership {
     pub(super) sealed: Bytes,
     lease: Duration,
     /// What the store has said of its record.
-    pub(super) publication: Mutex<Publication>,
+    pub(super) publication: Lock<Publication>,
     /// When the store was last told that it is in use: before the call that did so went out.
-    kept: Mutex<Reading>,
+    kept: Lock<Reading>,
     /// Nobody else uses it. Then it is for this process to delete.
     is_last: AtomicBool,
     /// It is not used here any more.
@@ -96,8 +97,8 @@ impl Membership {
             generation,
             sealed,
             lease,
-            publication: Mutex::new(Publication::UnderWay),
-            kept: Mutex::new(kept),
+            publication: Lock::new(Publication::UnderWay),
+            kept: Lock::new(kept),
             is_last: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
             telling: RwLock::new(()),
@@ -111,7 +112,7 @@ impl Membership {
 
     /// How long ago the store was last told that it is in use.
     pub(super) fn kept_since(&self, now: Reading) -> Duration {
-        let kept = *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = *self.kept.lock();
         now.since(kept)
     }
 
@@ -132,7 +133,7 @@ impl Membership {
     }
 
     pub(super) fn kept(&self, sent: Reading) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if kept.monotonic <= sent.monotonic {
             *kept = sent;
         }
@@ -143,11 +144,7 @@ impl Fleet {
     /// Forgets what another process uses, and is to give back.
     pub(crate) fn begin_anew(&self) {
         if let Some(inner) = self.inner() {
-            inner
-                .joined
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clear();
+            inner.joined.lock().clear();
             inner.releases.forget_all();
             inner.attendance.begin_anew();
             inner.first_look.begin_anew();
@@ -218,7 +215,7 @@ impl super::Inner {
         let Some(place) = membership(session) else {
             return;
         };
-        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut joined = self.joined.lock();
         let members = joined.entry(place.slot).or_default();
         members.push(Arc::downgrade(session));
         drop(joined);
@@ -228,7 +225,7 @@ impl super::Inner {
 
     /// Returns the slots with sessions that are shared, and not left yet.
     pub(super) fn joined_slots(&self) -> Vec<Slot> {
-        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut joined = self.joined.lock();
         joined.retain(|_, sessions| {
             sessions.retain(|session| session.strong_count() > 0);
             !sessions.is_empty()
@@ -238,7 +235,7 @@ impl super::Inner {
 
     /// Returns the sessions of one slot that are shared, and not left yet.
     pub(super) fn joined(&self, slot: Slot) -> Vec<Arc<LiveSession>> {
-        let joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let joined = self.joined.lock();
         let sessions = joined.get(&slot).into_iter().flatten();
         sessions.filter_map(std::sync::Weak::upgrade).collect()
     }
@@ -254,7 +251,7 @@ impl super::Inner {
         let Some(place) = membership(session) else {
             return;
         };
-        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut joined = self.joined.lock();
         if let Some(sessions) = joined.get_mut(&place.slot) {
             sessions.retain(|other| !std::ptr::eq(other.as_ptr(), session));
             if sessions.is_empty() {

@@ -53,7 +53,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicBool},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -84,6 +84,7 @@ use crate::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
     hot::session::LiveSession,
+    lock::Lock,
     model::{event::Event, settings::OnStoreDown},
     store::{Member, SessionStore, Slot},
 };
@@ -111,7 +112,7 @@ struct Inner {
     seen: AllSeen,
     ids: Ids,
     /// Sessions that are shared, and not left yet.
-    joined: Mutex<HashMap<Slot, Vec<Weak<LiveSession>>>>,
+    joined: Lock<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
     first_look: FirstLook,
     revoked: Revocations,
@@ -135,7 +136,7 @@ impl Fleet {
                 sharing,
                 seen: AllSeen::new(clock.clone()),
                 ids: Ids::new(clock),
-                joined: Mutex::default(),
+                joined: Lock::default(),
                 following: OnceLock::new(),
                 first_look: FirstLook::default(),
                 revoked: Revocations::default(),

@@ -4,14 +4,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use crate::{clock::Reading, store::Slot};
+use crate::{clock::Reading, lock::Lock, store::Slot};
 
 /// A slot that failed, and that nobody has asked for since, counts for so long.
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -36,7 +33,7 @@ pub(super) struct Outage {
     /// Looked at first: where nothing fails, nobody takes the lock.
     is_down: AtomicBool,
     /// When each of them failed last. `None` is the slot of the defaults.
-    failing: Mutex<HashMap<Option<Slot>, Failure>>,
+    failing: Lock<HashMap<Option<Slot>, Failure>>,
 }
 
 impl Outage {
@@ -46,13 +43,13 @@ impl Outage {
 
     /// Returns whether this slot has failed, and not answered since.
     pub(super) fn is_at(&self, slot: Slot) -> bool {
-        let is_failing = || self.lock().contains_key(&Some(slot));
+        let is_failing = || self.failing.lock().contains_key(&Some(slot));
         self.is_down() && is_failing()
     }
 
     /// A step failed. Returns whether the store counts as down from now on, and did not before.
     pub(super) fn failed(&self, slot: Option<Slot>, kind: Kind, now: Reading) -> bool {
-        let mut failing = self.lock();
+        let mut failing = self.failing.lock();
         if failing.len() >= MOST {
             forget(&mut failing, now);
         }
@@ -69,7 +66,7 @@ impl Outage {
         if !self.is_down() {
             return false;
         }
-        let mut failing = self.lock();
+        let mut failing = self.failing.lock();
         if failing
             .get(&slot)
             .is_some_and(|failure| failure.kind <= kind)
@@ -78,10 +75,6 @@ impl Outage {
         }
         forget(&mut failing, now);
         failing.is_empty() && self.is_down.swap(false, Ordering::AcqRel)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Option<Slot>, Failure>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,7 +142,7 @@ mod tests {
             slot[..4].copy_from_slice(&number.to_be_bytes());
             outage.failed(Some(Slot(slot)), Write, at(u64::from(number / 1500) * 30));
         }
-        assert_eq!(outage.failing.lock().unwrap().len(), MOST);
+        assert_eq!(outage.failing.lock().len(), MOST);
         assert!(outage.answered(ONE, Write, at(90)));
     }
 }

@@ -10,10 +10,7 @@
 //! A record enters the store only by a publication that was accepted. Without that rule, the heartbeat would put back what
 //! the store has refused: a session that its maker then deletes.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -93,11 +90,11 @@ impl Membership {
     }
 
     fn publication(&self) -> Publication {
-        *lock(&self.publication)
+        *self.publication.lock()
     }
 
     fn answered(&self, answer: Option<bool>) -> Publication {
-        let mut publication = lock(&self.publication);
+        let mut publication = self.publication.lock();
         if (*publication, answer) == (Publication::UnderWay, Some(false)) {
             self.is_nobody_elses();
         }
@@ -112,10 +109,6 @@ impl Membership {
             left,
         }
     }
-}
-
-fn lock(publication: &Mutex<Publication>) -> std::sync::MutexGuard<'_, Publication> {
-    publication.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Inner {

@@ -1,10 +1,6 @@
 //! Claims that were granted and not used. They are released as soon as the store can be told.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -12,6 +8,7 @@ use super::Inner;
 use crate::{
     driver::core::Core,
     error::Error,
+    lock::Lock,
     store::{Member, Slot},
 };
 
@@ -28,44 +25,40 @@ pub(super) struct Release {
 
 #[derive(Debug)]
 pub(super) struct Releases {
-    untold: Mutex<Vec<Release>>,
+    untold: Lock<Vec<Release>>,
     /// Of the heartbeat.
     wake: Arc<Notify>,
 }
 
 impl Releases {
     pub(super) fn new(wake: Arc<Notify>) -> Self {
-        let untold = Mutex::default();
+        let untold = Lock::default();
         Self { untold, wake }
     }
 
     pub(super) fn add(&self, release: Release) {
-        self.lock().push(release);
+        self.untold.lock().push(release);
         self.wake.notify_one();
     }
 
     /// Returns the slots of those that have not lapsed.
     pub(super) fn slots(&self, now: Duration) -> HashSet<Slot> {
-        let mut untold = self.lock();
+        let mut untold = self.untold.lock();
         untold.retain(|release| release.lapses_at > now);
         untold.iter().map(|release| release.slot).collect()
     }
 
     pub(super) fn forget_all(&self) {
-        self.lock().clear();
+        self.untold.lock().clear();
     }
 
     fn first(&self, slot: Slot, now: Duration) -> Option<Release> {
         let is_due = |release: &&Release| release.slot == slot && release.lapses_at > now;
-        self.lock().iter().find(is_due).copied()
+        self.untold.lock().iter().find(is_due).copied()
     }
 
     fn remove(&self, release: Release) {
-        self.lock().retain(|other| *other != release);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Release>> {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+        self.untold.lock().retain(|other| *other != release);
     }
 }
 
@@ -115,6 +108,6 @@ mod tests {
         assert_eq!(releases.slots(before), HashSet::from([slot]));
         assert_eq!(releases.first(slot, after), None);
         assert!(releases.slots(after).is_empty());
-        assert!(releases.lock().is_empty(), "it is forgotten");
+        assert!(releases.untold.lock().is_empty(), "it is forgotten");
     }
 }

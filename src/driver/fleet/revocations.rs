@@ -1,17 +1,13 @@
 //! What nobody in the fleet may use any more, and the store has not been told.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use super::{Inner, seen::REMEMBERED};
-use crate::{driver::core::Core, error::Error, store::Slot};
+use crate::{driver::core::Core, error::Error, lock::Lock, store::Slot};
 
 /// The highest generation of each slot: it says the same of each older one.
 #[derive(Debug, Default)]
-pub(super) struct Revocations(Mutex<HashMap<Slot, Untold>>);
+pub(super) struct Revocations(Lock<HashMap<Slot, Untold>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Untold {
@@ -22,7 +18,7 @@ struct Untold {
 
 impl Revocations {
     pub(super) fn note(&self, slot: Slot, generation: u64, now: Duration) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let untold = all.entry(slot).or_insert(Untold {
             generation,
             since: now,
@@ -33,28 +29,24 @@ impl Revocations {
 
     /// Returns the slots that the store is to be told of. Sessions from before the longest TTL have expired, so those are forgotten.
     pub(super) fn slots(&self, now: Duration) -> Vec<Slot> {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         all.retain(|_, untold| now.saturating_sub(untold.since) < REMEMBERED);
         all.keys().copied().collect()
     }
 
     fn of(&self, slot: Slot) -> Option<u64> {
-        self.lock().get(&slot).map(|untold| untold.generation)
+        self.0.lock().get(&slot).map(|untold| untold.generation)
     }
 
     /// The store has been told. A newer one may have come meanwhile, which stays.
     fn told(&self, slot: Slot, generation: u64) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         if all
             .get(&slot)
             .is_some_and(|untold| untold.generation == generation)
         {
             all.remove(&slot);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Untold>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

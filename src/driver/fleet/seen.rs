@@ -1,13 +1,10 @@
 //! The newest generation that was seen in each slot. It outlives the sessions: an older record is never taken up.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, Reading},
+    lock::Lock,
     store::Slot,
 };
 
@@ -34,7 +31,7 @@ impl Seen {
 #[derive(Debug)]
 pub(super) struct AllSeen {
     clock: Arc<dyn Clock>,
-    slots: Mutex<Slots>,
+    slots: Lock<Slots>,
 }
 
 #[derive(Debug)]
@@ -52,12 +49,12 @@ impl AllSeen {
         };
         Self {
             clock,
-            slots: Mutex::new(slots),
+            slots: Lock::new(slots),
         }
     }
 
     pub(super) fn of(&self, slot: Slot) -> Seen {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.lock();
         slots
             .seen
             .get(&slot)
@@ -68,7 +65,7 @@ impl AllSeen {
     /// A generation was taken up, or published; or has come to its end.
     pub(super) fn note(&self, slot: Slot, generation: u64, is_spent: bool) {
         let now = self.clock.now();
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         if slots.seen.len() >= slots.tidy_at {
             slots.seen.retain(|_, (_, at)| now.since(*at) < REMEMBERED);
             slots.tidy_at = TIDY_AT.max(2 * slots.seen.len());
@@ -114,7 +111,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_slots_is_forgotten_after_two_days_and_not_before() {
         let all = AllSeen::new(Arc::new(TestClock::new()));
-        let count = || all.slots.lock().unwrap().seen.len();
+        let count = || all.slots.lock().seen.len();
         let note = |from: u32| {
             for number in from..from + 5_000 {
                 let mut slot = [0; 16];

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     ptr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,7 +12,10 @@ use std::{
 
 use metrics::gauge;
 
-use crate::clock::{Clock, Reading};
+use crate::{
+    clock::{Clock, Reading},
+    lock::Lock,
+};
 
 pub(super) const LIVE: &str = "sipher_session_live_sessions";
 
@@ -21,7 +24,7 @@ const OUT_OF_ORDER: Duration = Duration::from_secs(60);
 
 /// What each manager adds to the gauge of each recorder: one in a program, several in tests. The gauge is set to the sum, and never
 /// moved by a difference: exporters forget a series that is idle, and a difference would then start from zero.
-static TOLD: Mutex<BTreeMap<(Recorder, u64), usize>> = Mutex::new(BTreeMap::new());
+static TOLD: Lock<BTreeMap<(Recorder, u64), usize>> = Lock::new(BTreeMap::new());
 
 /// The address of a recorder.
 type Recorder = usize;
@@ -31,7 +34,7 @@ type Recorder = usize;
 pub(super) struct Live {
     manager: u64,
     clock: Arc<dyn Clock>,
-    sessions: Mutex<Sessions>,
+    sessions: Lock<Sessions>,
 }
 
 /// By generation. A session that ends by itself is retired by nobody, so that adding one for each created and taking one
@@ -50,7 +53,7 @@ impl Live {
         let live = Self {
             manager: NEXT.fetch_add(1, Ordering::Relaxed),
             clock,
-            sessions: Mutex::default(),
+            sessions: Lock::default(),
         };
         live.tell();
         live
@@ -90,7 +93,7 @@ impl Live {
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 }
 
@@ -122,7 +125,7 @@ fn set(recorder: Recorder) {
 }
 
 fn told() -> MutexGuard<'static, BTreeMap<(Recorder, u64), usize>> {
-    TOLD.lock().unwrap_or_else(PoisonError::into_inner)
+    TOLD.lock()
 }
 
 fn recorder() -> Recorder {

@@ -6,7 +6,7 @@ use std::{
     fmt::Debug,
     hash::BuildHasherDefault,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, LazyLock, MutexGuard, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -16,7 +16,7 @@ use super::{
     Memo,
     hash::{AsItIs, hash},
 };
-use crate::{headers::Credentials, hot::session::LiveSession};
+use crate::{headers::Credentials, hot::session::LiveSession, lock::Lock};
 
 /// How many keys a place knows, each with half a kilobyte if it is remembered. With one more it begins anew.
 const MOST: usize = 1 << 14;
@@ -28,7 +28,7 @@ pub(super) struct Places<T>(Box<[Place<T>]>);
 /// On cache lines that no other has a share in.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Place<T>(Mutex<State<T>>);
+struct Place<T>(Lock<State<T>>);
 
 #[derive(Debug)]
 pub(super) struct State<T> {
@@ -87,7 +87,7 @@ impl<T: Debug + Send + Sync> Forget for Places<T> {
 
 impl<T> Default for Place<T> {
     fn default() -> Self {
-        Self(Mutex::new(State::default()))
+        Self(Lock::new(State::default()))
     }
 }
 
@@ -104,7 +104,7 @@ impl<T> Default for State<T> {
 impl<T> Place<T> {
     #[inline]
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn forget(session: &Arc<LiveSession>) {
 
 /// All that is remembered of one manager's sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Memos(Mutex<Vec<Weak<dyn Forget>>>);
+pub(crate) struct Memos(Lock<Vec<Weak<dyn Forget>>>);
 
 impl Memos {
     pub(super) fn open<T: Debug + Send + Sync + 'static>(&self) -> Arc<Places<T>> {
@@ -204,7 +204,7 @@ impl Memos {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Weak<dyn Forget>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

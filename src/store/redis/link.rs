@@ -3,7 +3,7 @@
 use std::{
     process,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
+    lock::Lock,
     store::{Announcer, Slot},
 };
 
@@ -28,7 +29,7 @@ pub(super) struct Link {
     target: Target,
     timeout: Duration,
     announcer: Announcer,
-    live: Mutex<Option<Live>>,
+    live: Lock<Option<Live>>,
     /// Held by whoever connects, so that one connection is made and not one for each caller. The others wait for it for half of their
     /// time.
     connecting: tokio::sync::Mutex<()>,
@@ -55,7 +56,7 @@ impl Link {
             target,
             timeout,
             announcer,
-            live: Mutex::new(None),
+            live: Lock::new(None),
             connecting: tokio::sync::Mutex::new(()),
         }
     }
@@ -142,7 +143,7 @@ impl Link {
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Live>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        self.live.lock()
     }
 
     fn lose(&self) {

@@ -1,22 +1,18 @@
 //! The task that keeps the connection subscribed to changes, as long as somebody listens.
 
-use std::{
-    process,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{process, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::link::Link;
-use crate::{random::Random, store::Announcer};
+use crate::{lock::Lock, random::Random, store::Announcer};
 
 /// Between tries to subscribe: doubled from the first to the last, and drawn from the upper half.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// The task, which ends with this, and the process that runs it.
 #[derive(Debug, Default)]
-pub(super) struct Listener(Mutex<Option<(JoinHandle<()>, u32)>>);
+pub(super) struct Listener(Lock<Option<(JoinHandle<()>, u32)>>);
 
 impl Listener {
     /// Starts the task, if there is somebody to tell and a runtime to run it on, unless it runs.
@@ -24,7 +20,7 @@ impl Listener {
         if !announcer.has_listeners() {
             return;
         }
-        let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut task = self.0.lock();
         let process = process::id();
         // After `fork`, the task is left behind in the other process.
         let runs = |(task, of): &(JoinHandle<()>, u32)| !task.is_finished() && *of == process;
@@ -40,8 +36,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let task = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((task, _)) = task.take() {
+        if let Some((task, _)) = self.0.lock().take() {
             task.abort();
         }
     }

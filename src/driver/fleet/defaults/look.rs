@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -20,6 +20,7 @@ use crate::{
         once::{self, Receiver, Sender},
     },
     error::{Error, ErrorKind},
+    lock::Lock,
     model::{failure::FLOOR, identity::Identity, partition::Partition, settings::OnStoreDown},
     runtime::runtime,
 };
@@ -39,27 +40,27 @@ type Looked = Result<(), Error>;
 pub(in crate::driver::fleet) struct FirstLook {
     is_done: AtomicBool,
     /// When the manager's defaults were last known to be those of the group, or the store could not be asked.
-    last: Mutex<Option<Reading>>,
+    last: Lock<Option<Reading>>,
     /// The last one, and when it began. It runs in a task, so that a caller who gives up, or is not polled, takes it from
     /// nobody.
-    current: Mutex<Option<(Receiver<Looked>, Reading)>>,
+    current: Lock<Option<(Receiver<Looked>, Reading)>>,
 }
 
 impl FirstLook {
     /// The look under way is another process's.
     pub(in crate::driver::fleet) fn begin_anew(&self) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         *current = None;
     }
 
     fn is_recent(&self, now: Reading) -> bool {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self.last.lock();
         last.is_some_and(|last| now.since(last) <= HEARD_WITHIN)
     }
 
     /// `asked` is when the store was asked.
     fn looked(&self, asked: Reading) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.is_none_or(|last| last.monotonic <= asked.monotonic) {
             *last = Some(asked);
         }
@@ -133,7 +134,7 @@ impl Inner {
     fn join_look(&self, core: &Arc<Core>) -> Result<(Receiver<Looked>, Duration), Error> {
         let (runtime, now) = (runtime()?, core.now());
         let current = &self.first_look.current;
-        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = current.lock();
         if let Some((look, begun)) = &*current
             && look.get().is_none()
             && !look.is_closed()

@@ -20,7 +20,7 @@ mod follower;
 mod look;
 mod publish;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 
 pub(crate) use self::follower::Follower;
 pub(super) use self::look::FirstLook;
@@ -36,6 +36,7 @@ use crate::{
         lww::{LwwDefaults, names_in},
     },
     error::Error,
+    lock::Lock,
     model::{change::DefaultsChange, identity::Identity},
     secret::ApiKey,
     store::Slot,
@@ -48,7 +49,7 @@ pub(super) struct Following {
     manager: Weak<dyn Follower>,
     /// The manager's lock of changes. It is waited for without a handle, which would keep the manager alive.
     changing: Arc<tokio::sync::Mutex<()>>,
-    book: Mutex<Book>,
+    book: Lock<Book>,
 }
 
 impl Following {
@@ -58,7 +59,7 @@ impl Following {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 }
 
@@ -78,7 +79,7 @@ impl Fleet {
             home: manager.identity().defaults().defaults.clone(),
             manager: Arc::downgrade(manager),
             changing: changing.clone(),
-            book: Mutex::default(),
+            book: Lock::default(),
         };
         let _ = inner.following.set(following);
     }
