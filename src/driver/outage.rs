@@ -17,40 +17,49 @@ pub(crate) const AWAY: &str = "could not reach the server to ask whether it stil
 
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
-    since: Lock<Option<Reading>>,
-    /// When it last answered anybody.
-    answered: Lock<Option<Reading>>,
-    /// Why the free question is not answered.
-    why: Lock<Option<String>>,
+    known: Lock<Known>,
     /// A create has given up, or the server has answered.
     changed: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Known {
+    /// When the outage began, if it is on.
+    since: Option<Reading>,
+    /// When the server last answered anybody.
+    answered: Option<Reading>,
+    /// Why the free question is not answered.
+    why: Option<String>,
+}
+
 impl Outage {
-    fn since(&self) -> MutexGuard<'_, Option<Reading>> {
-        self.since.lock()
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock()
     }
 
     /// Returns whether it is news.
     fn begin(&self, now: Reading) -> bool {
-        let mut since = self.since();
-        let is_news = since.is_none();
-        since.get_or_insert(now);
+        let mut known = self.known();
+        let is_news = known.since.is_none();
+        known.since.get_or_insert(now);
         is_news
+    }
+
+    /// Returns when it began, if it was on.
+    fn end(&self) -> Option<Reading> {
+        let mut known = self.known();
+        known.why = None;
+        known.since.take()
     }
 
     /// For how long it has lasted, if it is on.
     pub(crate) fn lasts(&self, now: Reading) -> Option<Duration> {
-        let since = *self.since();
+        let since = self.known().since;
         since.map(|since| now.since(since))
     }
 
-    fn answered(&self) -> MutexGuard<'_, Option<Reading>> {
-        self.answered.lock()
-    }
-
     fn last_answer(&self) -> Option<Reading> {
-        *self.answered()
+        self.known().answered
     }
 
     fn has_answered_since(&self, time: Reading) -> bool {
@@ -66,24 +75,21 @@ impl Outage {
             let _ = write!(text, ": {}", scrub::Scrubbed::new(cause, &[]));
             next = cause.source();
         }
-        *self.why() = Some(text);
+        self.known().why = Some(text);
     }
 
     /// The question was not answered, with why not as far as is known.
     pub(crate) fn unanswered(&self, text: &'static str) -> Error {
         let error = Error::new(ErrorKind::Unavailable, text);
-        match self.why().clone() {
+        let why = self.known().why.clone();
+        match why {
             Some(why) => error.with_source(why),
             None => error,
         }
     }
 
-    fn why(&self) -> MutexGuard<'_, Option<String>> {
-        self.why.lock()
-    }
-
     pub(crate) fn is_on(&self) -> bool {
-        self.since().is_some()
+        self.known().since.is_some()
     }
 
     /// Waits until a create has given up, or the server has answered. What happens after this was called is not missed.
@@ -160,11 +166,9 @@ impl Core {
     /// The server has answered.
     pub(crate) fn reached(&self) {
         let now = self.now();
-        *self.outage.answered() = Some(now);
+        self.outage.known().answered = Some(now);
         self.gate().reached();
-        *self.outage.why() = None;
-        let since = self.outage.since().take();
-        if let Some(since) = since {
+        if let Some(since) = self.outage.end() {
             self.outage.changed.notify_waiters();
             let lasted = now.since(since);
             self.emit(Event::ServerUp { lasted });

@@ -39,28 +39,32 @@ type Looked = Result<(), Error>;
 #[derive(Default)]
 pub(in crate::driver::fleet) struct FirstLook {
     is_done: AtomicBool,
+    looks: Lock<Looks>,
+}
+
+#[derive(Default)]
+struct Looks {
     /// When the manager's defaults were last known to be those of the group, or the store could not be asked.
-    last: Lock<Option<Reading>>,
+    last: Option<Reading>,
     /// The last one, and when it began. It runs in a task, so that a caller who gives up, or is not polled, takes it from
     /// nobody.
-    current: Lock<Option<(Receiver<Looked>, Reading)>>,
+    current: Option<(Receiver<Looked>, Reading)>,
 }
 
 impl FirstLook {
     /// The look under way is another process's.
     pub(in crate::driver::fleet) fn begin_anew(&self) {
-        let mut current = self.current.lock();
-        *current = None;
+        self.looks.lock().current = None;
     }
 
     fn is_recent(&self, now: Reading) -> bool {
-        let last = *self.last.lock();
+        let last = self.looks.lock().last;
         last.is_some_and(|last| now.since(last) <= HEARD_WITHIN)
     }
 
     /// `asked` is when the store was asked.
     fn looked(&self, asked: Reading) {
-        let mut last = self.last.lock();
+        let last = &mut self.looks.lock().last;
         if last.is_none_or(|last| last.monotonic <= asked.monotonic) {
             *last = Some(asked);
         }
@@ -133,9 +137,8 @@ impl Inner {
     /// Finds the look under way, or starts one on this runtime.
     fn join_look(&self, core: &Arc<Core>) -> Result<(Receiver<Looked>, Duration), Error> {
         let (runtime, now) = (runtime()?, core.now());
-        let current = &self.first_look.current;
-        let mut current = current.lock();
-        if let Some((look, begun)) = &*current
+        let mut looks = self.first_look.looks.lock();
+        if let Some((look, begun)) = &looks.current
             && look.get().is_none()
             && !look.is_closed()
         {
@@ -145,9 +148,9 @@ impl Inner {
             }
         }
         let (done, look) = once::channel();
-        *current = Some((look.clone(), now));
+        looks.current = Some((look.clone(), now));
         // Never under the lock: a runtime that has ended drops the task right here.
-        drop(current);
+        drop(looks);
         runtime.spawn(run(core.clone(), done));
         if look.is_closed() {
             let text = "a look at the shared store needs a tokio runtime, and there is none here";
