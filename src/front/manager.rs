@@ -9,7 +9,6 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 
 use super::{admit::Admission, builder::SessionManagerBuilder, events::Events, lease::Lease};
-use crate::driver::fleet::Follower;
 use crate::{
     api::{SessionDefaults, SessionsApi},
     driver::{by_hand, core::Core, observe::Stats, peers, shutdown},
@@ -85,10 +84,7 @@ impl SessionManager {
         if let Some(key) = manager.identity().key_id() {
             manager.core().gate().known_keys.own(Some(key));
         }
-        {
-            let follower: Arc<dyn Follower> = manager.0.clone();
-            manager.core().fleet.follow(&follower, &manager.0.changing);
-        }
+        manager.core().fleet.follow(&manager.0, &manager.0.changing);
         peers::join(manager.core());
         manager
     }

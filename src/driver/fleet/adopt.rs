@@ -153,8 +153,11 @@ impl Inner {
         let join = joined.record_in_use();
         session.share(joined);
         let joining = Joining::new(core, &session);
-        let kept = self.store().keep(place.0, place.1, join, lease);
-        let kept = self.step_at(core, place.0, kept).await;
+        let kept = self
+            .step(core, Some(place.0), |store| {
+                store.keep(place.0, place.1, join, lease)
+            })
+            .await;
         if matches!(kept, Ok(Kept::Revoked)) {
             joining.done();
             return None;

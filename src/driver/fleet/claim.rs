@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Inner, new_member,
-    outage::Kind,
     releases::{Release, Releases},
 };
 use crate::{
@@ -173,7 +172,7 @@ impl Create {
 }
 
 impl Inner {
-    /// Claims a slot, to make a record newer than `after`. An error counts for the slot `at`, as in [`bounded`](Self::bounded).
+    /// Claims a slot, to make a record newer than `after`. An error counts for the slot `at`, as in [`get`](Self::get).
     pub(super) async fn claim(
         &self,
         core: &Core,
@@ -182,21 +181,25 @@ impl Inner {
         after: u64,
         (since, lease): (Reading, Duration),
     ) -> Result<Claimed, Error> {
-        let claim = self.store().claim(slot, member, after, lease);
-        Ok(match self.bounded(core, (at, Kind::Write), claim).await? {
-            Claim::Granted { generation, now } => Claimed::Granted(GrantedClaim {
-                slot,
-                member,
-                generation,
-                granted: (now, core.now()),
-                since,
-                lease,
-                pause: Duration::ZERO,
-                releases: Some(self.releases.clone()),
-            }),
-            Claim::Held { left } => Claimed::Held(left),
-            Claim::Published(found) => Claimed::Published(found),
-        })
+        Ok(
+            match self
+                .step(core, at, |store| store.claim(slot, member, after, lease))
+                .await?
+            {
+                Claim::Granted { generation, now } => Claimed::Granted(GrantedClaim {
+                    slot,
+                    member,
+                    generation,
+                    granted: (now, core.now()),
+                    since,
+                    lease,
+                    pause: Duration::ZERO,
+                    releases: Some(self.releases.clone()),
+                }),
+                Claim::Held { left } => Claimed::Held(left),
+                Claim::Published(found) => Claimed::Published(found),
+            },
+        )
     }
 
     /// Claims the slot of a session that was made without a claim.

@@ -6,15 +6,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use crate::{
     error::BoxError,
-    store::{
-        Announcer, Changes, Claim, Found, Kept, Left, Member, Record, SessionStore, Slot,
-        StoreFuture,
-    },
+    store::{Announcer, Changes, SessionStore, StoreFuture},
 };
 
 /// A user's store, each step of which ends in an answer or an error.
@@ -49,72 +45,18 @@ impl<T> Future for Step<'_, T> {
 
 impl Guarded {
     /// The call itself may panic as well.
-    fn step<'a, T: Send + 'a>(
-        &'a self,
-        begin: impl FnOnce(&'a dyn SessionStore) -> StoreFuture<'a, T>,
-    ) -> StoreFuture<'a, T> {
+    pub(super) fn step<T: Send + 'static>(
+        &self,
+        begin: impl FnOnce(&dyn SessionStore) -> StoreFuture<'_, T>,
+    ) -> StoreFuture<'_, T> {
         match caught(|| begin(&*self.0)) {
             Ok(step) => Box::pin(Step(Some(step))),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
-}
-
-impl SessionStore for Guarded {
-    fn get(&self, slot: Slot) -> StoreFuture<'_, Found> {
-        self.step(|store| store.get(slot))
-    }
-
-    fn claim(
-        &self,
-        slot: Slot,
-        member: Member,
-        after: u64,
-        lease: Duration,
-    ) -> StoreFuture<'_, Claim> {
-        self.step(|store| store.claim(slot, member, after, lease))
-    }
-
-    fn publish(
-        &self,
-        slot: Slot,
-        member: Member,
-        record: Record,
-        lease: Duration,
-    ) -> StoreFuture<'_, bool> {
-        self.step(|store| store.publish(slot, member, record, lease))
-    }
-
-    fn release(
-        &self,
-        slot: Slot,
-        member: Member,
-        generation: u64,
-        pause: Duration,
-    ) -> StoreFuture<'_, ()> {
-        self.step(|store| store.release(slot, member, generation, pause))
-    }
-
-    fn keep(
-        &self,
-        slot: Slot,
-        member: Member,
-        record: Record,
-        lease: Duration,
-    ) -> StoreFuture<'_, Kept> {
-        self.step(|store| store.keep(slot, member, record, lease))
-    }
-
-    fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left> {
-        self.step(|store| store.leave(slot, member, generation))
-    }
-
-    fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()> {
-        self.step(|store| store.revoke(slot, generation))
-    }
 
     /// Without them, everything is found out by looking.
-    fn changes(&self) -> Changes {
+    pub(super) fn changes(&self) -> Changes {
         caught(|| self.0.changes()).unwrap_or_else(|_| Announcer::new().subscribe())
     }
 }

@@ -109,10 +109,12 @@ impl Inner {
             Some(accepted) => accepted.record(session.life.left(sent)),
             None => place.record_in_use(),
         };
-        let keep = self
-            .store()
-            .keep(place.slot, place.member, record, self.sharing.member_lease);
-        let kept = self.step_at(core, place.slot, keep).await?;
+        let (slot, member, lease) = (place.slot, place.member, self.sharing.member_lease);
+        let kept = self
+            .step(core, Some(slot), |store| {
+                store.keep(slot, member, record, lease)
+            })
+            .await?;
         if kept == Kept::Current {
             place.is_accepted();
         }
@@ -146,8 +148,7 @@ impl Inner {
         let sent = core.now();
         // Whatever the fleet has comes first. A claim would not tell of what has been seen here, such as a session that
         // the server is being asked about: this older one would take its place.
-        let get = self.store().get(slot);
-        let found = self.read(core, Some(slot), get).await?;
+        let found = self.get(core, Some(slot), slot).await?;
         if found.record.is_some() {
             let after = self.seen.of(slot).lowest();
             self.replace(core, session, (found, sent), after).await;

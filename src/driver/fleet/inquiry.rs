@@ -75,10 +75,7 @@ impl Inner {
     async fn turn(&self, core: &Core) -> Option<Turn> {
         let seal = self.common_slot(core, Kind::Health)?;
         let member = new_member(core);
-        let found = self
-            .read(core, Some(seal.slot), self.store().get(seal.slot))
-            .await
-            .ok()?;
+        let found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
         // The sign came before this.
         let (since, mut after) = (found.now, generation(&found));
         loop {
@@ -128,10 +125,12 @@ impl Inner {
             sealed,
             left,
         };
-        let publish = self
-            .store()
-            .publish(seal.slot, claim.disarm(), record, lease);
-        let _ = self.step_at(core, seal.slot, publish).await;
+        let (slot, member) = (seal.slot, claim.disarm());
+        let _ = self
+            .step(core, Some(slot), |store| {
+                store.publish(slot, member, record, lease)
+            })
+            .await;
     }
 }
 

@@ -241,10 +241,11 @@ impl super::Inner {
     }
 
     pub(super) async fn leave(&self, core: &Core, place: &Membership) -> Result<Left, Error> {
-        let leave = self
-            .store()
-            .leave(place.slot, place.member, place.generation);
-        self.step_at(core, place.slot, leave).await
+        let (slot, member, generation) = (place.slot, place.member, place.generation);
+        self.step(core, Some(slot), |store| {
+            store.leave(slot, member, generation)
+        })
+        .await
     }
 
     pub(super) fn forget(&self, session: &LiveSession) {

@@ -52,7 +52,6 @@ mod watch;
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
     sync::{Arc, OnceLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
@@ -82,11 +81,11 @@ pub(crate) use self::{
 use super::core::Core;
 use crate::{
     clock::Clock,
-    error::{BoxError, Error, ErrorKind},
+    error::{Error, ErrorKind},
     hot::session::LiveSession,
     lock::Lock,
     model::{event::Event, settings::OnStoreDown},
-    store::{Member, SessionStore, Slot},
+    store::{Found, Member, SessionStore, Slot, StoreFuture},
 };
 
 /// How long one step of a store may take, whatever the store's own bound is.
@@ -185,46 +184,30 @@ impl fmt::Debug for Fleet {
 }
 
 impl Inner {
-    fn store(&self) -> &dyn SessionStore {
-        &self.store
+    /// Looks into a slot. A store that answers that may refuse all else. A failure counts for the slot `at`; `None` is that of the
+    /// defaults.
+    async fn get(&self, core: &Core, at: Option<Slot>, slot: Slot) -> Result<Found, Error> {
+        self.bounded(core, (at, Kind::Read), |store| store.get(slot))
+            .await
     }
 
-    /// One step of the store that concerns the defaults, in bounded time.
-    async fn step<T>(
+    /// One step of the store that changes something, in bounded time.
+    async fn step<T: Send + 'static>(
         &self,
         core: &Core,
-        step: impl Future<Output = Result<T, BoxError>>,
+        at: Option<Slot>,
+        step: impl FnOnce(&dyn SessionStore) -> StoreFuture<'_, T>,
     ) -> Result<T, Error> {
-        self.bounded(core, (None, Kind::Write), step).await
+        self.bounded(core, (at, Kind::Write), step).await
     }
 
-    /// One step of the store that concerns a slot, in bounded time.
-    async fn step_at<T>(
-        &self,
-        core: &Core,
-        slot: Slot,
-        step: impl Future<Output = Result<T, BoxError>>,
-    ) -> Result<T, Error> {
-        self.bounded(core, (Some(slot), Kind::Write), step).await
-    }
-
-    /// The same for a step that changes nothing: a store that answers it may refuse all others.
-    async fn read<T>(
-        &self,
-        core: &Core,
-        slot: Option<Slot>,
-        step: impl Future<Output = Result<T, BoxError>>,
-    ) -> Result<T, Error> {
-        self.bounded(core, (slot, Kind::Read), step).await
-    }
-
-    /// `slot` is the one that a failure counts for; `None` is that of the defaults.
-    async fn bounded<T>(
+    async fn bounded<T: Send + 'static>(
         &self,
         core: &Core,
         (slot, kind): (Option<Slot>, Kind),
-        step: impl Future<Output = Result<T, BoxError>>,
+        step: impl FnOnce(&dyn SessionStore) -> StoreFuture<'_, T>,
     ) -> Result<T, Error> {
+        let step = self.store.step(step);
         let source = match timeout(STEP, step).await {
             Ok(Ok(done)) => {
                 if self.outage.answered(slot, kind, core.now()) {

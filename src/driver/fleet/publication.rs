@@ -177,10 +177,12 @@ impl Inner {
             place.record(session.life.left(sent)),
             self.sharing.member_lease,
         );
-        let publish = self
-            .store()
-            .publish(place.slot, place.member, record, lease);
-        let answer = self.step_at(core, place.slot, publish).await;
+        let (slot, member) = (place.slot, place.member);
+        let answer = self
+            .step(core, Some(slot), |store| {
+                store.publish(slot, member, record, lease)
+            })
+            .await;
         let publication = place.answered(answer.as_ref().ok().copied());
         if publication != Publication::Refused {
             self.seen.note(place.slot, place.generation, false);

@@ -78,8 +78,10 @@ impl Inner {
                 pause,
                 ..
             } = release;
-            let told = self.store().release(slot, member, generation, pause);
-            self.step_at(core, slot, told).await?;
+            self.step(core, Some(slot), |store| {
+                store.release(slot, member, generation, pause)
+            })
+            .await?;
             self.releases.remove(release);
         }
         Ok(())

@@ -55,8 +55,8 @@ impl Inner {
     /// could not be told is kept for the next time.
     pub(super) async fn send_revocations(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         while let Some(generation) = self.revoked.of(slot) {
-            let revoke = self.store().revoke(slot, generation);
-            self.step_at(core, slot, revoke).await?;
+            self.step(core, Some(slot), |store| store.revoke(slot, generation))
+                .await?;
             self.revoked.told(slot, generation);
         }
         Ok(())

@@ -102,7 +102,7 @@ impl Create {
             useless: 0,
         };
         let (begun, patience) = (core.now(), core.patience());
-        let mut changes = fleet.store().changes();
+        let mut changes = fleet.store.changes();
         loop {
             let claimed = tokio::select! {
                 biased;
@@ -138,7 +138,7 @@ impl Create {
         let core = self.core.clone();
         let seal = fleet.seal_of(&core, &self.partition);
         let sent = core.now();
-        let get = fleet.read(&core, Some(seal.slot), fleet.store().get(seal.slot));
+        let get = fleet.get(&core, Some(seal.slot), seal.slot);
         let found = tokio::select! {
             biased;
             _ = core.closed() => return Share::Done(Err(Error::shutdown())),

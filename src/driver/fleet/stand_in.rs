@@ -70,8 +70,7 @@ impl Inner {
     async fn who_asks(&self, core: &Core, (signs, counts_for): (u64, Duration)) -> Option<WhoAsks> {
         let seal = self.common_slot(core, Kind::StandIn)?;
         let member = new_member(core);
-        let get = self.store().get(seal.slot);
-        let mut found = self.read(core, Some(seal.slot), get).await.ok()?;
+        let mut found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
         // The sign came before this.
         let since = found.now;
         loop {

@@ -176,7 +176,7 @@ impl Inner {
     /// longer than `member_lease`: by then a store that is down for all has ended the use of it. What is left is told with the next
     /// session.
     async fn keep_sessions(&self, core: &Arc<Core>, attendant: u64, alone: &mut Alone) {
-        let mut changes = self.store().changes();
+        let mut changes = self.store.changes();
         let (mut rota, mut under_way) = (Rota::default(), Vec::new());
         let (mut listed_at, mut listed_until) = (Duration::ZERO, Duration::ZERO);
         let mut own = HashMap::new();
@@ -244,7 +244,7 @@ impl Inner {
     }
 
     async fn keep_to_defaults(&self, core: &Arc<Core>) {
-        let mut changes = self.store().changes();
+        let mut changes = self.store.changes();
         loop {
             let wait = match self.look_at_defaults(core).await {
                 Ok(()) => self.interval(),

@@ -69,15 +69,15 @@ pub(crate) struct Moving(LwwDefaults);
 
 impl Fleet {
     /// Says whose fleet it is.
-    pub(crate) fn follow(
+    pub(crate) fn follow<M: Follower + 'static>(
         &self,
-        manager: &Arc<dyn Follower>,
+        manager: &Arc<M>,
         changing: &Arc<tokio::sync::Mutex<()>>,
     ) {
         let Some(inner) = self.inner() else { return };
         let following = Following {
             home: manager.identity().defaults().defaults.clone(),
-            manager: Arc::downgrade(manager),
+            manager: Arc::downgrade(manager) as Weak<dyn Follower>,
             changing: changing.clone(),
             book: Lock::default(),
         };

@@ -61,7 +61,7 @@ impl InSlot {
 impl Inner {
     /// Looks at a group's slot, and gives what is pending here the store's time.
     pub(super) async fn read_defaults(&self, core: &Core, seal: &Seal) -> Result<InSlot, Error> {
-        let found = self.read(core, None, self.store().get(seal.slot)).await?;
+        let found = self.get(core, None, seal.slot).await?;
         Ok(self.open_defaults(core, seal, found))
     }
 
@@ -172,8 +172,12 @@ impl Inner {
                 sealed,
                 left: KEPT_FOR,
             };
-            let publish = self.store().publish(seal.slot, member, record, LEASE);
-            if self.step(core, publish).await? {
+            let published = self
+                .step(core, None, |store| {
+                    store.publish(seal.slot, member, record, LEASE)
+                })
+                .await?;
+            if published {
                 claim.disarm();
                 following.book().was_told(&merged);
                 return Ok(merged);
