@@ -147,7 +147,7 @@ impl Core {
             }
             is_held
         };
-        self.attend();
+        self.start_tasks();
         is_held
     }
 
@@ -178,12 +178,12 @@ impl Core {
             }
             meant
         };
-        self.attend();
+        self.start_tasks();
         meant
     }
 
     /// Starts the tasks that delete retired sessions and inform the fleet, if their runtimes have ended or stalled.
-    fn attend(self: &Arc<Self>) {
+    fn start_tasks(self: &Arc<Self>) {
         reaper::start(self);
         self.fleet.used(self, self.now());
     }

@@ -68,36 +68,36 @@ pub(crate) fn start(core: &Arc<Core>) {
     if core.stage() != Stage::Open {
         return;
     }
-    if let Some(attendant) = core.retirement.attend(core.now()) {
-        let attendant = Attendant(core.retirement.clone(), attendant);
-        runtime.spawn(run(core.clone(), attendant));
+    if let Some(worker) = core.retirement.begin_work(core.now()) {
+        let worker = Worker(core.retirement.clone(), worker);
+        runtime.spawn(run(core.clone(), worker));
     }
 }
 
 /// However the task ends, also with its runtime, another may begin.
-struct Attendant(Arc<Retirement>, u64);
+struct Worker(Arc<Retirement>, u64);
 
-impl Drop for Attendant {
+impl Drop for Worker {
     fn drop(&mut self) {
         self.0.dismiss(self.1);
     }
 }
 
-async fn run(core: Arc<Core>, attendant: Attendant) {
+async fn run(core: Arc<Core>, worker: Worker) {
     tokio::select! {
         biased;
         // A shutdown takes over what is left; after the last handle nobody does.
         _ = core.closed() => {}
-        () = attend(&core, attendant.1) => {}
+        () = work(&core, worker.1) => {}
     }
 }
 
-async fn attend(core: &Arc<Core>, attendant: u64) {
+async fn work(core: &Arc<Core>, worker: u64) {
     loop {
-        let wait = match core.retirement.next(attendant, core.now()) {
+        let wait = match core.retirement.next(worker, core.now()) {
             Next::Done => return,
             Next::Wait(wait) => wait,
-            Next::Delete(sessions) => match attempt_all(core, attendant, &sessions).await {
+            Next::Delete(sessions) => match attempt_all(core, worker, &sessions).await {
                 Some(wait) => wait.min(LOOK),
                 None => continue,
             },
@@ -115,7 +115,7 @@ async fn attend(core: &Arc<Core>, attendant: u64) {
 /// Sessions are left side by side, since a part of the store may hang, and deleted one by one.
 async fn attempt_all(
     core: &Arc<Core>,
-    attendant: u64,
+    worker: u64,
     sessions: &[Arc<LiveSession>],
 ) -> Option<Duration> {
     let mut leaves: Vec<_> = sessions
@@ -123,7 +123,7 @@ async fn attempt_all(
         .map(|session| Box::pin(leave(core, session)))
         .collect();
     let mut wait = None;
-    while core.retirement.is_attended_by(attendant, core.now())
+    while core.retirement.is_worked_on_by(worker, core.now())
         && let Some((session, is_to_be_deleted)) = first_of(&mut leaves).await
     {
         if is_to_be_deleted && wait.is_none() {

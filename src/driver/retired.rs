@@ -18,7 +18,7 @@ use crate::{
     model::{event::Event, partition::PartitionId, reason::RetireReason},
 };
 
-/// An attendant that was not seen for so long is replaced.
+/// A worker that was not seen for so long is replaced.
 const ABSENT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
@@ -30,15 +30,15 @@ struct Queue {
     tidy_at: Duration,
     /// Evicted while requests used them. They are still good, and whoever asks for one gets it back.
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
-    attended: Option<Attendance>,
-    attendants: u64,
+    worker: Option<Worker>,
+    workers: u64,
     told: Told,
 }
 
-/// Who attends to the queue, and when that was last seen to be so.
+/// The task that works on the queue, and when it was last seen to.
 #[derive(Clone, Copy, Debug)]
-struct Attendance {
-    attendant: u64,
+struct Worker {
+    number: u64,
     seen: Reading,
 }
 
@@ -150,9 +150,9 @@ impl Retirement {
     /// Forgets everything: it belongs to another process.
     pub(crate) fn begin_anew(&self) {
         let mut queue = self.queue();
-        let attendants = queue.attendants;
+        let workers = queue.workers;
         *queue = Queue {
-            attendants,
+            workers,
             ..Queue::default()
         };
     }
@@ -177,41 +177,41 @@ impl Retirement {
         self.changed.notified().await;
     }
 
-    /// Makes the caller attend to the queue, if there is something in it and nobody does.
-    pub(crate) fn attend(&self, now: Reading) -> Option<u64> {
+    /// Makes the caller work on the queue, if there is something in it and nobody does.
+    pub(crate) fn begin_work(&self, now: Reading) -> Option<u64> {
         let mut queue = self.queue();
         let is_empty = queue.waiting.is_empty() && queue.pinned.is_empty();
-        let attended = queue
-            .attended
+        let is_worked_on = queue
+            .worker
             .is_some_and(|last| now.since(last.seen) < ABSENT);
-        if is_empty || attended {
+        if is_empty || is_worked_on {
             return None;
         }
-        queue.attendants += 1;
-        let attendant = queue.attendants;
-        queue.attended = Some(Attendance {
-            attendant,
+        queue.workers += 1;
+        let worker = queue.workers;
+        queue.worker = Some(Worker {
+            number: worker,
             seen: now,
         });
-        Some(attendant)
+        Some(worker)
     }
 
-    /// The attendant is gone, however that came.
-    pub(crate) fn dismiss(&self, attendant: u64) {
+    /// The worker is gone, however that came.
+    pub(crate) fn dismiss(&self, worker: u64) {
         self.queue()
-            .attended
-            .take_if(|present| present.attendant == attendant);
+            .worker
+            .take_if(|present| present.number == worker);
     }
 
-    /// Whether nobody has taken over from an attendant, who is seen to be there by asking.
-    pub(crate) fn is_attended_by(&self, attendant: u64, now: Reading) -> bool {
-        see(&mut self.queue(), attendant, now)
+    /// Whether nobody has taken over from a worker, who is seen to be there by asking.
+    pub(crate) fn is_worked_on_by(&self, worker: u64, now: Reading) -> bool {
+        see(&mut self.queue(), worker, now)
     }
 
     /// Decides what to do next. Sessions that are not worth a call any more are let go.
-    pub(crate) fn next(&self, attendant: u64, now: Reading) -> Next {
+    pub(crate) fn next(&self, worker: u64, now: Reading) -> Next {
         let mut queue = self.queue();
-        if !see(&mut queue, attendant, now) {
+        if !see(&mut queue, worker, now) {
             return Next::Done;
         }
         self.settle_pinned(&mut queue, now);
@@ -231,8 +231,8 @@ impl Retirement {
             Some(wait) => Next::Wait(wait),
             None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
             None => {
-                // Under the same lock as the look: whatever comes later starts its own attendant.
-                queue.attended = None;
+                // Under the same lock as the look: whatever comes later starts its own worker.
+                queue.worker = None;
                 Next::Done
             }
         }
@@ -310,12 +310,12 @@ impl Retirement {
     }
 }
 
-/// Notes that an attendant is there; `false` if another has taken over.
-fn see(queue: &mut Queue, attendant: u64, now: Reading) -> bool {
+/// Notes that a worker is there; `false` if another has taken over.
+fn see(queue: &mut Queue, worker: u64, now: Reading) -> bool {
     let present = queue
-        .attended
+        .worker
         .as_mut()
-        .filter(|present| present.attendant == attendant);
+        .filter(|present| present.number == worker);
     present.map(|present| present.seen = now).is_some()
 }
 

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 256;
 /// How often a delete is tried before its session is left to expire.
 const MAX_TRIES: u32 = 3;
 /// Each session is looked at this often in any case: clocks may be set, and not everybody says that he is done. So is the
-/// queue itself, so that an attendant on a stalled runtime is noticed.
+/// queue itself, so that a worker on a stalled runtime is noticed.
 pub(crate) const LOOK: Duration = Duration::from_secs(15);
 
 /// A session on its way out.

@@ -9,7 +9,7 @@ pub(crate) const OF_BIG_FLEETS: &[Mutation] = &[
         by: Scenario(
             "a_revocation_that_is_told_of_is_heard_of_at_once_though_half_of_a_big_store_hangs",
         ),
-        file: "src/engine/fleet/rota.rs",
+        file: "src/engine/fleet/schedule.rs",
         old: "let told = || self.told.first(now).filter(|_| has_room || is_urgent);",
         new: "let told = || self.told.first(now).filter(|_| has_room && is_urgent);",
     },
@@ -27,7 +27,7 @@ pub(crate) const OF_BIG_FLEETS: &[Mutation] = &[
         by: Scenario(
             "a_revocation_that_cannot_be_told_keeps_no_task_alive_for_ever_and_is_told_with_the_next_session",
         ),
-        file: "src/driver/fleet/watch.rs",
+        file: "src/driver/fleet/heartbeat.rs",
         old: "                if alone.lasts(now) >= self.sharing.member_lease {",
         new: "                if alone.lasts(now) >= self.sharing.member_lease * 1000 {",
     },
@@ -37,7 +37,7 @@ pub(crate) const OF_BIG_FLEETS: &[Mutation] = &[
         by: Scenario(
             "a_change_of_defaults_that_cannot_be_told_keeps_no_task_alive_for_ever_and_is_told_with_the_next_session",
         ),
-        file: "src/driver/fleet/watch.rs",
+        file: "src/driver/fleet/heartbeat.rs",
         old: "let is_over = alone.lasts(core.now().monotonic) >= self.sharing.member_lease;",
         new: "let is_over = alone.lasts(core.now().monotonic) >= self.sharing.member_lease * 1000;",
     },
@@ -57,7 +57,7 @@ pub(crate) const OF_BIG_FLEETS: &[Mutation] = &[
         by: Scenario(
             "a_new_key_costs_a_create_for_each_process_that_looked_before_the_first_session_was_published",
         ),
-        file: "src/driver/fleet/watch.rs",
+        file: "src/driver/fleet/heartbeat.rs",
         old: "                inner.own.notify_one();\n",
         new: "",
     },

@@ -210,8 +210,8 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I10",
         by: Life(91),
         file: "src/driver/reaper.rs",
-        old: "        _ = core.closed() => {}\n        () = attend",
-        new: "        () = sleep(Duration::from_secs(3_600)) => {}\n        () = attend",
+        old: "        _ = core.closed() => {}\n        () = work",
+        new: "        () = sleep(Duration::from_secs(3_600)) => {}\n        () = work",
     },
     Mutation {
         name: "creates_go_on_when_the_last_handle_is_gone",

@@ -1,175 +1,310 @@
-//! One look at a slot: tells the store which sessions are in use here, and learns what has become of them.
+//! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
-use super::{Inner, Membership, claim::Claimed};
+use tokio::time::sleep;
+
+use super::{
+    Fleet, Inner,
+    looks::{DOUBLES_EVERY, Look, MOST_AT_ONCE, first_of, has_room},
+};
 use crate::{
     clock::Reading,
-    driver::{core::Core, fleet::membership},
+    driver::{core::Core, fleet::membership, stage::Stage},
+    engine::fleet::schedule::Schedule,
     error::Error,
     hot::session::LiveSession,
-    model::reason::RetireReason,
-    store::{Kept, Slot},
+    runtime::runtime,
+    store::Slot,
 };
 
-/// How soon another session is looked for where the store has refused one.
-const REFUSED: Duration = Duration::from_secs(60);
+/// How often every session is looked at, whatever the store tells by itself. What the fleet does not use any more is used by
+/// nobody after 15 s, also if this task stands still and another takes over: after `GRACE`, with the next request.
+const LOOK: Duration = Duration::from_secs(10);
+/// For how long changes are collected before they are looked at.
+const COLLECT: Duration = Duration::from_millis(50);
+/// How soon the defaults are looked at again where that failed.
+const RETRY: Duration = Duration::from_secs(2);
+/// How soon a session that is not the fleet's yet is looked for, after the last time.
+const OWN: Duration = Duration::from_secs(1);
+/// How often the task is seen while it waits for the store.
+const TICK: Duration = Duration::from_millis(500);
+
+impl Fleet {
+    /// A session is there: sees to it that the fleet is kept in touch with.
+    pub(crate) fn landed(&self, core: &Arc<Core>, session: &LiveSession, was_refused: bool) {
+        let Some(inner) = self.inner() else { return };
+        if membership(session).is_none() {
+            inner.has_own.store(true, Ordering::Release);
+            // A store that is down, or has refused it, gets it with the next look.
+            if !(was_refused || inner.outage.is_down()) {
+                inner.own.notify_one();
+            }
+        }
+        self.start_heartbeat(core);
+    }
+
+    /// A session is used: takes over from a task whose runtime has ended or stands still.
+    pub(crate) fn used(&self, core: &Arc<Core>, now: Reading) {
+        if let Some(inner) = self.inner()
+            && inner.watchdog.is_late(now.monotonic)
+        {
+            self.start_heartbeat(core);
+        }
+    }
+
+    /// Tells the others what only this process knows. It shuts down.
+    pub(crate) async fn last_words(&self, core: &Arc<Core>) {
+        self.within((), async |inner| inner.last_words(core).await)
+            .await;
+    }
+
+    /// Starts the task, if it is needed and there is a runtime.
+    pub(super) fn start_heartbeat(&self, core: &Arc<Core>) {
+        let (Some(inner), Ok(runtime)) = (self.inner(), runtime()) else {
+            return;
+        };
+        if core.is_copy() {
+            return; // what there is belongs to another process
+        }
+        if core.stage() == Stage::Open
+            && let Some(worker) = inner.watchdog.begin(core.now().monotonic)
+        {
+            let core = core.clone();
+            runtime.spawn(run(Worker { core, worker }));
+        }
+    }
+}
+
+/// However the task ends, also with its runtime, another may begin.
+struct Worker {
+    core: Arc<Core>,
+    worker: u64,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(inner) = self.core.fleet.inner() {
+            inner.watchdog.lose(self.worker);
+        }
+    }
+}
+
+async fn run(present: Worker) {
+    let Worker { core, worker } = &present;
+    let Some(fleet) = core.fleet.inner() else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            biased;
+            // A shutdown takes leave by itself.
+            _ = core.closed() => return,
+            () = fleet.while_current(*worker, fleet.keep_in_touch(core, *worker)) => {}
+        }
+        if fleet.watchdog.end(*worker) {
+            return;
+        }
+    }
+}
 
 impl Inner {
-    /// Looks at one slot.
-    pub(super) async fn look(
-        &self,
-        core: &Arc<Core>,
-        slot: Slot,
-        own: Vec<Arc<LiveSession>>,
-    ) -> Result<(), Error> {
-        self.catch_up(core, slot).await?;
-        for session in self.joined(slot) {
-            if let Some(place) = membership(&session) {
-                self.keep(core, &session, place).await?;
+    async fn last_words(&self, core: &Arc<Core>) {
+        // Whoever does not hear of it finds out by itself, later.
+        let revocations = async {
+            let mut slots: Vec<_> = self.untold_slots(core).into_iter().collect();
+            slots.sort_unstable();
+            let (mut slots, mut under_way) = (slots.into_iter(), Vec::new());
+            loop {
+                while under_way.len() < MOST_AT_ONCE
+                    && let Some(slot) = slots.next()
+                {
+                    under_way.push(Look::new(core, slot, self.catch_up(core, slot)));
+                }
+                if under_way.is_empty() {
+                    break;
+                }
+                let _ = first_of(&mut under_way).await;
             }
-        }
-        for session in own {
-            // Another look may have made it the fleet's.
-            if membership(&session).is_none() && session.is_usable(core.now()) {
-                self.converge(core, &session, slot).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Says that a session is in use, and learns what has become of it.
-    async fn keep(
-        &self,
-        core: &Arc<Core>,
-        session: &Arc<LiveSession>,
-        place: &Membership,
-    ) -> Result<(), Error> {
-        let sent = core.now();
-        if !session.life.may_go_on(sent) {
-            self.forget(session);
-            return Ok(());
-        }
-        // Before the store has the record, to say that it is in use would look as if the store had lost it, with its users.
-        if place.is_under_way(sent) {
-            return Ok(());
-        }
-        if place.holds_for(sent).is_zero() {
-            // The others may have deleted it since. It is taken up again if they have not.
-            self.forget(session);
-            core.retire_this(RetireReason::Lapsed, session);
-            return Ok(());
-        }
-        let Some(telling) = place.tell() else {
-            return Ok(());
         };
-        let kept = self.say_used(core, session, place, sent).await?;
-        drop(telling);
-        place.kept(sent);
-        match kept {
-            Kept::Newer(found) if session.is_usable(core.now()) => {
-                let after = self.replaced_by_what_is_after(place);
-                self.replace(core, session, (found, sent), after).await;
+        let _ = tokio::join!(revocations, self.tell_defaults(core));
+    }
+
+    /// Ends when another has taken over. As that is looked at with each poll, a task that stood still for a while does not
+    /// begin another step of the store.
+    async fn while_current(&self, worker: u64, work: impl Future<Output = ()>) {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if self.watchdog.is_by(worker) {
+                work.as_mut().poll(context)
+            } else {
+                Poll::Ready(())
             }
-            Kept::Revoked => {
-                core.retire_this(RetireReason::Revoked, session);
+        })
+        .await;
+    }
+
+    async fn keep_in_touch(&self, core: &Arc<Core>, worker: u64) {
+        let mut alone = Alone::default();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.keep_sessions(core, worker, &mut alone) => {}
+                // At a pace of its own: to follow a change may take as long as a create.
+                () = self.keep_to_defaults(core) => {}
             }
-            Kept::Current | Kept::Newer(_) | Kept::Gone => {}
-        }
-        Ok(())
-    }
-
-    /// The store may have another record with the generation of the one in use. Generations that were seen since count as usual.
-    fn replaced_by_what_is_after(&self, place: &Membership) -> u64 {
-        let seen = self.seen.of(place.slot);
-        let is_in_use = seen.generation == place.generation && !seen.is_spent;
-        seen.generation.saturating_sub(u64::from(is_in_use))
-    }
-
-    async fn say_used(
-        &self,
-        core: &Core,
-        session: &LiveSession,
-        place: &Membership,
-        sent: Reading,
-    ) -> Result<Kept, Error> {
-        // What nobody is to take up any more is neither published nor put back.
-        let is_over = session.in_flight.is_retired();
-        if !is_over
-            && place.is_unanswered()
-            && self.publish_again(core, session, place, sent).await?
-        {
-            return Ok(Kept::Current);
-        }
-        let record = match place.accepted().filter(|_| !is_over) {
-            Some(accepted) => accepted.record(session.life.left(sent)),
-            None => place.record_in_use(),
-        };
-        let (slot, member, lease) = (place.slot, place.member, self.sharing.member_lease);
-        let kept = self
-            .step(core, Some(slot), |store| {
-                store.keep(slot, member, record, lease)
-            })
-            .await?;
-        if kept == Kept::Current {
-            place.is_accepted();
-        }
-        Ok(kept)
-    }
-
-    /// Sessions that were made while the store was down, by slot.
-    pub(super) fn own(&self, core: &Core) -> HashMap<Slot, Vec<Arc<LiveSession>>> {
-        let mut own: HashMap<_, Vec<_>> = HashMap::new();
-        if !self.has_own.swap(false, Ordering::AcqRel) {
-            return own;
-        }
-        let now = core.now();
-        for session in core.sessions() {
-            if membership(&session).is_none() && session.is_usable(now) {
-                let slot = self.seal_of(core, &session.partition).slot;
-                own.entry(slot).or_default().push(session);
+            // A change of defaults is told also where there is no session.
+            let looked = self.look_at_defaults(core).await;
+            let is_over = alone.lasts(core.now().monotonic) >= self.sharing.member_lease;
+            if looked.is_ok() || !self.is_untold() || is_over {
+                return;
             }
+            sleep(RETRY).await;
         }
-        self.has_own.fetch_or(!own.is_empty(), Ordering::AcqRel);
-        own
     }
 
-    /// A session that was made while the store was down becomes the fleet's, or gives way to the fleet's.
-    async fn converge(
-        &self,
-        core: &Arc<Core>,
-        session: &Arc<LiveSession>,
-        slot: Slot,
-    ) -> Result<(), Error> {
-        let sent = core.now();
-        // Whatever the fleet has comes first. A claim would not tell of what has been seen here, such as a session that
-        // the server is being asked about: this older one would take its place.
-        let found = self.get(core, Some(slot), slot).await?;
-        if found.record.is_some() {
-            let after = self.seen.of(slot).lowest();
-            self.replace(core, session, (found, sent), after).await;
-            return Ok(());
-        }
-        let sent = core.now();
-        match self.claim_for(core, session).await? {
-            Claimed::Granted(claim) => {
-                if session.is_usable(core.now()) && !self.publish(core, session, claim).await {
-                    // It is used on until another one is there; a store that refuses whatever it is told costs few creates.
-                    let again_at = core.now().monotonic.saturating_add(REFUSED);
-                    session.renew_again_at(again_at);
+    /// Looks at each slot every now and then, and when something is told of it; until none is left.
+    ///
+    /// Without a session, the task goes on for as long as the store has not been told of what nobody may use any more, but no
+    /// longer than `member_lease`: by then a store that is down for all has ended the use of it. What is left is told with the next
+    /// session.
+    async fn keep_sessions(&self, core: &Arc<Core>, worker: u64, alone: &mut Alone) {
+        let mut changes = self.store.changes();
+        let (mut schedule, mut under_way) = (Schedule::default(), Vec::new());
+        let (mut listed_at, mut listed_until) = (Duration::ZERO, Duration::ZERO);
+        let mut own = HashMap::new();
+        loop {
+            let now = core.now().monotonic;
+            if listed_until <= now {
+                own = self.own(core);
+                let used = self.slots_in_use(&own);
+                alone.note(used.is_empty(), now);
+                if alone.lasts(now) >= self.sharing.member_lease {
+                    return;
+                }
+                let untold = self.untold_slots(core);
+                let slots = used.into_iter().chain(untold).collect();
+                schedule.set(&slots, now, |slot| self.outage.is_at(slot));
+                (listed_at, listed_until) = (now, now.saturating_add(self.interval()));
+                if schedule.is_empty() {
+                    return;
                 }
             }
-            Claimed::Published(found) => {
-                let after = self.seen.of(slot).lowest();
-                self.replace(core, session, (found, sent), after).await;
+            while let Some(slot) = schedule.next(now, has_room(&under_way, schedule.late(now), now))
+            {
+                let own = own.get(&slot).cloned().unwrap_or_default();
+                under_way.push(Look::new(core, slot, self.look(core, slot, own)));
             }
-            // Whoever makes one publishes it.
-            Claimed::Held(_) => {}
+            let wait = listed_until.saturating_sub(now);
+            let wait = match schedule.wait(now) {
+                Some(next) if !next.is_zero() => wait.min(next),
+                // There is no room for it.
+                Some(_) => wait.min(DOUBLES_EVERY),
+                None => wait,
+            };
+            let wait = if under_way.is_empty() {
+                wait
+            } else {
+                wait.min(TICK)
+            };
+            self.watchdog.expect(worker, now.saturating_add(wait));
+            tokio::select! {
+                biased;
+                (slot, is_ok) = first_of(&mut under_way), if !under_way.is_empty() => {
+                    schedule.done(slot, is_ok, core.now().monotonic, self.interval());
+                }
+                change = changes.next() => {
+                    // A change rarely comes alone, and one look is enough for all.
+                    let at = core.now().monotonic.saturating_add(COLLECT);
+                    match change {
+                        Some(slot) if schedule.announced(slot, at) => {}
+                        Some(slot) if self.joined(slot).is_empty() => {}
+                        Some(_) => listed_until = Duration::ZERO,
+                        None => schedule.hurry_all(at),
+                    }
+                }
+                // All of them are looked for, so not each time.
+                () = self.own.notified() => listed_until = listed_until.min(listed_at + OWN),
+                () = self.wake.notified() => {
+                    let now = core.now().monotonic;
+                    let slots = self.untold_slots(core);
+                    if !slots.into_iter().all(|slot| schedule.announced(slot, now)) {
+                        listed_until = Duration::ZERO;
+                    }
+                }
+                () = sleep(wait) => {}
+            }
         }
-        Ok(())
+    }
+
+    async fn keep_to_defaults(&self, core: &Arc<Core>) {
+        let mut changes = self.store.changes();
+        loop {
+            let wait = match self.look_at_defaults(core).await {
+                Ok(()) => self.interval(),
+                Err(_) => RETRY.min(self.interval()),
+            };
+            let home = self.slot_of_defaults(core);
+            let is_told = async {
+                while let Some(slot) = changes.next().await {
+                    if Some(slot) == home {
+                        changes.has_others(slot);
+                        break;
+                    }
+                }
+                sleep(COLLECT).await;
+            };
+            tokio::select! {
+                biased;
+                () = is_told => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn look_at_defaults(&self, core: &Arc<Core>) -> Result<(), Error> {
+        let told = self.tell_defaults(core).await;
+        // Also where that was in vain: each may fail for reasons of its own.
+        let followed = self.follow_defaults(core).await;
+        told.and(followed)
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        LOOK.min(self.sharing.member_lease / 4)
+    }
+
+    /// Returns the slots whose store has to be told something.
+    fn untold_slots(&self, core: &Core) -> HashSet<Slot> {
+        let now = core.now().monotonic;
+        let mut slots = self.releases.slots(now);
+        slots.extend(self.revoked.slots(now));
+        slots
+    }
+
+    fn slots_in_use(&self, own: &HashMap<Slot, Vec<Arc<LiveSession>>>) -> HashSet<Slot> {
+        let joined = self.joined_slots();
+        joined.into_iter().chain(own.keys().copied()).collect()
+    }
+}
+
+/// Since when there is no session, in monotonic time.
+#[derive(Debug, Default)]
+struct Alone(Option<Duration>);
+
+impl Alone {
+    fn note(&mut self, is_alone: bool, now: Duration) {
+        self.0 = is_alone.then(|| self.0.unwrap_or(now));
+    }
+
+    fn lasts(&self, now: Duration) -> Duration {
+        self.0
+            .map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 }

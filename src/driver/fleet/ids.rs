@@ -74,7 +74,7 @@ impl Fleet {
             && let Some((slot, generation)) = inner.ids.end(id)
         {
             inner.revoke(slot, generation);
-            self.attend(core);
+            self.start_heartbeat(core);
         }
     }
 }

@@ -146,7 +146,7 @@ impl Fleet {
         if let Some(inner) = self.inner() {
             inner.joined.lock().clear();
             inner.releases.forget_all();
-            inner.attendance.begin_anew();
+            inner.watchdog.begin_anew();
             inner.first_look.begin_anew();
         }
     }

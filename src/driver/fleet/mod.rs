@@ -17,17 +17,16 @@
 //! | `member` | using a session that others use; leaving it |
 //! | `revocations` | what nobody may use any more, and the store has not been told |
 //! | `defaults` | the defaults that a group of processes shares |
-//! | `watch` | the one task that keeps in touch with the store |
+//! | `heartbeat` | the one task that keeps in touch with the store |
 //! | `looks` | the slots that are being looked at side by side, and how many may be |
-//! | `attendance` | who takes that task over when its runtime has ended or stands still |
-//! | `heartbeat` | one look at a slot |
+//! | `watchdog` | whether that task has ended or stands still, so that another takes over |
+//! | `look` | one look at a slot |
 //! | `inquiry` | one question to the server for the whole fleet |
 //! | `stand_in` | one session call in place of that, for the whole fleet |
 //! | `guarded` | a store that panics |
 //! | `outage` | which slots cannot be reached |
 
 mod adopt;
-mod attendance;
 #[cfg(feature = "store")]
 mod cipher;
 mod claim;
@@ -36,6 +35,7 @@ mod guarded;
 mod heartbeat;
 mod ids;
 mod inquiry;
+mod look;
 mod looks;
 mod member;
 mod outage;
@@ -47,7 +47,7 @@ mod seal;
 mod seen;
 mod share;
 mod stand_in;
-mod watch;
+mod watchdog;
 
 use std::{
     collections::HashMap,
@@ -60,16 +60,6 @@ use tokio::{sync::Notify, time::timeout};
 
 #[cfg(feature = "store")]
 pub(crate) use self::cipher::derive;
-use self::{
-    attendance::Attendance,
-    defaults::{FirstLook, Following},
-    guarded::Guarded,
-    ids::Ids,
-    outage::{Kind, Outage},
-    releases::Releases,
-    revocations::Revocations,
-    seen::AllSeen,
-};
 pub(crate) use self::{
     claim::Attempt,
     defaults::Follower,
@@ -77,6 +67,16 @@ pub(crate) use self::{
     seal::Derive,
     share::Share,
     stand_in::{StandIn, WhoAsks},
+};
+use self::{
+    defaults::{FirstLook, Following},
+    guarded::Guarded,
+    ids::Ids,
+    outage::{Kind, Outage},
+    releases::Releases,
+    revocations::Revocations,
+    seen::AllSeen,
+    watchdog::Watchdog,
 };
 use super::core::Core;
 use crate::{
@@ -118,7 +118,7 @@ struct Inner {
     /// There is something to tell the store.
     wake: Arc<Notify>,
     releases: Arc<Releases>,
-    attendance: Attendance,
+    watchdog: Watchdog,
     /// There may be sessions that were made while the store was down, or with a key that was new.
     has_own: AtomicBool,
     /// There is one that may become the fleet's at once.
@@ -141,7 +141,7 @@ impl Fleet {
                 revoked: Revocations::default(),
                 releases: Arc::new(Releases::new(wake.clone())),
                 wake,
-                attendance: Attendance::default(),
+                watchdog: Watchdog::default(),
                 has_own: AtomicBool::new(false),
                 own: Notify::new(),
                 outage: Outage::default(),

@@ -163,7 +163,7 @@ impl Create {
         let core = self.core.clone();
         let slot = claimant.seal.slot;
         loop {
-            // Also between two claims: the watch may have taken up what the first one was answered with.
+            // Also between two claims: the heartbeat may have taken up what the first one was answered with.
             if !core.gate().is_flying(self.partition.id, self.generation) || self.is_spared() {
                 return Break(Share::Fenced);
             }
@@ -217,7 +217,7 @@ impl Create {
         Continue(())
     }
 
-    /// Whether what the watch has taken up meanwhile will do.
+    /// Whether what the heartbeat has taken up meanwhile will do.
     fn is_spared(&self) -> bool {
         let (core, now) = (&self.core, self.core.now());
         core.cached(self.partition.id).is_some_and(|current| {

@@ -108,7 +108,7 @@ impl Fleet {
         book.change(names, values, core.now());
         drop(book);
         // Also where nobody waits until the others are told.
-        self.attend(core);
+        self.start_heartbeat(core);
     }
 
     /// Tells the others at once, or as soon as the store is there.
@@ -140,7 +140,7 @@ impl Fleet {
             book.adopt(others);
             book.tell_anew();
             drop(book);
-            self.attend(core);
+            self.start_heartbeat(core);
         }
     }
 }

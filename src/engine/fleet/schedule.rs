@@ -18,7 +18,7 @@ const TOLD_AT_ONCE: usize = 64;
 
 /// All times are monotonic.
 #[derive(Debug, Default)]
-pub(crate) struct Rota {
+pub(crate) struct Schedule {
     entries: BTreeMap<Slot, Entry>,
     told: Queue,
     regular: Queue,
@@ -67,7 +67,7 @@ impl Queue {
     }
 }
 
-impl Rota {
+impl Schedule {
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -223,43 +223,43 @@ mod tests {
         Slot([number; 16])
     }
 
-    fn rota(slots: std::ops::Range<u8>) -> Rota {
-        let mut rota = Rota::default();
-        rota.set(&slots.map(slot).collect(), at(0), |_| false);
-        rota
+    fn schedule(slots: std::ops::Range<u8>) -> Schedule {
+        let mut schedule = Schedule::default();
+        schedule.set(&slots.map(slot).collect(), at(0), |_| false);
+        schedule
     }
 
     #[test]
     fn each_slot_is_looked_at_at_once_and_then_after_the_interval() {
-        let mut rota = rota(0..2);
-        assert_eq!(rota.next(at(0), true), Some(slot(0)));
-        assert_eq!(rota.next(at(0), true), Some(slot(1)));
-        assert_eq!(rota.next(at(100), true), None, "both are under way");
-        rota.done(slot(1), true, at(1), INTERVAL);
-        assert_eq!(rota.wait(at(1)), Some(INTERVAL));
-        assert_eq!(rota.next(at(10), true), None);
-        assert_eq!(rota.next(at(11), true), Some(slot(1)));
+        let mut schedule = schedule(0..2);
+        assert_eq!(schedule.next(at(0), true), Some(slot(0)));
+        assert_eq!(schedule.next(at(0), true), Some(slot(1)));
+        assert_eq!(schedule.next(at(100), true), None, "both are under way");
+        schedule.done(slot(1), true, at(1), INTERVAL);
+        assert_eq!(schedule.wait(at(1)), Some(INTERVAL));
+        assert_eq!(schedule.next(at(10), true), None);
+        assert_eq!(schedule.next(at(11), true), Some(slot(1)));
     }
 
     #[test]
     fn one_that_fails_is_tried_again_sooner_until_it_does_not() {
-        let mut rota = rota(0..1);
-        assert_eq!(rota.next(at(0), true), Some(slot(0)));
-        rota.done(slot(0), false, at(0), INTERVAL);
-        assert_eq!(rota.wait(at(0)), Some(RETRY));
-        assert_eq!(rota.next(at(2), true), Some(slot(0)));
-        rota.done(slot(0), true, at(2), INTERVAL);
-        assert_eq!(rota.wait(at(2)), Some(INTERVAL));
+        let mut schedule = schedule(0..1);
+        assert_eq!(schedule.next(at(0), true), Some(slot(0)));
+        schedule.done(slot(0), false, at(0), INTERVAL);
+        assert_eq!(schedule.wait(at(0)), Some(RETRY));
+        assert_eq!(schedule.next(at(2), true), Some(slot(0)));
+        schedule.done(slot(0), true, at(2), INTERVAL);
+        assert_eq!(schedule.wait(at(2)), Some(INTERVAL));
     }
 
     /// Takes out all that may be looked at.
-    fn all(rota: &mut Rota, now: Duration, has_room: bool) -> Vec<Slot> {
-        std::iter::from_fn(|| rota.next(now, has_room)).collect()
+    fn all(schedule: &mut Schedule, now: Duration, has_room: bool) -> Vec<Slot> {
+        std::iter::from_fn(|| schedule.next(now, has_room)).collect()
     }
 
     #[test]
     fn those_that_failed_come_last_and_never_take_all_places() {
-        let mut rota = Rota::default();
+        let mut schedule = Schedule::default();
         let slots = (0..400_u16).map(|number| {
             let mut slot = [0; 16];
             slot[..2].copy_from_slice(&number.to_be_bytes());
@@ -267,91 +267,91 @@ mod tests {
         });
         let slots: Vec<_> = slots.collect();
         let set = slots.iter().copied().collect();
-        rota.set(&set, at(0), |slot| slot == slots[0]);
-        let first = all(&mut rota, at(0), true);
+        schedule.set(&set, at(0), |slot| slot == slots[0]);
+        let first = all(&mut schedule, at(0), true);
         assert_eq!(
             (first.len(), first.last()),
             (400, Some(&slots[0])),
             "it is known to fail"
         );
         for (number, slot) in slots.iter().enumerate() {
-            rota.done(*slot, number >= 390, at(0), INTERVAL);
+            schedule.done(*slot, number >= 390, at(0), INTERVAL);
         }
         assert_eq!(
-            rota.late(at(9)),
+            schedule.late(at(9)),
             Duration::ZERO,
             "those that failed may wait"
         );
-        assert_eq!(rota.late(at(20)), at(10));
-        let then = all(&mut rota, at(20), true);
+        assert_eq!(schedule.late(at(20)), at(10));
+        let then = all(&mut schedule, at(20), true);
         assert_eq!(then.len(), 10 + FAILING_AT_ONCE);
         assert!(then[..10].iter().all(|it| *it >= slots[390]), "{then:?}");
-        rota.done(then[10], false, at(20), INTERVAL);
+        schedule.done(then[10], false, at(20), INTERVAL);
         assert!(
-            rota.next(at(20), true).is_some(),
+            schedule.next(at(20), true).is_some(),
             "there is room for another"
         );
     }
 
     #[test]
     fn those_that_are_told_of_come_first_and_a_few_of_them_where_there_is_no_room() {
-        let mut rota = rota(0..200);
+        let mut schedule = schedule(0..200);
         for number in 50..150 {
-            assert!(rota.announced(slot(number), at(1)));
+            assert!(schedule.announced(slot(number), at(1)));
         }
         assert_eq!(
-            rota.next(at(1), false),
+            schedule.next(at(1), false),
             Some(slot(50)),
             "though the others were due before"
         );
-        assert_eq!(all(&mut rota, at(1), false).len(), TOLD_AT_ONCE - 1);
-        let all = all(&mut rota, at(1), true);
+        assert_eq!(all(&mut schedule, at(1), false).len(), TOLD_AT_ONCE - 1);
+        let all = all(&mut schedule, at(1), true);
         assert_eq!(
             all[100 - TOLD_AT_ONCE],
             slot(0),
             "after all that were told of"
         );
         // It goes back into the order once it was looked at.
-        rota.done(slot(50), true, at(1), INTERVAL);
-        assert_eq!(rota.next(at(11), false), None);
-        assert_eq!(rota.next(at(11), true), Some(slot(50)));
+        schedule.done(slot(50), true, at(1), INTERVAL);
+        assert_eq!(schedule.next(at(11), false), None);
+        assert_eq!(schedule.next(at(11), true), Some(slot(50)));
         // One that fails is not in front, whoever tells of it.
-        rota.announced(slot(50), at(12));
-        rota.done(slot(50), false, at(12), INTERVAL);
-        assert_eq!(rota.next(at(14), false), None);
-        assert_eq!(rota.next(at(14), true), Some(slot(50)));
+        schedule.announced(slot(50), at(12));
+        schedule.done(slot(50), false, at(12), INTERVAL);
+        assert_eq!(schedule.next(at(14), false), None);
+        assert_eq!(schedule.next(at(14), true), Some(slot(50)));
     }
 
     #[test]
     fn a_change_that_comes_during_a_look_leads_to_another() {
-        let mut rota = rota(0..1);
-        assert_eq!(rota.next(at(0), true), Some(slot(0)));
-        assert!(rota.announced(slot(0), at(1)) && !rota.announced(slot(1), at(1)));
-        rota.done(slot(0), true, at(2), INTERVAL);
-        assert_eq!(rota.next(at(2), true), Some(slot(0)));
-        rota.done(slot(0), true, at(2), INTERVAL);
-        rota.hurry_all(at(3));
-        rota.hurry_all(at(4));
+        let mut schedule = schedule(0..1);
+        assert_eq!(schedule.next(at(0), true), Some(slot(0)));
+        assert!(schedule.announced(slot(0), at(1)) && !schedule.announced(slot(1), at(1)));
+        schedule.done(slot(0), true, at(2), INTERVAL);
+        assert_eq!(schedule.next(at(2), true), Some(slot(0)));
+        schedule.done(slot(0), true, at(2), INTERVAL);
+        schedule.hurry_all(at(3));
+        schedule.hurry_all(at(4));
         assert_eq!(
-            (rota.next(at(2), true), rota.next(at(3), true)),
+            (schedule.next(at(2), true), schedule.next(at(3), true)),
             (None, Some(slot(0)))
         );
     }
 
     #[test]
     fn what_is_gone_is_not_looked_at_any_more() {
-        let mut rota = rota(0..3);
-        assert_eq!(rota.next(at(0), true), Some(slot(0)));
-        rota.set(&BTreeSet::from([slot(2)]), at(0), |_| false);
+        let mut schedule = schedule(0..3);
+        assert_eq!(schedule.next(at(0), true), Some(slot(0)));
+        schedule.set(&BTreeSet::from([slot(2)]), at(0), |_| false);
         assert_eq!(
-            (rota.next(at(0), true), rota.next(at(0), true)),
+            (schedule.next(at(0), true), schedule.next(at(0), true)),
             (Some(slot(2)), None)
         );
         for number in [0, 2] {
-            rota.done(slot(number), true, at(0), INTERVAL);
+            schedule.done(slot(number), true, at(0), INTERVAL);
         }
-        rota.set(&BTreeSet::new(), at(0), |_| false);
-        assert!(rota.is_empty());
-        assert_eq!(rota.wait(at(0)), None);
+        schedule.set(&BTreeSet::new(), at(0), |_| false);
+        assert!(schedule.is_empty());
+        assert_eq!(schedule.wait(at(0)), None);
     }
 }

@@ -1,0 +1,175 @@
+//! One look at a slot: tells the store which sessions are in use here, and learns what has become of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{Inner, Membership, claim::Claimed};
+use crate::{
+    clock::Reading,
+    driver::{core::Core, fleet::membership},
+    error::Error,
+    hot::session::LiveSession,
+    model::reason::RetireReason,
+    store::{Kept, Slot},
+};
+
+/// How soon another session is looked for where the store has refused one.
+const REFUSED: Duration = Duration::from_secs(60);
+
+impl Inner {
+    /// Looks at one slot.
+    pub(super) async fn look(
+        &self,
+        core: &Arc<Core>,
+        slot: Slot,
+        own: Vec<Arc<LiveSession>>,
+    ) -> Result<(), Error> {
+        self.catch_up(core, slot).await?;
+        for session in self.joined(slot) {
+            if let Some(place) = membership(&session) {
+                self.keep(core, &session, place).await?;
+            }
+        }
+        for session in own {
+            // Another look may have made it the fleet's.
+            if membership(&session).is_none() && session.is_usable(core.now()) {
+                self.converge(core, &session, slot).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that a session is in use, and learns what has become of it.
+    async fn keep(
+        &self,
+        core: &Arc<Core>,
+        session: &Arc<LiveSession>,
+        place: &Membership,
+    ) -> Result<(), Error> {
+        let sent = core.now();
+        if !session.life.may_go_on(sent) {
+            self.forget(session);
+            return Ok(());
+        }
+        // Before the store has the record, to say that it is in use would look as if the store had lost it, with its users.
+        if place.is_under_way(sent) {
+            return Ok(());
+        }
+        if place.holds_for(sent).is_zero() {
+            // The others may have deleted it since. It is taken up again if they have not.
+            self.forget(session);
+            core.retire_this(RetireReason::Lapsed, session);
+            return Ok(());
+        }
+        let Some(telling) = place.tell() else {
+            return Ok(());
+        };
+        let kept = self.say_used(core, session, place, sent).await?;
+        drop(telling);
+        place.kept(sent);
+        match kept {
+            Kept::Newer(found) if session.is_usable(core.now()) => {
+                let after = self.replaced_by_what_is_after(place);
+                self.replace(core, session, (found, sent), after).await;
+            }
+            Kept::Revoked => {
+                core.retire_this(RetireReason::Revoked, session);
+            }
+            Kept::Current | Kept::Newer(_) | Kept::Gone => {}
+        }
+        Ok(())
+    }
+
+    /// The store may have another record with the generation of the one in use. Generations that were seen since count as usual.
+    fn replaced_by_what_is_after(&self, place: &Membership) -> u64 {
+        let seen = self.seen.of(place.slot);
+        let is_in_use = seen.generation == place.generation && !seen.is_spent;
+        seen.generation.saturating_sub(u64::from(is_in_use))
+    }
+
+    async fn say_used(
+        &self,
+        core: &Core,
+        session: &LiveSession,
+        place: &Membership,
+        sent: Reading,
+    ) -> Result<Kept, Error> {
+        // What nobody is to take up any more is neither published nor put back.
+        let is_over = session.in_flight.is_retired();
+        if !is_over
+            && place.is_unanswered()
+            && self.publish_again(core, session, place, sent).await?
+        {
+            return Ok(Kept::Current);
+        }
+        let record = match place.accepted().filter(|_| !is_over) {
+            Some(accepted) => accepted.record(session.life.left(sent)),
+            None => place.record_in_use(),
+        };
+        let (slot, member, lease) = (place.slot, place.member, self.sharing.member_lease);
+        let kept = self
+            .step(core, Some(slot), |store| {
+                store.keep(slot, member, record, lease)
+            })
+            .await?;
+        if kept == Kept::Current {
+            place.is_accepted();
+        }
+        Ok(kept)
+    }
+
+    /// Sessions that were made while the store was down, by slot.
+    pub(super) fn own(&self, core: &Core) -> HashMap<Slot, Vec<Arc<LiveSession>>> {
+        let mut own: HashMap<_, Vec<_>> = HashMap::new();
+        if !self.has_own.swap(false, Ordering::AcqRel) {
+            return own;
+        }
+        let now = core.now();
+        for session in core.sessions() {
+            if membership(&session).is_none() && session.is_usable(now) {
+                let slot = self.seal_of(core, &session.partition).slot;
+                own.entry(slot).or_default().push(session);
+            }
+        }
+        self.has_own.fetch_or(!own.is_empty(), Ordering::AcqRel);
+        own
+    }
+
+    /// A session that was made while the store was down becomes the fleet's, or gives way to the fleet's.
+    async fn converge(
+        &self,
+        core: &Arc<Core>,
+        session: &Arc<LiveSession>,
+        slot: Slot,
+    ) -> Result<(), Error> {
+        let sent = core.now();
+        // Whatever the fleet has comes first. A claim would not tell of what has been seen here, such as a session that
+        // the server is being asked about: this older one would take its place.
+        let found = self.get(core, Some(slot), slot).await?;
+        if found.record.is_some() {
+            let after = self.seen.of(slot).lowest();
+            self.replace(core, session, (found, sent), after).await;
+            return Ok(());
+        }
+        let sent = core.now();
+        match self.claim_for(core, session).await? {
+            Claimed::Granted(claim) => {
+                if session.is_usable(core.now()) && !self.publish(core, session, claim).await {
+                    // It is used on until another one is there; a store that refuses whatever it is told costs few creates.
+                    let again_at = core.now().monotonic.saturating_add(REFUSED);
+                    session.renew_again_at(again_at);
+                }
+            }
+            Claimed::Published(found) => {
+                let after = self.seen.of(slot).lowest();
+                self.replace(core, session, (found, sent), after).await;
+            }
+            // Whoever makes one publishes it.
+            Claimed::Held(_) => {}
+        }
+        Ok(())
+    }
+}
