@@ -7,9 +7,9 @@ use std::{
     process,
 };
 
-use fastrand::Rng;
-
 use crate::lock::Lock;
+
+use fastrand::Rng;
 
 /// Where random numbers come from.
 #[derive(Debug)]

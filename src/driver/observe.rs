@@ -92,10 +92,9 @@ pub(crate) enum Call {
     Get,
 }
 
-/// The one way out for events.
-#[derive(Debug)]
-pub(crate) struct Observer {
-    events: broadcast::Sender<Event>,
+/// What is counted, each since the manager was built.
+#[derive(Debug, Default)]
+struct Counts {
     session_calls: AtomicU64,
     created: AtomicU64,
     adopted: AtomicU64,
@@ -111,6 +110,13 @@ pub(crate) struct Observer {
     confirmed: AtomicU64,
     outside: AtomicU64,
     replayed: AtomicU64,
+}
+
+/// The one way out for events.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    events: broadcast::Sender<Event>,
+    counts: Counts,
     inline: InlineCounts,
     /// Whether the present cause for sending without a session has been told of.
     told: AtomicBool,
@@ -124,21 +130,7 @@ impl Observer {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             events: broadcast::Sender::new(CAPACITY),
-            session_calls: AtomicU64::new(0),
-            created: AtomicU64::new(0),
-            adopted: AtomicU64::new(0),
-            create_failures: AtomicU64::new(0),
-            refused_for_budget: AtomicU64::new(0),
-            evicted: AtomicU64::new(0),
-            deleted: AtomicU64::new(0),
-            left_to_expire: AtomicU64::new(0),
-            possible_orphans: AtomicU64::new(0),
-            sent_without: AtomicU64::new(0),
-            late_answers: AtomicU64::new(0),
-            wrong_defaults: AtomicU64::new(0),
-            confirmed: AtomicU64::new(0),
-            outside: AtomicU64::new(0),
-            replayed: AtomicU64::new(0),
+            counts: Counts::default(),
             inline: InlineCounts::default(),
             told: AtomicBool::new(false),
             meter: Meter::new(clock),
@@ -190,7 +182,7 @@ impl Observer {
     /// A call to `/v1/sessions` is about to go out.
     pub(crate) fn session_call(&self, call: Call) {
         self.meter.session_call(call);
-        self.session_calls.fetch_add(1, Ordering::Relaxed);
+        self.counts.session_calls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A create came to its outcome, so long after it began. One that found a session alive made none.
@@ -203,13 +195,15 @@ impl Observer {
 
     /// A request gets no session, as calls or places are used up.
     pub(crate) fn refused_for_budget(&self) {
-        self.refused_for_budget.fetch_add(1, Ordering::Relaxed);
+        self.counts
+            .refused_for_budget
+            .fetch_add(1, Ordering::Relaxed);
         self.meter.refused_for_budget();
     }
 
     /// A request goes out without a session. The event comes once for each cause, the count for each request.
     pub(crate) fn sent_without(&self, key: &ApiKey, error: &Error) {
-        self.sent_without.fetch_add(1, Ordering::Relaxed);
+        self.counts.sent_without.fetch_add(1, Ordering::Relaxed);
         self.meter.sent_without();
         if !self.told.swap(true, Ordering::AcqRel) {
             self.emit(Event::SendingWithout {
@@ -221,7 +215,7 @@ impl Observer {
 
     /// An answer came after the end of its session. The event comes once for each session, the count for each answer.
     pub(crate) fn late(&self, session: &LiveSession) {
-        self.late_answers.fetch_add(1, Ordering::Relaxed);
+        self.counts.late_answers.fetch_add(1, Ordering::Relaxed);
         self.meter.late_answer();
         if session.set_late() {
             let session = session.reference();
@@ -237,7 +231,7 @@ impl Observer {
         expected: &Chain,
         answered: Chain,
     ) {
-        self.wrong_defaults.fetch_add(1, Ordering::Relaxed);
+        self.counts.wrong_defaults.fetch_add(1, Ordering::Relaxed);
         self.meter.wrong_defaults();
         if let Some(session) = session.filter(|session| session.set_mismatched()) {
             self.emit(Event::WrongDefaults {
@@ -250,19 +244,19 @@ impl Observer {
 
     /// An answer names its session's chain.
     pub(crate) fn confirmed(&self) {
-        self.confirmed.fetch_add(1, Ordering::Relaxed);
+        self.counts.confirmed.fetch_add(1, Ordering::Relaxed);
         self.meter.confirmed();
     }
 
     /// A request goes elsewhere and looks like Sipher's.
     pub(crate) fn outside(&self) {
-        self.outside.fetch_add(1, Ordering::Relaxed);
+        self.counts.outside.fetch_add(1, Ordering::Relaxed);
         self.meter.outside();
     }
 
     /// A request is sent once more.
     pub(crate) fn replayed(&self) {
-        self.replayed.fetch_add(1, Ordering::Relaxed);
+        self.counts.replayed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What became of the defaults in the body of a request. The event comes once for each reason, the count for each request.
@@ -277,39 +271,41 @@ impl Observer {
     }
 
     pub(crate) fn possible_orphans(&self) -> u64 {
-        self.possible_orphans.load(Ordering::Relaxed)
+        self.counts.possible_orphans.load(Ordering::Relaxed)
     }
 
     /// Counts creates that are given up, without an event for each.
     pub(crate) fn add_orphans(&self, orphans: u64) {
-        self.possible_orphans.fetch_add(orphans, Ordering::Relaxed);
+        self.counts
+            .possible_orphans
+            .fetch_add(orphans, Ordering::Relaxed);
         self.meter.orphans(orphans);
     }
 
     /// A create that was given up ended after all.
     pub(crate) fn take_back_orphan(&self) {
-        self.possible_orphans.fetch_sub(1, Ordering::Relaxed);
+        self.counts.possible_orphans.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// What is counted here; the rest is left at zero.
     pub(crate) fn stats(&self) -> Stats {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Stats {
-            session_calls: get(&self.session_calls),
-            created: get(&self.created),
-            adopted: get(&self.adopted),
-            create_failures: get(&self.create_failures),
-            refused_for_budget: get(&self.refused_for_budget),
-            evicted: get(&self.evicted),
-            deleted: get(&self.deleted),
-            left_to_expire: get(&self.left_to_expire),
-            possible_orphans: get(&self.possible_orphans),
-            sent_without: get(&self.sent_without),
-            late_answers: get(&self.late_answers),
-            wrong_defaults: get(&self.wrong_defaults),
-            confirmed: get(&self.confirmed),
-            outside: get(&self.outside),
-            replayed: get(&self.replayed),
+            session_calls: get(&self.counts.session_calls),
+            created: get(&self.counts.created),
+            adopted: get(&self.counts.adopted),
+            create_failures: get(&self.counts.create_failures),
+            refused_for_budget: get(&self.counts.refused_for_budget),
+            evicted: get(&self.counts.evicted),
+            deleted: get(&self.counts.deleted),
+            left_to_expire: get(&self.counts.left_to_expire),
+            possible_orphans: get(&self.counts.possible_orphans),
+            sent_without: get(&self.counts.sent_without),
+            late_answers: get(&self.counts.late_answers),
+            wrong_defaults: get(&self.counts.wrong_defaults),
+            confirmed: get(&self.counts.confirmed),
+            outside: get(&self.counts.outside),
+            replayed: get(&self.counts.replayed),
             inlined: self.inline.inlined(),
             not_inlined: self.inline.not_inlined(),
             ..Stats::default()
@@ -320,24 +316,26 @@ impl Observer {
         let counter = match event {
             Event::Created { .. } => {
                 self.told.store(false, Ordering::Release);
-                &self.created
+                &self.counts.created
             }
             Event::Adopted { .. } => {
                 self.told.store(false, Ordering::Release);
-                &self.adopted
+                &self.counts.adopted
             }
             Event::Verified { .. } => {
                 self.told.store(false, Ordering::Release);
                 return;
             }
-            Event::CreateFailed { .. } | Event::RenewalFailed { .. } => &self.create_failures,
+            Event::CreateFailed { .. } | Event::RenewalFailed { .. } => {
+                &self.counts.create_failures
+            }
             Event::Retired {
                 reason: RetireReason::Evicted,
                 ..
-            } => &self.evicted,
-            Event::Deleted { .. } => &self.deleted,
-            Event::LeftToExpire { .. } => &self.left_to_expire,
-            Event::PossibleOrphan { .. } => &self.possible_orphans,
+            } => &self.counts.evicted,
+            Event::Deleted { .. } => &self.counts.deleted,
+            Event::LeftToExpire { .. } => &self.counts.left_to_expire,
+            Event::PossibleOrphan { .. } => &self.counts.possible_orphans,
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);

@@ -163,7 +163,10 @@ impl<T> DerefMut for Locked<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread};
+    use std::{
+        sync::{Mutex, mpsc},
+        thread,
+    };
 
     use super::*;
 
@@ -181,7 +184,7 @@ mod tests {
     #[test]
     fn what_many_threads_say_is_told_by_one_at_a_time_in_order_and_once() {
         const EACH: usize = 2_000;
-        let (outbox, said, told) = (Outbox::default(), Lock::new(0), Lock::new(Vec::new()));
+        let (outbox, said, told) = (Outbox::default(), Mutex::new(0), Mutex::new(Vec::new()));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -225,7 +228,7 @@ mod tests {
         assert!(outbox.begin(), "the other one is at it");
         outbox.begin_anew();
         outbox.say(event(2));
-        let told = Lock::new(Vec::new());
+        let told = Mutex::new(Vec::new());
         outbox.carry_out(|effect| told.lock().unwrap().push(number(effect)));
         assert_eq!(*told.lock().unwrap(), [2]);
     }

@@ -3,7 +3,6 @@
 //! Requests are waited for during half of the time. Then sessions that are still in use are left to expire, so that the others are
 //! deleted in time.
 
-
 use std::{collections::VecDeque, mem, time::Duration};
 
 use super::gate::{Clearance, Gate};

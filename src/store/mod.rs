@@ -68,7 +68,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> +
 /// Each method is one step that nobody sees half done. All times are the store's own, so that processes whose clocks differ agree. Implemented by
 /// [`MemoryStore`], and by `RedisStore` with the feature `redis`.
 ///
-/// For each [`Slot`] a store keeps at most one [`Record`]; at most one claim on the right to make the next one; the members of
+/// For each [`Slot`] a store keeps at most one [`Record`]; at most one claim on the next one; the members of
 /// each generation; and the highest generation that was published or revoked, for at least a day. What was merely claimed is
 /// forgotten with the claim.
 ///
@@ -84,10 +84,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Looks up the current record.
     fn get(&self, slot: Slot) -> StoreFuture<'_, Found>;
 
-    /// Asks for the right to make a record newer than `after`, for the time of `lease`.
+    /// Claims the next record, which is newer than `after`, for the time of `lease`.
     ///
     /// The granted generation is above `after`, above every one that was published or revoked, and above every one that was
-    /// granted before, while that claim lives. Whoever holds the right and asks again is granted it anew.
+    /// granted before, while that claim lives. Whoever holds the claim and asks again is granted it anew.
     ///
     /// No generation is granted twice: each is the store's time in milliseconds at least, and a higher one is remembered
     /// until that time is above it.
@@ -100,7 +100,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> StoreFuture<'_, Claim>;
 
     /// Makes a record the current one, and `member` its first user, for the time of `lease`. Returns whether it was accepted: only
-    /// while the right to its generation is held. Told again of the record that is current, it says yes again.
+    /// while the claim on its generation is held. Told again of the record that is current, it says yes again.
     fn publish(
         &self,
         slot: Slot,
@@ -109,7 +109,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, bool>;
 
-    /// Gives back the right to make a record of `generation`. It is granted to nobody before `pause` has passed.
+    /// Releases the claim on `generation`. No other is granted before `pause` has passed.
     fn release(
         &self,
         slot: Slot,
@@ -144,7 +144,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// failed over, or evicted a key), the session is left to expire.
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left>;
 
-    /// Ends that this generation, or an older one, is taken up. The first time, it also takes the right to make a record from whoever has it.
+    /// Ends that this generation, or an older one, is taken up. The first time, it also ends the claim on the next record, whoever has it.
     fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()>;
 
     /// Listens to changes of records from here on. These are hints: whoever misses one finds out when it next looks.

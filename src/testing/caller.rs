@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::draw;
 use crate::lock::Lock;
+
+use super::draw;
 
 /// Where a handle's calls come from. Clones share their turn.
 #[derive(Clone)]

@@ -91,7 +91,7 @@ async fn takes<T>(work: impl Future<Output = T>) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_to_publish_a_session_that_ended_meanwhile_is_given_back() {
+async fn the_claim_of_a_session_that_ended_meanwhile_is_released() {
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(2);
     processes[0].store.cut();
@@ -112,7 +112,7 @@ async fn a_right_to_publish_a_session_that_ended_meanwhile_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_whose_create_ended_with_its_runtime_is_given_back_by_the_shutdown() {
+async fn a_claim_whose_create_ended_with_its_runtime_is_released_by_the_shutdown() {
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(2);
     fleet.setup.sipher.set_latency(SECOND);
@@ -128,7 +128,7 @@ async fn a_right_whose_create_ended_with_its_runtime_is_given_back_by_the_shutdo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_to_write_defaults_down_is_given_back_by_whoever_could_not() {
+async fn a_claim_on_defaults_is_released_by_whoever_could_not_write_them_down() {
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(2);
     fleet.call(&processes).await;
@@ -145,7 +145,7 @@ async fn a_right_to_write_defaults_down_is_given_back_by_whoever_could_not() {
     while processes[0].store.claims() < claims + 2 {
         pass(0.01).await;
     }
-    // The right to write them down is granted, and that is not known yet.
+    // The claim is granted, and that is not known yet.
     pass(0.5).await;
     processes[0].store.cut();
     change.await.unwrap().unwrap();

@@ -67,7 +67,7 @@ pub type Meddler = Box<dyn Fn(Slot, Record) -> Record + Send + Sync>;
 pub type Published = Arc<Mutex<Vec<(Slot, Record)>>>;
 
 /// What the store has said of who may publish, in order.
-pub type Rights = Arc<Mutex<Vec<Said>>>;
+pub type Grants = Arc<Mutex<Vec<Said>>>;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Said {
@@ -81,7 +81,7 @@ pub enum Said {
 pub struct Flaky {
     store: MemoryStore,
     published: Published,
-    rights: Rights,
+    grants: Grants,
     meddler: Arc<Mutex<Option<Meddler>>>,
     trouble: Arc<Mutex<Trouble>>,
     /// Instead of that, for parts of the store.
@@ -96,7 +96,7 @@ impl Flaky {
         Self {
             store,
             published,
-            rights: Rights::default(),
+            grants: Grants::default(),
             meddler: Arc::default(),
             trouble: Arc::default(),
             at: Arc::default(),
@@ -106,8 +106,8 @@ impl Flaky {
         }
     }
 
-    pub fn with_rights(self, rights: Rights) -> Self {
-        Self { rights, ..self }
+    pub fn with_grants(self, grants: Grants) -> Self {
+        Self { grants, ..self }
     }
 
     pub fn set(&self, trouble: Trouble) {
@@ -119,7 +119,7 @@ impl Flaky {
         self.at.lock().unwrap().insert(slot, trouble);
     }
 
-    /// How often somebody asked for the right to make a session.
+    /// How often somebody claimed to make a session.
     pub fn claims(&self) -> usize {
         self.claims.load(Ordering::SeqCst)
     }
@@ -165,7 +165,7 @@ impl Flaky {
     }
 
     fn say(&self, said: Said) {
-        self.rights.lock().unwrap().push(said);
+        self.grants.lock().unwrap().push(said);
     }
 
     fn pass<T: Send + 'static>(

@@ -213,7 +213,7 @@ async fn once_the_last_handle_is_gone_no_task_waits_for_the_store() {
     let manager = process.manager.clone();
     let call = tokio::spawn(async move { manager.session().await.map(drop) });
     pass(0.5).await;
-    // It has the right to make the session, fails to, and gives it back.
+    // It has the claim, fails to make the session, and releases it.
     slow(&process, 4 * SECOND);
     pass(2.0).await;
     let tasks = || {

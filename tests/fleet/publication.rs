@@ -122,7 +122,7 @@ async fn who_was_refused_goes_on_with_its_session_until_it_has_another() {
         ..Trouble::default()
     };
     publishes_with(&fleet, &processes[0], is_cut).await;
-    // Its right lapses meanwhile.
+    // Its claim lapses meanwhile.
     pass(11.0).await;
     processes[0].store.mend();
     pass(3.0).await;

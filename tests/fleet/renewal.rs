@@ -86,7 +86,7 @@ async fn a_session_that_is_published_too_late_is_refused_and_deleted() {
     let manager = slow.manager.clone();
     let late = tokio::spawn(async move { manager.session().await.unwrap().id().clone() });
     pass(1.0).await;
-    // It has the right, and gets its session; then its word reaches the store after the end of its lease.
+    // It has the claim, and gets its session; then its word reaches the store after the end of its lease.
     slow.store.set(Trouble {
         delay: 4 * SECOND,
         ..Trouble::default()

@@ -78,9 +78,9 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         new: "            let _ = (session, self.core, RetireReason::Fenced);\n",
     },
     Mutation {
-        name: "a_right_that_was_not_used_lapses",
+        name: "a_claim_that_was_not_used_lapses",
         invariant: "I9",
-        by: Scenario("a_right_to_publish_a_session_that_ended_meanwhile_is_given_back"),
+        by: Scenario("the_claim_of_a_session_that_ended_meanwhile_is_released"),
         file: "src/driver/fleet/releases.rs",
         old: "        self.untold.lock().push(release);\n",
         new: "        let _ = release;\n",
@@ -202,7 +202,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         new: "        if answer == Some(false) {",
     },
     Mutation {
-        name: "a_right_is_used_again_after_a_refusal",
+        name: "a_claim_is_used_again_after_a_refusal",
         invariant: "I8",
         by: Scenario("a_session_that_was_refused_is_put_into_the_store_by_nobody"),
         file: "src/driver/fleet/claim.rs",

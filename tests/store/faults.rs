@@ -57,7 +57,7 @@ async fn a_flush_between_any_two_steps_is_no_error() {
     let published = it
         .store
         .publish(it.slot, member(1), record(generation), MINUTE);
-    assert!(!published.await.unwrap(), "the right was forgotten");
+    assert!(!published.await.unwrap(), "the claim was forgotten");
     it.forget_everything();
     it.store
         .release(it.slot, member(1), generation, MINUTE)

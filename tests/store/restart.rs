@@ -78,7 +78,7 @@ async fn what_is_published_after_a_restart_has_a_last_one_again() {
 }
 
 #[tokio::test]
-async fn a_right_from_before_does_not_vouch_for_who_used_what_was_published_with_it() {
+async fn a_claim_from_before_does_not_vouch_for_who_used_what_was_published_with_it() {
     let Some(mut it) = with_snapshots() else {
         return;
     };

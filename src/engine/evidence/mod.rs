@@ -30,12 +30,13 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
+pub(crate) use self::verdict::METERED;
 pub(crate) use self::{
     answers::Overheard,
     health::Fate,
     question::Question,
     reaction::Reaction,
-    verdict::{Fallback, METERED, Metered},
+    verdict::{Fallback, Metered},
 };
 use self::{
     backoff::{Backoff, ROUTINE, SELDOM, SOON},

@@ -71,7 +71,7 @@ pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
     }
     checker.server(run);
     checker.budgets(run);
-    checker.rights(run);
+    checker.grants(run);
     checker.failures
 }
 
@@ -305,10 +305,10 @@ impl Checker<'_> {
         }
     }
 
-    /// What is made known is made known by who was last granted the right, and each time with a higher number.
-    fn rights(&mut self, run: &Run) {
+    /// What is made known is made known by who was last granted the claim, and each time with a higher number.
+    fn grants(&mut self, run: &Run) {
         let (mut granted, mut accepted) = (HashMap::new(), HashMap::new());
-        for said in &run.rights {
+        for said in &run.grants {
             match *said {
                 // Its clock alone makes numbers rise after that, for those who have seen no higher one.
                 Said::Flushed if self.script().has(is_store_back) => accepted.clear(),
@@ -318,10 +318,10 @@ impl Checker<'_> {
                 }
                 Said::Accepted(slot, member, generation) => {
                     let before = accepted.insert(slot, generation);
-                    let has_right = granted.get(&slot) == Some(&(member, generation));
+                    let has_claim = granted.get(&slot) == Some(&(member, generation));
                     // Who was not answered asks again.
                     let is_told_again = before == Some(generation);
-                    if !is_told_again && (!has_right || before > Some(generation)) {
+                    if !is_told_again && (!has_claim || before > Some(generation)) {
                         let text = format!("I2: {slot}: {generation} after {before:?}");
                         self.failures.push(text);
                     }

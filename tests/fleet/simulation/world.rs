@@ -26,7 +26,7 @@ use super::{
     trace::{Entry, Line, Trace, Who},
     wire::Wire,
 };
-use crate::flaky::{Flaky, Published, Rights, Said, Trouble};
+use crate::flaky::{Flaky, Grants, Published, Said, Trouble};
 
 /// How long it takes until whatever was held back by trouble is tried again.
 const HOLD: Duration = Duration::from_secs(180);
@@ -35,7 +35,7 @@ const HOLD: Duration = Duration::from_secs(180);
 pub(crate) struct Run {
     pub(crate) lines: Vec<Line>,
     pub(crate) log: Vec<Exchange>,
-    pub(crate) rights: Vec<Said>,
+    pub(crate) grants: Vec<Said>,
     pub(crate) budgets: HashMap<usize, CallBudget>,
 }
 
@@ -46,7 +46,7 @@ struct World<'a> {
     store: MemoryStore,
     store_clock: TestClock,
     ways: Vec<Flaky>,
-    rights: Rights,
+    grants: Grants,
     clocks: Vec<TestClock>,
     trace: Trace,
     calls: Arc<AtomicU64>,
@@ -74,9 +74,9 @@ async fn live(script: &Script) -> Run {
     let store_clock = TestClock::new();
     turn(&store_clock, script.store_ahead);
     let store = MemoryStore::new(store_clock.clone());
-    let rights = Rights::default();
+    let grants = Grants::default();
     let way =
-        |_: &Place| Flaky::new(store.clone(), Published::default()).with_rights(rights.clone());
+        |_: &Place| Flaky::new(store.clone(), Published::default()).with_grants(grants.clone());
     let clock = |place: &Place| {
         let clock = TestClock::new();
         turn(&clock, place.ahead);
@@ -90,7 +90,7 @@ async fn live(script: &Script) -> Run {
         sipher,
         store,
         store_clock,
-        rights: rights.clone(),
+        grants: grants.clone(),
         trace: Trace::new(),
         calls: Arc::default(),
         running: BTreeMap::new(),
@@ -103,11 +103,11 @@ async fn live(script: &Script) -> Run {
     world.play().await;
     world.calm().await;
     world.end().await;
-    let rights = std::mem::take(&mut *rights.lock().unwrap());
+    let grants = std::mem::take(&mut *grants.lock().unwrap());
     Run {
         lines: world.trace.take(),
         log: world.sipher.log(),
-        rights,
+        grants,
         budgets: world.budgets,
     }
 }
@@ -225,7 +225,7 @@ impl World<'_> {
             Deed::Store(place, trouble) => self.ways[*place].set(*trouble),
             Deed::Flush => {
                 self.store.clear();
-                self.rights.lock().unwrap().push(Said::Flushed);
+                self.grants.lock().unwrap().push(Said::Flushed);
             }
             Deed::Fault { what, on, times } => {
                 self.sipher

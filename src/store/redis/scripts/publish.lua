@@ -4,9 +4,9 @@ local member, generation, left, lease, sealed, channel, slot = unpack(ARGV)
 -- Told again what has been accepted, it has been.
 local current, kept = record_in(record)
 local again = current == generation and kept == sealed
-local right = member .. ' ' .. generation .. ' '
+local mine = member .. ' ' .. generation .. ' '
 local held = redis.call('GET', claim)
-local granted = held and string.sub(held, 1, #right) == right
+local granted = held and string.sub(held, 1, #mine) == mine
 if not again and not granted then
   return 0
 end
@@ -14,7 +14,7 @@ end
 local ever = generation_in(redis.call('GET', highest))
 local history = this_history()
 -- The same history as when it was granted: it cannot have been published, used and forgotten since.
-local is_whole = granted and history and string.sub(held, #right + 1) == history and redis.call('EXISTS', users) == 0
+local is_whole = granted and history and string.sub(held, #mine + 1) == history and redis.call('EXISTS', users) == 0
 use(users, member, tonumber(lease), tonumber(left))
 if is_whole then
   redis.call('ZADD', users, '0', entry_of_whole(history))

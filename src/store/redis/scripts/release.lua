@@ -1,9 +1,9 @@
 local claim = KEYS[1]
 local member, generation, pause, channel, slot = unpack(ARGV)
 
-local right = member .. ' ' .. generation .. ' '
+local mine = member .. ' ' .. generation .. ' '
 local held = redis.call('GET', claim)
-if held and string.sub(held, 1, #right) == right then
+if held and string.sub(held, 1, #mine) == mine then
   if pause == '0' then
     redis.call('DEL', claim)
   else

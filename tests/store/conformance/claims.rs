@@ -111,7 +111,7 @@ async fn publishing_gives_the_right_back() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_given_back_is_granted_at_once_or_to_nobody_before_the_pause_is_over() {
+async fn a_claim_that_is_released_is_granted_at_once_or_to_nobody_before_the_pause_is_over() {
     on_each(async |it| {
         let generation = it.granted(member(1), 0).await;
         it.store
@@ -134,7 +134,7 @@ async fn a_right_that_is_given_back_is_granted_at_once_or_to_nobody_before_the_p
 }
 
 #[tokio::test]
-async fn a_right_that_is_anothers_or_to_another_generation_is_not_given_back() {
+async fn a_claim_that_is_anothers_or_on_another_generation_is_not_released() {
     on_each(async |it| {
         let generation = it.granted(member(1), 0).await;
         let (slot, none) = (it.slot, Duration::ZERO);
