@@ -1,15 +1,15 @@
 //! Random numbers. None of them comes from what a copy of the process has as well: after `fork`, or where a virtual machine
 //! is started twice from one snapshot, members that drew the same number would be one and the same to the store.
 
-#[cfg(feature = "testing")]
 use std::{
     hash::{BuildHasher, RandomState},
     process,
 };
 
-use crate::lock::Lock;
-
 use fastrand::Rng;
+
+#[cfg(feature = "testing")]
+use crate::lock::Lock;
 
 /// Where random numbers come from.
 #[derive(Debug)]
