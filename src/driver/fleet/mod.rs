@@ -150,6 +150,7 @@ impl Fleet {
 
     /// Waits for the `work` of a fleet; without one it is `alone`. Without the feature there is none, and so that the compiler knows
     /// it and leaves all that work out, nothing waits for a store but in here.
+    #[cfg_attr(not(feature = "store"), allow(clippy::unused_async))]
     async fn within<T>(&self, alone: T, work: impl AsyncFnOnce(Arc<Inner>) -> T) -> T {
         #[cfg(feature = "store")]
         if let Some(inner) = &self.0 {
