@@ -1,10 +1,12 @@
 //! What the pages name is there.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
+const CONTRIBUTING: &str = include_str!("../../CONTRIBUTING.md");
 const README: &str = include_str!("../../README.md");
 const RECIPES: &str = include_str!("../../src/guide/recipes.md");
 
@@ -41,5 +43,38 @@ fn every_example_has_its_row() {
         let file = file.unwrap().path();
         let name = file.file_stem().unwrap().to_str().unwrap();
         assert!(RECIPES.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
+#[test]
+fn every_file_that_contributing_names_is_there() {
+    let quoted = CONTRIBUTING.split('`').skip(1).step_by(2);
+    let words = quoted.flat_map(str::split_whitespace);
+    let folders = [".ci/", "benches/", "docs/", "fuzz/", "src/", "tests/"];
+    let paths = words.filter(|word| folders.iter().any(|folder| word.starts_with(folder)));
+    let paths: BTreeSet<_> = paths.collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    for path in paths {
+        // What is not in the package: whoever has only that cannot run it.
+        let is_packaged = [".ci/", "benches/", "fuzz/"]
+            .iter()
+            .all(|it| !path.starts_with(it));
+        if is_packaged || root().join(".ci").exists() {
+            assert!(root().join(path).exists(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn every_check_can_be_run_alone() {
+    // The package does not have it.
+    let Ok(run) = fs::read_to_string(root().join(".ci/run")) else {
+        return;
+    };
+    let steps = run.lines().filter_map(|line| line.strip_prefix("step \""));
+    let steps = steps.map(|rest| rest.split('"').next().unwrap());
+    let set_up = ["a C compiler", "a Redis server", "rustfmt and clippy"];
+    for step in steps.filter(|step| !set_up.contains(step)) {
+        assert!(CONTRIBUTING.contains(&format!("| {step} | `")), "{step}");
     }
 }
