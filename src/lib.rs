@@ -1,37 +1,38 @@
 //! Client middleware that keeps a live session on every request to the Sipher REST API, for tower and reqwest.
 //!
-//! A Sipher session stores defaults on the server, above all the chain, and a request that names it in `X-Session-Id` may
-//! leave them out. An id whose session has expired, was deleted or never existed is no error to the server: it answers 200
-//! and goes by its own defaults. Who asked for NEAR gets stealth keys for Solana, on another curve, and no status or header
-//! says so. What each default does today is said at [`SessionDefaults`].
+//! A Sipher session stores defaults on the server, above all the chain. A request names it in `X-Session-Id` and may leave the defaults
+//! out. The server does not refuse the id of a session that has ended: it answers 200 and uses its own defaults. An agent that asked
+//! for NEAR gets stealth keys for Solana, on another curve, and no status or header says so. This crate sees to it that no such request is
+//! sent.
+//!
+//! The [`guide`] explains everything from start to end. [`SessionDefaults`] says what each default does today.
 //!
 //! # What you get
 //!
-//! * The layer puts no id on a request that is dead, or about to be. No live session means that the request is not sent and
-//!   fails with a typed [`Error`].
-//! * A session is created when the first request needs it: by one call, however many requests wait.
-//! * Its successor is made in the background before it expires, while requests go on.
-//! * Calls to `/v1/sessions` stay within a [bound](CallBudget::bound), whatever goes wrong.
-//! * Session id and API key go to Sipher's own origin only, and are in no error, event or `Debug` output of this crate.
-//! * [`SessionManager::shutdown`] deletes what there is, and reports what it could not.
+//! * **No dead id.** The layer puts no id on a request that is dead, or about to be. We stop using a session 5–60 s before it expires.
+//! * **Fail closed.** Without a live session a request is not sent. It fails with a typed [`Error`].
+//! * **One create.** The first request that needs a session creates it, by one call. All others wait for that call.
+//! * **Renewal in the background.** The successor is created before the session expires, while requests go on.
+//! * **Bounded session calls.** Calls to `/v1/sessions` stay within a [bound](CallBudget::bound), whatever fails.
+//! * **Own origin only.** Session id and API key are put on requests to Sipher only. They are in no error, event or `Debug` output.
+//! * **A clean end.** [`SessionManager::shutdown`] deletes the sessions, and reports those that it could not delete.
 //!
-//! # What it will not do
+//! # What you do not get
 //!
-//! It judges a session when a request leaves the layer. What holds a request up below it, for longer than the margin
-//! that every session keeps, is out of its sight; so are the `default_headers` of a wrapped `reqwest::Client`, and the redirects that it follows:
-//! give it the [`redirect_policy`](SessionManager::redirect_policy), without which only the last hop is noticed, and after
-//! the fact. A server that restarts forgets its sessions and does not say so. A restart that a call meets costs no later
-//! request its defaults. One between two calls is found within 250 ms of the new process's first answer, or by a free question if
-//! nothing proved the process for [`verify_after`](SessionManagerBuilder::verify_after): until then, requests get the server's
-//! own defaults, unless their bodies name others (see [`inline`]), and [`Event::Lost`] counts them. With
-//! [`with_proof`](SessionLayer::with_proof), each response says what its request was sent with, and
-//! [`checked`](SessionLayer::checked) withholds an answer that names another chain than the session's.
-//! Blocking clients and wasm are not supported.
+//! * The layer decides when a request passes it. A request that is held up below it, for longer than the margin of 5–60 s, may arrive with
+//!   a dead id. [`guide::stack`] says where the layer belongs.
+//! * A server that restarts forgets its sessions and does not say so. A restart that a call meets costs no later request its defaults. One
+//!   between two calls is found with the new process's first answers. Until then, requests get the server's defaults, and [`Event::Lost`]
+//!   counts them. [`guide::restarts`] has the details. With [`inline`] defaults such a restart costs nothing, and a [`checked`] layer
+//!   withholds wrong answers.
+//! * A wrapped `reqwest::Client` follows redirects and adds its `default_headers` below the layer. Give it the
+//!   [`redirect_policy`](SessionManager::redirect_policy), and put no API key and no session id into its headers.
+//! * Blocking clients and wasm are not supported. Session calls need a tokio runtime: see [`guide::process`].
 //!
 //! # Quick start
 //!
-//! This runs without a network: a [`FakeSipher`](testing::FakeSipher) (feature `testing`) stands in for the server, and
-//! for the client that is wrapped.
+//! This runs without a network: a [`FakeSipher`](testing::FakeSipher) (feature `testing`) takes the place of the server, and
+//! of the client that is wrapped.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -49,7 +50,7 @@
 //!
 //! let sipher = FakeSipher::new();
 //!
-//! // Once, at start-up: opens no connection, spawns nothing.
+//! // Once, at start-up. Opens no connection, and starts no task.
 //! let sessions = SessionManager::builder()
 //!     .api_key(sipher.api_key(Tier::Pro))
 //!     .defaults(SessionDefaults::new().chain(Chain::Near))
@@ -61,7 +62,7 @@
 //!
 //! let request = Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
 //!     .header("content-type", "application/json")
-//!     .body(Full::<Bytes>::from("{}"))?; // says nothing of a chain
+//!     .body(Full::<Bytes>::from("{}"))?; // names no chain
 //! http.oneshot(request).await?;
 //! assert_eq!(sipher.log().last().unwrap().chain.as_deref(), Some("near"));
 //!
@@ -78,12 +79,13 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "reqwest-middleware")]
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run(key: &str) -> Result<(), Box<dyn std::error::Error>> {
 //! use sipher_session::{SessionLayer, SessionManager};
 //!
-//! let sessions = SessionManager::builder().api_key("sk_pro_1234").build()?;
+//! let sessions = SessionManager::builder().api_key(key).build()?;
 //! let client = reqwest::Client::builder()
-//!     .redirect(sessions.redirect_policy()) // they are followed below the layer
+//!     .redirect(sessions.redirect_policy()) // redirects are followed below the layer
+//!     .retry(reqwest::retry::never()) // so are the client's own retries
 //!     .build()?;
 //! let http = reqwest_middleware::ClientBuilder::new(client)
 //!     .with(SessionLayer::new(sessions.clone()))
@@ -95,69 +97,18 @@
 //! `SessionLayer` is also a tower layer over `reqwest::Client` itself. For clients that cannot be wrapped there is
 //! [`SessionManager::apply`].
 //!
-//! # Defaults in the body
-//!
-//! The server may forget a session and say nothing. With
-//! [`inline_defaults`](SessionManagerBuilder::inline_defaults), defaults go into the bodies of requests as well, where the
-//! server would add them, and then nothing depends on the session: see the module [`inline`].
-//!
 //! # How it works
 //!
-//! One [`SessionManager`] serves a process; it is cloned to wherever requests are made. For each API key and set of
-//! defaults it holds one session. A request gets the session of the key that it bears, or else of the configured one; its
-//! [extensions](layer#what-is-put-in-and-what-is-left-alone) can ask for other defaults, or for none.
+//! One [`SessionManager`] serves a process. Clone it to wherever requests are made. It holds one session for each API key and set of
+//! defaults. A request gets the session of the key that it carries, or else of the configured one. Its
+//! [extensions](layer#what-is-put-in-and-what-is-left-alone) can ask for other defaults, or for no session.
 //!
-//! With `T` the life that the server grants, a request that comes when less than `soft` of it is left starts a renewal,
-//! and with `hard` left or less the id is sent no more:
-//!
-//! ```text
-//! soft = min(clamp(0.20·T, 10 s, 15 min) · (1 + U[0, 0.25)), 0.5·T)     T = 1 h: 12 to 15 min
-//! hard = clamp(0.03·T, 5 s, 60 s)                                       T = 1 h: 60 s
-//! ```
-//!
-//! `U` is drawn anew for each session. An idle session is not renewed. A renewal that fails is an [`Event`], and an error
-//! only once `hard` is reached. The predecessor is deleted when no request that bears it is under way, or left to
-//! expire if that is near. A failed create holds further ones back, and [`Error::retry_after`] says for how long. Time is
-//! taken from the monotonic and the wall clock, and the one that says "older" counts. What was decided for one request is
-//! repeated for others like it, for a second at most and never past what ends it.
+//! A session of an hour is renewed with 12 to 15 minutes left, by the next request, and not sent in its last minute. [`guide::life`] has the
+//! formula, and what follows from a create that fails.
 //!
 //! # Cancel safety
 //!
-//! Every future of this crate may be dropped at any point, save those of [`SessionsApi`]. A create runs in a task of its
-//! own, so a caller that gives up takes it from nobody. A request that is dropped while it is under way still counts as
-//! using its session for `linger`, since the server may be reading it. A [`shutdown`](SessionManager::shutdown) that was
-//! begun goes on.
-//!
-//! # Runtimes
-//!
-//! Session calls run in tasks, on the tokio runtime of the request that started them. It needs its timers
-//! ([`enable_time`](tokio::runtime::Builder::enable_time)); without them calls fail with [`ErrorKind::NoRuntime`]. A runtime that is driven all the time
-//! needs nothing more. If you call `block_on` once for each request on a `current_thread` runtime, background work advances
-//! only during those calls. Then this holds:
-//!
-//! * No request bears a dead id, and session calls stay within their bound, as always.
-//! * A renewal goes on with each request. If it has not ended when `hard` is left, the next request waits for a create.
-//! * A runtime that is dropped ends the create that runs on it, which may leave a session behind. The next attempt waits for
-//!   half of the time that is left. With a new runtime for each request, expect up to ten creates for each session.
-//!
-//! With several runtimes, a create runs on the one of the request that began it. If that one stands still for 5 s, a request on another
-//! begins a create of its own; the earlier one counts as a possible orphan, and is deleted if it answers after all. A request on the
-//! runtime that stands still waits with it.
-//!
-//! Better is one runtime that lives as long as the manager, such as a `multi_thread` runtime with one worker.
-//!
-//! # Shutting down
-//!
-//! Dropping the last handle ends all background work, but deletes nothing: the sessions live on until they expire.
-//! [`SessionManager::shutdown`] lets requests under way end, deletes every session within its deadline, and returns a
-//! [`ShutdownReport`]. Requests that need a session fail with [`ErrorKind::Shutdown`] from its start.
-//!
-//! # Many processes
-//!
-//! Processes on one API key can share their sessions, so that a thousand of them cost no more calls than one: see the
-//! module `store`, under the feature of that name, and [`docs/fleet.md`] for what is promised.
-//!
-//! [`docs/fleet.md`]: https://docs.rs/crate/sipher-session/latest/source/docs/fleet.md
+//! Every future of this crate may be dropped at any point, except those of [`SessionsApi`]. [`guide::process`] says what goes on then.
 //!
 //! # Features
 //!
@@ -197,6 +148,12 @@ mod error;
 mod exclusive;
 mod followed;
 mod front;
+// In the documentation only: users build none of it.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "reqwest-middleware", feature = "testing")
+))]
+pub mod guide;
 mod headers;
 mod hot;
 pub mod inline;

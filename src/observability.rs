@@ -143,11 +143,4 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `examples/metrics.rs` serves it over http. A dashboard starts with these:
-//!
-//! ```text
-//! rate(sipher_session_creates_total{outcome="failed"}[5m]) > 0        sessions cannot be created
-//! increase(sipher_session_sent_without_total[5m]) > 0                 requests go by the server's defaults
-//! increase(sipher_session_outside_total[5m]) > 0                      requests miss the base URL
-//! increase(sipher_session_possible_orphans_total[1h])                 sessions that nobody may know of
-//! ```
+//! `examples/metrics.rs` serves it over http. [`guide::observability`](crate::guide::observability) says what to alert on.

@@ -1,0 +1,99 @@
+//! The guide: one page for each topic.
+//!
+//! Each page stands alone. If you are new here, read [`life`] and [`situations`] first: they say what the layer does with your
+//! requests, and when it does not send one.
+//!
+//! | you want to | page |
+//! | --- | --- |
+//! | know when sessions are created, renewed and deleted | [`life`] |
+//! | know what happens when something breaks | [`situations`] |
+//! | know how a restart of the server is noticed, and what it costs | [`restarts`] |
+//! | know which requests get a session | [`requests`] |
+//! | put the layer in the right place among others | [`stack`] |
+//! | serve many API keys from one process | [`tenants`] |
+//! | run many processes on one API key | [`fleet`] |
+//! | set things by file, by environment or in code | [`configuration`] |
+//! | log, measure and alert | [`observability`] |
+//! | test your own service without a server | [`testing`] |
+//! | hand errors on to your callers | [`errors`] |
+//! | find out why requests fail | [`troubleshooting`] |
+//! | choose a runtime, fork, shut down | [`process`] |
+//! | know what it costs | [`performance`] |
+//! | copy something that works | [`recipes`] |
+//!
+//! This module has no items. It exists in the documentation only.
+
+/// How long a session is used, and when it is replaced.
+///
+#[doc = include_str!("guide/life.md")]
+pub mod life {}
+
+/// What happens when something breaks, changes or ends.
+///
+#[doc = include_str!("guide/situations.md")]
+pub mod situations {}
+
+/// How a restart of the server is noticed, what that costs, and what cannot be seen.
+///
+#[doc = include_str!("guide/restarts.md")]
+pub mod restarts {}
+
+/// Which requests get a session, and which one.
+///
+#[doc = include_str!("guide/requests.md")]
+pub mod requests {}
+
+/// Where the layer belongs among retries, timeouts, buffers and redirects.
+///
+#[doc = include_str!("guide/stack.md")]
+pub mod stack {}
+
+/// Many API keys in one process.
+///
+#[doc = include_str!("guide/tenants.md")]
+pub mod tenants {}
+
+/// Many processes on one API key.
+///
+#[doc = include_str!("guide/fleet.md")]
+pub mod fleet {}
+
+/// Settings by code, file and environment.
+///
+#[doc = include_str!("guide/configuration.md")]
+pub mod configuration {}
+
+/// What to log, to measure, and to wake somebody for.
+///
+#[doc = include_str!("guide/observability.md")]
+pub mod observability {}
+
+/// Testing your own service with [`FakeSipher`](crate::testing::FakeSipher).
+///
+#[doc = include_str!("guide/testing.md")]
+pub mod testing {}
+
+/// What to tell your own callers when a request fails.
+///
+#[doc = include_str!("guide/errors.md")]
+pub mod errors {}
+
+/// Why requests fail, kind by kind.
+///
+#[doc = include_str!("guide/troubleshooting.md")]
+pub mod troubleshooting {}
+
+/// Runtimes, cancellation, forks and shutdown.
+///
+#[doc = include_str!("guide/process.md")]
+pub mod process {}
+
+/// What a request costs, and what grows with what.
+///
+#[doc = include_str!("guide/performance.md")]
+pub mod performance {}
+
+/// Twelve short programs to copy.
+///
+#[doc = include_str!("guide/recipes.md")]
+pub mod recipes {}
