@@ -12,9 +12,10 @@ use std::{
 
 use super::{
     came::Came,
-    world::{DAY, Flying, Happening, Setting, TIMEOUT, World, until},
+    world::{DAY, Flying, Happening, Setting, TIMEOUT, World},
     *,
 };
+use crate::engine::flight::overdue_after;
 
 /// So deep in `cargo test`.
 const DEPTH: usize = 5;
@@ -73,10 +74,12 @@ fn check_places(mut world: World<'_>) {
         let id = world.setting.partitions[flying.partition].id;
         if world.gate.is_flying(id, *generation) {
             let step = flying.attempt.step();
-            // One whose runtime stood still for long counts no more, until it asks again.
-            let is_recent = |until: Duration| now.monotonic < until.saturating_add(TIMEOUT);
-            least +=
-                usize::from(matches!(step, Step::Queued(_)) && until(step).is_some_and(is_recent));
+            // One whose runtime stood still for long counts no more.
+            let is_recent = now.since(flying.attempt.begun) < overdue_after(TIMEOUT);
+            // Who has had a turn and asks for the session itself takes no other place.
+            let is_inside = flying.attempt.place == Queueing::Inside;
+            let waits = matches!(step, Step::Queued(_)) && is_inside;
+            least += usize::from(waits && is_recent);
             most += usize::from(!matches!(step, Step::Calling | Step::Publishing(_)));
         }
     }

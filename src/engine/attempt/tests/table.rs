@@ -17,7 +17,7 @@ use super::{
 };
 
 /// So many lives, in which all that is in the table happens often.
-const LIVES: u64 = 20_000;
+const LIVES: u64 = 50_000;
 const BEGIN: &str = "<!-- table -->\n";
 
 /// What followed, by what was waited for and what came.

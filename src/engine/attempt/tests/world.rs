@@ -339,7 +339,7 @@ impl<'a> World<'a> {
 }
 
 /// Until when an attempt waits by itself.
-pub(super) fn until<S>(step: &Step<S>) -> Option<Duration> {
+fn until<S>(step: &Step<S>) -> Option<Duration> {
     match step {
         Step::Queued(queued) => Some(queued.until),
         Step::Pausing(pause) => Some(pause.until),
