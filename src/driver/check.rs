@@ -66,7 +66,7 @@ impl Create {
             let (word, signs) = core.inquire().await?;
             if !matches!(word, Word::Says(_)) && self.falls_back(suspect, word, signs).await? {
                 // First: another is to make the call if this one is dropped from here on.
-                self.stands_in();
+                self.begin_standing_in();
                 if suspect.in_flight.is_retired() {
                     // Another process of the fleet has found it out meanwhile.
                     self.standing_in = None;

@@ -4,15 +4,15 @@
 
 mod accept;
 mod call;
-mod caught;
 mod complete;
 mod drive;
+mod panicked;
 mod preconditions;
 
 use std::sync::Arc;
 
-use self::caught::caught;
 use super::{
+    caught::caught,
     core::Core,
     fleet::Claiming,
     flight::{Attempt, Flight, Outcome, beating},
@@ -116,7 +116,7 @@ impl Create {
         tokio::select! {
             biased;
             () = core.abandoned() => return,
-            () = self.give_back_right(error) => {}
+            () = self.give_back_claim(error) => {}
         }
         if let Ok(outcome) = outcome {
             let session = outcome.as_ref().ok().cloned();

@@ -8,6 +8,7 @@
 //! | `create`, `flight` | one create, from its first try to its outcome; as others see it |
 //! | `inquiry`, `question` | what is seen of the server; asking it, for all keys |
 //! | `client_error` | what the error of a wrapped client speaks for |
+//! | `caught` | work of the user's that panics |
 //! | `check`, `stand_in` | asking for one session; which one in place of the question |
 //! | `retired`, `reaper`, `shutdown` | how sessions end |
 //! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids are known here, and by other managers of the process |
@@ -23,6 +24,7 @@
 pub(crate) mod by_hand;
 pub(crate) mod calls;
 pub(crate) mod capacity;
+mod caught;
 pub(crate) mod check;
 pub(crate) mod client_error;
 pub(crate) mod core;

@@ -7,7 +7,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{core::Core, fleet::Leaving, log, once::Sender, reaper, reaper::Deleted};
+use super::{
+    caught::caught, core::Core, fleet::Leaving, log, once::Sender, reaper, reaper::Deleted,
+};
 use crate::{
     clock::Reading,
     engine::shutdown::{Ending, Next, Shutdown},
@@ -67,23 +69,25 @@ impl Closing {
     async fn run(mut self, deadline: Duration) -> ShutdownReport {
         let core = self.core.clone();
         let _ = timeout(deadline / 4, core.fleet.last_words(&core)).await;
-        let mut under_way = JoinSet::new();
+        let mut tasks = JoinSet::new();
         loop {
             self.admit();
             let next = self.sessions.next(&mut core.gate(), core.now());
             core.observer.add_orphans(self.sessions.take_orphans());
             match next {
                 Next::Leave(session, time) => {
-                    under_way.spawn(log::within(leave(core.clone(), session, time)));
+                    let work = leave(core.clone(), session.clone(), time);
+                    tasks.spawn(log::within(unless_it_panics(session, work)));
                 }
                 Next::Delete(session, time) => {
-                    under_way.spawn(log::within(delete(core.clone(), session, time)));
+                    let work = delete(core.clone(), session.clone(), time);
+                    tasks.spawn(log::within(unless_it_panics(session, work)));
                 }
                 Next::LeaveToExpire(session) => self.leave_to_expire(&session),
-                Next::Over => return self.finish(),
+                Next::Over => return mem::take(&mut self.report),
                 Next::Wait(wait) => tokio::select! {
                     biased;
-                    Some(ended) = under_way.join_next() => {
+                    Some(ended) = tasks.join_next() => {
                         if let Ok((session, fate)) = ended {
                             self.ended(session, fate);
                         }
@@ -124,15 +128,6 @@ impl Closing {
             self.report.add(reference, fate);
         }
     }
-
-    fn finish(mut self) -> ShutdownReport {
-        // Only what panicked.
-        for session in self.sessions.take_broken_off() {
-            let error = Error::new(ErrorKind::Unavailable, "the delete broke off");
-            self.report.add(session.reference(), Fate::Failed { error });
-        }
-        mem::take(&mut self.report)
-    }
 }
 
 impl Drop for Closing {
@@ -169,14 +164,24 @@ impl Ending for Arc<LiveSession> {
     }
 }
 
-/// Leaves one session that others may use. Without a fate it is this process's own.
-async fn leave(
-    core: Arc<Core>,
+/// What came of one session, and that it failed where something of the user's panicked: the others have their ends all the same.
+async fn unless_it_panics(
     session: Arc<LiveSession>,
-    time: Duration,
+    work: impl Future<Output = Option<Fate>>,
 ) -> (Arc<LiveSession>, Option<Fate>) {
+    let broke_off = || {
+        let text = "the session could not be ended: a clock, subscriber or recorder panicked";
+        let error = Error::new(ErrorKind::Unavailable, text);
+        Some(Fate::Failed { error })
+    };
+    let fate = caught(work).await.unwrap_or_else(broke_off);
+    (session, fate)
+}
+
+/// Leaves one session that others may use. Without a fate it is this process's own.
+async fn leave(core: Arc<Core>, session: Arc<LiveSession>, time: Duration) -> Option<Fate> {
     let left = timeout(time, core.fleet.leave(&core, &session)).await;
-    let fate = match left {
+    match left {
         Ok(Leaving::Delete) => None,
         Ok(Leaving::ToOthers) => {
             core.emit(reaper::left_to_others(&session));
@@ -187,17 +192,12 @@ async fn leave(
             Some(left_to_expire(&session, core.now()))
         }
         Err(_) => Some(left_to_expire(&session, core.now())),
-    };
-    (session, fate)
+    }
 }
 
 /// Deletes one session within the time that is left.
-async fn delete(
-    core: Arc<Core>,
-    session: Arc<LiveSession>,
-    time: Duration,
-) -> (Arc<LiveSession>, Option<Fate>) {
-    let fate = match timeout(time, reaper::delete(&core, &session)).await {
+async fn delete(core: Arc<Core>, session: Arc<LiveSession>, time: Duration) -> Option<Fate> {
+    Some(match timeout(time, reaper::delete(&core, &session)).await {
         Ok(Ok(Deleted {
             already_gone: false,
         })) => Fate::Deleted,
@@ -212,8 +212,7 @@ async fn delete(
             Fate::Failed { error }
         }
         Err(_) => left_to_expire(&session, core.now()),
-    };
-    (session, Some(fate))
+    })
 }
 
 fn left_to_expire(session: &LiveSession, now: Reading) -> Fate {

@@ -42,7 +42,7 @@ type Asked = (Arc<LiveSession>, bool, (u64, Reading));
 
 impl Create {
     /// Nobody answers the free question.
-    pub(crate) fn stands_in(&mut self) {
+    pub(crate) fn begin_standing_in(&mut self) {
         self.standing_in = Some(StandsIn {
             core: self.core.clone(),
             for_fleet: None,
@@ -51,7 +51,7 @@ impl Create {
     }
 
     /// It has been decided, and what came of it is known. Returns what the fleet is told with.
-    pub(crate) fn stands_in_no_more(&mut self) -> Option<Box<StandIn>> {
+    pub(crate) fn end_standing_in(&mut self) -> Option<Box<StandIn>> {
         let mut standing_in = self.standing_in.take()?;
         standing_in.is_over = true;
         standing_in.for_fleet.take()
@@ -69,7 +69,7 @@ impl Create {
                 true
             }
             WhoAsks::Another(answer, is_after_the_sign) => {
-                self.stands_in_no_more();
+                self.end_standing_in();
                 self.core.metered_elsewhere(answer, is_after_the_sign);
                 false
             }
@@ -112,7 +112,7 @@ impl Create {
     fn is_told_meanwhile(&mut self) -> bool {
         let is_told = self.core.has_heard();
         if is_told {
-            self.stands_in_no_more();
+            self.end_standing_in();
             self.core.inquiry.evidence().metered_for_nothing();
         }
         is_told
@@ -139,7 +139,7 @@ impl Create {
             Some(youngest) if !is_there => self.ask_for(&youngest).await.ok().flatten(),
             _ => None,
         };
-        let for_fleet = self.stands_in_no_more();
+        let for_fleet = self.end_standing_in();
         self.core.metered(session, *is_there, *when);
         // Where the youngest is lost as well, that says more.
         let says_more = youngest.as_ref().filter(|(_, is_there, _)| !is_there);

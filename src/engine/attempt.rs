@@ -49,7 +49,7 @@ pub(crate) struct Facts<S> {
     pub(crate) is_over: bool,
     /// So many signs of trouble have been seen.
     pub(crate) signs: u64,
-    /// The free question was answered after the last of them, or is answered now.
+    /// The free question was answered when it was last asked.
     pub(crate) is_told: bool,
     /// Sessions go on where nobody answers the free question.
     pub(crate) may_go_on_untold: bool,
@@ -63,7 +63,6 @@ pub(crate) struct Facts<S> {
 pub(crate) struct Context<'a, W, S> {
     pub(crate) partition: &'a Partition,
     pub(crate) gate: &'a mut Gate<W>,
-    pub(crate) rng: &'a mut Rng,
     pub(crate) facts: Facts<S>,
     pub(crate) now: Reading,
 }
@@ -94,6 +93,8 @@ pub(crate) struct Attempt<S> {
     /// What its last try was for, if that could not connect to the server.
     unreached: Option<Purpose>,
     begun: Reading,
+    /// Where the lengths of its pauses come from.
+    rng: Rng,
     /// Since when its calls are made, or since when it waits for the first.
     round: Reading,
     /// Since when the present call, with what comes before it, may last.
@@ -139,6 +140,7 @@ impl<S: Clone> Attempt<S> {
             was_woken: false,
             unreached: None,
             begun: now,
+            rng: Rng::with_seed(0),
             round: now,
             call: now,
             looked: (0, now),
@@ -149,12 +151,15 @@ impl<S: Clone> Attempt<S> {
     /// Something has come in: moves on to what follows. What does not belong to the present step changes nothing.
     pub(crate) fn handle<W: Clone>(&mut self, input: Input<S>, cx: &mut Context<'_, W, S>) {
         self.step = match (mem::replace(&mut self.step, Step::Begun), input) {
-            (Step::Begun, Input::Begun) => self.begin(cx),
+            (Step::Begun, Input::Begun(seed)) => {
+                self.rng = Rng::with_seed(seed);
+                self.begin(cx)
+            }
             (Step::Sharing, Input::Shared(share)) => self.shared(share, cx),
             (Step::Queued(queued), Input::Due) => self.ask_for_turn(queued, cx),
-            (Step::Queued(queued), Input::Woken) if self.wakes(cx) => self.ask_for_turn(queued, cx),
+            (Step::Queued(queued), Input::Woken) if self.wake(cx) => self.ask_for_turn(queued, cx),
             (Step::Queued(queued), Input::Closed) => {
-                self.has_turn(Err(Error::shutdown()), queued.check, cx)
+                self.take_turn(Err(Error::shutdown()), queued.check, cx)
             }
             (Step::Asking(suspect), Input::Said(said)) => self.said(suspect, said, cx),
             (Step::AskingOldest(suspect), Input::SaidOfOldest(said)) => {
@@ -172,7 +177,7 @@ impl<S: Clone> Attempt<S> {
                 self.came(result.map(|()| session), cx)
             }
             (Step::Pausing(pause), Input::Due) => self.pause_is_due(pause, cx),
-            (Step::Pausing(pause), Input::Woken) if self.wakes(cx) => self.pause_is_due(pause, cx),
+            (Step::Pausing(pause), Input::Woken) if self.wake(cx) => self.pause_is_due(pause, cx),
             (Step::Pausing(pause), Input::Closed) => self.ends_late(pause, cx),
             (step, _) => step,
         };

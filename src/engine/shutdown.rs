@@ -131,11 +131,6 @@ impl<S: Ending> Shutdown<S> {
         mem::take(&mut self.orphans)
     }
 
-    /// What was begun with these has broken off.
-    pub(crate) fn take_broken_off(&mut self) -> Vec<S> {
-        mem::take(&mut self.under_way)
-    }
-
     /// All that have not ended.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = S> {
         let waiting = self.waiting.drain(..).chain(self.given_up.drain(..));

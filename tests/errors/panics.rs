@@ -165,3 +165,24 @@ async fn a_create_that_panics_after_it_could_not_connect_holds_back_no_other_ten
     let key = setup.sipher.api_key(Tier::Pro);
     manager.ready(key, SessionDefaults::new()).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_in_which_a_delete_panics_ends_and_says_so_and_deletes_the_others() {
+    let setup = Setup::apart();
+    // The first two calls make the sessions.
+    let (manager, _) = trapped_after(&setup, |call| call == 3);
+    manager.session().await.unwrap();
+    let key = setup.sipher.api_key(Tier::Pro);
+    manager.ready(key, SessionDefaults::new()).await.unwrap();
+    let shutdown = manager.shutdown(Duration::from_secs(10));
+    let report = tokio::time::timeout(Duration::from_secs(60), shutdown)
+        .await
+        .unwrap();
+    assert_eq!((report.failed, report.deleted), (1, 1), "{report:?}");
+    assert!(format!("{report:?}").contains("panicked"), "{report:?}");
+    assert_eq!(
+        setup.sipher.live_sessions(),
+        0,
+        "the panic came after the call"
+    );
+}

@@ -144,8 +144,8 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         invariant: "I10",
         by: Scenario("once_the_last_handle_is_gone_no_task_waits_for_the_store"),
         file: "src/driver/create.rs",
-        old: "            () = core.abandoned() => return,\n            () = self.give_back_right",
-        new: "            () = core.abandoned(), if outcome.is_none() => return,\n            () = self.give_back_right",
+        old: "            () = core.abandoned() => return,\n            () = self.give_back_claim",
+        new: "            () = core.abandoned(), if outcome.is_none() => return,\n            () = self.give_back_claim",
     },
     Mutation {
         name: "a_change_that_is_being_followed_keeps_the_manager",

@@ -15,7 +15,7 @@ impl Create {
         // From before the call: the way to the server is taken from the session's life.
         let (born, signs) = (core.now(), core.suspicion.signs());
         let time_left = self.attempt.time_left(born);
-        // What comes later than the right lasts is refused.
+        // What comes later than the claim lasts is refused.
         let accepted_for = self.claiming.accepted_for(born);
         let time_left = time_left.min(accepted_for.unwrap_or(time_left));
         let api = core.calls(&partition);

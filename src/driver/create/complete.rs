@@ -9,6 +9,7 @@ use super::Create;
 use crate::{
     clock::Reading,
     driver::{flight::Outcome, stage::Stage},
+    engine::attempt::Effect,
     error::Error,
     hot::session::LiveSession,
     model::{event::Event, reason::RetireReason},
@@ -17,19 +18,22 @@ use crate::{
 impl Create {
     pub(super) fn land(&mut self, outcome: Outcome) {
         let core = self.core.clone();
-        let event = {
+        let (event, effects) = {
             // One lock over all of it: whoever asks next finds either this create or its session.
             let mut gate = core.gate();
             let came = outcome.as_ref().map(|session| session.alive_at());
             let whose = (&*self.partition, &mut *gate);
             let current = self.attempt.land(came, whose, core.now());
-            self.has_landed(false);
+            let effects = self.settle(false);
             let event = match &outcome {
                 Ok(session) => self.succeed(session, current),
                 Err(error) => self.fail(error, current),
             };
-            self.attempt.is_news(&outcome).then_some(event)
+            (self.attempt.is_news(&outcome).then_some(event), effects)
         };
+        effects
+            .into_iter()
+            .for_each(|effect| self.carry_out(effect));
         if let Some(event) = event {
             core.observer.landed(event, core.now().since(self.begun));
         }
@@ -38,14 +42,22 @@ impl Create {
         }
     }
 
-    /// It is struck from the gate. `calling` says whether a call was on its way then.
-    fn has_landed(&mut self, calling: bool) {
+    /// It is struck from the gate, which is locked. `calling` says whether a call was on its way then. Returns what is to be done without
+    /// the lock: more than letting a session go may be left where something panicked.
+    fn settle(&mut self, calling: bool) -> Vec<Effect<Arc<LiveSession>>> {
         if !calling && self.status.given_up.load(Ordering::Acquire) {
             // It ended after all, and what came of it is known or counted.
             self.core.observer.take_back_orphan();
         }
         self.landed = true;
-        self.carry_out_effects();
+        let mut left = Vec::new();
+        while let Some(effect) = self.attempt.next_effect() {
+            match effect {
+                Effect::LetGo(session) => self.core.let_go(&session),
+                effect => left.push(effect),
+            }
+        }
+        left
     }
 
     /// `current` says whether this create was still the one to bring a session for its partition.
@@ -127,13 +139,15 @@ impl Drop for Create {
         }
         // The task was ended half-way: by its runtime, by a panic in the transport, or because nobody wants it.
         let core = self.core.clone();
-        let calling = {
+        let calling = self.status.calling.load(Ordering::Acquire);
+        let effects = {
             let mut gate = core.gate();
-            let calling = self.attempt.is_dropped((&self.partition, &mut gate));
-            self.has_landed(calling);
-            calling
+            self.attempt.drop_out((&self.partition, &mut gate));
+            self.settle(calling)
         };
-        self.standing_in = None;
+        effects
+            .into_iter()
+            .for_each(|effect| self.carry_out(effect));
         if let Some(session) = core.cached(self.partition.id) {
             if self.attempt.suspect().is_some() {
                 session.renew_again_at(Duration::ZERO);

@@ -24,13 +24,13 @@ impl Create {
     /// Asks the fleet, waits for its turn, and calls until there is an outcome.
     pub(super) async fn fly(&mut self) -> Result<Outcome, Fenced> {
         let core = self.core.clone();
-        let mut input = Input::Begun;
+        let mut input = Input::Begun(core.with_rng(|rng| rng.u64(..)));
         loop {
             // Before the decision: what another gives up after it is not missed.
             let changed = core.outage.changed();
             input = match self.decide(input) {
                 Step::Ended(outcome) => return outcome,
-                Step::Begun => Input::Begun,
+                Step::Begun => return Err(Fenced),
                 Step::Queued(queued) => wait(&core, queued.until, changed).await,
                 Step::Pausing(pause) => wait(&core, pause.until, changed).await,
                 Step::Sharing => Input::Shared(self.share().await),
@@ -51,32 +51,26 @@ impl Create {
 
     /// Hands in what has come, and does what follows at once. Returns what is waited for next.
     fn decide(&mut self, input: Input<Arc<LiveSession>>) -> Step {
-        let core = self.core.clone();
+        let (core, tries) = (self.core.clone(), self.attempt.tries());
         {
             let mut gate = core.gate();
-            let (facts, now) = (self.facts(), core.now());
-            core.with_rng(|rng| {
-                let mut cx = Context {
-                    partition: &self.partition,
-                    gate: &mut gate,
-                    rng,
-                    facts,
-                    now,
-                };
-                self.attempt.handle(input, &mut cx);
-            });
+            let mut cx = Context {
+                partition: &self.partition,
+                gate: &mut gate,
+                facts: self.facts(),
+                now: core.now(),
+            };
+            self.attempt.handle(input, &mut cx);
         }
-        let calling = self.attempt.is_calling();
-        self.status.calling.store(calling, Ordering::Release);
-        log::tries(self.attempt.tries());
-        self.carry_out_effects();
-        self.attempt.step().clone()
-    }
-
-    pub(super) fn carry_out_effects(&mut self) {
         while let Some(effect) = self.attempt.next_effect() {
             self.carry_out(effect);
         }
+        if self.attempt.tries() > tries {
+            log::tries(self.attempt.tries());
+        }
+        let calling = self.attempt.is_calling();
+        self.status.calling.store(calling, Ordering::Release);
+        self.attempt.step().clone()
     }
 
     fn facts(&self) -> Facts<Arc<LiveSession>> {
@@ -95,7 +89,7 @@ impl Create {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect<Arc<LiveSession>>) {
+    pub(super) fn carry_out(&mut self, effect: Effect<Arc<LiveSession>>) {
         let core = self.core.clone();
         match effect {
             Effect::GiveUp {
@@ -103,13 +97,10 @@ impl Create {
                 reason,
                 metered,
             } => core.give_up_suspect(&session, reason, metered),
-            Effect::LetGo(session) => {
-                core.fleet.spend(&session);
-                core.retirement.retire(&session, RetireReason::Fenced);
-            }
+            Effect::LetGo(session) => core.let_go(&session),
             Effect::NotMetered => self.standing_in = None,
             Effect::MeteredInVain(since) => {
-                self.stands_in_no_more();
+                self.end_standing_in();
                 core.metered_in_vain(since);
             }
             Effect::CheckFailed { session, error } => {
@@ -120,6 +111,14 @@ impl Create {
                 core.emit(renewal_failed(&session, error, core.now()));
             }
         }
+    }
+}
+
+impl Core {
+    /// What was taken up is not used after all.
+    pub(super) fn let_go(&self, session: &Arc<LiveSession>) {
+        self.fleet.spend(session);
+        self.retirement.retire(session, RetireReason::Fenced);
     }
 }
 

@@ -151,7 +151,7 @@ impl Create {
     }
 
     /// Lets another try: where what went wrong is not this process's own, after as long as this one would wait.
-    pub(crate) async fn give_back_right(&mut self, error: Option<&Error>) {
+    pub(crate) async fn give_back_claim(&mut self, error: Option<&Error>) {
         use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
         let Some(mut claim) = self.claiming.claim.take() else {

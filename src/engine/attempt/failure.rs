@@ -26,16 +26,16 @@ impl<S: Clone> Attempt<S> {
                 self.turn_to(None, Plan::new(Next::Anew, late), cx)
             }
             Ok(session) => Step::Ended(Ok(Ok(session))),
-            Err(error) => self.failed(error, cx),
+            Err(error) => self.try_failed(error, cx),
         }
     }
 
-    fn failed<W: Clone>(&mut self, error: Error, cx: &mut Context<'_, W, S>) -> Step<S> {
+    fn try_failed<W: Clone>(&mut self, error: Error, cx: &mut Context<'_, W, S>) -> Step<S> {
         if let Some(reason) = self.suspect.as_ref().and_then(|_| no_use_for(&error)) {
             return self.replace_suspect(reason, cx);
         }
         if let Some(suspect) = self.unaskable(&error, cx) {
-            let late = Late::Fail(error.clone());
+            let late = Late::Retry(error.clone());
             return self.go_on_without(suspect, error, Plan::new(Next::Anew, late), cx);
         }
         // A successor cannot be had for now, and what there is has become suspect by that: it may be alive all the same.
@@ -46,27 +46,36 @@ impl<S: Clone> Attempt<S> {
             let plan = plan.telling(Effect::RenewalFailed { session, error });
             return self.turn_to(suspect, plan, cx);
         }
+        self.retry(error, cx)
+    }
+
+    /// Tries the same once more, if there is time for it.
+    pub(super) fn retry<W: Clone>(&mut self, error: Error, cx: &mut Context<'_, W, S>) -> Step<S> {
         // The pace concerns everybody at once, other failures only those who wait for this attempt.
         let error = if is_pace(&error) {
             self.hold_back(error, cx)
         } else {
             error
         };
-        let pause = failure::retry(&error, self.tries, cx.rng);
+        let pause = failure::retry(&error, self.tries, &mut self.rng);
         // All others fail at once until this one has found out.
         match pause.filter(|_| !cx.gate.probes_reach(self.generation)) {
             Some(wait) => {
                 let least = error.retry_after().unwrap_or_default();
-                let plan = Plan::new(Next::Again, Late::Fail(error)).at_least(least);
+                let plan = Plan::new(Next::Again, Late::GiveUp(error)).at_least(least);
                 let plan = plan.back_to(self.suspect.clone());
                 self.pause(wait, plan, cx)
             }
-            None => self.fails(error, cx),
+            None => self.gives_up(error, cx),
         }
     }
 
     /// No further try is made.
-    pub(super) fn fails<W: Clone>(&mut self, error: Error, cx: &mut Context<'_, W, S>) -> Step<S> {
+    pub(super) fn gives_up<W: Clone>(
+        &mut self,
+        error: Error,
+        cx: &mut Context<'_, W, S>,
+    ) -> Step<S> {
         // What a gateway says holds back this partition as well: it may say so to nobody else, and others have to find out.
         let is_outage = self.unreached.is_some() && error.status().is_none();
         let error = if is_outage || is_pace(&error) {
@@ -86,7 +95,7 @@ impl<S: Clone> Attempt<S> {
     }
 
     /// The first call does not get its turn.
-    pub(super) fn has_no_turn<W: Clone>(
+    pub(super) fn lose_turn<W: Clone>(
         &mut self,
         error: Error,
         cx: &mut Context<'_, W, S>,

@@ -27,15 +27,11 @@ impl<S: Clone> Attempt<S> {
         is_current
     }
 
-    /// Nobody drives it any more, and it has not ended. Returns whether a call was on its way.
-    pub(crate) fn is_dropped<W: Clone>(
-        &mut self,
-        (partition, gate): (&Partition, &mut Gate<W>),
-    ) -> bool {
+    /// Nobody drives it any more, and it has not ended.
+    pub(crate) fn drop_out<W: Clone>(&mut self, (partition, gate): (&Partition, &mut Gate<W>)) {
         gate.end(partition.id, self.generation);
         self.leave_adopted();
         self.gives_up_standing_in();
-        self.calling
     }
 
     /// What was taken up and is not used after all is left again.

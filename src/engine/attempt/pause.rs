@@ -41,7 +41,9 @@ pub(super) enum Next {
 #[derive(Clone, Debug)]
 pub(super) enum Late<S> {
     End(Outcome<S>),
-    Fail(Error),
+    /// The same is tried once more.
+    Retry(Error),
+    GiveUp(Error),
 }
 
 impl<S> Plan<S> {
@@ -82,10 +84,15 @@ impl<S: Clone> Attempt<S> {
             since: cx.now,
             plan,
         };
-        if self.is_held_for_all(cx) {
+        if self.has_time_for(wait, cx) && self.is_held_for_all(cx) {
             return self.pause_is_due(pause, cx);
         }
         self.wait_on(pause, wait, cx)
+    }
+
+    fn has_time_for<W>(&self, wait: Duration, cx: &Context<'_, W, S>) -> bool {
+        let waited = cx.now.since(self.round);
+        waited.saturating_add(wait) < self.limits.timeout
     }
 
     fn wait_on<W: Clone>(
@@ -94,8 +101,7 @@ impl<S: Clone> Attempt<S> {
         wait: Duration,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        let waited = cx.now.since(self.round);
-        if waited.saturating_add(wait) >= self.limits.timeout {
+        if !self.has_time_for(wait, cx) {
             return self.ends_late(pause, cx);
         }
         let until = cx.now.monotonic.saturating_add(wait);
@@ -151,7 +157,8 @@ impl<S: Clone> Attempt<S> {
         self.suspect = plan.before;
         match plan.late {
             Late::End(outcome) => Step::Ended(Ok(outcome)),
-            Late::Fail(error) => self.fails(error, cx),
+            Late::Retry(error) => self.retry(error, cx),
+            Late::GiveUp(error) => self.gives_up(error, cx),
         }
     }
 }

@@ -52,7 +52,8 @@ pub(crate) struct Queued<S> {
 /// What comes in.
 #[derive(Clone, Debug)]
 pub(crate) enum Input<S> {
-    Begun,
+    /// With a number that nothing else is drawn from.
+    Begun(u64),
     Shared(Share<S>),
     /// What was waited for until then is due.
     Due,

@@ -35,14 +35,14 @@ impl<S: Clone> Attempt<S> {
     ) -> Step<S> {
         let wait = match self.clear(cx) {
             Err(Fenced) => return Step::Ended(Err(Fenced)),
-            Ok(Clearance::Granted) => return self.has_turn(Ok(()), queued.check, cx),
+            Ok(Clearance::Granted) => return self.take_turn(Ok(()), queued.check, cx),
             Ok(Clearance::Soon) => failure::FLOOR,
             Ok(Clearance::Wait(wait, error)) => {
                 let waited = cx.now.since(queued.since);
                 let is_too_long = waited.saturating_add(wait) > self.limits.patience;
                 // What concerns only these callers is theirs at once.
                 if is_too_long || !failure::concerns_all(&error) {
-                    return self.has_turn(Err(error), queued.check, cx);
+                    return self.take_turn(Err(error), queued.check, cx);
                 }
                 wait
             }
@@ -51,7 +51,7 @@ impl<S: Clone> Attempt<S> {
         Step::Queued(Queued { until, ..queued })
     }
 
-    pub(super) fn has_turn<W: Clone>(
+    pub(super) fn take_turn<W: Clone>(
         &mut self,
         turn: Result<(), Error>,
         check: Option<S>,
@@ -64,7 +64,7 @@ impl<S: Clone> Attempt<S> {
                 self.call = cx.now;
                 Step::Checking(suspect)
             }
-            (Err(error), None) => self.has_no_turn(error, cx),
+            (Err(error), None) => self.lose_turn(error, cx),
             (Err(error), Some(_)) => {
                 self.gives_up_standing_in();
                 self.found(Err(error), cx)
@@ -101,7 +101,7 @@ impl<S: Clone> Attempt<S> {
     }
 
     /// Whether a wait ends early. Once for the server's answer to others: something in front of it may answer them, and this one never.
-    pub(super) fn wakes<W: Clone>(&mut self, cx: &Context<'_, W, S>) -> bool {
+    pub(super) fn wake<W: Clone>(&mut self, cx: &Context<'_, W, S>) -> bool {
         let is_first = !mem::replace(&mut self.was_woken, true);
         is_first || self.is_held_for_all(cx)
     }

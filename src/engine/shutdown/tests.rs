@@ -48,6 +48,11 @@ impl Ending for Session {
     }
 }
 
+fn partition(key: &str, chain: &str) -> Arc<Partition> {
+    let defaults = SessionDefaults::new().chain(chain.into());
+    Partition::new(ApiKey::from(key), &HashedDefaults::new(defaults)).unwrap()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Came {
     Deleted,
@@ -66,6 +71,7 @@ struct World {
     rng: Rng,
     now: Duration,
     deadline: Duration,
+    budget: CallBudget,
     gate: Gate<()>,
     shutdown: Shutdown<Session>,
     /// When what was begun ends, and how.
@@ -84,6 +90,7 @@ impl World {
         Self {
             now,
             deadline,
+            budget,
             gate: Gate::new(budget, Duration::from_secs(20)),
             shutdown: Shutdown::new(deadline, at(now)),
             under_way: Vec::new(),
@@ -95,11 +102,10 @@ impl World {
 
     fn session(&mut self, number: usize) -> Session {
         let (key, chain) = (["one", "two"][self.rng.usize(..2)], ["near", "sui"][self.rng.usize(..2)]);
-        let defaults = HashedDefaults::new(SessionDefaults::new().chain(chain.into()));
         let in_use = Duration::from_millis(self.rng.u64(..40_000));
         Session {
             number,
-            partition: Partition::new(ApiKey::from(key), &defaults).unwrap(),
+            partition: partition(key, chain),
             used_until: if self.rng.bool() { self.now } else { self.now + in_use },
             is_others_too: self.rng.u8(..4) == 0,
             ends: self.now + Duration::from_secs(self.rng.u64(1..3_600)),
@@ -140,6 +146,14 @@ impl World {
         self.shutdown.ended(session, came.is_none());
     }
 
+    /// I8.
+    fn check_budget(&self) {
+        for (before, first) in self.deletes.iter().rev().enumerate() {
+            let within = self.budget.bound(self.now.saturating_sub(*first));
+            assert!((before as u64) < within, "{:?}", self.deletes);
+        }
+    }
+
     fn run(&mut self) -> usize {
         let sessions = self.rng.usize(..60);
         let mut late: Vec<_> = (0..sessions).map(|number| self.session(number)).collect();
@@ -159,6 +173,7 @@ impl World {
                 Next::Delete(session, time) => {
                     assert!(!session.is_others_too, "I3: others use it");
                     self.deletes.push(self.now);
+                    self.check_budget();
                     self.begin(session, time, Came::Deleted);
                 }
                 Next::LeaveToExpire(session) => {
@@ -180,13 +195,25 @@ impl World {
     }
 }
 
+/// Says which one failed.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}", self.0);
+        }
+    }
+}
+
 #[test]
 fn each_session_has_one_end_in_time_and_none_is_deleted_under_requests_or_others() {
     let (mut sessions, mut came) = (0, BTreeMap::new());
     for seed in 0..SEEDS {
         let mut world = World::new(seed);
-        println!("seed {seed}");
+        let replay = Replay(seed);
         sessions += world.run();
+        drop(replay);
         for end in world.came.values() {
             *came.entry(format!("{end:?}")).or_insert(0) += 1;
         }
@@ -202,11 +229,9 @@ fn a_key_whose_deletes_hang_leaves_half_of_the_places_to_others() {
     world.shutdown = Shutdown::new(Duration::from_secs(30), at(world.now));
     let now = at(world.now);
     let session = |number: usize, key: &str, chain: &str, ends: u64| {
-        let defaults = SessionDefaults::new().chain(chain.into());
-        let partition = Partition::new(ApiKey::from(key), &HashedDefaults::new(defaults)).unwrap();
         Session {
             number,
-            partition,
+            partition: partition(key, chain),
             used_until: Duration::ZERO,
             is_others_too: false,
             ends: now.monotonic + Duration::from_secs(ends),
@@ -224,4 +249,42 @@ fn a_key_whose_deletes_hang_leaves_half_of_the_places_to_others() {
     }
     let of_well = begun.iter().filter(|number| **number >= 40).count();
     assert_eq!((begun.len(), of_well), (SIDE_BY_SIDE, SIDE_BY_SIDE / 2));
+}
+
+#[test]
+fn the_longest_life_is_ended_first() {
+    let mut world = World::new(1);
+    world.shutdown = Shutdown::new(Duration::from_secs(30), at(world.now));
+    let now = at(world.now);
+    let lives = [60, 3_600, 600].into_iter().enumerate();
+    let sessions = lives.map(|(number, life)| Session {
+        partition: partition("one", &format!("near-{number}")),
+        number,
+        used_until: Duration::ZERO,
+        is_others_too: true,
+        ends: now.monotonic + Duration::from_secs(life),
+    });
+    world.shutdown.admit(sessions, now);
+    let mut left = Vec::new();
+    while let Next::Leave(session, _) = world.shutdown.next(&mut world.gate, now) {
+        left.push(session.number);
+    }
+    assert_eq!(left, [1, 2, 0]);
+}
+
+#[test]
+fn a_create_is_waited_for_until_there_is_no_time_left_and_may_then_be_an_orphan() {
+    let mut world = World::new(1);
+    world.shutdown = Shutdown::new(Duration::from_secs(30), at(world.now));
+    let (begun, partition) = (at(world.now), partition("one", "near"));
+    let place = crate::engine::gate::Place::Queue;
+    let flight = world.gate.begin(partition.id, 1, (), place, begun);
+    flight.status.calling.store(true, std::sync::atomic::Ordering::Release);
+    let waits = world.shutdown.next(&mut world.gate, begun);
+    assert!(matches!(waits, Next::Wait(_)), "{waits:?}");
+    assert_eq!(world.shutdown.take_orphans(), 0);
+    let late = at(world.now + Duration::from_secs(30));
+    let over = world.shutdown.next(&mut world.gate, late);
+    assert!(matches!(over, Next::Over), "{over:?}");
+    assert_eq!(world.shutdown.take_orphans(), 1);
 }

@@ -11,6 +11,8 @@ pub(super) struct Books {
     taken: BTreeSet<u64>,
     pub(super) made: Option<u64>,
     stands_in: bool,
+    /// When it was last asked what became of the session, in place of the free question.
+    asked: Option<Duration>,
     /// The last answer says that it is there.
     good: Option<u64>,
     /// The last answer says that it is not, and nobody has been told.
@@ -19,12 +21,12 @@ pub(super) struct Books {
 
 impl Books {
     /// What has come in while this was waited for.
-    pub(super) fn note(&mut self, step: &Step<u64>, came: Came, fresh: u64) {
+    pub(super) fn note(&mut self, step: &Step<u64>, came: Came, fresh: u64, now: Duration) {
         match came {
             Came::AskAbout | Came::AskFor | Came::Take => drop(self.taken.insert(fresh)),
             Came::Made => self.made = Some(fresh),
             Came::Refused => self.made = None, // whoever publishes retires it
-            Came::UnclearInPlace => self.stands_in = true,
+            Came::UnclearInPlace => (self.stands_in, self.asked) = (true, Some(now)),
             Came::Told | Came::AllKnown => self.stands_in = false,
             _ => {}
         }
@@ -54,9 +56,16 @@ impl Books {
             Effect::LetGo(session) => {
                 assert!(self.taken.remove(session), "it was not taken up: {trail:?}");
             }
-            Effect::NotMetered | Effect::MeteredInVain(_) => {
+            Effect::NotMetered => {
                 assert!(self.stands_in, "it does not stand in: {trail:?}");
                 self.stands_in = false;
+            }
+            Effect::MeteredInVain((_, looked)) => {
+                assert!(self.stands_in, "it does not stand in: {trail:?}");
+                self.stands_in = false;
+                // A sign of after that is not covered by what was asked before.
+                let is_before = self.asked.is_some_and(|asked| looked.monotonic <= asked);
+                assert!(is_before, "I1: it covers later signs: {trail:?}");
             }
             Effect::CheckFailed { .. } | Effect::RenewalFailed { .. } => {}
         }

@@ -16,10 +16,11 @@ const SEEDS: u64 = 20_000;
 /// Of each.
 const HAPPENINGS: usize = 60;
 
-pub(super) fn settings() -> [Setting; 8] {
+pub(super) fn settings() -> [Setting; 16] {
     let is = |index: usize, bit: usize| index >> bit & 1 == 1;
     std::array::from_fn(|index| {
-        Setting::new(if is(index, 0) { 1 } else { 3 }, is(index, 1), is(index, 2))
+        let burst = if is(index, 0) { 1 } else { 3 };
+        Setting::new(burst, is(index, 1), is(index, 2), is(index, 3))
     })
 }
 
@@ -52,7 +53,7 @@ fn whatever_happens_in_thousands_of_lives_attempts_keep_their_promises() {
     let (settings, mut next, mut calls) = (settings(), Vec::new(), 0);
     for seed in seeds {
         let replay = Replay(seed);
-        let setting = usize::try_from(seed % 8).unwrap();
+        let setting = usize::try_from(seed % 16).unwrap();
         let mut world = World::new(&settings[setting], seed);
         live(&mut world, seed, &mut next);
         calls += world.calls.len();

@@ -86,7 +86,7 @@ fn the_page_about_attempts_says_what_each_step_does_with_each_thing_that_comes()
     let (settings, mut next) = (lives::settings(), Vec::new());
     let mut table = Table::default();
     for seed in 0..LIVES {
-        let mut world = World::new(&settings[usize::try_from(seed % 8).unwrap()], seed);
+        let mut world = World::new(&settings[usize::try_from(seed % 16).unwrap()], seed);
         world.table = Some(table);
         lives::live(&mut world, seed, &mut next);
         table = world.table.take().unwrap();
@@ -105,9 +105,11 @@ fn the_page_about_attempts_says_what_each_step_does_with_each_thing_that_comes()
 /// What a step does not wait for.
 fn others(step: &Step<u64>) -> Vec<Input<u64>> {
     let all = [
-        (matches!(step, Step::Begun), Input::Begun),
+        (matches!(step, Step::Begun), Input::Begun(9)),
         (matches!(step, Step::Sharing), Input::Shared(Share::Create)),
+        (matches!(step, Step::Sharing), Came::AskAbout.input(9)),
         (waits(step), Input::Due),
+        (waits(step), Input::Woken),
         (waits(step), Input::Closed),
         (matches!(step, Step::Asking(_)), Came::Alive.input(9)),
         (
@@ -117,6 +119,11 @@ fn others(step: &Step<u64>) -> Vec<Input<u64>> {
         (matches!(step, Step::Checking(_)), Came::Known.input(9)),
         (matches!(step, Step::Telling(..)), Input::Told),
         (matches!(step, Step::Calling), Came::Made.input(9)),
+        (
+            matches!(step, Step::Calling),
+            Came::Quota.input_to(&Step::Calling, 9),
+        ),
+        (matches!(step, Step::Publishing(_)), Came::Accepted.input(9)),
     ];
     let others = all.into_iter().filter(|(fits, _)| !fits);
     others.map(|(_, input)| input).collect()
@@ -128,7 +135,7 @@ fn waits(step: &Step<u64>) -> bool {
 
 #[test]
 fn what_a_step_does_not_wait_for_changes_nothing() {
-    let setting = Setting::new(2, false, true);
+    let setting = Setting::new(2, false, true, true);
     let (mut next, mut steps) = (Vec::new(), BTreeSet::new());
     for seed in 0..300 {
         let mut world = World::new(&setting, seed);

@@ -6,8 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use fastrand::Rng;
-
 use super::{
     books::Books,
     came::Came,
@@ -32,6 +30,9 @@ const LIMITS: Limits = Limits {
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Past the floor between two calls, past a token, and past a refused key's first pause.
 const STEPS: [u64; 3] = [300, 5_000, 31_000];
+
+/// For so long, no other session is asked for in place of the free question.
+const IN_VAIN: Duration = Duration::from_secs(5 * 60);
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +65,13 @@ pub(super) struct Setting {
     pub(super) partitions: Vec<Arc<Partition>>,
     pub(super) is_told: bool,
     pub(super) may_go_on_untold: bool,
+    /// There is a fleet, which is asked first. Without one, each attempt is to make its session itself.
+    pub(super) shares: bool,
 }
 
 impl Setting {
     /// The manager's own key, and another with two sets of defaults.
-    pub(super) fn new(burst: u32, is_told: bool, may_go_on_untold: bool) -> Self {
+    pub(super) fn new(burst: u32, is_told: bool, may_go_on_untold: bool, shares: bool) -> Self {
         let partition = |key: &str, chain: &str| {
             let defaults = SessionDefaults::new().chain(chain.into());
             Partition::new(ApiKey::from(key), &HashedDefaults::new(defaults)).unwrap()
@@ -82,6 +85,7 @@ impl Setting {
             ],
             is_told,
             may_go_on_untold,
+            shares,
         }
     }
 }
@@ -92,11 +96,14 @@ pub(super) struct World<'a> {
     pub(super) gate: Gate<()>,
     pub(super) flying: BTreeMap<u64, Flying>,
     pub(super) current: [Option<u64>; 3],
-    over: BTreeSet<u64>,
+    pub(super) over: BTreeSet<u64>,
     pub(super) now: Duration,
-    answered: Option<Reading>,
-    is_outage: bool,
-    rng: Rng,
+    pub(super) answered: Option<Reading>,
+    pub(super) is_outage: bool,
+    /// When a session was last asked for in vain, in place of the free question.
+    pub(super) in_vain: Option<Duration>,
+    seed: u64,
+    signs: u64,
     next: u64,
     /// When calls were granted, and to which partition.
     pub(super) calls: Vec<(Duration, usize)>,
@@ -119,7 +126,9 @@ impl<'a> World<'a> {
             now: DAY,
             answered: None,
             is_outage: false,
-            rng: Rng::with_seed(seed),
+            in_vain: None,
+            seed,
+            signs: 0,
             next: 1,
             calls: Vec::new(),
             table: None,
@@ -157,10 +166,18 @@ impl<'a> World<'a> {
         }
         for (generation, flying) in &self.flying {
             let comes = |came: &Came| Happening::Comes(*generation, *came);
-            into.extend(Came::to(flying.attempt.step()).iter().map(comes));
+            into.extend(self.may_come(flying).map(comes));
             into.push(Happening::Dropped(*generation));
         }
         into.extend(STEPS.map(Happening::Passes));
+    }
+
+    pub(super) fn may_come(&self, flying: &Flying) -> impl Iterator<Item = &'static Came> {
+        let came = Came::to(flying.attempt.step()).iter();
+        // Nobody is told to ask in place of the question again so soon.
+        let is_recent = |at: Duration| self.now.saturating_sub(at) < IN_VAIN;
+        let is_in_vain = self.in_vain.is_some_and(is_recent);
+        came.filter(move |came| **came != Came::UnclearInPlace || !is_in_vain)
     }
 
     pub(super) fn apply(&mut self, happening: Happening) {
@@ -175,7 +192,10 @@ impl<'a> World<'a> {
                 drop(self.gate.fence(self.setting.partitions[index].id));
             }
             Happening::Ends(index) => self.over.extend(self.current[index]),
-            Happening::Passes(millis) => self.now += Duration::from_millis(millis),
+            Happening::Passes(millis) => {
+                self.now += Duration::from_millis(millis);
+                self.signs += 1;
+            }
         }
     }
 
@@ -193,8 +213,10 @@ impl<'a> World<'a> {
             return;
         }
         let is_behind = self.gate.comes_behind(&partition, Purpose::Create, now);
+        let shares = self.setting.shares && self.gate.known_keys.is_accepted(partition.key_id);
         let place = match suspect {
             Some(_) => Place::Nowhere,
+            None if shares => Place::Store,
             None if is_behind => Place::Behind,
             None => Place::Queue,
         };
@@ -206,8 +228,16 @@ impl<'a> World<'a> {
             books: Books::default(),
         };
         self.flying.insert(generation, flying);
-        let (_, after) = self.hand_in(generation, Input::Begun);
-        if let Step::Ended(outcome) = after {
+        let (_, after) = self.hand_in(generation, Input::Begun(self.seed));
+        self.goes_on(generation, after);
+    }
+
+    /// Without a fleet, nobody is asked who makes the session.
+    fn goes_on(&mut self, generation: u64, mut step: Step<u64>) {
+        while !self.setting.shares && matches!(step, Step::Sharing) {
+            step = self.hand_in(generation, Input::Shared(Share::Create)).1;
+        }
+        if let Step::Ended(outcome) = step {
             self.end(generation, outcome);
         }
     }
@@ -227,17 +257,15 @@ impl<'a> World<'a> {
             self.is_outage = true;
         }
         let input = came.input_to(self.flying[&generation].attempt.step(), fresh);
-        let before = self.flying[&generation].attempt.step().clone();
+        let (before, now) = (self.flying[&generation].attempt.step().clone(), self.now);
         if let Some(flying) = self.flying.get_mut(&generation) {
-            flying.books.note(&before, came, fresh);
+            flying.books.note(&before, came, fresh, now);
         }
         let (told, after) = self.hand_in(generation, input);
         if let Some(table) = &mut self.table {
             table.note(&before, came, &told, &after);
         }
-        if let Step::Ended(outcome) = after {
-            self.end(generation, outcome);
-        }
+        self.goes_on(generation, after);
     }
 
     fn partition_of(&self, generation: u64) -> Arc<Partition> {
@@ -256,7 +284,7 @@ impl<'a> World<'a> {
         let facts = Facts {
             current: self.current[flying.partition].filter(|current| !is_over(current)),
             is_over: flying.attempt.suspect().is_some_and(is_over),
-            signs: 0,
+            signs: self.signs,
             is_told: self.setting.is_told,
             may_go_on_untold: self.setting.may_go_on_untold,
             is_outage: self.is_outage,
@@ -266,13 +294,15 @@ impl<'a> World<'a> {
         let mut cx = Context {
             partition: &partition,
             gate: &mut self.gate,
-            rng: &mut self.rng,
             facts,
             now,
         };
         flying.attempt.handle(input, &mut cx);
         while let Some(effect) = flying.attempt.next_effect() {
             told.push(table::effect(&effect));
+            if let Effect::MeteredInVain(_) = effect {
+                self.in_vain = Some(self.now);
+            }
             flying.books.carried_out(&effect, &self.trail);
         }
         flying.books.balance(&flying.attempt, is_over, &self.trail);
@@ -315,7 +345,7 @@ impl<'a> World<'a> {
         let Some(mut flying) = self.flying.remove(&generation) else {
             return;
         };
-        flying.attempt.is_dropped((&partition, &mut self.gate));
+        flying.attempt.drop_out((&partition, &mut self.gate));
         while let Some(effect) = flying.attempt.next_effect() {
             flying.books.carried_out(&effect, &self.trail);
         }

@@ -1,25 +1,10 @@
 //! A create in which something of its user's panicked: a clock, a subscriber, a recorder. Transports and stores are caught where they
 //! are called.
 
-use std::{
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::Poll,
-};
+use std::sync::atomic::Ordering;
 
 use super::Create;
 use crate::error::{Error, ErrorKind};
-
-/// `None` if it panicked. It is not polled again, and its locks are no longer held.
-pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let step = |poll: std::thread::Result<Poll<T>>| match poll {
-        Ok(poll) => poll.map(Some),
-        Err(_) => Poll::Ready(None),
-    };
-    poll_fn(|cx| step(catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))))).await
-}
 
 impl Create {
     /// A failure like others: callers fail with it, and the next create comes after a pause. A create that merely vanished would be
@@ -28,7 +13,7 @@ impl Create {
     pub(super) fn panicked(&mut self) -> Error {
         // Whatever its tries before have met: this says nothing about the server, and holds back nobody else.
         self.attempt.forget_reach();
-        if self.attempt.is_calling() {
+        if self.status.calling.load(Ordering::Acquire) {
             // If it was given up, it was counted then, and its completion takes that back.
             self.core.emit(self.partition.possible_orphan(None));
         }
