@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use crate::lock::Lock;
-
 use super::draw;
+use crate::lock::Lock;
 
 /// Where a handle's calls come from. Clones share their turn.
 #[derive(Clone)]
