@@ -3,6 +3,7 @@
 
 mod life;
 mod pages;
+mod situations;
 
 use std::collections::BTreeSet;
 
