@@ -27,11 +27,13 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::{sync::MutexGuard, time::timeout};
 
-use super::manager::Handle;
-use super::{lease::Lease, manager::SessionManager};
-use crate::driver::{fleet::Follower, flight::Outcome};
+use super::{
+    lease::Lease,
+    manager::{Handle, SessionManager},
+};
 use crate::{
     api::SessionDefaults,
+    driver::{fleet::Follower, flight::Outcome},
     error::{Error, ErrorKind},
     hot::session::LiveSession,
     model::{

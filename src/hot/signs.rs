@@ -4,8 +4,10 @@
 //! server has been asked, or a successor has been made. Signs are numbered; a session is as good as the last sign before
 //! the call that proved it alive.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use crate::clock::{Reading, millis};
 

@@ -30,13 +30,12 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
-pub(crate) use self::verdict::METERED;
 pub(crate) use self::{
     answers::Overheard,
     health::Fate,
     question::Question,
     reaction::Reaction,
-    verdict::{Fallback, Metered},
+    verdict::{Fallback, METERED, Metered},
 };
 use self::{
     backoff::{Backoff, ROUTINE, SELDOM, SOON},
