@@ -81,6 +81,17 @@ pub(crate) const OF_ERRORS: &[Mutation] = &[
         new: "            outcome = async { Some(beating(&status, &*clock, self.fly()).await) } => outcome,\n",
     },
     Mutation {
+        name: "a_shutdown_waits_for_ever_for_a_delete_that_panicked",
+        invariant: "I9",
+        by: Test {
+            target: "errors",
+            name: "a_shutdown_in_which_a_delete_panics_ends_and_says_so_and_deletes_the_others",
+        },
+        file: "src/driver/shutdown.rs",
+        old: "    let fate = caught(work).await.unwrap_or_else(broke_off);\n",
+        new: "    let fate = work.await.or_else(|| broke_off().filter(|_| false));\n",
+    },
+    Mutation {
         name: "a_session_is_said_to_be_usable_past_the_fleets_lease",
         invariant: "I1",
         by: Test {
