@@ -31,9 +31,9 @@ impl Create {
             };
             (self.attempt.is_news(&outcome).then_some(event), effects)
         };
-        effects
-            .into_iter()
-            .for_each(|effect| self.carry_out(effect));
+        for effect in effects {
+            self.carry_out(effect);
+        }
         if let Some(event) = event {
             core.observer.landed(event, core.now().since(self.begun));
         }
@@ -145,9 +145,9 @@ impl Drop for Create {
             self.attempt.drop_out((&self.partition, &mut gate));
             self.settle(calling)
         };
-        effects
-            .into_iter()
-            .for_each(|effect| self.carry_out(effect));
+        for effect in effects {
+            self.carry_out(effect);
+        }
         if let Some(session) = core.cached(self.partition.id) {
             if self.attempt.suspect().is_some() {
                 session.renew_again_at(Duration::ZERO);

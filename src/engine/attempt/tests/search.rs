@@ -166,9 +166,9 @@ fn search(setting: &Setting, depth: usize) -> (usize, u64) {
             if *before == usize::MAX {
                 check(&after);
                 if steps % ENDS_AT == 0 {
-                    FAILURES
-                        .iter()
-                        .for_each(|always| check_ends(after.clone(), always));
+                    for always in FAILURES {
+                        check_ends(after.clone(), always);
+                    }
                 }
             }
             // What is reached sooner leads further.
