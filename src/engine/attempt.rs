@@ -30,6 +30,9 @@ use crate::{
     model::{budget::Purpose, partition::Partition},
 };
 
+/// So often an attempt has time anew, when it goes on with something else.
+const PROLONGED_AT_MOST: u32 = 2;
+
 /// How long an attempt may last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -99,6 +102,8 @@ pub(crate) struct Attempt<S> {
     round: Reading,
     /// Since when the present call, with what comes before it, may last.
     call: Reading,
+    /// How often it has been given time anew.
+    prolonged: u32,
     /// How many signs had been seen, and when, before it began to find out.
     looked: (u64, Reading),
     tries: u32,
@@ -143,6 +148,7 @@ impl<S: Clone> Attempt<S> {
             rng: Rng::with_seed(0),
             round: now,
             call: now,
+            prolonged: 0,
             looked: (0, now),
             tries: 0,
         }
@@ -259,6 +265,15 @@ impl<S: Clone> Attempt<S> {
         match self.suspect.clone() {
             None => Step::Sharing,
             Some(suspect) => self.find_out(suspect, cx),
+        }
+    }
+
+    /// What comes next has time of its own. Who waits for the attempt would give it up before that is done.
+    fn prolong<W: Clone>(&mut self, cx: &mut Context<'_, W, S>) {
+        if self.prolonged < PROLONGED_AT_MOST {
+            self.prolonged += 1;
+            (self.round, self.call) = (cx.now, cx.now);
+            cx.gate.prolong(cx.partition.id, self.generation, cx.now);
         }
     }
 

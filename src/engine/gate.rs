@@ -178,6 +178,11 @@ impl<W: Clone> Gate<W> {
     /// The create's first call is about to go out.
     pub(crate) fn leave_queue(&mut self, id: PartitionId, generation: u64, now: Reading) {
         self.leave_queues(generation);
+        self.prolong(id, generation, now);
+    }
+
+    /// From now on the create has its whole time once more, before it counts as lost.
+    pub(crate) fn prolong(&mut self, id: PartitionId, generation: u64, now: Reading) {
         let flight = self
             .partitions
             .get_mut(&id)

@@ -4,8 +4,8 @@
 //! With one, whoever comes first makes the session and the others take it up; before it ends, one of them makes the
 //! successor; and the last one that leaves it deletes it.
 //!
-#![cfg_attr(feature = "testing", doc = "```")]
-#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+#![cfg_attr(all(feature = "store", feature = "testing"), doc = "```")]
+#![cfg_attr(not(all(feature = "store", feature = "testing")), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), sipher_session::Error> {
 //! use std::time::Duration;

@@ -248,3 +248,36 @@ async fn the_shortest_lease_is_long_enough_for_the_longest_time_that_a_request_m
     fleet.work(&processes, 30 * MINUTE, MINUTE).await;
     assert_eq!(fleet.setup.creates(), 1);
 }
+
+/// Their session ends while health, which takes too long to answer, is waited for. Then the first one makes another.
+#[tokio::test(start_paused = true)]
+async fn who_waited_for_another_process_has_time_to_ask_for_what_that_has_made() {
+    let mut fleet = Fleet::new();
+    let brief = |builder: SessionManagerBuilder| {
+        builder
+            .ttl(121 * SECOND)
+            .verify_after(30 * SECOND)
+            .max_wait(30 * SECOND)
+    };
+    let first = fleet.start_with(brief);
+    let second = fleet.start_with(|builder| {
+        brief(builder)
+            .create_timeout(Duration::from_millis(3_500))
+            .verify_adopted()
+    });
+    let both = [first, second];
+    fleet.work(&both, 75 * SECOND, 15 * SECOND).await;
+    assert_eq!(fleet.setup.creates(), 1);
+    fleet.setup.sipher.set_latency(Duration::from_millis(1_353));
+    pass(55.5).await;
+    let [first, second] = &both;
+    let (one, other) = tokio::join!(
+        fleet.setup.call(&first.manager),
+        fleet.setup.call(&second.manager)
+    );
+    one.unwrap();
+    other.unwrap();
+    pass(20.0).await;
+    fleet.call(&both).await;
+    assert_eq!(fleet.setup.creates(), 2, "one for both");
+}

@@ -124,6 +124,7 @@ impl<S: Clone> Attempt<S> {
             });
         }
         self.adopted = false;
+        self.prolong(cx);
         let text = "the server has lost the session, and there was no time to make another";
         let late = Late::End(Err(Error::new(ErrorKind::Timeout, text)));
         self.pause(FLOOR, Plan::new(Next::Again, late), cx)
@@ -154,6 +155,7 @@ impl<S: Clone> Attempt<S> {
             self.leave_adopted();
         }
         self.metered = false;
+        self.prolong(cx);
         let before = mem::replace(&mut self.suspect, suspect);
         self.pause(FLOOR, plan.back_to(before), cx)
     }

@@ -38,7 +38,11 @@ impl<S: Clone> Attempt<S> {
                 match cx.gate.check_holds(cx.partition, Purpose::Check, cx.now) {
                     Err(error) => self.settled(Err(error), cx),
                     Ok(()) if self.tries == 0 => self.queue_first(cx),
-                    Ok(()) => self.find_out(session, cx),
+                    Ok(()) => {
+                        // Another process has had time to make it.
+                        self.prolong(cx);
+                        self.find_out(session, cx)
+                    }
                 }
             }
             Share::Done(outcome) => {

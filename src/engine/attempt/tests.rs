@@ -8,3 +8,24 @@ mod table;
 mod world;
 
 use super::*;
+
+/// Whatever is left of the time for the question, a create has its own.
+#[test]
+fn a_session_that_turns_out_to_be_lost_at_the_last_moment_is_replaced_all_the_same() {
+    let setting = world::Setting::new(3, false, false, false);
+    let mut world = world::World::new(&setting, 0);
+    world.current[0] = Some(1);
+    world.apply(world::Happening::Needed(0));
+    let attempt = *world.flying.keys().next().unwrap();
+    world.apply(world::Happening::Passes(19_900));
+    for came in [
+        came::Came::Gone,
+        came::Came::Due,
+        came::Came::Made,
+        came::Came::Accepted,
+    ] {
+        world.apply(world::Happening::Comes(attempt, came));
+    }
+    assert!(world.flying.is_empty(), "{:?}", world.flying);
+    assert!(world.current[0] > Some(1), "{:?}", world.current);
+}
