@@ -61,3 +61,22 @@ fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_befo
     };
     assert!(evidence.is_process_of(&asked_for));
 }
+
+/// Two restarts within seconds: what health says fits both processes, and the last answer leaves the session open.
+#[test]
+fn answers_of_a_process_that_began_soon_after_another_do_not_prove_a_session_of_that_one() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 130_000, 129_900);
+    let between = |now| Made {
+        known_at: server(130_200),
+        known: (at(130_200), Duration::from_millis(now - 130_200)),
+        ..made(130_000, now)
+    };
+    for (signs, now, boot) in [(2, 140_000, 131_200), (3, 150_000, 130_900)] {
+        let question = evidence.ask(signs, at(now));
+        let says = Word::Says(health(boot, now));
+        evidence.answered(question, says, iter::once(between(now)), at(now + 10));
+    }
+    assert!(!evidence.is_process_of(&between(150_100)));
+    assert!(evidence.is_process_of(&made(132_000, 150_100)));
+}
