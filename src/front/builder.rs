@@ -152,7 +152,8 @@ impl SessionManagerBuilder {
 
     /// Sets how long one create may take, retries included. Defaults to 20 s.
     ///
-    /// With less than `max_wait`, a request that waits in vain is told why there is no session.
+    /// A create that goes on with something else has as long for that, twice at most: it makes a successor of a session that it found
+    /// lost, say. With less than `max_wait`, a request that waits in vain is told why there is no session.
     pub fn create_timeout(mut self, timeout: Duration) -> Self {
         self.create_timeout = timeout;
         self
