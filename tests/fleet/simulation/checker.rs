@@ -121,7 +121,10 @@ impl Checker<'_> {
                 key,
                 about,
             } => {
-                self.calls.entry(who.life).or_default().push(line.at);
+                // The free question counts against no budget.
+                if about != "health" {
+                    self.calls.entry(who.life).or_default().push(line.at);
+                }
                 self.call_of.insert(*call, (*who, *operation));
                 if *operation == Operation::Create {
                     self.create(*who, *call, format!("{key} {about}"), line.at);
