@@ -1,7 +1,6 @@
 //! Carries out what an attempt decides, and waits for what it waits for.
 
 use std::{
-    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -10,6 +9,7 @@ use tokio::{sync::futures::Notified, time::sleep};
 
 use super::{Create, Fenced, complete::renewal_failed};
 use crate::{
+    clock::Reading,
     driver::{
         core::Core,
         flight::{Outcome, Step},
@@ -30,6 +30,7 @@ impl Create {
             let changed = core.outage.changed();
             input = match self.decide(input) {
                 Step::Ended(outcome) => return outcome,
+                // It has been begun, and nothing goes back to that.
                 Step::Begun => return Err(Fenced),
                 Step::Queued(queued) => wait(&core, queued.until, changed).await,
                 Step::Pausing(pause) => wait(&core, pause.until, changed).await,
@@ -53,12 +54,12 @@ impl Create {
     fn decide(&mut self, input: Input<Arc<LiveSession>>) -> Step {
         let (core, tries) = (self.core.clone(), self.attempt.tries());
         {
-            let mut gate = core.gate();
+            let (mut gate, now) = (core.gate(), core.now());
             let mut cx = Context {
                 partition: &self.partition,
                 gate: &mut gate,
-                facts: self.facts(),
-                now: core.now(),
+                facts: self.facts(now),
+                now,
             };
             self.attempt.handle(input, &mut cx);
         }
@@ -73,8 +74,8 @@ impl Create {
         self.attempt.step().clone()
     }
 
-    fn facts(&self) -> Facts<Arc<LiveSession>> {
-        let (core, now) = (&self.core, self.core.now());
+    fn facts(&self, now: Reading) -> Facts<Arc<LiveSession>> {
+        let core = &self.core;
         let is_over = |suspect: &Arc<LiveSession>| suspect.phase(now) == Phase::Over;
         let current = core.cached(self.partition.id);
         let evidence = core.inquiry.evidence();
@@ -124,11 +125,10 @@ impl Core {
 
 /// Waits until then, or until another create gives up or the server answers again.
 async fn wait(core: &Core, until: Duration, changed: Notified<'_>) -> Input<Arc<LiveSession>> {
-    let mut due = pin!(sleep(until.saturating_sub(core.uptime())));
     tokio::select! {
         biased;
         _ = core.closed() => Input::Closed,
         () = changed => Input::Woken,
-        () = &mut due => Input::Due,
+        () = sleep(until.saturating_sub(core.uptime())) => Input::Due,
     }
 }

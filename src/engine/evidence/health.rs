@@ -108,7 +108,8 @@ impl Boots {
         let same = self.seen.iter_mut().filter(|boot| apart(boot) <= SAME_BOOT);
         // After two restarts within seconds it may fit both processes: the older one has not come back.
         if let Some(boot) = same.min_by_key(apart) {
-            // More than rounding explains: a process that began within seconds after the first one, and may have been seen by nobody before.
+            // More than rounding explains: a process that began within seconds after the first one, and may have been seen by nobody
+            // before.
             if apart(&boot) > ROUNDED {
                 boot.first_seen = now;
             }
