@@ -109,7 +109,8 @@ impl Evidence {
     pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
         let _ = self.windows.see(stamp, exchange);
         self.windows.is_of_the_session(stamp, exchange);
-        self.windows.confirm(exchange.received.monotonic);
+        // No later: it may have been written as soon as it was asked for, and have taken its time.
+        self.windows.confirm(exchange.sent.monotonic);
         self.strange = None;
         self.proves(exchange.sent);
     }

@@ -28,7 +28,7 @@ const MOST: usize = 16;
 /// So many values of one window are kept apart, more than the server allows in one. The older ones count as one.
 const VALUES: usize = 128;
 
-/// When a request was sent, and when the head of its answer was received.
+/// When a request was sent, and when the head of its answer was received, or later: of a session call, all of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     pub(crate) sent: Reading,
@@ -42,6 +42,11 @@ impl Exchange {
 
     fn received(&self) -> Duration {
         self.received.monotonic
+    }
+
+    /// In so long, the process may have gone after it had answered, and the next one have begun a window.
+    fn takes_long(&self) -> bool {
+        self.received().saturating_sub(self.sent()) > LONGEST_PROOF
     }
 }
 
@@ -87,7 +92,6 @@ impl Windows {
         // By when it was sent: what comes back after the end of a window may be of it.
         self.forget_ended(exchange.sent());
         let ends = ends(stamp, exchange);
-        let takes_long = exchange.received().saturating_sub(exchange.sent()) > LONGEST_PROOF;
         // Two that end in the same second may have got each other's answers: what one seems to lack may be the other's.
         let is_open = |window: &Window| !window.confirmed && window.overlaps(ends);
         let is_mixed = self.0.iter().any(is_open);
@@ -103,7 +107,7 @@ impl Windows {
             self.begin(stamp, exchange, (false, beside));
             return Seen::New { beside };
         };
-        if takes_long {
+        if exchange.takes_long() {
             return Seen::Vague;
         }
         window.note(stamp, exchange, ends);
@@ -127,7 +131,7 @@ impl Windows {
     /// Begins with the window of an answer that is known to come from the right process.
     pub(crate) fn begin_with(&mut self, stamp: Stamp, exchange: Exchange) {
         self.0.clear();
-        self.begin(stamp, exchange, (true, false));
+        self.begin(stamp, exchange, (!exchange.takes_long(), false));
     }
 
     /// Everything that was received until `asked` came from the right process.
@@ -148,6 +152,9 @@ impl Windows {
 
     /// The window of this answer is that of the process which has the session.
     pub(crate) fn is_of_the_session(&mut self, stamp: Stamp, exchange: Exchange) {
+        if exchange.takes_long() {
+            return;
+        }
         let ends = ends(stamp, exchange);
         let is_its = |window: &&mut Window| {
             // When it came as well: another window may have had as many calls left before.

@@ -80,3 +80,19 @@ fn answers_of_a_process_that_began_soon_after_another_do_not_prove_a_session_of_
     assert!(!evidence.is_process_of(&between(150_100)));
     assert!(evidence.is_process_of(&made(132_000, 150_100)));
 }
+
+/// The call that asks for a session is answered, its body is held up, and the server restarts before it has come.
+#[test]
+fn what_is_answered_while_a_session_is_asked_for_is_not_of_its_process() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 101_000, 50_000);
+    let held_up = Exchange {
+        sent: at(150_000),
+        received: at(172_000),
+    };
+    let next_process = evidence.see(stamp(99, 60), exchange(165_000));
+    assert!(!next_process.0);
+    evidence.knows(stamp(96, 10), held_up);
+    let (proves, _) = evidence.see(stamp(98, 52), exchange(173_000));
+    assert!(!proves);
+}

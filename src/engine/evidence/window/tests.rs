@@ -226,3 +226,17 @@ fn only_what_the_application_wrote_is_read() {
     odd[2].1 = "many";
     assert_eq!(Stamp::of(&headers(&odd)), None);
 }
+
+/// Whatever answers them may be the next process, whose window ends as late as the slow answer's may.
+#[test]
+fn a_session_call_that_took_long_confirms_no_window() {
+    let slow = exchange(0, 20_000);
+    let stamp = Stamp::new(97, 60);
+    let mut begun = Windows::default();
+    begun.begin_with(stamp, slow);
+    assert_eq!(see(&mut begun, (96, 60), 21_000, 21_050), Seen::Pending);
+    let mut asked_for = Windows::default();
+    asked_for.see(stamp, slow);
+    asked_for.is_of_the_session(stamp, slow);
+    assert_eq!(see(&mut asked_for, (96, 60), 21_000, 21_050), Seen::Pending);
+}
