@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_anothers_session_has_it_as_soon_as_it_is_published() {
+async fn who_waits_for_the_session_of_another_has_it_as_soon_as_it_is_published() {
     let mut fleet = Fleet::new();
     let (maker, other) = (fleet.start(), fleet.start());
     let latency = Duration::from_millis(300);

@@ -174,7 +174,7 @@ async fn a_process_that_starts_again_finds_the_session_of_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_for_anothers_renewal_take_it_up_and_make_none_of_their_own() {
+async fn who_waits_for_the_renewal_of_another_takes_it_up_and_makes_none() {
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(5);
     fleet.call(&processes).await;

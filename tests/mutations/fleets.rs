@@ -246,7 +246,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         new: "        failing.len() < MOST && self.is_down",
     },
     Mutation {
-        name: "anothers_change_undoes_ones_own",
+        name: "a_change_of_another_process_undoes_ones_own",
         invariant: "I11",
         by: Scenario("of_two_patches_at_once_neither_is_lost"),
         file: "src/driver/fleet/defaults/publish.rs",

@@ -19,7 +19,7 @@ async fn until_there_are(count: usize) {
 }
 
 #[tokio::test]
-async fn another_processs_changes_are_heard() {
+async fn changes_of_another_process_are_heard() {
     let Some(server) = Server::start() else {
         return;
     };

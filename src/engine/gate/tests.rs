@@ -228,7 +228,7 @@ fn whoever_ends_is_given_up_or_fenced_does_not_wait_for_a_call_any_more() {
 }
 
 #[test]
-fn a_create_counts_as_overdue_from_its_first_call_on_and_not_from_anothers() {
+fn a_create_is_overdue_by_its_own_first_call_and_not_by_that_of_another() {
     let mut gate = gate(CallBudget::default());
     let id = partition("k", "near").id;
     gate.begin(id, 2, (), Place::Queue, at(10));

@@ -134,7 +134,7 @@ async fn a_claim_that_is_released_is_granted_at_once_or_to_nobody_before_the_pau
 }
 
 #[tokio::test]
-async fn a_claim_that_is_anothers_or_on_another_generation_is_not_released() {
+async fn a_claim_of_another_process_or_on_another_generation_is_not_released() {
     on_each(async |it| {
         let generation = it.granted(member(1), 0).await;
         let (slot, none) = (it.slot, Duration::ZERO);
