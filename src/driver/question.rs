@@ -72,6 +72,10 @@ impl Core {
                     if let Some((asking, word)) = asking.zip(leaves_it) {
                         return Ok((word, asking.question.signs));
                     }
+                    // There was a sign since. The next question would tell nothing either, and may be further away than a request waits.
+                    if let Some(word) = self.inquiry.evidence().foregone_word() {
+                        return Ok((word, self.suspicion.signs()));
+                    }
                     sleep(wait).await;
                     continue;
                 }

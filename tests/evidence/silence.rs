@@ -145,3 +145,25 @@ async fn a_session_that_ends_while_health_is_silent_is_not_asked_for() {
     setup.call(&manager).await.unwrap();
     assert_eq!((setup.gets(), setup.creates()), (0, 2));
 }
+
+/// Behind replicas that share nothing, each create shows another process, and so does the delete of the session that made room.
+#[tokio::test(start_paused = true)]
+async fn while_health_tells_nothing_no_request_waits_for_the_next_question() {
+    let setup = Setup::new();
+    setup.sipher.replicas(3);
+    setup.sipher.round_robin();
+    setup.silence_health();
+    let builder = setup.builder().max_sessions(2).max_wait(3 * SECOND);
+    let sessions = builder.build().unwrap();
+    for chain in [Chain::Near, Chain::Sui, Chain::Base, Chain::Aptos]
+        .iter()
+        .cycle()
+        .take(40)
+    {
+        let defaults = SessionDefaults::new().chain(chain.clone());
+        let layer = SessionLayer::new(sessions.clone()).defaults(defaults);
+        let answer = layer.layer(setup.sipher.clone()).oneshot(generate()).await;
+        answer.unwrap_or_else(|error| panic!("{chain}, after {:?}: {error}", setup.creates()));
+        pass(60.0).await;
+    }
+}

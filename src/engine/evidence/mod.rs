@@ -41,7 +41,7 @@ use self::{
     backoff::{Backoff, ROUTINE, SELDOM, SOON},
     fates::Fates,
     health::{Boots, CLOCK_STEP},
-    presence::Presence,
+    presence::{Presence, QUESTIONS},
     verdict::{Says, Verdict},
     window::{Exchange, Windows},
 };
@@ -93,6 +93,8 @@ pub(crate) struct Evidence {
     asking: Option<Cause>,
     /// Whether health has answered the last question.
     is_told: bool,
+    /// How many questions in a row the server has answered without telling what is needed.
+    silent: u32,
     last_cause: Cause,
     alarms: Backoff,
     breaks: Backoff,
@@ -127,6 +129,7 @@ impl Evidence {
             unclear: None,
             asking: None,
             is_told: false,
+            silent: 0,
             last_cause: Cause::Hint,
             alarms: SELDOM,
             breaks: SOON,
@@ -241,6 +244,10 @@ impl Evidence {
     }
 
     fn note_presence(&mut self, question: Question, word: Word) {
+        self.silent = match word {
+            Word::Silent => self.silent.saturating_add(1),
+            Word::Says(_) | Word::Away => 0,
+        };
         match word {
             Word::Says(_) => {
                 self.presence = Presence::default();
@@ -284,6 +291,16 @@ impl Evidence {
     /// other calls have shown.
     pub(crate) fn says_no_more(&self) -> bool {
         !self.is_told && self.presence.is_there()
+    }
+
+    /// What the next question will come to, where health has told nothing for several in a row and other calls are answered. No
+    /// request has to wait for that question.
+    pub(crate) fn foregone_word(&self) -> Option<Word> {
+        let is_away = self.presence.is_there();
+        let is_silent = self.silent >= QUESTIONS;
+        is_away
+            .then_some(Word::Away)
+            .or(is_silent.then_some(Word::Silent))
     }
 
     /// Whether it is health alone that cannot be reached.

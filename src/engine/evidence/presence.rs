@@ -13,7 +13,7 @@ use crate::clock::Reading;
 const FIRST: Duration = Duration::from_secs(3);
 const FIRST_IN_OUTAGE: Duration = Duration::from_secs(30);
 /// So many questions in a row are asked before it is health alone: the next one is free, and may be answered.
-const QUESTIONS: u32 = 3;
+pub(super) const QUESTIONS: u32 = 3;
 /// What another process reached so long before health failed here is taken to be there still.
 const BELIEVED: Duration = Duration::from_secs(60);
 
