@@ -189,4 +189,48 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         old: "        if took < CLOCK_STEP / 2 {",
         new: "        if took < CLOCK_STEP * 20 {",
     },
+    Mutation {
+        name: "what_comes_while_a_session_is_asked_for_is_of_its_process",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "what_is_answered_while_a_session_is_asked_for_is_not_of_its_process",
+        },
+        file: "src/engine/evidence/answers.rs",
+        old: "        self.windows.confirm(exchange.sent.monotonic);\n",
+        new: "        self.windows.confirm(exchange.received.monotonic);\n",
+    },
+    Mutation {
+        name: "a_slow_session_call_confirms_its_window",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "a_session_call_that_took_long_confirms_no_window",
+        },
+        file: "src/engine/evidence/window.rs",
+        old: "        if exchange.takes_long() {\n            return;\n",
+        new: "        if exchange.takes_long() && self.0.is_empty() {\n            return;\n",
+    },
+    Mutation {
+        name: "a_slow_create_begins_with_a_confirmed_window",
+        invariant: "I12",
+        by: Test {
+            target: "lib",
+            name: "a_session_call_that_took_long_confirms_no_window",
+        },
+        file: "src/engine/evidence/window.rs",
+        old: "        self.begin(stamp, exchange, (!exchange.takes_long(), false));\n",
+        new: "        self.begin(stamp, exchange, (true, false));\n",
+    },
+    Mutation {
+        name: "requests_wait_for_a_question_that_will_tell_nothing",
+        invariant: "I9",
+        by: Test {
+            target: "evidence",
+            name: "while_health_tells_nothing_no_request_waits_for_the_next_question",
+        },
+        file: "src/engine/evidence/mod.rs",
+        old: "        let is_silent = self.silent >= QUESTIONS;\n",
+        new: "        let is_silent = self.silent == u32::MAX;\n",
+    },
 ];
