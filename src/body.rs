@@ -141,7 +141,7 @@ impl<B: Body> Body for ReadAhead<B> {
     }
 }
 
-/// tower-http's `FollowRedirect` asks for a body that is `Default`. With this it can stand below.
+/// tower-http's `FollowRedirect` needs a body that is `Default`. So the layer can stand above a `FollowRedirect`.
 impl<B: Body + Default> Default for ReadAhead<B> {
     fn default() -> Self {
         Self::untouched(B::default())

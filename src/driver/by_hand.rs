@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A delete call for a session that the user may have created by hand. The session counts as gone from before the
-/// call on. It still does if the outcome of the call is unknown.
+/// call on, even if the outcome of the call stays unknown.
 #[derive(Debug)]
 struct Ending {
     hash: IdHash,

@@ -72,7 +72,7 @@ pub(crate) struct Core {
     pub(crate) fleet: Fleet,
     /// Set once the manager is not open any more.
     stage: OnceLock<Stage>,
-    /// The same stage, for tasks that wait for it. Set when no lock is held.
+    /// The stage, for tasks that wait until the manager is closed. Set when no lock is held.
     closed: SetOnce<Stage>,
     /// The report of the shutdown that is running or done.
     ending: Lock<Option<Receiver<ShutdownReport>>>,
@@ -216,7 +216,7 @@ impl Core {
         session.phase(now) != Phase::Over && self.is_in_order(session)
     }
 
-    /// Returns the same, but ignores the session's age.
+    /// Returns whether a request may get this session without a check, as far as the session's age is not concerned.
     pub(crate) fn is_in_order(&self, session: &LiveSession) -> bool {
         !session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())
     }

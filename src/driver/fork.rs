@@ -80,8 +80,8 @@ impl Core {
         self.owner.process.store(present, Ordering::Release);
     }
 
-    /// Does the same before a session is used. It reads the process id only once in a while, so most calls cost one
-    /// comparison.
+    /// Drops everything that belongs to another process. Call it before a session is used. It reads the process id
+    /// only once in a while, so most calls cost one comparison.
     pub(crate) fn own_at(&self, now: Reading) {
         if self.owner.is_due(now) {
             self.own();

@@ -28,7 +28,7 @@ impl Core {
         Some(pinned)
     }
 
-    /// Returns a partition's session if it was evicted while in use, and puts it back into the cache.
+    /// Returns a partition's session that was evicted while requests used it, and puts it back into the cache.
     pub(crate) fn brought_back(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
         self.retirement.pinned(id)?;
         let _gate = self.gate();

@@ -214,7 +214,7 @@ impl Core {
         if let Some(stamp) = stamp {
             let is_public = false;
             let reaction = self.notice(Overheard { stamp, is_public }, sent);
-            // Only note it: the next request asks the server.
+            // Do not ask now: the next request does.
             self.hold(reaction, Cause::Sign);
         }
     }
@@ -275,7 +275,8 @@ impl Core {
         self.inquiry.evidence().was_told(signs)
     }
 
-    /// Clears a suspect session if the server has been asked since. Returns whether it may be used again.
+    /// Checks whether the server has been asked since a session became suspect. If the session is alive, removes the
+    /// suspicion. Returns whether it did.
     pub(crate) fn is_cleared(&self, session: &LiveSession, now: Reading) -> bool {
         let signs = self.suspicion.signs();
         let goes_on = self.judge(session, now) == Some(Fate::Alive);

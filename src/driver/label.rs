@@ -4,7 +4,7 @@
 use crate::model::outside::OutsideReason;
 use crate::model::{inlining::NotInlined, reason::RetireReason};
 
-/// All reasons.
+/// All reasons for which a session is retired.
 #[cfg(feature = "metrics")]
 pub(crate) const REASONS: [RetireReason; 11] = [
     RetireReason::Changed,
@@ -36,7 +36,7 @@ pub(crate) fn reason(reason: RetireReason) -> &'static str {
     }
 }
 
-/// All reasons that are counted.
+/// All reasons that are counted for bodies without the defaults.
 #[cfg(feature = "metrics")]
 pub(crate) const NOT_INLINED: [NotInlined; 7] = [
     NotInlined::NoBody,

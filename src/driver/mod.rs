@@ -11,9 +11,9 @@
 //! | `caught` | catches panics of the user's code |
 //! | `check`, `stand_in` | asking for one session; choosing the session to ask for in place of the free question |
 //! | `retired`, `reaper`, `shutdown` | how sessions end |
-//! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids are known here, and to other managers of the process |
+//! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids this process knows |
 //! | `fleet` | sessions that are shared with other processes |
-//! | `capacity`, `shortage`, `outage`, `quota` | the limit on sessions; a used-up call budget; a server that cannot be reached; the server's own count of calls |
+//! | `capacity`, `shortage`, `outage`, `quota` | the limit on sessions; a used-up call budget; an unreachable server; its count of calls |
 //! | `outside` | which origins outside of the base URL were reported |
 //! | `fork` | what happens to sessions when the process forks |
 //! | `once` | a channel for one value that many tasks wait for |

@@ -105,8 +105,9 @@ impl Core {
         is_outage
     }
 
-    /// The same for a failed delete. A gateway may refuse only deletes, so its answer does not begin an outage. It is
-    /// a sign, and the free question finds out.
+    /// Called when a delete has failed. Returns whether the server cannot be connected to, as far as is known. A
+    /// gateway may refuse only deletes, so its answer begins no outage. It is a sign, and the free question finds
+    /// out.
     pub(crate) fn saw_failed_delete(&self, partition: &Partition, error: &Error) -> bool {
         let is_outage = self.reaches_nobody(partition, error);
         if is_outage && error.status().is_none() {

@@ -111,7 +111,7 @@ impl Core {
         asking.question.signs >= self.suspicion.signs() && !asking.answer.is_closed()
     }
 
-    /// Returns the same for a question that is still under way.
+    /// Returns whether a question is still under way whose answer will apply to sessions that are suspect now.
     fn is_after_the_last_sign(&self, asking: &Asking) -> bool {
         self.covers_all_signs(asking) && asking.answer.get().is_none()
     }
@@ -232,7 +232,8 @@ impl Core {
         }
     }
 
-    /// Notes such a result from another process of the fleet, which asked after the sign or before it.
+    /// Notes the result of a session call that another process of the fleet made in place of the free question. It
+    /// was made after the sign or before it.
     pub(crate) fn metered_elsewhere(&self, answer: Metered, is_after_the_sign: bool) {
         let now = self.now();
         self.inquiry.with(now, |evidence| {
@@ -243,14 +244,15 @@ impl Core {
         });
     }
 
-    /// Notes that such a call did not tell whether the session is there.
+    /// Notes that a session call in place of the free question did not tell whether the session is known to the
+    /// server.
     pub(crate) fn metered_in_vain(&self, when: (u64, Reading)) {
         let now = self.now();
         self.inquiry
             .with(now, |evidence| evidence.metered_in_vain(when, now));
     }
 
-    /// Notes that such a call was not made, or not answered.
+    /// Notes that a session call in place of the free question was not made, or not answered.
     pub(crate) fn not_metered(&self) {
         self.inquiry.evidence().not_metered();
     }

@@ -244,7 +244,7 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
     let already_gone = match answer {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Another process may have deleted a shared session.
+            // A session that is shared may have been deleted by another process.
             if is_first && !session.is_shared() {
                 was_lost(core, session);
             }

@@ -105,7 +105,7 @@ impl Retirement {
         self.changed.notify_one();
     }
 
-    /// Returns a session that was evicted while in use, and removes it from the pinned ones.
+    /// Removes a session from the pinned ones, and returns it. It was evicted while in use.
     pub(crate) fn unpin(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
         self.queue().pinned.remove(&id)
     }

@@ -20,7 +20,8 @@ use crate::{
     model::{budget::Purpose, reason::RetireReason},
 };
 
-/// The time limit of such a call. It is short, because requests of other API keys wait for it, too.
+/// The time limit of a session call in place of the free question. It is short, because requests of other API keys
+/// wait for it, too.
 const IN_PLACE: Duration = Duration::from_secs(2);
 
 /// A create that makes the call in place of the free question. If this is dropped before the answer, another create
@@ -44,7 +45,7 @@ impl Drop for StandsIn {
 type Asked = (Arc<LiveSession>, bool, (u64, Reading));
 
 impl Create {
-    /// Begins the call, because the free question is not answered.
+    /// Begins a call in place of the free question, because that question is not answered.
     pub(crate) fn begin_standing_in(&mut self) {
         self.standing_in = Some(StandsIn {
             core: self.core.clone(),
@@ -53,7 +54,8 @@ impl Create {
         });
     }
 
-    /// Ends it, because the result is known. Returns the claim with which to tell the fleet.
+    /// Ends a call in place of the free question, because its result is known. Returns the claim with which to tell
+    /// the fleet.
     pub(crate) fn end_standing_in(&mut self) -> Option<Box<StandIn>> {
         let mut standing_in = self.standing_in.take()?;
         standing_in.is_over = true;

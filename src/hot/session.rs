@@ -275,7 +275,8 @@ impl LiveSession {
         self.was_idle.load(Ordering::Relaxed) || now.has_jumped_since(self.alive_at())
     }
 
-    /// Returns the same, but also counts the idle time that a use now would end.
+    /// Returns whether the server may have forgotten the session unnoticed, for a session that is about to be used.
+    /// The idle time that this use ends counts, too.
     pub(crate) fn is_out_of_sight(&self, now: Reading) -> bool {
         let used_at = Duration::from_millis(self.used_at.load(Ordering::Relaxed));
         let is_idle = now.monotonic.saturating_sub(used_at) >= self.life.long_idle();

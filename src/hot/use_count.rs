@@ -20,8 +20,8 @@ const RETIRED: usize = 1 << (usize::BITS - 1);
 
 /// Counts the requests that use a session. Once the session is retired, no request can start to use it.
 ///
-/// One word holds both the count and the retired bit. With two words, the session could be deleted between a
-/// request's check that it is still good and the moment when that request is counted.
+/// One word holds both the count and the retired bit. With two words, a request could check that the session is good,
+/// and the session could be deleted before the request is counted.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     state: AtomicUsize,

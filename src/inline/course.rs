@@ -86,7 +86,7 @@ pub(crate) fn beside<R: Carrier>(
 ///
 /// # Errors
 ///
-/// Those of [`beside`], and [`ErrorKind::Shutdown`].
+/// The errors of [`beside`], and [`ErrorKind::Shutdown`].
 pub(crate) fn instead<R: Carrier>(
     stack: Stack<'_>,
     request: &mut R,
@@ -118,7 +118,7 @@ pub(crate) fn instead<R: Carrier>(
 ///
 /// # Errors
 ///
-/// Those of [`beside`] and [`instead`].
+/// The errors of [`beside`] and [`instead`].
 pub(crate) fn admitted<R: Carrier>(
     stack: Stack<'_>,
     request: &mut R,
@@ -139,7 +139,7 @@ pub(crate) fn admitted<R: Carrier>(
 ///
 /// # Errors
 ///
-/// Those of [`instead`].
+/// The errors of [`instead`].
 pub(super) fn anew<R: Carrier>(
     stack: Stack<'_>,
     request: &mut R,

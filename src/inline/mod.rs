@@ -57,7 +57,7 @@
 //! | a JSON object in UTF-8 | the missing defaults are put in |
 //! | empty, with `Content-Length: 0` or `Transfer-Encoding` | it becomes an object with the defaults |
 //! | empty otherwise, an array, not JSON, or another `Content-Type` | nothing: the server adds no defaults there either |
-//! | compressed, in another charset, or longer than 1,048,576 bytes when merged | nothing: only a session in the header brings the defaults |
+//! | compressed, in another charset, or over 1,048,576 bytes when merged | nothing: only a session in the header brings the defaults |
 //!
 //! A stream that turns out to be empty counts as `{}`, because the server would read its chunks so.
 //!

@@ -31,7 +31,7 @@ impl SessionLayer {
         matches!(request.carried(), Carried::Stream) && self.always_inlines() && self.reads(request)
     }
 
-    /// Returns the same for a request that has no session at hand.
+    /// Returns whether the body of a request without a session at hand is a stream that has to be collected first.
     pub(crate) fn reads_stream<R: Carrier>(&self, request: &R) -> bool {
         matches!(request.carried(), Carried::Stream) && self.reads(request)
     }

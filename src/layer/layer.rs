@@ -94,10 +94,12 @@ impl SessionLayer {
     /// this, such a request gets no session, whatever its `Host` says.
     ///
     /// Use this in stacks where a layer further down adds the address. **If the inner service sends such a request
-    /// elsewhere, the API key and session id go there too.** The address has to be that of `base_url`, because
-    /// answers are compared with it. Some requests are still left alone: one that names another origin, `CONNECT`,
-    /// `OPTIONS *`, and a path that begins with `//`, from which a host could be read. With `reqwest` this changes
-    /// nothing, because its requests always have an absolute URL.
+    /// elsewhere, the API key and session id go there too.**
+    ///
+    /// The added address has to be that of `base_url`, because answers are compared with it. Some requests are still
+    /// left alone: one that names another origin, `CONNECT`, `OPTIONS *`, and a path that begins with `//`, from
+    /// which a host could be read. With `reqwest` this changes nothing, because its requests always have an absolute
+    /// URL.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]

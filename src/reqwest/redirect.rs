@@ -1,4 +1,4 @@
-//! Which redirects a `reqwest::Client` may follow.
+//! Decides which redirects a `reqwest::Client` may follow.
 
 use ::reqwest::{
     Url,
@@ -53,11 +53,11 @@ impl SessionManager {
 
 /// The URLs of a redirect chain so far, and the next one.
 enum Chain {
-    /// All are Sipher's.
+    /// All URLs are Sipher's.
     Within,
-    /// Some are.
+    /// Some URLs are Sipher's.
     Across,
-    /// None is.
+    /// No URL is Sipher's.
     Elsewhere,
 }
 

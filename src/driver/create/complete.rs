@@ -43,8 +43,8 @@ impl Create {
     }
 
     /// Marks the create as ended. The caller holds the lock of the gate. `calling` says whether a call was on its
-    /// way. Returns the effects that are left, to be carried out without the lock. After a panic, these may be more
-    /// than sessions to let go.
+    /// way. Retires adopted sessions that are not used. Returns the other effects, if any are left, as after a panic.
+    /// The caller carries them out without the lock.
     fn settle(&mut self, calling: bool) -> Vec<Effect<Arc<LiveSession>>> {
         if !calling && self.status.given_up.load(Ordering::Acquire) {
             // The create was given up as a possible orphan, and has ended after all. Its session is known, or counted
@@ -140,7 +140,7 @@ impl Drop for Create {
         if self.landed {
             return;
         }
-        // The task ended half-way. Its runtime ended, the transport panicked, or nobody waits for it any more.
+        // The task ended half-way: its runtime ended, the transport panicked, or no request waits for it any more.
         let core = self.core.clone();
         let calling = self.status.calling.load(Ordering::Acquire);
         let effects = {

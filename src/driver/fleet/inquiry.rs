@@ -32,14 +32,14 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How long to wait for the store. After that each process asks itself, because the question is free.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// The same limit for telling the others.
+/// The time limit for telling the other processes the answer.
 const TELL: Duration = Duration::from_millis(500);
 
-/// The store's answer to who asks the question.
+/// Which process asks the server.
 enum Turn {
-    /// This process has to ask.
+    /// This process has to ask the server.
     Ask(Seal, Box<GrantedClaim>),
-    /// Another process has asked.
+    /// Another process has asked, with this answer.
     Told(Word),
 }
 

@@ -1,4 +1,4 @@
-//! A process as a member of those that share a session: for how long it may use the session, and how it leaves.
+//! This process as one of the members that share a session: for how long it may use the session, and how it leaves.
 
 use std::{
     any::Any,
@@ -76,11 +76,11 @@ impl Shared for Membership {
 /// What happens to a session that this process does not use any more.
 #[derive(Debug)]
 pub(crate) enum Leaving {
-    /// No other process uses it: delete it.
+    /// No other process uses the session: delete it.
     Delete,
-    /// Other processes use it, and the last one deletes it.
+    /// Other processes use the session, and the last one deletes it.
     ToOthers,
-    /// It is not known whether other processes use it, so it is left to expire.
+    /// It is not known whether other processes use the session, so it is left to expire.
     Unknown(Error),
 }
 
@@ -203,7 +203,7 @@ impl Fleet {
             return;
         }
         if reason == RetireReason::Lost {
-            // The server does not have it, so there is nothing to leave.
+            // The server does not have the session, so there is nothing to leave.
             inner.forget(session);
         }
         if reason == RetireReason::Revoked {

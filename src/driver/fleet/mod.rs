@@ -121,7 +121,7 @@ struct Inner {
     /// Whether there may be sessions that were not published. They were made while the store was down, or with an API
     /// key that was new.
     has_own: AtomicBool,
-    /// Notified when such a session may be published at once.
+    /// Notified when a session that was not published yet may be published at once.
     own: Notify,
     outage: Outage,
 }
@@ -232,8 +232,8 @@ impl Inner {
     }
 }
 
-/// Returns a new member: one user of a session. If a manager adopts a session twice, it counts as two members, so
-/// that one can leave and the other go on.
+/// Returns a new member, that is one user of a session. If a manager adopts a session twice, it counts as two
+/// members. So one can leave while the other goes on.
 fn new_member(core: &Core) -> Member {
     Member(core.unique_number())
 }

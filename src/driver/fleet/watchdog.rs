@@ -12,7 +12,7 @@ use crate::lock::Lock;
 
 /// How late a task may be before another one takes over.
 const GRACE: Duration = Duration::from_secs(2);
-/// No task runs, and none is needed.
+/// The value of `late_from` while no task runs and none is needed.
 const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]

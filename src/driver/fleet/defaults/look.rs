@@ -226,8 +226,8 @@ impl Inner {
             }
             return Ok(());
         }
-        // Until this ends, nobody tells the store which sessions are in use. So it is bounded, and the rest is done
-        // next time.
+        // Until this ends, the task does not tell the store which sessions are in use. So the wait is bounded, and
+        // the rest is done next time.
         let switched = timeout(self.interval(), switch(core, following, &group));
         let Ok(switched) = switched.await else {
             return Ok(());

@@ -52,7 +52,7 @@ impl InSlot {
         }
     }
 
-    /// Returns whether less than half of its time is left.
+    /// Returns whether less than half of the record's time in the store is left.
     pub(super) fn is_half_over(&self) -> bool {
         !matches!(self.content, Content::Nothing) && self.left < KEPT_FOR / 2
     }
