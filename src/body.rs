@@ -19,8 +19,8 @@ use crate::model::inlining::NotInlined;
 pin_project! {
     /// A body of which a part, or all, may have been read ahead.
     ///
-    /// It yields the same bytes, trailers and errors as the original body. The bytes that were read ahead come as one
-    /// frame.
+    /// A `ReadAhead` yields the same bytes, trailers and errors as the original body. The bytes that were read ahead
+    /// come as one frame.
     pub struct ReadAhead<B>
     where
         B: Body,

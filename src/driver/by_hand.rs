@@ -63,8 +63,8 @@ pub(crate) struct ByHand {
     holds: Vec<Hold>,
 }
 
-/// Returns a hook that looks at the calls that the user makes by hand. They count in the server's rate-limit windows
-/// like any other call.
+/// Returns a hook that looks at the answers to calls that the user makes by hand. Such calls count in the server's
+/// rate-limit windows like any other call.
 pub(crate) fn watching(core: &Arc<Core>) -> OnSend {
     let core = Arc::downgrade(core);
     Box::new(move || {
@@ -116,8 +116,8 @@ impl ByHand {
         })
     }
 
-    /// Describes a request that carries a session which its sender has put in. It changes nothing, and holds the
-    /// session.
+    /// Describes a request that carries a session which its sender has put in. The request changes nothing, and holds
+    /// the session.
     pub(crate) fn bearing(hold: Hold) -> Self {
         Self {
             deletes: None,

@@ -20,7 +20,7 @@ const MOST: u64 = 10;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The shortest time between two reports that there are more sessions than room.
 const TOLD_FOR: Duration = Duration::from_secs(60 * 60);
-/// The number of pending deletes that is reported first. It is reported again each time the number has doubled.
+/// How many pending deletes cause the first report. The next report comes when the number has doubled.
 const MANY_DELETES: usize = 100;
 
 /// Which troubles were already reported.

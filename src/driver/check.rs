@@ -192,8 +192,8 @@ fn is_for(record: &SessionRecord, id: &SessionId) -> Result<(), Error> {
     Err(Error::new(ErrorKind::WrongAnswer, text))
 }
 
-/// Returns the event for a session that the server lost before its end. It counts the requests that carried the
-/// session since it was last known to be alive.
+/// Returns the event for a session that the server lost before its end. The event counts the requests that carried
+/// the session since the server last knew it.
 pub(crate) fn lost(session: &LiveSession, loss: Loss, now: Reading) -> Event {
     let (unknown_for, requests) = session.unknown(loss, now);
     Event::Lost {

@@ -211,12 +211,12 @@ impl Core {
         }
     }
 
-    /// Returns whether a request may get this session without a check.
+    /// Returns whether a request may get this session without a check: it is neither over, retired nor suspect.
     pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
         session.phase(now) != Phase::Over && self.is_in_order(session)
     }
 
-    /// Returns whether a request may get this session without a check, as far as the session's age is not concerned.
+    /// Returns whether the session is neither retired nor suspect. Its age does not matter here.
     pub(crate) fn is_in_order(&self, session: &LiveSession) -> bool {
         !session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())
     }
@@ -254,7 +254,8 @@ impl Core {
         self.retirement.wake();
     }
 
-    /// Called when a request stops using a retired session. It may have been the last one.
+    /// Called when a request stops using a retired session. If it was the last such request, the session can be
+    /// deleted.
     pub(crate) fn released(&self, session: &Arc<LiveSession>) {
         self.retirement.look_at(session);
     }

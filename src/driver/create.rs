@@ -1,6 +1,6 @@
 //! One create, from its first try to its outcome. `engine::attempt` decides what it does next.
 //!
-//! It runs in a task of its own. So a caller that gives up does not end the create for the others.
+//! A create runs in a task of its own. So a caller that gives up does not end the create for the others.
 
 mod accept;
 mod call;

@@ -46,8 +46,8 @@ impl Flight {
         self.overdue_in(timeout, now, self.waiters.runtime == caller.id())
     }
 
-    /// Returns whether the create's task makes progress whenever the caller waits. That is so if it runs on the
-    /// caller's own runtime, and that runtime has only this thread. Then the task's own deadline ends it.
+    /// Returns whether the create's task makes progress whenever the caller waits. That is so if the task runs on the
+    /// caller's own runtime, and that runtime has only this thread. The task's own deadline then ends the create.
     pub(crate) fn goes_on_with(&self, caller: &Handle) -> bool {
         self.waiters.runtime == caller.id()
             && caller.runtime_flavor() == RuntimeFlavor::CurrentThread

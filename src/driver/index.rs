@@ -50,8 +50,8 @@ impl Core {
         !self.sessions().is_empty()
     }
 
-    /// Returns whether there is a usable session for this API key and these defaults. It counts even while the server
-    /// is asked about it.
+    /// Returns whether there is a usable session for this API key and these defaults. A session counts even while the
+    /// server is asked about it.
     pub(crate) fn has_usable_session(&self, of: &Identity, now: Reading) -> bool {
         let id = of.key_id().map(|key| of.defaults().with_key(key));
         let session = id.and_then(|id| self.cached(id));

@@ -233,7 +233,7 @@ impl Core {
         sent: Reading,
         made_at: Duration,
     ) {
-        // This counts sessions that were evicted while in use, too, because they come back.
+        // `has_sessions` also finds sessions that were evicted while in use, because they come back.
         let (received, is_first) = (self.now(), !self.has_sessions());
         let exchange = Exchange { sent, received };
         let reaction = self.inquiry.with(received, |evidence| {

@@ -1,4 +1,4 @@
-//! The one place that every event passes. It is counted, logged and measured here, and sent to subscribers.
+//! The one place that every event passes: events are counted, logged and measured here, and sent to subscribers.
 
 use std::{
     sync::{
@@ -140,7 +140,7 @@ impl Observer {
         }
     }
 
-    /// Counts an event at once. It is emitted once the thread that emits holds no lock of this crate.
+    /// Counts an event at once. The event is emitted once the thread that emits events holds no lock of this crate.
     pub(crate) fn emit(&self, event: Event) {
         self.count(&event);
         self.outbox.say(Effect::Tell(event, log::Span::current()));
@@ -187,8 +187,8 @@ impl Observer {
         self.counts.session_calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Called when a create has ended, `time` after it began. If it only checked a session, it does not count as a
-    /// create that took time.
+    /// Called when a create has ended, `time` after it began. The time is not recorded if the create only checked a
+    /// session.
     pub(crate) fn landed(&self, event: Event, time: Duration) {
         if !matches!(event, Event::Verified { .. } | Event::CheckFailed { .. }) {
             self.meter.create_took(time);

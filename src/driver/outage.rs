@@ -132,8 +132,8 @@ impl Core {
         self.reached();
     }
 
-    /// Returns whether a gateway refuses this key alone. That is so if it has refused the key before, and other calls
-    /// were answered since.
+    /// Returns whether a gateway refuses this key alone: it has refused this key before, and other calls were
+    /// answered since.
     fn is_own_trouble(&self, partition: &Partition, error: &Error) -> bool {
         let (answered, now) = (self.outage.last_answer(), self.now());
         let mut gate = self.gate();

@@ -33,7 +33,7 @@ pub(crate) struct Outbox(Lock<Said>);
 #[derive(Debug, Default)]
 struct Said {
     effects: VecDeque<Effect>,
-    /// Whether a thread is carrying them out. It also carries out what is queued meanwhile.
+    /// Whether a thread is carrying the effects out. That thread also carries out what is queued meanwhile.
     is_at_it: bool,
 }
 
@@ -120,7 +120,8 @@ impl<'a> Later<'a> {
     }
 }
 
-/// A lock under which effects may be queued. They are carried out once this thread holds no such lock any more.
+/// A lock under which effects may be queued. The effects are carried out once this thread holds no such lock any
+/// more.
 #[derive(Debug)]
 pub(crate) struct Locked<'a, T> {
     // The fields are dropped in this order.

@@ -1,4 +1,4 @@
-//! The one background task that deletes retired sessions. It runs while there is something to do.
+//! The reaper: the one background task that deletes retired sessions. The task runs while there is something to do.
 
 use std::{
     future::{Future, poll_fn},
@@ -110,9 +110,10 @@ async fn work(core: &Arc<Core>, worker: u64) {
     }
 }
 
-/// Leaves and deletes these sessions. If nothing can be deleted for a while, returns for how long.
+/// Leaves these sessions in the fleet, and deletes those that no other process uses. If nothing can be deleted for a
+/// while, returns for how long.
 ///
-/// Sessions are left side by side, because a part of the store may hang. They are deleted one by one.
+/// The calls to the store run side by side, because a part of the store may hang. The delete calls run one by one.
 async fn attempt_all(
     core: &Arc<Core>,
     worker: u64,

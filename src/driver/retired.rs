@@ -28,8 +28,8 @@ struct Queue {
     expiring: Vec<Arc<LiveSession>>,
     /// When to remove those that have expired.
     tidy_at: Duration,
-    /// Sessions that were evicted while requests used them. They are still good, and a request for one of their
-    /// partitions gets it back.
+    /// Sessions that were evicted while requests used them. They are still good: the next request for the same
+    /// partition gets its session back.
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
     worker: Option<Worker>,
     workers: u64,
@@ -105,7 +105,7 @@ impl Retirement {
         self.changed.notify_one();
     }
 
-    /// Removes a session from the pinned ones, and returns it. It was evicted while in use.
+    /// Removes and returns the pinned session of a partition, that is one that was evicted while in use.
     pub(crate) fn unpin(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
         self.queue().pinned.remove(&id)
     }

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Runs the shutdown. It has a task of its own, so a caller that waits for it may give up.
+/// Runs the shutdown in a task of its own, so that a caller that waits for it may give up.
 pub(crate) async fn run(core: Arc<Core>, deadline: Duration, done: Sender<ShutdownReport>) {
     let mut report = Closing::new(core.clone(), deadline).run(deadline).await;
     report.possible_orphans = core.observer.possible_orphans();
@@ -164,8 +164,8 @@ impl Ending for Arc<LiveSession> {
     }
 }
 
-/// Returns the fate of one session. It counts as failed if code of the user panicked, so that the other sessions are
-/// still ended.
+/// Returns the fate of one session. If code of the user panicked, the session counts as failed, and the other
+/// sessions are still ended.
 async fn unless_it_panics(
     session: Arc<LiveSession>,
     work: impl Future<Output = Option<Fate>>,

@@ -126,8 +126,8 @@ impl Create {
         is_told
     }
 
-    /// Returns whether health has answered during the call. That answer says more about the other sessions than this
-    /// call does.
+    /// Returns whether health has answered while a session call was made in its place. Health's answer says more
+    /// about the other sessions.
     fn is_overtaken_by_health(&mut self) -> bool {
         let is_answered = self.core.inquiry.evidence().is_told();
         is_answered && self.is_told_meanwhile()
@@ -197,8 +197,8 @@ impl Create {
         Ok(Some((session.clone(), is_there, (signs, asked))))
     }
 
-    /// Draws conclusions from a failed call for a session of another partition. It says nothing about the other
-    /// sessions.
+    /// Draws conclusions from a failed call for a session of another partition. Such a failure says nothing about the
+    /// other sessions.
     fn was_refused(&self, session: &Arc<LiveSession>, error: Error) -> Result<(), Error> {
         let core = &self.core;
         if error.kind() == ErrorKind::WrongAnswer {

@@ -90,8 +90,8 @@ impl<S> InlineDefaultsService<S> {
             && self.manager.scope(request, Unaddressed::Elsewhere) == Scope::Sipher
     }
 
-    /// Takes the service that was polled ready, and leaves a clone. That one must be called, because it may hold a
-    /// permit.
+    /// Takes the service that was polled ready, and leaves a clone. The service that was polled must be called,
+    /// because it may hold a permit.
     fn take(&mut self) -> S
     where
         S: Clone,

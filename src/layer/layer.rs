@@ -83,8 +83,8 @@ impl SessionLayer {
         self.changed(|shared| shared.defaults = defaults)
     }
 
-    /// Adds a [`Proof`](crate::Proof) to the extensions of every response. It says which session the request was sent
-    /// with. Off by default.
+    /// Adds a [`Proof`](crate::Proof) to the extensions of every response, which says which session the request was
+    /// sent with. Off by default.
     #[must_use]
     pub fn with_proof(self) -> Self {
         self.changed(|shared| shared.proves = true)
@@ -156,7 +156,7 @@ impl SessionLayer {
     /// chain than the session's. See [`checked`](crate::checked). The layer also adds a [proof](Self::with_proof).
     /// Without this, no answer is read.
     ///
-    /// Turn it on where money depends on the answer. It reads the answers of three routes to their end.
+    /// Turn this on where money depends on the answer. The layer then reads the answers of three routes to their end.
     pub fn checked(self) -> CheckedLayer {
         CheckedLayer::over(self)
     }

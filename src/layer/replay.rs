@@ -56,9 +56,9 @@ use crate::{
 ///
 /// A sign is a connection that could not be made or broke, a 410, or a gateway's 502, 503, 504, 520 to 527 or 530.
 /// For the second sending the layer decides anew, so the request carries a session that is known to be alive. A
-/// request is replayed once at most. It must get its session from this crate, and its body must be `Clone`. A
-/// successful answer is never replayed. A `reqwest` request's own timeout covers both sendings together. A
-/// [`MaxWait`](crate::MaxWait) applies to each.
+/// request is replayed once at most. Only requests that get a session from this crate, and whose body can be cloned,
+/// are replayed. A successful answer never causes a replay. A `reqwest` request's own timeout covers both sendings
+/// together. A [`MaxWait`](crate::MaxWait) applies to each.
 ///
 /// **The server may have carried the first sending out.** If that matters, do not use this layer, or give the request
 /// an `Idempotency-Key`. The server accepts one, a UUID v4, on its routes for commitment, compliance, cspl,

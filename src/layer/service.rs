@@ -198,8 +198,8 @@ impl<S> SessionService<S> {
         }
     }
 
-    /// Takes the service that was polled ready, and leaves a clone. That one must be called, because it may hold a
-    /// permit. If it is dropped without a call, it gives the permit back.
+    /// Takes the service that was polled ready, and leaves a clone. The service that was polled must be called,
+    /// because it may hold a permit. Dropping it without a call gives the permit back.
     fn take(&mut self) -> Self
     where
         S: Clone,

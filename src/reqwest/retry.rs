@@ -55,7 +55,7 @@ where
 /// Decides which failures are retried: for errors of this crate by [`Error::is_transient`], for all others by another
 /// strategy.
 ///
-/// It needs a [`RetryAfterPolicy`] for the waits. [`retry`] combines the two.
+/// The strategy needs a [`RetryAfterPolicy`] beside it, which decides how long to wait. [`retry`] combines the two.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionRetryStrategy<S = ByDefault> {
     others: S,
@@ -130,7 +130,7 @@ impl<S: RetryableStrategy> RetryableStrategy for SessionRetryStrategy<S> {
 
 /// Decides when to retry: when another policy says, and not before [`Error::retry_after`].
 ///
-/// It needs a [`SessionRetryStrategy`], which sees the failure. [`retry`] combines the two.
+/// The policy needs a [`SessionRetryStrategy`] beside it, which sees the failure. [`retry`] combines the two.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryAfterPolicy<P>(P);
 

@@ -123,7 +123,7 @@ impl Core {
     }
 }
 
-/// Waits until then. Ends early when another create gives up, or when the server answers again.
+/// Waits until the time `until`. Ends early when another create gives up, or when the server answers again.
 async fn wait(core: &Core, until: Duration, changed: Notified<'_>) -> Input<Arc<LiveSession>> {
     tokio::select! {
         biased;

@@ -15,7 +15,8 @@ impl Create {
         // Forget what earlier tries met. A panic says nothing about the server, and must not hold other creates back.
         self.attempt.forget_reach();
         if self.status.calling.load(Ordering::Acquire) {
-            // If the create was given up, the orphan was counted then, and the end of this create takes that back.
+            // If the create was given up earlier, the possible orphan was counted then too. The end of the create
+            // takes that first count back.
             self.core.emit(self.partition.possible_orphan(None));
         }
         let text = "the session could not be made: a clock, subscriber or recorder panicked";

@@ -116,7 +116,7 @@ impl Inner {
             refuse(core, seal.slot);
             return None;
         };
-        // Of the three ages, the highest counts.
+        // The session's age is measured in three ways. The highest of the three ages counts.
         let age = sent.wall.saturating_sub(sealed.born_wall);
         let age = age.max(store_now.saturating_sub(sealed.born_store));
         let age = age.max(sealed.life.saturating_sub(record.left));
@@ -141,8 +141,8 @@ impl Inner {
             life,
             (millis(sealed.made_at), sent, signs),
         );
-        // The session is alive if there was no sign since. It is also alive if the server's process has been heard
-        // since and clears it.
+        // The session is alive if there was no sign since its creation, or if the server's process has been heard
+        // since and clears the session.
         let is_alive = signs == core.suspicion.signs()
             || (core.has_heard() && core.is_cleared(&session, core.now()));
         let is_certain = is_certain && !self.sharing.verify_adopted;

@@ -17,8 +17,8 @@ use crate::{
 
 /// The longest pause that another process's failure can cause, whatever the store says.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// After this many refusals, a create stops publishing, because their cause may last for ever. Its session then
-/// belongs to this process alone.
+/// After this many refused publications, a create stops publishing, because the cause may last for ever. The create's
+/// session then belongs to this process alone.
 const REFUSALS: u32 = 2;
 
 /// A claim that the store has granted. Until it is released or lapses, no other process can publish the next record
@@ -74,7 +74,7 @@ impl Claiming {
         self.claim = Some(claim);
     }
 
-    /// Takes the claim. It allows one publication, whatever the result.
+    /// Takes the claim, which allows one publication, whatever the result.
     fn take_claim(&mut self) -> Option<GrantedClaim> {
         self.claim.take_if(|_| self.refusals < REFUSALS)
     }

@@ -1,4 +1,4 @@
-//! The one task that keeps contact with the store. It runs while there are sessions to share.
+//! The heartbeat: the one task that keeps contact with the store. The task runs while there are sessions to share.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -138,8 +138,8 @@ impl Inner {
         let _ = tokio::join!(revocations, self.tell_defaults(core));
     }
 
-    /// Runs the work until another worker has taken over. This is checked at each poll, so a task that stalled for a
-    /// while does not begin another step of the store.
+    /// Runs the work until another worker has taken over. Each poll checks this, so a task that stalled for a while
+    /// begins no further step of the store.
     async fn while_current(&self, worker: u64, work: impl Future<Output = ()>) {
         let mut work = pin!(work);
         poll_fn(|context| {
@@ -231,7 +231,7 @@ impl Inner {
                         None => schedule.hurry_all(at),
                     }
                 }
-                // This searches all sessions, so it is not done each time.
+                // Searching all sessions takes time, so a search begins at most once in `OWN`.
                 () = self.own.notified() => listed_until = listed_until.min(listed_at + OWN),
                 () = self.wake.notified() => {
                     let now = core.now().monotonic;

@@ -138,7 +138,7 @@ impl Inner {
     }
 }
 
-/// Returns the first of the API keys that have sessions here. It is the same in all processes with the same keys.
+/// Returns the first of the API keys that have sessions here. Processes with the same keys get the same one.
 fn first_key(core: &Core) -> Option<ApiKey> {
     let sessions = core.sessions();
     let keys = sessions.iter().map(|session| &session.partition.key);

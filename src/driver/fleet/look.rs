@@ -124,8 +124,8 @@ impl Inner {
         Ok(kept)
     }
 
-    /// Returns the sessions that are not the fleet's yet, by slot. They were made while the store was down, for
-    /// example.
+    /// Returns the sessions that are not the fleet's yet, by slot. Such sessions were made while the store was down,
+    /// for example.
     pub(super) fn own(&self, core: &Core) -> HashMap<Slot, Vec<Arc<LiveSession>>> {
         let mut own: HashMap<_, Vec<_>> = HashMap::new();
         if !self.has_own.swap(false, Ordering::AcqRel) {

@@ -36,7 +36,7 @@ pub(crate) struct Membership {
     lease: Duration,
     /// What the store has said about the session's record.
     pub(super) publication: Lock<Publication>,
-    /// When the store was last told that the session is in use. It is the time before that call was sent.
+    /// When the store was last told that the session is in use. This is the time just before that call was sent.
     kept: Lock<Reading>,
     /// Whether no other process uses the session. Then this process deletes it.
     is_last: AtomicBool,

@@ -118,8 +118,7 @@ struct Inner {
     wake: Arc<Notify>,
     releases: Arc<Releases>,
     watchdog: Watchdog,
-    /// Whether there may be sessions that were not published. They were made while the store was down, or with an API
-    /// key that was new.
+    /// Whether there may be sessions that were not published, because the store was down or the API key was new.
     has_own: AtomicBool,
     /// Notified when a session that was not published yet may be published at once.
     own: Notify,

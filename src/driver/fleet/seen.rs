@@ -1,4 +1,4 @@
-//! The newest generation that was seen in each slot. It is kept longer than the sessions, so that an older record is
+//! The newest generation that was seen in each slot. This memory outlives the sessions, so that an older record is
 //! never adopted.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

@@ -1,4 +1,5 @@
-//! A hash that costs a few instructions. It only says where to look: what is found there is compared in full.
+//! A hash that costs a few instructions. The hash only says where to look: the credentials found there are compared
+//! in full.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},

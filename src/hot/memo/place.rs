@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{headers::Credentials, hot::session::LiveSession, lock::Lock};
 
-/// How many keys a place knows. Each remembered key takes half a kilobyte. One key more empties the place.
+/// How many keys a place knows. Each remembered key takes half a kilobyte. One key more, and the place forgets all
+/// keys but that of its first memo.
 const MOST: usize = 1 << 14;
 
 /// One place for each thread that is likely to run at once. If there are more threads, some share a place. That costs
@@ -38,7 +39,7 @@ pub(super) struct State<T> {
     first: Option<Memo<T>>,
     /// The memos of other keys, by the hash of their credentials.
     others: HashMap<u64, Memo<T>, BuildHasherDefault<AsItIs>>,
-    /// Hashes of credentials that were seen once. They are remembered when they are seen again.
+    /// Hashes of credentials that were seen once. A decision is remembered when its credentials are seen again.
     found: HashSet<u64, BuildHasherDefault<AsItIs>>,
 }
 

@@ -46,7 +46,8 @@ pub(in crate::driver::fleet) struct FirstLook {
 struct Looks {
     /// When the manager's defaults were last known to be the group's, or the store was found to be down.
     last: Option<Reading>,
-    /// The last look, and when it began. It runs in a task, so that it goes on if a caller gives up or is not polled.
+    /// The last look, and when it began. A look runs in a task, so that it goes on if a caller gives up or is not
+    /// polled.
     current: Option<(Receiver<Looked>, Reading)>,
 }
 

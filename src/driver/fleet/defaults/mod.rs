@@ -44,7 +44,7 @@ use crate::{
 
 /// What this process knows of the group's defaults.
 pub(super) struct Following {
-    /// The defaults that all members were built with. They name the group.
+    /// The defaults that all processes of the group were built with. The group's slot is named after these defaults.
     home: Arc<SessionDefaults>,
     manager: Weak<dyn Follower>,
     /// The manager's lock of changes. A task can wait for it without a handle, which would keep the manager alive.
@@ -64,8 +64,7 @@ impl Following {
     }
 }
 
-/// The changes of the group that a new API key leads to. They are [adopted](Fleet::moved_to) once the manager uses
-/// that key.
+/// The changes that a new API key's group has made. The manager [adopts](Fleet::moved_to) them once it uses that key.
 #[derive(Default)]
 pub(crate) struct Moving(LwwDefaults);
 
