@@ -2,12 +2,12 @@
 //!
 //! A request with the same credentials as an earlier one gets the same session again, without another decision. All
 //! decisions are made in `admit`. This file only repeats one that is less than [`SPAN`] old. A repeated decision is
-//! as safe as the original one, because
+//! as safe as the original one, for three reasons:
 //!
 //! * A thread that ends a session, or makes it suspect, first [forgets](forget) it here. Only then does it report the
-//! end. So a request that starts after the report finds no memo.
+//!   end. So a request that starts after the report finds no memo.
 //! * A memo expires after the shortest of three spans, by both clocks: `SPAN`, the time until the renewal is due, and
-//! the time for which the id may be sent.
+//!   the time for which the id may be sent.
 //! * A memo does not count as a request in flight. Only the requests that hold its token count.
 //!
 //! Each thread has a place of its own, with its own copy of the header's value. If threads shared one reference
