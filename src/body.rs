@@ -1,7 +1,7 @@
-//! Bodies that are read before they are sent on.
+//! Bodies that this crate reads before it sends them on.
 //!
-//! The [checked](crate::checked) layer reads answers, and the [inline](crate::inline) layer reads requests. What they hand on
-//! yields the same bytes, trailers and errors.
+//! The [checked](crate::checked) layer reads answers, and the [inline](crate::inline) layer reads requests. The
+//! bodies that they send on yield the same bytes, trailers and errors.
 
 use std::{
     fmt,
@@ -17,10 +17,10 @@ use pin_project_lite::pin_project;
 use crate::model::inlining::NotInlined;
 
 pin_project! {
-    /// A body that may have been read ahead.
+    /// A body of which a part, or all, may have been read ahead.
     ///
-    /// It yields the bytes, trailers and errors of the body that it stands for. What was read ahead
-    /// comes as one frame.
+    /// A `ReadAhead` yields the same bytes, trailers and errors as the original body. The bytes that were read ahead
+    /// come as one frame.
     pub struct ReadAhead<B>
     where
         B: Body,
@@ -37,7 +37,7 @@ pin_project! {
     #[project = RestProj]
     enum Rest<B> {
         Untouched { #[pin] body: B },
-        // It was polled, and so has to stay where it is.
+        // This body was polled, so it must not move any more.
         Begun { body: Pin<Box<B>> },
         Ended,
     }
@@ -53,19 +53,19 @@ impl<B: Body> ReadAhead<B> {
         }
     }
 
-    /// Takes out what was read, if that is all there is.
+    /// Takes the bytes if the body was read to its end without an error and has no trailers.
     #[cfg(feature = "reqwest")]
     pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
         let is_whole = self.trailers.is_none() && self.whole().is_some();
         is_whole.then(|| std::mem::take(&mut self.data))
     }
 
-    /// What was read, if that is all there is but for trailers.
+    /// Returns the bytes if the body was read to its end without an error. There may still be trailers.
     pub(crate) fn whole(&self) -> Option<&Bytes> {
         (matches!(self.rest, Rest::Ended) && self.error.is_none()).then_some(&self.data)
     }
 
-    /// Why it was not read to its end.
+    /// Returns why the body was not read to its end.
     pub(crate) fn unread(&self) -> Option<NotInlined> {
         match self.rest {
             _ if self.error.is_some() => Some(NotInlined::BodyFailed),
@@ -78,7 +78,7 @@ impl<B: Body> ReadAhead<B> {
         self.trailers.as_ref()
     }
 
-    /// Puts other bytes in the place of those that were read.
+    /// Replaces the bytes that were read ahead.
     pub(crate) fn set_data(&mut self, data: Bytes) {
         self.data = data;
     }
@@ -132,7 +132,7 @@ impl<B: Body> Body for ReadAhead<B> {
     fn size_hint(&self) -> SizeHint {
         let (read, rest) = (self.data.len() as u64, self.size_of_rest());
         let mut size = SizeHint::new();
-        // A client that knows the length sends no trailers.
+        // With trailers there is no upper bound: a client that knows the exact length sends no trailers.
         if let Some(upper) = rest.upper().filter(|_| self.trailers.is_none()) {
             size.set_upper(upper.saturating_add(read));
         }
@@ -141,7 +141,7 @@ impl<B: Body> Body for ReadAhead<B> {
     }
 }
 
-/// So that `FollowRedirect` can stand below.
+/// tower-http's `FollowRedirect` needs a body that is `Default`. So the layer can stand above a `FollowRedirect`.
 impl<B: Body + Default> Default for ReadAhead<B> {
     fn default() -> Self {
         Self::untouched(B::default())
@@ -156,17 +156,17 @@ impl<B: Body> fmt::Debug for ReadAhead<B> {
     }
 }
 
-/// Without a copy where it is `Bytes` already.
+/// Returns the data as `Bytes`. Data that is `Bytes` already is not copied.
 fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
 /// Reads a body ahead.
 pub(crate) struct Peek<B: Body> {
-    /// `None` once it was handed on.
+    /// `None` once `poll` has returned the body.
     body: Option<Pin<Box<B>>>,
     first: Bytes,
-    /// The first one and all others, from the second on.
+    /// All bytes, those of `first` included. Empty until a second frame comes.
     all: BytesMut,
 }
 
@@ -179,7 +179,7 @@ impl<B: Body> Peek<B> {
         }
     }
 
-    /// The bytes of the body if it came to its end within `limit`, and the body to hand on.
+    /// Returns the bytes of the body if it ended within `limit`, and the body to send on.
     pub(crate) fn poll(
         &mut self,
         limit: usize,

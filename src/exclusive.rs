@@ -1,12 +1,12 @@
-//! What is only ever reached through `&mut`.
+//! A value that is only ever reached through `&mut`.
 
 use std::{
     fmt,
     sync::{Mutex, PoisonError},
 };
 
-/// Can be shared between threads whatever is inside, since a shared reference to it gives access to nothing. The mutex is never
-/// locked: it is the standard library's way to say so without `unsafe`.
+/// Makes any value `Sync`, because a shared reference to this wrapper gives no access to the value. The mutex is
+/// never locked: it is how the standard library offers this without `unsafe`.
 pub(crate) struct Exclusive<T>(Mutex<T>);
 
 impl<T> Exclusive<T> {

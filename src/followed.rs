@@ -1,11 +1,11 @@
-//! Where an answer came from, as tower-http's `FollowRedirect` notes it in passing.
+//! Where an answer came from, as tower-http's `FollowRedirect` notes it in the answer's extensions.
 
 use http::{Extensions, Uri};
 
-/// Shows the last URI that was asked, by each `FollowRedirect` that the answer came through.
+/// Calls `see` with the last URI that was asked, once for each `FollowRedirect` that the answer came through.
 ///
-/// Versions 0.6 and 0.7 of tower-http live side by side in real trees (`reqwest` stays on 0.6), and each notes it in a type of
-/// its own.
+/// Versions 0.6 and 0.7 of tower-http are often in one dependency tree, because `reqwest` still uses 0.6. Each
+/// version notes the URI in a type of its own.
 #[cfg(feature = "tower-http")]
 #[inline]
 pub(crate) fn each_uri<'a>(extensions: &'a Extensions, mut see: impl FnMut(&'a Uri)) {

@@ -1,5 +1,5 @@
-//! A mutex that is not poisoned by a panic: what our locks guard is whole after each statement, and the callers of others must
-//! go on.
+//! A mutex that ignores poisoning. If a thread panics while it holds the lock, the data is still consistent: it is so
+//! after each statement. Other callers must go on.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

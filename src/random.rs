@@ -1,5 +1,6 @@
-//! Random numbers. None of them comes from what a copy of the process has as well: after `fork`, or where a virtual machine
-//! is started twice from one snapshot, members that drew the same number would be one and the same to the store.
+//! Random numbers that differ in each copy of a process. After `fork`, or if a virtual machine is started twice from
+//! one snapshot, a generator in memory would give both copies the same numbers. The shared store could not tell two
+//! such members apart.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -14,9 +15,9 @@ use crate::lock::Lock;
 /// Where random numbers come from.
 #[derive(Debug)]
 pub(crate) enum Random {
-    /// The operating system, asked anew for each draw.
+    /// The operating system's generator, called for each draw.
     System,
-    /// A generator that repeats its numbers.
+    /// A generator that repeats its numbers for the same seed.
     #[cfg(feature = "testing")]
     Seeded(Lock<Rng>),
 }
@@ -27,7 +28,7 @@ impl Random {
         Self::Seeded(Lock::new(Rng::with_seed(seed)))
     }
 
-    /// Draws with a generator that starts somewhere new.
+    /// Draws with a generator that gets a new seed for each call.
     pub(crate) fn with<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
         match self {
             Self::System => draw(&mut Rng::with_seed(system())),
@@ -36,7 +37,7 @@ impl Random {
         }
     }
 
-    /// Draws a number that nobody else has.
+    /// Draws a number that no other process draws.
     pub(crate) fn unique(&self) -> u128 {
         match self {
             Self::System => (u128::from(system()) << 64) | u128::from(system()),
@@ -46,7 +47,7 @@ impl Random {
     }
 }
 
-/// 64 bits from the system's generator. The fallback is for systems without one.
+/// Returns 64 bits from the system's generator. Without such a generator, falls back to a hash with random keys.
 fn system() -> u64 {
     getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(process::id()))
 }

@@ -10,15 +10,16 @@ use tokio::{
 use crate::error::{Error, ErrorKind};
 
 thread_local! {
-    /// The runtime that was looked at last, and whether it has timers.
+    /// The runtime that this thread checked last, and whether it has timers.
     static LOOKED_AT: Cell<Option<(Id, bool)>> = const { Cell::new(None) };
 }
 
-/// The runtime of the caller.
+/// Returns the tokio runtime of the caller.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::NoRuntime`] if there is none, or if it has no timers: every wait here needs one.
+/// Returns [`ErrorKind::NoRuntime`] if there is no runtime, or if it has no timers. Every wait in this crate needs a
+/// timer.
 pub(crate) fn runtime() -> Result<Handle, Error> {
     let runtime = Handle::try_current().map_err(|_| no_runtime())?;
     if has_timers(runtime.id()) {
@@ -30,8 +31,8 @@ pub(crate) fn runtime() -> Result<Handle, Error> {
     }
 }
 
-/// tokio does not say so otherwise than by a panic where a timer is made (`Sleep::new_timeout`). It is made once for each thread and
-/// runtime.
+/// Returns whether the current runtime has timers. tokio has no query for that: it panics when a timer is created
+/// (`Sleep::new_timeout`). So this creates one, once for each thread and runtime.
 fn has_timers(id: Id) -> bool {
     match LOOKED_AT.get() {
         Some((before, has_timers)) if before == id => has_timers,

@@ -19,23 +19,24 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What is below the layer is out of its sight
+//! # The layer does not see what is below it
 //!
-//! `reqwest` merges a client's `default_headers` into a request *below* the layer, and only where the request has none.
-//! An API key there is not seen, and one session's id there would be sent for good: neither belongs in them.
+//! `reqwest` merges a client's `default_headers` into a request *below* the layer, and only where the request has
+//! none. The layer does not see an API key there. A session id there would be sent even after the session ended. So
+//! put neither into `default_headers`.
 //!
 //! # Redirects are below the layer too
 //!
-//! When a redirect leads to another origin, `reqwest` takes off `Authorization` and `Cookie`, but neither session id nor
-//! `X-API-Key`. The [`redirect_policy`](crate::SessionManager::redirect_policy) does not let it come to this. Without
-//! it, only the last hop is noticed, after the fact: where the response's URL is not Sipher's, the session is replaced, and
-//! [`Event::Leaked`](crate::Event) tells of it. A chain that comes back to Sipher is not noticed.
+//! When a redirect leads to another origin, `reqwest` removes `Authorization` and `Cookie`, but neither the session
+//! id nor `X-API-Key`. The [`redirect_policy`](crate::SessionManager::redirect_policy) stops such redirects. Without
+//! it, the layer notices only the last hop, and only afterwards. If the response's URL is not Sipher's, the session
+//! is replaced, and [`Event::Leaked`](crate::Event) reports it. A chain that comes back to Sipher is not noticed.
 //!
 //! # Proxies
 //!
-//! The client for the session calls goes through the proxy that `HTTPS_PROXY` or `HTTP_PROXY` names, but never to loopback. Your own
-//! client goes through it to loopback as well, and an http proxy reads the API key on the way. Against a server on the same machine,
-//! build it with `no_proxy()`.
+//! The client for the session calls uses the proxy that `HTTPS_PROXY` or `HTTP_PROXY` names, except for loopback.
+//! Your own client uses the proxy for loopback too, and an http proxy reads the API key on the way. For a server on
+//! the same machine, build your client with `no_proxy()`.
 
 #[cfg(feature = "reqwest-retry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest-retry")))]

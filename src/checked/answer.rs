@@ -1,4 +1,4 @@
-//! Answers of any client's, as far as they are read and put together again.
+//! The answers of any HTTP client, so that they can be read and put together again.
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ pub trait Answer: Sized {
 
     fn status(&self) -> StatusCode;
     fn headers(&self) -> &HeaderMap;
-    /// Hands it on unread.
+    /// Returns the answer with its body unread.
     fn untouched(self) -> Self::Checked;
     fn open(self) -> (Parts, Self::Body);
     fn close(head: Parts, body: CheckedBody<Self::Body>) -> Self::Checked;
@@ -52,14 +52,14 @@ impl<B: Body> Answer for Response<B> {
     }
 }
 
-/// Whether it may say which chain it is for.
+/// Returns whether the answer may name the chain that it is for.
 pub(super) fn is_readable(answer: &impl Answer) -> bool {
     rules::is_readable(answer.status(), answer.headers())
 }
 
 /// An answer that is being read.
 pub(super) struct Reading<A: Answer> {
-    /// `None` once it was handed on.
+    /// `None` once `poll` has returned the answer.
     head: Option<(Parts, Expectation)>,
     body: Peek<A::Body>,
 }
@@ -73,7 +73,7 @@ impl<A: Answer> Reading<A> {
         }
     }
 
-    /// The answer, or why the caller must not have it.
+    /// Returns the answer, or the error that the caller gets instead.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<A::Checked, Error>> {
         let (whole, body) = ready!(self.body.poll(LIMIT, cx));
         let (mut head, expectation) = self.head.take().expect("not polled after it was ready");

@@ -27,7 +27,7 @@ use crate::{
 };
 
 pin_project! {
-    /// The response of a [`Checked`] service, once its request is on its way.
+    /// The response of a [`Checked`] service, from when its request was sent.
     #[must_use = "futures do nothing unless polled"]
     pub struct Answering<S, R>
     where
@@ -144,7 +144,7 @@ pin_project! {
     }
 }
 
-/// A request whose body is looked at, before it is given a session.
+/// A request whose body is read before the request gets a session.
 struct Asking<S, B: Body> {
     ready: Checked<S>,
     head: Parts,

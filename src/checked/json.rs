@@ -1,12 +1,12 @@
-//! One value of a JSON text, found as the server finds it: the last of equal keys wins, and escaped keys count.
+//! Finds one value in a JSON text as the server would. The last of equal keys wins, and escapes in keys are resolved.
 //!
-//! What stands elsewhere in the text is skipped without a limit on its depth, and is not kept.
+//! The rest of the text is skipped without a limit on its depth, and is not kept.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What stands at the end of a path of keys.
+/// What was found at the end of a path of keys.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
@@ -15,7 +15,7 @@ pub(super) enum Found {
     Other,
 }
 
-/// Looks into a JSON text; `None` if it is not one.
+/// Looks for the value at `path` in a JSON text. Returns `None` if the text is not JSON.
 pub(super) fn find(path: &[&str], json: &[u8]) -> Option<Found> {
     let mut json = serde_json::Deserializer::from_slice(json);
     let found = At(path).deserialize(&mut json).ok()?;
@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for At<'_> {
     }
 }
 
-/// Whether a key is this one. Read as bytes: JavaScript takes keys that are not Unicode.
+/// Compares a key with this one, byte by byte. JavaScript accepts keys that are not valid Unicode.
 struct Is<'k>(&'k str);
 
 impl<'de> DeserializeSeed<'de> for Is<'_> {

@@ -1,4 +1,4 @@
-//! The layer, and the service that it makes of another.
+//! The checked layer and its service.
 
 use std::task::{Context, Poll};
 
@@ -24,10 +24,10 @@ use crate::{
     scope::{Scope, session_id_in},
 };
 
-/// A [`SessionLayer`] that also reads the answer, and withholds it where it is for another chain than the session has. Made by
-/// [`SessionLayer::checked`], or here with the manager's defaults.
+/// A [`SessionLayer`] that also reads the answer. It withholds an answer that is for another chain than the
+/// session's. Made by [`SessionLayer::checked`], or here with the manager's defaults.
 ///
-/// See the [module](super) for what is checked, and what the caller gets.
+/// See the [module](super) for which answers are checked, and what the caller gets.
 #[derive(Clone, Debug)]
 pub struct CheckedLayer(SessionLayer);
 
@@ -41,32 +41,33 @@ impl CheckedLayer {
         Self(layer.with_proof())
     }
 
-    /// Makes it a layer for exactly these defaults instead of the manager's, like [`SessionLayer::defaults`].
+    /// Makes this layer use exactly these defaults instead of the manager's, like [`SessionLayer::defaults`].
     #[must_use]
     pub fn defaults(self, defaults: SessionDefaults) -> Self {
         Self(self.0.defaults(defaults))
     }
 
-    /// Changes nothing: a checked layer always proves. It is here so that the order of calls does not matter.
+    /// Changes nothing: a checked layer always adds a proof. The method exists so that the order of calls does not
+    /// matter.
     #[must_use]
     pub fn with_proof(self) -> Self {
         self
     }
 
-    /// Says that the inner service sends to Sipher whatever does not say where it goes, like
+    /// Says that the inner service sends requests with a relative URI to Sipher, like
     /// [`SessionLayer::inner_is_sipher`].
     #[must_use]
     pub fn inner_is_sipher(self) -> Self {
         Self(self.0.inner_is_sipher())
     }
 
-    /// Changes nothing: it checks already.
+    /// Changes nothing: the layer checks already.
     #[must_use]
     pub fn checked(self) -> Self {
         self
     }
 
-    /// Makes it a layer that also sends a request once more where its first sending met a sign of a restart, like
+    /// Makes this layer also send a request a second time if the first sending met a sign of a restart, like
     /// [`SessionLayer::replay_once`].
     pub fn replay_once(self) -> CheckedReplayLayer {
         CheckedReplayLayer::over(self.0)
@@ -77,8 +78,8 @@ impl CheckedLayer {
         &self.0
     }
 
-    /// Whether the answer to a request says which chain was used, and the server merges its session's chain into a body that
-    /// names none.
+    /// Returns whether the answer to this request is worth a check. It has to name the chain that was used, and the
+    /// server has to merge the session's chain into a body that names none.
     pub(super) fn may_check<R: Outgoing>(&self, request: &R) -> bool {
         let is_route = |(method, path): (&Method, &str)| rules::is_route(method, path);
         request.method_and_path().is_some_and(is_route)
@@ -86,7 +87,7 @@ impl CheckedLayer {
             && self.0.scope(request) == Scope::Sipher
     }
 
-    /// What to expect of a request that a layer further up has made ready.
+    /// Returns what to expect of a request to which a layer further up has already given a session.
     pub(super) fn made_ready<R: Outgoing>(&self, request: &R) -> Option<Expectation> {
         let expectation = self.0.manager().expectation_of(request.headers())?;
         let (_, path) = request.method_and_path()?;
@@ -106,7 +107,7 @@ impl<S> Layer<S> for CheckedLayer {
     }
 }
 
-/// Puts sessions on requests, and withholds answers that are for another chain: see [`CheckedLayer`].
+/// Puts sessions on requests, and withholds answers that are for another chain. See [`CheckedLayer`].
 #[derive(Clone, Debug)]
 pub struct Checked<S> {
     inner: SessionService<S>,
@@ -134,7 +135,7 @@ impl<S> Checked<S> {
         &self.layer
     }
 
-    /// Sends a request, whose answer is checked if `checks`.
+    /// Sends a request. Its answer is checked if `checks` is set.
     pub(super) fn respond<R>(&mut self, request: R, checks: bool) -> Answering<S, R>
     where
         R: Carrier,
@@ -170,7 +171,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         if self.layer.may_check(&request) {
-            // The service that was polled ready must be the one that is called: it may hold a permit.
+            // Call the service that was polled ready, not a clone of it: it may hold a permit.
             let clone = self.clone();
             let ready = std::mem::replace(self, clone);
             CheckedFuture::asking(ready, request)

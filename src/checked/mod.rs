@@ -1,9 +1,10 @@
-//! Reads the answer itself, and withholds it where it is for another chain than its session has.
+//! Reads answers, and withholds an answer that is for another chain than its session's.
 //!
-//! The server ignores a session that it does not know and answers 200 on its own default chain. No error and no header says
-//! so, and after a restart that no call met the layer cannot know either. Three routes name the chain that they used in their
-//! answer: `POST /v1/stealth/generate`, `/v1/stealth/generate/batch` and `/v1/stealth/check`. A checked layer compares it.
-//! **Turn it on where money depends on the answer.**
+//! The server ignores a session that it does not know, and answers 200 for its own default chain. No error and no
+//! header says so. If the server restarted and no call has met that yet, the layer cannot know either. But three
+//! routes name in their answer the chain that they used: `POST /v1/stealth/generate`, `/v1/stealth/generate/batch`
+//! and `/v1/stealth/check`. A checked layer compares that chain with the session's. **Turn it on where money depends
+//! on the answer.**
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -38,51 +39,61 @@
 //!
 //! # What is checked
 //!
-//! A request for one of these routes that bears a session of this crate's with a chain among its defaults, and a JSON object,
-//! or nothing, as its body, without a key `chain`. Its answer is read if it is a success, plain JSON, and at most 1 MiB long.
+//! An answer is checked if its request
+//!
+//! - is for one of these routes,
+//! - carries a session of this crate whose defaults name a chain,
+//! - and has a JSON object without a key `chain` as its body, or an empty body.
+//!
+//! The answer is read if it is a success, plain JSON, and at most 1 MiB long.
 //!
 //! | the answer | the caller gets |
 //! | --- | --- |
 //! | names the session's chain | the answer, with [`Proof::Confirmed`](crate::Proof) |
-//! | names another chain | [`ErrorKind::WrongDefaults`](crate::ErrorKind::WrongDefaults); the session is used no more |
-//! | anything else | the answer, with the proof that it has without a check |
+//! | names another chain | [`ErrorKind::WrongDefaults`](crate::ErrorKind::WrongDefaults); the session is not used any more |
+//! | anything else | the answer, with the proof that it would have without a check |
 //!
-//! "Anything else" includes an answer that is compressed, breaks off, is no JSON or names no chain. It is handed on with the same
-//! bytes, trailers and errors. Other requests pass as through a [`SessionLayer`](crate::SessionLayer) `with_proof`.
+//! "Anything else" includes an answer that is compressed, is not JSON, names no chain, or whose body breaks off. The
+//! caller gets it with the same bytes, trailers and errors. Other requests are handled as by a
+//! [`SessionLayer`](crate::SessionLayer) `with_proof`.
 //!
-//! The request behind a withheld answer was carried out. For these routes that means keys or a comparison that nobody gets to see. A
-//! retry gets a new session.
+//! The server has carried out the request behind a withheld answer. For these routes, that means keys or a comparison
+//! that nobody sees. A retry gets a new session.
 //!
-//! # Where one session after another is wrong
+//! # If one session after another is wrong
 //!
-//! Behind replicas that do not share their sessions, or a proxy that takes `X-Session-Id` away, a new session is no better. The
-//! first wrong session is replaced at once. If its successor is wrong within its first 3 requests, requests that need a session
-//! fail with [`ErrorKind::WrongDefaults`](crate::ErrorKind::WrongDefaults) and a
-//! [`retry_after`](crate::Error::retry_after) of 2 s, and are not sent. The pause doubles with each such session, to 10 min, and
-//! begins anew after 10 min without a wrong answer. Sessions that were right for longer are replaced at once up to a dozen
-//! times in a row, as after restarts. So wrong answers cost at most about 160 sessions a day for one API key and set of
-//! defaults, where a pro key has 2,000 calls.
+//! A new session is no better behind replicas that do not share their sessions, or behind a proxy that removes
+//! `X-Session-Id`. The first wrong session is replaced at once. If its successor is wrong within its first 3
+//! requests, requests that need a session are not sent. They fail with
+//! [`ErrorKind::WrongDefaults`](crate::ErrorKind::WrongDefaults) and a [`retry_after`](crate::Error::retry_after) of
+//! 2 s. The pause doubles with each such session, up to 10 min. After 10 min without a wrong answer it starts at 2 s
+//! again. Sessions that were right for longer are replaced at once, up to a dozen times in a row, as after restarts.
+//! So wrong answers cost at most about 160 sessions a day for one API key and set of defaults. A pro key has 2,000
+//! calls a day.
 //!
-//! With [inline defaults](crate::inline), a request without a session is checked by what its body names. A wrong answer is then
-//! withheld and costs no session, as none was at fault; a right one keeps its `Proof::Inline` and counts in `Stats::confirmed`.
+//! With [inline defaults](crate::inline), a request may go out without a session. Its answer is then compared with
+//! the chain in its body. A wrong answer is withheld, and no session is replaced. A right answer keeps its
+//! `Proof::Inline` and counts in `Stats::confirmed`.
 //!
 //! # What it costs
 //!
-//! The response future is ready when the whole answer is there, instead of its head. In tower, the request's body is
-//! read ahead too, up to 1 MiB, before the request gets its session. Other routes are not read.
+//! The response future is ready once the whole answer has arrived, not only its head. In tower, the request's body is
+//! read ahead too, up to 1 MiB, before the request gets its session. On other routes, nothing is read.
 //!
 //! # Where it belongs in a stack
 //!
-//! It takes the place of the [`SessionLayer`](crate::SessionLayer). Put it inside of retries, so that
-//! a retry gets a new session, and outside of anything that caches or rewrites answers.
+//! A checked layer takes the place of the [`SessionLayer`](crate::SessionLayer). Put it inside of retries, so that a
+//! retry gets a new session. Put it outside of anything that caches or rewrites answers.
 //!
-//! It may also stand below a `SessionLayer` of the same manager, and then checks the session that this one chose. Together with
-//! [`replay_once`](crate::SessionLayer::replay_once) it makes a [`CheckedReplayLayer`], in either order.
+//! A checked layer may also stand below a `SessionLayer` of the same manager. It then checks the session that the
+//! `SessionLayer` chose. Together with [`replay_once`](crate::SessionLayer::replay_once) it makes a
+//! [`CheckedReplayLayer`], in either order.
 //!
-//! In tower it changes both body types: the inner service gets an `http::Request<CheckedBody<B>>`, the caller an
-//! `http::Response<CheckedBody<B>>`. With `reqwest` and `reqwest-middleware` no type changes. A `reqwest::Response` that
-//! was read keeps status, version, headers, extensions, URL and remote address; its body is in memory. A request whose body is a
-//! stream is not checked there, since `reqwest` does not let it be looked at.
+//! In tower, this layer changes both body types. The inner service gets an `http::Request<CheckedBody<B>>`, and the
+//! caller gets an `http::Response<CheckedBody<B>>`. With `reqwest` and `reqwest-middleware`, no type changes. A
+//! `reqwest::Response` that was read keeps its status, version, headers, extensions, URL and remote address. Its body
+//! is in memory. With `reqwest`, a request whose body is a stream is not checked, because `reqwest` gives no access
+//! to the stream.
 
 mod answer;
 mod future;

@@ -1,4 +1,4 @@
-//! Both at once: answers are checked, and a request is sent once more where its first sending met a sign of a restart.
+//! A layer that does both: it checks answers, and sends a request a second time after a sign of a restart.
 
 use tower_layer::Layer;
 
@@ -8,11 +8,11 @@ use crate::{
     layer::{Replay, ReplayLayer, SessionLayer},
 };
 
-/// A [`ReplayLayer`] whose answers are checked as those of a [`CheckedLayer`]: made by
-/// [`SessionLayer::replay_once`](crate::SessionLayer::replay_once) and [`SessionLayer::checked`](crate::SessionLayer::checked), in
-/// either order.
+/// A [`ReplayLayer`] that checks its answers like a [`CheckedLayer`]. Made by
+/// [`SessionLayer::replay_once`](crate::SessionLayer::replay_once) and
+/// [`SessionLayer::checked`](crate::SessionLayer::checked), in either order.
 ///
-/// An answer that was withheld is not replayed, since its request was carried out.
+/// A request whose answer was withheld is not sent again, because the server has carried it out.
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -41,7 +41,7 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct CheckedReplayLayer {
-    /// The outer one chooses the session, the inner one reads the answer.
+    /// `outer` chooses the session, `inner` reads the answer.
     outer: ReplayLayer,
     inner: CheckedLayer,
 }
@@ -58,32 +58,33 @@ impl CheckedReplayLayer {
         Self::over(change(self.outer.into_layer()))
     }
 
-    /// Makes it a layer for exactly these defaults instead of the manager's, like [`SessionLayer::defaults`].
+    /// Makes this layer use exactly these defaults instead of the manager's, like [`SessionLayer::defaults`].
     #[must_use]
     pub fn defaults(self, defaults: SessionDefaults) -> Self {
         self.changed(|layer| layer.defaults(defaults))
     }
 
-    /// Changes nothing: a checked layer always proves. It is here so that the order of calls does not matter.
+    /// Changes nothing: a checked layer always adds a proof. The method exists so that the order of calls does not
+    /// matter.
     #[must_use]
     pub fn with_proof(self) -> Self {
         self
     }
 
-    /// Says that the inner service sends to Sipher whatever does not say where it goes, like
+    /// Says that the inner service sends requests with a relative URI to Sipher, like
     /// [`SessionLayer::inner_is_sipher`].
     #[must_use]
     pub fn inner_is_sipher(self) -> Self {
         self.changed(SessionLayer::inner_is_sipher)
     }
 
-    /// Changes nothing: it checks already.
+    /// Changes nothing: the layer checks already.
     #[must_use]
     pub fn checked(self) -> Self {
         self
     }
 
-    /// Changes nothing: it replays already, once.
+    /// Changes nothing: the layer replays already, once.
     #[must_use]
     pub fn replay_once(self) -> Self {
         self

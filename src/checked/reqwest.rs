@@ -1,4 +1,4 @@
-//! For `reqwest::Client` as a tower service.
+//! The checked layer for `reqwest::Client` as a tower service.
 
 use std::task::{Context, Poll};
 
@@ -10,7 +10,8 @@ use super::{Answering, Checked, CheckedBody, CheckedLayer, answer::Answer, rules
 use crate::error::BoxError;
 
 impl CheckedLayer {
-    /// Whether the answer to a request is checked, as far as the request decides. A stream cannot be looked at.
+    /// Returns whether the request is one whose answer is checked. `false` for a stream, whose body cannot be read
+    /// here.
     pub(super) fn checks(&self, request: &Request) -> bool {
         let body = request.body().map_or(Some(&[][..]), Body::as_bytes);
         self.may_check(request) && body.is_some_and(rules::leaves_chain_open)
@@ -52,7 +53,7 @@ impl Answer for Response {
         self
     }
 
-    /// The URL goes into the extensions, where `reqwest` looks for it when the response is put together again.
+    /// Copies the URL into the extensions. `reqwest` looks for it there when the response is put together again.
     fn open(self) -> (Parts, Body) {
         let with_url = http::response::Builder::new().url(self.url().clone());
         let (mut head, body) = http::Response::<Body>::from(self).into_parts();

@@ -1,4 +1,4 @@
-//! Which answers say what their session's chain should have been. Pure.
+//! Pure functions that say which requests and answers are checked.
 
 use http::{
     HeaderMap, Method, StatusCode,
@@ -7,33 +7,35 @@ use http::{
 
 use super::json::{self, Found};
 
-/// The longest body that is read, in bytes: the server takes no longer ones, and no answer of these routes is longer.
+/// The longest body that is read, in bytes. The server accepts no longer request, and no answer of these routes is
+/// longer.
 pub(super) const LIMIT: usize = 1024 * 1024;
 
-/// The routes that go by the session's chain and say in `data.chain` which one it was.
+/// The routes that use the session's chain and name it in their answer, in `data.chain`.
 const ROUTES: [&str; 3] = [
     "/v1/stealth/check",
     "/v1/stealth/generate",
     "/v1/stealth/generate/batch",
 ];
 
-/// Whether a request to this path of Sipher's goes by a chain and its answer names it. The server matches paths whatever
-/// their letter case, with or without a slash at the end.
+/// Returns whether a request to this path of Sipher uses a chain that its answer names. Like the server, ignores
+/// letter case and a slash at the end.
 pub(super) fn is_route(method: &Method, path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     method == Method::POST && ROUTES.iter().any(|route| ends_with(path, route))
 }
 
-/// The base URL may have a path of its own in front.
+/// Returns whether `path` ends with `end`, ignoring letter case. The base URL may put a path of its own in front.
 fn ends_with(path: &str, end: &str) -> bool {
     let start = path.len().checked_sub(end.len());
     start.is_some_and(|start| path.as_bytes()[start..].eq_ignore_ascii_case(end.as_bytes()))
 }
 
-/// Whether the server merges a session's defaults into a body with these headers, and this crate can read it too.
+/// Returns whether the server merges a session's defaults into a body with these headers, and this crate can read
+/// that body.
 ///
-/// Narrower than the server, which takes gzip and UTF-16 as well. To take a request for one that it is not would end a good
-/// session.
+/// This accepts less than the server, which also reads gzip and UTF-16. In doubt it returns `false`: a wrong `true`
+/// would end a good session.
 pub(super) fn is_plain_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(media_type), None) = (types.next(), types.next()) else {
@@ -54,8 +56,8 @@ fn is_utf8(parameters: &str) -> bool {
     name.eq_ignore_ascii_case("charset") && utf8.iter().any(|utf8| value.eq_ignore_ascii_case(utf8))
 }
 
-/// Whether a JSON body leaves the chain to the session: it is an object without such a key, or empty. `false` also if this
-/// cannot be told.
+/// Returns whether a JSON body leaves the chain to the session: it is empty, or an object without a key `chain`.
+/// Returns `false` if this cannot be determined.
 pub(super) fn leaves_chain_open(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.is_empty() {
@@ -65,12 +67,12 @@ pub(super) fn leaves_chain_open(body: &[u8]) -> bool {
     is_object && json::find(&["chain"], body) == Some(Found::Nothing)
 }
 
-/// Whether an answer with this head can be read.
+/// Returns whether an answer with this head can be read.
 pub(super) fn is_readable(status: StatusCode, headers: &HeaderMap) -> bool {
     status.is_success() && is_plain_json(headers)
 }
 
-/// The chain that an answer says it is for.
+/// Returns the chain that an answer names.
 pub(super) fn chain_of(body: &[u8]) -> Option<String> {
     match json::find(&["data", "chain"], body)? {
         Found::Text(chain) => Some(chain),

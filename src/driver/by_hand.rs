@@ -1,5 +1,6 @@
-//! Sessions of ours that somebody changes or deletes: with [`SessionManager::api`](crate::front::manager::SessionManager::api), or by a request
-//! through the layer. They are used no more from before the call on.
+//! Sessions that the user changes or deletes by hand: with
+//! [`SessionManager::api`](crate::front::manager::SessionManager::api), or by a request through the layer. The
+//! manager stops using such a session before the call is sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,11 +22,12 @@ use crate::{
     scope,
 };
 
-/// A delete of a session that may be its owner's. It counts as gone from before the call on, and where nobody knows what became of that.
+/// A delete call for a session that the user may have created by hand. The session counts as gone from before the
+/// call on, even if the outcome of the call stays unknown.
 #[derive(Debug)]
 struct Ending {
     hash: IdHash,
-    /// In monotonic time of the manager, and what it knew before.
+    /// The managers that knew the session: the monotonic time of each when the call began, and what it knew before.
     known: Vec<(Arc<Core>, Duration, Known)>,
 }
 
@@ -42,7 +44,7 @@ impl Ending {
         Self { hash, known }
     }
 
-    /// It was not carried out.
+    /// Restores what was known: the server did not delete the session.
     fn take_back(&self) {
         for (core, began, before) in &self.known {
             core.known_ids.goes_on(self.hash, *before, *began);
@@ -50,16 +52,19 @@ impl Ending {
     }
 }
 
-/// What a request through the layer does to a session, or that it bears one which its sender has put in.
+/// A request through the layer that changes or deletes a session, or one that carries a session which its sender has
+/// put in.
 #[derive(Debug)]
 pub(crate) struct ByHand {
-    /// What it deletes, if that is what it does.
+    /// The session that the request deletes, if it deletes one.
     deletes: Option<(SessionId, Ending)>,
-    /// On the session, if it was ours and in use; one that was taken up from a store twice is two of them.
+    /// Holds on the session, if a manager used it. There are two if one manager adopted the session twice from a
+    /// store.
     holds: Vec<Hold>,
 }
 
-/// Calls that are made by hand take places in the server's rate-limit windows as well.
+/// Returns a hook that looks at the answers to calls that the user makes by hand. Such calls count in the server's
+/// rate-limit windows like any other call.
 pub(crate) fn watching(core: &Arc<Core>) -> OnSend {
     let core = Arc::downgrade(core);
     Box::new(move || {
@@ -70,7 +75,7 @@ pub(crate) fn watching(core: &Arc<Core>) -> OnSend {
     })
 }
 
-/// Counts as a request that bears the session, so that the manager's own delete comes after it.
+/// Counts as a request that uses the session. So the manager deletes the session only after this is dropped.
 #[derive(Debug)]
 pub(crate) struct Hold {
     core: Arc<Core>,
@@ -78,7 +83,7 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// `None` if nobody may use the session any more.
+    /// Returns `None` if the session may not be used any more.
     pub(crate) fn on(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Self> {
         let (core, session) = (core.clone(), session.clone());
         let enters = session.in_flight.enter();
@@ -98,7 +103,8 @@ impl Drop for Hold {
 }
 
 impl ByHand {
-    /// Looks whether a request changes or deletes a session; from then on nobody else uses it.
+    /// Returns what a request does if it changes or deletes a session. From then on, no other request uses that
+    /// session.
     pub(crate) fn of(core: &Arc<Core>, method: &Method, path: &str) -> Option<Self> {
         let id = scope::session_id_in(path)?;
         (!method.is_safe()).then(|| Self {
@@ -110,7 +116,8 @@ impl ByHand {
         })
     }
 
-    /// A request that bears a session which its sender has put in. It changes nothing, and holds the session.
+    /// Describes a request that carries a session which its sender has put in. The request changes nothing, and holds
+    /// the session.
     pub(crate) fn bearing(hold: Hold) -> Self {
         Self {
             deletes: None,
@@ -118,14 +125,16 @@ impl ByHand {
         }
     }
 
-    /// Nobody knows whether the server has done it.
+    /// Counts the sessions as used until then. Called if the outcome of the request is unknown.
     pub(crate) fn linger(&self, until: Duration) {
         let sessions = self.holds.iter().map(|hold| &hold.session);
         sessions.for_each(|session| session.in_flight.linger(until));
     }
 
-    /// What the request has deleted is not deleted once more, and what the server refused to delete is still there. A 404 may have been
-    /// for another key's session. A gateway or a captive portal can answer in the server's place, and then nobody knows.
+    /// Draws conclusions from the answer to a request that deletes a session. If the server deleted it, the manager
+    /// does not delete it again. If the server refused, the session is still alive. Nothing follows from a 404,
+    /// because the session may belong to another API key. Nothing follows either if a gateway or a captive portal
+    /// answered in the server's place.
     pub(crate) fn answered(&self, core: &Core, status: StatusCode, headers: &HeaderMap) {
         let Some((id, ending)) = &self.deletes else {
             return;
@@ -141,7 +150,7 @@ impl ByHand {
     }
 }
 
-/// Also out of that of other managers of this process.
+/// Stops the use of a session in all managers of this process.
 fn take_out_of_use(core: &Core, id: &SessionId) -> Vec<Hold> {
     let managers = peers::of_same_server(core);
     let holds = managers.iter().map(|core| take_out_of(core, id));
@@ -155,7 +164,7 @@ fn take_out_of(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
         let is_meant = session.id == kept;
         if is_meant {
             session.begin_delete();
-            // Before it is retired, after which nobody gets in.
+            // Enter before the session is retired: afterwards no request can enter.
             if session.in_flight.enter() {
                 let (core, session) = (core.clone(), session.clone());
                 holds.push(Hold { core, session });
@@ -167,7 +176,7 @@ fn take_out_of(core: &Arc<Core>, id: &SessionId) -> Vec<Hold> {
     holds
 }
 
-/// A call of [`SessionsApi`](crate::SessionsApi) about one session.
+/// A call of [`SessionsApi`](crate::SessionsApi) that concerns one session.
 struct Call {
     core: Arc<Core>,
     key: Option<KeyId>,
@@ -176,7 +185,7 @@ struct Call {
     ending: Option<Ending>,
     id: SessionId,
     holds: Vec<Hold>,
-    /// When it is over at the latest, in monotonic time.
+    /// When the call has ended at the latest, in monotonic time.
     until: Duration,
     is_answered: bool,
 }
@@ -204,7 +213,7 @@ impl Answered for Call {
 }
 
 impl Drop for Call {
-    /// The server may still be at a call that was not answered.
+    /// Keeps the sessions in use for a while if the call was not answered: the server may still be working on it.
     fn drop(&mut self) {
         if !self.is_answered {
             let sessions = self.holds.iter().map(|hold| &hold.session);
@@ -213,28 +222,30 @@ impl Drop for Call {
     }
 }
 
-/// No manager deletes it once more.
+/// Makes sure that no manager deletes the session again.
 fn is_deleted(core: &Core, id: &SessionId) {
     for manager in peers::of_same_server(core) {
         manager.retirement.remove_id(id);
     }
 }
 
-/// The server does not have a session for this key. It may be another key's.
+/// Draws conclusions from an answer that the server has no such session for this API key. The session may belong to
+/// another key.
 fn is_gone(core: &Core, id: IdHash, key: KeyId, deed: Deed) {
     for manager in peers::of_same_server(core) {
         manager.known_ids.gone(id, key, manager.uptime());
         let session = manager.session_of(id);
         let session = session.filter(|session| session.partition.key_id == key);
-        // One that was to be changed or deleted is used no more in any case.
+        // If the call was meant to change or delete the session, the session is out of use already.
         if let Some(session) = session.filter(|_| deed == Deed::Ask) {
             manager.settle(&session, false);
         }
     }
 }
 
-/// What is changed or deleted by [`SessionsApi`](crate::SessionsApi) is used no more. The manager's own delete comes after the call.
-/// What is created or fetched by it may stand on requests of this API key.
+/// Handles what the user does with [`SessionsApi`](crate::SessionsApi). A session that is changed or deleted is not
+/// used any more, and the manager's own delete comes after the call. A session that is created or fetched may then be
+/// used on requests with this API key.
 pub(crate) fn told_by_api(
     core: &Arc<Core>,
     key: Option<KeyId>,

@@ -4,7 +4,7 @@ use super::core::Core;
 use crate::{api::SessionsApi, model::partition::Partition};
 
 impl Core {
-    /// A client for calls with the key of this partition.
+    /// Returns a client for calls with the API key of this partition.
     pub(crate) fn calls(&self, partition: &Partition) -> SessionsApi {
         let key = (partition.key.clone(), partition.key_header());
         SessionsApi::with(

@@ -1,7 +1,7 @@
-//! How many sessions there may be.
+//! Limits the number of sessions.
 //!
-//! Up to `max_sessions` are kept for keys that are idle. One that was used lately makes no room for others, so that there may be more
-//! of them for a while, up to a hard limit.
+//! The manager keeps up to `max_sessions` sessions of idle keys. A session that was used lately is not evicted, so
+//! for a while there may be more. A hard limit bounds that.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -14,16 +14,16 @@ use crate::{
     model::partition::PartitionId,
 };
 
-/// There are never more than so many times `max_sessions`.
+/// The hard limit, as a multiple of `max_sessions`.
 const MOST: u64 = 10;
-/// A session ends to be in use within a minute.
+/// When a refused request may try again. A session counts as in use for a minute, so room may be free soon.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// That there are more sessions than room is told so often at most.
+/// The shortest time between two reports that there are more sessions than room.
 const TOLD_FOR: Duration = Duration::from_secs(60 * 60);
-/// So many sessions that wait to be deleted are told of, and twice as many again.
+/// How many pending deletes cause the first report. The next report comes when the number has doubled.
 const MANY_DELETES: usize = 100;
 
-/// Which troubles have been told of.
+/// Which troubles were already reported.
 #[derive(Debug)]
 pub(crate) struct Told {
     crowded: Option<Reading>,
@@ -40,7 +40,7 @@ impl Default for Told {
 }
 
 impl Told {
-    /// There are more sessions than room; returns whether that is news.
+    /// Notes that there are more sessions than room. Returns whether to report it.
     pub(crate) fn crowded(&mut self, now: Reading) -> bool {
         let is_old = |told| now.since(told) >= TOLD_FOR;
         let is_news = self.crowded.is_none_or(is_old);
@@ -50,7 +50,7 @@ impl Told {
         is_news
     }
 
-    /// So many sessions wait to be deleted; returns whether that is news.
+    /// Notes how many sessions wait to be deleted. Returns whether to report it.
     pub(crate) fn deletes(&mut self, pending: usize) -> bool {
         if pending < MANY_DELETES {
             self.deletes_at = MANY_DELETES;
@@ -64,17 +64,18 @@ impl Told {
 }
 
 impl Core {
-    /// Whether there may be one more session, for a partition that has none.
+    /// Checks whether there is room for a session of a partition that has none.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Budget`].
+    /// Returns [`ErrorKind::Budget`] if there is no room.
     pub(crate) fn check_room(&self, gate: &Gate, id: PartitionId) -> Result<(), Error> {
         let max = self.settings.max_sessions;
         let most = max.saturating_mul(MOST);
         let pinned = self.retirement.all_pinned().len() as u64;
         let there = self.live.entry_count() + pinned + gate.under_way();
-        // The count of entries lags behind, and a create may be for one of them.
+        // moka's entry count lags behind, and a create may be for a partition that has a session. So count exactly
+        // before refusing.
         if there < most || self.cached(id).is_some() || self.count_of_all(gate) < most {
             return Ok(());
         }
@@ -84,7 +85,8 @@ impl Core {
         Err(Error::new(ErrorKind::Budget, text).with_retry_after(ASK_AGAIN))
     }
 
-    /// A renewal or a check takes no place beside the session that there is.
+    /// Counts the partitions that have a session or a create. A renewal or a check adds nothing to the session that
+    /// it is for.
     fn count_of_all(&self, gate: &Gate) -> u64 {
         let sessions = self.sessions().into_iter();
         let mut all: HashSet<_> = sessions.map(|session| session.partition.id).collect();

@@ -1,4 +1,4 @@
-//! Work in which something of the user's may panic: a clock, a subscriber, a recorder.
+//! Runs work in which code of the user may panic: a clock, a log subscriber or a metrics recorder.
 
 use std::{
     future::poll_fn,
@@ -8,7 +8,8 @@ use std::{
     thread,
 };
 
-/// `None` if it panicked. It is not polled again, and its locks are no longer held.
+/// Returns the result of the work, or `None` if it panicked. After a panic it is not polled again, and it holds no
+/// locks any more.
 pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let step = |poll: thread::Result<Poll<T>>| match poll {

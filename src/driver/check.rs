@@ -1,4 +1,5 @@
-//! Whether the server still knows a session. A create begins with this question where there is a session that may do.
+//! Asks whether the server still knows a session. A create begins with this if its partition has a session that may
+//! still be good.
 
 use std::sync::Arc;
 
@@ -24,19 +25,20 @@ use crate::{
 };
 
 impl Create {
-    /// Like a call, it ends with the create that it belongs to.
+    /// Asks about a session within the time of this create. Ends early if another create finds out that the server
+    /// does not answer.
     pub(super) async fn ask_in_time(&mut self, suspect: &Arc<LiveSession>) -> Result<Known, Error> {
         let time_left = self.attempt.time_left(self.core.now());
         let (core, create) = (self.core.clone(), self.generation);
         let answer = tokio::select! {
             biased;
             answer = timeout(time_left, self.ask(suspect)) => answer,
-            // Another create has found out that nobody answers.
+            // Another create has found out that the server does not answer.
             error = core.unanswered(create) => Ok(Err(error)),
         };
         let answer = answer.unwrap_or_else(|_| {
             let text = "no answer in time to whether the server still has the session";
-            // Before the next question, a try tells no more.
+            // Until the next question may be asked, another try would learn nothing.
             let next = self.core.inquiry.evidence().may_ask_in(self.core.now());
             let error = self.core.outage.unanswered(text);
             Err(error.with_retry_after((!next.is_zero()).then_some(next)))
@@ -48,7 +50,7 @@ impl Create {
         answer.map(|fate| Known { fate, stands_in })
     }
 
-    /// The free question, which all keys share.
+    /// Asks the free question, whose answer all API keys share, until the session's fate is known.
     async fn ask(&mut self, suspect: &Arc<LiveSession>) -> Result<Fate, Error> {
         let mut before = None;
         loop {
@@ -60,15 +62,15 @@ impl Create {
                 }
                 return Ok(fate);
             }
-            // Its uses up to here are counted.
+            // This also adds the uses that memos have counted to the session's count.
             memo::forget(suspect);
             before = Some((now, suspect.uses()));
             let (word, signs) = core.inquire().await?;
             if !matches!(word, Word::Says(_)) && self.falls_back(suspect, word, signs).await? {
-                // First: another is to make the call if this one is dropped from here on.
+                // Begin before the next wait: if this create is dropped there, another one has to make the call.
                 self.begin_standing_in();
                 if suspect.in_flight.is_retired() {
-                    // Another process of the fleet has found it out meanwhile.
+                    // Another process of the fleet has found out meanwhile that the session is gone.
                     self.standing_in = None;
                     return Ok(Fate::Gone);
                 }
@@ -79,7 +81,7 @@ impl Create {
         }
     }
 
-    /// Nobody answers the free question: returns whether this create is to ask for a session in place of that.
+    /// Waits while the free question gets no answer. Returns whether this create has to make a metered call instead.
     async fn falls_back(
         &self,
         suspect: &LiveSession,
@@ -93,14 +95,14 @@ impl Create {
                 Fallback::Decided | Fallback::Unreached => return Ok(false),
                 Fallback::Wait => sleep(FLOOR).await,
             }
-            // Whoever asks has been told meanwhile.
+            // Another create may have got an answer meanwhile.
             if core.judge(suspect, core.now()).is_some() {
                 return Ok(false);
             }
         }
     }
 
-    /// Asks for the session itself.
+    /// Asks the server for the session itself.
     pub(super) async fn check_suspect(&mut self, suspect: &Arc<LiveSession>) -> Checked {
         self.asked = (self.core.suspicion.signs(), self.core.now());
         let result = self.check(suspect).await;
@@ -108,10 +110,11 @@ impl Create {
         Checked { result, is_retired }
     }
 
-    /// Asks whether the server still knows a session, as it was made. The call has been counted in the budget.
+    /// Asks the server for a session, and checks that it is still as it was created. The caller has already counted
+    /// the call in the budget.
     pub(crate) async fn check(&self, suspect: &Arc<LiveSession>) -> Result<(), Error> {
         let (core, partition) = (&self.core, &suspect.partition);
-        // Its uses up to here are counted.
+        // This also adds the uses that memos have counted to the session's count.
         memo::forget(suspect);
         let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
         let time_left = self.attempt.time_left(now);
@@ -134,7 +137,7 @@ impl Create {
         Ok(())
     }
 
-    /// Of a call that was sent then, about a session of this partition.
+    /// Draws conclusions from a failed session call for this partition. The call was sent at `sent`.
     pub(crate) fn look_at(&self, partition: &Partition, error: &Error, sent: Reading) {
         self.core.saw_session_call(error.window(), sent);
         let is_outage = self.core.saw_failure(partition, error);
@@ -144,7 +147,8 @@ impl Create {
             if cause >= Cause::Sign {
                 self.core.inquiry.evidence().call_failed(sent);
             }
-            // In place of the question, it says what the question has said.
+            // If this call replaces the free question, its failure tells nothing new: the free question has failed
+            // before it.
             if self.standing_in.is_none() || is_sign {
                 self.core.saw(cause);
             }
@@ -153,7 +157,7 @@ impl Create {
 }
 
 impl Core {
-    /// Requests that bore it went without their defaults.
+    /// Gives up a session that the server has lost. Requests that carried it were answered without their defaults.
     pub(super) fn give_up_suspect(
         self: &Arc<Self>,
         suspect: &Arc<LiveSession>,
@@ -162,12 +166,13 @@ impl Core {
     ) {
         let now = self.now();
         suspect.set_lost();
-        // One that was shared and is used no more may have been deleted by another process.
+        // If the session was shared and is retired, another process may have deleted it. Then nothing was lost.
         let may_be_deleted = suspect.is_shared() && suspect.in_flight.is_retired();
         if reason == RetireReason::Lost && !may_be_deleted {
             self.suspect_others(suspect);
         }
-        // The free question says what became of the process, a metered one what became of the session.
+        // The free question tells what happened to the server's process. A metered call tells what happened to the
+        // session.
         let loss = if metered {
             Loss::Session
         } else {
@@ -187,7 +192,8 @@ fn is_for(record: &SessionRecord, id: &SessionId) -> Result<(), Error> {
     Err(Error::new(ErrorKind::WrongAnswer, text))
 }
 
-/// The server does not know a session before its end: requests that bore it since it last did went without their defaults.
+/// Returns the event for a session that the server lost before its end. The event counts the requests that carried
+/// the session since the server last knew it.
 pub(crate) fn lost(session: &LiveSession, loss: Loss, now: Reading) -> Event {
     let (unknown_for, requests) = session.unknown(loss, now);
     Event::Lost {

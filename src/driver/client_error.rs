@@ -1,12 +1,13 @@
-//! What the error of a wrapped client speaks for, by exclusion as [`sign`](crate::model::sign) judges answers.
+//! Judges the errors of a wrapped HTTP client. As in [`sign`](crate::model::sign), an error is a sign of a restart
+//! unless it is known to be harmless.
 
 use std::{error::Error as StdError, io};
 
 use crate::{error::Error, model::evidence::Cause};
 
-/// What the error of a client speaks for.
+/// Returns what the error of a client is evidence for. `None` if it says nothing about the server.
 pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> Option<Cause> {
-    // Of this crate: the request was not sent, or its answer is withheld.
+    // An error of this crate: the request was not sent, or its answer is withheld.
     if Error::find(error).is_some() {
         return None;
     }
@@ -25,15 +26,15 @@ pub(crate) fn in_error(error: &(dyn StdError + 'static)) -> Option<Cause> {
     worst
 }
 
-/// What is known of one error in a chain.
+/// What one error in the chain of sources says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// The caller's: what it wanted to send could not be made, or read.
+    /// The caller's own fault: the request could not be built, or its body could not be read.
     #[cfg(any(feature = "hyper", feature = "reqwest"))]
     Own,
-    /// No answer in time.
+    /// There was no answer in time.
     Slow,
-    /// A connection that could not be made, or broke.
+    /// The connection could not be made, or broke.
     Broken,
 }
 
@@ -47,7 +48,8 @@ fn of_one(error: &(dyn StdError + 'static)) -> Option<Failure> {
         .or_else(|| of_hyper(error))
 }
 
-/// What tower's and tokio's time limits say. Their types are hidden by errors that are transparent, and tower is no dependency.
+/// Recognises the timeouts of tower and tokio by their text. Transparent errors hide their types, and tower is not a
+/// dependency.
 fn says_slow(error: &(dyn StdError + 'static)) -> bool {
     ["request timed out", "deadline has elapsed"].contains(&error.to_string().as_str())
 }
@@ -76,7 +78,7 @@ fn of_io(error: &io::Error) -> Option<Failure> {
 #[cfg(feature = "reqwest")]
 fn of_reqwest(error: &(dyn StdError + 'static)) -> Option<Failure> {
     let error = error.downcast_ref::<::reqwest::Error>()?;
-    // A redirect that was not followed was an answer.
+    // A redirect that was not followed was an answer of the server.
     if error.is_builder() || error.is_redirect() || error.is_body() {
         Some(Failure::Own)
     } else if error.is_connect() {
@@ -84,7 +86,7 @@ fn of_reqwest(error: &(dyn StdError + 'static)) -> Option<Failure> {
     } else if error.is_timeout() {
         Some(Failure::Slow)
     } else {
-        // What stands below it says whose fault it is.
+        // The error below this one says whose fault it is.
         None
     }
 }
@@ -102,7 +104,7 @@ fn of_hyper(error: &(dyn StdError + 'static)) -> Option<Failure> {
     } else if error.is_timeout() {
         Some(Failure::Slow)
     } else {
-        // It has no `io::Error` below it where the server closed the connection instead of answering.
+        // If the server closed the connection instead of answering, there is no `io::Error` below.
         (!error.is_parse()).then_some(Failure::Broken)
     }
 }

@@ -1,4 +1,4 @@
-//! What all handles of one manager share.
+//! The state that all handles of one manager share.
 
 use std::{
     fmt, future,
@@ -46,10 +46,10 @@ use crate::{
     runtime::runtime,
 };
 
-/// What another process has made may live longer than what this one asks for, and no longer than this.
+/// The longest life of a session. In a fleet, a session of another process may live longer than this manager's `ttl`.
 const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What all handles of one manager share. Tasks hold it too, and so keep no handle alive.
+/// The state that all handles of one manager share. Tasks hold it too, but that keeps no handle alive.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) transport: Transport,
@@ -62,7 +62,7 @@ pub(crate) struct Core {
     random: Random,
     pub(crate) owner: Owner,
     pub(crate) live: Cache<PartitionId, Arc<LiveSession>>,
-    /// Taken before the lock inside `retirement`, never after it.
+    /// Locked before the lock inside `retirement`, never after it.
     gate: Lock<Gate>,
     shortage: Lock<Shortage>,
     generations: AtomicU64,
@@ -70,11 +70,11 @@ pub(crate) struct Core {
     pub(crate) outage: Outage,
     pub(crate) inquiry: Inquiry,
     pub(crate) fleet: Fleet,
-    /// Set when it is not open any more.
+    /// Set once the manager is not open any more.
     stage: OnceLock<Stage>,
-    /// The same, for those who wait: told once no lock is held.
+    /// The stage, for tasks that wait until the manager is closed. Set when no lock is held.
     closed: SetOnce<Stage>,
-    /// The shutdown under way or done.
+    /// The report of the shutdown that is running or done.
     ending: Lock<Option<Receiver<ShutdownReport>>>,
 }
 
@@ -92,10 +92,10 @@ impl Core {
         let (evicted, now) = (retirement.clone(), clock.clone());
         let live = Cache::builder()
             .max_capacity(settings.max_sessions)
-            // The default policy throws a new entry out before an old one that was used more often.
+            // The default policy would evict a new entry before an old one that was used more often.
             .eviction_policy(EvictionPolicy::lru())
-            // By moka's own clock; only so that what ended long ago does not stay in memory. Its time to live would do
-            // as well, and costs a queue of its own.
+            // Removes sessions that ended long ago from memory, by moka's own clock. A time to live would do as well,
+            // but it needs a queue of its own.
             .time_to_idle(if sharing.is_some() {
                 LONGEST_TTL
             } else {
@@ -136,7 +136,7 @@ impl Core {
         self.clock.now()
     }
 
-    /// Monotonic time.
+    /// Returns the monotonic time.
     pub(crate) fn uptime(&self) -> Duration {
         self.now().monotonic
     }
@@ -149,12 +149,12 @@ impl Core {
         self.random.with(draw)
     }
 
-    /// Counts up over the creates and sessions of this manager.
+    /// Returns the next number for a create or a session of this manager.
     pub(crate) fn next_number(&self) -> u64 {
         self.generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// A number that no other process draws.
+    /// Returns a number that no other process draws.
     pub(crate) fn unique_number(&self) -> u128 {
         self.random.unique()
     }
@@ -179,12 +179,12 @@ impl Core {
         self.stage.get().copied().unwrap_or(Stage::Open)
     }
 
-    /// Moves on from being open; returns whether this was the first to do so.
+    /// Leaves the open stage. Returns whether this call was the first to do so.
     fn close(&self, to: Stage) -> bool {
         self.stage.set(to).is_ok()
     }
 
-    /// Wakes whoever waits for that. To be called under no lock: wakers are not ours.
+    /// Wakes the tasks that wait until the manager is closed. Call it without any lock: a waker may run other code.
     fn tell_closed(&self) {
         let _ = self.closed.set(self.stage());
     }
@@ -201,8 +201,9 @@ impl Core {
         }
     }
 
-    /// A session is gone: what has lost one may have lost them all. Where a sign has told of that already, the others have
-    /// been suspect since, and what was made after it is not.
+    /// Makes all other sessions suspect, because a server that has lost one session may have lost all. Does nothing
+    /// more if a sign has already made the lost session suspect. The others have been suspect since that sign, and a
+    /// session that was created after it need not be.
     pub(crate) fn suspect_others(&self, lost: &LiveSession) {
         self.known_ids.forget_by_hand();
         if !lost.is_suspect(self.suspicion.signs()) {
@@ -210,17 +211,17 @@ impl Core {
         }
     }
 
-    /// Whether a request may be given this session as it is.
+    /// Returns whether a request may get this session without a check: it is neither over, retired nor suspect.
     pub(crate) fn is_good(&self, session: &LiveSession, now: Reading) -> bool {
         session.phase(now) != Phase::Over && self.is_in_order(session)
     }
 
-    /// The same, but for its age.
+    /// Returns whether the session is neither retired nor suspect. Its age does not matter here.
     pub(crate) fn is_in_order(&self, session: &LiveSession) -> bool {
         !session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())
     }
 
-    /// For how long after which moment a decision for this session may be repeated.
+    /// Returns since when, and for how long, a decision for this session may be repeated.
     pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Ticks, Duration) {
         let since = self.recent();
         let unchanged_for = session.unchanged_for(self.now());
@@ -236,7 +237,8 @@ impl Core {
         span.goes_on(&*self.clock)
     }
 
-    /// The head of the response to a request that bore a session is there.
+    /// Called when the head of the response to a request with this session has arrived. Reports a response that came
+    /// after the session's end.
     pub(crate) fn answered(&self, session: &LiveSession) {
         let now = self.now();
         if session.life.left(now).is_zero() {
@@ -252,7 +254,8 @@ impl Core {
         self.retirement.wake();
     }
 
-    /// Nothing that bears a retired session may be in flight any more.
+    /// Called when a request stops using a retired session. If it was the last such request, the session can be
+    /// deleted.
     pub(crate) fn released(&self, session: &Arc<LiveSession>) {
         self.retirement.look_at(session);
     }
@@ -274,10 +277,12 @@ impl Core {
         }
     }
 
-    /// The last handle is gone: every task ends at its next poll, and nobody is left to delete what there still is.
+    /// Closes the manager when the last handle is gone. Every task ends at its next poll, and no session is deleted
+    /// any more.
     pub(crate) fn abandon(&self) {
         self.own();
-        // Under the lock, so that a create which lands meanwhile is either counted or finds nobody.
+        // Under the lock of the gate. A create that lands meanwhile is either counted here, or finds the manager
+        // closed.
         let (left_to_expire, orphans) = {
             let mut gate = self.gate();
             if !self.close(Stage::Abandoned) {
@@ -306,23 +311,24 @@ impl Core {
         ending.as_ref().is_some_and(|report| report.get().is_some())
     }
 
-    /// Joins the shutdown, or starts it on this runtime. Without one, no session can be deleted.
+    /// Joins the shutdown that is running, or starts one on the caller's runtime. Without a runtime, no session can
+    /// be deleted.
     pub(crate) fn shut_down(self: &Arc<Self>, deadline: Duration) -> Receiver<ShutdownReport> {
         self.own();
         let (done, report) = {
             let mut ending = Locked::new(&self.ending, &self.observer);
-            // A shutdown whose runtime went away before it was done is done again.
+            // If the runtime of an earlier shutdown ended before the shutdown did, start it again.
             if let Some(report) = ending.as_ref().filter(|report| !report.is_closed()) {
                 return report.clone();
             }
-            // Under both locks, so that no create begins after this, and whoever joins finds it closed.
+            // Under both locks. So no create begins after this, and a caller that joins finds the manager closed.
             let _gate = self.gate();
             self.close(Stage::ShuttingDown);
             let (done, report) = once::channel();
             (done, ending.insert(report).clone())
         };
         self.tell_closed();
-        // Nothing is handed out from here on: the stage stops new creates, this ends the sessions there are.
+        // From here on no request gets a session: the stage stops new creates, and this retires the sessions at hand.
         self.retire_all(RetireReason::Shutdown, |_| true);
         match runtime() {
             Ok(runtime) => {

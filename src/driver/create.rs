@@ -1,6 +1,6 @@
-//! One create, from its first try to its outcome. What follows from what is decided in `engine::attempt`.
+//! One create, from its first try to its outcome. `engine::attempt` decides what it does next.
 //!
-//! It runs in a task of its own: callers come and go, and nobody who gives up takes the create with him.
+//! A create runs in a task of its own. So a caller that gives up does not end the create for the others.
 
 mod accept;
 mod call;
@@ -33,25 +33,25 @@ use crate::{
     model::partition::Partition,
 };
 
-/// A create under way. Dropped before it has ended, it lets somebody else begin another.
+/// A create under way. If it is dropped before it has ended, another one may begin.
 pub(crate) struct Create {
     pub(crate) core: Arc<Core>,
     pub(crate) partition: Arc<Partition>,
     pub(crate) generation: u64,
-    /// The same, until a session has it.
+    /// The generation, until the first session takes it.
     pub(super) number: Option<u64>,
     pub(crate) attempt: Attempt,
     pub(crate) status: Arc<Status>,
-    /// Until it has landed.
+    /// Sends the outcome. `None` once that is done.
     done: Option<Sender<Outcome>>,
     pub(crate) claiming: Claiming,
     begun: Reading,
-    /// While it asks for a session in place of the free question.
+    /// Set while this create asks for a session in place of the free question.
     pub(crate) standing_in: Option<StandsIn>,
-    /// How many signs there had been, and when, before it asked for its session.
+    /// How many signs there had been, and the time, just before this create asked for its session.
     pub(crate) asked: (u64, Reading),
     landed: bool,
-    /// No renewal begins before this has ended.
+    /// Whether no renewal may begin before this create has ended.
     holds_renewal: bool,
 }
 
@@ -85,13 +85,13 @@ impl Create {
         }
     }
 
-    /// Requests go on meanwhile, and begin no other.
+    /// Makes this a create in the background: requests go on with the current session, and start no other renewal.
     pub(crate) fn in_background(mut self) -> Self {
         self.holds_renewal = true;
         self
     }
 
-    /// Its task.
+    /// Returns the future of the create's task.
     pub(crate) fn run(self) -> impl Future<Output = ()> + Send + 'static {
         let partition = self.partition.clone();
         log::create(self.generation, &partition, self.fly_and_land())
@@ -102,7 +102,7 @@ impl Create {
         let (status, clock) = (self.status.clone(), core.clock());
         let outcome = tokio::select! {
             biased;
-            // Whoever could have used it is gone.
+            // The last handle is gone, so nobody can use the session.
             () = core.abandoned() => return,
             outcome = caught(beating(&status, &*clock, self.fly())) => outcome,
         };

@@ -1,4 +1,4 @@
-//! A create under way, as those see it who wait for it.
+//! A create under way, as the requests see it that wait for it.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -15,46 +15,46 @@ use crate::{
     hot::session::LiveSession,
 };
 
-/// How a create ended, for everybody who waited for it.
+/// How a create ended, for all requests that waited for it.
 pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
 
-/// What is under way and what is held back.
+/// The creates that are under way, and what is held back.
 pub(crate) type Gate = engine::gate::Gate<Waiters>;
 
 /// A create under way.
 pub(crate) type Flight = engine::flight::Flight<Waiters>;
 
-/// What a create waits for, and what follows.
+/// The decisions of one create: what it waits for, and what follows.
 pub(crate) type Attempt = engine::attempt::Attempt<Arc<LiveSession>>;
 pub(crate) type Step = engine::attempt::Step<Arc<LiveSession>>;
 pub(crate) type Share = engine::attempt::Share<Arc<LiveSession>>;
 
-/// How often a create shows that its runtime drives it.
+/// How often a create shows that its runtime is running.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// What others wait for a create with.
+/// What other requests wait for a create with.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiters {
     pub(crate) outcome: Receiver<Outcome>,
-    /// Where its task runs.
+    /// The runtime that the create's task runs on.
     pub(crate) runtime: runtime::Id,
 }
 
 impl Flight {
-    /// How long until it counts as lost to a caller on this runtime.
+    /// Returns the time until the create counts as lost, to a caller on this runtime.
     pub(crate) fn overdue_to(&self, caller: &Handle, timeout: Duration, now: Reading) -> Duration {
         self.overdue_in(timeout, now, self.waiters.runtime == caller.id())
     }
 
-    /// Whether its task goes on while the caller waits for anything: it runs on the caller's own runtime, which has no thread
-    /// but this one. Its own deadline ends it then.
+    /// Returns whether the create's task makes progress whenever the caller waits. That is so if the task runs on the
+    /// caller's own runtime, and that runtime has only this thread. The task's own deadline then ends the create.
     pub(crate) fn goes_on_with(&self, caller: &Handle) -> bool {
         self.waiters.runtime == caller.id()
             && caller.runtime_flavor() == RuntimeFlavor::CurrentThread
     }
 }
 
-/// Does the work of a create, and shows to callers on other runtimes that its own drives it.
+/// Does the work of a create. Meanwhile shows callers on other runtimes that this runtime is running.
 pub(crate) async fn beating<T>(
     status: &Status,
     clock: &dyn Clock,

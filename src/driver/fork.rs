@@ -1,7 +1,8 @@
-//! Whose the sessions are: a process that was forked off has a copy of each, and is another process.
+//! Finds out whether this process was forked. A child process has a copy of each session, but does not own it.
 //!
-//! The process that made or joined a session renews it, leaves it and deletes it. A copy that did so too would delete it under
-//! the others. So a copy drops what it has, and asks the server or the store for sessions of its own.
+//! The process that created or joined a session renews it, leaves it and deletes it. If a child did so too, it would
+//! delete the session while the parent uses it. So a child drops the sessions that it inherited, and gets its own
+//! from the server or the store.
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -17,19 +18,19 @@ use crate::{
     hot::{memo, memo::SPAN},
 };
 
-/// The process that the sessions belong to.
+/// The process that owns the sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
-    /// 0 until there can be a session.
+    /// The process id. 0 until there can be a session.
     process: AtomicU32,
-    /// When to compare it next, in milliseconds of monotonic time.
+    /// When to check the process id next, in milliseconds of monotonic time.
     look_at: AtomicU64,
     #[cfg(test)]
     forks: AtomicU32,
 }
 
 impl Owner {
-    /// The process that this is. Tests say how often it was forked off.
+    /// Returns the id of this process. Tests can pretend that it was forked.
     #[cfg_attr(not(test), allow(clippy::unused_self))]
     fn present(&self) -> u32 {
         let process = process::id();
@@ -38,7 +39,7 @@ impl Owner {
         process
     }
 
-    /// A memo is used for as long without being looked at.
+    /// Returns whether the check is due. A memo may be used unchecked for the same span.
     fn is_due(&self, now: Reading) -> bool {
         let is_due = self.look_at.load(Ordering::Relaxed) <= millis(now.monotonic);
         if is_due {
@@ -50,13 +51,13 @@ impl Owner {
 }
 
 impl Core {
-    /// Whether the process that used this last was another one.
+    /// Returns whether another process owned this manager last, so that this one is a forked child.
     pub(crate) fn is_copy(&self) -> bool {
         let owner = self.owner.process.load(Ordering::Acquire);
         owner != 0 && owner != self.owner.present()
     }
 
-    /// Drops what belongs to another process. To be called before sessions are made, retired or deleted.
+    /// Drops everything that belongs to another process. Call it before sessions are created, retired or deleted.
     pub(crate) fn own(&self) {
         let present = self.owner.present();
         if self.owner.process.load(Ordering::Acquire) == present {
@@ -79,7 +80,8 @@ impl Core {
         self.owner.process.store(present, Ordering::Release);
     }
 
-    /// The same before a session is used. The system is asked once in a while, so this costs a comparison.
+    /// Drops everything that belongs to another process. Call it before a session is used. It reads the process id
+    /// only once in a while, so most calls cost one comparison.
     pub(crate) fn own_at(&self, now: Reading) {
         if self.owner.is_due(now) {
             self.own();

@@ -1,4 +1,4 @@
-//! The current session of each partition: found, replaced, ended.
+//! The current session of each partition: finding, replacing and ending it.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::{
 };
 
 impl Core {
-    /// The current session of a partition, also if it was evicted while requests used it.
+    /// Returns the current session of a partition. This also finds a session that was evicted while requests used it.
     pub(crate) fn find(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
         match self.cached(id) {
             Some(session) if session.is_usable(now) => return Some(session),
-            // To be asked for it keeps it in the cache.
+            // Remove an expired session: each lookup would keep it in the cache.
             Some(session) if !session.life.may_go_on(now) => self.forget(&session),
             _ => {}
         }
@@ -28,16 +28,17 @@ impl Core {
         Some(pinned)
     }
 
-    /// The session of a partition that had to make room for others while it was in use.
+    /// Returns a partition's session that was evicted while requests used it, and puts it back into the cache.
     pub(crate) fn brought_back(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
         self.retirement.pinned(id)?;
         let _gate = self.gate();
         self.find(id, now)
     }
 
-    /// Every session that is not retired, whether its id may still be sent or not.
+    /// Returns every session that is not retired, even if its id may no longer be sent.
     ///
-    /// Exact only for who holds the gate: under it, sessions come, go and move between the cache and the pins.
+    /// Exact only if the caller holds the lock of the gate. Under that lock, sessions come and go, and move between
+    /// the cache and the pinned ones.
     pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
         let cached = self.live.iter().map(|(_, session)| session);
         let all = cached.chain(self.retirement.all_pinned());
@@ -49,22 +50,23 @@ impl Core {
         !self.sessions().is_empty()
     }
 
-    /// Whether there is a session for this API key and these defaults that is used, also while the server is asked about it.
+    /// Returns whether there is a usable session for this API key and these defaults. A session counts even while the
+    /// server is asked about it.
     pub(crate) fn has_usable_session(&self, of: &Identity, now: Reading) -> bool {
         let id = of.key_id().map(|key| of.defaults().with_key(key));
         let session = id.and_then(|id| self.cached(id));
         session.is_some_and(|session| session.is_usable(now))
     }
 
-    /// The session that the cache has for a partition, whatever its state.
+    /// Returns the session that the cache has for a partition, whatever its state.
     pub(crate) fn cached(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
         self.live.get(&id)
     }
 
-    /// Waits until a partition has a session that others have waited for.
+    /// Waits until a partition has a good session. Used by requests that wait for a create of another request.
     pub(crate) async fn arrival(&self, id: PartitionId) {
         loop {
-            // Before the look: what comes after it is not missed.
+            // Subscribe before the look, so that no arrival after it is missed.
             let arrived = self.observer.arrivals.notified();
             let session = self.cached(id);
             if session.is_some_and(|session| self.is_good(&session, self.now())) {
@@ -74,13 +76,14 @@ impl Core {
         }
     }
 
-    /// A session has ended by itself.
+    /// Removes a session that has expired.
     pub(crate) fn forget(&self, session: &Arc<LiveSession>) {
         memo::forget(session);
         self.live.invalidate(&session.partition.id);
     }
 
-    /// Makes a session the current one of its partition, and retires the one it replaces. The caller holds the gate.
+    /// Makes a session the current one of its partition, and retires the one that it replaces. The caller holds the
+    /// lock of the gate.
     pub(crate) fn install(&self, session: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
         let id = session.partition.id;
         self.known_ids.note(IdHash::of_session(session), id);
@@ -94,12 +97,12 @@ impl Core {
         let older = older
             .inspect(|older| self.retirement.retire(older, RetireReason::Replaced))
             .last();
-        // Evictions happen now, before anybody else looks for what is evicted.
+        // Run evictions now, before another thread looks for a session that is about to be evicted.
         self.live.run_pending_tasks();
         older
     }
 
-    /// Makes a session that another process has made the current one, while requests go on.
+    /// Makes a session of another process the current one, while requests go on.
     pub(crate) fn take_up(self: &Arc<Self>, session: &Arc<LiveSession>) {
         let event = {
             let _gate = self.gate();
@@ -125,7 +128,7 @@ impl Core {
         reaper::start(self);
     }
 
-    /// Ends that a session is handed out; returns whether it was until now.
+    /// Retires a session. Returns whether it was in use until now.
     pub(crate) fn retire_this(
         self: &Arc<Self>,
         reason: RetireReason,
@@ -142,7 +145,7 @@ impl Core {
             if is_held {
                 self.end(&mut gate, reason, session);
             } else {
-                // Replaced here, or never used here: other processes may still use it.
+                // The session was replaced here, or never used here. Other processes may still use it.
                 self.fleet.retired(session, reason);
             }
             is_held
@@ -151,7 +154,7 @@ impl Core {
         is_held
     }
 
-    /// The same for all that are meant; returns them.
+    /// Retires all sessions for which `is_meant` returns `true`, and returns them.
     pub(crate) fn retire_all(
         self: &Arc<Self>,
         reason: RetireReason,
@@ -161,7 +164,7 @@ impl Core {
         let meant: Vec<_> = {
             let mut gate = self.gate();
             for session in self.retirement.sessions() {
-                // Other processes may still use what was replaced here.
+                // Other processes may still use a session that was replaced here.
                 if is_meant(&session) {
                     self.fleet.retired(&session, reason);
                 }
@@ -171,7 +174,7 @@ impl Core {
                 .into_iter()
                 .filter(|session| is_meant(session));
             let mut meant: Vec<_> = meant.collect();
-            // The cache has no order of its own.
+            // The cache has no stable order.
             meant.sort_by_key(|session| session.generation);
             for session in &meant {
                 self.end(&mut gate, reason, session);
@@ -182,7 +185,8 @@ impl Core {
         meant
     }
 
-    /// Starts the tasks that delete retired sessions and inform the fleet, if their runtimes have ended or stalled.
+    /// Starts the tasks that delete retired sessions and inform the fleet, in case their runtimes have ended or
+    /// stalled.
     fn start_tasks(self: &Arc<Self>) {
         reaper::start(self);
         self.fleet.used(self, self.now());
@@ -191,7 +195,7 @@ impl Core {
     fn end(&self, gate: &mut Gate, reason: RetireReason, session: &Arc<LiveSession>) {
         let id = session.partition.id;
         if reason == RetireReason::Invalidated {
-            // Whatever speaks against the session may speak against one that is on its way.
+            // The reason for the invalidation may also apply to a session that is being created now.
             gate.fence(id);
         }
         if self

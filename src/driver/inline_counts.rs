@@ -1,14 +1,14 @@
-//! How often defaults were put into bodies, and why not.
+//! Counts how often defaults were put into bodies, and why they were not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::inlining::{Inlined, NotInlined};
 
-/// Requests whose body was to name defaults and does not, by reason: see [`NotInlined`].
+/// Requests whose body should name the defaults but does not, by reason. See [`NotInlined`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotInlinedStats {
-    /// Requests without a body, although they have a JSON type: see [`NotInlined::NoBody`].
+    /// Requests with a JSON type but without a body. See [`NotInlined::NoBody`].
     pub no_body: u64,
     /// See [`NotInlined::NotAnObject`].
     pub not_an_object: u64,
@@ -37,7 +37,7 @@ pub(crate) struct InlineCounts {
 }
 
 impl InlineCounts {
-    /// Returns whether it is the first of its kind.
+    /// Counts a request. Returns whether it is the first one that is counted in its way.
     pub(crate) fn count(&self, inlined: Inlined) -> bool {
         let counter = match inlined {
             Inlined::Merged | Inlined::Complete => &self.inlined,

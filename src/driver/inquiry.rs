@@ -1,5 +1,5 @@
-//! What is seen of the server, for all keys. It goes to [`evidence`](crate::engine::evidence), which says what follows; here that is
-//! carried out.
+//! Passes what is seen of the server to [`evidence`](crate::engine::evidence), for all API keys, and carries out what
+//! that decides.
 
 use std::{
     sync::{
@@ -25,20 +25,21 @@ use crate::{
     },
 };
 
-/// The headers of answers are looked at so often, and on each answer only where a proof is wanted.
+/// The shortest time between two looks at the headers of answers, in milliseconds. A layer that wants a proof looks
+/// at each answer.
 const LOOK: u64 = 250;
 
-/// What is known of the server, and the question about it.
+/// What is known about the server, and the free question that is under way.
 #[derive(Debug)]
 pub(crate) struct Inquiry {
     evidence: Lock<Evidence>,
-    /// When a request has to look at it next, by either clock, in milliseconds.
+    /// When a request has to consult the evidence next, by each of the two clocks, in milliseconds.
     look_at: [AtomicU64; 2],
     /// When the headers of an answer were last looked at, in milliseconds of monotonic time.
     looked_at: AtomicU64,
-    /// The question on its way.
+    /// The question that is under way.
     asking: Lock<Option<Asking>>,
-    /// Other calls have been found to be answered where health cannot be reached.
+    /// Whether it is news that other calls are answered while health cannot be reached.
     is_there: AtomicBool,
     pub(crate) asked: AtomicU64,
 }
@@ -55,7 +56,7 @@ impl Inquiry {
         }
     }
 
-    /// How many times the server was asked.
+    /// Returns how often the server was asked for its health.
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
@@ -68,7 +69,7 @@ impl Inquiry {
         self.asking.lock()
     }
 
-    /// Changes what is known, and with it when to look next.
+    /// Changes the evidence, and updates when requests have to consult it next.
     pub(crate) fn with<T>(&self, now: Reading, change: impl FnOnce(&mut Evidence) -> T) -> T {
         let mut evidence = self.evidence();
         let outcome = change(&mut evidence);
@@ -99,7 +100,7 @@ impl Inquiry {
         self.evidence().may_ask_in(now).is_zero()
     }
 
-    /// Whether this answer is the one to look at.
+    /// Returns whether this answer is the next one to look at.
     fn takes_a_look(&self, now: Reading) -> bool {
         let (now, last) = (
             millis(now.monotonic),
@@ -114,7 +115,8 @@ impl Inquiry {
 }
 
 impl Core {
-    /// A request is about to be given a session. Returns whether it has to wait until the server has been asked.
+    /// Called before a request gets a session. Returns whether the request has to wait until the server has been
+    /// asked.
     pub(crate) fn is_held(self: &Arc<Self>, now: Reading) -> bool {
         if !self.inquiry.is_to_look(now) {
             return false;
@@ -124,13 +126,13 @@ impl Core {
         reaction == Reaction::Hold
     }
 
-    /// Something speaks against the server, which is asked at once.
+    /// Notes something that speaks against the server, and asks the server at once.
     pub(crate) fn saw(self: &Arc<Self>, cause: Cause) {
         let reaction = self.raise(cause);
         self.react(reaction, cause);
     }
 
-    /// Whether a session call that did not reach the server is a sign to sessions that are used, though it was sent in place of the
+    /// Returns whether a failed session call is news for sessions in use, even if the call replaced the free
     /// question.
     pub(crate) fn is_sign_to_others(&self) -> bool {
         let signs = self.suspicion.signs();
@@ -141,7 +143,7 @@ impl Core {
         !self.inquiry.evidence().says_no_more() && is_used()
     }
 
-    /// The same, but the next request asks.
+    /// Notes something that speaks against the server. The next request asks the server.
     pub(crate) fn note(&self, cause: Cause) {
         let reaction = self.raise(cause);
         self.hold(reaction, cause);
@@ -169,8 +171,8 @@ impl Core {
         }
     }
 
-    /// Looks at the head of an answer; returns whether it proves that the process is the one of before. `None` if it
-    /// was not looked at.
+    /// Looks at the head of an answer. Returns whether it proves that the server's process is still the same. `None`
+    /// if it was not looked at.
     pub(crate) fn examine(
         self: &Arc<Self>,
         headers: &HeaderMap,
@@ -192,7 +194,7 @@ impl Core {
         Some(proves)
     }
 
-    /// Looks at the head of an answer to a request that bears no session; returns whether it did.
+    /// Looks at the head of an answer to a request without a session. Returns whether it did.
     pub(crate) fn overhear(
         self: &Arc<Self>,
         answer: Overheard,
@@ -207,12 +209,12 @@ impl Core {
         is_looked_at
     }
 
-    /// A session call was answered, and what came of it says nothing of the server's process.
+    /// Notes the answer to a session call whose result says nothing about the server's process.
     pub(crate) fn saw_session_call(&self, stamp: Option<Stamp>, sent: Reading) {
         if let Some(stamp) = stamp {
             let is_public = false;
             let reaction = self.notice(Overheard { stamp, is_public }, sent);
-            // The next request asks.
+            // Do not ask now: the next request does.
             self.hold(reaction, Cause::Sign);
         }
     }
@@ -224,14 +226,14 @@ impl Core {
             .with(received, |evidence| evidence.overhear(answer, exchange))
     }
 
-    /// A session was created at `made_at` by the server's clock.
+    /// Notes that a session was created at `made_at` by the server's clock.
     pub(crate) fn saw_create(
         self: &Arc<Self>,
         headers: &HeaderMap,
         sent: Reading,
         made_at: Duration,
     ) {
-        // Also of those that had to make room while they were in use, which come back.
+        // `has_sessions` also finds sessions that were evicted while in use, because they come back.
         let (received, is_first) = (self.now(), !self.has_sessions());
         let exchange = Exchange { sent, received };
         let reaction = self.inquiry.with(received, |evidence| {
@@ -241,13 +243,14 @@ impl Core {
         self.react(reaction, Cause::Sign);
     }
 
-    /// What became of a session, if the server was asked after the last sign.
+    /// Returns what happened to a session, if the server was asked after the last sign.
     pub(crate) fn judge(&self, session: &LiveSession, now: Reading) -> Option<Fate> {
         let (made, signs) = (session.made(now), self.suspicion.signs());
         let evidence = self.inquiry.evidence();
         let fate = evidence.judge(&made, signs)?;
         let is_in_doubt = fate == Fate::Alive && evidence.proven_at(&made).is_none();
-        // It is asked for in any case: whoever waits for that cannot be answered wrong.
+        // The server is asked for this session in any case. A request that waits for that answer cannot get a wrong
+        // one.
         Some(if is_in_doubt && session.is_out_of_sight(now) {
             Fate::Unclear
         } else {
@@ -255,8 +258,8 @@ impl Core {
         })
     }
 
-    /// So many signs were not about a session. `before` says how many requests it had been given to at a time. Those of later
-    /// than the question may have met another process.
+    /// Marks a session as not affected by the first `signs` signs. `before` says how many requests had got it at some
+    /// time. Requests after the question may have met another process of the server.
     pub(crate) fn clears(&self, session: &LiveSession, signs: u64, before: Option<(Reading, u64)>) {
         session.goes_on(signs);
         let asked = self.inquiry.evidence().proven_at(&session.made(self.now()));
@@ -266,13 +269,14 @@ impl Core {
         }
     }
 
-    /// Whether the server itself was heard after the last sign.
+    /// Returns whether the server itself was heard after the last sign.
     pub(crate) fn has_heard(&self) -> bool {
         let signs = self.suspicion.signs();
         self.inquiry.evidence().was_told(signs)
     }
 
-    /// Lets a session that became suspect go on if the server has been asked since. Returns whether it may.
+    /// Checks whether the server has been asked since a session became suspect. If the session is alive, removes the
+    /// suspicion. Returns whether it did.
     pub(crate) fn is_cleared(&self, session: &LiveSession, now: Reading) -> bool {
         let signs = self.suspicion.signs();
         let goes_on = self.judge(session, now) == Some(Fate::Alive);
@@ -282,23 +286,25 @@ impl Core {
         goes_on
     }
 
-    /// What the server's clock says, as far as that is known.
+    /// Returns the server's clock at `now`, if it is known.
     pub(crate) fn servers_clock(&self, now: Reading) -> Option<Duration> {
         self.inquiry.evidence().clock(now)
     }
 
-    /// Whether a session that another process of the fleet has made is one of the server's process that is known here.
+    /// Returns whether a session of another process of the fleet was created by the server's process that is known
+    /// here.
     pub(crate) fn vouches_for(&self, made: &Made) -> bool {
         self.inquiry.evidence().vouches_for(made)
     }
 
-    /// Whether an answer that proves the process proves the one that has the session.
+    /// Returns whether an answer that proves a process of the server proves the one that has this session.
     pub(crate) fn is_process_of(&self, session: &LiveSession) -> bool {
         let made = session.made(self.now());
         self.inquiry.evidence().is_process_of(&made)
     }
 
-    /// A session was asked for, and is there: its process is the right one for all that were not made before it.
+    /// Notes that the server was asked for a session and has it. If it is the oldest one, the server's process is the
+    /// right one for all sessions.
     pub(crate) fn saw_get(
         self: &Arc<Self>,
         session: &LiveSession,
@@ -332,13 +338,14 @@ impl Core {
         !others.map(|other| other.made(now)).any(is_older)
     }
 
-    /// No request bears a session before the server has been asked; returns how many such signs there have been.
+    /// Makes all sessions suspect: no request gets one before the server has been asked. Returns how many signs there
+    /// have been.
     pub(crate) fn suspect(&self, is_told: bool) -> u64 {
         let (signs, is_first) = self.suspicion.raise(self.now(), is_told);
         self.memos.forget_all();
         if is_first {
             self.emit(Event::Suspected {
-                // Not the count of entries, which lags behind.
+                // Not moka's entry count, which lags behind.
                 live_sessions: self.live.iter().count() as u64,
             });
         }

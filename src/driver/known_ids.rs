@@ -1,5 +1,6 @@
-//! Session ids that were in use here, so that they are recognised on requests: those of the manager's sessions, also after
-//! their end, and those that its owner has got from [`SessionManager::api`](crate::front::manager::SessionManager::api).
+//! Remembers session ids that were in use here, to recognise them on requests. They are those of the manager's
+//! sessions, also after their end, and those that the user got from
+//! [`SessionManager::api`](crate::front::manager::SessionManager::api).
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,15 +21,16 @@ use crate::{
     secret::keyed_hash,
 };
 
-/// How many ids are known. With one more the oldest is forgotten: a request that still bears it is then a stranger's. At 64
-/// bytes or so each, a megabyte at most.
+/// How many ids are remembered. One more, and the oldest is forgotten. A request that still carries a forgotten id is
+/// treated as if another process had created that session. An id takes about 64 bytes, so this is about a megabyte at
+/// most.
 const MOST: usize = 1 << 14;
 
-/// Numbers the notes of all managers of this process, so that each can tell what was noted before it has found out that the server has
-/// forgotten.
+/// Numbers the notes of all managers of this process. So each manager can tell which notes are older than its finding
+/// that the server has forgotten sessions.
 static NOTES: AtomicU64 = AtomicU64::new(1);
 
-/// A keyed hash of an id, which is no secret. At 128 bits no two ids share one.
+/// A keyed hash of an id. The hash is no secret. With 128 bits, no two ids share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct IdHash(u128);
 
@@ -44,16 +46,17 @@ impl IdHash {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Known {
-    /// The manager's, of this partition. It may have ended.
+    /// A session of the manager, in this partition. It may have ended.
     Session(PartitionId),
-    /// The owner's, of this API key.
+    /// A session that the user created or fetched, for this API key.
     ByHand {
         key: KeyId,
         life: Life,
-        /// Which note of this process it is.
+        /// The number of the note, among all notes of this process.
         noted: u64,
     },
-    /// It is gone, or may be: since then, in monotonic time, somebody deletes it.
+    /// A session that is gone, or may be. `at` is when the call that deletes it began, or when it was found gone, in
+    /// monotonic time.
     Ended { at: Duration },
 }
 
@@ -63,19 +66,20 @@ pub(crate) struct KnownIds(Lock<Book>);
 #[derive(Debug, Default)]
 struct Book {
     known: HashMap<IdHash, Known>,
-    /// The oldest first.
+    /// The oldest id comes first.
     order: VecDeque<IdHash>,
     forgot_at: u64,
 }
 
 impl KnownIds {
-    /// The manager uses this session from now on.
+    /// Notes that the manager uses this session from now on.
     pub(crate) fn note(&self, id: IdHash, partition: PartitionId) {
         self.book().put(id, Known::Session(partition));
     }
 
-    /// The server has this session of the owner's, as it said to a call that was sent at `asked`, in monotonic time. One that the
-    /// manager has made stays the manager's, and one that somebody deletes since then is gone.
+    /// Notes that the server has a session of the user. The server said so to a call that was sent at `asked`, in
+    /// monotonic time. A session of the manager stays the manager's. A session whose deletion began after `asked`
+    /// stays gone.
     pub(crate) fn note_by_hand(&self, id: IdHash, (key, life): (KeyId, Life), asked: Duration) {
         let mut book = self.book();
         let known = book.known.get(&id);
@@ -90,8 +94,8 @@ impl KnownIds {
         }
     }
 
-    /// Somebody deletes it at `now`, in monotonic time. It is still known of the manager's own that they were. Returns what was known of
-    /// the owner's.
+    /// Notes that the user deletes a session at `now`, in monotonic time. A session of the manager stays noted as
+    /// such. Returns what was known if it was a session of the user.
     pub(crate) fn ends(&self, id: IdHash, now: Duration) -> Option<Known> {
         let mut book = self.book();
         let before = book.known.get(&id).copied();
@@ -101,7 +105,7 @@ impl KnownIds {
         before.filter(|known| matches!(known, Known::ByHand { .. }))
     }
 
-    /// What somebody was about to delete then was not deleted.
+    /// Restores what was known `before`, because the delete that began at `began` was not carried out.
     pub(crate) fn goes_on(&self, id: IdHash, before: Known, began: Duration) {
         let mut book = self.book();
         let is_that = |known: &Known| matches!(known, Known::Ended { at } if *at == began);
@@ -110,7 +114,7 @@ impl KnownIds {
         }
     }
 
-    /// The server does not have it for this key, at `now`, in monotonic time.
+    /// Notes that the server does not have a session for this key, at `now`, in monotonic time.
     pub(crate) fn gone(&self, id: IdHash, key: KeyId, now: Duration) {
         let mut book = self.book();
         let is_its = |known: &Known| matches!(known, Known::ByHand { key: of, .. } if *of == key);
@@ -119,8 +123,8 @@ impl KnownIds {
         }
     }
 
-    /// The server was restarted, or has lost sessions: what was made by hand may be gone with them. What is asked for again is known
-    /// again.
+    /// Forgets the sessions of the user after the server restarted or lost sessions: they may be lost, too. A session
+    /// that the user fetches again is noted again.
     pub(crate) fn forget_by_hand(&self) {
         let mut book = self.book();
         book.forgot_at = NOTES.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +133,8 @@ impl KnownIds {
         order.retain(|id| known.contains_key(id));
     }
 
-    /// What was noted by another manager before that, by number, may be gone as well.
+    /// Returns the number of the last [`forget_by_hand`](Self::forget_by_hand). Notes of other managers with a lower
+    /// number may be outdated as well.
     pub(crate) fn forgot_at(&self) -> u64 {
         self.book().forgot_at
     }
@@ -192,7 +197,7 @@ mod tests {
         let id = |n: usize| IdHash::of(&n.to_string());
         for n in 0..=MOST {
             ids.note(id(n), partition());
-            ids.note(id(n), partition()); // noted again, it takes no more room
+            ids.note(id(n), partition()); // noting it again takes no more room
         }
         assert!(ids.get(id(0)).is_none());
         assert!((1..=MOST).all(|n| ids.get(id(n)).is_some()));

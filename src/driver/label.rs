@@ -1,10 +1,10 @@
-//! The words that logs and metrics share. They are stable: dashboards and alerts are built on them.
+//! The words that logs and metrics share. They are stable, because dashboards and alerts are built on them.
 
 #[cfg(feature = "tracing")]
 use crate::model::outside::OutsideReason;
 use crate::model::{inlining::NotInlined, reason::RetireReason};
 
-/// Every reason there is.
+/// All reasons for which a session is retired.
 #[cfg(feature = "metrics")]
 pub(crate) const REASONS: [RetireReason; 11] = [
     RetireReason::Changed,
@@ -36,7 +36,7 @@ pub(crate) fn reason(reason: RetireReason) -> &'static str {
     }
 }
 
-/// Every reason that is counted.
+/// All reasons that are counted for bodies without the defaults.
 #[cfg(feature = "metrics")]
 pub(crate) const NOT_INLINED: [NotInlined; 7] = [
     NotInlined::NoBody,

@@ -1,6 +1,6 @@
-//! What happens, for `tracing`. Names, fields and levels are documented in [`crate::observability`] and stable.
+//! Logs for `tracing`. [`crate::observability`] documents the names, fields and levels, which are stable.
 //!
-//! Without the feature everything in here does nothing, so that no call site has to ask.
+//! Without the feature `tracing`, everything here does nothing, so that the callers need no `cfg`.
 
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
@@ -22,11 +22,11 @@ use crate::model::{
 #[cfg(feature = "tracing")]
 use crate::secret::Fingerprint;
 
-/// Not the module path, so that filters outlive a move of the code.
+/// A fixed name and not the module path, so that users' filters still work when the code moves.
 #[cfg(feature = "tracing")]
 const TARGET: &str = "sipher_session";
 
-/// Where something happens.
+/// The place of an event, for use without the feature.
 #[cfg(not(feature = "tracing"))]
 #[derive(Debug)]
 pub(crate) struct Span;
@@ -38,7 +38,7 @@ impl Span {
     }
 }
 
-/// Logs what has happened there.
+/// Logs an event in the span where it happened.
 pub(crate) fn event(event: &Event, span: &Span) {
     #[cfg(feature = "tracing")]
     span.in_scope(|| line::event(event));
@@ -49,13 +49,14 @@ pub(crate) fn report(report: &ShutdownReport) {
     line::report(report);
 }
 
-/// The create under way makes its next call.
+/// Records that the create makes its next call.
 pub(crate) fn tries(tries: u32) {
     #[cfg(feature = "tracing")]
     Span::current().record("tries", tries);
 }
 
-/// The task of a create: not a part of whatever request began it, which may be over long before.
+/// Runs the task of a create in a span of its own. It is not part of the request that began the create, which may end
+/// earlier.
 pub(crate) fn create<F: Future>(
     generation: u64,
     partition: &Partition,
@@ -108,14 +109,14 @@ pub(crate) fn shutdown<F: Future>(
     task
 }
 
-/// A task that is a part of the one that starts it.
+/// Runs a task in the current span.
 pub(crate) fn within<F: Future>(task: F) -> impl Future<Output = F::Output> + use<F> {
     #[cfg(feature = "tracing")]
     let task = task.in_current_span();
     task
 }
 
-/// A task that is no part of the one that starts it.
+/// Runs a task in a span of its own, which only follows from the current one.
 #[cfg(feature = "tracing")]
 fn apart<F: Future>(span: Span, task: F) -> impl Future<Output = F::Output> + use<F> {
     span.follows_from(Span::current());

@@ -1,7 +1,6 @@
-//! What happens, in numbers, for the `metrics` facade. Names and labels are documented in [`crate::observability`] and
-//! stable.
+//! Metrics for the `metrics` facade. [`crate::observability`] documents the names and labels, which are stable.
 //!
-//! Without the feature everything in here does nothing, so that no call site has to ask.
+//! Without the feature `metrics`, everything here does nothing, so that the callers need no `cfg`.
 
 #[cfg(feature = "metrics")]
 mod live;
@@ -59,15 +58,15 @@ mod on {
         OUTSIDE,
     ];
 
-    /// The metrics of one manager, which add to those of the others in the process.
+    /// The metrics of one manager. They add to those of the other managers of the process.
     #[derive(Debug)]
     pub(crate) struct Meter {
         live: Live,
     }
 
     impl Meter {
-        /// Describes the metrics, and brings every series there can be into being: a counter that appears with its
-        /// first increment hides that increment from `rate()`.
+        /// Describes the metrics, and creates every series at zero. If a counter appeared only with its first
+        /// increment, `rate()` would not see that increment.
         pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
             describe();
             for outcome in ["created", "failed"] {
@@ -108,7 +107,7 @@ mod on {
                 }
                 Event::Retired { session, reason } => {
                     counter!(RETIRED, "reason" => label::reason(*reason)).increment(1);
-                    // What was not asked for as it was made is never told to have been created.
+                    // A session that is retired for a wrong answer never gets a `Created` event.
                     let may_come = *reason != RetireReason::WrongAnswer;
                     self.live.retired(session.generation, may_come);
                 }
@@ -122,7 +121,6 @@ mod on {
                 }
                 Event::LeftToExpire { .. } => counter!(LEFT_TO_EXPIRE).increment(1),
                 Event::PossibleOrphan { .. } => self.orphans(1),
-                // Counted for each request, or by the others.
                 Event::Adopted {
                     session,
                     usable_for,
@@ -131,6 +129,7 @@ mod on {
                     counter!(ADOPTED).increment(1);
                     self.live.created(session.generation, *usable_for);
                 }
+                // These are counted for each request, or have no counter.
                 Event::SendingWithout { .. }
                 | Event::LeftToOthers { .. }
                 | Event::RecordRefused { .. }
@@ -157,7 +156,7 @@ mod on {
             }
         }
 
-        #[allow(clippy::unused_self)] // so that they stand beside the others
+        #[allow(clippy::unused_self)] // a method, like the others
         pub(crate) fn session_call(&self, call: Call) {
             counter!(SESSION_CALLS, "operation" => operation(call)).increment(1);
         }
@@ -304,7 +303,7 @@ mod off {
     #[derive(Debug)]
     pub(crate) struct Meter;
 
-    #[allow(clippy::unused_self)] // as the one that does something
+    #[allow(clippy::unused_self)] // takes `self` like the one that records
     impl Meter {
         pub(crate) fn new(_: Arc<dyn Clock>) -> Self {
             Self

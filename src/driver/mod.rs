@@ -1,25 +1,25 @@
-//! Carries decisions out: calls, the store, tasks and timers, and what is told of them.
+//! Carries out decisions: session calls, the store, tasks and timers, events, logs and metrics.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `core`, `stage` | what all handles of one manager share; how far its own life has come |
+//! | `core`, `stage` | the state that all handles of one manager share; whether the manager is open |
 //! | `index` | the current session of each partition |
 //! | `calls` | the client for session calls |
-//! | `create`, `flight` | one create, from its first try to its outcome; as others see it |
-//! | `inquiry`, `question` | what is seen of the server; asking it, for all keys |
-//! | `client_error` | what the error of a wrapped client speaks for |
-//! | `caught` | work of the user's that panics |
-//! | `check`, `stand_in` | asking for one session; which one in place of the question |
+//! | `create`, `flight` | one create, from its first try to its outcome; as waiting requests see it |
+//! | `inquiry`, `question` | what is seen of the server; asking it the free question, for all keys |
+//! | `client_error` | what the error of a wrapped client is evidence for |
+//! | `caught` | catches panics of the user's code |
+//! | `check`, `stand_in` | asking for one session; choosing the session to ask for in place of the free question |
 //! | `retired`, `reaper`, `shutdown` | how sessions end |
-//! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids are known here, and by other managers of the process |
+//! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids this process knows |
 //! | `fleet` | sessions that are shared with other processes |
-//! | `capacity`, `shortage`, `outage`, `quota` | how many sessions there may be; while calls are used up; while nobody can connect; the server's own count |
-//! | `outside` | which origins outside of the base URL were told of |
-//! | `fork` | what becomes of sessions when the process forks |
-//! | `once` | one value that one task brings and many wait for |
-//! | `whose` | whose session a failure is about, for its message |
-//! | `observe`, `inline_counts`, `outbox` | what happens is counted, and told once no lock is held |
-//! | `log`, `meter`, `label` | it is logged and measured |
+//! | `capacity`, `shortage`, `outage`, `quota` | the limit on sessions; a used-up call budget; an unreachable server; its count of calls |
+//! | `outside` | which origins outside of the base URL were reported |
+//! | `fork` | what happens to sessions when the process forks |
+//! | `once` | a channel for one value that many tasks wait for |
+//! | `whose` | names the session that a failure is about, for its message |
+//! | `observe`, `inline_counts`, `outbox` | counts what happens, and emits events once no lock is held |
+//! | `log`, `meter`, `label` | logs and metrics |
 
 pub(crate) mod by_hand;
 pub(crate) mod calls;

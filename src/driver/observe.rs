@@ -1,4 +1,4 @@
-//! Where everything that happens comes by once: it is counted, logged, measured, and told to who listens.
+//! The one place that every event passes: events are counted, logged and measured here, and sent to subscribers.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use crate::{
     secret::ApiKey,
 };
 
-/// How many events a slow listener may fall behind before it misses some.
+/// How many events a slow subscriber may fall behind before it misses some.
 pub(crate) const CAPACITY: usize = 1024;
 
 /// What a manager has done so far.
@@ -34,53 +34,54 @@ pub(crate) const CAPACITY: usize = 1024;
 pub struct Stats {
     /// Sessions that may be put on requests now.
     pub live_sessions: u64,
-    /// Requests that bear a session and have no response yet.
+    /// Requests that carry a session and have no response yet.
     pub in_flight: u64,
-    /// Sessions that are used no more and wait to be deleted on the server. They count there until then. If this grows, the
-    /// [`call_budget`](crate::SessionManagerBuilder::call_budget) or `max_sessions` is too low.
+    /// Retired sessions that wait to be deleted on the server. The server counts them until then. If this number
+    /// grows, raise the [`call_budget`](crate::SessionManagerBuilder::call_budget) or `max_sessions`.
     pub pending_deletes: u64,
-    /// Session calls that were made, of all kinds: what the [`CallBudget`](crate::CallBudget) bounds.
+    /// Session calls of all kinds that were made. The [`CallBudget`](crate::CallBudget) limits them.
     pub session_calls: u64,
-    /// Times that the server was asked for its health, which is free: see
+    /// How often the server was asked for its health, which is free. See
     /// [`verify_after`](crate::SessionManagerBuilder::verify_after).
     pub health_calls: u64,
     /// Sessions that were created, successors included.
     pub created: u64,
-    /// Sessions of other processes that were taken up, see [`SessionManagerBuilder::store`](crate::SessionManagerBuilder).
+    /// Sessions of other processes that were adopted. See
+    /// [`SessionManagerBuilder::store`](crate::SessionManagerBuilder).
     pub adopted: u64,
     /// Creates that failed, renewals included.
     pub create_failures: u64,
-    /// Requests that got no session with [`ErrorKind::Budget`](crate::ErrorKind::Budget): the
-    /// [`call_budget`](crate::SessionManagerBuilder::call_budget) was used up, or ten times `max_sessions` were in use. Most of these
-    /// cost no call and are in no other count.
+    /// Requests that got no session because of [`ErrorKind::Budget`](crate::ErrorKind::Budget). Either the
+    /// [`call_budget`](crate::SessionManagerBuilder::call_budget) was used up, or ten times `max_sessions` were in use.
+    /// Most of these requests caused no call and are not in any other count.
     pub refused_for_budget: u64,
-    /// Sessions that had to make room for others.
+    /// Sessions that were evicted to make room for others.
     pub evicted: u64,
     /// Sessions that were deleted on the server.
     pub deleted: u64,
     /// Sessions that were left to expire on the server.
     pub left_to_expire: u64,
-    /// Creates whose outcome is not known: each may have left a session on the server, for one TTL.
+    /// Creates whose outcome is unknown. Each may have left a session on the server, for one TTL.
     pub possible_orphans: u64,
     /// Requests that were sent without a session, because [`OnNoSession`](crate::OnNoSession) says so.
     pub sent_without: u64,
-    /// Answers that came after the end of the session that their request bore: it may have been over when the server
+    /// Answers that came after the end of their request's session. The session may have been over when the server
     /// looked it up.
     pub late_answers: u64,
-    /// Answers that a [checked](crate::SessionLayer::checked) layer withheld, because they name another chain than their session
-    /// has.
+    /// Answers that a [checked](crate::SessionLayer::checked) layer withheld, because they name another chain than
+    /// their session's.
     pub wrong_defaults: u64,
     /// Answers that a [checked](crate::SessionLayer::checked) layer found to name their session's chain.
     pub confirmed: u64,
-    /// Requests that went elsewhere and yet looked like Sipher's, see [`Outside`](crate::Outside).
+    /// Requests that went elsewhere but looked like Sipher's. See [`Outside`](crate::Outside).
     pub outside: u64,
-    /// Requests that were sent once more, because [`replay_once`](crate::SessionLayer::replay_once) says so.
+    /// Requests that were sent a second time by [`replay_once`](crate::SessionLayer::replay_once).
     pub replayed: u64,
-    /// Requests whose body names all defaults, because they were put in or were there already. See
+    /// Requests whose body names all defaults, because they were put in or were already there. See
     /// [`InlineDefaults`](crate::InlineDefaults).
     pub inlined: u64,
-    /// Requests whose body was to name them and does not, by reason. Those that say by their headers that they have no JSON body
-    /// are not counted: the server looks for no defaults there.
+    /// Requests whose body should name the defaults but does not, by reason. Requests whose headers say that they
+    /// have no JSON body are not counted, because the server adds no defaults there.
     pub not_inlined: NotInlinedStats,
 }
 
@@ -92,7 +93,7 @@ pub(crate) enum Call {
     Get,
 }
 
-/// What is counted, each since the manager was built.
+/// The counters, each since the manager was built.
 #[derive(Debug, Default)]
 struct Counts {
     session_calls: AtomicU64,
@@ -112,17 +113,17 @@ struct Counts {
     replayed: AtomicU64,
 }
 
-/// The one way out for events.
+/// The one way that events leave the manager.
 #[derive(Debug)]
 pub(crate) struct Observer {
     events: broadcast::Sender<Event>,
     counts: Counts,
     inline: InlineCounts,
-    /// Whether the present cause for sending without a session has been told of.
+    /// Whether the present cause for sending without a session was already reported.
     told: AtomicBool,
     meter: Meter,
     outbox: Outbox,
-    /// Tells that a session has become the current one of its partition.
+    /// Notified when a session has become the current one of its partition.
     pub(crate) arrivals: Notify,
 }
 
@@ -139,25 +140,26 @@ impl Observer {
         }
     }
 
-    /// Counts it at once. It is told once the thread that tells holds none of our locks.
+    /// Counts an event at once. The event is emitted once the thread that emits events holds no lock of this crate.
     pub(crate) fn emit(&self, event: Event) {
         self.count(&event);
         self.outbox.say(Effect::Tell(event, log::Span::current()));
         self.carry_out();
     }
 
-    /// A session has become the current one of its partition.
+    /// Called when a session has become the current one of its partition.
     pub(crate) fn arrived(&self) {
         self.outbox.say(Effect::Arrived);
         self.carry_out();
     }
 
-    /// Carries out what was said under a lock.
+    /// Carries out the effects that were queued under a lock.
     pub(crate) fn carry_out(&self) {
         self.outbox.carry_out(|effect| match effect {
             Effect::Arrived => self.arrivals.notify_waiters(),
             Effect::Tell(event, span) => {
-                // First, as a subscriber or recorder may panic. Nobody listening is fine.
+                // Send first, because a log subscriber or metrics recorder may panic. It is fine if there is no
+                // receiver.
                 let _ = self.events.send(event.clone());
                 self.meter.event(&event);
                 log::event(&event, &span);
@@ -165,12 +167,12 @@ impl Observer {
         });
     }
 
-    /// What is said on this thread is carried out when this is dropped.
+    /// Returns a guard. Effects that this thread queues are carried out when the guard is dropped.
     pub(crate) fn later(&self) -> Later<'_> {
         Later::new(self)
     }
 
-    /// This process is a copy of the one that said something.
+    /// Drops what another process has queued, after a fork.
     pub(crate) fn begin_anew(&self) {
         self.outbox.begin_anew();
     }
@@ -179,13 +181,14 @@ impl Observer {
         self.events.subscribe()
     }
 
-    /// A call to `/v1/sessions` is about to go out.
+    /// Called before a call to `/v1/sessions` is sent.
     pub(crate) fn session_call(&self, call: Call) {
         self.meter.session_call(call);
         self.counts.session_calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A create came to its outcome, so long after it began. One that found a session alive made none.
+    /// Called when a create has ended, `time` after it began. The time is not recorded if the create only checked a
+    /// session.
     pub(crate) fn landed(&self, event: Event, time: Duration) {
         if !matches!(event, Event::Verified { .. } | Event::CheckFailed { .. }) {
             self.meter.create_took(time);
@@ -193,7 +196,7 @@ impl Observer {
         self.emit(event);
     }
 
-    /// A request gets no session, as calls or places are used up.
+    /// Called when a request gets no session because the budget or the room is used up.
     pub(crate) fn refused_for_budget(&self) {
         self.counts
             .refused_for_budget
@@ -201,7 +204,8 @@ impl Observer {
         self.meter.refused_for_budget();
     }
 
-    /// A request goes out without a session. The event comes once for each cause, the count for each request.
+    /// Called when a request is sent without a session. The event comes once for each cause, the count grows with
+    /// each request.
     pub(crate) fn sent_without(&self, key: &ApiKey, error: &Error) {
         self.counts.sent_without.fetch_add(1, Ordering::Relaxed);
         self.meter.sent_without();
@@ -213,7 +217,8 @@ impl Observer {
         }
     }
 
-    /// An answer came after the end of its session. The event comes once for each session, the count for each answer.
+    /// Called when an answer came after the end of its session. The event comes once for each session, the count
+    /// grows with each answer.
     pub(crate) fn late(&self, session: &LiveSession) {
         self.counts.late_answers.fetch_add(1, Ordering::Relaxed);
         self.meter.late_answer();
@@ -223,8 +228,8 @@ impl Observer {
         }
     }
 
-    /// An answer names another chain than its session, or its body, has. The event comes once for each session, the count for
-    /// each answer.
+    /// Called when an answer names another chain than its session or its request's body. The event comes once for
+    /// each session, the count grows with each answer.
     pub(crate) fn wrong_defaults(
         &self,
         session: Option<&LiveSession>,
@@ -242,24 +247,25 @@ impl Observer {
         }
     }
 
-    /// An answer names its session's chain.
+    /// Called when an answer names its session's chain.
     pub(crate) fn confirmed(&self) {
         self.counts.confirmed.fetch_add(1, Ordering::Relaxed);
         self.meter.confirmed();
     }
 
-    /// A request goes elsewhere and looks like Sipher's.
+    /// Called when a request goes elsewhere but looks like Sipher's.
     pub(crate) fn outside(&self) {
         self.counts.outside.fetch_add(1, Ordering::Relaxed);
         self.meter.outside();
     }
 
-    /// A request is sent once more.
+    /// Called when a request is sent a second time.
     pub(crate) fn replayed(&self) {
         self.counts.replayed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What became of the defaults in the body of a request. The event comes once for each reason, the count for each request.
+    /// Notes what happened to the body of a request. The event comes once for each reason, the count grows with each
+    /// request.
     pub(crate) fn inlined(&self, inlined: Inlined) {
         let is_first = self.inline.count(inlined);
         self.meter.inlined(inlined);
@@ -282,12 +288,12 @@ impl Observer {
         self.meter.orphans(orphans);
     }
 
-    /// A create that was given up ended after all.
+    /// Called when a create that was given up has ended after all.
     pub(crate) fn take_back_orphan(&self) {
         self.counts.possible_orphans.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// What is counted here; the rest is left at zero.
+    /// Returns the counts that are kept here. The others are zero.
     pub(crate) fn stats(&self) -> Stats {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Stats {

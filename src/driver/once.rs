@@ -1,12 +1,12 @@
-//! A channel for one value, which any number of tasks wait for.
+//! A channel for one value that any number of tasks can wait for.
 //!
-//! Receivers are woken in the order in which they began to wait, so that a run with a given seed repeats.
+//! Receivers are woken in the order in which they began to wait. So a run with a given seed is repeatable.
 
 use std::sync::Arc;
 
 use tokio::sync::SetOnce;
 
-/// The sending half. If it is dropped unused, the channel is closed and receivers learn that no value comes.
+/// The sending half. If it is dropped unused, the channel is closed, and receivers learn that no value will come.
 #[derive(Debug)]
 pub(crate) struct Sender<T>(Arc<SetOnce<Option<T>>>);
 
@@ -37,12 +37,12 @@ impl<T> Receiver<T> {
         self.0.get()?.as_ref()
     }
 
-    /// Whether no value will come.
+    /// Returns whether no value will come.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.0.get(), Some(None))
     }
 
-    /// Waits for the value; `None` if none will come.
+    /// Waits for the value. Returns `None` if no value will come.
     pub(crate) async fn wait(&self) -> Option<&T> {
         self.0.wait().await.as_ref()
     }

@@ -1,4 +1,4 @@
-//! While nobody can connect to the server: told once when it begins and once when it ends.
+//! Reports once when the server can no longer be connected to, and once when it can again.
 
 use std::{fmt::Write, sync::MutexGuard, time::Duration};
 
@@ -18,15 +18,15 @@ pub(crate) const AWAY: &str = "could not reach the server to ask whether it stil
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     known: Lock<Known>,
-    /// A create has given up, or the server has answered.
+    /// Notified when a create has given up, or the server has answered.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    /// When the outage began, if it is on.
+    /// When the outage began, if there is one.
     since: Option<Reading>,
-    /// When the server last answered anybody.
+    /// When the server last answered any call.
     answered: Option<Reading>,
     /// Why the free question is not answered.
     why: Option<String>,
@@ -37,7 +37,7 @@ impl Outage {
         self.known.lock()
     }
 
-    /// Returns whether it is news.
+    /// Notes an outage. Returns whether it is new.
     fn begin(&self, now: Reading) -> bool {
         let mut known = self.known();
         let is_news = known.since.is_none();
@@ -45,25 +45,25 @@ impl Outage {
         is_news
     }
 
-    /// Returns when it began, if it was on.
+    /// Ends the outage. Returns when it began, if there was one.
     fn end(&self) -> Option<Reading> {
         let mut known = self.known();
         known.why = None;
         known.since.take()
     }
 
-    /// For how long it has lasted, if it is on.
+    /// Returns how long the outage has lasted, if there is one.
     pub(crate) fn lasts(&self, now: Reading) -> Option<Duration> {
         let since = self.known().since;
         since.map(|since| now.since(since))
     }
 
-    /// When the server last answered anybody.
+    /// Returns when the server last answered any call.
     pub(crate) fn last_answer(&self) -> Option<Reading> {
         self.known().answered
     }
 
-    /// The free question was not answered.
+    /// Notes why the free question was not answered.
     pub(crate) fn question_failed(&self, why: &BoxError) {
         let mut text = scrub::Scrubbed::new(&**why, &[]).to_string();
         let mut next = why.source();
@@ -74,7 +74,7 @@ impl Outage {
         self.known().why = Some(text);
     }
 
-    /// The question was not answered, with why not as far as is known.
+    /// Returns the error for an unanswered question, with the reason if it is known.
     pub(crate) fn unanswered(&self, text: &'static str) -> Error {
         let error = Error::new(ErrorKind::Unavailable, text);
         let why = self.known().why.clone();
@@ -88,14 +88,15 @@ impl Outage {
         self.known().since.is_some()
     }
 
-    /// Waits until a create has given up, or the server has answered. What happens after this was called is not missed.
+    /// Waits until a create has given up, or the server has answered. Nothing is missed that happens after this call,
+    /// even before the first poll.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 }
 
 impl Core {
-    /// A session call failed. Returns whether nobody can connect to the server, as far as is known.
+    /// Called when a session call has failed. Returns whether the server cannot be connected to, as far as is known.
     pub(crate) fn saw_failure(&self, partition: &Partition, error: &Error) -> bool {
         let is_outage = self.reaches_nobody(partition, error);
         if is_outage {
@@ -104,7 +105,9 @@ impl Core {
         is_outage
     }
 
-    /// The same of a delete. What a gateway says to that it may say to deletes alone: it is a sign, and the question finds out.
+    /// Called when a delete has failed. Returns whether the server cannot be connected to, as far as is known. A
+    /// gateway may refuse only deletes, so its answer begins no outage. It is a sign, and the free question finds
+    /// out.
     pub(crate) fn saw_failed_delete(&self, partition: &Partition, error: &Error) -> bool {
         let is_outage = self.reaches_nobody(partition, error);
         if is_outage && error.status().is_none() {
@@ -123,20 +126,21 @@ impl Core {
         false
     }
 
-    /// The server has answered a session call of this key.
+    /// Called when the server has answered a session call of this key.
     pub(crate) fn answered_to(&self, partition: &Partition) {
         self.gate().let_through(partition.key_id);
         self.reached();
     }
 
-    /// Whether a gateway says so to this key alone: others were answered after it was told the same before.
+    /// Returns whether a gateway refuses this key alone: it has refused this key before, and other calls were
+    /// answered since.
     fn is_own_trouble(&self, partition: &Partition, error: &Error) -> bool {
         let (answered, now) = (self.outage.last_answer(), self.now());
         let mut gate = self.gate();
         error.status().is_some() && gate.refused_by_gateway(partition.key_id, answered, now)
     }
 
-    /// Nobody can connect to the server.
+    /// Notes that the server cannot be connected to.
     pub(crate) fn unreached(&self, error: &Error) {
         let now = self.now();
         if self.outage.begin(now) {
@@ -145,11 +149,11 @@ impl Core {
         }
     }
 
-    /// Waits until another create than this has given up a question that nobody answers.
+    /// Waits until another create than this one gives up on a question that gets no answer.
     pub(crate) async fn unanswered(&self, create: u64) -> Error {
         let purpose = Purpose::Question;
         loop {
-            // Before the look: what another gives up after it is not missed.
+            // Subscribe before the check, so that no change after it is missed.
             let changed = self.outage.changed();
             let held = self.gate().check_reach(purpose, Some(create), self.now());
             if let Err(error) = held {
@@ -159,7 +163,7 @@ impl Core {
         }
     }
 
-    /// The server has answered.
+    /// Called when the server has answered. Ends an outage.
     pub(crate) fn reached(&self) {
         let now = self.now();
         self.outage.known().answered = Some(now);
@@ -171,8 +175,8 @@ impl Core {
         }
     }
 
-    /// A create gives up, because nobody can connect to the server: the others need not wait for the same lesson. Returns the
-    /// error with when another try is due.
+    /// Called when a create gives up because it cannot connect to the server. Lets other creates fail at once instead
+    /// of trying as long. Returns the error, which says when the next try is due.
     pub(crate) fn spare_others(
         &self,
         partition: &Partition,
@@ -187,7 +191,7 @@ impl Core {
 }
 
 impl Create {
-    /// Others need not wait for the same lesson.
+    /// If this create could not reach the server, lets other creates fail at once instead of trying as long.
     pub(crate) fn spare_others(&self, outcome: Outcome) -> Outcome {
         match self.attempt.unreached() {
             Some(purpose) => {

@@ -1,5 +1,5 @@
-//! What follows from decisions is carried out in the order in which it was said, and under no lock of ours: whoever is told may call
-//! back.
+//! Carries out effects in the order in which they were queued, and without any lock of this crate. So a subscriber
+//! may call the manager.
 
 use std::{
     cell::Cell,
@@ -13,27 +13,27 @@ use super::{log::Span, observe::Observer};
 use crate::{lock::Lock, model::event::Event};
 
 thread_local! {
-    /// How many of our locks this thread holds under which something may be said.
+    /// How many locks this thread holds under which effects may be queued.
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What follows from a decision, for others than whoever made it.
+/// What follows from a decision, for others than the thread that made it.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// With the span in which it happened.
+    /// Emit an event. The span is the one in which it happened.
     Tell(Event, Span),
-    /// A session has become the current one of its partition. Whoever waits for one looks again.
+    /// A session has become the current one of its partition. Requests that wait for one look again.
     Arrived,
 }
 
-/// What was said and is not carried out yet.
+/// The effects that are queued and not carried out yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(Lock<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
     effects: VecDeque<Effect>,
-    /// Whether somebody carries them out, and goes on with what is said meanwhile.
+    /// Whether a thread is carrying the effects out. That thread also carries out what is queued meanwhile.
     is_at_it: bool,
 }
 
@@ -42,8 +42,8 @@ impl Outbox {
         self.said().effects.push_back(effect);
     }
 
-    /// Carries out what was said, unless this thread holds a lock, or another thread is at it: two at once would do it in another
-    /// order. A subscriber or recorder may panic, and that ends neither a request nor what comes after it.
+    /// Carries out the queued effects, unless this thread holds a lock or another thread is doing it. Two threads at
+    /// once would change the order. If a subscriber or recorder panics, the request and the next effects still go on.
     pub(crate) fn carry_out(&self, carry_out: impl Fn(Effect)) {
         if HELD.get() > 0 || !self.begin() {
             return;
@@ -53,7 +53,7 @@ impl Outbox {
         }
     }
 
-    /// Returns whether this thread is the one to do it.
+    /// Returns whether this thread has to carry out the effects.
     fn begin(&self) -> bool {
         let mut said = self.said();
         let begins = !said.is_at_it && !said.effects.is_empty();
@@ -61,7 +61,8 @@ impl Outbox {
         begins
     }
 
-    /// Once there is no more, the next thread to say something carries it out: under the same lock as the look.
+    /// Takes the next effect. Without one, clears the flag under the same lock. So the next thread that queues an
+    /// effect carries it out.
     fn next(&self) -> Option<Effect> {
         let mut said = self.said();
         let next = said.effects.pop_front();
@@ -69,7 +70,7 @@ impl Outbox {
         next
     }
 
-    /// This process is a copy: what was said is the other's to tell, and whoever was at it is not here.
+    /// Drops the queue after a fork. The parent process emits those events, and its threads do not exist here.
     pub(crate) fn begin_anew(&self) {
         *self.said() = Said::default();
     }
@@ -79,7 +80,7 @@ impl Outbox {
     }
 }
 
-/// While there is one, this thread counts as holding a lock.
+/// While this exists, the thread counts as holding a lock.
 #[derive(Debug)]
 struct Held;
 
@@ -96,16 +97,16 @@ impl Drop for Held {
     }
 }
 
-/// For whoever is called under a lock that is not ours, such as the cache's.
+/// Runs work that is called under a lock of another crate, such as the cache's. Effects are only queued meanwhile.
 pub(crate) fn quietly(work: impl FnOnce()) {
     let _held = Held::new();
     work();
 }
 
-/// Has what is said on this thread carried out when it is dropped, and not before.
+/// A guard. Effects that this thread queues are carried out when the guard is dropped, and not before.
 #[derive(Debug)]
 pub(crate) struct Later<'a> {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     _held: Held,
     _then: Then<'a>,
 }
@@ -119,10 +120,11 @@ impl<'a> Later<'a> {
     }
 }
 
-/// A lock under which things are said. They are carried out once this thread holds no such lock any more.
+/// A lock under which effects may be queued. The effects are carried out once this thread holds no such lock any
+/// more.
 #[derive(Debug)]
 pub(crate) struct Locked<'a, T> {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     guard: MutexGuard<'a, T>,
     _later: Later<'a>,
 }
@@ -195,7 +197,7 @@ mod tests {
                             outbox.say(event(*said));
                         }
                         outbox.carry_out(|effect| {
-                            // Two at once would find it locked.
+                            // If two threads did this at once, one would find it locked.
                             told.try_lock().unwrap().push(number(effect));
                         });
                     }

@@ -1,4 +1,4 @@
-//! The other managers of this process: a session that is live in one of them may stand on a request through another.
+//! The other managers of this process. A session that is live in one of them may be on a request through another.
 
 use std::sync::{Arc, Weak};
 
@@ -13,17 +13,18 @@ use crate::{
     model::partition::{KeyId, PartitionId},
 };
 
-/// Every manager that is not gone. Its sessions are looked up where they are, so that they leave with it.
+/// All managers that still exist. Sessions are looked up in their own manager, so that they disappear together with
+/// it.
 static MANAGERS: Lock<Vec<Weak<Core>>> = Lock::new(Vec::new());
 
-/// Makes a new manager known to the others.
+/// Adds a new manager to the list.
 pub(crate) fn join(core: &Arc<Core>) {
     let mut managers = MANAGERS.lock();
     managers.retain(|manager| manager.strong_count() > 0);
     managers.push(Arc::downgrade(core));
 }
 
-/// The managers of this process at the same address, this one included.
+/// Returns the managers of this process with the same address, this one included.
 fn at_same_address(core: &Core) -> Vec<Arc<Core>> {
     let managers = {
         let managers = MANAGERS.lock();
@@ -34,27 +35,27 @@ fn at_same_address(core: &Core) -> Vec<Arc<Core>> {
     managers.into_iter().filter(is_there).collect()
 }
 
-/// The managers of this process that talk to the same server, this one included.
+/// Returns the managers of this process that talk to the same server, this one included.
 pub(crate) fn of_same_server(core: &Core) -> Vec<Arc<Core>> {
     let mut managers = at_same_address(core);
     managers.retain(|other| core.transport.leads_to_same(&other.transport));
     managers
 }
 
-/// What a manager can say of a live session that is not its own.
+/// Says that a session is live in some manager. Holds the session if the manager uses it itself.
 #[derive(Debug)]
 pub(crate) struct Voucher(pub(crate) Option<Hold>);
 
 /// What a manager knows of an id.
 enum View {
     Live(Voucher),
-    /// It was its session, or its owner's, and is it no more.
+    /// The manager knows the session, and knows that it has ended.
     Dead,
     Stranger,
 }
 
-/// Looks whether a manager of this process, this one included, knows the id as one of a live session of this API key, and none as a
-/// dead one.
+/// Looks for a manager of this process, this one included, that knows the id as a live session of this API key.
+/// Returns `None` if any manager knows it as ended.
 pub(crate) fn vouch(
     core: &Core,
     id: IdHash,
@@ -76,7 +77,8 @@ pub(crate) fn vouch(
 }
 
 impl Core {
-    /// `partition` is where the session is likely to be. What was noted of an owner's before `since` counts for nothing.
+    /// Returns what this manager knows of an id. `partition` is where the session is likely to be. Notes of sessions
+    /// made by hand count only if their number is above `since`.
     fn view(self: &Arc<Self>, id: IdHash, key: KeyId, partition: PartitionId, since: u64) -> View {
         let (partition, is_known) = match self.known_ids.get(id) {
             Some(Known::ByHand {
@@ -108,7 +110,7 @@ impl Core {
         }
     }
 
-    /// The session with this id that is used, if there is one.
+    /// Returns the session with this id, if it is in use.
     pub(crate) fn session_of(&self, id: IdHash) -> Option<Arc<LiveSession>> {
         match self.known_ids.get(id) {
             Some(Known::Session(partition)) => self.session_with(id, partition),
@@ -116,7 +118,7 @@ impl Core {
         }
     }
 
-    /// The current session of a partition, if it has this id.
+    /// Returns the current session of a partition, if it has this id.
     pub(crate) fn session_with(
         &self,
         id: IdHash,

@@ -1,4 +1,5 @@
-//! Asking the server whether it is still the one that knows the sessions: one question for all keys.
+//! Asks the server the free question: is it still the process that knows the sessions? One question serves all API
+//! keys.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -23,8 +24,8 @@ use crate::{
     runtime::runtime,
 };
 
-/// A question whose runtime stands still is not waited for any longer than this.
-/// In a fleet, it may first wait for another process.
+/// How long a request waits for a question whose runtime may have stalled. In a fleet, the question may first wait
+/// for another process.
 const OVERDUE: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub(crate) struct Asking {
 }
 
 impl Core {
-    /// Where there is a runtime and it is due; else the next request that waits for the answer asks.
+    /// Asks if a question is due and there is a runtime. Otherwise the next request that waits for the answer asks.
     pub(crate) fn ask_at_once(self: &Arc<Self>) {
         if self.stage() == Stage::Open
             && self.has_sessions()
@@ -45,18 +46,18 @@ impl Core {
         }
     }
 
-    /// This process is a copy of the one that asked.
+    /// Drops a question that belongs to another process, after a fork.
     pub(crate) fn forget_question(&self) {
         *self.inquiry.asking() = None;
         self.inquiry.evidence().drop_question();
     }
 
-    /// Asks the server, or waits for who does, until something follows for sessions that are held. Returns how many signs there had
-    /// been when it was asked.
+    /// Asks the server, or waits for the question under way, until the answer decides about suspect sessions. Returns
+    /// the answer, and how many signs there had been when it was asked.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] if the server cannot be reached.
+    /// Returns [`ErrorKind::Unavailable`] if the server cannot be reached.
     pub(crate) async fn inquire(self: &Arc<Self>) -> Result<(Word, u64), Error> {
         let runtime = runtime()?;
         loop {
@@ -67,7 +68,8 @@ impl Core {
             let asking = match asking {
                 Some(asking) if asking.answer.get().is_none() => asking,
                 None | Some(_) if wait.is_zero() => self.ask(&runtime),
-                // It came before this request did, and the next would say no more: there is another way to find out.
+                // The last answer came before this request, and another question would get no better one. A session
+                // call can find out instead.
                 asking => {
                     if let Some((asking, word)) = asking.zip(leaves_it) {
                         return Ok((word, asking.question.signs));
@@ -80,7 +82,8 @@ impl Core {
                     continue;
                 }
             };
-            // Not by the wall clock: one that steps would end a question that is about to be answered.
+            // Measured by the monotonic clock. If the wall clock stepped, it would end a question that is about to be
+            // answered.
             let (now, asked) = (self.now().monotonic, asking.question.asked.monotonic);
             let asked_for = now.saturating_sub(asked);
             let word = tokio::select! {
@@ -90,13 +93,13 @@ impl Core {
             };
             match word {
                 Some(word) => return Ok((word, asking.question.signs)),
-                // Its task is gone, or its runtime stands still.
+                // The question's task has ended, or its runtime has stalled.
                 None => self.give_up_question(&asking),
             }
         }
     }
 
-    /// What the last question came to, if there is another way to find out than the next one.
+    /// Returns the answer to the last question, if a session call can find out more than the next question.
     fn leaves_it_to_others(&self, asking: &Asking) -> Option<Word> {
         let word = asking.answer.get().copied()?;
         let leaves_it = match word {
@@ -107,12 +110,12 @@ impl Core {
         leaves_it.then_some(word)
     }
 
-    /// Whether the answer says something of sessions that are suspect now.
+    /// Returns whether the answer applies to sessions that are suspect now.
     fn covers_all_signs(&self, asking: &Asking) -> bool {
         asking.question.signs >= self.suspicion.signs() && !asking.answer.is_closed()
     }
 
-    /// The same of one that is still on its way.
+    /// Returns whether a question is still under way whose answer will apply to sessions that are suspect now.
     fn is_after_the_last_sign(&self, asking: &Asking) -> bool {
         self.covers_all_signs(asking) && asking.answer.get().is_none()
     }
@@ -125,7 +128,7 @@ impl Core {
         }
     }
 
-    /// Sends the question, unless one is on its way that will do.
+    /// Sends the question, unless one that covers all signs is under way.
     fn ask(self: &Arc<Self>, runtime: &Handle) -> Asking {
         let mut current = self.inquiry.asking();
         if let Some(asking) = current.as_ref()
@@ -164,7 +167,7 @@ impl Core {
             }
             Word::Away | Word::Silent => {}
         }
-        // It may have been asked while requests went on.
+        // The question may have been asked while requests went on.
         if is_another {
             self.known_ids.forget_by_hand();
             let signs = self.suspect(false);
@@ -174,16 +177,17 @@ impl Core {
         }
     }
 
-    /// Whether a question that does not reach the server tells of an outage. Requests go on while a hint is looked into, and find out.
+    /// Returns whether this question's failure means an outage. A question for a hint does not: requests go on
+    /// meanwhile, and find out.
     fn is_outage(&self, question: Question) -> bool {
         !question.is_for_a_hint() && !self.inquiry.evidence().is_health_alone_away()
     }
 
-    /// How a session that is held goes on where the server does not answer the free question.
+    /// Decides how a suspect session goes on if the server does not answer the free question.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] if nothing else of the server's can be reached.
+    /// Returns [`ErrorKind::Unavailable`] if no other call reaches the server either.
     pub(crate) fn fall_back(&self, word: Word, signs: u64) -> Result<Fallback, Error> {
         let now = self.now();
         let fallback = self.inquiry.with(now, |evidence| match word {
@@ -196,8 +200,8 @@ impl Core {
         }
     }
 
-    /// Other calls are answered, although health cannot be reached: nobody waits for the next question, and there is no outage
-    /// unless calls fail as well.
+    /// Called when other calls are answered although health cannot be reached. From then on no request waits for the
+    /// next question. There is no outage unless other calls fail as well.
     #[cold]
     pub(crate) fn health_alone_is_away(&self) {
         let is_outage = self.gate().questions_go_unanswered();
@@ -206,7 +210,8 @@ impl Core {
         }
     }
 
-    /// A session was asked for in place of that, after so many signs.
+    /// Notes the result of a session call in place of the free question. `when` is the number of signs and the time
+    /// at which it was made.
     pub(crate) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
         let answer = self.metered_answer(session, knows, when);
         let now = self.now();
@@ -231,7 +236,8 @@ impl Core {
         }
     }
 
-    /// Another process of the fleet has asked for one, after the sign or before it.
+    /// Notes the result of a session call that another process of the fleet made in place of the free question. It
+    /// was made after the sign or before it.
     pub(crate) fn metered_elsewhere(&self, answer: Metered, is_after_the_sign: bool) {
         let now = self.now();
         self.inquiry.with(now, |evidence| {
@@ -242,20 +248,22 @@ impl Core {
         });
     }
 
-    /// A session was asked for in place of that after so many signs, and the server did not say whether it is there.
+    /// Notes that a session call in place of the free question did not tell whether the session is known to the
+    /// server.
     pub(crate) fn metered_in_vain(&self, when: (u64, Reading)) {
         let now = self.now();
         self.inquiry
             .with(now, |evidence| evidence.metered_in_vain(when, now));
     }
 
-    /// That call was not made, or not answered.
+    /// Notes that a session call in place of the free question was not made, or not answered.
     pub(crate) fn not_metered(&self) {
         self.inquiry.evidence().not_metered();
     }
 }
 
-/// A question on its way. Whoever waits is told if its task ends without an answer, also with its runtime.
+/// Guards a question under way. If its task ends without an answer, also with its runtime, this tells the waiting
+/// requests.
 struct Unanswered {
     core: Arc<Core>,
     asking: Asking,
@@ -271,7 +279,7 @@ impl Drop for Unanswered {
 
 async fn answer_to(unanswered: Unanswered, done: Sender<Word>) {
     let core = &unanswered.core;
-    // No two alike, also of several processes that ask at once.
+    // A random number, so that no two questions are alike, even from several processes at once.
     let number = core.with_rng(|rng| rng.u64(..));
     let ask = async {
         core.inquiry.asked.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The server's own count of a key's calls, which is asked for now and then: other processes use the key too.
+//! Asks the server at intervals for its own count of an API key's calls, because other processes may use the key too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,8 @@ use crate::model::partition::Partition;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Core {
-    /// A call was made for this key, of whatever kind. Nobody waits for what follows, nor is it missed if it fails.
+    /// Called after each counted call of this key. Asks for the quota in a task if that is due. No caller waits for
+    /// it, and a failure does no harm.
     pub(crate) fn counted_call(self: &Arc<Self>, partition: &Partition) {
         if self.stage() == Stage::Open && self.gate().asks_for_quota(partition.key_id, self.now()) {
             tokio::spawn(ask(self.clone(), partition.clone()));

@@ -1,4 +1,4 @@
-//! The one background task that deletes sessions which are used no more. It exists while there is something to do.
+//! The reaper: the one background task that deletes retired sessions. The task runs while there is something to do.
 
 use std::{
     future::{Future, poll_fn},
@@ -29,17 +29,17 @@ use crate::{
     runtime::runtime,
 };
 
-/// How long one delete may take.
+/// The time limit of one delete.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait after a delete that failed.
+/// The pause after a delete that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Sees to it that retired sessions find their end.
+/// Makes sure that retired sessions are deleted or left.
 pub(crate) async fn tend(core: &Arc<Core>) {
     start(core);
     core.wake_reaper();
     if core.is_shut_down() {
-        // It came too late for the shutdown, which has reported it as a possible orphan.
+        // The session came too late for the shutdown, which has reported it as a possible orphan.
         for retired in core.retirement.take_all() {
             if !matches!(
                 core.fleet.leave(core, &retired.session).await,
@@ -60,7 +60,7 @@ pub(crate) async fn tend(core: &Arc<Core>) {
     }
 }
 
-/// Starts the task if it is needed and there is a runtime. Without one, the next caller who has one starts it.
+/// Starts the task if it is needed and there is a runtime. Without a runtime, the next caller that has one starts it.
 pub(crate) fn start(core: &Arc<Core>) {
     let Ok(runtime) = runtime() else {
         return;
@@ -74,7 +74,7 @@ pub(crate) fn start(core: &Arc<Core>) {
     }
 }
 
-/// However the task ends, also with its runtime, another may begin.
+/// Ends the worker when it is dropped, also by the end of its runtime. Then another one may begin.
 struct Worker(Arc<Retirement>, u64);
 
 impl Drop for Worker {
@@ -86,7 +86,7 @@ impl Drop for Worker {
 async fn run(core: Arc<Core>, worker: Worker) {
     tokio::select! {
         biased;
-        // A shutdown takes over what is left; after the last handle nobody does.
+        // A shutdown takes over what is left. Without any handle, nothing is deleted any more.
         _ = core.closed() => {}
         () = work(&core, worker.1) => {}
     }
@@ -110,9 +110,10 @@ async fn work(core: &Arc<Core>, worker: u64) {
     }
 }
 
-/// Returns how long nothing can be deleted, if that is so.
+/// Leaves these sessions in the fleet, and deletes those that no other process uses. If nothing can be deleted for a
+/// while, returns for how long.
 ///
-/// Sessions are left side by side, since a part of the store may hang, and deleted one by one.
+/// The calls to the store run side by side, because a part of the store may hang. The delete calls run one by one.
 async fn attempt_all(
     core: &Arc<Core>,
     worker: u64,
@@ -133,7 +134,7 @@ async fn attempt_all(
     wait
 }
 
-/// Waits for the first of them to end, and takes it out; `None` if none is left.
+/// Waits for the first future that ends, and removes it. Returns `None` if no future is left.
 async fn first_of<F: Future + Unpin>(all: &mut Vec<F>) -> Option<F::Output> {
     poll_fn(|context| {
         for at in 0..all.len() {
@@ -151,7 +152,7 @@ async fn first_of<F: Future + Unpin>(all: &mut Vec<F>) -> Option<F::Output> {
     .await
 }
 
-/// Returns the session, and whether it is for this process to delete.
+/// Leaves a session in the fleet. Returns it, and whether this process has to delete it.
 async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveSession>, bool) {
     let event = match core.fleet.leave(core, session).await {
         Leaving::Delete => return (session, true),
@@ -163,10 +164,10 @@ async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveS
     (session, false)
 }
 
-/// Returns how long nothing can be deleted, if that is so.
+/// Tries to delete a session. If nothing can be deleted for a while, returns for how long.
 async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duration> {
     let now = core.now();
-    // Not within the condition: it would hold the gate while the event is told.
+    // Do not call this in the `if` itself: the gate would stay locked while the event is emitted.
     let spent = core.gate().out_of_upkeep(&session.partition, now);
     if let Some(error) = spent {
         core.retirement.remove(session);
@@ -180,7 +181,7 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
         Clearance::Wait(wait, error) => {
             let until = now.monotonic.saturating_add(wait);
             core.retirement.postpone(session, until, None);
-            // The pace, the budget and an outage concern all the others as well.
+            // The pace, the budget and an outage concern all other deletes as well.
             let concerns_all = failure::concerns_all(&error) || is_outage(core, now);
             return (concerns_all && wait > FLOOR).then_some(wait);
         }
@@ -192,7 +193,7 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
             Err(error) => {
                 let (pause, now) = (error.retry_after().unwrap_or(PAUSE), core.now());
                 let until = now.monotonic.saturating_add(pause);
-                // In an outage it has not been tried: no other would fare better.
+                // An outage counts as not tried, and stops the other deletes too.
                 let is_outage = is_outage(core, now);
                 let tried = (!is_outage).then_some(error);
                 core.retirement.postpone(session, until, tried);
@@ -203,7 +204,7 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
     None
 }
 
-/// Whether nobody can connect to the server, as far as is known.
+/// Returns whether the server cannot be connected to, as far as is known.
 fn is_outage(core: &Core, now: Reading) -> bool {
     let reach = core.gate().check_reach(Purpose::Delete, None, now);
     reach.is_err()
@@ -222,7 +223,8 @@ pub(crate) fn left_to_expire(core: &Core, session: &LiveSession, error: Error) -
     }
 }
 
-/// Deletes a session on the server; one that is not there any more counts as deleted. The call has been counted.
+/// Deletes a session on the server. If the server does not have it any more, that counts as deleted. The caller has
+/// already counted the call.
 pub(crate) async fn delete(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error> {
     log::delete(&session.reference(), call(core, session)).await
 }
@@ -243,7 +245,7 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
     let already_gone = match answer {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Another process may have deleted one that was shared.
+            // A session that is shared may have been deleted by another process.
             if is_first && !session.is_shared() {
                 was_lost(core, session);
             }
@@ -266,7 +268,7 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
     Ok(Deleted { already_gone })
 }
 
-/// The server had lost it before anybody asked for that, and may have lost others.
+/// Reports a session that the server had lost before its delete. The server may have lost others, too.
 fn was_lost(core: &Core, session: &LiveSession) {
     let now = core.now();
     if !session.life.left(now).is_zero() {
@@ -275,8 +277,8 @@ fn was_lost(core: &Core, session: &LiveSession) {
     }
 }
 
-/// What the server said to a delete holds for creates as well, where it is about pace, quota or the key. That it cannot be reached holds
-/// for deletes.
+/// Lets the failure of a delete hold other calls back. If it is about pace, quota or the key, it holds creates back
+/// as well. If the server cannot be reached, it holds back deletes.
 fn hold_back(core: &Core, session: &LiveSession, error: Error, is_outage: bool) -> Error {
     use ErrorKind::{Credentials, Quota, RateLimited};
     let (partition, now) = (&session.partition, core.now());
@@ -288,9 +290,9 @@ fn hold_back(core: &Core, session: &LiveSession, error: Error, is_outage: bool) 
     }
 }
 
-/// A session that is no more.
+/// A session that the server does not have any more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deleted {
-    /// The server had lost it before.
+    /// Whether the server had lost the session before the delete.
     pub(crate) already_gone: bool,
 }

@@ -1,7 +1,7 @@
-//! Sessions that are handed out no more, and wait for their end on the server.
+//! Retired sessions, which no request gets any more and which wait for their end on the server.
 //!
-//! Whatever leaves the cache comes here: replaced, evicted, invalidated. From here a session is deleted once nothing
-//! that bears it is in flight, or left to expire once that is not worth a call any more.
+//! Every session that leaves the cache comes here, whether it was replaced, evicted or invalidated. Once no request
+//! has it in flight, it is deleted. If little of its life is left, it is left to expire instead.
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
@@ -18,42 +18,43 @@ use crate::{
     model::{event::Event, partition::PartitionId, reason::RetireReason},
 };
 
-/// A worker that was not seen for so long is replaced.
+/// If a worker was not seen for this long, another one replaces it.
 const ABSENT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Waiting,
-    /// Not worth a call while there is anything else to do; a shutdown deletes them all the same.
+    /// Sessions that are left to expire, because little of their life is left. Only a shutdown deletes them.
     expiring: Vec<Arc<LiveSession>>,
-    /// When to forget those of them that have expired.
+    /// When to remove those that have expired.
     tidy_at: Duration,
-    /// Evicted while requests used them. They are still good, and whoever asks for one gets it back.
+    /// Sessions that were evicted while requests used them. They are still good: the next request for the same
+    /// partition gets its session back.
     pinned: HashMap<PartitionId, Arc<LiveSession>>,
     worker: Option<Worker>,
     workers: u64,
     told: Told,
 }
 
-/// The task that works on the queue, and when it was last seen to.
+/// The task that works on the queue, and when it last showed that it is alive.
 #[derive(Clone, Copy, Debug)]
 struct Worker {
     number: u64,
     seen: Reading,
 }
 
-/// What there is to do next.
+/// What to do next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Delete these, which stay here until it is done.
+    /// Delete these sessions. They stay in the queue until that is done.
     Delete(Vec<Arc<LiveSession>>),
-    /// Look again after so much time, or when woken.
+    /// Look again after this time, or when woken.
     Wait(Duration),
     /// Nothing is left.
     Done,
 }
 
-/// Where sessions wait for their end.
+/// The queue of sessions that wait for their end.
 #[derive(Debug)]
 pub(crate) struct Retirement {
     queue: Lock<Queue>,
@@ -72,14 +73,14 @@ impl Retirement {
         }
     }
 
-    /// Takes a session in; one that is here already stays as it is.
+    /// Retires a session and queues it. Does nothing if it is retired already.
     pub(crate) fn retire(&self, session: &Arc<LiveSession>, reason: RetireReason) {
         if !session.in_flight.retire() {
             return;
         }
         if reason == RetireReason::Lost {
             memo::forget(session);
-            // There is nothing to be deleted.
+            // The server has lost the session, so there is nothing to delete.
             self.observer.emit(Event::Retired {
                 session: session.reference(),
                 reason,
@@ -89,7 +90,7 @@ impl Retirement {
         self.admit(&mut self.queue(), session, reason);
     }
 
-    /// The cache has no room for a session. One that is in use is kept until it is not.
+    /// Called when the cache evicts a session. A session in use is pinned until it is idle.
     pub(crate) fn evict(&self, session: Arc<LiveSession>, now: Reading) {
         let mut queue = self.queue();
         if session.retire_if_idle(now) {
@@ -104,7 +105,7 @@ impl Retirement {
         self.changed.notify_one();
     }
 
-    /// Gives back a session that was evicted while it was in use.
+    /// Removes and returns the pinned session of a partition, that is one that was evicted while in use.
     pub(crate) fn unpin(&self, id: PartitionId) -> Option<Arc<LiveSession>> {
         self.queue().pinned.remove(&id)
     }
@@ -126,20 +127,20 @@ impl Retirement {
         self.queue().pinned.values().cloned().collect()
     }
 
-    /// How many requests still use a session that is on its way out.
+    /// Returns how many requests still use a queued session.
     pub(crate) fn in_flight(&self) -> usize {
         let sessions = self.sessions().into_iter();
         sessions.map(|session| session.in_flight.count()).sum()
     }
 
-    /// Returns the sessions that are on their way out.
+    /// Returns the queued sessions.
     pub(crate) fn sessions(&self) -> Vec<Arc<LiveSession>> {
         let queue = self.queue();
         let sessions = queue.waiting.sessions().chain(&queue.expiring);
         sessions.cloned().collect()
     }
 
-    /// Takes out everything, for the shutdown to deal with.
+    /// Removes everything, for the shutdown to handle.
     pub(crate) fn take_all(&self) -> Vec<Retired> {
         let mut queue = self.queue();
         let mut all = mem::take(&mut queue.waiting).into_all();
@@ -147,7 +148,7 @@ impl Retirement {
         all
     }
 
-    /// Forgets everything: it belongs to another process.
+    /// Forgets everything, because it belongs to another process, after a fork.
     pub(crate) fn begin_anew(&self) {
         let mut queue = self.queue();
         let workers = queue.workers;
@@ -157,7 +158,7 @@ impl Retirement {
         };
     }
 
-    /// Puts back what was taken out and not dealt with.
+    /// Puts back sessions that were removed but not handled.
     pub(crate) fn put_back(&self, sessions: impl Iterator<Item = Arc<LiveSession>>) {
         let mut queue = self.queue();
         sessions.for_each(|session| queue.waiting.add(session));
@@ -167,7 +168,7 @@ impl Retirement {
         self.changed.notify_one();
     }
 
-    /// Something about a session has changed.
+    /// Called when something about a session has changed. Looks at it again.
     pub(crate) fn look_at(&self, session: &Arc<LiveSession>) {
         self.queue().waiting.look_at(session);
         self.wake();
@@ -177,7 +178,7 @@ impl Retirement {
         self.changed.notified().await;
     }
 
-    /// Makes the caller work on the queue, if there is something in it and nobody does.
+    /// Makes the caller the worker, if there is work and no other worker.
     pub(crate) fn begin_work(&self, now: Reading) -> Option<u64> {
         let mut queue = self.queue();
         let is_empty = queue.waiting.is_empty() && queue.pinned.is_empty();
@@ -196,19 +197,19 @@ impl Retirement {
         Some(worker)
     }
 
-    /// The worker is gone, however that came.
+    /// Called when a worker has ended, for whatever reason.
     pub(crate) fn dismiss(&self, worker: u64) {
         self.queue()
             .worker
             .take_if(|present| present.number == worker);
     }
 
-    /// Whether nobody has taken over from a worker, who is seen to be there by asking.
+    /// Returns whether this worker is still the present one. Also notes that it is alive.
     pub(crate) fn is_worked_on_by(&self, worker: u64, now: Reading) -> bool {
         see(&mut self.queue(), worker, now)
     }
 
-    /// Decides what to do next. Sessions that are not worth a call any more are let go.
+    /// Decides what to do next. Sessions that are not worth a delete call are left to expire.
     pub(crate) fn next(&self, worker: u64, now: Reading) -> Next {
         let mut queue = self.queue();
         if !see(&mut queue, worker, now) {
@@ -231,24 +232,25 @@ impl Retirement {
             Some(wait) => Next::Wait(wait),
             None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
             None => {
-                // Under the same lock as the look: whatever comes later starts its own worker.
+                // Under the same lock as the look. So a session that is queued later finds no worker, and its caller
+                // starts one.
                 queue.worker = None;
                 Next::Done
             }
         }
     }
 
-    /// A session has been deleted, or need not be.
+    /// Called when a session was deleted, or need not be.
     pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
         self.queue().waiting.remove(session);
     }
 
-    /// A session has been deleted by hand.
+    /// Called when a session was deleted by hand.
     pub(crate) fn remove_id(&self, id: &SessionId) {
         self.queue().waiting.remove_id(id);
     }
 
-    /// A session could not be deleted for now; `tried` says whether a call was made.
+    /// Called when a session cannot be deleted for now. `tried` is the error if a call was made.
     pub(crate) fn postpone(
         &self,
         session: &Arc<LiveSession>,
@@ -265,12 +267,12 @@ impl Retirement {
         }
     }
 
-    /// How many sessions wait to be deleted.
+    /// Returns how many sessions wait to be deleted.
     pub(crate) fn pending(&self) -> usize {
         self.queue().waiting.len()
     }
 
-    /// It has been retired.
+    /// Queues a session that has just been retired.
     fn admit(&self, queue: &mut Queue, session: &Arc<LiveSession>, reason: RetireReason) {
         memo::forget(session);
         self.observer.emit(Event::Retired {
@@ -279,16 +281,17 @@ impl Retirement {
         });
         queue.waiting.add(session.clone());
         let pending = queue.waiting.len();
-        // A shutdown reports what becomes of them.
+        // During a shutdown, its report says what happens to them.
         if queue.told.deletes(pending) && reason != RetireReason::Shutdown {
             self.observer.emit(Event::DeletesPending { pending });
         }
         self.changed.notify_one();
     }
 
-    /// What was evicted in use goes the way of all once it is idle, or over: a lease may be held for ever.
+    /// Queues pinned sessions once they are idle, or over. A lease may be held for ever, so the end of the session's
+    /// life counts, too.
     fn settle_pinned(&self, queue: &mut Queue, now: Reading) {
-        // Whoever retired one of them by name has taken it in.
+        // If a pinned session was retired on its own, it is in the queue already.
         queue
             .pinned
             .retain(|_, session| !session.in_flight.is_retired());
@@ -298,7 +301,7 @@ impl Retirement {
         };
         let idle = queue.pinned.extract_if(idle).map(|(_, session)| session);
         let mut idle: Vec<_> = idle.collect();
-        // The map has no order of its own.
+        // The map has no stable order.
         idle.sort_by_key(|session| session.generation);
         for session in idle {
             self.admit(queue, &session, RetireReason::Evicted);
@@ -310,7 +313,7 @@ impl Retirement {
     }
 }
 
-/// Notes that a worker is there; `false` if another has taken over.
+/// Notes that a worker is alive. Returns `false` if another one has taken over.
 fn see(queue: &mut Queue, worker: u64, now: Reading) -> bool {
     let present = queue
         .worker
@@ -329,7 +332,8 @@ fn pinned_wait(queue: &Queue, now: Reading) -> Duration {
             lingers.min(until)
         }
     });
-    // A lease on a session that is not retired yet does not wake anybody.
+    // When a request stops using a session, that wakes the worker only if the session is retired. So look again after
+    // a second at most.
     left.min()
         .unwrap_or_default()
         .clamp(Duration::from_millis(100), Duration::from_secs(1))

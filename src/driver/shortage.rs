@@ -1,4 +1,5 @@
-//! While the budget of calls refuses requests: told once when it begins and once when it is over, and counted for each.
+//! Reports once when the call budget begins to refuse requests, and once when that is over. Counts each refused
+//! request.
 
 use std::time::Duration;
 
@@ -9,22 +10,23 @@ use crate::{
     model::{budget::Purpose, event::Event, partition::Partition},
 };
 
-/// It is not over before nobody was refused for so long: where calls are few, there is one now and then.
+/// The shortage is over once no request was refused for this long. Where calls are few, one may be granted in
+/// between.
 const CALM: Duration = Duration::from_secs(10);
 
-/// When it began, and when it last refused anybody.
+/// When the shortage began, and when it last refused a request.
 #[derive(Debug, Default)]
 pub(crate) struct Shortage(Option<(Reading, Reading)>);
 
 impl Shortage {
-    /// Returns whether that is news.
+    /// Notes a refused request. Returns whether the shortage is new.
     fn refused(&mut self, now: Reading) -> bool {
         let since = self.0.map(|(since, _)| since);
         self.0 = Some((since.unwrap_or(now), now));
         since.is_none()
     }
 
-    /// A create begins. Returns how long the shortage had lasted, if it is over.
+    /// Called when a create begins. If the shortage is over, returns how long it lasted.
     fn granted(&mut self, is_plenty: bool, now: Reading) -> Option<Duration> {
         let is_over = |(_, last): &mut (Reading, Reading)| is_plenty && now.since(*last) >= CALM;
         let (since, _) = self.0.take_if(is_over)?;
@@ -33,7 +35,7 @@ impl Shortage {
 }
 
 impl Core {
-    /// A request gets no session, and goes without one or fails.
+    /// Called when a request gets no session, and fails or goes without one.
     pub(crate) fn refused(&self, partition: &Partition, error: &Error) {
         if error.kind() != ErrorKind::Budget {
             return;
@@ -44,7 +46,8 @@ impl Core {
         }
     }
 
-    /// `None` if it is known, or if it is no lack of calls: there may be no room.
+    /// Returns the event for a new shortage. `None` if it was reported, or if calls are not what is missing: the
+    /// sessions may have no room.
     fn shortage_of(&self, partition: &Partition) -> Option<Event> {
         let now = self.now();
         let next_call_in = self.gate().next_call_in(partition, Purpose::Create, now);
@@ -52,7 +55,7 @@ impl Core {
         is_news.then_some(Event::BudgetUsedUp { next_call_in })
     }
 
-    /// A create has begun.
+    /// Called when a create has begun.
     pub(crate) fn had_calls(&self) {
         let (now, is_plenty) = (self.now(), self.gate().is_plenty(self.now()));
         let lasted = self.shortage().granted(is_plenty, now);

@@ -1,4 +1,4 @@
-//! The end: no session is left behind that could be deleted in time.
+//! The shutdown: deletes every session that can be deleted in time.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -22,17 +22,17 @@ use crate::{
     },
 };
 
-/// Runs in a task of its own; whoever waits for it may give up.
+/// Runs the shutdown in a task of its own, so that a caller that waits for it may give up.
 pub(crate) async fn run(core: Arc<Core>, deadline: Duration, done: Sender<ShutdownReport>) {
     let mut report = Closing::new(core.clone(), deadline).run(deadline).await;
     report.possible_orphans = core.observer.possible_orphans();
     log::report(&report);
     done.send(report);
-    // A create may have landed between the last look and the report.
+    // A create may have ended after the last look and before the report.
     reaper::tend(&core).await;
 }
 
-/// What is left when no runtime lives long enough for a shutdown.
+/// Reports all sessions as left. Used if there is no runtime for a shutdown.
 pub(crate) fn give_up(core: &Core) -> ShutdownReport {
     let mut report = ShutdownReport::default();
     let retired = core
@@ -50,7 +50,7 @@ pub(crate) fn give_up(core: &Core) -> ShutdownReport {
     report
 }
 
-/// A shutdown under way, and what has come of it.
+/// A shutdown under way, and its results so far.
 struct Closing {
     core: Arc<Core>,
     sessions: Shutdown<Arc<LiveSession>>,
@@ -120,7 +120,7 @@ impl Closing {
         self.report.add(session.reference(), fate);
     }
 
-    /// Without a fate, it is this process's own to delete.
+    /// Notes the end of one session. Without a fate, it was left in the fleet, and this process has to delete it.
     fn ended(&mut self, session: Arc<LiveSession>, fate: Option<Fate>) {
         let reference = session.reference();
         self.sessions.ended(session, fate.is_none());
@@ -131,7 +131,7 @@ impl Closing {
 }
 
 impl Drop for Closing {
-    /// Its runtime may end before it does; another shutdown then finds what is left.
+    /// Puts back what is left if the runtime ends before the shutdown does. Another shutdown then finds it.
     fn drop(&mut self) {
         let unfinished = self.sessions.take_all();
         self.core.retirement.put_back(unfinished);
@@ -164,7 +164,8 @@ impl Ending for Arc<LiveSession> {
     }
 }
 
-/// What came of one session, and that it failed where something of the user's panicked: the others have their ends all the same.
+/// Returns the fate of one session. If code of the user panicked, the session counts as failed, and the other
+/// sessions are still ended.
 async fn unless_it_panics(
     session: Arc<LiveSession>,
     work: impl Future<Output = Option<Fate>>,
@@ -178,7 +179,7 @@ async fn unless_it_panics(
     (session, fate)
 }
 
-/// Leaves one session that others may use. Without a fate it is this process's own.
+/// Leaves one session that other processes may use. Returns no fate if this process has to delete it.
 async fn leave(core: Arc<Core>, session: Arc<LiveSession>, time: Duration) -> Option<Fate> {
     let left = timeout(time, core.fleet.leave(&core, &session)).await;
     match left {

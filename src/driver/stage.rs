@@ -1,10 +1,10 @@
-//! How far the manager's own life has come.
+//! Whether a manager is open.
 
-/// How far the manager's own life has come.
+/// Whether a manager is open, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Open,
     ShuttingDown,
-    /// The last handle is gone, and nobody asked for a shutdown.
+    /// The last handle is gone, and no shutdown was asked for.
     Abandoned,
 }

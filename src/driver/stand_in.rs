@@ -1,6 +1,8 @@
-//! The session call in place of the free question, where that is not answered: which session is asked for.
+//! The session call in place of the free question, if that is not answered. This module chooses the session to ask
+//! for.
 //!
-//! It is one for all keys. The oldest one that is there says that all are. Where it is not, the youngest says whether any is.
+//! One call serves all API keys. If the oldest session is there, all are. If it is gone, the youngest one tells
+//! whether any is left.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,13 +20,15 @@ use crate::{
     model::{budget::Purpose, reason::RetireReason},
 };
 
-/// A session that is asked for in place of the free question is not waited for any longer: other requests wait as well.
+/// The time limit of a session call in place of the free question. It is short, because requests of other API keys
+/// wait for it, too.
 const IN_PLACE: Duration = Duration::from_secs(2);
 
-/// A create asks for a session in place of the free question. Dropped before that is answered, it lets another make the call.
+/// A create that makes the call in place of the free question. If this is dropped before the answer, another create
+/// may make the call.
 pub(crate) struct StandsIn {
     core: Arc<Core>,
-    /// The processes of the fleet are told what comes of it.
+    /// The claim with which the other processes of the fleet are told the result.
     for_fleet: Option<Box<StandIn>>,
     is_over: bool,
 }
@@ -37,11 +41,11 @@ impl Drop for StandsIn {
     }
 }
 
-/// What became of a session that was asked for, and after how many signs that was, and when.
+/// The session that was asked for, whether it is there, and the number of signs and the time of the call.
 type Asked = (Arc<LiveSession>, bool, (u64, Reading));
 
 impl Create {
-    /// Nobody answers the free question.
+    /// Begins a call in place of the free question, because that question is not answered.
     pub(crate) fn begin_standing_in(&mut self) {
         self.standing_in = Some(StandsIn {
             core: self.core.clone(),
@@ -50,14 +54,16 @@ impl Create {
         });
     }
 
-    /// It has been decided, and what came of it is known. Returns what the fleet is told with.
+    /// Ends a call in place of the free question, because its result is known. Returns the claim with which to tell
+    /// the fleet.
     pub(crate) fn end_standing_in(&mut self) -> Option<Box<StandIn>> {
         let mut standing_in = self.standing_in.take()?;
         standing_in.is_over = true;
         standing_in.for_fleet.take()
     }
 
-    /// Whether no other process of the fleet has asked for a session of late. What one has found out is known from here on.
+    /// Returns whether this process has to ask, because no other process of the fleet has asked lately. If another
+    /// one has, its result is noted here.
     pub(crate) async fn asks_itself(&mut self, signs: u64) -> bool {
         let core = &self.core;
         let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
@@ -76,8 +82,9 @@ impl Create {
         }
     }
 
-    /// How long a session is asked for in place of the question, if that is less than for others: where that is another's, and where its
-    /// own goes on without an answer.
+    /// Returns a shorter time limit for asking for this session, if one applies. It applies only to a call in place
+    /// of the free question. The session then has to be another partition's, or one that may be used without an
+    /// answer.
     pub(crate) fn longest_in_place(&self, session: &Arc<LiveSession>) -> Option<Duration> {
         let suspect = self.attempt.suspect();
         let is_own = suspect.is_some_and(|own| Arc::ptr_eq(own, session));
@@ -86,12 +93,12 @@ impl Create {
         (stands_in && (!is_own || may_go_on())).then_some(IN_PLACE)
     }
 
-    /// Asks for the oldest session, unless that is the `suspect` itself, and makes known what follows for all. Returns whether something
-    /// is known of all.
+    /// Asks for the oldest session, unless that is the `suspect` itself, and applies the result to all sessions.
+    /// Returns whether the result says something about all.
     ///
     /// # Errors
     ///
-    /// Why the server cannot be reached.
+    /// Returns why the server cannot be reached.
     pub(crate) async fn ask_for_oldest(
         &mut self,
         suspect: &Arc<LiveSession>,
@@ -108,7 +115,8 @@ impl Create {
         Ok(true)
     }
 
-    /// Whether the question itself was answered while a session was asked for in its place. Another session call would say no more.
+    /// Returns whether the free question was answered during the call. Then another session call would tell nothing
+    /// more.
     fn is_told_meanwhile(&mut self) -> bool {
         let is_told = self.core.has_heard();
         if is_told {
@@ -118,18 +126,19 @@ impl Create {
         is_told
     }
 
-    /// Whether health has answered while a session was asked for in its place. That says more of the other sessions than this one does.
+    /// Returns whether health has answered while a session call was made in its place. Health's answer says more
+    /// about the other sessions.
     fn is_overtaken_by_health(&mut self) -> bool {
         let is_answered = self.core.inquiry.evidence().is_told();
         is_answered && self.is_told_meanwhile()
     }
 
-    /// Makes known what has become of a session that was asked for in place of the question. Where it is lost, the youngest one
-    /// is asked for before the others go on.
+    /// Applies the result of a call in place of the free question. If the session is lost, asks for the youngest one
+    /// before the others go on.
     pub(crate) async fn stood_in(&mut self, asked: Asked) {
         let (session, is_there, when) = &asked;
         if self.is_overtaken_by_health() {
-            // The session may have been lost after that answer, and the others with it.
+            // The server may have lost the session after that answer, and the others with it.
             if !is_there {
                 self.core.suspect(true);
             }
@@ -141,7 +150,7 @@ impl Create {
         };
         let for_fleet = self.end_standing_in();
         self.core.metered(session, *is_there, *when);
-        // Where the youngest is lost as well, that says more.
+        // If the youngest session is lost as well, that tells more.
         let says_more = youngest.as_ref().filter(|(_, is_there, _)| !is_there);
         let told = says_more.unwrap_or(&asked).clone();
         if let Some((youngest, is_there, when)) = youngest {
@@ -161,11 +170,11 @@ impl Create {
         }
     }
 
-    /// `None` if it was not asked for, or the answer says nothing of the others.
+    /// Asks for a session. Returns `None` if it was not asked for, or if the answer says nothing about the others.
     ///
     /// # Errors
     ///
-    /// That nobody answers.
+    /// Returns the error if no call to the server is answered.
     async fn ask_for(&self, session: &Arc<LiveSession>) -> Result<Option<Asked>, Error> {
         let (signs, asked) = (self.core.suspicion.signs(), self.core.now());
         let clearance = self
@@ -177,7 +186,7 @@ impl Create {
         }
         let is_there = match self.check(session).await {
             Ok(()) => true,
-            // It may have been deleted since by whoever retired it.
+            // Whoever retired the session may have deleted it since.
             Err(_) if session.in_flight.is_retired() => return Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => {
@@ -188,7 +197,8 @@ impl Create {
         Ok(Some((session.clone(), is_there, (signs, asked))))
     }
 
-    /// What follows where a session of another's was asked for, and nothing was learnt of the others.
+    /// Draws conclusions from a failed call for a session of another partition. Such a failure says nothing about the
+    /// other sessions.
     fn was_refused(&self, session: &Arc<LiveSession>, error: Error) -> Result<(), Error> {
         let core = &self.core;
         if error.kind() == ErrorKind::WrongAnswer {
@@ -198,7 +208,8 @@ impl Create {
         if is_unanswered(&error) && !core.inquiry.evidence().is_reached() {
             return Err(error);
         }
-        // What a gateway says may hold for this call alone. What holds back all keys holds back this create's own call as well.
+        // A gateway's answer may apply to this call alone. An answer that holds back all keys holds back this
+        // create's own call, too.
         if error.code().is_some() || is_unanswered(&error) {
             let (mut gate, now) = (core.gate(), core.now());
             gate.failed(&session.partition, Purpose::Check, error, now);
@@ -215,19 +226,19 @@ impl Core {
         sessions.filter(is_other)
     }
 
-    /// The session that was made first, if that was before this one.
+    /// Returns the session that was created first, if that was before this one.
     fn oldest(&self, than: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
         let oldest = self.others(than).min_by_key(|it| it.age_key())?;
         (oldest.age_key() < than.age_key()).then_some(oldest)
     }
 
-    /// The session that was made last, if that was after this one.
+    /// Returns the session that was created last, if that was after this one.
     fn youngest(&self, than: &Arc<LiveSession>) -> Option<Arc<LiveSession>> {
         let youngest = self.others(than).max_by_key(|it| it.age_key())?;
         (youngest.age_key() > than.age_key()).then_some(youngest)
     }
 
-    /// What follows for a session of another's that was asked for.
+    /// Applies the result of asking for a session of another partition.
     pub(crate) fn settle(self: &Arc<Self>, session: &Arc<LiveSession>, is_there: bool) {
         if is_there {
             self.gate().checked(&session.partition, self.now());
@@ -239,7 +250,8 @@ impl Core {
         self.give_up(session, RetireReason::Lost);
     }
 
-    /// Requests that bore it may have gone without their defaults.
+    /// Gives up a session that is lost or wrong. Requests that carried it may have been answered without their
+    /// defaults.
     fn give_up(self: &Arc<Self>, session: &Arc<LiveSession>, reason: RetireReason) {
         session.set_lost();
         if self.retire_this(reason, session) {

@@ -1,4 +1,5 @@
-//! Whose session a failure is about: failures are shared, and each caller reads of its own session.
+//! Names the session that a failure is about. Several requests share a failure, and each caller reads about its own
+//! session.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::{
     secret::ApiKey,
 };
 
-/// An API key with defaults, as messages name them.
+/// An API key with defaults, as error messages name them.
 pub(crate) struct Whose {
     pub(crate) key: ApiKey,
     pub(crate) defaults: Arc<SessionDefaults>,
@@ -24,7 +25,7 @@ impl Whose {
         }
     }
 
-    /// Says in the message whose session it is.
+    /// Adds to the error's message which session it is about.
     pub(crate) fn name(&self, core: &Core, error: Error) -> Error {
         let about = About {
             base: &core.settings.base,

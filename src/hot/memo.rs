@@ -1,17 +1,17 @@
-//! What a layer remembers from one request to the next, so that a hit costs little more than a constant header.
+//! Remembers, for each layer, which session a request got. So a hit costs little more than a constant header.
 //!
-//! A request with the same credentials as one before it gets the same session again, here and without further ado.
-//! Everything else is decided in `admit`; this file only repeats a decision that was made there less than [`SPAN`] ago.
-//! It is as good as that decision, because
+//! A request with the same credentials as an earlier one gets the same session again, without another decision. All
+//! decisions are made in `admit`. This file only repeats one that is less than [`SPAN`] old. A repeated decision is
+//! as safe as the original one, for three reasons:
 //!
-//! * whatever ends a session or makes it suspect has it [forgotten](forget) here before it goes on: who is told
-//!   that it has ended, starts after that;
-//! * what is remembered ends, by both clocks, with the shortest of `SPAN`, the time until its renewal is due, and the
-//!   time for which the id may be sent;
-//! * it is not in flight: only who else holds its token is.
+//! * A thread that ends a session, or makes it suspect, first [forgets](forget) it here. Only then does it report the
+//!   end. So a request that starts after the report finds no memo.
+//! * A memo expires after the shortest of three spans, by both clocks: `SPAN`, the time until the renewal is due, and
+//!   the time for which the id may be sent.
+//! * A memo does not count as a request in flight. Only the requests that hold its token count.
 //!
-//! Each thread has a place of its own, with its own copy of the header's value: threads that count one and the same
-//! reference counter up and down are slower together than one of them alone.
+//! Each thread has a place of its own, with its own copy of the header's value. If threads shared one reference
+//! counter, all of them together would be slower than one thread alone.
 
 mod hash;
 mod place;
@@ -34,39 +34,39 @@ use crate::{
     headers::{self, API_KEY, Credentials, KeyHeader, SESSION_ID},
 };
 
-/// For how long a decision is repeated before it is made anew. The cache learns as often that a session is in use, and the
-/// answer to the request that makes it anew is looked at.
+/// For how long a decision is repeated before it is made again. The cache learns at this interval that a session is
+/// in use. The answer to the request that makes the decision again is looked at.
 pub(crate) const SPAN: Duration = Duration::from_millis(250);
 
-/// What one layer remembers. `T` stands for the requests that were given a session by the same memo.
+/// What one layer remembers. A `T` is a token: it stands for the requests that got a session from one memo.
 #[derive(Debug)]
 pub(crate) struct Memory<T>(OnceLock<Arc<Places<T>>>);
 
-/// Requests with these credentials get this session.
+/// One remembered decision: requests with these credentials get this session.
 #[derive(Debug)]
 struct Memo<T> {
     header: KeyHeader,
     credentials: Zeroizing<Box<[u8]>>,
-    /// What is put in.
+    /// The session id that is put into the request.
     id: HeaderValue,
-    /// Where the request has none.
+    /// The API key that is put into the request, if the request has none.
     key: Option<HeaderValue>,
     token: Arc<T>,
-    /// What the token bears.
+    /// The session that the token stands for.
     session: Arc<LiveSession>,
     since: Ticks,
-    /// In nanoseconds.
+    /// For how long the memo holds after `since`, in nanoseconds.
     good_for: u64,
-    /// Requests that have got it and are not counted with the session yet.
+    /// Requests that got the session from this memo and are not yet added to the session's own count.
     uses: u64,
 }
 
 /// A decision that may be remembered.
 pub(crate) struct Decision<'a> {
     pub(crate) session: &'a Arc<LiveSession>,
-    /// Those of the request that it was made for.
+    /// The credentials of the request that the decision was made for.
     pub(crate) credentials: Credentials<'a>,
-    /// What was put in with the session.
+    /// The API key that was put in together with the session.
     pub(crate) key: Option<&'a HeaderValue>,
 }
 
@@ -75,8 +75,8 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
         Self(OnceLock::new())
     }
 
-    /// Repeats the last decision about a request like this one, if it still holds: puts the headers in.
-    #[allow(clippy::inline_always)] // at two places, and the first one is on the way of nearly every request
+    /// Repeats the last decision for a request with these credentials, if it still holds. Puts the headers in.
+    #[allow(clippy::inline_always)] // called in two places, and the first one runs for nearly every request
     #[inline(always)]
     pub(crate) fn recall(
         &self,
@@ -88,7 +88,7 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
         if !memo.holds(now()) {
             return None;
         }
-        // Where there is no room for it, the longer way says so.
+        // If the header map is full, return `None`: the longer way reports the error.
         if let Some(key) = &memo.key {
             headers.try_insert(API_KEY, key.clone()).ok()?;
         }
@@ -97,9 +97,12 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
         Some(memo.token.clone())
     }
 
-    /// Notes a decision, if it is not made for the first time. `may_repeat` says since when it holds, and for how long. `token` makes
-    /// what stands for requests that are given the session there, unless the decision holds no more. It is called under the lock, once
-    /// the home is known: what ends the session from here on finds the memo.
+    /// Remembers a decision, if this place has seen its credentials before.
+    ///
+    /// `may_repeat` returns since when the decision holds, and for how long. `token` makes the token for the requests
+    /// that get the session from this memo, or returns `None` if the decision no longer holds. It is called under the
+    /// place's lock, when the memo's home is known. So a thread that ends the session from here on waits for the
+    /// lock, and then finds the memo.
     #[cold]
     pub(crate) fn remember(
         &self,
@@ -145,7 +148,7 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
 }
 
 impl<T> Drop for Memory<T> {
-    /// Its sessions are not held any longer, whoever else may still be looking at the places.
+    /// Drops all memos, and so their sessions. Another thread may still hold a reference to the places.
     fn drop(&mut self) {
         if let Some(places) = self.0.get() {
             places.clear();
@@ -161,7 +164,7 @@ impl<T> Memo<T> {
 
     #[inline]
     fn holds(&self, now: Ticks) -> bool {
-        // A clock that was set back makes it very old.
+        // If the clock was set back, the memo counts as very old.
         now.are_within(self.good_for, self.since)
     }
 
@@ -171,7 +174,7 @@ impl<T> Memo<T> {
         self.settle();
     }
 
-    /// Counts its uses with the session.
+    /// Adds the uses of this memo to the session's count.
     fn settle(&mut self) {
         self.session.add_uses(mem::take(&mut self.uses));
     }
@@ -188,16 +191,16 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A copy that shares no reference counter with the original.
+/// Copies a value so that the copy shares no reference counter with the original.
 fn own(value: &HeaderValue) -> HeaderValue {
     let mut copy = HeaderValue::from_bytes(value.as_bytes()).expect("it was one before");
-    // Also where the request's own key was not marked: it shows in `Debug` otherwise.
+    // Mark it sensitive even if the request's own key was not: otherwise `Debug` shows it.
     copy.set_sensitive(true);
     counted(copy)
 }
 
-/// The first clone of a value allocates its counter: here, and not on a request.
-#[allow(clippy::needless_pass_by_value)] // the clone is the only one there is
+/// Allocates the value's reference counter now. Otherwise the first clone, on a request, would allocate it.
+#[allow(clippy::needless_pass_by_value)] // the clone is the only value that is left
 fn counted(value: HeaderValue) -> HeaderValue {
     value.clone()
 }

@@ -1,12 +1,12 @@
-//! What every request touches: atomics and the locks of single threads' places, and no decisions.
+//! What every request touches: atomics, and locks that each belong to one thread's place. No decisions are made here.
 //!
 //! | file | concept |
 //! | --- | --- |
 //! | `session` | one session, as requests and tasks see it |
-//! | `shared` | its place among the processes that share it |
+//! | `shared` | the session's place in the fleet of processes that share it |
 //! | `use_count` | how many requests use it |
-//! | `memo` | the short way of a request like the one before |
-//! | `signs` | how many signs of trouble there have been |
+//! | `memo` | repeats the last decision for a request with the same credentials |
+//! | `signs` | counts signs that the server may have lost its sessions |
 
 pub(crate) mod memo;
 pub(crate) mod session;

@@ -25,11 +25,11 @@ use crate::{
     },
 };
 
-/// How long a session counts as in use after its use was last noted, so that it makes no room for others. A layer that remembers it
-/// notes that each `SPAN`.
+/// How long a session counts as in use after its last noted use. While it is in use, it is not evicted to make room.
+/// A layer that remembers the session notes its use once each `SPAN`.
 const IN_USE: Duration = Duration::from_secs(60);
 
-/// A session that the server has made for this process.
+/// A session that the server created for this process.
 pub(crate) struct LiveSession {
     pub(crate) id: KeptId,
     pub(crate) generation: u64,
@@ -38,47 +38,50 @@ pub(crate) struct LiveSession {
     pub(crate) in_flight: InFlight,
     /// When the next request may start a renewal or a check, in milliseconds of monotonic time.
     renew_at: AtomicU64,
-    /// Until when a renewal that failed holds the next one back. Unlike `renew_at`, it says nothing while one is under way.
+    /// Until when a failed renewal delays the next one, in milliseconds of monotonic time. A renewal that begins
+    /// changes `renew_at`, but not this.
     held_until: AtomicU64,
-    /// When it was created, by the server's clock, in milliseconds since 1970.
+    /// When the session was created, by the server's clock, in milliseconds since 1970.
     made_at: u64,
-    /// When the server last knew it, by the same clock.
+    /// When the server last knew the session, by the server's clock.
     known_at: AtomicU64,
-    /// How many signs of trouble there had been when it was last known to be alive.
+    /// How many signs of trouble there had been when the session was last known to be alive.
     alive_as_of: AtomicU64,
     alive: Lock<Alive>,
-    /// Requests that it was given to.
+    /// How many requests got this session.
     uses: AtomicU64,
-    /// When it was last given to one, in milliseconds of monotonic time.
+    /// When a request last got this session, in milliseconds of monotonic time.
     used_at: AtomicU64,
-    /// It was idle for long, and the server has not been asked about it since.
+    /// Whether the session was idle for long and the server has not been asked about it since.
     was_idle: AtomicBool,
     lost: AtomicBool,
     late: AtomicBool,
     leaked: AtomicBool,
-    /// A call that deletes it has gone out, so that one that does not find it any more says nothing.
+    /// Whether a call that deletes the session was sent. If so, a later call that does not find the session proves
+    /// nothing.
     delete_sent: AtomicBool,
-    /// An answer to a request that bore it was for another chain.
+    /// Whether an answer to a request with this session was for another chain.
     mismatched: AtomicBool,
-    /// Its place in the fleet, if others use it too.
+    /// The session's place in the fleet, if other processes use it too.
     shared: OnceLock<Box<dyn Shared>>,
 }
 
-/// When a session was last known to be alive, and how many requests it had been given to by then.
+/// When a session was last known to be alive, and how many requests had got it by then.
 #[derive(Clone, Copy, Debug)]
 struct Alive {
-    /// The server knew it when it was asked for.
+    /// When the server was asked for the session and knew it.
     asked: (Moment, u64),
-    /// Its process was the one of before.
+    /// When the server's process was proved to be the same as before.
     proven: (Moment, u64),
 }
 
-/// What has been lost.
+/// What the server has lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// The process that had the session is gone.
+    /// The server's process that had the session has ended.
     Process,
-    /// The session itself, which its process may have dropped or changed long before it was last proved.
+    /// Only the session. The server's process may have dropped or changed it long before that process was last
+    /// proved.
     Session,
 }
 
@@ -117,7 +120,7 @@ impl LiveSession {
         }
     }
 
-    /// From here on others may use it too.
+    /// Marks the session as shared: from here on, other processes may use it too.
     pub(crate) fn share(&self, place: impl Shared) {
         let _ = self.shared.set(Box::new(place));
     }
@@ -130,35 +133,37 @@ impl LiveSession {
         self.shared.get().is_some()
     }
 
-    /// Whether the fleet has made it after another one.
+    /// Returns whether the fleet created this session after the other one.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         let generation = |session: &Self| session.shared().map(Shared::generation);
         generation(self) > generation(other) && !self.in_flight.is_retired()
     }
 
-    /// Whether others may use it, as far as is known.
+    /// Returns whether other processes may use the session, as far as this process knows.
     pub(crate) fn is_others_too(&self) -> bool {
         self.shared().is_some_and(|place| !place.is_last())
     }
 
-    /// What it is good for.
+    /// Returns the phase of the session's life at `now`.
     pub(crate) fn phase(&self, now: Reading) -> Phase {
         if self.kept_for(now).is_zero() {
             return Phase::Over;
         }
         match self.life.phase(now) {
-            // Nobody else in the fleet takes it up: the next request looks for another, and none waits for that.
+            // The fleet refused this session, so no other process will use it. The next request looks for another
+            // session, and no request waits for that.
             Phase::Fresh if self.shared().is_some_and(Shared::was_refused) => Phase::Aging,
             phase => phase,
         }
     }
 
-    /// For how long the same decision about it is right.
+    /// Returns for how long a decision about this session stays right.
     pub(crate) fn unchanged_for(&self, now: Reading) -> Duration {
         self.life.unchanged_for(now).min(self.kept_for(now))
     }
 
-    /// How long it may be used without reaching the store, less what a request may be held up.
+    /// Returns how long the session may be used without reaching the store, less the time that a request may be held
+    /// up. There is no limit if no other process uses the session.
     fn kept_for(&self, now: Reading) -> Duration {
         let others = self.shared().filter(|place| !place.is_last());
         others.map_or(Duration::MAX, |place| {
@@ -166,33 +171,35 @@ impl LiveSession {
         })
     }
 
-    /// Whether a request may be given this session. Only a [`Lease`](crate::front::lease::Lease) makes certain.
+    /// Returns whether a request may get this session. Only a [`Lease`](crate::front::lease::Lease) makes sure that
+    /// this stays so.
     pub(crate) fn is_usable(&self, now: Reading) -> bool {
         self.phase(now) != Phase::Over && !self.in_flight.is_retired()
     }
 
-    /// Whether the server may have lost it, after so many signs.
+    /// Returns whether the server may have lost the session, when there have been `signs` signs.
     pub(crate) fn is_suspect(&self, signs: u64) -> bool {
         self.alive_as_of.load(Ordering::SeqCst) < signs
     }
 
-    /// The server knew it when asked at `now`, after so many signs.
-    /// `uses` are those from before it was asked.
+    /// Records that the server knew the session when it was asked at `now`. `signs` and `uses` are the counts from
+    /// before the server was asked.
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
         advance(&mut self.lock_alive().asked, now, uses);
         self.was_idle.store(false, Ordering::Relaxed);
         self.process_proven(signs, now, uses);
     }
 
-    /// Its process was the one of before when it was sent something at `now`, after so many signs and uses.
+    /// Records that the server's process was still the same when it was sent a request at `now`. `signs` and `uses`
+    /// are the counts from before that.
     pub(crate) fn process_proven(&self, signs: u64, now: Reading, uses: u64) {
         self.goes_on(signs);
         advance(&mut self.lock_alive().proven, now, uses);
     }
 
-    /// The server knew it at that time, by its own clock, when it was asked at `now`.
+    /// Records `server`, the time by the server's clock at which it knew the session. The server was asked at `now`.
     pub(crate) fn known_at(&self, server: Duration, now: Reading) {
-        // Two who asked may be answered in any order.
+        // Two checks may be answered in any order: ignore the older one.
         let alive = self.lock_alive();
         if Reading::from(alive.asked.0).monotonic > now.monotonic {
             return;
@@ -202,12 +209,12 @@ impl LiveSession {
         self.known_at.store(millis(known), Ordering::Relaxed);
     }
 
-    /// So many signs were not about it.
+    /// Records that the first `signs` signs were not about this session.
     pub(crate) fn goes_on(&self, signs: u64) {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
     }
 
-    /// What its create said of it.
+    /// Returns what is known of the session's creation, and of the last time that the server knew it.
     pub(crate) fn made(&self, now: Reading) -> Made {
         Made {
             at: Duration::from_millis(self.made_at),
@@ -219,8 +226,8 @@ impl LiveSession {
         }
     }
 
-    /// Which of two sessions was made first: by the server's clock, where that says nothing by the one here, and where both were made
-    /// at once by their numbers.
+    /// Returns a key that sorts sessions by when they were created. The server's clock decides. If its times are
+    /// equal, the local clock decides, and then the generation.
     pub(crate) fn age_key(&self) -> (u64, Duration, u64) {
         (self.made_at, self.life.born().monotonic, self.generation)
     }
@@ -229,12 +236,12 @@ impl LiveSession {
         self.made_at
     }
 
-    /// When the server last knew it.
+    /// Returns when the server was last asked for the session and knew it.
     pub(crate) fn alive_at(&self) -> Reading {
         self.lock_alive().asked.0.into()
     }
 
-    /// For how long nobody has known that it is alive, and how many requests it was given to since.
+    /// Returns how long ago the session was last known to be alive, and how many requests got it since.
     pub(crate) fn unknown(&self, loss: Loss, now: Reading) -> (Duration, u64) {
         let alive = *self.lock_alive();
         let (at, uses) = match loss {
@@ -257,25 +264,26 @@ impl LiveSession {
         }
     }
 
-    /// More requests that it was given to.
+    /// Adds to the number of requests that got the session.
     pub(crate) fn add_uses(&self, uses: u64) {
         self.uses.fetch_add(uses, Ordering::Relaxed);
     }
 
-    /// Whether the server may have forgotten it without anybody noticing: it was idle for long, or the clocks have moved
-    /// apart, as when the machine slept.
+    /// Returns whether the server may have forgotten the session unnoticed. That is so if the session was idle for
+    /// long, or if the clocks have moved apart, as when the machine slept.
     pub(crate) fn was_out_of_sight(&self, now: Reading) -> bool {
         self.was_idle.load(Ordering::Relaxed) || now.has_jumped_since(self.alive_at())
     }
 
-    /// The same where the next use would be the first for long.
+    /// Returns whether the server may have forgotten the session unnoticed, for a session that is about to be used.
+    /// The idle time that this use ends counts, too.
     pub(crate) fn is_out_of_sight(&self, now: Reading) -> bool {
         let used_at = Duration::from_millis(self.used_at.load(Ordering::Relaxed));
         let is_idle = now.monotonic.saturating_sub(used_at) >= self.life.long_idle();
         is_idle || self.was_out_of_sight(now)
     }
 
-    /// The server does not know it any more.
+    /// Records that the server does not know the session any more.
     pub(crate) fn set_lost(&self) {
         self.lost.store(true, Ordering::Release);
     }
@@ -284,7 +292,7 @@ impl LiveSession {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// A call that deletes it goes out; returns whether that is the first one.
+    /// Records that a call that deletes the session is about to be sent. Returns whether it is the first one.
     pub(crate) fn begin_delete(&self) -> bool {
         !self.delete_sent.swap(true, Ordering::AcqRel)
     }
@@ -293,17 +301,17 @@ impl LiveSession {
         self.delete_sent.load(Ordering::Acquire)
     }
 
-    /// An answer was for another chain than its own; returns whether that is the first one.
+    /// Records that an answer was for another chain than the session's. Returns whether it is the first one.
     pub(crate) fn set_mismatched(&self) -> bool {
         !self.mismatched.swap(true, Ordering::Relaxed)
     }
 
-    /// An answer came after its end; returns whether that is the first one.
+    /// Records that an answer came after the session's end. Returns whether it is the first one.
     pub(crate) fn set_late(&self) -> bool {
         !self.late.swap(true, Ordering::Relaxed)
     }
 
-    /// Its id went elsewhere; returns whether that is the first time.
+    /// Records that the id was sent to another origin. Returns whether it is the first time.
     pub(crate) fn set_leaked(&self) -> bool {
         !self.leaked.swap(true, Ordering::AcqRel)
     }
@@ -312,19 +320,19 @@ impl LiveSession {
         self.leaked.load(Ordering::Acquire)
     }
 
-    /// How many requests it was given to.
+    /// Returns how many requests got the session.
     pub(crate) fn uses(&self) -> u64 {
         self.uses.load(Ordering::Relaxed)
     }
 
-    /// Retires the session if nobody uses it, and nobody has just done so.
+    /// Retires the session if no request uses it, or has used it within `IN_USE`.
     pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
         let used_at = self.used_at.load(Ordering::Relaxed);
         millis(now.monotonic).saturating_sub(used_at) >= millis(IN_USE)
             && self.in_flight.retire_if_idle(now)
     }
 
-    /// Returns whether the caller is the one to start a renewal, which nobody else does before `again_at`.
+    /// Starts a renewal if it is due. Returns `true` to one caller only; other callers get `false` until `again_at`.
     pub(crate) fn begin_renewal(&self, now: Duration, again_at: Duration) -> bool {
         let due = self.renew_at.load(Ordering::Acquire);
         due <= millis(now)
@@ -334,14 +342,15 @@ impl LiveSession {
                 .is_ok()
     }
 
-    /// Lets a request start another renewal from `due` on.
+    /// Allows the next renewal to start at `due`.
     pub(crate) fn renew_again_at(&self, due: Duration) {
         self.held_until.store(millis(due), Ordering::Relaxed);
         self.renew_at.store(millis(due), Ordering::Release);
     }
 
-    /// A renewal broke off, or did not end: the next one may do likewise, and each may leave a session behind. So there are ever
-    /// fewer the more time there is, and the last one is waited for.
+    /// Delays the next renewal by half of the usable time that is left, after a renewal broke off or did not end. The
+    /// next one may end the same way, and each may leave a session behind on the server. Halving the time keeps their
+    /// number small. When no usable time is left, requests wait for the new session.
     pub(crate) fn renew_later(&self, now: Reading) {
         let pause = self.life.usable_for(now) / 2;
         self.renew_again_at(now.monotonic.saturating_add(pause));
@@ -367,8 +376,8 @@ impl fmt::Debug for LiveSession {
     }
 }
 
-/// Notes that it was known at `now`, unless that is known of a later moment. Of two that began at once, either may have counted
-/// more uses.
+/// Notes that the session was known at `now`, unless a later time is noted already. Keeps the larger number of uses:
+/// two checks that began at once may have counted different numbers.
 fn advance(known: &mut (Moment, u64), now: Reading, uses: u64) {
     if Reading::from(known.0).monotonic <= now.monotonic {
         *known = (now.into(), uses.max(known.1));

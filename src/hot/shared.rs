@@ -1,20 +1,21 @@
-//! A session's place among the processes that share it, as requests see it.
+//! What requests see of a session's place in the fleet, among the processes that share it.
 
 use std::{any::Any, fmt::Debug, time::Duration};
 
 use crate::clock::Reading;
 
-/// What a request needs to know of it.
+/// What a request needs to know about a shared session.
 pub(crate) trait Shared: Any + Debug + Send + Sync {
-    /// Counts up over the sessions that the fleet has made for a partition.
+    /// Returns the session's number in the fleet. It counts up over the sessions of one partition.
     fn generation(&self) -> u64;
 
-    /// Nobody else uses it.
+    /// Returns whether no other process uses the session.
     fn is_last(&self) -> bool;
 
-    /// Nobody else takes it up.
+    /// Returns whether the fleet refused the session, so that no other process will use it.
     fn was_refused(&self) -> bool;
 
-    /// How long it may be used without reaching the store, less what a request may be held up.
+    /// Returns how long the session may be used without reaching the store, less the time that a request may be held
+    /// up.
     fn usable_for(&self, now: Reading, hard: Duration) -> Duration;
 }

@@ -1,7 +1,8 @@
-//! How many signs there have been that the server may have lost its sessions.
+//! Counts the signs that the server may have lost its sessions.
 //!
-//! What counts as a sign is decided in [`sign`](crate::model::sign). After one, no request is given a session before the
-//! server has been asked, or a successor has been made. Signs are numbered; a session is as good as the last sign before
+//! [`sign`](crate::model::sign) decides what counts as a sign. After a sign, no request gets a session until the
+//! server was asked about it, or a successor was created. Signs are numbered. A session that is proved alive is
+//! trusted up to the last sign before the call that proved it.
 //! the call that proved it alive.
 
 use std::{
@@ -14,20 +15,20 @@ use crate::clock::{Reading, millis};
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
     signs: AtomicU64,
-    /// When the last one was, in milliseconds of monotonic time.
+    /// When the last sign was, in milliseconds of monotonic time.
     last_at: AtomicU64,
-    /// Whether this suspicion has been told of.
+    /// Whether this suspicion was already reported.
     told: AtomicBool,
 }
 
 impl Suspicion {
-    /// How many signs there have been.
+    /// Returns how many signs there have been.
     pub(crate) fn signs(&self) -> u64 {
         self.signs.load(Ordering::SeqCst)
     }
 
-    /// There is one more; returns how many there are. If it `is_told`, also returns whether that is the first since a session was
-    /// last proved alive.
+    /// Adds a sign, and returns how many there are now. If `is_told`, also returns whether it is the first one since
+    /// a session was last proved alive.
     pub(crate) fn raise(&self, now: Reading, is_told: bool) -> (u64, bool) {
         self.last_at
             .fetch_max(millis(now.monotonic), Ordering::SeqCst);
@@ -35,14 +36,14 @@ impl Suspicion {
         (signs, is_told && !self.told.swap(true, Ordering::AcqRel))
     }
 
-    /// How many of them certainly came before `then`: all or none.
+    /// Returns how many signs certainly came before `then`: all of them, or 0.
     pub(crate) fn signs_before(&self, then: Reading) -> u64 {
         let signs = self.signs();
         let last_at = Duration::from_millis(self.last_at.load(Ordering::SeqCst));
         if then.monotonic > last_at { signs } else { 0 }
     }
 
-    /// A session has been proved alive.
+    /// Records that a session was proved alive.
     pub(crate) fn calm(&self) {
         self.told.store(false, Ordering::Release);
     }

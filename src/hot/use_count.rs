@@ -1,4 +1,4 @@
-//! Who uses a session, as a count: no session is deleted while it is in use.
+//! Counts the requests that use a session. No session is deleted while it is in use.
 
 use std::{
     any::Any,
@@ -15,35 +15,35 @@ use crate::{
     lock::Lock,
 };
 
-/// The bit of [`InFlight::state`] that says "hand this out no more".
+/// The bit of [`InFlight::state`] that is set once the session is retired.
 const RETIRED: usize = 1 << (usize::BITS - 1);
 
-/// Counts who is using a session, and ends that nobody starts to.
+/// Counts the requests that use a session. Once the session is retired, no request can start to use it.
 ///
-/// One word holds both the count and whether the session is retired, so that there is no moment between "is it still
-/// good?" and "I am using it" in which it could be deleted.
+/// One word holds both the count and the retired bit. With two words, a request could check that the session is good,
+/// and the session could be deleted before the request is counted.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     state: AtomicUsize,
-    /// Until when requests count whose callers dropped them, in milliseconds of monotonic time.
+    /// Until when dropped requests count as using the session, in milliseconds of monotonic time.
     linger_until: AtomicU64,
-    /// Many sessions are never remembered, and need no room for it.
+    /// Allocated when the session is first remembered. Many sessions never are.
     memories: OnceLock<Box<Memories>>,
 }
 
-/// What stands for some who use it.
+/// A token. Each reference to it stands for one request that uses the session, or for the memo.
 type Uses = dyn Any + Send + Sync;
 
 #[derive(Debug, Default)]
 struct Memories {
-    /// Stand for more who use it, each with where it is remembered.
+    /// Tokens, each with the place where it is remembered. Each adds to the number of requests that use the session.
     tokens: Lock<Vec<(Weak<Uses>, Home)>>,
-    /// How many of the tokens a memo holds: it does not use the session.
+    /// How many of the references to tokens belong to memos. A memo does not use the session.
     held: AtomicUsize,
 }
 
 impl InFlight {
-    /// Counts one more in, unless the session is retired.
+    /// Adds a request to the count. Returns `false` if the session is retired.
     pub(crate) fn enter(&self) -> bool {
         let one_more = |state| (state & RETIRED == 0).then_some(state + 1);
         self.state
@@ -51,17 +51,17 @@ impl InFlight {
             .is_ok()
     }
 
-    /// Counts one out; returns whether that was the last one of a retired session.
+    /// Removes a request from the count. Returns whether it was the last one of a retired session.
     pub(crate) fn leave(&self) -> bool {
         self.state.fetch_sub(1, Ordering::AcqRel) == RETIRED | 1
     }
 
-    /// Hands the session out no more; returns whether it was handed out until now.
+    /// Retires the session, so that no request gets it any more. Returns whether it was not retired before.
     pub(crate) fn retire(&self) -> bool {
         self.state.fetch_or(RETIRED, Ordering::AcqRel) & RETIRED == 0
     }
 
-    /// Retires the session if nobody uses it.
+    /// Retires the session if no request uses it.
     pub(crate) fn retire_if_idle(&self, now: Reading) -> bool {
         !self.lingers(now)
             && self.count_of_tokens() == 0
@@ -79,7 +79,8 @@ impl InFlight {
         (self.state.load(Ordering::Acquire) & !RETIRED) + self.count_of_tokens()
     }
 
-    /// Exact where no memo is being made or dropped: so once it is retired and forgotten.
+    /// Counts the requests that hold a token. Exact as long as no memo is made or dropped meanwhile, so it is exact
+    /// once the session is retired and forgotten.
     fn count_of_tokens(&self) -> usize {
         let Some(memories) = self.memories.get() else {
             return 0;
@@ -90,7 +91,8 @@ impl InFlight {
             .iter()
             .map(|(token, _)| token.strong_count())
             .sum();
-        // What those who have let go of one did before is done.
+        // Pairs with the release when a token is dropped: what a request did before it dropped its token is visible
+        // from here.
         fence(Ordering::Acquire);
         held.saturating_sub(remembered)
     }
@@ -102,14 +104,15 @@ impl InFlight {
         tokens.push((Arc::downgrade(&token), home));
     }
 
-    /// Where it may be remembered.
+    /// Returns the places where the session may be remembered.
     pub(crate) fn homes(&self) -> Vec<Home> {
-        // Also where there is none yet: who is about to make one sees then that the session is retired.
+        // Take the lock even if there is no memo yet. A thread that is about to make one takes it later, and then
+        // sees that the session is retired.
         let tokens = self.memories().tokens();
         tokens.iter().map(|(_, home)| home.clone()).collect()
     }
 
-    /// One more memo holds a token, or one less.
+    /// Records that one more memo holds a token, or one less.
     pub(crate) fn remembered(&self, more: bool) {
         let held = &self.memories().held;
         if more {
@@ -123,13 +126,13 @@ impl InFlight {
         self.memories.get_or_init(Box::default)
     }
 
-    /// Nobody uses it, and nobody who dropped a request lately may have left it half-read.
+    /// Returns whether no request uses the session, and none that was dropped lately may be half-read by the server.
     pub(crate) fn is_drained(&self, now: Reading) -> bool {
-        // The count first: whoever leaves has set the time before.
+        // Read the count first: a request sets the linger time before it leaves the count.
         self.count() == 0 && !self.lingers(now)
     }
 
-    /// How long requests that were dropped still count.
+    /// Returns for how long dropped requests still count.
     pub(crate) fn lingers_for(&self, now: Reading) -> Duration {
         let until = Duration::from_millis(self.linger_until.load(Ordering::Acquire));
         until.saturating_sub(now.monotonic)
@@ -139,7 +142,7 @@ impl InFlight {
         !self.lingers_for(now).is_zero()
     }
 
-    /// Counts as used until then, in monotonic time.
+    /// Counts the session as used until then, in monotonic time.
     pub(crate) fn linger(&self, until: Duration) {
         self.linger_until.fetch_max(millis(until), Ordering::AcqRel);
     }
@@ -203,7 +206,7 @@ mod tests {
                     scope.spawn(|| {
                         for _ in 0..50 {
                             if in_flight.enter() {
-                                // Whoever is in keeps the session from being drained.
+                                // This thread is counted, so the session cannot be drained.
                                 assert!(!(in_flight.is_retired() && in_flight.is_drained(NOW)));
                                 in_flight.leave();
                             }

@@ -1,4 +1,4 @@
-//! Requests with a body that defaults can be put into.
+//! Requests whose bodies the defaults can be put into.
 
 use std::{future::Future, pin::Pin};
 
@@ -19,37 +19,37 @@ use crate::{
     scope::{Place, Target},
 };
 
-/// The longest body that is merged, in bytes, before and after: the server takes no longer ones.
+/// The longest body that is merged, in bytes, before and after the merge. The server accepts no longer ones.
 pub(crate) const LIMIT: usize = 1024 * 1024;
 
-/// The body of a request, as far as it is at hand.
+/// The body of a request, as far as this layer has it.
 pub(crate) enum Carried<'a> {
-    /// All of it. There may be none.
+    /// The whole body, which may be empty.
     Whole(&'a [u8]),
-    /// It has to be collected first.
+    /// A stream, which has to be collected first.
     Stream,
-    /// The type of the body is nobody's business here: a layer below does it.
+    /// A body of any type. A layer below puts the defaults in.
     Below,
 }
 
-/// A request with a body that defaults can be put into, here or in a layer below.
+/// A request whose body the defaults can be put into, here or in a layer below.
 pub(crate) trait Carrier: Outgoing {
     fn carried(&self) -> Carried<'_>;
-    /// What comes behind a body that is whole.
+    /// Returns the trailers of a body that is whole.
     fn trailers(&self) -> Option<&HeaderMap> {
         None
     }
-    /// Puts another body in the place of one that is whole.
+    /// Replaces a body that is whole.
     fn replace(&mut self, body: Vec<u8>);
-    /// Gives the layer below what was decided.
+    /// Passes the decision to the layer below.
     fn hand_down(&mut self, handoff: Handoff);
-    /// Reads a body that is a stream, or gives the request back.
+    /// Collects a body that is a stream. Returns the request unchanged if this carrier cannot do that.
     fn collect(self, manager: SessionManager) -> Result<Collecting<Self>, Self>
     where
         Self: Sized;
 }
 
-/// A request whose body is being read, and then why it could not be read to its end, where that is so.
+/// A request whose body is being read. Yields the request, and the reason if its body was not read to its end.
 pub(crate) type Collecting<R> =
     Pin<Box<dyn Future<Output = Result<(R, Option<NotInlined>), Error>> + Send>>;
 
@@ -58,7 +58,7 @@ impl<B> Carrier for Request<B> {
         Carried::Below
     }
 
-    /// Its body is the layer below's.
+    /// Does nothing: the layer below has the body.
     fn replace(&mut self, _: Vec<u8>) {}
 
     fn hand_down(&mut self, handoff: Handoff) {
@@ -70,11 +70,12 @@ impl<B> Carrier for Request<B> {
     }
 }
 
-/// Puts those of the defaults into a body that it does not name itself.
+/// Puts the defaults that a body does not name into that body.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidRequest`] if a header that signs the body would be wrong afterwards, or there is no room for its new length.
+/// Returns [`ErrorKind::InvalidRequest`] in two cases: a header that signs the body would be wrong afterwards, or the
+/// header map has no room for the new length.
 pub(crate) fn put<R: Carrier>(
     request: &mut R,
     defaults: &SessionDefaults,
@@ -139,7 +140,7 @@ fn signed(name: &str) -> Error {
     )
 }
 
-/// A request of any body that was read ahead.
+/// A request with a body of any type that was read ahead.
 pub(super) struct Opened<'a, B: Body>(pub(super) &'a mut Request<ReadAhead<B>>);
 
 impl<B: Body> Outgoing for Opened<'_, B> {
@@ -184,7 +185,7 @@ impl<B: Body> Carrier for Opened<'_, B> {
         self.0.body_mut().set_data(body.into());
     }
 
-    /// There is none further down.
+    /// Does nothing: no inline layer stands further down.
     fn hand_down(&mut self, _: Handoff) {}
 
     fn collect(self, _: SessionManager) -> Result<Collecting<Self>, Self> {

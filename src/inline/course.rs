@@ -1,7 +1,7 @@
-//! How a request goes on, once what becomes of its session is decided.
+//! How a request goes on, once its session is chosen.
 //!
-//! The session layer decides which session a request gets, and so which defaults. This module passes that decision to the merge,
-//! wherever the body is: at hand, still to be collected, or with the layer below.
+//! The session layer chooses the session of a request, and so its defaults. This module passes that decision to the
+//! merge, wherever the body is: at hand, still to be collected, or with the layer below.
 
 use http::Extensions;
 
@@ -23,29 +23,30 @@ use crate::{
     model::inlining::{InlineDefaults, Inlined, NotInlined},
 };
 
-/// Where a request is decided about.
+/// The stack in which a request is decided about.
 #[derive(Clone, Copy)]
 pub(crate) struct Stack<'a> {
     pub(crate) manager: &'a SessionManager,
-    /// Whether a layer below sees to bodies, and has shown itself.
+    /// Whether a layer below has shown that it puts defaults into bodies.
     pub(crate) has_inline_layer: bool,
 }
 
-/// What is to be done with a request.
+/// What happens to a request next.
 pub(crate) enum Course {
-    /// It is ready to be sent.
+    /// The request is ready to be sent.
     Send(InFlightRequest),
-    /// It is ready for the layer below, which sees to the rest.
+    /// The request is ready for the layer below, which does the rest.
     HandDown(Handoff),
-    /// It has to wait; then [`admitted`].
+    /// The request has to wait for a session. Pass the outcome to [`admitted`].
     Wait(Waiting),
 }
 
-/// A request that has what it was to get: most of them a session.
+/// Decides about a request that the session layer has admitted. Most of them have a session.
 ///
 /// # Errors
 ///
-/// Where its body cannot be as asked for. It is then not to be sent.
+/// Returns an error if the body cannot get the defaults in the way that the settings ask for. The request is then not
+/// sent.
 pub(crate) fn beside<R: Carrier>(
     stack: Stack<'_>,
     request: &mut R,
@@ -59,14 +60,14 @@ pub(crate) fn beside<R: Carrier>(
         .defaults()
         .filter(|_| setting == InlineDefaults::Always)
     else {
-        // The layer below has to know that this was decided.
+        // The layer below must learn that this request was decided about.
         if setting != InlineDefaults::Off && matches!(request.carried(), Carried::Below) {
             request.hand_down(Handoff::new(manager, Decision::Untouched));
         }
         return Ok(Course::Send(unsent.send()));
     };
     if is_below(request) {
-        // Nobody may be there to see it, unless one has shown itself.
+        // If no inline layer has shown itself, there may be none below that puts the defaults in.
         if !stack.has_inline_layer {
             may_go(manager, NotInlined::NoLayer.into())?;
         }
@@ -81,11 +82,11 @@ pub(crate) fn beside<R: Carrier>(
     Ok(Course::Send(in_flight))
 }
 
-/// A request for which there is no session at hand.
+/// Decides about a request for which no session is at hand.
 ///
 /// # Errors
 ///
-/// Those of [`beside`]; and [`ErrorKind::Shutdown`].
+/// The errors of [`beside`], and [`ErrorKind::Shutdown`].
 pub(crate) fn instead<R: Carrier>(
     stack: Stack<'_>,
     request: &mut R,
@@ -113,11 +114,11 @@ pub(crate) fn instead<R: Carrier>(
     Ok(Course::Wait(waiting.unless_inlined(inlined)))
 }
 
-/// A request that has waited.
+/// Decides about a request that has waited.
 ///
 /// # Errors
 ///
-/// Those of [`beside`] and [`instead`].
+/// The errors of [`beside`] and [`instead`].
 pub(crate) fn admitted<R: Carrier>(
     stack: Stack<'_>,
     request: &mut R,
@@ -129,16 +130,16 @@ pub(crate) fn admitted<R: Carrier>(
             let in_flight = in_flight.put_into(request.headers_mut())?;
             beside(stack, request, in_flight, unread)
         }
-        // Its defaults are known by now.
+        // By now the request's defaults are known.
         Admission::Wait(waiting) => instead(stack, request, waiting, unread),
     }
 }
 
-/// A request whose body was read before it has a session: one may have come meanwhile.
+/// Decides again about a request after its body was read. Meanwhile a session may have come, or another one.
 ///
 /// # Errors
 ///
-/// Those of [`instead`].
+/// The errors of [`instead`].
 pub(super) fn anew<R: Carrier>(
     stack: Stack<'_>,
     request: &mut R,
@@ -156,12 +157,12 @@ pub(super) fn anew<R: Carrier>(
     admitted(stack, request, admission, unread)
 }
 
-/// Whether the body is for a layer below to look at.
+/// Returns whether a layer below has to look at the body.
 fn is_below<R: Carrier>(request: &R) -> bool {
     matches!(request.carried(), Carried::Below) && head::reading(request.headers()) == Reading::Json
 }
 
-/// `strict` refuses what only a session would bring the defaults to.
+/// With `strict`, refuses a body that would get its defaults only through a session.
 fn may_go(manager: &SessionManager, inlined: Inlined) -> Result<(), Error> {
     match inlined {
         Inlined::Not { reason }
@@ -175,18 +176,18 @@ fn may_go(manager: &SessionManager, inlined: Inlined) -> Result<(), Error> {
 
 /// What an inline layer finds on a request.
 pub(super) enum Found {
-    /// The body stays as it is.
+    /// The body must not change.
     Untouched,
-    /// It is merged with the defaults of this session.
+    /// The body is merged with the defaults of this session.
     Session(Handoff, Unsent),
-    /// The same, and there is no session yet.
+    /// The body is merged, but there is no session yet.
     Open(Handoff, Waiting),
-    /// A decision that was carried out before: the request is sent a second time.
+    /// A decision that was used before, because the request is sent a second time.
     Used,
     Nothing,
 }
 
-/// Takes out what a session layer of this manager has decided about a request.
+/// Takes the decision that a session layer of this manager left on the request.
 pub(super) fn decision(extensions: &mut Extensions, manager: &SessionManager) -> Found {
     let handoff = extensions
         .get::<Handoff>()

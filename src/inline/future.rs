@@ -1,4 +1,4 @@
-//! The future of a response to a request whose body was read first.
+//! The future of a response whose request's body is read first.
 
 use std::{
     fmt,
@@ -65,12 +65,12 @@ struct Reading<S, B: Body> {
     to: To<S>,
     head: Parts,
     body: Peek<B>,
-    /// Whether a client would send it in chunks, also where it is empty.
+    /// Whether a client would send the body in chunks, even if it is empty.
     is_stream: bool,
     chosen: Chosen,
 }
 
-/// What was decided about it, while it is not sent.
+/// The session that was chosen for a request that is not sent yet.
 pub(super) enum Chosen {
     Session(Unsent),
     None(Waiting),
@@ -84,7 +84,7 @@ struct Pending<S, B: Body> {
     admission: AdmissionFuture,
 }
 
-/// Where a request goes, and the handoff that reports back what it was sent with.
+/// Where a request goes, and the handoff that tells the session layer what the request was sent with.
 struct To<S> {
     ready: S,
     handoff: Handoff,
@@ -161,7 +161,7 @@ where
     S: Service<Request<InlineBody<B>>>,
     B: Body,
 {
-    /// The body is read. It may have taken so long that the session is another one by now.
+    /// Goes on once the body is read. Reading may have taken so long that the session has changed meanwhile.
     fn go_on(self, body: InlineBody<B>) -> InlineFuture<S, B> {
         let (to, unread) = (self.to, body.unread());
         let is_empty = body.whole().is_some_and(Bytes::is_empty);
@@ -203,7 +203,7 @@ where
 }
 
 impl<S> To<S> {
-    /// There is no other layer further down.
+    /// Describes this stack: no other inline layer stands further down.
     fn stack(&self) -> Stack<'_> {
         Stack {
             manager: self.handoff.manager(),
@@ -237,7 +237,7 @@ impl<S> To<S> {
                 let state = State::Wait { waiting };
                 InlineFuture { state }
             }
-            // There is none further down.
+            // No inline layer stands further down.
             Ok(Course::HandDown(_)) => InlineFuture::failed(super::handoff::missing()),
             Err(error) => InlineFuture::failed(error),
         }

@@ -1,4 +1,4 @@
-//! What a session layer tells the inline layer below it about one request, and what it hears back.
+//! What a session layer and the inline layer below it tell each other about one request.
 
 use std::sync::{
     Arc, MutexGuard,
@@ -12,8 +12,8 @@ use crate::{
     model::inlining::NotInlined,
 };
 
-/// A decision about one request, in its extensions. Its two ends share it: the session layer's future, and the inline
-/// layer's, which puts back what the request was sent with.
+/// A decision about one request, in the request's extensions. The session layer's future and the inline layer's
+/// future share it. The inline layer's future puts back what the request was sent with.
 #[derive(Clone)]
 pub(crate) struct Handoff(Arc<Shared>);
 
@@ -23,13 +23,13 @@ struct Shared {
     decision: Lock<Decision>,
 }
 
-/// What was decided, and later what the request was sent with.
+/// What was decided. Later, what the request was sent with.
 pub(crate) enum Decision {
-    /// The body stays as it is.
+    /// The body must not change.
     Untouched,
-    /// It bears this session, whose defaults are put in; or it was sent with it.
+    /// The request has this session, whose defaults are put in. Later: the request was sent with this session.
     Bears(InFlightRequest),
-    /// It bears none yet.
+    /// The request has no session yet.
     Open(Waiting),
 }
 
@@ -42,7 +42,7 @@ impl Handoff {
         }))
     }
 
-    /// Whether the layer below has seen it.
+    /// Returns whether the layer below has taken the decision.
     pub(crate) fn is_taken(&self) -> bool {
         self.0.is_taken.load(Ordering::Acquire)
     }
@@ -55,8 +55,8 @@ impl Handoff {
         Arc::ptr_eq(self.0.manager.core(), manager.core())
     }
 
-    /// What was decided. Once only: a request that is sent twice below the session layer needs
-    /// a decision for each.
+    /// Takes the decision. Returns `None` the second time: a request that is sent twice below the session layer would
+    /// need a decision for each sending.
     pub(crate) fn take(&self) -> Option<Decision> {
         if self.0.is_taken.swap(true, Ordering::AcqRel) {
             return None;
@@ -69,7 +69,7 @@ impl Handoff {
         *self.lock() = Decision::Bears(request);
     }
 
-    /// The answer is there: what the request was sent with.
+    /// Returns what the request was sent with. Called when the response has arrived, or when its future is dropped.
     pub(crate) fn close(&self) -> InFlightRequest {
         match std::mem::replace(&mut *self.lock(), Decision::Untouched) {
             Decision::Bears(request) => {
@@ -87,7 +87,7 @@ impl Handoff {
     }
 }
 
-/// No session layer has said which session the request gets.
+/// The error if no session layer has chosen a session for the request.
 #[cold]
 pub(crate) fn missing() -> Error {
     Error::config(

@@ -1,4 +1,4 @@
-//! What a request's headers say of its body, as the server reads them.
+//! What a request's headers say about its body, as the server reads them.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -10,13 +10,13 @@ use crate::{error::Error, headers, model::inlining::NotInlined};
 /// How a body is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// As plain JSON in UTF-8.
+    /// The server reads the body as plain JSON in UTF-8.
     Json,
-    /// Not at all, or not here.
+    /// The server does not read the body, or this crate cannot.
     Not(NotInlined),
 }
 
-/// Headers that hold a digest or a signature of the body, or name one.
+/// Headers that hold a digest or a signature of the body, or belong to one.
 const SIGNED: [&str; 7] = [
     "digest",
     "content-digest",
@@ -29,7 +29,7 @@ const SIGNED: [&str; 7] = [
 
 /// Returns how the server reads a body with these headers, and whether this crate can read it too.
 pub(crate) fn reading(headers: &HeaderMap) -> Reading {
-    // Node keeps the first line of several.
+    // If there are several lines, Node keeps the first.
     let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], trimmed);
     let (media_type, parameters) = cut(content_type, b';');
     if !media_type.eq_ignore_ascii_case(b"application/json") {
@@ -43,7 +43,7 @@ pub(crate) fn reading(headers: &HeaderMap) -> Reading {
     }
 }
 
-/// Returns whether the server takes an empty body for `{}`. Otherwise the request has no body.
+/// Returns whether the server reads an empty body as `{}`. Otherwise the request has no body.
 pub(crate) fn empty_is_object(headers: &HeaderMap) -> bool {
     let is_zero = |length: &HeaderValue| {
         let digits = trimmed(length);
@@ -52,11 +52,12 @@ pub(crate) fn empty_is_object(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(is_zero)
 }
 
-/// Says of a stream that turned out to be empty what its chunks would have said: that there is a body.
+/// Adds `Content-Length: 0` to a stream that turned out to be empty. If the stream had been sent in chunks, the
+/// server would know that there is a body.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if there is no room for it.
+/// Returns [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if the header map has no room for it.
 pub(crate) fn say_empty(headers: &mut HeaderMap) -> Result<(), Error> {
     if headers.contains_key(TRANSFER_ENCODING) {
         return Ok(());
@@ -64,7 +65,7 @@ pub(crate) fn say_empty(headers: &mut HeaderMap) -> Result<(), Error> {
     headers::put(headers, CONTENT_LENGTH, HeaderValue::from_static("0"))
 }
 
-/// Returns the header, or the trailer that is announced, that a changed body would make wrong.
+/// Returns the header, or the announced trailer, that would be wrong if the body changed.
 pub(crate) fn signed_by(headers: &HeaderMap) -> Option<&'static str> {
     let is_announced = |name: &str| {
         let lines = headers.get_all(TRAILER).iter();
@@ -75,7 +76,8 @@ pub(crate) fn signed_by(headers: &HeaderMap) -> Option<&'static str> {
     SIGNED.into_iter().find(is_there)
 }
 
-/// Node joins several lines with a comma, and the server takes no list.
+/// Returns whether the body is not compressed. Several lines count as compressed: Node joins them with a comma, and
+/// the server accepts no list.
 fn is_plain(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONTENT_ENCODING).iter();
     match (lines.next().map(trimmed), lines.next()) {
@@ -85,7 +87,7 @@ fn is_plain(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether all charsets that the parameters name are UTF-8. The server goes by the first of several, but not in all
+/// Returns whether every charset among the parameters is UTF-8. The server uses the first charset, but not in all
 /// versions of its parser.
 fn is_utf8(mut parameters: &[u8]) -> bool {
     while !parameters.is_empty() {
@@ -104,8 +106,8 @@ fn is_utf8(mut parameters: &[u8]) -> bool {
     true
 }
 
-/// The value at the start, and the parameters after it. An escape in a quoted value is left in, which makes it a charset
-/// that nobody knows.
+/// Returns the value at the start, and the parameters after it. Escapes in a quoted value are not resolved, so such a
+/// value is an unknown charset.
 fn value_of(text: &[u8]) -> (&[u8], &[u8]) {
     let Some(quoted) = text.trim_ascii_start().strip_prefix(b"\"") else {
         let (value, rest) = cut(text, b';');
@@ -120,7 +122,7 @@ fn value_of(text: &[u8]) -> (&[u8], &[u8]) {
     (value, cut(rest, b';').1)
 }
 
-/// What stands before the first of these bytes, without blanks around it, and what stands behind.
+/// Returns the text before the first such byte, without blanks around it, and the text after it.
 fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
     let (before, rest) = until(text, |&byte| byte == at);
     (before.trim_ascii(), skip(rest))

@@ -1,11 +1,11 @@
-//! What a key stands for.
+//! Compares keys of a JSON text with names.
 
 use std::str::Chars;
 
-/// A key as it stands in a JSON text, without its quotes.
+/// A key as it is written in a JSON text, without its quotes.
 pub(super) struct Key<'j> {
     text: &'j [u8],
-    /// Whether it stands for its own bytes.
+    /// Whether the key has no escapes and only ASCII, so that its bytes can be compared.
     is_plain: bool,
 }
 
@@ -24,7 +24,8 @@ impl<'j> Key<'j> {
     }
 }
 
-/// The server reads invalid UTF-8 lossily, and looks for escapes after that.
+/// Returns whether the key means this name. The server first replaces invalid UTF-8, and then resolves escapes. So
+/// does this function.
 fn stands_for(key: &[u8], name: &str) -> bool {
     let text = String::from_utf8_lossy(key);
     let (mut text, mut name) = (text.chars(), name.chars());
@@ -40,7 +41,8 @@ fn stands_for(key: &[u8], name: &str) -> bool {
     name.next().is_none()
 }
 
-/// The character behind a backslash; `None` for a lone surrogate, which is in no name.
+/// Returns the character that the escape after a backslash means. `None` for a lone surrogate, which no name
+/// contains.
 fn escaped(text: &mut Chars<'_>) -> Option<char> {
     Some(match text.next()? {
         'b' => '\u{8}',
@@ -53,7 +55,7 @@ fn escaped(text: &mut Chars<'_>) -> Option<char> {
     })
 }
 
-/// A `\u` escape, or two for one character.
+/// Reads a `\u` escape, or two that form one character.
 fn code(text: &mut Chars<'_>) -> Option<char> {
     let unit = unit(text)?;
     char::from_u32(unit.into()).or_else(|| {

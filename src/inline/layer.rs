@@ -1,4 +1,4 @@
-//! The layer that puts defaults into bodies, in a tower stack.
+//! The tower layer that puts defaults into bodies.
 
 use std::{
     mem,
@@ -25,18 +25,18 @@ use crate::{
     scope::{Scope, Unaddressed},
 };
 
-/// Puts the defaults of a request's session into its body, where the server would: a [`tower_layer::Layer`] that stands
-/// directly below the [`SessionLayer`](crate::SessionLayer) of the same manager.
+/// Puts the defaults of a request's session into the request's body, as the server would. It is a
+/// [`tower_layer::Layer`] for the place directly below the [`SessionLayer`](crate::SessionLayer) of the same manager.
 ///
-/// What it does is set by [`inline_defaults`](crate::SessionManagerBuilder::inline_defaults). With `reqwest` and
-/// `reqwest-middleware` there is no need for it: the session layer does the same there.
+/// The setting [`inline_defaults`](crate::SessionManagerBuilder::inline_defaults) says what this layer does. With
+/// `reqwest` and `reqwest-middleware` you do not need it: the session layer does the same there.
 ///
-/// The inner service gets an `http::Request<InlineBody<B>>`. A JSON body is collected before its request is sent, up to its
-/// end or to 1,048,576 bytes. The session is judged again after that, since a body may take long.
+/// The inner service gets an `http::Request<InlineBody<B>>`. A JSON body is collected before its request is sent, to
+/// its end or to 1,048,576 bytes. Afterwards the session is checked again, because collecting may take long.
 ///
-/// A JSON request to Sipher that did not pass the session layer of the same manager fails with
-/// [`ErrorKind::Config`](crate::ErrorKind::Config): this layer stands alone, outside of the session layer, or has another manager. So
-/// does a request that is sent a second time between the two layers.
+/// A JSON request to Sipher fails with [`ErrorKind::Config`](crate::ErrorKind::Config) if it did not pass a session
+/// layer of the same manager. Then this layer stands alone, outside of the session layer, or has another manager. A
+/// request that is sent a second time between the two layers fails in the same way.
 ///
 /// See the [module](super) for an example.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct InlineDefaultsLayer {
 }
 
 impl InlineDefaultsLayer {
-    /// Makes a layer for requests that a session layer of this manager has seen.
+    /// Makes a layer for requests that have passed a session layer of this manager.
     pub fn new(sessions: SessionManager) -> Self {
         Self { manager: sessions }
     }
@@ -60,7 +60,7 @@ impl<S> Layer<S> for InlineDefaultsLayer {
     }
 }
 
-/// Puts defaults into bodies, and hands the requests to the inner service: see [`InlineDefaultsLayer`].
+/// Puts defaults into bodies, and passes the requests to the inner service. See [`InlineDefaultsLayer`].
 #[derive(Clone, Debug)]
 pub struct InlineDefaultsService<S> {
     inner: S,
@@ -83,14 +83,15 @@ impl<S> InlineDefaultsService<S> {
         self.inner
     }
 
-    /// Whether a session layer above would have decided about it.
+    /// Returns whether a session layer above would have decided about this request.
     fn needs_decision<B>(&self, request: &Request<B>) -> bool {
         self.manager.core().settings.inline.defaults != InlineDefaults::Off
             && head::reading(request.headers()) == Reading::Json
             && self.manager.scope(request, Unaddressed::Elsewhere) == Scope::Sipher
     }
 
-    /// Takes out the service that was polled ready: it must be the one that is called, for it may hold a permit.
+    /// Takes the service that was polled ready, and leaves a clone. The service that was polled must be called,
+    /// because it may hold a permit.
     fn take(&mut self) -> S
     where
         S: Clone,

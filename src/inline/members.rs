@@ -1,4 +1,4 @@
-//! The members that defaults put into an object.
+//! The members that are put into an object for the defaults that it lacks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,12 +13,13 @@ use crate::{
     secret::ViewingKey,
 };
 
-/// The defaults that a body lacks: all, until its keys are noted.
+/// The defaults that a body lacks. At first that is all of them; each noted key removes one.
 pub(super) struct Lacking<'d> {
-    /// The values of [`KNOWN`].
+    /// The values for the names in [`KNOWN`].
     known: [Option<&'d str>; KNOWN.len()],
     other: &'d BTreeMap<String, Value>,
-    /// Which of the others the body has. Takes nothing from the heap while the server knows no others.
+    /// Those of the other defaults that the body has. Allocates nothing as long as the server knows no other
+    /// defaults.
     other_named: BTreeSet<&'d str>,
 }
 
@@ -45,7 +46,7 @@ impl<'d> Lacking<'d> {
         }
     }
 
-    /// Notes that the body has this key, as it stands in its text.
+    /// Notes that the body has this key, as it is written in the body's text.
     pub(super) fn note(&mut self, key: &[u8]) {
         let key = Key::new(key);
         if let Some(at) = KNOWN.iter().position(|name| key.is(name)) {
@@ -65,7 +66,8 @@ impl<'d> Lacking<'d> {
         self.other.iter().filter(move |(name, _)| is_lacking(name))
     }
 
-    /// Writes them as members with commas between them, in the order in which defaults are serialised.
+    /// Writes the lacking defaults as members with commas between them, in the order in which defaults are
+    /// serialised.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let mut comma: &[u8] = b"";
         for (name, text) in KNOWN.iter().zip(self.known) {
@@ -87,7 +89,7 @@ impl<'d> Lacking<'d> {
     }
 }
 
-/// Nearly all texts need no escape, and are copied in one piece.
+/// Writes a JSON string. Nearly all texts need no escapes and are copied in one piece.
 fn quote(text: &str, out: &mut impl Write) -> io::Result<()> {
     let is_escaped = |byte| byte < b' ' || byte == b'"' || byte == b'\\';
     if text.bytes().any(is_escaped) {
@@ -98,7 +100,7 @@ fn quote(text: &str, out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"\"")
 }
 
-/// Counts what is written, so that room for it is made once.
+/// Counts the bytes that are written, so that the buffer can be allocated once.
 #[derive(Default)]
 pub(super) struct Length(pub(super) usize);
 

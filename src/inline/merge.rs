@@ -1,4 +1,4 @@
-//! The merge itself: text in, text out.
+//! The merge of defaults into a body. It takes bytes and returns bytes.
 
 use std::fmt;
 
@@ -10,21 +10,21 @@ use crate::api::SessionDefaults;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What became of a body.
+/// The result of a merge.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Merge {
-    /// The body names every default itself, so it can go out as it is.
+    /// The body names every default, so it can be sent as it is.
     Complete,
-    /// The body with the defaults that it lacked.
+    /// The body, with the defaults that it lacked.
     Merged(Vec<u8>),
-    /// The body is not one JSON object. The server merges nothing into it either: it takes arrays as they are and
+    /// The body is not one JSON object. The server merges nothing into it either: it accepts arrays unchanged and
     /// refuses everything else.
     NotAnObject,
 }
 
 impl fmt::Debug for Merge {
-    /// Of a merged body only the length: it may hold a viewing key.
+    /// Shows only the length of a merged body, because the body may hold a viewing key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Complete => f.write_str("Complete"),
@@ -34,16 +34,16 @@ impl fmt::Debug for Merge {
     }
 }
 
-/// Merges defaults into a JSON body, where the body has no such key.
+/// Puts the defaults that a JSON body does not name into that body.
 ///
-/// The result means to the server what the body means together with a session that has these defaults. The missing
-/// members are put in behind the opening brace, and all other bytes stay as they are. An empty body counts as `{}`.
+/// The server reads the result as it would read the body together with a session that has these defaults. The missing
+/// members go behind the opening brace, and all other bytes stay as they are. An empty body counts as `{}`.
 ///
 /// The body is read as the server reads it, in UTF-8:
 ///
 /// - One byte order mark at the start is skipped.
-/// - Key names are compared after their escapes are resolved.
-/// - A key whose value is `null` is there. A key of a nested object does not count.
+/// - Escapes in key names are resolved before the names are compared.
+/// - A key whose value is `null` counts as present. A key of a nested object does not count.
 /// - Values may be nested to any depth, and numbers may be larger than any float.
 ///
 /// ```
@@ -83,7 +83,7 @@ pub fn merge(body: &[u8], defaults: &SessionDefaults) -> Merge {
     }
 }
 
-/// Where members are put in, and what stands around them.
+/// Where the members are put in, and what surrounds them.
 struct Splice<'b> {
     before: &'b [u8],
     open: &'static [u8],
@@ -92,7 +92,7 @@ struct Splice<'b> {
 }
 
 impl<'b> Splice<'b> {
-    /// Makes an object of a body that is empty, or a byte order mark alone.
+    /// Turns an empty body, or a byte order mark alone, into an object.
     fn braces(body: &'b [u8]) -> Self {
         Self {
             before: body,

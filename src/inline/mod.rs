@@ -1,11 +1,13 @@
 //! Puts a session's defaults into request bodies, as the server would.
 //!
-//! The server uses a session for one thing: it adds the session's defaults to JSON object bodies, key by key, where the
-//! request has no such key. The client can do the same. Then no session has to survive for the defaults to apply.
+//! The server uses a session for one thing. It adds the session's defaults to JSON object bodies, key by key, where
+//! the request has no such key. The client can do the same. Then the defaults apply even if the server has lost the
+//! session.
 //!
-//! Turn it on with [`inline_defaults`](crate::SessionManagerBuilder::inline_defaults). It is off by default, since it changes
-//! what the user wrote. With `reqwest` and `reqwest-middleware`, [`SessionLayer`](crate::SessionLayer) does it. In a tower stack,
-//! put an [`InlineDefaultsLayer`] directly below the session layer:
+//! Turn it on with [`inline_defaults`](crate::SessionManagerBuilder::inline_defaults). It is off by default, because
+//! it changes the user's request bodies. With `reqwest` and `reqwest-middleware`,
+//! [`SessionLayer`](crate::SessionLayer) does it. In a tower stack, put an [`InlineDefaultsLayer`] directly below the
+//! session layer:
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -45,77 +47,82 @@
 //!
 //! # What goes into a body
 //!
-//! A request gets exactly the defaults of the session that it would get: those in its extensions, its layer's, or the manager's.
-//! Those that the body does not name are put in behind its opening brace. Every other byte stays as the user wrote it. Escaped
-//! keys count, and so does an explicit `null`; keys of nested objects do not.
+//! The defaults are exactly those of the session that the request would get: from its extensions, its layer, or the
+//! manager. Those that the body does not name are put in behind its opening brace. Every other byte stays as the user
+//! wrote it. A key with escapes in its name counts as present, and so does a key whose value is `null`. Keys of
+//! nested objects do not count.
 //!
 //! | the body | what happens |
 //! | --- | --- |
 //! | a JSON object in UTF-8 | the missing defaults are put in |
 //! | empty, with `Content-Length: 0` or `Transfer-Encoding` | it becomes an object with the defaults |
 //! | empty otherwise, an array, not JSON, or another `Content-Type` | nothing: the server adds no defaults there either |
-//! | compressed, in another charset, or longer than 1,048,576 bytes when merged | nothing: only a session in the header brings the defaults |
+//! | compressed, in another charset, or over 1,048,576 bytes when merged | nothing: only a session in the header brings the defaults |
 //!
-//! A stream that turns out to be empty counts as `{}`, as its chunks would.
+//! A stream that turns out to be empty counts as `{}`, because the server would read its chunks so.
 //!
-//! `Content-Length` is set anew where the request has one. If the request has a digest or a signature over its body, such as
-//! `Content-Digest`, and the body lacks a default, the request fails with
-//! [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) instead of going out with a wrong one.
+//! If the request has a `Content-Length`, it is updated. A request may have a digest or a signature over its body,
+//! such as `Content-Digest`. If its body lacks a default, the request fails with
+//! [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest), because the digest would be wrong.
 //!
-//! Nothing is put in on Sipher's public paths and on `/v1/sessions`, nor where a request has
-//! [`NoSession`](crate::NoSession) or keeps a session id of its own.
+//! Nothing is put in on Sipher's public paths and on `/v1/sessions`. The same holds for a request that has
+//! [`NoSession`](crate::NoSession), or that keeps a session id of its own.
 //!
-//! A `default_viewing_key` goes into bodies like any other default, and so into the hands of whatever logs bodies below the layer.
+//! A `default_viewing_key` is put into bodies like any other default. So anything below the layer that logs bodies
+//! sees it.
 //!
 //! # When a request needs no session
 //!
-//! With [`WithoutSession`](InlineDefaults::WithoutSession) and [`Always`](InlineDefaults::Always), a request never waits for a
-//! session once its body is merged, nor where the server would add no defaults: `GET`, `HEAD` and `DELETE` without a body,
-//! other types than JSON, arrays. If no session is at hand, such a request goes out at once without one, and the session is
-//! created in the background. So the first request of a process goes inline, and the next by both.
+//! With [`WithoutSession`](InlineDefaults::WithoutSession) and [`Always`](InlineDefaults::Always), a request never
+//! waits for a session once its body is merged. It does not wait either if the server would add no defaults: `GET`,
+//! `HEAD` and `DELETE` without a body, types other than JSON, arrays. If no session is at hand, such a request is
+//! sent at once without one, and the session is created in the background. So the first request of a process has its
+//! defaults in the body alone. Later ones have them in the body and in the session.
 //!
-//! Any other request waits, and [`OnNoSession`](crate::OnNoSession) decides if there is none. This includes a `POST` without a
-//! `Content-Type`, or without a body: a client below may add what is missing, such as the `default_headers` of a
-//! `reqwest::Client`, and then the server adds defaults.
+//! Any other request waits, and [`OnNoSession`](crate::OnNoSession) decides if no session comes. This includes a
+//! `POST` without a `Content-Type`, or without a body. A client below may add what is missing, such as the
+//! `default_headers` of a `reqwest::Client`. Then the server would add defaults.
 //!
-//! [`without_sessions`](crate::SessionManagerBuilder::without_sessions) never creates one. This is the way for keys of the
-//! free tier.
+//! With [`without_sessions`](crate::SessionManagerBuilder::without_sessions), the manager never creates a session.
+//! Use it for API keys of the free tier.
 //!
 //! # How to see it
 //!
-//! [`Proof::inlined`](crate::Proof::inlined) says for each response what became of the body:
+//! [`Proof::inlined`](crate::Proof::inlined) says for each response what happened to the body of its request:
 //!
-//! | [`Proof`](crate::Proof) | [`Inlined`] | the defaults came by |
+//! | [`Proof`](crate::Proof) | [`Inlined`] | where the defaults were |
 //! | --- | --- | --- |
 //! | `Session`, `Confirmed` | `Merged` or `Complete` | header and body |
 //! | `Session`, `Confirmed` | `Off` or `Not` | the header alone |
 //! | `Inline` | `Merged` or `Complete` | the body alone |
 //! | `Inline` | `Not` | nothing: the server adds none to such a request |
-//! | `Neither` | `Not` | nothing, and the server's own applied: worth an alarm |
+//! | `Neither` | `Not` | nowhere: the server's own defaults applied; worth an alarm |
 //! | `Without`, `OwnSession` | `Off` | what the request asked for |
 //!
-//! [`Stats::inlined`](crate::Stats) and [`Stats::not_inlined`](crate::Stats) count. [`Event::NotInlined`](crate::Event) comes once
-//! for each reason why this crate could not merge a body that the server would.
-//! [`inline_strict`](crate::SessionManagerBuilder::inline_strict) refuses such bodies.
+//! [`Stats::inlined`](crate::Stats) and [`Stats::not_inlined`](crate::Stats) count such requests. If this crate
+//! cannot merge a body that the server would merge, [`Event::NotInlined`](crate::Event) says why, once for each
+//! reason. [`inline_strict`](crate::SessionManagerBuilder::inline_strict) refuses such bodies.
 //!
 //! # Where it belongs in a stack
 //!
-//! Below retries, so that each sending is merged once, from the user's own body. Above anything that compresses, signs or digests
-//! request bodies. Nothing between the session layer and the inline layer. If a `Buffer` stands there, a request waits for its
-//! session first: the buffer does not ask the inline layer whether it is ready, which is how the session layer knows of it.
+//! Put it below retries, so that each sending is merged once, from the user's own body. Put it above anything that
+//! compresses, signs or digests request bodies.
 //!
-//! A body is collected before its request is sent, so a stream is held in memory, up to 1 MiB of it. A stream that stalls holds its
-//! request up. With `reqwest` this ends with the request's own timeout and with the manager's shutdown; in a tower stack, put a
-//! timeout above.
+//! Put nothing between the session layer and the inline layer. The session layer learns of the inline layer when it
+//! polls for readiness. A `Buffer` between them does not pass that on, so requests wait for their session first.
+//!
+//! A body is collected before its request is sent, so up to 1 MiB of a stream is held in memory. A stream that stalls
+//! delays its request. With `reqwest`, this ends with the request's own timeout or with the manager's shutdown. In a
+//! tower stack, put a timeout above.
 //!
 //! # Cancel safety
 //!
-//! A response future that is dropped while the body is read has sent nothing, and holds no session any more.
+//! A response future that is dropped while the body is read has sent nothing, and no longer holds a session.
 //!
 //! # By hand
 //!
-//! [`merge`] is the merge alone, as a pure function, for clients that cannot be wrapped. It chooses no session and sends
-//! nothing.
+//! [`merge`] does only the merge, as a pure function, for clients that cannot be wrapped. It chooses no session and
+//! sends nothing.
 
 pub(crate) mod carrier;
 pub(crate) mod course;

@@ -1,4 +1,5 @@
-//! Which containers a place in a JSON text is in: one bit each, and nothing from the heap up to a depth of 64.
+//! Tracks which containers surround a place in a JSON text. It takes one bit for each, and no allocation up to a
+//! depth of 64.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -9,9 +10,9 @@ pub(super) enum Kind {
 #[derive(Default)]
 pub(super) struct Nesting {
     depth: usize,
-    /// Of the innermost containers, the last one lowest; a one is an object.
+    /// The innermost containers, the last one in the lowest bit. A one is an object.
     kinds: u64,
-    /// Of those around them, 64 each.
+    /// The containers around those, 64 in each word.
     outer: Vec<u64>,
 }
 
@@ -45,7 +46,7 @@ impl Nesting {
         }
     }
 
-    /// Whether all bits of `kinds` are in use.
+    /// Returns whether all bits of `kinds` are in use.
     fn is_full(&self) -> bool {
         self.depth > 0 && self.depth.is_multiple_of(64)
     }
@@ -60,7 +61,7 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let (mut nesting, mut simple) = (Nesting::default(), Vec::new());
         for step in 0..20_000 {
-            // Up to some hundreds, and down again.
+            // Goes some hundreds deep, and back up.
             if simple.is_empty() || rng.u32(..100) < if step % 2_000 < 1_000 { 65 } else { 35 } {
                 let kind = if rng.bool() {
                     Kind::Array

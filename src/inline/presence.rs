@@ -1,24 +1,24 @@
-//! Whether an inline layer stands below a session layer, as far as readiness is passed down on the spot.
+//! Finds out whether an inline layer stands below a session layer.
 //!
-//! A session layer must know it before it hands a request on that has neither a session nor its defaults yet. No type
-//! says what is below. But tower asks every service whether it is ready before it is called, and an inline layer shows
-//! itself then.
+//! A session layer must know this before it passes on a request that has neither a session nor its defaults in the
+//! body. No type says which layers are below. But tower polls every service for readiness before it is called, and an
+//! inline layer shows itself then. This works only if every layer between passes the poll on within the same call.
 
 use std::{cell::Cell, sync::Arc};
 
 use crate::front::manager::SessionManager;
 
 thread_local! {
-    /// The manager of the inline layer that was asked last.
+    /// The manager of the inline layer that was polled last.
     static SHOWN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Shows an inline layer of this manager to the session layers above, once what is below it was asked.
+/// Shows an inline layer of this manager to the session layers above. Called after the services below were polled.
 pub(super) fn show(manager: &SessionManager) {
     SHOWN.set(name(manager));
 }
 
-/// Returns what `ask` returns, and whether an inline layer of this manager has shown itself meanwhile.
+/// Returns the result of `ask`, and whether an inline layer of this manager has shown itself during `ask`.
 pub(crate) fn watch<T>(manager: &SessionManager, ask: impl FnOnce() -> T) -> (T, bool) {
     SHOWN.set(0);
     let answer = ask();

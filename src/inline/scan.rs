@@ -1,12 +1,12 @@
-//! The keys of a JSON object, by the grammar that `JSON.parse` has. Values are skipped, whatever their depth.
+//! Finds the keys of a JSON object, by the grammar of `JSON.parse`. Values are skipped, whatever their depth.
 //!
-//! By hand. The same scan with `serde_json` takes a stack from the heap as soon as values are nested, and lets control
-//! characters in keys pass if it is to let lone surrogates pass. The tests compare the two on all else.
+//! The scan is written by hand. With `serde_json`, nested values would allocate a stack. Also, if `serde_json` lets
+//! lone surrogates in keys pass, it lets control characters pass too. The tests compare the two on everything else.
 
 use super::nesting::{Kind, Nesting};
 
-/// Calls `note` with each key of a JSON object, as it stands in the text. Returns `None` if the text is not one JSON object
-/// that starts with its brace.
+/// Calls `note` with each key of a JSON object, as it is written in the text. Returns `None` if the text is not one
+/// JSON object that starts with its brace.
 pub(super) fn keys<'j>(json: &'j [u8], note: impl FnMut(&'j [u8])) -> Option<()> {
     let mut scan = Scan { rest: json, note };
     json.starts_with(b"{").then_some(())?;
@@ -21,7 +21,7 @@ struct Scan<'j, F> {
 }
 
 impl<'j, F: FnMut(&'j [u8])> Scan<'j, F> {
-    /// Skips one value. Not recursive: the server's parser has no limit on depth.
+    /// Skips one value. Uses no recursion, because the server's parser has no limit on depth.
     fn value(&mut self) -> Option<()> {
         let mut open = Nesting::default();
         loop {
@@ -48,7 +48,8 @@ impl<'j, F: FnMut(&'j [u8])> Scan<'j, F> {
         }
     }
 
-    /// Skips a value that is complete with it, or the start of a container. Returns whether another value has to follow.
+    /// Skips a whole scalar or empty container, or the start of another container. Returns whether another value has
+    /// to follow.
     fn start(&mut self, open: &mut Nesting) -> Option<bool> {
         match self.next()? {
             b'{' => {
@@ -77,7 +78,7 @@ impl<'j, F: FnMut(&'j [u8])> Scan<'j, F> {
         Some(false)
     }
 
-    /// Skips a key and its colon. Those of the outermost object are noted.
+    /// Skips a key and its colon. Notes the key if it belongs to the outermost object.
     fn key(&mut self, open: &Nesting) -> Option<()> {
         self.eats(b'"').then_some(())?;
         let key = self.string()?;
@@ -88,7 +89,7 @@ impl<'j, F: FnMut(&'j [u8])> Scan<'j, F> {
         self.eats(b':').then_some(())
     }
 
-    /// Skips a string behind its opening quote. Escapes may stand for lone surrogates.
+    /// Skips the rest of a string after its opening quote. Escapes may mean lone surrogates.
     fn string(&mut self) -> Option<&'j [u8]> {
         let start = self.rest;
         loop {
@@ -131,7 +132,7 @@ impl<'j, F: FnMut(&'j [u8])> Scan<'j, F> {
         Some(())
     }
 
-    /// At least one.
+    /// Skips digits, at least one.
     fn digits(&mut self) -> Option<()> {
         let start = self.rest.len();
         while let [b'0'..=b'9', rest @ ..] = self.rest {
@@ -166,7 +167,8 @@ impl<'j, F: FnMut(&'j [u8])> Scan<'j, F> {
     }
 }
 
-/// How many bytes at the start end no string and start no escape. In whole blocks first, which the compiler compares at once.
+/// Returns how many bytes at the start neither end the string nor start an escape. Looks at whole blocks first, which
+/// the compiler can compare with vector instructions.
 fn plain(text: &[u8]) -> usize {
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     let are_plain = |block: &&[u8; 32]| block.iter().fold(true, |all, &byte| all & is_plain(byte));

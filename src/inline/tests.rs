@@ -1,5 +1,5 @@
-//! A merged body without a session, against the same body with one.
-#![cfg(feature = "testing")] // which has the server's own reading
+//! Compares a merged body without a session to the same body with a session.
+#![cfg(feature = "testing")] // the fake server reads bodies as the server does
 
 mod differential;
 mod generate;
@@ -10,7 +10,7 @@ use http::{HeaderMap, header::CONTENT_LENGTH};
 use super::{Merge, head, head::Reading, merge};
 use crate::{api::SessionDefaults, model::inlining::NotInlined};
 
-/// What goes out in place of a body, as a layer decides it.
+/// Returns the body that a layer would send instead of this one.
 fn inlined(
     headers: &HeaderMap,
     body: &[u8],
@@ -29,7 +29,7 @@ fn inlined(
     }
 }
 
-/// The headers that fit a merged body.
+/// Returns the headers for a merged body.
 fn adjusted(mut headers: HeaderMap, body: &[u8]) -> HeaderMap {
     if let Some(length) = headers.get_mut(CONTENT_LENGTH) {
         *length = body.len().into();

@@ -31,8 +31,8 @@ use crate::{
 pin_project! {
     /// The response of a [`SessionService`](super::SessionService).
     ///
-    /// With a session at hand it is the inner service's future and a hold on the session; only a request that has to
-    /// wait for a session is boxed.
+    /// If a session is at hand, this holds the inner service's future and a count on the session. Only a request that
+    /// has to wait for a session is boxed.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, R>
     where
@@ -40,9 +40,10 @@ pin_project! {
     {
         #[pin]
         state: State<S, R>,
-        // From the call on; beside the state, so that the inner future is made where it stays.
+        // Set when the inner service is called. Kept outside of `state`, so that the inner future is built in place
+        // and never moved.
         in_flight: InFlightRequest,
-        // It was not there at once.
+        // Whether the response was pending at least once.
         waited: bool,
         proves: bool,
     }
@@ -55,7 +56,7 @@ pin_project! {
         S: Service<R>,
     {
         Calling { #[pin] future: S::Future },
-        // The layer below sees to the session, too. Boxed, so that others do not grow by it.
+        // A layer below takes care of the session. Boxed, so that the other states do not get larger.
         Handed { handed: Handed<S::Future> },
         Waiting { waiting: Option<Box<Exclusive<Waiting<S, R>>>> },
         Collecting { collecting: Option<Box<Exclusive<Collected<S, R>>>> },
@@ -63,7 +64,7 @@ pin_project! {
     }
 }
 
-/// A request whose session is seen to below.
+/// A request whose session is chosen by a layer below.
 struct Handed<F> {
     future: Pin<Box<F>>,
     handoff: Handoff,
@@ -74,11 +75,11 @@ struct Waiting<S, R> {
     request: R,
     admission: AdmissionFuture,
     unread: Option<NotInlined>,
-    /// When it began to wait, in monotonic time.
+    /// When the request began to wait, in monotonic time.
     since: Duration,
 }
 
-/// A request whose body is read before it is given a session.
+/// A request whose body is read before the request gets a session.
 struct Collected<S, R> {
     ready: SessionService<S>,
     request: Collecting<R>,
@@ -156,7 +157,7 @@ where
     }
 }
 
-/// Polls it, and shows the request that is in flight when the head of its response is there.
+/// Polls the response. Once its head has arrived, calls `see` with the request in flight.
 #[inline]
 pub(crate) fn poll_seeing<S, R>(
     future: Pin<&mut ResponseFuture<S, R>>,
@@ -193,8 +194,8 @@ where
     poll_inner(future, cx, see)
 }
 
-/// For a request that has been handed to the inner service.
-#[allow(clippy::inline_always)] // at two places, and the first one is on the way of nearly every request
+/// Polls the future of the inner service, after the request was passed to it.
+#[allow(clippy::inline_always)] // called in two places, and the first one runs for nearly every request
 #[inline(always)]
 fn poll_inner<S, R>(
     future: Pin<&mut ResponseFuture<S, R>>,
@@ -228,7 +229,7 @@ where
     Poll::Ready(response)
 }
 
-/// Calls the inner service once the body is read and there is a session.
+/// Calls the inner service once the body is read and a session is at hand.
 #[cold]
 fn set_out<S, R>(
     mut future: Pin<&mut ResponseFuture<S, R>>,
@@ -264,14 +265,14 @@ where
 }
 
 impl<F> Drop for Handed<F> {
-    /// A service below may keep the request. It must not keep the session in use with it.
+    /// Takes the session back. A service below may keep the request, and would keep the session in use with it.
     fn drop(&mut self) {
         drop(self.handoff.close());
     }
 }
 
 impl<F: Future> Handed<F> {
-    /// Once the response is there, so is what its request was sent with.
+    /// Polls the response. Once it has arrived, also takes back what its request was sent with.
     #[cold]
     fn poll(&mut self, cx: &mut Context<'_>, in_flight: &mut InFlightRequest) -> Poll<F::Output> {
         let response = ready!(self.future.as_mut().poll(cx));

@@ -1,4 +1,4 @@
-//! Requests whose bodies may have to name defaults, too.
+//! Requests whose bodies may need the defaults put in.
 
 use http::header::CONTENT_TYPE;
 
@@ -18,20 +18,20 @@ use crate::{
 };
 
 impl SessionLayer {
-    /// Whether a request has a body to look at. The server looks at none without a type, and what is none of our business has no
-    /// `in_flight`.
+    /// Returns whether a request has a body that may need defaults. The server adds none without a `Content-Type`.
+    /// Requests that are not Sipher's have an unknown `in_flight`.
     #[inline]
     pub(crate) fn may_inline<R: Outgoing>(&self, request: &R, in_flight: &InFlightRequest) -> bool {
         self.inlines() && in_flight.is_known() && request.headers().contains_key(CONTENT_TYPE)
     }
 
-    /// Whether the body of a request is a stream that is to be collected before its request gets a session.
+    /// Returns whether the body of a request is a stream that has to be collected before the request gets a session.
     #[inline]
     pub(crate) fn collects<R: Carrier>(&self, request: &R) -> bool {
         matches!(request.carried(), Carried::Stream) && self.always_inlines() && self.reads(request)
     }
 
-    /// The same for one that has no session at hand.
+    /// Returns whether the body of a request without a session at hand is a stream that has to be collected first.
     pub(crate) fn reads_stream<R: Carrier>(&self, request: &R) -> bool {
         matches!(request.carried(), Carried::Stream) && self.reads(request)
     }
@@ -46,7 +46,8 @@ impl SessionLayer {
             && !request.opted_out()
     }
 
-    /// Decides about a request, and puts in what is at hand. `unread` says why its body could not be collected.
+    /// Decides how a request goes on, and puts in the headers that are at hand. `unread` says why the body could not
+    /// be collected.
     pub(super) fn set_out<R: Carrier>(
         &self,
         stack: Stack<'_>,

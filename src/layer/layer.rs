@@ -1,4 +1,4 @@
-//! What is the same for every service that the layer wraps.
+//! What all services of one layer share.
 
 use std::sync::Arc;
 
@@ -20,41 +20,42 @@ use crate::{
 /// Puts sessions on requests: a [`tower_layer::Layer`], and with the feature `reqwest-middleware` also a
 /// `reqwest_middleware::Middleware`.
 ///
-/// A request fails with an [`Error`] and is not sent when it cannot be given a live session:
+/// If a request cannot get a live session, it is not sent and fails with an [`Error`]:
 ///
-/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if it bears a session id or API key that the server would not
-///   read as it was meant, or a session id that is not known here (see [`ForeignIds`](crate::ForeignIds)),
-/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if it looks like Sipher's and goes elsewhere, where
+/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the request carries a session id or API key that the server would
+///   misread, or a session id that is not known here (see [`ForeignIds`](crate::ForeignIds)),
+/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the request looks like Sipher's but goes elsewhere, and
 ///   [`Outside::Refuse`](crate::Outside) is set,
-/// * [`NoApiKey`](crate::ErrorKind::NoApiKey) if it bears none and none is configured,
+/// * [`NoApiKey`](crate::ErrorKind::NoApiKey) if the request carries no API key and none is configured,
 /// * [`Shutdown`](crate::ErrorKind::Shutdown) once the manager shuts down,
 /// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`,
-/// * and whatever kept the session from being created.
+/// * or the error that kept the session from being created.
 ///
 /// # Which API key counts
 ///
-/// A request gets the session of the API key that it bears, as the server reads it:
+/// A request gets the session of the API key that it carries, as the server reads that key:
 ///
-/// * `X-API-Key` wins over `Authorization: Bearer`; an empty `X-API-Key` counts as none.
-/// * A request with neither gets the configured key, as `X-API-Key`. So does one with `Authorization: Basic` or any other scheme, from
-///   which the server takes no key.
-/// * `Authorization: bearer`, in any other letter case than `Bearer`, is not read by the server: the request fails, unless it has an
-///   `X-API-Key`.
-/// * Either header twice fails.
+/// * `X-API-Key` wins over `Authorization: Bearer`. An empty `X-API-Key` counts as none.
+/// * A request with neither gets the configured key, as `X-API-Key`. So does a request with `Authorization: Basic` or another
+///   scheme, from which the server takes no key.
+/// * The server reads `Bearer` in this letter case only. A request with `Authorization: bearer` and the like fails, unless it
+///   has an `X-API-Key`.
+/// * A request that has either header twice fails.
 ///
 /// See the [module](crate::layer) for an example.
 #[derive(Clone, Debug)]
 pub struct SessionLayer(Arc<Shared>);
 
-/// In one allocation, as services are cloned for each request.
+/// One allocation, because services are cloned for each request.
 #[derive(Debug)]
 struct Shared {
-    /// Dropped before the manager, which may be the last handle: not under the locks of what is remembered.
+    /// Dropped before `manager`, which may be the last handle. So the last handle is never dropped under the lock of
+    /// a memo.
     memory: Memory,
     manager: SessionManager,
     defaults: Option<HashedDefaults>,
     proves: bool,
-    /// Whether bodies are to be looked at.
+    /// Whether defaults may have to be put into bodies.
     inlines: bool,
     unaddressed: Unaddressed,
 }
@@ -73,30 +74,32 @@ impl SessionLayer {
         }))
     }
 
-    /// Makes it a layer for exactly these defaults instead of the manager's.
+    /// Makes this layer use exactly these defaults instead of the manager's.
     ///
-    /// This is also the way for `reqwest::Request` as a tower request, whose extensions nobody else can see.
+    /// Use this also for `reqwest::Request` as a tower request: nobody outside of reqwest can read its extensions.
     #[must_use]
     pub fn defaults(self, defaults: SessionDefaults) -> Self {
         let defaults = Some(HashedDefaults::new(defaults));
         self.changed(|shared| shared.defaults = defaults)
     }
 
-    /// Has every response say, by a [`Proof`](crate::Proof) in its extensions, which session its request was sent with.
-    /// Defaults to none.
+    /// Adds a [`Proof`](crate::Proof) to the extensions of every response, which says which session the request was
+    /// sent with. Off by default.
     #[must_use]
     pub fn with_proof(self) -> Self {
         self.changed(|shared| shared.proves = true)
     }
 
-    /// Says that the inner service sends to Sipher whatever does not say where it goes, as in `GET /v1/scan`. Defaults
-    /// to not so: such a request passes without a session, whatever its `Host` says.
+    /// Says that the inner service sends requests with a relative URI, such as `GET /v1/scan`, to Sipher. Without
+    /// this, such a request gets no session, whatever its `Host` says.
     ///
-    /// This is for stacks that put the address in further down. **If the inner service sends such a request elsewhere,
-    /// API key and session id go there.** It has to be the address of `base_url`, which answers are compared with. A
-    /// request that names another origin by itself is still left alone, and so are `CONNECT`, `OPTIONS *` and a path
-    /// that begins with `//`, of which a host may be made. With `reqwest` this changes nothing: its requests all say
-    /// where they go.
+    /// Use this in stacks where a layer further down adds the address. **If the inner service sends such a request
+    /// elsewhere, the API key and session id go there too.**
+    ///
+    /// The added address has to be that of `base_url`, because answers are compared with it. Some requests are still
+    /// left alone: one that names another origin, `CONNECT`, `OPTIONS *`, and a path that begins with `//`, from
+    /// which a host could be read. With `reqwest` this changes nothing, because its requests always have an absolute
+    /// URL.
     ///
     #[cfg_attr(feature = "testing", doc = "```")]
     #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -128,7 +131,8 @@ impl SessionLayer {
         self.changed(|shared| shared.unaddressed = Unaddressed::Sipher)
     }
 
-    /// Another one, which has found nothing yet: what was found for this one may be none of its business.
+    /// Makes a changed layer with an empty memory. The decisions that this layer remembers may be wrong for the
+    /// changed one.
     fn changed(&self, change: impl FnOnce(&mut Shared)) -> Self {
         let mut shared = Shared {
             memory: Memory::new(),
@@ -142,16 +146,17 @@ impl SessionLayer {
         Self(Arc::new(shared))
     }
 
-    /// Makes it a layer that sends a request once more where its first sending met a sign of a server that restarts: see
-    /// [`ReplayLayer`]. Nothing is replayed without it.
+    /// Makes a layer that sends a request a second time if the first sending met a sign that the server restarts. See
+    /// [`ReplayLayer`]. Without this, nothing is sent twice.
     pub fn replay_once(self) -> ReplayLayer {
         ReplayLayer::new(self)
     }
 
-    /// Makes it a layer that also reads the answer where it names the chain that was used, and withholds it where that is not
-    /// the session's: see [`checked`](crate::checked). It [proves](Self::with_proof) as well. Nothing is read without it.
+    /// Makes a layer that reads the answers that name the chain that was used. It withholds an answer for another
+    /// chain than the session's. See [`checked`](crate::checked). The layer also adds a [proof](Self::with_proof).
+    /// Without this, no answer is read.
     ///
-    /// Turn it on where money depends on the answer. It takes reading the answers of three routes to their end.
+    /// Turn this on where money depends on the answer. The layer then reads the answers of three routes to their end.
     pub fn checked(self) -> CheckedLayer {
         CheckedLayer::over(self)
     }
@@ -165,7 +170,7 @@ impl SessionLayer {
         self.0.proves
     }
 
-    /// Whether defaults may be put into bodies.
+    /// Returns whether defaults may be put into bodies.
     #[inline]
     pub(crate) fn inlines(&self) -> bool {
         self.0.inlines
@@ -175,13 +180,13 @@ impl SessionLayer {
         &self.0.manager
     }
 
-    /// Which kind of request it is, by where it goes.
+    /// Returns which kind of request this is, by its address.
     pub(crate) fn scope<R: Outgoing>(&self, request: &R) -> Scope {
         self.0.manager.scope(request, self.0.unaddressed)
     }
 
-    /// Decides about a request, and puts in what is at hand.
-    #[allow(clippy::inline_always)] // at several places, and one is on the way of nearly every request
+    /// Decides about a request, and puts in the headers that are at hand.
+    #[allow(clippy::inline_always)] // called in several places, and one of them runs for nearly every request
     #[inline(always)]
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
         let glance = self.0.manager.glance(request);
@@ -193,8 +198,8 @@ impl SessionLayer {
         self.admit_otherwise(request, glance)
     }
 
-    /// Repeats the decision about a request like this one.
-    #[allow(clippy::inline_always)] // at two places, and the first one is on the way of nearly every request
+    /// Repeats the last decision for a request with the same credentials.
+    #[allow(clippy::inline_always)] // called in two places, and the first one runs for nearly every request
     #[inline(always)]
     fn recall<R: Outgoing>(&self, request: &mut R) -> Option<InFlightRequest> {
         let Shared {
@@ -207,7 +212,7 @@ impl SessionLayer {
         Some(InFlightRequest::by(token))
     }
 
-    /// Decides about a request that is not like one before it, or that is not below the base URL.
+    /// Decides about a request for which no decision is remembered, or which is not below the base URL.
     #[inline(never)]
     fn admit_otherwise<R: Outgoing>(
         &self,
@@ -230,7 +235,7 @@ impl SessionLayer {
 
     fn look_and_admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
         let (scope, defaults) = (self.scope(request), self.0.defaults.as_ref());
-        // A proof needs to know when its own request was sent.
+        // A proof needs to know when its own request was sent, so no decision is remembered.
         let memory = (!self.0.proves).then_some(&self.0.memory);
         self.0.manager.admit(scope, request, defaults, memory)
     }

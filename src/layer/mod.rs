@@ -1,4 +1,4 @@
-//! The tower layer: puts a live session on every request to Sipher, or does not send it.
+//! The tower layer. It puts a live session on every request to Sipher, or does not send the request.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -31,42 +31,51 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What is put in, and what is left alone
+//! # Which requests change, and which are left alone
 //!
-//! Requests to other origins, and to Sipher's public paths, pass untouched. Session calls (`/v1/sessions…`) get the
-//! configured API key, if they bear none, and no session; a `PATCH` or `DELETE` of one of the manager's own sessions ends
-//! its use before it is sent. Later requests get a new session with the manager's defaults, so a `PATCH` changes nothing for them:
-//! [`update_defaults`](crate::SessionManager::update_defaults) does. If the call fails, the manager deletes the session itself.
-//! A request that brings along an `X-Session-Id` of its own is judged by [`ForeignIds`](crate::ForeignIds): by default it is sent only if
-//! the session is known to be alive, and one that was put in here before is replaced by the present one.
-//! All others get the session of the API key that they bear, or else of the configured one. One request may speak for
-//! itself through its extensions: [`SessionDefaults`](crate::SessionDefaults) for a session with exactly these defaults,
-//! [`NoSession`](crate::NoSession) for none.
+//! Requests to other origins, and to Sipher's public paths, are not changed.
+//!
+//! Session calls (`/v1/sessions…`) get the configured API key if they carry none, and no session. Before a `PATCH` or
+//! `DELETE` of one of the manager's own sessions is sent, the manager stops using that session. Later requests get a
+//! new session with the manager's defaults, so the `PATCH` does not affect them. To change their defaults, call
+//! [`update_defaults`](crate::SessionManager::update_defaults). If the `PATCH` or `DELETE` fails, the manager deletes
+//! the session.
+//!
+//! For a request that already has an `X-Session-Id`, [`ForeignIds`](crate::ForeignIds) decides. By default the
+//! request is sent only if that session is known to be alive. An ended session that this manager put in before is
+//! replaced by the current one.
+//!
+//! All other requests get the session of the API key that they carry, or else of the configured key. A request can
+//! change that through its extensions: [`SessionDefaults`](crate::SessionDefaults) asks for a session with exactly
+//! these defaults, and [`NoSession`](crate::NoSession) for none.
 //!
 //! # Await the response at once
 //!
-//! The layer decides when the service is called, and most clients send when the response's future is first polled. A future
-//! that is kept longer than `hard` may send a dead id; so may one that waits behind a `tower::buffer::Buffer`.
-//! [`Event::Late`](crate::Event) tells of it afterwards. `tokio::spawn` what you do not await at once.
+//! The layer chooses the session when the service is called. Most clients send the request only when the response's
+//! future is first polled. So a future that is kept for longer than `hard` may send a dead id, and so may a request
+//! that waits behind a `tower::buffer::Buffer`. [`Event::Late`](crate::Event) reports it afterwards. If you do not
+//! await a future at once, pass it to `tokio::spawn`.
 //!
-//! # Readiness and backpressure are the inner service's
+//! # Readiness and backpressure come from the inner service
 //!
-//! The service that was ready is the one that is called, also when the request had to wait for a session first; a clone
-//! takes its place. A request that waits holds its place in a `ConcurrencyLimit` below, and is let go after `max_wait`.
+//! The layer calls the inner service that was polled ready, and leaves a clone in its place. This also holds if the
+//! request had to wait for a session first. While a request waits, it holds its permit of a `ConcurrencyLimit` below.
+//! It gives up after `max_wait`.
 //!
-//! # What the service below has to be
+//! # What the inner service has to be
 //!
-//! `S: Service<Request<B>> + Clone` with `S::Error: Into<BoxError>`, and nothing more: neither `Send` nor `'static`. It has to
-//! be `Clone`, because a request that waits for its session takes the service along. Those that are not, such as tower's
-//! `RateLimit`, belong into a `tower::buffer::Buffer`, which is. The future is `Send`, and `Sync`, where the
-//! inner one is, whatever the body, so that the stack can be boxed, by `boxed_clone_sync` as well.
+//! It has to be `S: Service<Request<B>> + Clone` with `S::Error: Into<BoxError>`, but neither `Send` nor `'static`.
+//! `Clone` is needed because a request that waits for its session takes the service along. Put a service that is not
+//! `Clone`, such as tower's `RateLimit`, into a `tower::buffer::Buffer`. The response's future is `Send` and `Sync`
+//! if the inner future is, whatever the body. So the stack can be boxed, also with `boxed_clone_sync`.
 //!
 //! # Where it belongs in a stack
 //!
-//! Inside of whatever sends a request more than once (retries, `FollowRedirect`), so that each time is looked at anew.
-//! Put it outside of a `FollowRedirect`, and session id and API key go wherever the redirect points. With the feature
-//! `tower-http` that is noticed where the last hop is not Sipher's: the session is replaced, and
-//! [`Event::Leaked`](crate::Event) tells of it. A chain that comes back to Sipher is not noticed.
+//! Put it inside of any layer that sends a request more than once, such as retries or `FollowRedirect`. Then the
+//! layer decides anew for each sending. If the layer stands outside of a `FollowRedirect`, the session id and API key
+//! go wherever the redirect points. With the feature `tower-http`, the layer notices this if the last hop is not
+//! Sipher's. The session is then replaced, and [`Event::Leaked`](crate::Event) reports it. A chain that comes back to
+//! Sipher is not noticed.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -96,20 +105,19 @@
 //!
 //! # Which requests are Sipher's
 //!
-//! Those whose URI is below the base URL or one of its [aliases](crate::SessionManagerBuilder::alias): scheme, host (whatever
-//! its letter case, with or without a dot at the end) and
-//! port are the same, and the path is below its path in every reading of `..` and percent-encodings. User info before
-//! the host changes nothing about where a request goes, and so nothing here. In doubt a request is not Sipher's. So is
-//! none that does not say where it goes, be it `GET /v1/scan` with any `Host` (but see
-//! [`inner_is_sipher`](SessionLayer::inner_is_sipher)), `CONNECT` or `OPTIONS *`.
+//! A request is Sipher's if its URI is below the base URL or one of its
+//! [aliases](crate::SessionManagerBuilder::alias). Scheme, host and port have to be the same. Letter case and a dot
+//! at the end of the host do not matter. The path has to be below the base URL's path in every reading of `..` and of
+//! percent-encodings. User info before the host is ignored, since it does not change where a request goes. In doubt,
+//! a request is not Sipher's. A request that does not say where it goes is not Sipher's either: `GET /v1/scan` with
+//! any `Host` (but see [`inner_is_sipher`](SessionLayer::inner_is_sipher)), `CONNECT` or `OPTIONS *`.
 //!
-//! Some of the others look as if they were meant for Sipher, such as one with a wrong host name. They pass without a session,
-//! are counted and
-//! named once for each origin: see [`Outside`](crate::Outside).
+//! Some other requests look as if they were meant for Sipher, such as one with a wrong host name. They get no
+//! session. They are counted, and reported once for each origin: see [`Outside`](crate::Outside).
 
 mod future;
 mod inlining;
-#[allow(clippy::module_inception)] // the file that tower's own middleware has
+#[allow(clippy::module_inception)] // tower's own middleware names the file in the same way
 mod layer;
 mod replay;
 mod service;

@@ -1,4 +1,4 @@
-//! Sends a request once more, where its user has asked for that.
+//! Sends a request a second time after a sign of a restart, if the user asked for that.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -51,18 +51,18 @@ use crate::{
     scope::Scope,
 };
 
-/// A [`SessionLayer`] that sends a request once more when its first sending met a sign of a server that restarts: made by
-/// [`SessionLayer::replay_once`].
+/// A [`SessionLayer`] that sends a request a second time if the first sending met a sign that the server restarts.
+/// Made by [`SessionLayer::replay_once`].
 ///
-/// A sign is a connection that could not be made or broke, a 410, or a gateway's 502, 503, 504, 520 to 527 or 530. The second
-/// sending is looked at anew, and so
-/// bears a session that is known to be alive. It happens once, to requests that get a session from this crate and whose
-/// body can be cloned; an answer of success is never replayed. A timeout of a `reqwest` request's own is for both sendings
-/// together; a [`MaxWait`](crate::MaxWait) is for each.
+/// A sign is a connection that could not be made or broke, a 410, or a gateway's 502, 503, 504, 520 to 527 or 530.
+/// For the second sending the layer decides anew, so the request carries a session that is known to be alive. A
+/// request is replayed once at most. Only requests that get a session from this crate, and whose body can be cloned,
+/// are replayed. A successful answer never causes a replay. A `reqwest` request's own timeout covers both sendings
+/// together. A [`MaxWait`](crate::MaxWait) applies to each.
 ///
-/// **The server may have carried the first one out.** Where that matters, replay nothing, or give the request an
-/// `Idempotency-Key`. The server takes one, a UUID v4, on its routes for commitment, compliance, cspl, governance, jito, swap and
-/// transfer. It takes none for stealth keys, where a second sending does no harm.
+/// **The server may have carried the first sending out.** If that matters, do not use this layer, or give the request
+/// an `Idempotency-Key`. The server accepts one, a UUID v4, on its routes for commitment, compliance, cspl,
+/// governance, jito, swap and transfer. It accepts none for stealth keys, where a second sending does no harm.
 #[derive(Clone, Debug)]
 pub struct ReplayLayer(SessionLayer);
 
@@ -71,32 +71,32 @@ impl ReplayLayer {
         Self(layer)
     }
 
-    /// Makes it a layer for exactly these defaults instead of the manager's, like [`SessionLayer::defaults`].
+    /// Makes this layer use exactly these defaults instead of the manager's, like [`SessionLayer::defaults`].
     #[must_use]
     pub fn defaults(self, defaults: SessionDefaults) -> Self {
         Self(self.0.defaults(defaults))
     }
 
-    /// Has every response say which session its request was sent with, like [`SessionLayer::with_proof`].
+    /// Adds to every response which session its request was sent with, like [`SessionLayer::with_proof`].
     #[must_use]
     pub fn with_proof(self) -> Self {
         Self(self.0.with_proof())
     }
 
-    /// Says that the inner service sends to Sipher whatever does not say where it goes, like
+    /// Says that the inner service sends requests with a relative URI to Sipher, like
     /// [`SessionLayer::inner_is_sipher`].
     #[must_use]
     pub fn inner_is_sipher(self) -> Self {
         Self(self.0.inner_is_sipher())
     }
 
-    /// Changes nothing: it replays already, once.
+    /// Changes nothing: the layer replays already, once.
     #[must_use]
     pub fn replay_once(self) -> Self {
         self
     }
 
-    /// Makes it a layer that also checks the answers, like [`SessionLayer::checked`].
+    /// Makes a layer that also checks the answers, like [`SessionLayer::checked`].
     pub fn checked(self) -> CheckedReplayLayer {
         CheckedReplayLayer::over(self.0)
     }
@@ -112,7 +112,8 @@ impl ReplayLayer {
 }
 
 impl SessionLayer {
-    /// A request to send once more if need be: one that gets a session of ours, and that can be sent twice.
+    /// Returns a copy of the request for a second sending. `None` if the request gets no session of this manager, or
+    /// cannot be copied.
     pub(crate) fn spare<R: Outgoing, T>(
         &self,
         request: &R,
@@ -124,7 +125,7 @@ impl SessionLayer {
         gets_a_session.then(|| duplicate(request)).flatten()
     }
 
-    /// When a request of which there is a spare one is sent first.
+    /// Notes when the first sending begins, for a request that has a spare copy.
     pub(crate) fn sending<R: Outgoing>(&self, spare: R) -> Spare<R> {
         let uptime = || self.manager().core().uptime();
         let since = spare.own_timeout().map(|_| uptime());
@@ -134,8 +135,8 @@ impl SessionLayer {
         }
     }
 
-    /// Whether what came of the first sending is a sign, and so the request is sent again in what is left of its own timeout. That is
-    /// counted.
+    /// Returns whether to send the request a second time: the outcome of the first sending is a sign, and time is
+    /// left in the request's own timeout. Counts the replay.
     pub(crate) fn replays_after<R: Outgoing>(
         &self,
         outcome: Result<(StatusCode, &HeaderMap), &(dyn StdError + 'static)>,
@@ -143,7 +144,7 @@ impl SessionLayer {
     ) -> bool {
         let is_sign = match outcome {
             Ok((status, headers)) => sign::is_gateways(status, headers),
-            // What could not be given a session was not sent.
+            // An error of this crate means that the request got no session and was not sent.
             Err(error) => {
                 Error::find(error).is_none() && client_error::in_error(error) == Some(Cause::Broken)
             }
@@ -160,7 +161,7 @@ impl SessionLayer {
 #[derive(Debug)]
 pub(crate) struct Spare<R> {
     pub(crate) request: R,
-    /// When the first sending began, in monotonic time, if it has a timeout of its own.
+    /// When the first sending began, in monotonic time. Set if the request has a timeout of its own.
     since: Option<Duration>,
 }
 
@@ -182,7 +183,7 @@ impl<S> Layer<S> for ReplayLayer {
     }
 }
 
-/// A [`SessionService`] that sends a request once more when it has to: see [`ReplayLayer`].
+/// A [`SessionService`] that may send a request a second time. See [`ReplayLayer`].
 #[derive(Clone, Debug)]
 pub struct Replay<S> {
     inner: SessionService<S>,
@@ -237,7 +238,7 @@ where
     }
 }
 
-/// A request that can be sent twice, perhaps.
+/// A request that may be copied, so that it can be sent twice.
 pub(crate) trait Replayable: Sized {
     fn duplicate(&self) -> Option<Self>;
 }
@@ -255,7 +256,8 @@ pin_project! {
     where
         S: Service<R>,
     {
-        // None between the two sendings: the first may hold a permit that the second needs.
+        // `None` between the two sendings. The first future is dropped there, because it may hold a permit that the
+        // second one needs.
         #[pin]
         current: Option<ResponseFuture<S, R>>,
         again: Option<(SessionService<S>, Spare<R>)>,

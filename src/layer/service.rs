@@ -1,4 +1,4 @@
-//! The service that the layer makes of another.
+//! The service that the layer makes of the inner service.
 
 use std::{
     mem,
@@ -21,12 +21,13 @@ use crate::{
     model::inlining::NotInlined,
 };
 
-/// Puts sessions on requests, and hands them to the inner service. See the [module](super) for an example.
+/// Puts sessions on requests, and passes them to the inner service. See the [module](super) for an example.
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     inner: S,
     layer: SessionLayer,
-    /// Whether a layer below sees to bodies, as far as it has shown itself when the inner service became ready.
+    /// Whether a layer below puts defaults into bodies. That layer shows itself when the inner service is polled
+    /// ready.
     has_inline_layer: bool,
 }
 
@@ -63,7 +64,7 @@ impl<S> SessionService<S> {
         &self.layer
     }
 
-    /// Polls the inner service, and looks whether an inline layer stands below.
+    /// Polls the inner service for readiness, and notes whether an inline layer stands below.
     #[inline]
     pub(crate) fn poll_inner_ready<R>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>
     where
@@ -81,7 +82,7 @@ impl<S> SessionService<S> {
         ready.map_err(Into::into)
     }
 
-    /// Looks once more, for a caller that has not asked whether this service is ready.
+    /// Looks for an inline layer again, for a caller that did not poll this service for readiness.
     fn look_below<R>(&mut self, request: &R)
     where
         R: Carrier,
@@ -125,7 +126,7 @@ impl<S> SessionService<S> {
         }
     }
 
-    /// There is no session at hand.
+    /// Answers a request for which no session is at hand.
     #[cold]
     #[inline(never)]
     fn respond_later<R>(&mut self, mut request: R, waiting: Waiting) -> ResponseFuture<S, R>
@@ -144,7 +145,7 @@ impl<S> SessionService<S> {
         self.take().follow(course, request, None)
     }
 
-    /// A stream is collected first, so that its session is one of the moment when it is sent.
+    /// Collects a stream before the session is chosen, so that the session is still good when the request is sent.
     #[cold]
     #[inline(never)]
     fn respond_collecting<R>(&mut self, request: R) -> ResponseFuture<S, R>
@@ -158,7 +159,7 @@ impl<S> SessionService<S> {
         }
     }
 
-    /// Sends a request whose body is at hand, as far as it can be.
+    /// Sends a request whose body is at hand, or lets it wait for a session.
     pub(super) fn set_out<R>(
         self,
         mut request: R,
@@ -197,8 +198,8 @@ impl<S> SessionService<S> {
         }
     }
 
-    /// Takes out the service that was polled ready: it must be the one that is called, for it may hold a permit. Dropped
-    /// uncalled, it gives that back.
+    /// Takes the service that was polled ready, and leaves a clone. The service that was polled must be called,
+    /// because it may hold a permit. Dropping it without a call gives the permit back.
     fn take(&mut self) -> Self
     where
         S: Clone,

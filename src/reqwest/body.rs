@@ -1,4 +1,4 @@
-//! Bodies of `reqwest`'s requests.
+//! The bodies of `reqwest`'s requests.
 
 use std::future::poll_fn;
 
@@ -20,12 +20,12 @@ use crate::{
     runtime::runtime,
 };
 
-/// Reads a stream, to its end or to as much as can be merged. Returns why it did not come to its end.
+/// Reads a stream to its end, or as far as a body can be merged. Returns why it was not read to its end.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Shutdown`], and [`ErrorKind::Timeout`] after the request's own timeout: `reqwest` counts that from when it is
-/// sent.
+/// [`ErrorKind::Shutdown`] if the manager shuts down. [`ErrorKind::Timeout`] after the request's own timeout, which
+/// `reqwest` itself would only count from when the request is sent.
 pub(super) async fn collect(
     request: &mut Request,
     manager: &SessionManager,
@@ -80,7 +80,7 @@ impl Carrier for Request {
         *self.body_mut() = Some(Body::from(body));
     }
 
-    /// The body is at hand here.
+    /// Does nothing: the body is at hand, so no layer below needs the handoff.
     fn hand_down(&mut self, _: Handoff) {}
 
     fn collect(mut self, manager: SessionManager) -> Result<Collecting<Self>, Self> {

@@ -23,7 +23,7 @@ use crate::{
     scope::{Place, Target},
 };
 
-// All are written out, as `async_trait` would keep a request twice in each future.
+// The signatures are written out, because `async_trait` would keep each request twice in its future.
 impl Middleware for SessionLayer {
     fn handle<'a, 'b, 'c, 'f>(
         &'a self,
@@ -40,8 +40,8 @@ impl Middleware for SessionLayer {
     }
 }
 
-/// Sends a request with a session, and shows it when the head of its response is there.
-#[allow(clippy::manual_async_fn)] // which would keep the request twice, too
+/// Sends a request with a session. Once the head of the response has arrived, calls `see` with the request in flight.
+#[allow(clippy::manual_async_fn)] // an `async fn` would keep the request twice, too
 pub(crate) fn send<'f>(
     layer: &'f SessionLayer,
     mut request: Request,
@@ -71,8 +71,8 @@ pub(crate) fn send<'f>(
     }
 }
 
-/// Waits until a request may be sent. A stream that may have to name defaults is collected first, so that its session is one of
-/// the moment when it is sent.
+/// Waits until a request may be sent. If its body is a stream that may need defaults, collects it first. So the
+/// session is still good when the request is sent.
 async fn admit(
     layer: &SessionLayer,
     request: &mut Request,
@@ -112,7 +112,7 @@ async fn admit(
     }
 }
 
-/// The body is at hand here.
+/// Describes this stack: the body is at hand, so there is no inline layer below.
 fn stack(layer: &SessionLayer) -> Stack<'_> {
     Stack {
         manager: layer.manager(),
@@ -137,7 +137,8 @@ impl Middleware for ReplayLayer {
     }
 }
 
-/// Sends a request through `each`, and once more if what came of it is a sign. `layer` says which requests are Sipher's.
+/// Sends a request through `each`, and a second time if the outcome is a sign of a restart. `layer` says which
+/// requests are Sipher's.
 pub(crate) async fn send_again(
     layer: &SessionLayer,
     each: &dyn Middleware,
@@ -162,7 +163,7 @@ pub(crate) async fn send_again(
     if !layer.replays_after(outcome, &mut spare) {
         return first;
     }
-    // It may hold a place that the second one needs.
+    // Drop the first response: it may hold a permit that the second sending needs.
     drop(first);
     each.handle(spare.request, extensions, next).await
 }
@@ -170,7 +171,7 @@ pub(crate) async fn send_again(
 pub(crate) type Answer<'f> =
     Pin<Box<dyn Future<Output = reqwest_middleware::Result<Response>> + Send + 'f>>;
 
-/// A request with what its sender says about it, which travels beside it here.
+/// A request together with its extensions. In reqwest-middleware they are passed beside the request.
 struct WithExtensions<'a> {
     request: &'a mut Request,
     extensions: &'a Extensions,
@@ -219,7 +220,7 @@ impl Carrier for WithExtensions<'_> {
         self.request.replace(body);
     }
 
-    /// The body is at hand here.
+    /// Does nothing: the body is at hand, so no layer below needs the handoff.
     fn hand_down(&mut self, _: Handoff) {}
 
     fn collect(self, _: SessionManager) -> Result<Collecting<Self>, Self> {

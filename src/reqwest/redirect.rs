@@ -1,4 +1,4 @@
-//! Which redirects a `reqwest::Client` may follow.
+//! Decides which redirects a `reqwest::Client` may follow.
 
 use ::reqwest::{
     Url,
@@ -8,8 +8,8 @@ use ::reqwest::{
 use crate::{front::manager::SessionManager, scope::Target};
 
 impl SessionManager {
-    /// Makes a redirect policy for the `reqwest::Client` below the layer, which keeps session ids and API keys where they
-    /// belong. Give it to every client that is wrapped:
+    /// Makes a redirect policy for the `reqwest::Client` below the layer. It keeps session ids and API keys from
+    /// leaving Sipher. Use it for every client that you wrap:
     ///
     /// ```no_run
     /// # #[cfg(feature = "reqwest-middleware")]
@@ -24,17 +24,17 @@ impl SessionManager {
     /// # Ok(()) }
     /// ```
     ///
-    /// From Sipher to Sipher, that is below the base URL or an alias of it, redirects are followed, ten at most. At one that leaves Sipher,
-    /// or leads there from elsewhere, the redirect itself is the response. Requests that have nothing to do with Sipher go
-    /// by `reqwest`'s own policy.
+    /// A redirect from Sipher to Sipher, that is below the base URL or an alias, is followed, ten times at most. A
+    /// redirect that leaves Sipher, or leads to Sipher from elsewhere, is not followed: the caller gets the redirect
+    /// as the response. For requests that never touch Sipher, `reqwest`'s own policy applies.
     ///
-    /// The policy holds the base URL and its aliases, and nothing else of the manager.
+    /// The policy keeps a copy of the base URL and its aliases. It does not keep the manager alive.
     #[must_use]
     pub fn redirect_policy(&self) -> Policy {
         self.redirect_policy_over(Policy::default())
     }
 
-    /// The same, with a policy of your own for the requests that have nothing to do with Sipher.
+    /// Makes the same policy, but with a policy of your own for the requests that never touch Sipher.
     #[must_use]
     pub fn redirect_policy_over(&self, others: Policy) -> Policy {
         let settings = &self.core().settings;
@@ -51,18 +51,18 @@ impl SessionManager {
     }
 }
 
-/// The URLs that were asked, and the next one.
+/// The URLs of a redirect chain so far, and the next one.
 enum Chain {
-    /// All are Sipher's.
+    /// All URLs are Sipher's.
     Within,
-    /// Some are.
+    /// Some URLs are Sipher's.
     Across,
-    /// None is.
+    /// No URL is Sipher's.
     Elsewhere,
 }
 
 impl Chain {
-    /// Looks at all of it: the last URL does not show that a chain has been elsewhere.
+    /// Looks at the whole chain: the last URL alone does not show whether the chain went elsewhere.
     fn of(attempt: &Attempt<'_>, is_ours: impl Fn(&Url) -> bool) -> Self {
         let urls = attempt.previous().iter().chain([attempt.url()]);
         let (mut any, mut all) = (false, true);

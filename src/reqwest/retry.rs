@@ -1,4 +1,4 @@
-//! `reqwest-retry` that goes by this crate's errors.
+//! A `reqwest-retry` middleware that understands this crate's errors.
 
 use std::{
     cell::Cell,
@@ -14,22 +14,23 @@ use reqwest_retry::{
 
 use crate::{clock::system_time, error::Error};
 
-/// The longest wait that a caller is kept for.
+/// The longest wait before a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * 60);
 
 thread_local! {
-    /// What the failure that was looked at last says, until the policy takes it.
+    /// The `retry_after` of the last failure, until the policy takes it.
     ///
-    /// A strategy cannot say how long to wait, and a policy does not see the failure. `RetryTransientMiddleware` asks one right after
-    /// the other in the same poll, so on one thread.
+    /// A strategy cannot say how long to wait, and a policy does not see the failure. `RetryTransientMiddleware` asks
+    /// the strategy and then the policy in the same poll, so on the same thread.
     static RETRY_AFTER: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Makes a middleware that retries what may succeed later: failures of this crate where [`Error::is_transient`] says so, all others as
-/// `reqwest-retry` does by default. It waits as the policy says, and at least [`Error::retry_after`].
+/// Makes a middleware that retries failures that may succeed later. For errors of this crate, [`Error::is_transient`]
+/// decides. For all others, `reqwest-retry`'s default does. The wait is the policy's, and at least
+/// [`Error::retry_after`].
 ///
-/// Put it outside of the [`SessionLayer`](crate::SessionLayer), so that each try gets a session of its own. By default
-/// `reqwest-retry` retries no error of a middleware, and so none of this crate's.
+/// Put it outside of the [`SessionLayer`](crate::SessionLayer), so that each try gets a session of its own. Without
+/// this middleware, `reqwest-retry` retries no error of a middleware, and so none of this crate.
 ///
 /// ```no_run
 /// # fn run(client: reqwest::Client, sessions: sipher_session::SessionManager) {
@@ -51,9 +52,10 @@ where
     RetryTransientMiddleware::new_with_policy_and_strategy(policy, strategy)
 }
 
-/// Which failures are retried: those of this crate by [`Error::is_transient`], all others by another strategy.
+/// Decides which failures are retried: for errors of this crate by [`Error::is_transient`], for all others by another
+/// strategy.
 ///
-/// It needs a [`RetryAfterPolicy`] beside it for the waits; [`retry`] puts the two together.
+/// The strategy needs a [`RetryAfterPolicy`] beside it, which decides how long to wait. [`retry`] combines the two.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionRetryStrategy<S = ByDefault> {
     others: S,
@@ -72,7 +74,7 @@ impl RetryableStrategy for ByDefault {
 }
 
 impl SessionRetryStrategy {
-    /// Leaves what is not of this crate to the default of `reqwest-retry`.
+    /// Leaves all other failures to the default of `reqwest-retry`.
     pub fn new() -> Self {
         Self::over(ByDefault)
     }
@@ -85,7 +87,7 @@ impl Default for SessionRetryStrategy {
 }
 
 impl<S> SessionRetryStrategy<S> {
-    /// Leaves what is not of this crate to `others`.
+    /// Leaves all other failures to `others`.
     pub fn over(others: S) -> Self {
         Self {
             others,
@@ -93,9 +95,10 @@ impl<S> SessionRetryStrategy<S> {
         }
     }
 
-    /// Sets the longest wait; a failure whose `retry_after` is longer, such as a quota's, is not retried. Defaults to 2 min.
+    /// Sets the longest wait. A failure whose `retry_after` is longer, such as a used-up quota, is not retried.
+    /// Defaults to 2 min.
     ///
-    /// Make it shorter where callers have a timeout of their own, and longer in a batch that has time.
+    /// Make it shorter if callers have a timeout of their own, and longer in a batch job that has time.
     #[must_use]
     pub fn longest_wait(mut self, longest: Duration) -> Self {
         self.longest_wait = longest;
@@ -125,14 +128,14 @@ impl<S: RetryableStrategy> RetryableStrategy for SessionRetryStrategy<S> {
     }
 }
 
-/// When it is retried: as another policy says, and not before [`Error::retry_after`].
+/// Decides when to retry: when another policy says, and not before [`Error::retry_after`].
 ///
-/// It needs a [`SessionRetryStrategy`] beside it, which sees the failure; [`retry`] puts the two together.
+/// The policy needs a [`SessionRetryStrategy`] beside it, which sees the failure. [`retry`] combines the two.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryAfterPolicy<P>(P);
 
 impl<P> RetryAfterPolicy<P> {
-    /// Goes by `policy` for how often, and for the least waits.
+    /// Uses `policy` for the number of retries and for the shortest waits.
     pub fn new(policy: P) -> Self {
         Self(policy)
     }

@@ -16,7 +16,8 @@ use crate::{
     scope::{Place, Target},
 };
 
-/// The host that `reqwest` gives to a response that was made of an `http::Response`, as caches and mocks do.
+/// The host of the URL of a response that was not received by `reqwest` but converted from an `http::Response`, as
+/// caches and mocks do.
 const NO_URL: &str = "no.url.provided.local";
 
 impl<S> Service<Request> for SessionService<S>
@@ -56,7 +57,7 @@ where
 }
 
 impl Replayable for Request {
-    /// Not where its body is a stream.
+    /// Returns `None` if the body is a stream.
     fn duplicate(&self) -> Option<Self> {
         self.try_clone()
     }
@@ -88,7 +89,7 @@ impl Outgoing for Request {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        // Its headers are for a proxy.
+        // The headers of a `CONNECT` request are read by a proxy.
         if self.method() == Method::CONNECT {
             return None;
         }
@@ -119,7 +120,7 @@ impl Outgoing for Request {
         self.headers_mut()
     }
 
-    /// `reqwest` keeps them to itself.
+    /// Returns `None`: `reqwest` does not expose the extensions of its requests.
     fn extensions(&self) -> Option<&Extensions> {
         None
     }

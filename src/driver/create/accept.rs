@@ -1,4 +1,4 @@
-//! What the server says it has made: whether it is what was asked for.
+//! Checks the session that the server says it has created.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Create {
-    /// The create's own number goes to the first session that it makes or takes up. Each further one gets another.
+    /// Returns the generation for a session. The first session that this create makes or adopts gets the create's own
+    /// number. Each further one gets a new number.
     pub(crate) fn number_of_session(&mut self) -> u64 {
         let own = self.number.take();
         own.unwrap_or_else(|| self.core.next_number())

@@ -1,4 +1,4 @@
-//! The call that makes a session.
+//! The call that creates a session.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::{
 };
 
 impl Create {
-    /// One call, already counted in the budget.
+    /// Makes one call, which is already counted in the budget.
     pub(super) async fn call(&mut self) -> Outcome {
         let (core, partition) = (self.core.clone(), self.partition.clone());
-        // From before the call: the way to the server is taken from the session's life.
+        // Read before the call, so that the time on the way to the server counts as part of the session's life.
         let (born, signs) = (core.now(), core.suspicion.signs());
         let time_left = self.attempt.time_left(born);
-        // What comes later than the claim lasts is refused.
+        // The store would refuse a session that comes after the claim has lapsed.
         let accepted_for = self.claiming.accepted_for(born);
         let time_left = time_left.min(accepted_for.unwrap_or(time_left));
         let api = core.calls(&partition);

@@ -1,4 +1,4 @@
-//! What comes of a create: its session becomes the current one, or it is told why there is none.
+//! The end of a create: its session becomes the current one, or the failure is reported.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -19,7 +19,7 @@ impl Create {
     pub(super) fn land(&mut self, outcome: Outcome) {
         let core = self.core.clone();
         let (event, effects) = {
-            // One lock over all of it: whoever asks next finds either this create or its session.
+            // Hold one lock over all of it, so that the next caller finds either this create or its session.
             let mut gate = core.gate();
             let came = outcome.as_ref().map(|session| session.alive_at());
             let whose = (&*self.partition, &mut *gate);
@@ -42,11 +42,13 @@ impl Create {
         }
     }
 
-    /// It is struck from the gate, which is locked. `calling` says whether a call was on its way then. Returns what is to be done without
-    /// the lock: more than letting a session go may be left where something panicked.
+    /// Marks the create as ended. The caller holds the lock of the gate. `calling` says whether a call was on its
+    /// way. Retires adopted sessions that are not used. Returns the other effects, if any are left, as after a panic.
+    /// The caller carries them out without the lock.
     fn settle(&mut self, calling: bool) -> Vec<Effect<Arc<LiveSession>>> {
         if !calling && self.status.given_up.load(Ordering::Acquire) {
-            // It ended after all, and what came of it is known or counted.
+            // The create was given up as a possible orphan, and has ended after all. Its session is known, or counted
+            // already.
             self.core.observer.take_back_orphan();
         }
         self.landed = true;
@@ -60,13 +62,14 @@ impl Create {
         left
     }
 
-    /// `current` says whether this create was still the one to bring a session for its partition.
+    /// Installs or retires the session of this create. `current` says whether the create was still the one for its
+    /// partition.
     fn succeed(&self, session: &Arc<LiveSession>, current: bool) -> Event {
         let core = &self.core;
         core.suspicion.calm();
         let reference = session.reference();
         if self.attempt.suspect().is_some() && !self.attempt.is_adopted() {
-            // If it is fenced, whoever did that has retired it.
+            // If this create was fenced off, the session was retired at that moment.
             if self.holds_renewal {
                 session.renew_again_at(Duration::ZERO);
             }
@@ -137,7 +140,7 @@ impl Drop for Create {
         if self.landed {
             return;
         }
-        // The task was ended half-way: by its runtime, by a panic in the transport, or because nobody wants it.
+        // The task ended half-way: its runtime ended, the transport panicked, or no request waits for it any more.
         let core = self.core.clone();
         let calling = self.status.calling.load(Ordering::Acquire);
         let effects = {

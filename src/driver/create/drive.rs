@@ -1,4 +1,4 @@
-//! Carries out what an attempt decides, and waits for what it waits for.
+//! Carries out what an attempt decides, and waits for what it needs.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -21,16 +21,16 @@ use crate::{
 };
 
 impl Create {
-    /// Asks the fleet, waits for its turn, and calls until there is an outcome.
+    /// Runs the create until it has an outcome: asks the fleet, waits for its turn, and makes the call.
     pub(super) async fn fly(&mut self) -> Result<Outcome, Fenced> {
         let core = self.core.clone();
         let mut input = Input::Begun(core.with_rng(|rng| rng.u64(..)));
         loop {
-            // Before the decision: what another gives up after it is not missed.
+            // Subscribe before the decision, so that no change after the decision is missed.
             let changed = core.outage.changed();
             input = match self.decide(input) {
                 Step::Ended(outcome) => return outcome,
-                // It has been begun, and nothing goes back to that.
+                // The first input ended this step, and no step leads back to it.
                 Step::Begun => return Err(Fenced),
                 Step::Queued(queued) => wait(&core, queued.until, changed).await,
                 Step::Pausing(pause) => wait(&core, pause.until, changed).await,
@@ -50,7 +50,7 @@ impl Create {
         }
     }
 
-    /// Hands in what has come, and does what follows at once. Returns what is waited for next.
+    /// Passes an input to the attempt, and carries out the effects. Returns the step to wait for next.
     fn decide(&mut self, input: Input<Arc<LiveSession>>) -> Step {
         let (core, tries) = (self.core.clone(), self.attempt.tries());
         {
@@ -116,14 +116,14 @@ impl Create {
 }
 
 impl Core {
-    /// What was taken up is not used after all.
+    /// Retires an adopted session that is not used after all.
     pub(super) fn let_go(&self, session: &Arc<LiveSession>) {
         self.fleet.spend(session);
         self.retirement.retire(session, RetireReason::Fenced);
     }
 }
 
-/// Waits until then, or until another create gives up or the server answers again.
+/// Waits until the time `until`. Ends early when another create gives up, or when the server answers again.
 async fn wait(core: &Core, until: Duration, changed: Notified<'_>) -> Input<Arc<LiveSession>> {
     tokio::select! {
         biased;

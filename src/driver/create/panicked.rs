@@ -1,5 +1,5 @@
-//! A create in which something of its user's panicked: a clock, a subscriber, a recorder. Transports and stores are caught where they
-//! are called.
+//! A create in which code of the user panicked: a clock, a log subscriber or a metrics recorder. Panics of transports
+//! and stores are caught where those are called.
 
 use std::sync::atomic::Ordering;
 
@@ -7,14 +7,16 @@ use super::Create;
 use crate::error::{Error, ErrorKind};
 
 impl Create {
-    /// A failure like others: callers fail with it, and the next create comes after a pause. A create that merely vanished would be
-    /// begun anew at once by everybody who waits. What was said in the panic may be a secret.
+    /// Turns the panic into an ordinary failure: callers get an error, and the next create comes after a pause.
+    /// Without that, every waiting request would begin a new create at once. The panic's message is dropped, because
+    /// it may hold a secret.
     #[cold]
     pub(super) fn panicked(&mut self) -> Error {
-        // Whatever its tries before have met: this says nothing about the server, and holds back nobody else.
+        // Forget what earlier tries met. A panic says nothing about the server, and must not hold other creates back.
         self.attempt.forget_reach();
         if self.status.calling.load(Ordering::Acquire) {
-            // If it was given up, it was counted then, and its completion takes that back.
+            // If the create was given up earlier, the possible orphan was counted then too. The end of the create
+            // takes that first count back.
             self.core.emit(self.partition.possible_orphan(None));
         }
         let text = "the session could not be made: a clock, subscriber or recorder panicked";

@@ -1,4 +1,4 @@
-//! What is in the way of a create.
+//! Checks that decide whether a create may begin.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use crate::{
 };
 
 impl Core {
-    /// Decides what a create for this partition begins with. That is the session that it has, if the server can be asked about it.
+    /// Decides what a create for this partition begins with. Returns the current session if the server can be asked
+    /// about it.
     ///
     /// # Errors
     ///
-    /// What holds the create back.
+    /// Returns the error that holds the create back.
     pub(crate) fn may_begin(
         &self,
         gate: &mut Gate,
@@ -24,11 +25,11 @@ impl Core {
         now: Reading,
     ) -> Result<Option<Arc<LiveSession>>, Error> {
         if current.is_some() {
-            // It may still be good, also while no successor can be made. The first question is free.
+            // The current session may still be good, even if no successor can be created. The first question is free.
             match gate.check_hold(partition, now) {
                 Ok(()) => return Ok(current),
                 Err(error) if error.is_transient() => return Err(error),
-                // The question will not be answered for a while.
+                // The question cannot be answered for a while, so create a session instead.
                 Err(_) => {}
             }
         }
@@ -37,7 +38,7 @@ impl Core {
         Ok(None)
     }
 
-    /// Whether a create would have a chance, by a call or by what another process has made.
+    /// Checks whether a create can succeed, by a call or by a session of another process.
     pub(crate) fn may_create(
         &self,
         gate: &mut Gate,

@@ -1,4 +1,4 @@
-//! Taking up a session that another process has made.
+//! Adopts a session that another process created.
 
 use std::sync::Arc;
 
@@ -11,27 +11,28 @@ use crate::{
     store::{Found, Kept},
 };
 
-/// A session that another process has made.
+/// A session that another process created.
 pub(super) struct Adopted {
     pub(super) session: Arc<LiveSession>,
-    /// Not so where the server is to be asked about it first.
+    /// Whether the session may be used without asking the server first.
     pub(super) is_sound: bool,
-    /// Not so where the store may be wrong about it, or its owner wants it to be asked for.
+    /// Whether the free question is enough to check the session. Otherwise the session itself is asked for, because
+    /// the store may be wrong about it, or because `verify_adopted` is set.
     pub(super) is_certain: bool,
 }
 
-/// What the store has in a slot.
+/// A record that the store has in a slot.
 pub(super) struct Offer {
     pub(super) found: Found,
-    /// When it was asked.
+    /// When the store was asked.
     pub(super) sent: Reading,
-    /// Only what is newer is taken.
+    /// Only a record with a higher generation is adopted.
     pub(super) after: u64,
 }
 
-/// From before the call that says that a session is used here, the store may count this process as one of its users. A session
-/// that is not used after all, also because the future was dropped, is retired: the reaper leaves it, and deletes it if this
-/// process is the last.
+/// Guards a session while this process joins its users. From before the call that joins, the store may count this
+/// process as a user. If the session is not used after all, also because the future was dropped, this guard retires
+/// it. The reaper then leaves the session, and deletes it if this process is the last user.
 struct Joining<'a> {
     core: &'a Core,
     session: Option<&'a Arc<LiveSession>>,
@@ -43,7 +44,7 @@ impl<'a> Joining<'a> {
         Self { core, session }
     }
 
-    /// The session is used here, or the store does not count this process.
+    /// Ends the guard: the session is used here, or the store does not count this process.
     fn done(mut self) {
         self.session = None;
     }
@@ -78,8 +79,10 @@ impl Create {
     }
 }
 
-/// After how many signs a session is known to be alive that another process made then. What was made before the last sign of
-/// trouble may be what was lost, and so may what is older than the server's process as it is known here: the server may have
+/// Returns up to which sign a session is known to be alive that another process created at `then`.
+///
+/// Returns 0, so that the session is suspect, in two cases. It may have been lost if it was created before the last
+/// sign of trouble. The same holds if it is older than the server's process that is known here. The server may have
 /// restarted since, and no call of this process has met that.
 fn signs_of(core: &Core, made: &Made, then: Reading) -> u64 {
     if core.vouches_for(made) {
@@ -92,8 +95,8 @@ fn signs_of(core: &Core, made: &Made, then: Reading) -> u64 {
 }
 
 impl Inner {
-    /// Opens a record, and joins those who use it. `None` if it is of no use, or is to be asked about and the caller cannot do
-    /// that.
+    /// Opens a record, and joins the users of its session. Returns `None` if the session is of no use. Also returns
+    /// `None` if the server has to be asked about it first and `can_ask` is `false`.
     pub(super) async fn adopt(
         &self,
         core: &Core,
@@ -105,7 +108,7 @@ impl Inner {
         let (record, store_now, is_certain) = (found.record?, found.now, found.is_certain);
         let number = record.generation;
         if number == after {
-            return None; // it has been taken up here while this was on its way
+            return None; // this process adopted it while the answer was on its way
         }
         let sealed = seal.open(number, &record.sealed);
         let sealed = sealed.and_then(|plain| Sealed::parse(&plain));
@@ -113,7 +116,7 @@ impl Inner {
             refuse(core, seal.slot);
             return None;
         };
-        // The clock that says "older" counts, of those that can be asked.
+        // The session's age is measured in three ways. The highest of the three ages counts.
         let age = sent.wall.saturating_sub(sealed.born_wall);
         let age = age.max(store_now.saturating_sub(sealed.born_store));
         let age = age.max(sealed.life.saturating_sub(record.left));
@@ -138,7 +141,8 @@ impl Inner {
             life,
             (millis(sealed.made_at), sent, signs),
         );
-        // Unless its process has been heard since.
+        // The session is alive if there was no sign since its creation, or if the server's process has been heard
+        // since and clears the session.
         let is_alive = signs == core.suspicion.signs()
             || (core.has_heard() && core.is_cleared(&session, core.now()));
         let is_certain = is_certain && !self.sharing.verify_adopted;
@@ -149,7 +153,7 @@ impl Inner {
         let (session, lease) = (Arc::new(session), self.sharing.member_lease);
         let place = (seal.slot, new_member(core));
         let joined = Membership::new(place, number, record.sealed, lease, core.now());
-        // It is not put back: whoever left it last may have deleted it since it was read.
+        // Do not put the record back. Its last user may have deleted the session since the record was read.
         let join = joined.record_in_use();
         session.share(joined);
         let joining = Joining::new(core, &session);
@@ -166,7 +170,7 @@ impl Inner {
         if is_current && let Some(place) = membership(&session) {
             place.is_accepted();
         }
-        // It may have been deleted by hand meanwhile.
+        // The user may have deleted the session by hand meanwhile.
         let is_ended = self.ids.note(&sealed.id, (seal.slot, number));
         if is_ended {
             self.revoke(seal.slot, number);
@@ -184,7 +188,8 @@ impl Inner {
         None
     }
 
-    /// Takes up what another process has made in place of a session, while requests go on.
+    /// Adopts the session that another process created to replace this one. Requests go on with the older one
+    /// meanwhile.
     pub(super) async fn replace(
         &self,
         core: &Arc<Core>,
@@ -205,7 +210,7 @@ impl Inner {
         let offer = Offer { found, sent, after };
         match self.adopt(core, &seal, whose, offer, false).await {
             Some(Adopted { session, .. }) => core.take_up(&session),
-            // There may be one to leave.
+            // The reaper may have to leave a session that was joined and is not used.
             None => reaper::start(core),
         }
     }

@@ -1,4 +1,4 @@
-//! How slots are named, and what is kept in them sealed.
+//! Names slots, and encrypts what is stored in them.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
@@ -11,14 +11,14 @@ use sha2::Sha256;
 use super::seal::Cipher;
 use crate::{secret::ApiKey, store::Slot};
 
-/// Of all that is written into a store. Another form gets another number, and so other names and keys.
+/// The version of everything that is written into a store. Another version leads to other names and keys.
 const VERSION: &[u8] = b"sipher-session 1";
 const NONCE: usize = 24;
 
 pub(crate) fn derive(key: &ApiKey, [kind, base, defaults]: [&[u8]; 3]) -> (Slot, Box<dyn Cipher>) {
     let secret = Hkdf::<Sha256>::new(Some(VERSION), key.expose().as_bytes());
     let derive = |what: &[u8], out: &mut [u8]| {
-        // The lengths in front keep parts from running into each other.
+        // The lengths come first, so that no two lists of parts give the same bytes.
         let lengths = [kind.len(), base.len()].map(|length| (length as u64).to_be_bytes());
         let [of_kind, of_base] = &lengths;
         let parts = [what, of_kind, kind, of_base, base, defaults];

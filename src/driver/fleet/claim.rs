@@ -1,4 +1,4 @@
-//! A granted claim: its holder alone makes the next record of a slot. How it is used, and released.
+//! A claim that the store has granted. Only its holder can publish the next record of a slot.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,44 +15,44 @@ use crate::{
     store::{Claim, Found, Member, Slot},
 };
 
-/// Nobody is made to wait longer for another's failure, whatever the store says.
+/// The longest pause that another process's failure can cause, whatever the store says.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// After so many refusals a create stops publishing: whatever causes them may do so for ever. Its session then belongs to
-/// this process alone.
+/// After this many refused publications, a create stops publishing, because the cause may last for ever. The create's
+/// session then belongs to this process alone.
 const REFUSALS: u32 = 2;
 
-/// A claim that the store has granted: until it is released or lapses, nobody else can make the next record of the slot. Dropped
-/// before it is used, it is released.
+/// A claim that the store has granted. Until it is released or lapses, no other process can publish the next record
+/// of the slot. If it is dropped unused, it is released.
 #[derive(Debug)]
 pub(super) struct GrantedClaim {
     pub(super) slot: Slot,
     member: Member,
     pub(super) generation: u64,
-    /// The store's time when it was granted, and when that was known here.
+    /// The store's time when the claim was granted, and when this process learned of it.
     pub(super) granted: (Duration, Reading),
     since: Reading,
     lease: Duration,
-    /// Once it is released, nobody is granted one for so long.
+    /// For how long the store grants no claim after this one is released.
     pause: Duration,
-    /// `None` once it is used.
+    /// `None` once the claim is used.
     releases: Option<Arc<Releases>>,
 }
 
-/// What the store says to a claim.
+/// The store's answer to a claim.
 pub(super) enum Claimed {
     Granted(GrantedClaim),
-    /// Another member holds it, for so long at most.
+    /// Another member holds the claim, for this long at most.
     Held(Duration),
     Published(Found),
 }
 
-/// What a create has got from the fleet so far.
+/// What a create has received from the fleet so far.
 #[derive(Debug, Default)]
 pub(crate) struct Claiming {
-    /// The fleet's number of the session that there was when the create began.
+    /// The fleet's generation of the session that was current when the create began.
     instead_of: Option<u64>,
     claim: Option<GrantedClaim>,
-    /// How many publications the store has refused.
+    /// How many publications of this create the store has refused.
     refusals: u32,
 }
 
@@ -65,7 +65,7 @@ impl Claiming {
         }
     }
 
-    /// Whether a session is one that the create would bring.
+    /// Returns whether this session makes the create unnecessary.
     pub(super) fn is_settled_by(&self, session: &LiveSession) -> bool {
         session.shared().map(Shared::generation) > self.instead_of
     }
@@ -74,29 +74,30 @@ impl Claiming {
         self.claim = Some(claim);
     }
 
-    /// Takes out the claim, which is good for one publication, whatever comes of it.
+    /// Takes the claim, which allows one publication, whatever the result.
     fn take_claim(&mut self) -> Option<GrantedClaim> {
         self.claim.take_if(|_| self.refusals < REFUSALS)
     }
 
-    /// Gives up a claim that does not last long enough. The same member then makes another.
+    /// Gives up a claim that does not last long enough. Returns its member, for a new claim.
     pub(super) fn give_up(&mut self) -> Option<Member> {
         self.claim.take().map(GrantedClaim::disarm)
     }
 
-    /// Whether the store has refused what this create has made.
+    /// Returns whether the store has refused the session of this create.
     pub(crate) fn was_refused(&self) -> bool {
         self.refusals > 0
     }
 
-    /// For how long a session that is made would be accepted, if that is bounded.
+    /// Returns for how long the store would accept a new session. `None` if there is no limit.
     pub(crate) fn accepted_for(&self, now: Reading) -> Option<Duration> {
         self.claim.as_ref().map(|claim| claim.left(now))
     }
 }
 
 impl GrantedClaim {
-    /// It is used, or the same member makes another in its place: dropping it releases nothing.
+    /// Marks the claim as used, or as replaced by another claim of the same member. Dropping it then releases
+    /// nothing.
     pub(super) fn disarm(mut self) -> Member {
         self.releases = None;
         self.member
@@ -122,11 +123,11 @@ impl Drop for GrantedClaim {
 }
 
 impl Create {
-    /// Makes the session that this create has made known to the others.
+    /// Publishes the session that this create has made.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the claim was lost on the way; the session is retired then.
+    /// Returns [`ErrorKind::Store`] if the claim was lost on the way. The session is then retired.
     pub(crate) async fn publish(&mut self, session: &Arc<LiveSession>) -> Result<(), Error> {
         let core = self.core.clone();
         let publish = async |fleet: Arc<Inner>| self.publish_in(&fleet, session).await;
@@ -135,7 +136,7 @@ impl Create {
 
     async fn publish_in(&mut self, fleet: &Inner, session: &Arc<LiveSession>) -> Result<(), Error> {
         let core = self.core.clone();
-        // One that is not wanted here any more is not given to others; its claim is released.
+        // If the session is not wanted here any more, it is not published, and its claim is released.
         if core.gate().is_flying(self.partition.id, self.generation) {
             let Some(claim) = self.claiming.take_claim() else {
                 return Ok(());
@@ -150,7 +151,8 @@ impl Create {
         Err(Error::new(ErrorKind::Store, text).with_retry_after(Duration::ZERO))
     }
 
-    /// Lets another try: where what went wrong is not this process's own, after as long as this one would wait.
+    /// Releases the claim, so that another process may try. If the failure is not this process's own, the others
+    /// first pause for as long as this process would.
     pub(crate) async fn give_back_claim(&mut self, error: Option<&Error>) {
         use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
@@ -165,14 +167,15 @@ impl Create {
         claim.pause = pause.unwrap_or_default().min(LONGEST_PAUSE);
         let slot = claim.slot;
         drop(claim);
-        // Otherwise it is released later, or lapses.
+        // If the store does not answer, the claim is released later, or lapses.
         let release = async |fleet: Arc<Inner>| drop(fleet.release_claims(&core, slot).await);
         core.fleet.within((), release).await;
     }
 }
 
 impl Inner {
-    /// Claims a slot, to make a record newer than `after`. An error counts for the slot `at`, as in [`get`](Self::get).
+    /// Claims a slot, to publish a record newer than `after`. An error counts for the slot `at`, as in
+    /// [`get`](Self::get).
     pub(super) async fn claim(
         &self,
         core: &Core,
@@ -202,7 +205,7 @@ impl Inner {
         )
     }
 
-    /// Claims the slot of a session that was made without a claim.
+    /// Claims the slot of a session that was created without a claim.
     pub(super) async fn claim_for(
         &self,
         core: &Core,

@@ -1,4 +1,4 @@
-//! A store that panics has failed, and nothing more: the create, the heartbeat and whoever waits for them go on.
+//! Turns a panic of the user's store into a failure, so that creates, the heartbeat and their callers go on.
 
 use std::{
     future::Future,
@@ -13,15 +13,16 @@ use crate::{
     store::{Announcer, Changes, SessionStore, StoreFuture},
 };
 
-/// A user's store, each step of which ends in an answer or an error.
+/// A user's store. Each step ends in an answer or an error.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded(pub(super) Arc<dyn SessionStore>);
 
 /// One step; `None` once it has ended.
 struct Step<'a, T>(Option<StoreFuture<'a, T>>);
 
-/// Nothing of this crate is left half done: a step gets owned values, and what panicked is not polled again. The store itself may
-/// be broken, and then says so again. What it said in the panic may be a secret.
+/// Runs a piece of the store's work, and catches a panic. A panic leaves no state of this crate half changed: a step
+/// gets owned values, and is not polled again. The store itself may be broken, and will then fail again. The panic's
+/// message is dropped, because it may hold a secret.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, BoxError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the shared store panicked".into())
 }
@@ -44,7 +45,7 @@ impl<T> Future for Step<'_, T> {
 }
 
 impl Guarded {
-    /// The call itself may panic as well.
+    /// Begins a step. The call that begins it may panic as well.
     pub(super) fn step<T: Send + 'static>(
         &self,
         begin: impl FnOnce(&dyn SessionStore) -> StoreFuture<'_, T>,
@@ -55,7 +56,7 @@ impl Guarded {
         }
     }
 
-    /// Without them, everything is found out by looking.
+    /// Returns the store's announcements. If there are none, the fleet learns of changes only by looking.
     pub(super) fn changes(&self) -> Changes {
         caught(|| self.0.changes()).unwrap_or_else(|_| Announcer::new().subscribe())
     }

@@ -1,4 +1,4 @@
-//! The one task that keeps in touch with the store. It exists while there are sessions to be shared.
+//! The heartbeat: the one task that keeps contact with the store. The task runs while there are sessions to share.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,25 +25,26 @@ use crate::{
     store::Slot,
 };
 
-/// How often every session is looked at, whatever the store tells by itself. What the fleet does not use any more is used by
-/// nobody after 15 s, also if this task stands still and another takes over: after `GRACE`, with the next request.
+/// How often each session's slot is looked at, even if the store announces nothing. So a session that the fleet has
+/// stopped using is used by no process after 15 s. This holds even if this task stalls: the next request starts
+/// another one after `GRACE`.
 const LOOK: Duration = Duration::from_secs(10);
-/// For how long changes are collected before they are looked at.
+/// How long announced changes are collected before their slots are looked at.
 const COLLECT: Duration = Duration::from_millis(50);
-/// How soon the defaults are looked at again where that failed.
+/// The pause before the defaults are looked at again after a failure.
 const RETRY: Duration = Duration::from_secs(2);
-/// How soon a session that is not the fleet's yet is looked for, after the last time.
+/// The shortest time between two searches for sessions that are not the fleet's yet.
 const OWN: Duration = Duration::from_secs(1);
-/// How often the task is seen while it waits for the store.
+/// How often the task shows that it is alive while it waits for the store.
 const TICK: Duration = Duration::from_millis(500);
 
 impl Fleet {
-    /// A session is there: sees to it that the fleet is kept in touch with.
+    /// Called when a create has brought a session. Makes sure that the heartbeat runs.
     pub(crate) fn landed(&self, core: &Arc<Core>, session: &LiveSession, was_refused: bool) {
         let Some(inner) = self.inner() else { return };
         if membership(session).is_none() {
             inner.has_own.store(true, Ordering::Release);
-            // A store that is down, or has refused it, gets it with the next look.
+            // If the store is down or has refused the session, the next look publishes it.
             if !(was_refused || inner.outage.is_down()) {
                 inner.own.notify_one();
             }
@@ -51,7 +52,7 @@ impl Fleet {
         self.start_heartbeat(core);
     }
 
-    /// A session is used: takes over from a task whose runtime has ended or stands still.
+    /// Called when a session is used. Takes over from a heartbeat whose runtime has ended or stalled.
     pub(crate) fn used(&self, core: &Arc<Core>, now: Reading) {
         if let Some(inner) = self.inner()
             && inner.watchdog.is_late(now.monotonic)
@@ -60,19 +61,19 @@ impl Fleet {
         }
     }
 
-    /// Tells the others what only this process knows. It shuts down.
+    /// Tells the others what only this process knows. Called at shutdown.
     pub(crate) async fn last_words(&self, core: &Arc<Core>) {
         self.within((), async |inner| inner.last_words(core).await)
             .await;
     }
 
-    /// Starts the task, if it is needed and there is a runtime.
+    /// Starts the heartbeat if it is needed and there is a runtime.
     pub(super) fn start_heartbeat(&self, core: &Arc<Core>) {
         let (Some(inner), Ok(runtime)) = (self.inner(), runtime()) else {
             return;
         };
         if core.is_copy() {
-            return; // what there is belongs to another process
+            return; // the sessions here belong to another process
         }
         if core.stage() == Stage::Open
             && let Some(worker) = inner.watchdog.begin(core.now().monotonic)
@@ -83,7 +84,7 @@ impl Fleet {
     }
 }
 
-/// However the task ends, also with its runtime, another may begin.
+/// Ends the worker when it is dropped, also by the end of its runtime. Then another one may begin.
 struct Worker {
     core: Arc<Core>,
     worker: u64,
@@ -105,7 +106,7 @@ async fn run(present: Worker) {
     loop {
         tokio::select! {
             biased;
-            // A shutdown takes leave by itself.
+            // The shutdown leaves the sessions.
             _ = core.closed() => return,
             () = fleet.while_current(*worker, fleet.keep_in_touch(core, *worker)) => {}
         }
@@ -117,7 +118,7 @@ async fn run(present: Worker) {
 
 impl Inner {
     async fn last_words(&self, core: &Arc<Core>) {
-        // Whoever does not hear of it finds out by itself, later.
+        // A process that does not hear of this finds it out later.
         let revocations = async {
             let mut slots: Vec<_> = self.untold_slots(core).into_iter().collect();
             slots.sort_unstable();
@@ -137,8 +138,8 @@ impl Inner {
         let _ = tokio::join!(revocations, self.tell_defaults(core));
     }
 
-    /// Ends when another has taken over. As that is looked at with each poll, a task that stood still for a while does not
-    /// begin another step of the store.
+    /// Runs the work until another worker has taken over. Each poll checks this, so a task that stalled for a while
+    /// begins no further step of the store.
     async fn while_current(&self, worker: u64, work: impl Future<Output = ()>) {
         let mut work = pin!(work);
         poll_fn(|context| {
@@ -157,10 +158,10 @@ impl Inner {
             tokio::select! {
                 biased;
                 () = self.keep_sessions(core, worker, &mut alone) => {}
-                // At a pace of its own: to follow a change may take as long as a create.
+                // The defaults have a pace of their own, because following a change may take as long as a create.
                 () = self.keep_to_defaults(core) => {}
             }
-            // A change of defaults is told also where there is no session.
+            // A change of the defaults has to be told even if there is no session.
             let looked = self.look_at_defaults(core).await;
             let is_over = alone.lasts(core.now().monotonic) >= self.sharing.member_lease;
             if looked.is_ok() || !self.is_untold() || is_over {
@@ -170,11 +171,11 @@ impl Inner {
         }
     }
 
-    /// Looks at each slot every now and then, and when something is told of it; until none is left.
+    /// Looks at each slot at intervals, and when the store announces a change, until no slot is left.
     ///
-    /// Without a session, the task goes on for as long as the store has not been told of what nobody may use any more, but no
-    /// longer than `member_lease`: by then a store that is down for all has ended the use of it. What is left is told with the next
-    /// session.
+    /// Without a session, the task goes on while there are revocations to tell the store. It ends after
+    /// `member_lease` at the latest: by then, other processes that cannot reach the store have stopped using those
+    /// sessions. What is left is told with the next session.
     async fn keep_sessions(&self, core: &Arc<Core>, worker: u64, alone: &mut Alone) {
         let mut changes = self.store.changes();
         let (mut schedule, mut under_way) = (Schedule::default(), Vec::new());
@@ -205,7 +206,7 @@ impl Inner {
             let wait = listed_until.saturating_sub(now);
             let wait = match schedule.wait(now) {
                 Some(next) if !next.is_zero() => wait.min(next),
-                // There is no room for it.
+                // A slot is due, but there is no room for its look.
                 Some(_) => wait.min(DOUBLES_EVERY),
                 None => wait,
             };
@@ -221,7 +222,7 @@ impl Inner {
                     schedule.done(slot, is_ok, core.now().monotonic, self.interval());
                 }
                 change = changes.next() => {
-                    // A change rarely comes alone, and one look is enough for all.
+                    // Several changes often come together, and one look is enough for all.
                     let at = core.now().monotonic.saturating_add(COLLECT);
                     match change {
                         Some(slot) if schedule.announced(slot, at) => {}
@@ -230,7 +231,7 @@ impl Inner {
                         None => schedule.hurry_all(at),
                     }
                 }
-                // All of them are looked for, so not each time.
+                // Searching all sessions takes time, so a search begins at most once in `OWN`.
                 () = self.own.notified() => listed_until = listed_until.min(listed_at + OWN),
                 () = self.wake.notified() => {
                     let now = core.now().monotonic;
@@ -271,7 +272,7 @@ impl Inner {
 
     async fn look_at_defaults(&self, core: &Arc<Core>) -> Result<(), Error> {
         let told = self.tell_defaults(core).await;
-        // Also where that was in vain: each may fail for reasons of its own.
+        // Look even if telling failed: the two may fail for different reasons.
         let followed = self.follow_defaults(core).await;
         told.and(followed)
     }
@@ -280,7 +281,7 @@ impl Inner {
         LOOK.min(self.sharing.member_lease / 4)
     }
 
-    /// Returns the slots whose store has to be told something.
+    /// Returns the slots for which there is something to tell the store.
     fn untold_slots(&self, core: &Core) -> HashSet<Slot> {
         let now = core.now().monotonic;
         let mut slots = self.releases.slots(now);

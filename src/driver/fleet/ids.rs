@@ -1,5 +1,5 @@
-//! Which record a session id belongs to: a session that is deleted or changed by hand is the fleet's to stop using, also where
-//! this process does not use it now, or is just taking it up.
+//! Remembers which record a session id belongs to. If the user deletes or changes a session by hand, the whole fleet
+//! has to stop using it. That holds even if this process does not use the session, or is just adopting it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     store::Slot,
 };
 
-/// By a keyed hash of the id, which is no secret.
+/// By a keyed hash of the id. The hash is no secret.
 #[derive(Debug)]
 pub(super) struct Ids {
     clock: Arc<dyn Clock>,
@@ -26,7 +26,7 @@ pub(super) struct Ids {
 #[derive(Debug)]
 struct Known {
     place: Option<(Slot, u64)>,
-    /// Somebody deletes or changes it by hand.
+    /// Whether the user deletes or changes the session by hand.
     is_ended: bool,
     at: Reading,
 }
@@ -37,7 +37,7 @@ impl Ids {
         Self { clock, known }
     }
 
-    /// A session has this place. Returns whether it was ended by hand before this was known.
+    /// Notes the record of a session. Returns whether the session was ended by hand before that.
     pub(super) fn note(&self, id: &SessionId, place: (Slot, u64)) -> bool {
         self.with(id, |known| {
             known.place = Some(place);
@@ -45,7 +45,7 @@ impl Ids {
         })
     }
 
-    /// A session is ended by hand. Returns its place, if it is known.
+    /// Notes that a session is ended by hand. Returns its record, if that is known.
     fn end(&self, id: &SessionId) -> Option<(Slot, u64)> {
         self.with(id, |known| {
             known.is_ended = true;
@@ -68,7 +68,7 @@ impl Ids {
 }
 
 impl Fleet {
-    /// A session is deleted or changed by hand: nobody in the fleet may use it any more.
+    /// Called when a session is deleted or changed by hand: no process of the fleet may use it any more.
     pub(crate) fn ended_by_hand(&self, core: &Arc<Core>, id: &SessionId) {
         if let Some(inner) = self.inner()
             && let Some((slot, generation)) = inner.ids.end(id)
@@ -80,7 +80,7 @@ impl Fleet {
 }
 
 impl Inner {
-    /// Nobody may use this generation any more, here from now on and elsewhere once the store has been told.
+    /// Revokes a generation. This process stops using it now, the others once the store has been told.
     pub(super) fn revoke(&self, slot: Slot, generation: u64) {
         self.seen.note(slot, generation, true);
         let now = self.ids.clock.now().monotonic;

@@ -1,7 +1,8 @@
-//! One question for the whole fleet: whoever asks the server for its health tells the others what it said.
+//! One question for the whole fleet. The process that asks the server for its health tells the others the answer.
 //!
-//! The answer stands in a slot of its own for each API key. Whoever has the claim asks; the others wait for
-//! that. An answer counts for who saw a sign only if it was asked for after that: the store's clock says so.
+//! The answer is stored in a slot of its own for each API key. The process that holds the claim asks, and the others
+//! wait for it. After a sign, a process uses an answer only if it was asked for after that sign, by the store's
+//! clock.
 
 use std::time::Duration;
 
@@ -22,28 +23,29 @@ use crate::{
     store::{Found, Record},
 };
 
-/// Of the claim. A question takes a second at most.
+/// The lease of the claim. A question takes a second at most.
 const LEASE: Duration = Duration::from_secs(3);
-/// How long an answer stands there. Nobody may use one that is older than its own sign.
+/// How long the store keeps an answer. A process never uses an answer that is older than its own sign.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-/// How often it is looked for while another asks.
+/// The pause between two looks while another process asks.
 const AGAIN: Duration = Duration::from_millis(100);
-/// A store that takes longer is not waited for: the question is free.
+/// How long to wait for the store. After that each process asks itself, because the question is free.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
-/// The same for telling the others.
+/// The time limit for telling the other processes the answer.
 const TELL: Duration = Duration::from_millis(500);
 
-/// What the store says of the question.
+/// Which process asks the server.
 enum Turn {
-    /// This process is to ask.
+    /// This process has to ask the server.
     Ask(Seal, Box<GrantedClaim>),
-    /// Another has asked.
+    /// Another process has asked, with this answer.
     Told(Word),
 }
 
 impl Fleet {
-    /// Asks by `ask`, unless another process has asked since the sign. Without the store each asks for itself.
+    /// Asks with `ask`, unless another process has asked since the sign. Without the store, each process asks for
+    /// itself.
     pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Word {
         let turn = self.within(None, async |inner| {
             timeout(PATIENCE, inner.turn(core)).await.ok().flatten()
@@ -52,7 +54,7 @@ impl Fleet {
             Some(Turn::Told(word)) => word,
             Some(Turn::Ask(seal, claim)) => {
                 let word = ask.await;
-                // Whoever waits here waits for the answer, and not for the store.
+                // Bounded: the callers here wait for the server's answer, and not for the store.
                 self.within((), async |inner| {
                     let _ = timeout(TELL, inner.tell_answer(core, &seal, *claim, word)).await;
                 })
@@ -65,18 +67,18 @@ impl Fleet {
 }
 
 impl Inner {
-    /// The slot of what is asked for once for the whole fleet.
+    /// Returns the slot of a question that is asked once for the whole fleet.
     pub(super) fn common_slot(&self, core: &Core, kind: Kind) -> Option<Seal> {
         let (key, defaults) = (first_key(core)?, SessionDefaults::new());
         Some(self.seal(core, kind, &key, &defaults))
     }
 
-    /// `None` where nobody has a session, or the store cannot be asked.
+    /// Finds out who asks. Returns `None` if this process has no session, or if the store cannot be asked.
     async fn turn(&self, core: &Core) -> Option<Turn> {
         let seal = self.common_slot(core, Kind::Health)?;
         let member = new_member(core);
         let found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
-        // The sign came before this.
+        // The sign came before this time.
         let (since, mut after) = (found.now, generation(&found));
         loop {
             let (at, whose) = (Some(seal.slot), (seal.slot, member));
@@ -84,12 +86,12 @@ impl Inner {
             match self.claim(core, at, whose, after, lasts).await.ok()? {
                 Claimed::Granted(claim) => return Some(Turn::Ask(seal, Box::new(claim))),
                 Claimed::Held(_) => sleep(AGAIN).await,
-                // The answer may be older than the sign.
+                // The published answer may be older than the sign.
                 Claimed::Published(found) => {
                     if let Some(word) = read(&seal, &found, since) {
                         return Some(Turn::Told(word));
                     }
-                    // A replica, or somebody else's record, that would be offered again and again.
+                    // A replica's record, or one of another writer. The store would offer it again and again.
                     if generation(&found) <= after {
                         return None;
                     }
@@ -99,7 +101,8 @@ impl Inner {
         }
     }
 
-    /// What this process did not reach may be there for others: they ask for themselves.
+    /// Tells the others the answer. If this process could not reach the server, it tells nothing: others may reach
+    /// it, and ask for themselves.
     async fn tell_answer(&self, core: &Core, seal: &Seal, claim: GrantedClaim, word: Word) {
         if let Some(plain) = written(word, claim.granted.0) {
             self.tell(core, seal, claim, &plain, (KEPT_FOR, LEASE))
@@ -107,7 +110,8 @@ impl Inner {
         }
     }
 
-    /// Publishes what was found out for all, to be kept for so long. Whoever is not told finds it out for itself.
+    /// Publishes an answer for the whole fleet, to be kept for the time `left`. A process that does not see it asks
+    /// for itself.
     pub(super) async fn tell(
         &self,
         core: &Core,
@@ -134,7 +138,7 @@ impl Inner {
     }
 }
 
-/// The first of the API keys that have sessions here, so that processes with the same keys agree.
+/// Returns the first of the API keys that have sessions here. Processes with the same keys get the same one.
 fn first_key(core: &Core) -> Option<ApiKey> {
     let sessions = core.sessions();
     let keys = sessions.iter().map(|session| &session.partition.key);
@@ -146,7 +150,7 @@ pub(super) fn generation(found: &Found) -> u64 {
     found.record.as_ref().map_or(0, |record| record.generation)
 }
 
-/// What a record says, if it was asked for after that.
+/// Returns the answer in a record, if it was asked for at `since` or later.
 fn read(seal: &Seal, found: &Found, since: Duration) -> Option<Word> {
     let record = found.record.as_ref()?;
     let plain = seal.open(record.generation, &record.sealed)?;
@@ -154,7 +158,8 @@ fn read(seal: &Seal, found: &Found, since: Duration) -> Option<Word> {
     (asked >= since).then_some(word)
 }
 
-/// When it was asked by the store's clock, and what was answered. `None` if nothing was.
+/// Returns the bytes of a record: when the question was asked by the store's clock, and the answer. `None` if the
+/// server was not reached.
 fn written(word: Word, asked: Duration) -> Option<Vec<u8>> {
     let health = match word {
         Word::Says(health) => Some(health),

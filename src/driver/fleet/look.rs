@@ -16,7 +16,7 @@ use crate::{
     store::{Kept, Slot},
 };
 
-/// How soon another session is looked for where the store has refused one.
+/// The pause before another session is looked for after the store has refused one.
 const REFUSED: Duration = Duration::from_secs(60);
 
 impl Inner {
@@ -34,7 +34,7 @@ impl Inner {
             }
         }
         for session in own {
-            // Another look may have made it the fleet's.
+            // Another look may have published the session meanwhile.
             if membership(&session).is_none() && session.is_usable(core.now()) {
                 self.converge(core, &session, slot).await?;
             }
@@ -42,7 +42,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Says that a session is in use, and learns what has become of it.
+    /// Tells the store that a session is in use, and learns what has become of it.
     async fn keep(
         &self,
         core: &Arc<Core>,
@@ -54,12 +54,14 @@ impl Inner {
             self.forget(session);
             return Ok(());
         }
-        // Before the store has the record, to say that it is in use would look as if the store had lost it, with its users.
+        // The store does not have the record yet. If it were told now that the record is in use, that would look as
+        // if it had lost the record and its users.
         if place.is_under_way(sent) {
             return Ok(());
         }
         if place.holds_for(sent).is_zero() {
-            // The others may have deleted it since. It is taken up again if they have not.
+            // Other processes may have deleted the session since its lease ended. If not, this process adopts it
+            // again.
             self.forget(session);
             core.retire_this(RetireReason::Lapsed, session);
             return Ok(());
@@ -83,7 +85,8 @@ impl Inner {
         Ok(())
     }
 
-    /// The store may have another record with the generation of the one in use. Generations that were seen since count as usual.
+    /// Returns the generation above which a record replaces the session in use. A record with the same generation may
+    /// be another one and replaces it too, unless a newer generation was seen since.
     fn replaced_by_what_is_after(&self, place: &Membership) -> u64 {
         let seen = self.seen.of(place.slot);
         let is_in_use = seen.generation == place.generation && !seen.is_spent;
@@ -97,7 +100,7 @@ impl Inner {
         place: &Membership,
         sent: Reading,
     ) -> Result<Kept, Error> {
-        // What nobody is to take up any more is neither published nor put back.
+        // A session that no process should adopt any more is neither published nor put back.
         let is_over = session.in_flight.is_retired();
         if !is_over
             && place.is_unanswered()
@@ -121,7 +124,8 @@ impl Inner {
         Ok(kept)
     }
 
-    /// Sessions that were made while the store was down, by slot.
+    /// Returns the sessions that are not the fleet's yet, by slot. Such sessions were made while the store was down,
+    /// for example.
     pub(super) fn own(&self, core: &Core) -> HashMap<Slot, Vec<Arc<LiveSession>>> {
         let mut own: HashMap<_, Vec<_>> = HashMap::new();
         if !self.has_own.swap(false, Ordering::AcqRel) {
@@ -138,7 +142,7 @@ impl Inner {
         own
     }
 
-    /// A session that was made while the store was down becomes the fleet's, or gives way to the fleet's.
+    /// Publishes a session that was made while the store was down, or replaces it with the fleet's session.
     async fn converge(
         &self,
         core: &Arc<Core>,
@@ -146,8 +150,8 @@ impl Inner {
         slot: Slot,
     ) -> Result<(), Error> {
         let sent = core.now();
-        // Whatever the fleet has comes first. A claim would not tell of what has been seen here, such as a session that
-        // the server is being asked about: this older one would take its place.
+        // A record of the fleet comes first. A claim would not show a record that was seen here before, such as one
+        // whose session the server is being asked about. This older session would then take its place.
         let found = self.get(core, Some(slot), slot).await?;
         if found.record.is_some() {
             let after = self.seen.of(slot).lowest();
@@ -158,7 +162,8 @@ impl Inner {
         match self.claim_for(core, session).await? {
             Claimed::Granted(claim) => {
                 if session.is_usable(core.now()) && !self.publish(core, session, claim).await {
-                    // It is used on until another one is there; a store that refuses whatever it is told costs few creates.
+                    // The session stays in use until another one comes. The pause keeps the number of creates low if
+                    // a store refuses everything.
                     let again_at = core.now().monotonic.saturating_add(REFUSED);
                     session.renew_again_at(again_at);
                 }
@@ -167,7 +172,7 @@ impl Inner {
                 let after = self.seen.of(slot).lowest();
                 self.replace(core, session, (found, sent), after).await;
             }
-            // Whoever makes one publishes it.
+            // The holder of the claim publishes its session.
             Claimed::Held(_) => {}
         }
         Ok(())

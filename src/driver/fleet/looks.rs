@@ -1,7 +1,8 @@
-//! The slots that are being looked at side by side, and how many may be.
+//! The looks at slots that run side by side, and how many may.
 //!
-//! A few places are enough while the store is quick. If slots are due and wait for a place, the places double every quarter of a second:
-//! the store is slow, or a part of it hangs and holds its places for as long as a step may take.
+//! A few places are enough while the store is quick. While due slots wait for a place, the number of places doubles
+//! every 250 ms. In that case the store is slow, or a part of it hangs. Each look there keeps its place for as long
+//! as a step may take.
 
 use std::{
     future::{Future, poll_fn},
@@ -12,16 +13,16 @@ use std::{
 
 use crate::{driver::core::Core, error::Error, store::Slot};
 
-/// How many slots are looked at side by side while the store is quick.
+/// How many looks run side by side while the store is quick.
 const AT_ONCE: usize = 16;
-/// How many are at most, so that a look at 2,000 slots of which half hang takes no more than seconds.
+/// How many looks run side by side at most. So a look at 2,000 slots of which half hang takes no more than seconds.
 pub(super) const MOST_AT_ONCE: usize = 1024;
-/// A look that takes longer does not count against `AT_ONCE`.
+/// A look that takes longer than this does not count against `AT_ONCE`.
 const SLOW: Duration = Duration::from_secs(1);
-/// The places double for each time that the first slot has waited for one.
+/// The places double each time that the first due slot has waited this long.
 pub(super) const DOUBLES_EVERY: Duration = Duration::from_millis(250);
 
-/// A slot that is being looked at.
+/// A look that is running.
 pub(super) struct Look<'a> {
     slot: Slot,
     begun: Duration,
@@ -42,7 +43,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Returns whether another slot may be looked at, if the first one has waited for `late`.
+/// Returns whether another look may begin, if the first due slot has waited for `late`.
 pub(super) fn has_room(under_way: &[Look<'_>], late: Duration, now: Duration) -> bool {
     let is_quick = |look: &&Look<'_>| now.saturating_sub(look.begun) < SLOW;
     under_way.len() < MOST_AT_ONCE && under_way.iter().filter(is_quick).count() < places(late)
@@ -55,10 +56,10 @@ fn places(late: Duration) -> usize {
     places.min(MOST_AT_ONCE)
 }
 
-/// Waits for the first of them to end, and takes it out. Returns whether it succeeded.
+/// Waits for the first look that ends, and removes it. Returns its slot, and whether it succeeded.
 pub(super) async fn first_of(under_way: &mut Vec<Look<'_>>) -> (Slot, bool) {
     poll_fn(|context| {
-        // The newest first: those that hang are the oldest.
+        // Poll the newest first, because those that hang are the oldest.
         for at in (0..under_way.len()).rev() {
             if let Poll::Ready(outcome) = under_way[at].work.as_mut().poll(context) {
                 let look = under_way.remove(at);

@@ -1,4 +1,4 @@
-//! Using a session that others use: for how long, and how one stops.
+//! This process as one of the members that share a session: for how long it may use the session, and how it leaves.
 
 use std::{
     any::Any,
@@ -26,7 +26,7 @@ use crate::{
     store::{Left, Member, Slot},
 };
 
-/// One session's place in the fleet.
+/// A session's place in the fleet.
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(super) slot: Slot,
@@ -34,20 +34,21 @@ pub(crate) struct Membership {
     pub(super) generation: u64,
     pub(super) sealed: Bytes,
     lease: Duration,
-    /// What the store has said of its record.
+    /// What the store has said about the session's record.
     pub(super) publication: Lock<Publication>,
-    /// When the store was last told that it is in use: before the call that did so went out.
+    /// When the store was last told that the session is in use. This is the time just before that call was sent.
     kept: Lock<Reading>,
-    /// Nobody else uses it. Then it is for this process to delete.
+    /// Whether no other process uses the session. Then this process deletes it.
     is_last: AtomicBool,
-    /// It is not used here any more.
+    /// Whether this process does not use the session any more.
     has_left: AtomicBool,
-    /// Read while the store is being told that it is in use, written to leave it: a `keep` that overtook its `leave` would make
-    /// this process a user for ever, and nobody the last.
+    /// Locked for reading while the store is being told that the session is in use, and for writing to leave it.
+    /// Without it, a `keep` could reach the store after the `leave`. Then this process would count as a user for
+    /// ever, and no process would be the last.
     telling: RwLock<()>,
 }
 
-/// A session's place in the fleet, if others use it too.
+/// Returns a session's place in the fleet, if other processes use it too.
 pub(crate) fn membership(session: &LiveSession) -> Option<&Membership> {
     let place: &dyn Any = session.shared()?;
     place.downcast_ref()
@@ -67,19 +68,19 @@ impl Shared for Membership {
     }
 
     fn usable_for(&self, now: Reading, hard: Duration) -> Duration {
-        // A short lease has no room for all of that.
+        // A short lease has no room for the whole of `hard`.
         self.holds_for(now).saturating_sub(hard.min(self.lease / 2))
     }
 }
 
-/// What becomes of a session that this process does not use any more.
+/// What happens to a session that this process does not use any more.
 #[derive(Debug)]
 pub(crate) enum Leaving {
-    /// It is nobody else's: delete it.
+    /// No other process uses the session: delete it.
     Delete,
-    /// Others use it, and delete it when they are done.
+    /// Other processes use the session, and the last one deletes it.
     ToOthers,
-    /// Whether others use it is not known, so it ends by itself.
+    /// It is not known whether other processes use the session, so it is left to expire.
     Unknown(Error),
 }
 
@@ -105,12 +106,12 @@ impl Membership {
         }
     }
 
-    /// How long this process may go on without reaching the store.
+    /// Returns how long this process may use the session without reaching the store.
     pub(super) fn holds_for(&self, now: Reading) -> Duration {
         self.lease.saturating_sub(self.kept_since(now))
     }
 
-    /// How long ago the store was last told that it is in use.
+    /// Returns how long ago the store was last told that the session is in use.
     pub(super) fn kept_since(&self, now: Reading) -> Duration {
         let kept = *self.kept.lock();
         now.since(kept)
@@ -120,13 +121,15 @@ impl Membership {
         self.is_last.store(true, Ordering::Release);
     }
 
-    /// For as long as the store is being told that it is in use. `None` once it is being left.
+    /// Returns a guard to hold while the store is being told that the session is in use. `None` once this process
+    /// leaves the session.
     pub(super) fn tell(&self) -> Option<RwLockReadGuard<'_, ()>> {
         let telling = self.telling.try_read().ok();
         telling.filter(|_| !self.has_left.load(Ordering::Acquire))
     }
 
-    /// Waits until the store has heard what it is being told. A task that stands still is not waited for longer than a step takes.
+    /// Waits until no call that tells the store is under way. Gives up after the time that a step may take, because
+    /// the task of that call may have stalled.
     async fn last_word(&self) -> Option<RwLockWriteGuard<'_, ()>> {
         self.has_left.store(true, Ordering::Release);
         timeout(STEP, self.telling.write()).await.ok()
@@ -141,7 +144,7 @@ impl Membership {
 }
 
 impl Fleet {
-    /// Forgets what another process uses, and is to give back.
+    /// Forgets the sessions and claims that belong to another process, after a fork.
     pub(crate) fn begin_anew(&self) {
         if let Some(inner) = self.inner() {
             inner.joined.lock().clear();
@@ -151,7 +154,7 @@ impl Fleet {
         }
     }
 
-    /// Takes leave of a session. Called once nothing that bears it is in flight here.
+    /// Leaves a session. Called once no request here has it in flight.
     pub(crate) async fn leave(&self, core: &Core, session: &LiveSession) -> Leaving {
         let place = membership(session).filter(|place| !place.is_last());
         let Some(place) = place else {
@@ -160,7 +163,7 @@ impl Fleet {
         self.within(Leaving::Delete, async |inner| {
             inner.forget(session);
             let _telling = place.last_word().await;
-            // So that those who stay know what this process knows.
+            // Tell the store first, so that the members that stay know what this process knows.
             let _ = inner.send_revocations(core, place.slot).await;
             match inner.leave(core, place).await {
                 Ok(Left::Last) => {
@@ -175,14 +178,14 @@ impl Fleet {
         .await
     }
 
-    /// A session that was taken up is of no use here, and is not taken up again.
+    /// Notes that an adopted session is of no use here, so that this process does not adopt it again.
     pub(crate) fn spend(&self, session: &LiveSession) {
         if let (Some(inner), Some(place)) = (self.inner(), membership(session)) {
             inner.seen.note(place.slot, place.generation, true);
         }
     }
 
-    /// A session has been retired: is it over for the others as well?
+    /// Called when a session was retired. Revokes it if the others must not use it either.
     pub(crate) fn retired(&self, session: &LiveSession, reason: RetireReason) {
         use RetireReason::{Fenced, Invalidated, Leaked, Lost, Revoked, WrongAnswer};
         let (Some(inner), Some(place)) = (self.inner(), membership(session)) else {
@@ -192,14 +195,15 @@ impl Fleet {
             reason,
             Fenced | Invalidated | Leaked | Lost | Revoked | WrongAnswer
         );
-        // A create that gave way to another's has nothing to say about that one, whose claim a revocation would end. What speaks
-        // against the session itself is told, also where it was refused the second time: others may have it from the first.
+        // A create that lost its claim must not revoke the winner's session, nor end the winner's claim. But other
+        // reasons speak against the session itself. They are told even if the record was refused the second time:
+        // other processes may have the session from the first time.
         let gave_way = reason == Fenced && place.was_refused();
         if !is_over || place.is_last() || gave_way {
             return;
         }
         if reason == RetireReason::Lost {
-            // There is nothing to leave.
+            // The server does not have the session, so there is nothing to leave.
             inner.forget(session);
         }
         if reason == RetireReason::Revoked {
@@ -223,7 +227,7 @@ impl super::Inner {
         self.ids.note(&session.id.to_id(), place);
     }
 
-    /// Returns the slots with sessions that are shared, and not left yet.
+    /// Returns the slots of sessions that are shared and not yet left.
     pub(super) fn joined_slots(&self) -> Vec<Slot> {
         let mut joined = self.joined.lock();
         joined.retain(|_, sessions| {
@@ -233,7 +237,7 @@ impl super::Inner {
         joined.keys().copied().collect()
     }
 
-    /// Returns the sessions of one slot that are shared, and not left yet.
+    /// Returns the sessions of one slot that are shared and not yet left.
     pub(super) fn joined(&self, slot: Slot) -> Vec<Arc<LiveSession>> {
         let joined = self.joined.lock();
         let sessions = joined.get(&slot).into_iter().flatten();

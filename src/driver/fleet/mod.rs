@@ -1,4 +1,4 @@
-//! Sessions that are shared with other processes, through a store.
+//! Sessions that this process shares with other processes, through a store.
 //!
 //! ```text
 //!   create ──▶ claim ──┬─ granted ────▶ POST ──▶ publish ──▶ used, kept … left; the last one deletes it
@@ -9,21 +9,21 @@
 //!
 //! | room | concept |
 //! | --- | --- |
-//! | `record`, `seal`, `cipher` | what the members tell each other of a session; the form in which it leaves the process; how that is sealed |
-//! | `share`, `claim`, `publication` | who makes a session; the claim on that; making it known |
-//! | `releases` | claims that are to be released |
-//! | `seen`, `ids` | what is older than what was seen before; which record an id belongs to |
-//! | `adopt` | taking up what another has made |
+//! | `record`, `seal`, `cipher` | what the members tell each other about a session; the form that leaves the process; its encryption |
+//! | `share`, `claim`, `publication` | which process creates a session; the claim that it needs; publishing the session |
+//! | `releases` | unused claims that are to be released |
+//! | `seen`, `ids` | the newest generation seen in each slot; which record an id belongs to |
+//! | `adopt` | adopting a session that another process created |
 //! | `member` | using a session that others use; leaving it |
-//! | `revocations` | what nobody may use any more, and the store has not been told |
+//! | `revocations` | revocations that the store has not been told yet |
 //! | `defaults` | the defaults that a group of processes shares |
-//! | `heartbeat` | the one task that keeps in touch with the store |
-//! | `looks` | the slots that are being looked at side by side, and how many may be |
-//! | `watchdog` | whether that task has ended or stands still, so that another takes over |
+//! | `heartbeat` | the one task that keeps contact with the store |
+//! | `looks` | the looks at slots that run side by side, and how many may |
+//! | `watchdog` | whether that task has ended or stalled, so that another one takes over |
 //! | `look` | one look at a slot |
 //! | `inquiry` | one question to the server for the whole fleet |
-//! | `stand_in` | one session call in place of that, for the whole fleet |
-//! | `guarded` | a store that panics |
+//! | `stand_in` | one session call in place of that question, for the whole fleet |
+//! | `guarded` | catches the panics of a store |
 //! | `outage` | which slots cannot be reached |
 
 mod adopt;
@@ -87,21 +87,21 @@ use crate::{
     store::{Found, Member, SessionStore, Slot, StoreFuture},
 };
 
-/// How long one step of a store may take, whatever the store's own bound is.
+/// The longest time that one step of a store may take, whatever the store's own limit is.
 const STEP: Duration = Duration::from_secs(5);
 
 /// How sessions are shared.
 #[derive(Clone, Debug)]
 pub(crate) struct Sharing {
     pub(crate) store: Arc<dyn SessionStore>,
-    /// Brought by the feature `store` alone.
+    /// Set by the feature `store` alone.
     pub(crate) derive: Derive,
     pub(crate) on_store_down: OnStoreDown,
     pub(crate) member_lease: Duration,
     pub(crate) verify_adopted: bool,
 }
 
-/// What a manager knows of its fleet: nothing, where it has none.
+/// What a manager knows of its fleet. `None` without a store.
 pub(crate) struct Fleet(Option<Arc<Inner>>);
 
 struct Inner {
@@ -109,18 +109,18 @@ struct Inner {
     store: Guarded,
     seen: AllSeen,
     ids: Ids,
-    /// Sessions that are shared, and not left yet.
+    /// Sessions that are shared and not yet left.
     joined: Lock<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
     first_look: FirstLook,
     revoked: Revocations,
-    /// There is something to tell the store.
+    /// Notified when there is something to tell the store.
     wake: Arc<Notify>,
     releases: Arc<Releases>,
     watchdog: Watchdog,
-    /// There may be sessions that were made while the store was down, or with a key that was new.
+    /// Whether there may be sessions that were not published, because the store was down or the API key was new.
     has_own: AtomicBool,
-    /// There is one that may become the fleet's at once.
+    /// Notified when a session that was not published yet may be published at once.
     own: Notify,
     outage: Outage,
 }
@@ -148,8 +148,8 @@ impl Fleet {
         }))
     }
 
-    /// Waits for the `work` of a fleet; without one it is `alone`. Without the feature there is none, and so that the compiler knows
-    /// it and leaves all that work out, nothing waits for a store but in here.
+    /// Runs the `work` of a fleet. Without a fleet, returns `alone`. Without the feature `store` there never is a
+    /// fleet, and only this function awaits such work. So the compiler can leave all of it out.
     #[cfg_attr(not(feature = "store"), allow(clippy::unused_async))]
     async fn within<T>(&self, alone: T, work: impl AsyncFnOnce(Arc<Inner>) -> T) -> T {
         #[cfg(feature = "store")]
@@ -169,7 +169,7 @@ impl Fleet {
         }
     }
 
-    /// Whether there is one.
+    /// Returns whether there is a fleet.
     #[inline]
     pub(crate) fn is_there(&self) -> bool {
         self.inner().is_some()
@@ -184,14 +184,14 @@ impl fmt::Debug for Fleet {
 }
 
 impl Inner {
-    /// Looks into a slot. A store that answers that may refuse all else. A failure counts for the slot `at`; `None` is that of the
-    /// defaults.
+    /// Reads a slot. A failure counts for the slot `at`; `None` means the slot of the defaults. A successful read
+    /// says nothing about writes, which the store may still refuse.
     async fn get(&self, core: &Core, at: Option<Slot>, slot: Slot) -> Result<Found, Error> {
         self.bounded(core, (at, Kind::Read), |store| store.get(slot))
             .await
     }
 
-    /// One step of the store that changes something, in bounded time.
+    /// Runs one step of the store that changes something, with a time limit.
     async fn step<T: Send + 'static>(
         &self,
         core: &Core,
@@ -231,12 +231,13 @@ impl Inner {
     }
 }
 
-/// One holder of a session. A manager that takes one up twice is two of them: one may leave and the other go on.
+/// Returns a new member, that is one user of a session. If a manager adopts a session twice, it counts as two
+/// members. So one can leave while the other goes on.
 fn new_member(core: &Core) -> Member {
     Member(core.unique_number())
 }
 
-/// What is there was not written by this fleet, or is older than what was seen.
+/// Reports a record that no process of this fleet has written, or that is older than one seen before.
 fn refuse(core: &Core, slot: Slot) {
     core.emit(Event::RecordRefused {
         slot: slot.to_string(),

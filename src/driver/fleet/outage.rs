@@ -1,6 +1,7 @@
-//! Which slots of the store cannot be reached. The store counts as down from the first failure until none is left.
+//! Which slots of the store cannot be reached. The store counts as down from the first failure until no failing slot
+//! is left.
 //!
-//! A store may be spread over several machines: a part of it that is down says nothing about the others.
+//! A store may be spread over several machines. A part that is down says nothing about the other parts.
 
 use std::{
     collections::HashMap,
@@ -10,12 +11,12 @@ use std::{
 
 use crate::{clock::Reading, lock::Lock, store::Slot};
 
-/// A slot that failed, and that nobody has asked for since, counts for so long.
+/// How long a failed slot counts as failing if nothing asks for it again.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 /// How many slots are remembered as failing.
 const MOST: usize = 1024;
 
-/// What a step does to the store. One that is full, or a replica, answers reads and refuses all else.
+/// What a step does to the store. A full store, or a replica, answers reads and refuses writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Read,
@@ -30,9 +31,9 @@ struct Failure {
 
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// Looked at first: where nothing fails, nobody takes the lock.
+    /// Checked first, so that the lock is not taken while nothing fails.
     is_down: AtomicBool,
-    /// When each of them failed last. `None` is the slot of the defaults.
+    /// The last failure of each slot. `None` is the slot of the defaults.
     failing: Lock<HashMap<Option<Slot>, Failure>>,
 }
 
@@ -41,13 +42,13 @@ impl Outage {
         self.is_down.load(Ordering::Acquire)
     }
 
-    /// Returns whether this slot has failed, and not answered since.
+    /// Returns whether this slot has failed and not answered since.
     pub(super) fn is_at(&self, slot: Slot) -> bool {
         let is_failing = || self.failing.lock().contains_key(&Some(slot));
         self.is_down() && is_failing()
     }
 
-    /// A step failed. Returns whether the store counts as down from now on, and did not before.
+    /// Notes that a step failed. Returns whether the store counts as down from now on and did not before.
     pub(super) fn failed(&self, slot: Option<Slot>, kind: Kind, now: Reading) -> bool {
         let mut failing = self.failing.lock();
         if failing.len() >= MOST {
@@ -61,7 +62,8 @@ impl Outage {
         !self.is_down.swap(true, Ordering::AcqRel)
     }
 
-    /// A step succeeded. Returns whether the store counts as up from now on, and did not before. A read says nothing of writes.
+    /// Notes that a step succeeded. Returns whether the store counts as up from now on and did not before. A read
+    /// says nothing about writes.
     pub(super) fn answered(&self, slot: Option<Slot>, kind: Kind, now: Reading) -> bool {
         if !self.is_down() {
             return false;

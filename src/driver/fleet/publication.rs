@@ -7,8 +7,8 @@
 //!                                       └─ told again, no ──▶ refused, but others may have the session
 //! ```
 //!
-//! A record enters the store only by a publication that was accepted. Without that rule, the heartbeat would put back what
-//! the store has refused: a session that its maker then deletes.
+//! A record enters the store only by a publication that the store accepted. Without this rule, the heartbeat would
+//! put back a record that the store has refused, and whose session its creator then deletes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,24 +23,25 @@ use crate::{
     store::Record,
 };
 
-/// What the store has said of a record.
+/// What the store has said about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Publication {
-    /// The first call is on its way.
+    /// The first call is under way.
     UnderWay,
-    /// There was no answer: the store may have accepted the record.
+    /// There was no answer. The store may have accepted the record.
     Unknown,
-    /// The record was the current one.
+    /// The store accepted the record, or was seen to have it.
     Accepted,
-    /// The record is not accepted any more, if it ever was.
+    /// The store does not accept the record any more, if it ever did.
     Refused,
 }
 
 impl Publication {
-    /// What an answer makes of it; `None` is a call without an answer.
+    /// Returns the state after an answer. `None` is a call without an answer.
     fn after(self, answer: Option<bool>) -> Self {
         match (self, answer) {
-            // What was accepted once may be refused later: another has superseded it. The heartbeat learns of that.
+            // A record that was accepted may be refused later, because a newer one has replaced it. The heartbeat
+            // learns of that.
             (Self::Accepted, _) | (_, Some(true)) => Self::Accepted,
             (Self::Refused, _) | (_, Some(false)) => Self::Refused,
             (Self::UnderWay | Self::Unknown, None) => Self::Unknown,
@@ -48,11 +49,11 @@ impl Publication {
     }
 }
 
-/// Proof that the store has accepted a record. Nothing else puts one back.
+/// Proof that the store has accepted a record. Only this allows a record to be put back.
 pub(super) struct Accepted<'a>(&'a Membership);
 
 impl Accepted<'_> {
-    /// Returns the record, to be put back for `left` if the store has lost it.
+    /// Returns the record, to be put back with `left` of its life if the store has lost it.
     pub(super) fn record(&self, left: Duration) -> Record {
         self.0.record(left)
     }
@@ -63,7 +64,7 @@ impl Membership {
         (self.publication() == Publication::Accepted).then_some(Accepted(self))
     }
 
-    /// Returns the record such that the store learns who uses it, and never puts it back.
+    /// Returns a record that only tells the store who uses it. The store never puts it back.
     pub(super) fn record_in_use(&self) -> Record {
         self.record(Duration::ZERO)
     }
@@ -72,18 +73,18 @@ impl Membership {
         self.publication() == Publication::Refused
     }
 
-    /// The store was seen to have the record.
+    /// Notes that the store was seen to have the record.
     pub(super) fn is_accepted(&self) {
         self.answered(Some(true));
     }
 
-    /// Whether the first publication may still be answered. A call whose task stands still never ends, so it counts only
-    /// for as long as a step may take.
+    /// Returns whether the first publication may still be answered. If its task has stalled, the call never ends. So
+    /// it counts only for as long as a step may take.
     pub(super) fn is_under_way(&self, now: Reading) -> bool {
         self.publication() == Publication::UnderWay && self.kept_since(now) <= STEP
     }
 
-    /// Whether the publication has to be repeated, if it is not under way.
+    /// Returns whether the publication has to be repeated, if it is not under way.
     pub(super) fn is_unanswered(&self) -> bool {
         let publication = self.publication();
         matches!(publication, Publication::Unknown | Publication::UnderWay)
@@ -112,8 +113,8 @@ impl Membership {
 }
 
 impl Inner {
-    /// Publishes a session. Returns `false` if the store has refused it, and `true` also where there was no answer: the
-    /// heartbeat then repeats it.
+    /// Publishes a session. Returns `false` if the store refused it. Returns `true` also if there was no answer: the
+    /// heartbeat then repeats the publication.
     pub(super) async fn publish(
         &self,
         core: &Core,
@@ -123,7 +124,8 @@ impl Inner {
         let seal = self.seal_of(core, &session.partition);
         let (born, sent) = (session.life.born(), core.now());
         let (store_then, known_at) = claim.granted;
-        // No later than it was: by the store's clock, what has passed between grant and call is taken from this one.
+        // Must not be later than the real time of birth. So the time between the grant and the create call is
+        // measured by the local clock.
         let after = born.monotonic.saturating_sub(known_at.monotonic);
         let before = known_at.since(born);
         let born_store = store_then.saturating_add(after).saturating_sub(before);
@@ -136,11 +138,12 @@ impl Inner {
         };
         let sealed = seal.seal(claim.generation, &sealed.to_bytes());
         let Some(sealed) = sealed.map(Bytes::from) else {
-            return true; // stays this process's own
+            return true; // the session stays this process's own
         };
         let (slot, generation) = (claim.slot, claim.generation);
         let (place, lease) = ((slot, claim.disarm()), self.sharing.member_lease);
-        // From before the call: others may have it however that ends, and whoever ends it meanwhile has to know.
+        // Do this before the call. Whatever the call returns, other processes may have the session from then on, and
+        // a thread that ends it meanwhile must know that.
         session.share(Membership::new(place, generation, sealed, lease, sent));
         self.join(session);
         match membership(session) {
@@ -152,9 +155,10 @@ impl Inner {
         }
     }
 
-    /// Publishes once more what was not answered. The store says the same to a record that is current already.
+    /// Publishes a record again after a call without an answer. If the record is current already, the store accepts
+    /// it again.
     ///
-    /// A refusal does not mean that nobody else has the session: the store may have accepted it the first time.
+    /// A refusal does not mean that no other process has the session. The store may have accepted it the first time.
     pub(super) async fn publish_again(
         &self,
         core: &Core,
@@ -213,7 +217,7 @@ mod tests {
             (Accepted, None, Accepted),
             (Accepted, Some(false), Accepted),
             (Refused, None, Refused),
-            // Somebody else has put it back.
+            // Another process has put it back.
             (Refused, Some(true), Accepted),
         ] {
             assert_eq!(before.after(answer), after, "{before:?}, {answer:?}");

@@ -1,4 +1,4 @@
-//! What the members of a fleet tell each other of a session.
+//! What the members of a fleet tell each other about a session.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::{api::SessionId, clock::millis};
 
-/// A time as it is written: in milliseconds.
+/// Writes a time, in milliseconds.
 pub(super) fn time_to_bytes(time: Duration) -> [u8; 8] {
     millis(time).to_be_bytes()
 }
 
-/// Reads a time, and what comes after it.
+/// Reads a time. Returns it, and the bytes after it.
 pub(super) fn split_time(plain: &[u8]) -> Option<(Duration, &[u8])> {
     let (time, rest) = plain.split_first_chunk()?;
     Some((Duration::from_millis(u64::from_be_bytes(*time)), rest))
@@ -20,13 +20,13 @@ pub(super) fn split_time(plain: &[u8]) -> Option<(Duration, &[u8])> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sealed {
     pub(super) id: SessionId,
-    /// Its whole life.
+    /// The session's whole life.
     pub(super) life: Duration,
-    /// When it was made, or a moment before that, by the maker's wall clock.
+    /// When the session was created by its creator's wall clock, or a moment before that.
     pub(super) born_wall: Duration,
-    /// The same by the store's clock.
+    /// When the session was created by the store's clock, or a moment before that.
     pub(super) born_store: Duration,
-    /// When it was created by the server's clock.
+    /// When the session was created by the server's clock.
     pub(super) made_at: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Sealed {
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let times = [self.life, self.born_wall, self.born_store, self.made_at];
         let id = self.id.as_str().as_bytes();
-        // At its full length from the start: no copy is left behind when it grows.
+        // Allocate the full length now. If the buffer grew, it would leave a copy of its bytes in memory.
         let mut plain = Zeroizing::new(Vec::with_capacity(
             times.len() * size_of::<u64>() + id.len(),
         ));

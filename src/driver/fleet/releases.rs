@@ -1,4 +1,4 @@
-//! Claims that were granted and not used. They are released as soon as the store can be told.
+//! Claims that were granted but not used. They are released as soon as the store can be reached.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use crate::{
     store::{Member, Slot},
 };
 
-/// One claim to be released.
+/// One claim to release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Release {
     pub(super) slot: Slot,
     pub(super) member: Member,
     pub(super) generation: u64,
     pub(super) pause: Duration,
-    /// In monotonic time. There is nothing to release after that.
+    /// In monotonic time. After that there is nothing to release.
     pub(super) lapses_at: Duration,
 }
 
 #[derive(Debug)]
 pub(super) struct Releases {
     untold: Lock<Vec<Release>>,
-    /// Of the heartbeat.
+    /// Wakes the heartbeat.
     wake: Arc<Notify>,
 }
 
@@ -41,7 +41,7 @@ impl Releases {
         self.wake.notify_one();
     }
 
-    /// Returns the slots of those that have not lapsed.
+    /// Returns the slots of claims that have not lapsed.
     pub(super) fn slots(&self, now: Duration) -> HashSet<Slot> {
         let mut untold = self.untold.lock();
         untold.retain(|release| release.lapses_at > now);
@@ -63,13 +63,13 @@ impl Releases {
 }
 
 impl Inner {
-    /// Tells the store of a slot what it could not be told before.
+    /// Tells the store of one slot what it could not be told before.
     pub(super) async fn catch_up(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         self.send_revocations(core, slot).await?;
         self.release_claims(core, slot).await
     }
 
-    /// Releases the claims to a slot that were not used. What the store could not be told is kept for the next time.
+    /// Releases the unused claims to a slot. If the store cannot be reached, the rest is kept for the next time.
     pub(super) async fn release_claims(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         while let Some(release) = self.releases.first(slot, core.now().monotonic) {
             let Release {

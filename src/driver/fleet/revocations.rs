@@ -1,18 +1,18 @@
-//! What nobody in the fleet may use any more, and the store has not been told.
+//! Sessions that no process of the fleet may use any more, as far as the store has not been told yet.
 
 use std::{collections::HashMap, time::Duration};
 
 use super::{Inner, seen::REMEMBERED};
 use crate::{driver::core::Core, error::Error, lock::Lock, store::Slot};
 
-/// The highest generation of each slot: it says the same of each older one.
+/// The highest revoked generation of each slot. It revokes every older one too.
 #[derive(Debug, Default)]
 pub(super) struct Revocations(Lock<HashMap<Slot, Untold>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Untold {
     generation: u64,
-    /// When the last one was noted, in monotonic time.
+    /// When the last revocation was noted, in monotonic time.
     since: Duration,
 }
 
@@ -27,7 +27,7 @@ impl Revocations {
         untold.since = now;
     }
 
-    /// Returns the slots that the store is to be told of. Sessions from before the longest TTL have expired, so those are forgotten.
+    /// Returns the slots whose store has to be told. Forgets revocations that are older than any session can be.
     pub(super) fn slots(&self, now: Duration) -> Vec<Slot> {
         let mut all = self.0.lock();
         all.retain(|_, untold| now.saturating_sub(untold.since) < REMEMBERED);
@@ -38,7 +38,7 @@ impl Revocations {
         self.0.lock().get(&slot).map(|untold| untold.generation)
     }
 
-    /// The store has been told. A newer one may have come meanwhile, which stays.
+    /// Notes that the store was told. If a newer generation was revoked meanwhile, that one stays.
     fn told(&self, slot: Slot, generation: u64) {
         let mut all = self.0.lock();
         if all
@@ -51,8 +51,8 @@ impl Revocations {
 }
 
 impl Inner {
-    /// Tells the store which generation of a slot, and with it each older one, nobody may use any more. What the store
-    /// could not be told is kept for the next time.
+    /// Tells the store which generation of a slot, and every older one, may not be used any more. If the store cannot
+    /// be reached, the rest is kept for the next time.
     pub(super) async fn send_revocations(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         while let Some(generation) = self.revoked.of(slot) {
             self.step(core, Some(slot), |store| store.revoke(slot, generation))

@@ -1,4 +1,4 @@
-//! The form in which something leaves the process: sealed by a key that only holders of the API key can make.
+//! The form in which data leaves the process: encrypted with a key that only holders of the API key can derive.
 
 use secrecy::zeroize::Zeroizing;
 
@@ -12,31 +12,31 @@ use crate::{
     store::Slot,
 };
 
-/// What is kept in a slot.
+/// What a slot is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// A session with these defaults.
     Session,
-    /// What has been changed by processes that were built with these defaults.
+    /// The changes of processes that were built with these defaults.
     Defaults,
-    /// What the server has said of itself.
+    /// The server's answer to the free question.
     Health,
-    /// What it has said of a session in place of that.
+    /// The server's answer to a session call in place of that question.
     StandIn,
 }
 
-/// Derives a slot and its cipher from an API key and what else the slot is for.
+/// Derives a slot and its cipher from an API key and from what the slot is for.
 pub(crate) type Derive = fn(&ApiKey, [&[u8]; 3]) -> (Slot, Box<dyn Cipher>);
 
-/// An authenticated cipher. What was sealed as bound to something is opened only as bound to the same.
+/// An authenticated cipher. It opens data only with the same `bound_to` that the data was sealed with.
 pub(crate) trait Cipher: Send + Sync {
-    /// `None` where the operating system has no random numbers.
+    /// Returns `None` if the operating system has no random numbers.
     fn seal(&self, plain: &[u8], bound_to: &[u8]) -> Option<Vec<u8>>;
 
     fn open(&self, sealed: &[u8], bound_to: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
 }
 
-/// Seals and opens what is kept in one slot.
+/// Encrypts and decrypts what is stored in one slot.
 pub(super) struct Seal {
     pub(super) slot: Slot,
     cipher: Box<dyn Cipher>,
@@ -52,7 +52,7 @@ impl Seal {
     ) -> Self {
         let kind: &[u8] = match kind {
             Kind::Session => b"session",
-            // The second form. Version 0.1 had another, in a slot of its own.
+            // The second form. Version 0.1 has another one, in another slot.
             Kind::Defaults => b"defaults 2",
             Kind::Health => b"health",
             Kind::StandIn => b"stand-in",
@@ -62,17 +62,18 @@ impl Seal {
         Self { slot, cipher }
     }
 
-    /// `None` where the operating system has no random numbers.
+    /// Returns `None` if the operating system has no random numbers.
     pub(super) fn seal(&self, generation: u64, plain: &[u8]) -> Option<Vec<u8>> {
         self.cipher.seal(plain, &self.bound_to(generation))
     }
 
-    /// `None` for what was not sealed by a holder of the API key, for this slot and generation.
+    /// Returns `None` unless a holder of the API key sealed the record for this slot and generation.
     pub(super) fn open(&self, generation: u64, record: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         self.cipher.open(record, &self.bound_to(generation))
     }
 
-    /// A record is of no use in another slot, or as another generation.
+    /// Returns the bytes that bind a record to its slot and generation. So it cannot be used in another slot, or as
+    /// another generation.
     fn bound_to(&self, generation: u64) -> [u8; 24] {
         let mut bound = [0; 24];
         bound[..16].copy_from_slice(&self.slot.0);

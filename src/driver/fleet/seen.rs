@@ -1,4 +1,5 @@
-//! The newest generation that was seen in each slot. It outlives the sessions: an older record is never taken up.
+//! The newest generation that was seen in each slot. This memory outlives the sessions, so that an older record is
+//! never adopted.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,21 +9,21 @@ use crate::{
     store::Slot,
 };
 
-/// Twice as long as any session lives: after that nothing that was seen is good any more.
+/// Twice as long as any session lives. After that, nothing that was seen can still be in use.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(48 * 60 * 60);
 pub(super) const TIDY_AT: usize = 1024;
 
-/// What was seen in a slot last.
+/// The last generation that was seen in a slot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     pub(super) generation: u64,
-    /// It came to an end that does not concern this process alone.
+    /// Whether that generation ended for the whole fleet, and not only for this process.
     pub(super) is_spent: bool,
 }
 
 impl Seen {
-    /// What a record has to be newer than where none is in use here: what was merely evicted, or not kept in time, may be
-    /// taken up once more.
+    /// Returns the generation that a record must exceed if no session is in use here. The last session itself may be
+    /// adopted again if it was only evicted, or if its lease ended.
     pub(super) fn lowest(self) -> u64 {
         self.generation.saturating_sub(u64::from(!self.is_spent))
     }
@@ -37,7 +38,7 @@ pub(super) struct AllSeen {
 #[derive(Debug)]
 struct Slots {
     seen: HashMap<Slot, (Seen, Reading)>,
-    /// When to tidy up next: at so many entries.
+    /// The number of entries at which old ones are removed next.
     tidy_at: usize,
 }
 
@@ -62,7 +63,7 @@ impl AllSeen {
             .unwrap_or_default()
     }
 
-    /// A generation was taken up, or published; or has come to its end.
+    /// Notes that a generation was adopted or published, or that it has ended.
     pub(super) fn note(&self, slot: Slot, generation: u64, is_spent: bool) {
         let now = self.clock.now();
         let mut slots = self.slots.lock();

@@ -1,4 +1,5 @@
-//! A create that asks the fleet first: is there a session already, is another making one, or is it for this one to do?
+//! A create asks the fleet first. There may be a session already, another process may be creating one, or this
+//! process has to.
 
 use std::{
     ops::ControlFlow::{self, Break, Continue},
@@ -24,13 +25,14 @@ use crate::{
     store::{Changes, Found, Member, Slot},
 };
 
-/// How often a claim is tried while another holds one, in case that its end was not told.
+/// The pause between two tries while another process holds the claim. Needed in case the end of that claim is not
+/// announced.
 const POLL: Duration = Duration::from_secs(1);
-/// How soon a renewal is tried again where the store could not be asked.
+/// The pause before a renewal is tried again if the store could not be asked.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Above this, numbers are no generations: scripts of stores count in floating point.
+/// Generations above this are refused, because scripts in stores count in floating point.
 const HIGHEST: u64 = 1 << 53;
-/// How many records that are of no use are passed over.
+/// How many useless records are skipped.
 const PASSED_OVER: usize = 3;
 
 impl From<Adopted> for Share {
@@ -49,18 +51,18 @@ impl From<Adopted> for Share {
     }
 }
 
-/// One create at the store.
+/// The state of one create at the store.
 struct Claimant {
     seal: Seal,
     member: Member,
     lease: Duration,
-    /// Of records that were of no use.
+    /// The highest generation of the skipped records.
     passed_over: u64,
     useless: usize,
 }
 
 impl Create {
-    /// Finds out who makes the session, and waits for it if that is another.
+    /// Finds out which process creates the session. If it is another one, waits for its session.
     pub(crate) async fn share(&mut self) -> Share {
         let core = self.core.clone();
         let share = async |fleet: Arc<Inner>| self.share_in(&fleet).await;
@@ -97,7 +99,7 @@ impl Create {
                 Continue(held_for) => held_for,
                 Break(share) => return share,
             };
-            // A claim is shorter: others wait after a failure.
+            // A claim never lasts this long. The store lets everyone wait after a failure.
             if held_for > claimant.lease
                 && let Some(refused) = core.gate().paused_elsewhere(key, held_for, core.now())
             {
@@ -116,8 +118,9 @@ impl Create {
         }
     }
 
-    /// Takes up what there is, and claims nothing: a key that the server has not taken yet may be made up, and leaves nothing in
-    /// the store. What is made with it is published once it is there, as what was made while the store was down.
+    /// Adopts the session in the store if there is one, but makes no claim. An API key that the server has not
+    /// accepted yet may be made up, and must leave nothing in the store. The session of this create is published
+    /// later, like one that was made while the store was down.
     async fn look(&mut self, fleet: &Inner) -> Share {
         let core = self.core.clone();
         let seal = fleet.seal_of(&core, &self.partition);
@@ -138,7 +141,7 @@ impl Create {
         }
     }
 
-    /// Asks once. Goes on with for how long another holds the claim.
+    /// Claims the slot once. Continues with the time for which another process holds the claim.
     async fn claim(
         &mut self,
         fleet: &Inner,
@@ -147,13 +150,14 @@ impl Create {
         let core = self.core.clone();
         let slot = claimant.seal.slot;
         loop {
-            // Also between two claims: the heartbeat may have taken up what the first one was answered with.
+            // Check this between two claims, too: the heartbeat may have adopted the session that the first claim was
+            // answered with.
             if !core.gate().is_flying(self.partition.id, self.generation) || self.is_spared() {
                 return Break(Share::Fenced);
             }
             let after = self.newest(fleet, slot).max(claimant.passed_over);
             let sent = core.now();
-            // Only those of this slot: an error stays with the slot that it concerns.
+            // Only for this slot, so that an error counts for the slot that it concerns.
             let told = fleet.catch_up(&core, slot).await;
             if let Err(error) = told {
                 return Break(self.alone(fleet, error));
@@ -180,7 +184,7 @@ impl Create {
         Share::Create
     }
 
-    /// Takes up what there is. Goes on if that is of no use, and is passed over.
+    /// Adopts the published session. Continues if the record is of no use and is skipped.
     async fn published(
         &mut self,
         fleet: &Inner,
@@ -201,7 +205,7 @@ impl Create {
         Continue(())
     }
 
-    /// Whether what the heartbeat has taken up meanwhile will do.
+    /// Returns whether the heartbeat has adopted a session meanwhile that makes this create unnecessary.
     fn is_spared(&self) -> bool {
         let (core, now) = (&self.core, self.core.now());
         core.cached(self.partition.id).is_some_and(|current| {
@@ -211,7 +215,7 @@ impl Create {
         })
     }
 
-    /// The store cannot be asked. While the fleet's session is good, nobody makes another in its place.
+    /// Decides what to do without the store. While the fleet's session is good, no process creates another one.
     fn alone(&self, fleet: &Inner, error: Error) -> Share {
         let (core, now) = (&self.core, self.core.now());
         let current = core.cached(self.partition.id);
@@ -226,7 +230,7 @@ impl Create {
         }))
     }
 
-    /// What a record has to be newer than.
+    /// Returns the generation that a record must exceed.
     pub(super) fn newest(&self, fleet: &Inner, slot: Slot) -> u64 {
         let seen = fleet.seen.of(slot);
         let current = self.core.cached(self.partition.id);
@@ -248,7 +252,7 @@ fn held(left: Duration) -> Error {
     Error::new(ErrorKind::Store, text).with_retry_after(left)
 }
 
-/// Waits until something is told of a slot.
+/// Waits until the store announces a change of this slot.
 async fn change_of(slot: Slot, changes: &mut Changes) {
     while changes.next().await.is_some_and(|other| other != slot) {}
 }

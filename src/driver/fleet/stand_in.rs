@@ -1,7 +1,8 @@
 //! One session call in place of the free question, for the whole fleet.
 //!
-//! It counts against the day's quota, so that one process makes it in five minutes. What came of it stands in a slot of its own, as the
-//! answer to the free question does. A call that did not reach the server is nobody else's.
+//! The call counts against the quota of the day. So only one process makes it in five minutes. The result is stored
+//! in a slot of its own, like the answer to the free question. If the call did not reach the server, the others are
+//! told nothing.
 
 use std::time::Duration;
 
@@ -22,32 +23,33 @@ use crate::{
     store::Found,
 };
 
-/// Of the claim. Whoever waits for it waits no longer than that, and then makes its own call.
+/// The lease of the claim. A process that waits for the claim's holder waits no longer than this. Then it makes its
+/// own call.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often it is looked for while another makes it.
+/// The pause between two looks while another process makes the call.
 const AGAIN: Duration = Duration::from_millis(100);
-/// For telling the others.
+/// The time limit for telling the others.
 const TELL: Duration = Duration::from_millis(500);
-/// The store's clock and the one here agree so far about when a session was made.
+/// How far the store's clock and the local clock may differ about when a session was created.
 const AGREE: Duration = Duration::from_secs(1);
 
-/// A claim on asking for a session on behalf of all.
+/// A claim to ask for a session on behalf of the whole fleet.
 pub(crate) struct StandIn {
     seal: Seal,
     claim: GrantedClaim,
 }
 
-/// Who asks for a session.
+/// Which process asks for a session.
 pub(crate) enum WhoAsks {
-    /// This process, and tells the others.
+    /// This process asks. With a claim, it tells the others.
     This(Option<Box<StandIn>>),
-    /// Another has asked, with this result: after the sign, if the last word says so.
+    /// Another process has asked, with this result. The flag says whether it asked after the sign.
     Another(Metered, bool),
 }
 
 impl Fleet {
-    /// Finds out whether this process is to ask for a session after so many signs. What another has found out `counts_for` so long.
-    /// Without the store each asks.
+    /// Finds out whether this process has to ask for a session. `signs` is the present number of signs. Another
+    /// process's result is used for `counts_for` after its call. Without the store, each process asks.
     pub(crate) async fn stand_in(&self, core: &Core, signs: u64, counts_for: Duration) -> WhoAsks {
         let who = self.within(None, async |inner| {
             let who = inner.who_asks(core, (signs, counts_for));
@@ -56,7 +58,7 @@ impl Fleet {
         who.await.unwrap_or(WhoAsks::This(None))
     }
 
-    /// Tells the others what came of it.
+    /// Tells the others the result of the call.
     pub(crate) async fn stood_in(&self, core: &Core, stand_in: StandIn, answer: &Metered) {
         self.within((), async |inner| {
             let _ = timeout(TELL, inner.tell_stand_in(core, stand_in, answer)).await;
@@ -66,12 +68,12 @@ impl Fleet {
 }
 
 impl Inner {
-    /// `None` where nobody has a session, or the store cannot be asked.
+    /// Returns `None` if this process has no session, or if the store cannot be asked.
     async fn who_asks(&self, core: &Core, (signs, counts_for): (u64, Duration)) -> Option<WhoAsks> {
         let seal = self.common_slot(core, Kind::StandIn)?;
         let member = new_member(core);
         let mut found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
-        // The sign came before this.
+        // The sign came before this time.
         let since = found.now;
         loop {
             if let Some((answer, asked)) = read(core, &seal, &found, (signs, counts_for)) {
@@ -86,7 +88,7 @@ impl Inner {
                     return Some(WhoAsks::This(Some(Box::new(StandIn { seal, claim }))));
                 }
                 Claimed::Held(_) => sleep(AGAIN).await,
-                // A replica, or somebody else's record, that would be offered again and again.
+                // A replica's record, or one of another writer. The store would offer it again and again.
                 Claimed::Published(other) if generation(&other) <= after => return None,
                 Claimed::Published(other) => found = other,
             }
@@ -101,7 +103,7 @@ impl Inner {
     }
 }
 
-/// What a record says, and when it was asked for by the store's clock, unless that is too long ago.
+/// Returns the result in a record, and when the call was made by the store's clock. `None` if that is too long ago.
 fn read(
     core: &Core,
     seal: &Seal,
@@ -116,20 +118,20 @@ fn read(
     (ago < counts_for).then(|| (said.here(core, signs, ago), said.asked))
 }
 
-/// What is written of an answer.
+/// A result as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Said {
-    /// When it was asked by the store's clock.
+    /// When the call was made, by the store's clock.
     asked: Duration,
     /// How old the session was then.
     age: Duration,
-    /// When it was made by the server's clock.
+    /// When the session was created, by the server's clock.
     made_at: Duration,
     knows: bool,
 }
 
 impl Said {
-    /// By the clocks of this process.
+    /// Converts the result to the clocks of this process.
     fn here(&self, core: &Core, signs: u64, ago: Duration) -> Metered {
         let now = core.now();
         let asked = Reading {

@@ -1,7 +1,7 @@
-//! Who keeps in touch with the store, and by when that task has to be seen again.
+//! Which task keeps contact with the store, and when it has to show that it is alive.
 //!
-//! The task lives on the runtime of the request that started it. If that runtime ends or stalls, the next request with a shared
-//! session starts another task, on its own runtime. The old task ends at its next poll, should there be one.
+//! The task runs on the runtime of the request that started it. If that runtime ends or stalls, the next request with
+//! a shared session starts another task, on its own runtime. The old task, if it is polled again, then ends.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -10,24 +10,25 @@ use std::{
 
 use crate::lock::Lock;
 
-/// How much later than it said a task may be seen again before another takes over.
+/// How late a task may be before another one takes over.
 const GRACE: Duration = Duration::from_secs(2);
-/// There is none, and none is needed.
+/// The value of `late_from` while no task runs and none is needed.
 const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(super) struct Watchdog {
     present: Lock<Present>,
-    /// From when on nobody keeps in touch, in milliseconds of monotonic time.
+    /// From when on the task counts as missing, in milliseconds of monotonic time.
     late_from: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Present {
-    /// Counts up: the latest one.
+    /// The number of the latest worker. It counts up.
     worker: u64,
     is_there: bool,
-    /// Somebody needed a worker since the present one last looked, and found it there.
+    /// Whether a caller needed a worker after the present one last looked for work. That caller started no other
+    /// worker.
     is_needed: bool,
 }
 
@@ -41,12 +42,12 @@ impl Default for Watchdog {
 }
 
 impl Watchdog {
-    /// Whether the task is missing or late. Asked on use of a session, so it is one comparison.
+    /// Returns whether the task is missing or late. Checked on each use of a session, so it costs one comparison.
     pub(super) fn is_late(&self, now: Duration) -> bool {
         self.late_from.load(Ordering::Acquire) <= millis(now)
     }
 
-    /// Makes the caller the one who keeps in touch, unless somebody does and is not late.
+    /// Makes the caller the worker, unless another worker is there and not late.
     pub(super) fn begin(&self, now: Duration) -> Option<u64> {
         let mut present = self.present.lock();
         if present.is_there && !self.is_late(now) {
@@ -59,7 +60,7 @@ impl Watchdog {
         Some(present.worker)
     }
 
-    /// Says until when a worker will be seen again. It looks for what there is to do after this.
+    /// Says when a worker will next show that it is alive. The worker must look for work after this call.
     pub(super) fn expect(&self, worker: u64, until: Duration) {
         let mut present = self.present.lock();
         if present.worker == worker && present.is_there {
@@ -68,13 +69,13 @@ impl Watchdog {
         }
     }
 
-    /// Whether nobody has taken over from a worker.
+    /// Returns whether this worker is still the present one.
     pub(super) fn is_by(&self, worker: u64) -> bool {
         self.present.lock().worker == worker
     }
 
-    /// A worker has found nothing to do. Returns whether it is to end: not if it was needed since it looked, since whoever
-    /// needed it has started no other.
+    /// Called when a worker has found nothing to do. Returns whether it ends. It must not end if a caller needed it
+    /// since it last looked, because that caller started no other worker.
     pub(super) fn end(&self, worker: u64) -> bool {
         let mut present = self.present.lock();
         if present.worker == worker && present.is_needed {
@@ -85,12 +86,12 @@ impl Watchdog {
         true
     }
 
-    /// A worker is gone with its runtime, though it had something left to do.
+    /// Called when a worker ended with its runtime, though it had work left.
     pub(super) fn lose(&self, worker: u64) {
         self.gone(&mut self.present.lock(), worker, 0);
     }
 
-    /// The worker is in another process.
+    /// Forgets a worker that belongs to another process, after a fork.
     pub(super) fn begin_anew(&self) {
         let mut present = self.present.lock();
         present.worker += 1;

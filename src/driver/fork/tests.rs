@@ -18,10 +18,10 @@ fn builder(sipher: &FakeSipher, clock: &TestClock) -> SessionManagerBuilder {
         .clock(clock.clone())
 }
 
-/// From here on the manager is a copy of one that lives on elsewhere.
+/// Pretends that this process was forked and now is the child.
 async fn fork(manager: &SessionManager) {
     manager.core().owner.forks.fetch_add(1, Ordering::Relaxed);
-    // What was remembered and compared before.
+    // Wait until memos expire and the process id is checked again.
     tokio::time::sleep(SPAN).await;
 }
 
@@ -47,7 +47,7 @@ async fn a_copy_that_shuts_down_at_once_deletes_nothing() {
     let sipher = FakeSipher::new();
     let manager = builder(&sipher, &TestClock::new()).build().unwrap();
     let session = manager.session().await.unwrap();
-    // One is in use, and another waits for its end.
+    // One session is in use, and another one waits for its deletion.
     manager.invalidate(session.generation());
     let lease = manager.apply(&mut http::HeaderMap::new()).await.unwrap();
     assert!(lease.is_some());

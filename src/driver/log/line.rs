@@ -1,4 +1,4 @@
-//! The line of each event.
+//! The log line of each event.
 
 use std::{fmt::Write, time::Duration};
 
@@ -19,7 +19,7 @@ macro_rules! log {
     };
 }
 
-/// The same with which session it is about.
+/// Logs a line about a session.
 macro_rules! log_session {
     ($level:ident, $message:literal, $session:ident $(, $($fields:tt)*)?) => {
         log!(
@@ -33,7 +33,7 @@ macro_rules! log_session {
     };
 }
 
-/// The same with what there is to know about an error.
+/// Logs a line with the details of an error.
 macro_rules! log_error {
     ($level:ident, $message:literal, $error:expr $(, $($fields:tt)*)?) => {
         log!(
@@ -51,7 +51,7 @@ macro_rules! log_error {
     };
 }
 
-#[allow(clippy::too_many_lines)] // a table
+#[allow(clippy::too_many_lines)] // the function is a table
 pub(super) fn event(event: &Event) {
     match event {
         Event::Created {
@@ -106,7 +106,7 @@ pub(super) fn event(event: &Event) {
             Some(error),
             api_key = %api_key
         ),
-        // Before there is any, the failure itself says it all.
+        // Without sessions, the failure that caused the suspicion says everything.
         Event::Suspected { live_sessions: 0 } => {
             log!(DEBUG, "sessions suspected", live_sessions = 0);
         }
@@ -225,12 +225,12 @@ pub(super) fn event(event: &Event) {
                 reason = label::not_inlined(*reason)
             );
         }
-        // Only a listener that is too slow knows of it.
+        // Only the receiver that was too slow knows of it.
         Event::Missed { .. } => {}
     }
 }
 
-/// Who shuts down in good order need not hear of the creates that this ends.
+/// Logs a failed create. During a shutdown, failures are expected, so they are logged at `DEBUG`.
 fn create_failed(api_key: Fingerprint, defaults: &SessionDefaults, error: &Error) {
     macro_rules! failed {
         ($level:ident) => {
@@ -292,7 +292,7 @@ pub(super) fn report(report: &ShutdownReport) {
     }
 }
 
-/// The error with its causes. The texts of others were scrubbed where they came in.
+/// Returns the text of an error with its causes. Texts of other crates were scrubbed when the error was made.
 fn text(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.cause();

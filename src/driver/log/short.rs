@@ -1,11 +1,12 @@
-//! Defaults as log lines name them.
+//! A short text for defaults, for log lines.
 
 use crate::{
     api::{Backend, Chain, PrivacyLevel, RpcProvider, SessionDefaults, scrub},
     secret::ViewingKey,
 };
 
-/// The chain first, which tells most of them apart. What newer servers know may be secret, and is counted.
+/// Puts the chain first, which distinguishes most of them. Defaults that only newer servers know may be secret, so
+/// they are only counted.
 pub(super) fn short(defaults: &SessionDefaults) -> String {
     let SessionDefaults {
         chain,

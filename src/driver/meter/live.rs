@@ -1,4 +1,4 @@
-//! How many sessions are live in this process, for a gauge.
+//! Counts the live sessions of this process, for a gauge.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,17 +19,18 @@ use crate::{
 
 pub(super) const LIVE: &str = "sipher_session_live_sessions";
 
-/// How much later than its retirement a session may be told to have been created.
+/// How long after its retirement a session's `Created` event may come.
 const OUT_OF_ORDER: Duration = Duration::from_secs(60);
 
-/// What each manager adds to the gauge of each recorder: one in a program, several in tests. The gauge is set to the sum, and never
-/// moved by a difference: exporters forget a series that is idle, and a difference would then start from zero.
+/// What each manager adds to the gauge of each recorder. A program has one recorder, tests have several. The gauge is
+/// always set to the sum, and never changed by a difference. Exporters forget a series that is idle, and a difference
+/// would then start from zero.
 static TOLD: Lock<BTreeMap<(Recorder, u64), usize>> = Lock::new(BTreeMap::new());
 
 /// The address of a recorder.
 type Recorder = usize;
 
-/// The sessions of one manager that are in the gauge.
+/// The sessions of one manager that are counted in the gauge.
 #[derive(Debug)]
 pub(super) struct Live {
     manager: u64,
@@ -37,13 +38,13 @@ pub(super) struct Live {
     sessions: Lock<Sessions>,
 }
 
-/// By generation. A session that ends by itself is retired by nobody, so that adding one for each created and taking one
-/// for each retired would count ever more.
+/// The sessions by generation. A session that expires gets no `Retired` event. So the count would only grow if it
+/// were changed by one for each `Created` and each `Retired` event.
 #[derive(Debug, Default)]
 struct Sessions {
-    /// Since when, and how long each is used.
+    /// When each session was counted, and for how long it can be used.
     counted: HashMap<u64, (Reading, Duration)>,
-    /// Retired before it was told that they were created.
+    /// Sessions that were retired before their `Created` event came.
     early: HashMap<u64, Reading>,
 }
 
@@ -86,7 +87,7 @@ impl Live {
         let recorder = recorder();
         {
             let mut told = told();
-            // Counted in here, so that an older count does not take the place of a newer one.
+            // Count under this lock, so that an older count cannot overwrite a newer one.
             told.insert((recorder, self.manager), self.sessions().counted.len());
         }
         set(recorder);
@@ -98,16 +99,16 @@ impl Live {
 }
 
 impl Drop for Live {
-    /// With the manager go its sessions.
+    /// Removes the manager's sessions from the gauge.
     fn drop(&mut self) {
         told().retain(|(_, manager), _| *manager != self.manager);
         set(recorder());
     }
 }
 
-/// Sets the gauge out of the lock, since what a recorder does is not ours; and again if the sum changed meanwhile, as another thread
-/// may have been faster.
-#[allow(clippy::cast_precision_loss)] // never so many
+/// Sets the gauge without holding the lock, because a recorder may run other code. If the sum has changed meanwhile,
+/// sets it again: another thread may have set a newer sum earlier.
+#[allow(clippy::cast_precision_loss)] // the sum is never that large
 fn set(recorder: Recorder) {
     let sum = || -> usize {
         let managers = (recorder, 0)..=(recorder, u64::MAX);

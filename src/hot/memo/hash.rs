@@ -1,4 +1,5 @@
-//! A hash that costs a few instructions. It says where to look and nothing more: what is found there is compared.
+//! A hash that costs a few instructions. The hash only says where to look: the credentials found there are compared
+//! in full.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -7,16 +8,16 @@ use std::{
 
 use crate::headers::Credentials;
 
-/// Large and odd, with bits set all over.
+/// A large odd number whose bits are spread out.
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 pub(super) fn hash(credentials: Credentials<'_>) -> u64 {
-    // Drawn for this process, so that nobody outside knows which keys fall together.
+    // A random seed for each process, so that nobody outside can choose keys that collide.
     static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(FACTOR));
     let bytes = credentials.value.as_bytes();
     let mix = |hash: u64, word: u64| {
         let product = u128::from(hash ^ word) * u128::from(FACTOR);
-        #[allow(clippy::cast_possible_truncation)] // both halves
+        #[allow(clippy::cast_possible_truncation)] // keeps both halves
         let [high, low] = [(product >> 64) as u64, product as u64];
         high ^ low
     };
@@ -29,7 +30,7 @@ pub(super) fn hash(credentials: Credentials<'_>) -> u64 {
     })
 }
 
-/// Takes one number for its own hash.
+/// A hasher for numbers that are hashes already: it returns the number unchanged.
 #[derive(Default)]
 pub(super) struct AsItIs(u64);
 

@@ -1,4 +1,5 @@
-//! Where memos are kept: a place for each thread, and in it the one memo that most layers need, and those of other keys.
+//! Where memos are kept. Each thread has a place of its own. A place holds one memo, which is all that most layers
+//! need, and further memos for other keys.
 
 use std::{
     cell::Cell,
@@ -18,30 +19,32 @@ use super::{
 };
 use crate::{headers::Credentials, hot::session::LiveSession, lock::Lock};
 
-/// How many keys a place knows, each with half a kilobyte if it is remembered. With one more it begins anew.
+/// How many keys a place knows. Each remembered key takes half a kilobyte. One key more, and the place forgets all
+/// keys but that of its first memo.
 const MOST: usize = 1 << 14;
 
-/// One for each thread that is likely to run at once. More threads than that share some, which costs only time.
+/// One place for each thread that is likely to run at once. If there are more threads, some share a place. That costs
+/// only time.
 #[derive(Debug)]
 pub(super) struct Places<T>(Box<[Place<T>]>);
 
-/// On cache lines that no other has a share in.
+/// On cache lines of its own, so that threads do not slow each other down.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Place<T>(Lock<State<T>>);
 
 #[derive(Debug)]
 pub(super) struct State<T> {
-    /// Looked at before anything is hashed.
+    /// The first memo. It is compared before anything is hashed.
     first: Option<Memo<T>>,
-    /// Those of other keys, by the hash of their credentials.
+    /// The memos of other keys, by the hash of their credentials.
     others: HashMap<u64, Memo<T>, BuildHasherDefault<AsItIs>>,
-    /// What was found once. It is remembered when it is found again.
+    /// Hashes of credentials that were seen once. A decision is remembered when its credentials are seen again.
     found: HashSet<u64, BuildHasherDefault<AsItIs>>,
 }
 
 impl<T> Places<T> {
-    /// The place of this thread.
+    /// Locks the place of this thread.
     #[inline]
     pub(super) fn here(&self) -> MutexGuard<'_, State<T>> {
         self.0[number() & (self.0.len() - 1)].lock()
@@ -50,7 +53,8 @@ impl<T> Places<T> {
     pub(super) fn clear(&self) {
         for place in &self.0 {
             let mut state = place.lock();
-            // Let go of under the lock: whoever drops the memory waits for it, and so has the last handle.
+            // Drop the memos under the lock. A memo's token holds a manager handle, but never the last one: whoever
+            // drops the `Memory` waits for this lock and still holds a handle.
             state.first = None;
             state.begin_anew();
         }
@@ -58,7 +62,7 @@ impl<T> Places<T> {
 }
 
 impl<T: Debug + Send + Sync + 'static> Places<T> {
-    /// Where a memo of this thread is to be found.
+    /// Returns where a memo of this thread is found.
     pub(super) fn home(self: &Arc<Self>, credentials: Credentials<'_>) -> Home {
         let places: Arc<dyn Forget> = self.clone();
         Home {
@@ -69,7 +73,7 @@ impl<T: Debug + Send + Sync + 'static> Places<T> {
     }
 }
 
-/// Memos of whatever token.
+/// The places of one layer, whatever the type of its tokens.
 trait Forget: Debug + Send + Sync {
     fn forget(&self, place: usize, hash: u64, session: &Arc<LiveSession>);
     fn clear(&self);
@@ -109,8 +113,8 @@ impl<T> Place<T> {
 }
 
 impl<T> State<T> {
-    /// What is remembered of such requests, whether it still holds or not.
-    #[allow(clippy::inline_always)] // on the way of every request
+    /// Returns the memo for these credentials, whether it still holds or not.
+    #[allow(clippy::inline_always)] // runs for every request
     #[inline(always)]
     pub(super) fn memo(&mut self, credentials: Credentials<'_>) -> Option<&mut Memo<T>> {
         let first = self.first.as_ref()?;
@@ -121,7 +125,7 @@ impl<T> State<T> {
         other.filter(|other| other.is_about(credentials))
     }
 
-    /// Whether such a request was here before; from now on it was.
+    /// Returns whether these credentials were seen before, and notes them.
     pub(super) fn was_found(&mut self, credentials: Credentials<'_>) -> bool {
         let is_new = self.found.insert(hash(credentials));
         if is_new && self.found.len() > MOST {
@@ -160,7 +164,7 @@ impl<T> State<T> {
     }
 }
 
-/// Where a memo is to be found.
+/// Where one memo is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
     places: Weak<dyn Forget>,
@@ -168,8 +172,8 @@ pub(crate) struct Home {
     hash: u64,
 }
 
-/// Nobody is given this session any more without its being looked at. Whoever has got it before is in flight from now
-/// on, and everybody can see that.
+/// Removes this session from all memos. From now on, no request gets the session without a new decision. Requests
+/// that got it from a memo before are visible to all threads as in flight.
 pub(crate) fn forget(session: &Arc<LiveSession>) {
     for home in session.in_flight.homes() {
         if let Some(places) = home.places.upgrade() {
@@ -178,7 +182,7 @@ pub(crate) fn forget(session: &Arc<LiveSession>) {
     }
 }
 
-/// All that is remembered of one manager's sessions.
+/// The places of all layers of one manager.
 #[derive(Debug, Default)]
 pub(crate) struct Memos(Lock<Vec<Weak<dyn Forget>>>);
 
@@ -196,7 +200,7 @@ impl Memos {
         places
     }
 
-    /// [`forget`]s all of them.
+    /// Forgets all memos of all layers.
     pub(crate) fn forget_all(&self) {
         for places in self.all().iter().filter_map(Weak::upgrade) {
             places.clear();
@@ -208,7 +212,7 @@ impl Memos {
     }
 }
 
-/// Counts up over the threads that ask.
+/// Returns the number of this thread. Threads are numbered in the order in which they first ask.
 #[inline]
 fn number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -1,4 +1,4 @@
-//! One session, as users see it.
+//! The public view of one session.
 
 use std::{
     fmt,
@@ -14,8 +14,9 @@ use crate::{
 
 /// A session, to look at.
 ///
-/// Holding one keeps nothing alive: an id that was taken out of it by hand may be dead a moment later, and the server
-/// would ignore it without a word. Let the layer put it on requests, or [`apply`](crate::SessionManager::apply).
+/// Holding a `Session` does not keep it alive on the server. An id that you copy from it may be dead a moment later,
+/// and the server would ignore that id silently. Let the layer put the id on requests, or use
+/// [`apply`](crate::SessionManager::apply).
 #[derive(Clone)]
 pub struct Session {
     live: Arc<LiveSession>,
@@ -34,27 +35,28 @@ impl Session {
         &self.id
     }
 
-    /// Returns the defaults that the server stores for it.
+    /// Returns the defaults that the server stores for the session.
     pub fn defaults(&self) -> &SessionDefaults {
         &self.live.partition.defaults
     }
 
-    /// Returns which of the manager's sessions it is; they count up.
+    /// Returns the session's generation. Generations count up over the sessions of one manager.
     pub fn generation(&self) -> u64 {
         self.live.generation
     }
 
-    /// Returns how long its id may still be sent, as of now. Zero once it is used no more.
+    /// Returns how long the id may still be sent, as of now. Zero once the session is not used any more.
     ///
-    /// In a fleet that shares a store, it is no longer than the session may be used without reaching the store, and grows again with
-    /// each heartbeat that does.
+    /// In a fleet that shares a store, this is at most the time for which the session may be used without reaching
+    /// the store. It grows again with each heartbeat that reaches the store.
     pub fn usable_for(&self) -> Duration {
         self.live.usable_for(self.clock.now())
     }
 
-    /// Returns how long until a request would start its renewal, as of now. Zero if the next request does, or waits for another session.
+    /// Returns how long until a request would start the renewal, as of now. Zero if the next request starts it, or
+    /// waits for another session.
     ///
-    /// After a renewal that failed it is the time until the next one may begin.
+    /// After a failed renewal, returns the time until the next one may begin.
     pub fn renewal_in(&self) -> Duration {
         self.live.renewal_in(self.clock.now())
     }
@@ -75,7 +77,7 @@ impl LiveSession {
         };
         let held_until = Duration::from_millis(self.held_until.load(Ordering::Relaxed));
         let held_for = held_until.saturating_sub(now.monotonic);
-        // Past its end, a request waits for another session.
+        // Once the session is not usable any more, a request waits for another session.
         match self.usable_for(now) {
             Duration::ZERO => Duration::ZERO,
             _ => aging_in.max(held_for).min(self.life.usable_for(now)),

@@ -7,7 +7,7 @@ fn near() -> SessionDefaults {
     SessionDefaults::new().chain(Chain::Near)
 }
 
-/// The merged body; `=` if it lacks nothing, `!` if it is no object.
+/// Returns the merged body; `=` if the body lacks nothing, `!` if it is no object.
 fn merged_with(defaults: &SessionDefaults, body: impl AsRef<[u8]>) -> Vec<u8> {
     match merge(body.as_ref(), defaults) {
         Merge::Complete => b"=".to_vec(),

@@ -1,6 +1,6 @@
-//! Bodies that are drawn from a seed.
+//! Checks the merge with bodies that are generated from a seed.
 //!
-//! `INLINE_CASES` sets how many. A failure names its seed; `INLINE_SEED` draws that one alone.
+//! `INLINE_CASES` sets how many. A failure names its seed. `INLINE_SEED` runs that one alone.
 
 use std::env;
 
@@ -25,7 +25,7 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().expect("a number"))
 }
 
-/// How many bodies came to what, so that a generator that draws the same thing always is noticed.
+/// Counts the outcomes, so that a generator that always draws the same thing is noticed.
 #[derive(Debug, Default)]
 struct Counts {
     merged: u64,
@@ -116,13 +116,13 @@ fn is_object(body: &[u8]) -> bool {
     scan::keys(body, |_| {}).is_some()
 }
 
-/// `serde_json` skips what it does not keep by the same grammar.
+/// Returns what `serde_json` says to the same question. It skips values by the same grammar.
 fn is_object_to_serde(body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     body.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
-/// What the server stores of these defaults.
+/// Returns the defaults as the server stores them.
 fn json(defaults: &SessionDefaults) -> Map<String, Value> {
     match serde_json::to_value(defaults) {
         Ok(Value::Object(defaults)) => defaults,
@@ -130,7 +130,7 @@ fn json(defaults: &SessionDefaults) -> Map<String, Value> {
     }
 }
 
-/// Whether every byte of the body is still there, in order and around one insertion.
+/// Returns whether the merged body is the body with one insertion, all other bytes in order.
 fn is_insertion(body: &[u8], merged: &[u8]) -> bool {
     let start = body.iter().zip(merged).take_while(|(a, b)| a == b).count();
     let end = body
@@ -142,7 +142,7 @@ fn is_insertion(body: &[u8], merged: &[u8]) -> bool {
     merged.len() > body.len() && start + end >= body.len()
 }
 
-/// Whether the simple way to merge came to the same. It cannot read all that the server reads.
+/// Returns whether a simple merge has the same result. The simple merge cannot read all that the server reads.
 fn agrees(body: &[u8], merged: &[u8], session: &Map<String, Value>, seed: u64) -> bool {
     let Ok(mut simple) = serde_json::from_slice::<Map<String, Value>>(body) else {
         return false;

@@ -1,4 +1,4 @@
-//! Bodies, headers and defaults drawn from a seed, the odd ones more often than life would.
+//! Draws bodies, headers and defaults from a seed. Odd ones are more frequent than in practice.
 
 use std::io::Write;
 
@@ -128,7 +128,7 @@ fn object(rng: &mut Rng, depth: usize) -> String {
     text + "}" + blank(rng)
 }
 
-/// Now and then with letters escaped that need no escape.
+/// Draws a key, sometimes with escapes for letters that need none.
 fn key(rng: &mut Rng) -> String {
     let key = any(rng, &KEYS);
     if !key.chars().all(|c| c.is_ascii_alphabetic()) || !one_in(rng, 4) {
@@ -165,7 +165,7 @@ fn nested(open: &str, depth: usize) -> String {
     open.repeat(depth) + "1" + &close.repeat(depth)
 }
 
-/// Now and then cut off, or with a byte changed, put in or taken out, which need not leave it Unicode.
+/// Sometimes cuts the text off, or changes, adds or removes a byte. The result may not be valid Unicode.
 fn broken(rng: &mut Rng, text: String) -> Vec<u8> {
     let mut text = text.into_bytes();
     if text.is_empty() || !one_in(rng, 6) {
@@ -198,7 +198,7 @@ const ENCODINGS: [&str; 8] = [
     "gzip", "gzip", "deflate", "identity", "IDENTITY", "", "zstd", "x-gzip",
 ];
 
-/// Draws headers, and turns the text into what they say, now and then not.
+/// Draws headers, and encodes the text as they say, but sometimes not.
 fn encoded(rng: &mut Rng, text: Vec<u8>, headers: &mut HeaderMap) -> Vec<u8> {
     let media_type = if one_in(rng, 4) {
         any(rng, &TYPES)

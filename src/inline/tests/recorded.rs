@@ -17,7 +17,7 @@ use crate::{
 #[path = "../../../tests/wire/merge.rs"]
 mod wire;
 
-/// What the fake answers without a session.
+/// Returns the fake server's answer to a request without a session.
 async fn answered(sipher: &FakeSipher, path: &str, headers: HeaderMap, body: Vec<u8>) -> Answered {
     let mut request = Request::post(path)
         .body(Full::<bytes::Bytes>::from(body))
@@ -64,7 +64,7 @@ async fn without_a_session_a_merged_body_is_answered_as_the_body_was_with_one() 
         };
         *counts.entry((kind, makes_a_difference)).or_insert(0) += 1;
     }
-    // Of 529 that a session makes a difference to.
+    // For 529 of the bodies, a session makes a difference.
     let expected = HashMap::from([
         (("merged", true), 504),
         (("encoded", true), 21),

@@ -1,4 +1,4 @@
-//! Who follows the defaults of a group.
+//! The interface of a manager that follows the defaults of a group.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::{
 pub(crate) trait Follower: Send + Sync {
     fn identity(&self) -> Arc<Identity>;
 
-    /// Adopts what other processes of the fleet have changed, before the first request or after an idle time.
+    /// Adopts the defaults that other processes have changed, before the first request or after an idle time.
     /// Requests with the manager's defaults wait meanwhile. The caller holds the lock of changes.
     fn begin_with_defaults(self: Arc<Self>, now: SessionDefaults) -> Result<(), Error>;
 
-    /// Switches to defaults that other processes of the fleet have changed, if their session can be used at once: the present
-    /// one, or the one that was `made`, which may have been evicted already. Otherwise returns the partition whose session has
-    /// to be made first. The caller holds the lock of changes.
+    /// Switches to the defaults that other processes have changed, if a session with them can be used at once. That
+    /// is the current session, or the one that was `made`, which may have been evicted already. Otherwise returns the
+    /// partition that needs a session first. The caller holds the lock of changes.
     fn try_follow(
         self: Arc<Self>,
         now: SessionDefaults,

@@ -1,4 +1,4 @@
-//! Looking at a group's defaults: before a process makes or takes up a session, and to follow what others change later.
+//! Reads a group's defaults: before a process makes or adopts a session, and later to follow changes by others.
 
 use std::{
     sync::{
@@ -25,17 +25,17 @@ use crate::{
     runtime::runtime,
 };
 
-/// How soon a process hears of what others have changed. Without a heartbeat it does not, so it looks before it makes or
-/// takes up its next session.
+/// How soon a process learns of changes by others. Without a heartbeat it does not learn of them, so it looks before
+/// it makes or adopts its next session.
 const HEARD_WITHIN: Duration = Duration::from_secs(15);
-/// A look that takes longer than this runs on a runtime that stands still.
+/// If a look takes longer than this, its runtime has stalled.
 const LATE: Duration = Duration::from_secs(6);
 
-/// What came of a look, for all who wait for it.
+/// The result of a look, for all who wait for it.
 type Looked = Result<(), Error>;
 
-/// A process begins with what its group has now: nobody gets a session with the manager's defaults before it has looked.
-/// The same holds after a time in which it had neither a session nor a heartbeat.
+/// The look before the first session. A process begins with the present defaults of its group: no request gets a
+/// session with the manager's defaults before this look. The same holds after a time without a session and heartbeat.
 #[derive(Default)]
 pub(in crate::driver::fleet) struct FirstLook {
     is_done: AtomicBool,
@@ -44,15 +44,15 @@ pub(in crate::driver::fleet) struct FirstLook {
 
 #[derive(Default)]
 struct Looks {
-    /// When the manager's defaults were last known to be those of the group, or the store could not be asked.
+    /// When the manager's defaults were last known to be the group's, or the store was found to be down.
     last: Option<Reading>,
-    /// The last one, and when it began. It runs in a task, so that a caller who gives up, or is not polled, takes it from
-    /// nobody.
+    /// The last look, and when it began. A look runs in a task, so that it goes on if a caller gives up or is not
+    /// polled.
     current: Option<(Receiver<Looked>, Reading)>,
 }
 
 impl FirstLook {
-    /// The look under way is another process's.
+    /// Forgets a look that was begun in another process, before a fork.
     pub(in crate::driver::fleet) fn begin_anew(&self) {
         self.looks.lock().current = None;
     }
@@ -62,7 +62,7 @@ impl FirstLook {
         last.is_some_and(|last| now.since(last) <= HEARD_WITHIN)
     }
 
-    /// `asked` is when the store was asked.
+    /// Notes that a look succeeded. `asked` is when the store was asked.
     fn looked(&self, asked: Reading) {
         let last = &mut self.looks.lock().last;
         if last.is_none_or(|last| last.monotonic <= asked.monotonic) {
@@ -72,16 +72,16 @@ impl FirstLook {
 }
 
 impl Fleet {
-    /// Returns whether the manager's defaults are those of its group. To be asked before they are read: they are set before
-    /// this, so the load needs no ordering of its own.
+    /// Returns whether the manager's defaults are those of its group. Ask this before reading the defaults. They are
+    /// set before this flag is, so the load needs no ordering of its own.
     #[inline]
     pub(crate) fn has_looked(&self) -> bool {
         let look = |inner: &Inner| inner.first_look.is_done.load(Ordering::Relaxed);
         self.inner().is_none_or(look)
     }
 
-    /// Returns whether a session may be made or taken up for the manager's defaults as they are. While the manager has a
-    /// session, the heartbeat follows what others change. Without one, the last look must not be too long ago.
+    /// Returns whether a session may be made or adopted for the manager's present defaults. While the manager has a
+    /// session, its heartbeat follows changes by others. Without a session, the last look must be recent.
     #[cold]
     pub(crate) fn knows_defaults(&self, core: &Core, identity: &Identity) -> bool {
         let Some(inner) = self.inner() else {
@@ -96,7 +96,8 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store cannot be asked and [`OnStoreDown::Fail`] was chosen; the next request looks again.
+    /// Returns [`ErrorKind::Store`] if the store cannot be asked and [`OnStoreDown::Fail`] was chosen. The next
+    /// request looks again.
     pub(crate) async fn first_look(
         &self,
         core: &Arc<Core>,
@@ -106,11 +107,11 @@ impl Fleet {
             return Ok(());
         }
         self.within(Ok(()), async |inner| {
-            // A request that waits for this has time left for its session.
+            // Leave time for the session to a request that waits for this.
             let limit = STEP.min(core.settings.max_wait / 2);
             match timeout(limit, inner.wait_for_look(core)).await {
                 Ok(looked) => looked,
-                // It goes on with the defaults it has, and follows once the store has answered.
+                // Go on with the present defaults, and follow the group once the store has answered.
                 Err(_) if inner.goes_on_without_store() => Ok(()),
                 Err(_) => inner.wait_for_look(core).await,
             }
@@ -134,7 +135,7 @@ impl Inner {
         }
     }
 
-    /// Finds the look under way, or starts one on this runtime.
+    /// Joins the look that is running, or starts one on the caller's runtime.
     fn join_look(&self, core: &Arc<Core>) -> Result<(Receiver<Looked>, Duration), Error> {
         let (runtime, now) = (runtime()?, core.now());
         let mut looks = self.first_look.looks.lock();
@@ -149,7 +150,7 @@ impl Inner {
         }
         let (done, look) = once::channel();
         looks.current = Some((look.clone(), now));
-        // Never under the lock: a runtime that has ended drops the task right here.
+        // Do not spawn under the lock: a runtime that has ended drops the task in this call.
         drop(looks);
         runtime.spawn(run(core.clone(), done));
         if look.is_closed() {
@@ -164,7 +165,7 @@ impl Inner {
         let looked = self.adopt_defaults(core).await;
         let is_done = match &looked {
             Ok(()) => true,
-            // Without the store it goes on with the defaults it has, and follows once the store is back.
+            // Without the store, go on with the present defaults, and follow the group once the store is back.
             Err(error) => error.kind() == ErrorKind::Store && self.goes_on_without_store(),
         };
         if !is_done {
@@ -196,8 +197,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Looks for what other processes have changed, and follows it. Puts back what the store has lost, and renews what it
-    /// would soon forget.
+    /// Reads what other processes have changed, and follows it. Writes again what the store has lost or will soon
+    /// forget.
     pub(in crate::driver::fleet) async fn follow_defaults(
         &self,
         core: &Arc<Core>,
@@ -207,7 +208,7 @@ impl Inner {
         };
         let asked = core.now();
         let found = self.read_defaults(core, &seal).await.inspect_err(|_| {
-            // The heartbeat is the one to try again: no request waits for that.
+            // The heartbeat tries again, so that no request waits for the store.
             if self.goes_on_without_store() {
                 self.first_look.looked(asked);
             }
@@ -220,13 +221,14 @@ impl Inner {
             .validate()
             .is_err()
         {
-            // Another version of this crate takes them for right.
+            // Another version of this crate accepts these defaults.
             if self.is_first_refusal(seal.slot, generation) {
                 refuse(core, seal.slot);
             }
             return Ok(());
         }
-        // Meanwhile nobody tells the store which sessions are in use. What is not done in time is done next time.
+        // Until this ends, the task does not tell the store which sessions are in use. So the wait is bounded, and
+        // the rest is done next time.
         let switched = timeout(self.interval(), switch(core, following, &group));
         let Ok(switched) = switched.await else {
             return Ok(());
@@ -239,7 +241,7 @@ impl Inner {
     }
 }
 
-/// The task of a look.
+/// The task of one look.
 async fn run(core: Arc<Core>, done: Sender<Looked>) {
     let Some(inner) = core.fleet.inner() else {
         return;
@@ -251,7 +253,7 @@ async fn run(core: Arc<Core>, done: Sender<Looked>) {
     }
 }
 
-/// Goes over to what other processes have changed. What is changed here meanwhile is kept.
+/// Switches to the defaults that other processes have changed. Changes that are made here meanwhile are kept.
 async fn switch(core: &Arc<Core>, following: &Following, group: &LwwDefaults) -> Result<(), Error> {
     let mut made = None;
     while let Some(missing) = try_switch(following, group, made).await? {
@@ -263,7 +265,7 @@ async fn switch(core: &Arc<Core>, following: &Following, group: &LwwDefaults) ->
     Ok(())
 }
 
-/// Returns the partition whose session has to be made first, if there is none.
+/// Tries to switch. Returns the partition that needs a session first, if there is one.
 async fn try_switch(
     following: &Following,
     group: &LwwDefaults,

@@ -1,8 +1,8 @@
-//! The processes of a group share their defaults: what one of them changes, the others follow.
+//! Defaults that the processes of a group share. What one of them changes, the others follow.
 //!
-//! A group is all processes with the same API key and base URL that were built with the same defaults. What was changed
-//! since stands in a slot of its own, as a last-writer-wins map: each field has a value, or was taken away, and bears the
-//! store's time of when it was changed.
+//! A group is all processes with the same API key and base URL that were built with the same defaults. Later changes
+//! are stored in a slot of their own, as a last-writer-wins map. Each changed field has a value, or is marked as
+//! removed, and carries the store's time of the change.
 //!
 //! ```text
 //!   update_defaults ─▶ pending ─(store's time)─▶ known ──▶ get, merge, claim, publish ──▶ the slot
@@ -12,9 +12,9 @@
 //!
 //! | room | concept |
 //! | --- | --- |
-//! | `publish` | the form in the store; writing it down |
-//! | `follower` | who follows |
-//! | `look` | the look before a session is made or taken up; following what others have changed |
+//! | `publish` | the form of the changes in the store, and writing them |
+//! | `follower` | the interface of a manager that follows |
+//! | `look` | reading the changes before a session is made or adopted, and following them later |
 
 mod follower;
 mod look;
@@ -42,18 +42,19 @@ use crate::{
     store::Slot,
 };
 
-/// What is known of the group's defaults.
+/// What this process knows of the group's defaults.
 pub(super) struct Following {
-    /// What all were built with: it names the group.
+    /// The defaults that all processes of the group were built with. The group's slot is named after these defaults.
     home: Arc<SessionDefaults>,
     manager: Weak<dyn Follower>,
-    /// The manager's lock of changes. It is waited for without a handle, which would keep the manager alive.
+    /// The manager's lock of changes. A task can wait for it without a handle, which would keep the manager alive.
     changing: Arc<tokio::sync::Mutex<()>>,
     book: Lock<Book>,
 }
 
 impl Following {
-    /// `None` once the last handle is gone. Never held over an await: the last handle may go at any time.
+    /// Returns the manager, or `None` once the last handle is gone. Do not hold it over an await, because that would
+    /// keep the manager alive.
     fn manager(&self) -> Option<Arc<dyn Follower>> {
         self.manager.upgrade()
     }
@@ -63,12 +64,12 @@ impl Following {
     }
 }
 
-/// What a new API key finds in its group's slot, to be [adopted](Fleet::moved_to) once the manager speaks for that key.
+/// The changes that a new API key's group has made. The manager [adopts](Fleet::moved_to) them once it uses that key.
 #[derive(Default)]
 pub(crate) struct Moving(LwwDefaults);
 
 impl Fleet {
-    /// Says whose fleet it is.
+    /// Sets the manager whose defaults follow the fleet.
     pub(crate) fn follow<M: Follower + 'static>(
         &self,
         manager: &Arc<M>,
@@ -84,7 +85,7 @@ impl Fleet {
         let _ = inner.following.set(following);
     }
 
-    /// The defaults were changed here, a moment ago and under the lock of changes.
+    /// Notes a change of the defaults that this process has just made. The caller holds the lock of changes.
     pub(crate) fn changed_defaults(
         &self,
         core: &Arc<Core>,
@@ -107,21 +108,21 @@ impl Fleet {
         let (DefaultsChange::Patch(values) | DefaultsChange::Replacement(values)) = change;
         book.change(names, values, core.now());
         drop(book);
-        // Also where nobody waits until the others are told.
+        // Start the heartbeat even if no task waits until the others are told.
         self.start_heartbeat(core);
     }
 
-    /// Tells the others at once, or as soon as the store is there.
+    /// Tells the other processes of changes at once, or as soon as the store can be reached.
     pub(crate) async fn tell_defaults(&self, core: &Core) {
         self.within((), async |inner| drop(inner.tell_defaults(core).await))
             .await;
     }
 
-    /// Looks at what the group of another API key has changed, before the manager speaks for that key.
+    /// Reads what the group of another API key has changed, before the manager uses that key.
     pub(crate) async fn move_to(&self, core: &Core, newer: Identity) -> (Identity, Moving) {
         let moved = self.within(None, async |inner| {
             let (following, seal) = inner.group(core, newer.key()?)?;
-            // Without the store the manager moves with what it knows, and the next look brings the rest.
+            // Without the store, the manager moves with what it knows. The next look brings the rest.
             let found = inner.read_defaults(core, &seal).await.ok();
             let others = found.and_then(publish::InSlot::into_state);
             let others = others.unwrap_or_default();
@@ -133,7 +134,8 @@ impl Fleet {
         moved.unwrap_or_else(|| (newer, Moving::default()))
     }
 
-    /// The manager speaks for another API key: its group is in another slot, which may know nothing yet.
+    /// Called when the manager uses another API key. The group of that key has another slot, which may hold nothing
+    /// yet.
     pub(crate) fn moved_to(&self, core: &Arc<Core>, Moving(others): &Moving) {
         if let Some(following) = self.inner().and_then(|inner| inner.following.get()) {
             let mut book = following.book();
@@ -146,14 +148,14 @@ impl Fleet {
 }
 
 impl Inner {
-    /// The group of an API key, and its slot.
+    /// Returns the group of an API key, and its slot.
     fn group(&self, core: &Core, key: &ApiKey) -> Option<(&Following, Seal)> {
         let following = self.following.get()?;
         let seal = self.seal(core, Kind::Defaults, key, &following.home);
         Some((following, seal))
     }
 
-    /// The group that the manager speaks for now. Without an API key there is none.
+    /// Returns the group of the manager's present API key. `None` without a key.
     fn present_group(&self, core: &Core) -> Option<(&Following, Arc<Identity>, Seal)> {
         let identity = self.following.get()?.manager()?.identity();
         let (following, seal) = self.group(core, identity.key()?)?;
@@ -164,15 +166,15 @@ impl Inner {
         Some(self.present_group(core)?.2.slot)
     }
 
-    /// Whether the store may not have what was changed here.
+    /// Returns whether this process has changes that the store may not have.
     pub(super) fn is_untold(&self) -> bool {
         let is_untold = |following: &Following| following.book().is_untold();
         self.following.get().is_some_and(is_untold)
     }
 
-    /// Tells of what was changed here, if the store may not have it.
+    /// Writes the changes of this process into the store, if the store may not have them.
     pub(super) async fn tell_defaults(&self, core: &Core) -> Result<(), Error> {
-        // Looked at first: names and keys are not for nothing.
+        // Check this first: deriving names and keys takes time.
         if !self.is_untold() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What a group has changed, as it stands in the store; and writing it down.
+//! The form of a group's changes in the store, and writing them.
 
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ use crate::{
     store::{Found, Record, Slot},
 };
 
-/// How long the group's changes are kept after the last process has looked at them.
+/// How long the store keeps the group's changes after a process last looked at them.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// Of the claim. To write them down takes one step.
+/// The lease of the claim. Writing takes one step of the store.
 const LEASE: Duration = Duration::from_secs(10);
-/// How soon that is tried again while another holds the claim.
+/// The pause between tries while another process holds the claim.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How often at most: a store that lies may go on for ever, and take no time.
+/// The most tries. A store that lies could keep this loop going without taking any time.
 const TRIES: usize = 100;
-/// In front of what is sealed. Another form gets another number.
+/// The first byte of what is encrypted. Another form gets another number.
 const FORM: u8 = 2;
 
-/// What there is in a group's slot.
+/// The content of a group's slot.
 pub(super) struct InSlot {
     pub(super) generation: u64,
     pub(super) content: Content,
@@ -38,9 +38,9 @@ pub(super) struct InSlot {
 pub(super) enum Content {
     Nothing,
     State(LwwDefaults),
-    /// Written by a version of this crate that knows more.
+    /// A record of a later version of this crate.
     AnotherForm,
-    /// Written by none of the fleet.
+    /// A record that no process of the fleet has written.
     Unreadable,
 }
 
@@ -52,14 +52,14 @@ impl InSlot {
         }
     }
 
-    /// Returns whether less than half of its time is left.
+    /// Returns whether less than half of the record's time in the store is left.
     pub(super) fn is_half_over(&self) -> bool {
         !matches!(self.content, Content::Nothing) && self.left < KEPT_FOR / 2
     }
 }
 
 impl Inner {
-    /// Looks at a group's slot, and gives what is pending here the store's time.
+    /// Reads a group's slot, and gives pending changes of this process the store's time.
     pub(super) async fn read_defaults(&self, core: &Core, seal: &Seal) -> Result<InSlot, Error> {
         let found = self.get(core, None, seal.slot).await?;
         Ok(self.open_defaults(core, seal, found))
@@ -94,28 +94,30 @@ impl Inner {
         }
     }
 
-    /// The store's time is known as of now.
+    /// Gives pending changes the store's time, which is known as of now.
     fn stamp_pending(&self, core: &Core, store_now: Duration) {
         if let Some(following) = self.following.get() {
             following.book().stamp(store_now, core.now());
         }
     }
 
-    /// One event for each record is enough.
+    /// Returns whether this record is refused for the first time. One event for each record is enough.
     pub(super) fn is_first_refusal(&self, slot: Slot, generation: u64) -> bool {
         let is_first = self.seen.of(slot).generation != generation;
         self.seen.note(slot, generation, false);
         is_first
     }
 
-    /// Writes down what is known here, merged into what the slot has. Returns what stands there then.
+    /// Merges the changes of this process into the slot, and writes the result. Returns the content of the slot after
+    /// that.
     ///
-    /// Under the claim nobody else writes. The claim is granted only after the newest record was read, so nothing that another
-    /// has written is lost.
+    /// Nobody else can write under the claim. The store grants the claim only after this process has read the newest
+    /// record. So no change of another process is lost.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store cannot be reached, or others write all the time. What is not written is told later.
+    /// Returns [`ErrorKind::Store`] if the store cannot be reached, or if others write all the time. Changes that are
+    /// not written are told later.
     pub(super) async fn publish_defaults(
         &self,
         core: &Core,
@@ -124,7 +126,7 @@ impl Inner {
         newest: InSlot,
     ) -> Result<LwwDefaults, Error> {
         let (member, begun) = (new_member(core), core.now());
-        // What the store has.
+        // `state` is what the store has.
         let (mut state, mut newest) = (LwwDefaults::default(), Some(newest));
         let (mut after, mut is_half_over) = (0, false);
         for _ in 0..TRIES {
@@ -136,7 +138,8 @@ impl Inner {
                 match slot.content {
                     Content::State(written) => state.merge(&written),
                     Content::Nothing | Content::Unreadable => {}
-                    // Not overwritten: it may hold what this version cannot read. What was changed here waits until it is gone.
+                    // Do not overwrite it: it may hold what this version cannot read. Changes of this process wait
+                    // until it is gone.
                     Content::AnotherForm => return Ok(LwwDefaults::default()),
                 }
             }
@@ -165,7 +168,7 @@ impl Inner {
             let mut merged = state.clone();
             merged.merge(following.book().known());
             let Some(sealed) = sealed(seal, claim.generation, &merged) else {
-                break; // no random numbers: nothing can be sealed
+                break; // there are no random numbers, so nothing can be encrypted
             };
             let record = Record {
                 generation: claim.generation,
@@ -210,7 +213,7 @@ mod tests {
         testing::{FakeSipher, TestClock, Tier},
     };
 
-    /// Puts something into the group's slot, and has a process change its defaults.
+    /// Puts bytes into the group's slot, and lets a process change its defaults.
     #[allow(clippy::unwrap_used)] // a test
     async fn change_beside(plain: &[u8], is_sealed: bool) -> (bool, usize) {
         let (sipher, clock) = (FakeSipher::new(), TestClock::new());
