@@ -60,7 +60,7 @@ impl Retired {
         let session = &self.session;
         let worth_it = session.life.worth_deleting_for(now);
         if session.in_flight.count() > 0 {
-            // The last request in flight wakes the worker.
+            // The last of them wakes us.
             return worth_it;
         }
         let lingers = session.in_flight.lingers_for(now);

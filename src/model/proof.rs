@@ -3,6 +3,7 @@
 //! The head of an answer does not say whether a session applied. With
 //! [`SessionLayer::with_proof`](crate::SessionLayer::with_proof), each response carries a [`Proof`] in its extensions.
 //! Code that moves money can examine it before it trusts the answer.
+//!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
