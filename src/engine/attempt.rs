@@ -1,8 +1,9 @@
 //! A create, a renewal or a check, as a state machine: what it waits for, and what follows from each thing that comes.
 //!
 //! An attempt that begins with a session checks whether the server still knows that session. An attempt that begins
-//! without one creates a session. It can turn from a check to a create or back, but only once. The task that drives an
-//! attempt looks at its [`Step`], waits for what the step names, and hands in the [`Input`].
+//! without one creates a session. After a failure, an attempt can turn from a check to a create or back, but only once.
+//! A check that finds its session lost always goes on with a create. The task that drives an attempt looks at its
+//! [`Step`], waits for what the step names, and hands in the [`Input`].
 
 mod check;
 mod failure;
@@ -86,7 +87,7 @@ pub(crate) struct Attempt<S> {
     place: Queueing,
     /// Whether a call is on its way, or has created a session that is not the current one yet.
     calling: bool,
-    /// Whether the attempt has turned from a create to a check or back. It does so once at most.
+    /// Whether a failure has turned the attempt from a create to a check or back. That happens once at most.
     turned: bool,
     /// Whether only the metered `GET /v1/sessions/{id}` can tell if the session is alive.
     metered: bool,

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use crate::model::budget::{CallBudget, Purpose};
 
-/// A token bucket. Tokens are counted as time: one token is the time in which one token is added. So the whole state is
-/// the moment at which the bucket will be full.
+/// A token bucket. Tokens are counted as time: one token equals the interval between two refills. So the moment at
+/// which the bucket will be full is its whole state.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     budget: CallBudget,

@@ -73,7 +73,7 @@ pub(crate) struct Gate<W> {
     pausing: Queue,
     /// Creates that ask the store, and do not know yet whether they will make a call.
     sharing: Queue,
-    /// The same, for creates whose partition could not reach the store a moment ago.
+    /// Creates that ask the store, and whose partition could not reach it a moment ago.
     failing: Queue,
     pub(crate) known_keys: KnownKeys,
     /// Every create that has not ended, by generation. This includes creates that no request waits for any more.

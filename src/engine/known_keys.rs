@@ -1,7 +1,7 @@
 //! API keys that the server has accepted, or that the manager's owner has set. Only these keys may use a store, since
 //! anybody can make up others.
 //!
-//! A key that the server refuses later stays known for as long. So the processes of a fleet wait for one another's
+//! A key that the server refuses later stays known just as long. So the processes of a fleet wait for one another's
 //! tries.
 
 use std::{collections::BTreeMap, time::Duration};

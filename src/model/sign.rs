@@ -12,7 +12,8 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// Returns what the status of a wrapped call is a cause for. `headers` is `None` if they are not known.
+/// Returns how strongly the status of a wrapped call speaks against the server. `headers` is `None` if they are not
+/// known.
 pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Option<Cause> {
     match (status.as_u16(), headers.map(is_by_application)) {
         // Today's server does not send 410, but its catalogue gives it the meaning that a session has expired. Without
@@ -31,7 +32,7 @@ pub(crate) fn is_gateways(status: StatusCode, headers: &HeaderMap) -> bool {
     is_gateways && in_status(status, None) == Some(Cause::Sign)
 }
 
-/// Returns what a failed session call is a cause for.
+/// Returns how strongly a failed session call speaks against the server.
 pub(crate) fn in_session_call(error: &Error) -> Option<Cause> {
     match error.kind() {
         ErrorKind::Unavailable => {}

@@ -57,7 +57,7 @@ struct Stored {
 
 #[derive(Debug)]
 struct Claimed {
-    /// `None` during the pause after a failed create, when no member may have the claim.
+    /// `None` during the pause after a release, when no member may have the claim.
     by: Option<(Member, u64)>,
     until: Duration,
 }

@@ -93,9 +93,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Claims the right to publish the next record, newer than `after`, for the time of `lease`.
     ///
-    /// The granted generation is above `after`, above all that were published or revoked, and above all that were
-    /// granted before, as long as the latest claim lives. A member that holds the claim and asks again gets a new
-    /// grant.
+    /// The granted generation is above `after`, above all that were published or revoked, and above that of the last
+    /// claim while that claim lives. A member that holds the claim and asks again gets a new grant.
     ///
     /// No generation is granted twice. Each is at least the store's time in milliseconds, and a higher one is
     /// remembered until that time is above it.

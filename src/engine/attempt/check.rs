@@ -104,8 +104,8 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Returns whether a check in place of `GET /v1/health` told nothing: the server did not say whether the session is
-    /// alive.
+    /// Returns whether a check in place of `GET /v1/health` did not tell if the session is alive, and sessions may stay
+    /// in use all the same.
     fn is_in_vain<W>(&self, error: &Error, is_retired: bool, cx: &Context<'_, W, S>) -> bool {
         let says_nothing = no_use_for(error).is_none() && !is_retired;
         self.stands_in && says_nothing && cx.facts.may_go_on_untold

@@ -107,7 +107,8 @@ impl Boots {
             .retain(|boot| now.since(boot.last_seen) <= LONGEST_LIFE);
         let apart = |boot: &&mut Boot| boot.at.abs_diff(health.boot);
         let same = self.seen.iter_mut().filter(|boot| apart(boot) <= SAME_BOOT);
-        // After two restarts within seconds, the answer may fit both processes. It is then of the nearer, younger one.
+        // After two restarts within seconds, the answer may fit two processes. Take the nearer one: otherwise the older
+        // process would seem to have come back.
         if let Some(boot) = same.min_by_key(apart) {
             // Rounding does not explain this difference. So it is a process that began within seconds after the first
             // one, and perhaps nobody has seen it before.

@@ -295,12 +295,14 @@ impl Evidence {
         self.presence.is_there()
     }
 
-    /// Returns whether the presence of the server has changed since the last call of this function.
+    /// Returns whether the server was newly found to answer other calls while health is out of reach. Returns `true`
+    /// once.
     pub(crate) fn take_news_of_presence(&mut self) -> bool {
         self.presence.take_news()
     }
 
-    /// Records that the oldest session was asked for and is alive. A sign that health left unclear was a false alarm.
+    /// Records that a session was asked for and is alive. If health had left a sign unclear, that sign was a false
+    /// alarm.
     pub(crate) fn goes_on(&mut self, now: Reading) {
         if let Some(cause) = self.unclear.take() {
             self.was_for_nothing(cause, now);

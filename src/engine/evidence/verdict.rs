@@ -247,8 +247,8 @@ impl Evidence {
         })
     }
 
-    /// Judges a session by health. If health leaves it open and only a hint was examined, a session that was checked a
-    /// while ago stays in use, in doubt.
+    /// Judges a session by health. If health leaves it open and only a hint was examined, a session that was checked
+    /// less than [`METERED`] ago stays in use, in doubt.
     fn judge_by(&self, health: &Health, made: &Made) -> Fate {
         match health::judge(made, health, &self.boots) {
             Fate::Unclear

@@ -135,7 +135,7 @@ impl Target {
             told(push);
             Ok::<_, SendError>(())
         });
-        // Each caller has its own timeout. A cluster's connection also needs these timeouts.
+        // No timeouts here: each call sets its own. A cluster's connection waits inside too, so it gets timeouts below.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);

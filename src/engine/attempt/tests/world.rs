@@ -32,7 +32,7 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// cooldown.
 const STEPS: [u64; 3] = [300, 5_000, 31_000];
 
-/// How long after such a check failed to tell anything no other session is asked for in place of `GET /v1/health`.
+/// After a check in place of `GET /v1/health` told nothing, no other such check is made for this long.
 const IN_VAIN: Duration = Duration::from_secs(5 * 60);
 
 /// What may happen next.

@@ -237,8 +237,8 @@ fn a_session_that_was_made_after_another_was_missing_is_not_gone_by_that() {
     assert_eq!(evidence.judge(&younger, 2), Some(Fate::Alive));
 }
 
-/// With two processes, each create may show the window of the other one. If its session were replaced for that, the next one
-/// would show the same, and each of them would wait for a question that is not due.
+/// With two processes, each create may show the window of the other one. If its session were replaced for that, the
+/// next one would show the same, and each of them would wait for a question that is not due.
 #[test]
 fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     let mut evidence = begun();
