@@ -1,4 +1,4 @@
-//! Reads the server's answers: the value that was asked for, or an error of the right kind.
+//! Reads the server's answers: returns the expected value, or an error of the right kind.
 
 use std::{
     fmt::Write as _,
@@ -16,10 +16,10 @@ use crate::{
     error::{Answer, Error, ErrorKind},
 };
 
-/// No quota is obeyed for longer than a day, which is what it is for.
+/// A quota is for one day, so no wait for it is longer.
 const MAX_QUOTA: Duration = Duration::from_secs(24 * 60 * 60);
-/// Whatever else answers may be a stranger: a gateway's `Retry-After` of a day would stop every request for that long. The
-/// server's own window is a minute. After this, one call finds out.
+/// The longest wait for all other answers. They may come from a gateway, and a gateway's `Retry-After` of a day would
+/// stop every request for a day. The server's own window is a minute. After this time, one call probes the server.
 const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Deserialize)]
@@ -40,9 +40,9 @@ struct FailureBody {
     details: Option<Value>,
 }
 
-/// Parses the answer to a call that is right when it has the status `expected`.
+/// Parses an answer that is a success if it has the status `expected`.
 ///
-/// `secrets` are taken out of whatever the server says.
+/// `secrets` are removed from everything that the server says.
 pub(super) fn parse<T: DeserializeOwned>(
     response: &Response<Bytes>,
     expected: StatusCode,
@@ -62,7 +62,7 @@ pub(super) fn parse<T: DeserializeOwned>(
         } else {
             "something that is not Sipher's JSON"
         };
-        // The request was carried out, but nobody knows what came of it.
+        // The server has carried the request out, but the result cannot be read.
         Error::new(
             kind,
             format!("got {what}, with status {}", expected.as_u16()),
@@ -92,8 +92,8 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
         _ => None,
     };
     let message = describe(response, kind, body.as_ref(), secrets);
-    // A gateway may answer for a server that carried the call out, and what a success means that is none is anybody's
-    // guess; Sipher itself says in its own form that it failed.
+    // A gateway may answer for a server that did carry the call out. The meaning of an unexpected success is unknown
+    // too. An error in Sipher's own form certainly means that the call failed.
     let unknown = (body.is_none() && kind == ErrorKind::Unavailable) || status.is_success();
     let answer = Answer {
         status,
@@ -119,7 +119,7 @@ fn failure(response: &Response<Bytes>, secrets: &[&str]) -> Error {
     error.with_retry_after(retry_after.map(|after| after.min(most)))
 }
 
-/// The one table of what a failing answer means.
+/// Maps a failing answer to its kind. This is the only such table.
 fn classify(status: StatusCode, code: Option<&str>) -> ErrorKind {
     match (status.as_u16(), code) {
         (401 | 403, _) => ErrorKind::Credentials,
@@ -162,7 +162,7 @@ fn describe(
     }
 }
 
-/// Which fields the server complains about, and how: its `message` alone is always "Invalid request data".
+/// Adds which fields the server rejects, and why. The server's `message` alone is always "Invalid request data".
 fn describe_details(text: &mut String, details: Option<&Value>) {
     let complaints = details.and_then(Value::as_array).into_iter().flatten();
     for complaint in complaints.take(5) {
@@ -174,7 +174,7 @@ fn describe_details(text: &mut String, details: Option<&Value>) {
     }
 }
 
-/// The origin only: the rest of a `Location` may repeat ids and keys.
+/// Returns only the origin of `Location`. The rest may contain ids and keys.
 fn redirected_to(response: &Response<Bytes>) -> Option<String> {
     let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
     let location: http::Uri = location.parse().ok()?;
@@ -202,7 +202,8 @@ fn until_reset(response: &Response<Bytes>, body: Option<&FailureBody>) -> Option
     since_date(response, humantime::parse_rfc3339(reset_at).ok()?)
 }
 
-/// How long after the answer's own `Date` a moment is: both are the server's, so that its clock does not matter.
+/// Returns how long after the answer's own `Date` a moment is. Both times are the server's, so clock skew does not
+/// matter.
 fn since_date(response: &Response<Bytes>, then: SystemTime) -> Option<Duration> {
     let date = httpdate::parse_http_date(header_text(response.headers(), header::DATE)?).ok()?;
     Some(then.duration_since(date).unwrap_or_default())

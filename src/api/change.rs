@@ -1,4 +1,4 @@
-//! What is done to sessions by hand, for whoever holds them.
+//! How the holders of sessions learn of calls that a user makes about them.
 
 use std::time::Duration;
 
@@ -7,55 +7,56 @@ use http::HeaderMap;
 use super::SessionId;
 use crate::error::{Error, ErrorKind};
 
-/// Told of what is done to a session by hand.
+/// Called when a user acts on a session through the API.
 pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) -> Option<Ongoing> + Send + Sync>;
 
-/// Stands for a call that changes or deletes a session, until it is dropped; told when the server has answered.
+/// A call about a session. It is informed of the server's answer, and dropped when the call is over.
 pub(crate) type Ongoing = Box<dyn Answered + Send>;
 
 pub(crate) trait Answered {
-    /// What has become of the session is known.
+    /// Called once it is known what became of the session.
     fn answered(&mut self, found: Found);
 }
 
 /// What the answer to a call says of its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The server has it, for so much longer.
+    /// The server has it. It will live for this time.
     Lives(Duration),
     /// The server has deleted it.
     Deleted,
     /// The server does not have it for this API key.
     Gone,
-    /// What was to be done to it was not done.
+    /// The server did not carry out the call.
     Unchanged,
 }
 
-/// Told that a call goes out; returns who looks at the head of its answer.
+/// Called when a call goes out. Returns what examines the head of its answer.
 pub(crate) type OnSend = Box<dyn Fn() -> Option<OnAnswer> + Send + Sync>;
 
-/// Looks at the head of an answer, whatever it says.
+/// Examines the head of an answer, also of a failure.
 pub(crate) type OnAnswer = Box<dyn FnOnce(&HeaderMap) + Send>;
 
-/// What is done to a session by hand.
+/// What a user does with a session through the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It was created, and lives for so much longer.
+    /// It was created, and will live for this time.
     Created(Duration),
-    /// A call goes out, and is over after so much time.
+    /// A call goes out, and is over after this time at most.
     Begins(Deed, Duration),
 }
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
-    /// Nothing but to ask.
+    /// Only asks.
     Ask,
     Change,
     Delete,
 }
 
-/// Ends a call, unless the server may still be at it. `found` says what an answer that is no error tells of the session.
+/// Reports the outcome of a call, unless the server may still be carrying it out. `found` tells what a success says of
+/// the session.
 pub(super) fn end<T>(
     ongoing: Option<Ongoing>,
     outcome: Result<T, Error>,

@@ -1,4 +1,4 @@
-//! How long a call may take.
+//! The deadline of a call.
 
 use std::{pin::pin, time::Duration};
 
@@ -7,13 +7,13 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-/// So often an answer is looked for once more when its time is over.
+/// How many more times an answer is looked for after the deadline.
 const TURNS: usize = 4;
 
-/// The outcome of an exchange, if it is there when the time is over.
+/// Returns the outcome of an exchange, if the outcome has arrived by the deadline.
 ///
-/// A runtime that stood still finds the time over before it has looked at its sockets: the answer may be there all the same, and
-/// is known once the tasks that read it have had their turns.
+/// A runtime that stalled finds the deadline over before it has polled its sockets. The answer may have arrived all the
+/// same. It is found once the tasks that read it have been polled.
 pub(super) async fn in_time<T>(
     time: Duration,
     exchange: impl Future<Output = T>,

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::{Backend, Chain, PrivacyLevel, RpcProvider, scrub};
 use crate::{error::Error, secret::ViewingKey};
 
-/// The longest viewing key that is accepted, in bytes: far above real ones.
+/// The longest accepted viewing key, in bytes. Real ones are far shorter.
 const MAX_KEY: usize = 1024;
-/// The longest defaults that are accepted, in bytes of JSON: an answer that repeats them must be short enough to be read.
+/// The longest accepted defaults, in bytes of JSON. An answer that repeats them must be short enough to be read.
 const MAX_LENGTH: usize = 16 * 1024;
 
 /// Keys that have a field of their own.
@@ -22,7 +22,7 @@ pub(crate) const KNOWN: [&str; 5] = [
     "defaultViewingKey",
 ];
 
-/// What the server fills in where a request is silent.
+/// Values that the server fills in if a request does not name them.
 ///
 /// # What each does today
 ///
@@ -34,15 +34,15 @@ pub(crate) const KNOWN: [&str; 5] = [
 /// | `backend` | `POST /v1/backends/select` |
 /// | `privacy_level`, `rpc_provider`, `default_viewing_key` | no route: they are stored, and returned with the session |
 ///
-/// So a session's chain decides for which chain, and on which curve, stealth keys are made. Transfers take their chain
-/// from `recipientMetaAddress`.
+/// So a session's chain decides the chain, and the curve, of stealth keys. Transfers take their chain from
+/// `recipientMetaAddress`.
 ///
 /// # How they apply
 ///
-/// The server puts them into a JSON object body that has no such key, and nowhere else.
+/// The server puts a default into a JSON object body that lacks its key, and nowhere else.
 ///
-/// A key that is `None` is left to the server. On one request's extensions it means: send this one with a session that
-/// has exactly these defaults.
+/// A field that is `None` is left to the server. In the extensions of a request, this type means: send the request with
+/// a session that has exactly these defaults.
 ///
 /// ```
 /// use sipher_session::{Chain, PrivacyLevel, SessionDefaults};
@@ -56,16 +56,16 @@ pub(crate) const KNOWN: [&str; 5] = [
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SessionDefaults {
-    /// The blockchain that stealth keys are for. Without it, the server uses Solana.
+    /// The blockchain of stealth keys. Without it, the server uses Solana.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
-    /// How much of a payment is to be hidden. No route reads it today.
+    /// How much of a payment is hidden. No route reads it today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub privacy_level: Option<PrivacyLevel>,
-    /// Who gives access to the chain. No route reads it today.
+    /// The provider of access to the chain. No route reads it today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rpc_provider: Option<RpcProvider>,
-    /// What does the hiding, where `/v1/backends/select` is called without one.
+    /// The privacy backend, for calls of `/v1/backends/select` that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
     /// The key that lets an auditor see payments. No route reads it today.
@@ -77,7 +77,7 @@ pub struct SessionDefaults {
 }
 
 impl SessionDefaults {
-    /// Returns no defaults at all.
+    /// Creates defaults with nothing set.
     pub fn new() -> Self {
         Self::default()
     }
@@ -89,21 +89,21 @@ impl SessionDefaults {
         self
     }
 
-    /// Sets how much of a payment is to be hidden. No route reads it today.
+    /// Sets how much of a payment is hidden. No route reads it today.
     #[must_use]
     pub fn privacy_level(mut self, level: PrivacyLevel) -> Self {
         self.privacy_level = Some(level);
         self
     }
 
-    /// Sets who gives access to the chain. No route reads it today.
+    /// Sets the provider of access to the chain. No route reads it today.
     #[must_use]
     pub fn rpc_provider(mut self, provider: RpcProvider) -> Self {
         self.rpc_provider = Some(provider);
         self
     }
 
-    /// Sets what does the hiding.
+    /// Sets the privacy backend.
     #[must_use]
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = Some(backend);
@@ -129,7 +129,7 @@ impl SessionDefaults {
         *self == Self::default()
     }
 
-    /// Returns these defaults with those of `patch` put over them, key by key, as the server's PATCH does.
+    /// Returns these defaults, overridden key by key by those of `patch`, as the server's PATCH does.
     #[must_use]
     pub fn merged_with(mut self, patch: &SessionDefaults) -> Self {
         fn put<T: Clone>(old: &mut Option<T>, new: Option<&T>) {
@@ -150,9 +150,9 @@ impl SessionDefaults {
         self
     }
 
-    /// Whether they repeat a secret, whole or in part, where it does not belong.
+    /// Returns whether they contain a secret, whole or in part, where it does not belong.
     pub(super) fn repeat(&self, secrets: &[&str]) -> bool {
-        // What is shorter may be in a name by chance, and is no secret to speak of.
+        // A shorter text may occur in a name by chance, and is hardly a secret.
         let secrets = secrets.iter().copied();
         let secrets: Vec<_> = secrets.filter(|s| s.len() >= scrub::PIECE).collect();
         let shown = Self {
@@ -162,7 +162,7 @@ impl SessionDefaults {
         serde_json::to_string(&shown).is_ok_and(|shown| scrub::finds(&shown, &secrets))
     }
 
-    /// Finds what the server is certain to refuse.
+    /// Refuses what the server is certain to refuse.
     ///
     /// # Errors
     ///
@@ -183,7 +183,7 @@ impl SessionDefaults {
                 )));
             }
         }
-        // The later of two that are the same would win.
+        // JSON with the same key twice: the later value would win.
         if let Some(name) = KNOWN.iter().find(|name| self.other.contains_key(**name)) {
             return Err(Error::config(format!(
                 "defaults.other: has `{name}`; expected it in the field of its own"
@@ -200,7 +200,7 @@ impl SessionDefaults {
 }
 
 impl fmt::Debug for SessionDefaults {
-    /// Of keys that this version does not know, the names: what they say may be secret.
+    /// Shows only the names of keys that this version does not know, because their values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self
             .other

@@ -1,4 +1,4 @@
-//! The free question: what the server says of itself.
+//! `GET /v1/health`, which is free: what the server says of itself.
 
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use crate::{
     scope::BaseUrl,
 };
 
-/// An answer that takes longer is not waited for: the server asks Solana each time, which may hang. Requests that wait for less
-/// get half of it, so that there is time for the session call in its place.
+/// The longest wait for an answer. The server calls Solana each time, which may hang. If requests wait for less than
+/// twice this time, half of their wait is used, so that time is left for the session call that follows.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks `GET /v1/health`. It needs no key and counts against nothing. `number` makes the address one that no cache has seen. `patience` is
-/// how long requests wait for what follows from it. Where the server is away, what says so comes with the word.
+/// Calls `GET /v1/health`, which needs no key and counts against no limit. `number` makes the URL unique, so that no
+/// cache has the answer. `patience` is how long requests wait for what follows. The error in the result says why the
+/// server cannot be reached.
 ///
 /// # Errors
 ///
@@ -53,7 +54,7 @@ pub(crate) async fn health(
             let why = format!("a gateway answered {}", response.status());
             (Word::Away, Some(why.into()))
         }
-        // Also a 503 in HTML: a gateway has written that in place of the 503 which health answers while Solana is away.
+        // This includes a 503 in HTML: a gateway has replaced the 503 that health sends while Solana is away.
         None => (Word::Silent, None),
     })
 }
@@ -62,19 +63,19 @@ pub(crate) async fn health(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     Says(Health),
-    /// It answers, and not with what is needed.
+    /// It answers, but not with what is needed.
     Silent,
     /// It cannot be reached.
     Away,
 }
 
-/// A process of Sipher's, as it describes itself. All times are the server's own, since 1970.
+/// A process of Sipher's server, as it describes itself. All times are by the server's clock, since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// When it began: not later, and up to 1 s earlier.
+    /// When the process began. The true start is up to 1 s earlier.
     pub(crate) boot: Duration,
     pub(crate) timestamp: Duration,
-    /// Whether sessions are in a store that outlives it.
+    /// Whether sessions are in a store that outlives the process.
     pub(crate) keeps_sessions: bool,
 }
 
@@ -97,8 +98,8 @@ struct Redis {
 }
 
 impl Health {
-    /// Reads an answer. `None` if it is not Sipher's own, is a copy that a cache kept, or comes from a process that is about
-    /// to end.
+    /// Reads an answer. Returns `None` if the answer is not Sipher's own, comes from a cache, or comes from a process
+    /// that is shutting down.
     pub(crate) fn read(response: &Response<Bytes>) -> Option<Self> {
         if response.headers().contains_key(AGE) {
             return None;
@@ -113,13 +114,14 @@ impl Health {
         Some(Self {
             boot: timestamp.checked_sub(uptime)?,
             timestamp,
-            // One that does not say may keep them.
+            // A server that does not say may keep them.
             keeps_sessions: data.redis.is_none_or(|redis| redis.connected),
         })
     }
 }
 
-/// Whether a gateway says with this status that the server does not answer it: 503 may be the server's own.
+/// Returns whether this status means that a gateway cannot reach the server. 503 does not, since it may be the server's
+/// own.
 pub(crate) fn is_unreached(status: StatusCode) -> bool {
     matches!(status.as_u16(), 502 | 504 | 520..=527 | 530)
 }

@@ -17,8 +17,9 @@ const DIGITS: usize = 64;
 
 /// The id of a session: `sess_` and 64 lower-case hexadecimal digits.
 ///
-/// Whoever holds the id and the API key can use the session, so `Debug` and `Display` show a [`Fingerprint`] instead,
-/// and the memory is wiped when the last copy goes. The server takes no other form: it ignores an id in upper case without a word.
+/// Anyone with the id and the API key can use the session. So `Debug` and `Display` show a [`Fingerprint`] instead, and
+/// the memory is wiped when the last copy is dropped. The server accepts no other form: it ignores an id in upper case
+/// without an error.
 ///
 /// ```
 /// use sipher_session::api::SessionId;
@@ -34,12 +35,12 @@ pub struct SessionId(Arc<SecretString>);
 impl SessionId {
     pub(crate) const LEN: usize = PREFIX.len() + DIGITS;
 
-    /// Parses an id; `None` if it does not have the form of one.
+    /// Parses an id. Returns `None` if the text does not have the form of one.
     pub fn parse(id: &str) -> Option<Self> {
         Self::is_one(id).then(|| Self(Arc::new(id.into())))
     }
 
-    /// Whether a text has the form of an id.
+    /// Returns whether a text has the form of an id.
     pub(crate) fn is_one(id: &str) -> bool {
         let lower_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         id.len() == Self::LEN
@@ -48,12 +49,12 @@ impl SessionId {
                 .is_some_and(|digits| digits.bytes().all(lower_hex))
     }
 
-    /// Returns the id itself. Mind where it goes.
+    /// Returns the id itself. It is a secret: do not log it.
     pub fn as_str(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Returns what may be shown in its place.
+    /// Returns the fingerprint, which may be shown in place of the id.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.as_str())
     }
@@ -92,7 +93,8 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// An id for as long as a session is held: what its digits say, wiped when it goes. As text it takes three times the room.
+/// An id for as long as a session is held: its digits as bytes, wiped on drop. As text it would take three times the
+/// memory.
 pub(crate) struct KeptId(SecretBox<[u8; DIGITS / 2]>);
 
 impl KeptId {

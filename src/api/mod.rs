@@ -1,7 +1,8 @@
 //! The four operations of the sessions API, typed.
 //!
-//! [`SessionsApi`] speaks for itself: it caches nothing, retries nothing and knows no life cycle. The
-//! [`SessionManager`](crate::SessionManager) is built on it, and hands one out for those who want to look.
+//! [`SessionsApi`] works on its own: it does not cache, retry or renew anything. The
+//! [`SessionManager`](crate::SessionManager) is built on it. [`SessionManager::api`](crate::SessionManager::api)
+//! returns one.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]

@@ -1,4 +1,4 @@
-//! What is sent and what comes back.
+//! Requests and answers of the sessions API.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct CreateSession {
 }
 
 impl CreateSession {
-    /// Asks for a session with these defaults.
+    /// Creates a request for a session with these defaults.
     pub fn new(defaults: SessionDefaults) -> Self {
         Self {
             defaults,
@@ -30,7 +30,8 @@ impl CreateSession {
         }
     }
 
-    /// Sets the session's life, in whole seconds from 60 to 86,400; a fraction is dropped. Defaults to the server's 3,600.
+    /// Sets the session's life, in whole seconds from 60 to 86,400. A fraction is dropped. Defaults to the server's
+    /// 3,600.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl_seconds = Some(ttl.as_secs());
@@ -44,8 +45,7 @@ impl CreateSession {
 
 /// A session as the server describes it.
 ///
-/// Times are milliseconds since 1970 on the *server's* clock: their difference means something here, their value does
-/// not.
+/// Times are milliseconds since 1970 by the *server's* clock. Only their differences mean something here.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -55,16 +55,17 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// The defaults that it stores.
     pub defaults: SessionDefaults,
-    /// When it was created. The answer to an update does not say.
+    /// When it was created. `None` in the answer to an update.
     pub created_at: Option<u64>,
-    /// When it ends. Nothing prolongs it.
+    /// When it expires. Nothing prolongs it.
     pub expires_at: u64,
-    /// When it was last used, fetched or updated. The answer to a create does not say.
+    /// When it was last used, fetched or updated. `None` in the answer to a create.
     pub last_accessed_at: Option<u64>,
 }
 
 impl SessionRecord {
-    /// How long it lived on when the answer was written, as far as that says so: both times are the server's.
+    /// Returns how much life was left when the answer was written, or zero if the answer does not say. Both times are
+    /// the server's.
     pub(super) fn life_left(&self) -> Duration {
         let as_of = self.last_accessed_at.max(self.created_at);
         let left = as_of.map_or(0, |as_of| self.expires_at.saturating_sub(as_of));
@@ -72,7 +73,7 @@ impl SessionRecord {
     }
 }
 
-/// Checks a life that is to be asked for.
+/// Checks the life of a session to be created.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! `reqwest::Client` as the way for the session calls.
+//! Session calls over `reqwest::Client`.
 
 use std::{
     error::Error as StdError,
@@ -21,13 +21,14 @@ use crate::{
     scope::{BaseUrl, Target},
 };
 
-/// The server closes idle connections after 5 s, and a call on one that it just closed has an unknown outcome.
+/// The server closes idle connections after 5 s. A call on a connection that it is just closing has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// An address that takes packets and never answers is found out by then, as one that refuses connections is at once.
+/// After this time, an address that accepts packets and never answers fails, as one that refuses connections fails at
+/// once.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The client for who gives none. `base` is where it is to go.
+/// Creates the client for users that give none. `base` is where the calls go.
 pub(crate) fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
     if base.is_https() && !cfg!(feature = "rustls") {
         return Err(Error::config(
@@ -45,12 +46,12 @@ pub(crate) fn default_transport(base: &BaseUrl) -> Result<Transport, Error> {
         without_tls(client)
     };
     let client = if base.is_loopback() {
-        // A proxy that the environment names would get the API key in clear, for a call that never leaves the machine.
+        // A proxy from the environment would see the API key in clear, although the call never leaves the machine.
         client.no_proxy()
     } else {
         client
     };
-    // rustls panics where the program has several of its providers and has not chosen one.
+    // rustls panics if the program has several of its crypto providers and has not installed one.
     let built = catch_unwind(AssertUnwindSafe(|| client.build()));
     let built = built.map_err(|_| no_tls_provider())?;
     built.map(Transport::from).map_err(cannot_be_built)
@@ -63,7 +64,7 @@ fn no_tls_provider() -> Error {
     )
 }
 
-/// TLS is set up without looking for root certificates, which a machine need not have.
+/// Sets TLS up without loading root certificates, which the machine may lack.
 #[cfg(feature = "rustls")]
 fn without_tls(client: ClientBuilder) -> ClientBuilder {
     client.tls_certs_only([])

@@ -1,4 +1,4 @@
-//! What is left of a key's day: `GET /v1/billing/usage`, which counts against nothing itself.
+//! The rest of an API key's daily quota, from `GET /v1/billing/usage`. That call counts against no limit.
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::SessionsApi;
 use crate::error::Error;
 
-/// How many calls of a day a key has made, of how many. All its users' calls are in it, but not those from before a restart of a server
-/// that keeps its counts in memory.
+/// How many calls a key has made today, and how many it may make. The calls of all processes count. Calls before a
+/// restart are missing if the server keeps its counts in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Quota {
     #[serde(rename = "count")]
@@ -39,7 +39,7 @@ impl Usage {
 }
 
 impl SessionsApi {
-    /// What is left to session calls: their own quota, or that of all calls if there is less left of it.
+    /// Fetches the quota of session calls, or the quota of all calls if less is left of that.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Quota {
         self.of.saturating_sub(self.used)
     }
 
-    /// Whether what is left should go to creates alone, which requests need more than checks and deletes.
+    /// Returns whether the rest should go to creates alone, which requests need more than checks and deletes.
     pub(crate) fn is_nearly_used_up(self) -> bool {
         self.left() < self.of / 4
     }

@@ -1,8 +1,8 @@
-//! Takes secrets out of text that others wrote.
+//! Removes secrets from texts that come from outside.
 //!
-//! Sipher's messages repeat session ids (`Session not found: sess_…`), and transport errors repeat URLs, which contain
-//! them. Neither is shown before it went through here. A secret is found in any letter case, in part, and also where
-//! it is encoded for a URL, for JSON or for HTML, or broken over lines.
+//! Sipher's messages repeat session ids (`Session not found: sess_…`). Transport errors repeat URLs that contain ids.
+//! Both are scrubbed before they are shown. A secret is found in any letter case and in part. It is also found if it is
+//! encoded for a URL, for JSON or for HTML, or broken over lines.
 
 mod plain;
 
@@ -13,18 +13,18 @@ use serde_json::Value;
 
 use self::plain::{Symbol, plain};
 
-/// The longest text of others that is shown, in characters.
+/// The longest foreign text that is shown, in characters.
 const MAX_TEXT: usize = 500;
-/// Of a longer text, the rest is not even read.
+/// Of a longer text, only this many characters are read.
 const MAX_READ: usize = 8 * MAX_TEXT;
 /// The deepest nesting of a server's `details` that is kept.
 const MAX_DEPTH: usize = 16;
-/// A piece of a secret that is this long, in characters, is cut like the whole.
+/// A piece of a secret with this many characters is removed like the whole secret.
 pub(super) const PIECE: usize = 12;
 
 /// The hexadecimal digits of an id.
 const ID_DIGITS: usize = 64;
-/// As many are a trace id or a UUID; more may be an id without its beginning, or a viewing key.
+/// Trace ids and UUIDs have this many digits. More digits may be an id without its beginning, or a viewing key.
 const MAX_DIGITS: usize = 32;
 
 const REDACTED: &str = "[redacted]";
@@ -32,7 +32,8 @@ const ID: &str = "sess_";
 const REDACTED_ID: &str = "sess_[redacted]";
 const KEY: &str = "sk_";
 
-/// Replaces the secrets given, whatever looks like a session id or an API key, and what would break a log line.
+/// Replaces the given secrets, everything that looks like a session id or an API key, and everything that breaks a log
+/// line.
 pub(crate) fn text(text: &str, secrets: &[&str]) -> String {
     let end = text.char_indices().nth(MAX_READ).map(|(at, _)| at);
     let text = &text[..end.unwrap_or(text.len())];
@@ -56,7 +57,7 @@ pub(crate) fn text(text: &str, secrets: &[&str]) -> String {
     clean
 }
 
-/// Whether one of the secrets is in a text of any length, whole or in part.
+/// Returns whether a text of any length contains one of the secrets, whole or in part.
 pub(crate) fn finds(text: &str, secrets: &[&str]) -> bool {
     let symbols = plain(text);
     secrets
@@ -64,12 +65,12 @@ pub(crate) fn finds(text: &str, secrets: &[&str]) -> bool {
         .any(|secret| !pieces(&symbols, secret).is_empty())
 }
 
-/// Control characters, and what turns the direction of writing or ends a line for some viewers.
+/// Returns whether a character is a control character, changes the writing direction, or ends a line in some viewers.
 fn breaks_a_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What is to be cut out of a text, in order and without overlaps, and what to put in its place.
+/// Returns which ranges to cut out of a text and what to put there, in order and without overlaps.
 fn cuts(text: &str, secrets: &[&str]) -> Vec<(Range<usize>, &'static str)> {
     let symbols = plain(text);
     let mut found = ids(&symbols);
@@ -92,7 +93,7 @@ fn cuts(text: &str, secrets: &[&str]) -> Vec<(Range<usize>, &'static str)> {
 
 type Found = Vec<(Range<usize>, &'static str)>;
 
-/// The pieces of a secret.
+/// Finds the pieces of a secret.
 fn pieces(symbols: &[Symbol], secret: &str) -> Found {
     let secret = Zeroizing::new(plain(secret).iter().map(|s| s.c).collect::<Vec<_>>());
     let length = PIECE.min(secret.len());
@@ -112,7 +113,7 @@ fn pieces(symbols: &[Symbol], secret: &str) -> Found {
         .collect()
 }
 
-/// Whatever begins like an id, whole or not.
+/// Finds everything that begins like an id, whole or not.
 fn ids(symbols: &[Symbol]) -> Found {
     let starts = starts(symbols, ID);
     let id = |start: usize| {
@@ -120,7 +121,7 @@ fn ids(symbols: &[Symbol]) -> Found {
         let mut digits = 0;
         while let Some(word) = word(symbols, end) {
             let is_hex = symbols[word.clone()].iter().all(Symbol::is_hex);
-            // Broken over lines, it goes on with digits.
+            // An id that is broken over lines continues with digits.
             let goes_on = is_hex && digits > 0 && digits < ID_DIGITS;
             if !goes_on && plain::has_gap(symbols, end) {
                 break;
@@ -133,7 +134,7 @@ fn ids(symbols: &[Symbol]) -> Found {
     starts.map(id).collect()
 }
 
-/// Letters and digits in a row, from here on.
+/// Returns the letters and digits in a row from `from` on.
 fn word(symbols: &[Symbol], from: usize) -> Option<Range<usize>> {
     let goes_on = |at: &usize| {
         symbols[*at].c.is_ascii_alphanumeric() && (*at == from || !plain::has_gap(symbols, *at))
@@ -142,7 +143,7 @@ fn word(symbols: &[Symbol], from: usize) -> Option<Range<usize>> {
     (end > from).then_some(from..end)
 }
 
-/// `sk_`, a tier, and the key itself.
+/// Finds API keys: `sk_`, a tier, and the key itself.
 fn keys(symbols: &[Symbol]) -> Found {
     let key = |start: usize| {
         if start > 0 && word(symbols, start - 1).is_some_and(|word| word.end > start) {
@@ -161,7 +162,7 @@ fn keys(symbols: &[Symbol]) -> Found {
     starts(symbols, KEY).filter_map(key).collect()
 }
 
-/// More hexadecimal digits in a row than a trace id has, or as many as a key after `0x`.
+/// Finds hexadecimal digits in a row: more than a trace id has, or as many as a key has after `0x`.
 fn digits(symbols: &[Symbol]) -> Found {
     let mut found = Found::new();
     let mut at = 0;
@@ -189,7 +190,7 @@ fn starts(symbols: &[Symbol], what: &'static str) -> impl Iterator<Item = usize>
         .map(|(at, _)| at)
 }
 
-/// The same for every string in a JSON value, its keys included.
+/// Scrubs every string in a JSON value, including object keys.
 pub(crate) fn json(value: Value, secrets: &[&str]) -> Value {
     fn walk(value: Value, secrets: &[&str], depth: usize) -> Value {
         match value {
@@ -209,7 +210,7 @@ pub(crate) fn json(value: Value, secrets: &[&str]) -> Value {
     walk(value, secrets, 0)
 }
 
-/// A foreign error with its causes, of which only the scrubbed text is left.
+/// A foreign error and its causes, reduced to their scrubbed texts.
 #[derive(Debug)]
 pub(crate) struct Scrubbed {
     text: String,

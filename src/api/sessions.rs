@@ -25,20 +25,20 @@ use crate::{
     secret::{ApiKey, ViewingKey},
 };
 
-/// How long a call may take unless told otherwise. The server itself promises 30 s for most.
+/// The default timeout of a call. The server promises 30 s for most calls.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The four operations on sessions, for one API key.
 ///
-/// Every call may fail with the kinds that a failing server gives ([`Credentials`](ErrorKind::Credentials),
+/// Every call can fail with the error kinds of a failing server: [`Credentials`](ErrorKind::Credentials),
 /// [`RateLimited`](ErrorKind::RateLimited), [`Quota`](ErrorKind::Quota), [`Unavailable`](ErrorKind::Unavailable),
-/// [`Timeout`](ErrorKind::Timeout), [`WrongAddress`](ErrorKind::WrongAddress),
-/// [`WrongAnswer`](ErrorKind::WrongAnswer), [`Rejected`](ErrorKind::Rejected)).
+/// [`Timeout`](ErrorKind::Timeout), [`WrongAddress`](ErrorKind::WrongAddress), [`WrongAnswer`](ErrorKind::WrongAnswer),
+/// [`Rejected`](ErrorKind::Rejected).
 ///
 /// # Cancel safety
 ///
-/// A call that is dropped may or may not have been carried out: a create may leave a session that nobody knows, for
-/// the rest of its life.
+/// The server may or may not carry out a call that is dropped. A dropped create may leave a session that no client
+/// knows, until it expires.
 #[derive(Clone)]
 pub struct SessionsApi {
     inner: Arc<Inner>,
@@ -48,23 +48,24 @@ pub struct SessionsApi {
 struct Inner {
     transport: Transport,
     base: BaseUrl,
-    /// Without one, every call fails before it is sent.
+    /// Without a key, every call fails before it is sent.
     key: Option<(ApiKey, HeaderValue)>,
     on_change: Option<OnChange>,
     on_send: Option<OnSend>,
-    /// That of the manager's sessions, lest an answer repeat it.
+    /// The viewing key of the manager's sessions, which an answer might repeat.
     viewing_key: Option<ViewingKey>,
 }
 
 impl SessionsApi {
-    /// Makes a client for the server at `base_url`, with an API key.
+    /// Creates a client for the server at `base_url`, with an API key.
     ///
-    /// It has to be https, save for loopback. Where http is safe all the same, a manager that
-    /// [allows](crate::SessionManagerBuilder::allow_plain_http) it [hands out](crate::SessionManager::api) its client.
+    /// The URL must be https, except for loopback. If http is safe for you, use a manager that
+    /// [allows](crate::SessionManagerBuilder::allow_plain_http) it and the client that it
+    /// [returns](crate::SessionManager::api).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if `base_url` or the key cannot be one.
+    /// [`ErrorKind::Config`] if `base_url` or the key is malformed.
     pub fn new(
         transport: impl Into<Transport>,
         base_url: &str,
@@ -97,7 +98,7 @@ impl SessionsApi {
         Ok(record)
     }
 
-    /// The same, with the headers of the answer.
+    /// Like `create_session`, and also returns the headers of the answer.
     pub(crate) async fn create_with_head(
         &self,
         request: &CreateSession,
@@ -110,7 +111,7 @@ impl SessionsApi {
         Ok((record, head))
     }
 
-    /// Fetches a session. The server counts this as a use of it, and against the key's daily quota.
+    /// Fetches a session. The server counts this as a use of the session, and against the key's daily quota.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl SessionsApi {
         Ok(record)
     }
 
-    /// The same, with the headers of the answer.
+    /// Like `get_session`, and also returns the headers of the answer.
     pub(crate) async fn get_with_head(
         &self,
         id: &SessionId,
@@ -133,11 +134,11 @@ impl SessionsApi {
         })
     }
 
-    /// Puts `defaults` over those of a session, key by key. A default cannot be taken away like this, and the session
-    /// does not live longer for it.
+    /// Overrides the defaults of a session with `defaults`, key by key. This cannot remove a default, and does not
+    /// prolong the session's life.
     ///
-    /// When this fails, or several servers share the sessions, nobody knows for certain which defaults apply: a manager
-    /// that holds this session replaces it before the call is made.
+    /// If the call fails, or if several servers share the sessions, it is not certain which defaults apply. So a
+    /// manager that holds this session replaces it before the call is made.
     ///
     /// # Errors
     ///
@@ -171,7 +172,7 @@ impl SessionsApi {
         self.delete_with_head(id).await.map(drop)
     }
 
-    /// The same, with the headers of the answer.
+    /// Like `delete_session`, and also returns the headers of the answer.
     pub(crate) async fn delete_with_head(&self, id: &SessionId) -> Result<HeaderMap, Error> {
         #[derive(Deserialize)]
         struct Deleted {}
@@ -201,7 +202,7 @@ impl SessionsApi {
         }
     }
 
-    /// Has a viewing key taken out of what the server says, beside those of the calls.
+    /// Sets a viewing key to be removed from what the server says, besides the keys of the calls.
     pub(crate) fn hiding(mut self, viewing_key: Option<ViewingKey>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.viewing_key = viewing_key;
@@ -209,7 +210,7 @@ impl SessionsApi {
         self
     }
 
-    /// Has somebody look at the heads of all answers.
+    /// Sets what examines the heads of all answers.
     pub(crate) fn watched(mut self, on_send: OnSend) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.on_send = Some(on_send);
@@ -250,7 +251,7 @@ impl SessionsApi {
             .map_err(|_| Error::config("base_url: cannot be put in a request"))
     }
 
-    /// What is to be in no text that comes of a call, besides what is secret in the call alone.
+    /// Returns the secrets that must not occur in any text from a call, including `of_call`, those of the call itself.
     fn secrets<'a>(&'a self, of_call: &[&'a str]) -> Vec<&'a str> {
         let key = self.inner.key.as_ref().map(|(key, _)| key.expose());
         let viewing_key = self.inner.viewing_key.as_ref().map(ViewingKey::expose);
@@ -262,7 +263,7 @@ impl SessionsApi {
             .collect()
     }
 
-    /// A call that is answered with a session. Its defaults are shown to whoever asks, and so must repeat no secret.
+    /// Sends a call that is answered with a session. Its defaults can be shown to users, so they must repeat no secret.
     async fn session(
         &self,
         request: Request<Full<Bytes>>,
@@ -279,7 +280,8 @@ impl SessionsApi {
         Ok((record, head))
     }
 
-    /// The vendor has moved its API from one of its names to the other: where it is not at one, it may be at the other.
+    /// Adds the vendor's other host name to an error of a wrong address. The vendor has moved its API between its two
+    /// names.
     fn with_other_address(&self, error: Error) -> Error {
         match self.inner.base.vendors_other_name() {
             Some(other) if error.kind() == ErrorKind::WrongAddress => error.with_hint(format!(
@@ -289,7 +291,7 @@ impl SessionsApi {
         }
     }
 
-    /// Says in a message which server it is about, and which key.
+    /// Adds to a message which server and which key it is about.
     fn name(&self, error: Error) -> Error {
         match &self.inner.key {
             Some((key, _)) => About {

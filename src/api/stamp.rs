@@ -1,10 +1,11 @@
-//! What the application writes on every answer, and no gateway in front of it does.
+//! Headers that Sipher's application writes on every answer, and no gateway does.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, header::AGE};
 
-/// The server's windows go by its wall clock, and last for a minute. One that was set back shows windows that never end.
+/// The longest plausible window. The server's windows last a minute by its wall clock. If that was set back, windows
+/// seem never to end.
 const LONGEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -12,12 +13,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Whether Sipher's application wrote an answer with these headers, and not a gateway in front of it.
+/// Returns whether Sipher's application wrote an answer with these headers, and not a gateway in front of it.
 pub(crate) fn is_by_application(headers: &HeaderMap) -> bool {
     headers.contains_key(POLICY) && headers.contains_key(REQUEST_ID)
 }
 
-/// What the headers of one answer say.
+/// The rate-limit headers of one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) remaining: u32,
@@ -25,7 +26,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// `None` if the application did not write them, or a cache kept them.
+    /// Reads the headers. Returns `None` if the application did not write them, or if the answer comes from a cache.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let number = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
         let (remaining, reset): (u32, u32) = (number(REMAINING)?, number(RESET)?);

@@ -1,7 +1,7 @@
 //! How session calls reach the server.
 //!
-//! They have a way of their own: not through the wrapped client, whose readiness must pay for exactly one call, and
-//! never through the layer, which would wait for itself.
+//! They do not use the wrapped client, because one `poll_ready` of it pays for exactly one call. They never pass
+//! through the layer, which would wait for itself.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -40,21 +40,21 @@ const MAX_BODY: usize = 64 * 1024;
 
 type Exchange = Pin<Box<dyn Future<Output = Result<Response<Bytes>, BoxError>> + Send>>;
 
-/// A way to the server: a `reqwest::Client`, or any tower service for `http` requests.
+/// The client for session calls: a `reqwest::Client`, or any tower service for `http` requests.
 ///
-/// It should follow no redirects, since the API key would go along: an answer that is seen to come from elsewhere is an
-/// error. And it should drop pooled connections that were idle for the server's five seconds: a call on
-/// an older one may be lost with unknown outcome.
+/// It should not follow redirects, since the API key would go along. An answer that is known to come from elsewhere is
+/// an error. It should close pooled connections before they are idle for 5 s, when the server closes them. A call on an
+/// older connection may be lost with unknown outcome.
 #[derive(Clone)]
 pub struct Transport {
     exchange: Arc<dyn Fn(Request<Full<Bytes>>) -> Exchange + Send + Sync>,
-    /// Which fake server it leads to, if that is seen.
+    /// The fake server behind the transport, if that is known.
     #[cfg(feature = "testing")]
     fake: Option<usize>,
 }
 
 impl Transport {
-    /// Uses a tower service. It is cloned for each call, and driven to readiness before it.
+    /// Uses a tower service. The service is cloned for each call, and driven to readiness before the call.
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
@@ -66,7 +66,7 @@ impl Transport {
     {
         #[cfg(feature = "testing")]
         let fake = crate::testing::FakeSipher::identity_in(&service);
-        // A mutex, because a service that is `Clone + Send` need not be `Sync`.
+        // A lock is needed because a service that is `Clone + Send` need not be `Sync`.
         let service = Lock::new(service);
         let exchange = Arc::new(move |request: Request<Full<Bytes>>| -> Exchange {
             let mut service = service.lock().clone();
@@ -96,8 +96,9 @@ impl Transport {
         }
     }
 
-    /// Whether both lead to one server, if their addresses say so. Tests that run at once have a fake one each, all at one address and with
-    /// equal ids: behind services that differ, two are taken for two.
+    /// Returns whether both certainly lead to one server, given equal base URLs. Tests that run side by side each have
+    /// a fake server, all at one URL and with equal ids. So with the feature `testing`, two different services count as
+    /// two servers.
     pub(crate) fn leads_to_same(&self, other: &Self) -> bool {
         #[cfg(feature = "testing")]
         let is_same = self.fake.is_some() && self.fake == other.fake;
@@ -106,7 +107,7 @@ impl Transport {
         is_same || Arc::ptr_eq(&self.exchange, &other.exchange)
     }
 
-    /// Whether they may.
+    /// Returns whether both may lead to one server, given equal base URLs.
     pub(crate) fn may_lead_to_same(&self, other: &Self) -> bool {
         #[cfg(feature = "testing")]
         let is_other = self.fake.is_some() && other.fake.is_some() && self.fake != other.fake;
@@ -124,7 +125,8 @@ impl Transport {
     }
 }
 
-/// An exchange whose panic is a failure like others: requests that wait for a session fail, and the next call comes after a pause.
+/// An exchange whose panic becomes an error. Requests that wait for a session then fail, and the next call comes after
+/// a cooldown.
 struct Caught(Exchange);
 
 impl Future for Caught {
@@ -138,8 +140,8 @@ impl Future for Caught {
     }
 }
 
-/// Nothing of this crate is left half done: an exchange owns what it works on, and is not polled again. Each call gets a clone of the
-/// service. What was said in the panic may be a secret.
+/// Runs `work` and turns a panic into an error. This is unwind safe: an exchange owns its data and is not polled again,
+/// and each call gets a clone of the service. The panic's message is dropped, since it may contain a secret.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, BoxError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| "the transport panicked".into())
 }
@@ -158,7 +160,7 @@ where
     let (head, body) = response.into_parts();
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-        // What is longer is no answer of Sipher's; its head still says what it is.
+        // Sipher writes no answer this long. The head still says what it is.
         Err(error) if error.is::<LengthLimitError>() => {
             let mut response = Response::from_parts(head, Bytes::new());
             response.headers_mut().remove(header::CONTENT_TYPE);
@@ -168,7 +170,7 @@ where
     }
 }
 
-/// A failure from before anything of the request was sent.
+/// A failure before anything of the request was sent.
 #[derive(Debug)]
 pub(crate) struct NotSent(pub(crate) BoxError);
 
@@ -186,13 +188,14 @@ impl NotSent {
     }
 }
 
-/// Other errors of sockets come from open connections too, on which the request may have been sent.
+/// Returns whether the connection was refused. Other socket errors also occur on open connections, on which the request
+/// may have been sent.
 fn was_refused(error: &(dyn StdError + 'static)) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// No name, no route, no handshake: hyper-util's client has no connection to send on.
+/// Returns whether hyper-util's client could not connect: no name, no route, or no handshake. So nothing was sent.
 #[cfg(feature = "hyper")]
 fn found_no_way(error: &(dyn StdError + 'static)) -> bool {
     let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
@@ -216,7 +219,7 @@ impl StdError for NotSent {
     }
 }
 
-/// The client followed a redirect, so that the answer is another one's than the one that was asked.
+/// The client followed a redirect, so the answer comes from another origin than the one that was asked.
 #[derive(Debug)]
 pub(crate) struct Redirected {
     /// The origin of the last hop, if it is known.

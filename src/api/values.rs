@@ -111,7 +111,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Who gives access to the chain.
+    /// The provider of access to the chain.
     RpcProvider {
         /// `helius`
         Helius = "helius",
@@ -125,7 +125,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What does the hiding.
+    /// The privacy backend.
     Backend {
         /// `sip-native`
         SipNative = "sip-native",

@@ -1,7 +1,9 @@
-//! A create, a renewal or a check: what it waits for, and what follows from each thing that comes.
+//! A create, a renewal or a check, as a state machine: what it waits for, and what follows from each thing that comes.
 //!
-//! It begins with a session that may do, and finds out whether the server still knows it; or with none, and makes one. It turns from
-//! one to the other once at most. Whoever drives it looks at its [`Step`], waits for that, and hands in the [`Input`].
+//! An attempt that begins with a session checks whether the server still knows that session. An attempt that begins
+//! without one creates a session. After a failure, an attempt can turn from a check to a create or back, but only once.
+//! A check that finds its session lost always goes on with a create. The task that drives an attempt looks at its
+//! [`Step`], waits for what the step names, and hands in the [`Input`].
 
 mod check;
 mod failure;
@@ -30,39 +32,39 @@ use crate::{
     model::{budget::Purpose, partition::Partition},
 };
 
-/// So often an attempt has time anew, when it goes on with something else.
+/// How many times an attempt may get a fresh time limit because it goes on with other work.
 const PROLONGED_AT_MOST: u32 = 2;
 
-/// How long an attempt may last.
+/// Time limits of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Until its first call goes out.
+    /// How long it may wait before its first call.
     pub(crate) patience: Duration,
-    /// From then on.
+    /// How long its calls and retries may take, from the first call on.
     pub(crate) timeout: Duration,
 }
 
-/// What is known besides when something comes in.
-#[allow(clippy::struct_excessive_bools)] // each is known by itself
+/// What else is known at the moment an input comes in.
+#[allow(clippy::struct_excessive_bools)] // independent flags
 #[derive(Clone, Debug)]
 pub(crate) struct Facts<S> {
-    /// The session that requests go on with meanwhile.
+    /// The live session that requests keep using meanwhile.
     pub(crate) current: Option<S>,
-    /// No request may bear the session that is asked about any more, whatever the server says of it.
+    /// Whether the session under check may not be used any more, whatever the server says of it.
     pub(crate) is_over: bool,
-    /// So many signs of trouble have been seen.
+    /// How many signs of trouble have been seen.
     pub(crate) signs: u64,
-    /// The free question was answered when it was last asked.
+    /// Whether the last `GET /v1/health` was answered.
     pub(crate) is_told: bool,
-    /// Sessions go on where nobody answers the free question.
+    /// Whether sessions may stay in use while nobody answers `GET /v1/health`.
     pub(crate) may_go_on_untold: bool,
-    /// Nobody can connect to the server.
+    /// Whether nobody can connect to the server at present.
     pub(crate) is_outage: bool,
-    /// When the server last answered anybody.
+    /// When the server last answered any request.
     pub(crate) answered: Option<Reading>,
 }
 
-/// What decisions are made with, besides the attempt itself.
+/// What a decision needs besides the attempt.
 pub(crate) struct Context<'a, W, S> {
     pub(crate) partition: &'a Partition,
     pub(crate) gate: &'a mut Gate<W>,
@@ -70,52 +72,52 @@ pub(crate) struct Context<'a, W, S> {
     pub(crate) now: Reading,
 }
 
-/// A create, a renewal or a check under way. `S` is a session.
-#[allow(clippy::struct_excessive_bools)] // any of them may go with any other
+/// A create, a renewal or a check under way. `S` is the type of a session.
+#[allow(clippy::struct_excessive_bools)] // independent flags
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt<S> {
     pub(crate) generation: u64,
     limits: Limits,
     step: Step<S>,
     effects: VecDeque<Effect<S>>,
-    /// The session that may do, if the server still knows it.
+    /// The session under check. None while the attempt creates one.
     suspect: Option<S>,
-    /// It has been made by another process, and is new to this one.
+    /// Whether `suspect` was created by another process, and is new to this one.
     adopted: bool,
     place: Queueing,
-    /// A call is on its way, or has made a session that is not the current one yet.
+    /// Whether a call is on its way, or has created a session that is not the current one yet.
     calling: bool,
-    /// From a create to a check or the other way round, which happens once at most.
+    /// Whether a failure has turned the attempt from a create to a check or back. That happens once at most.
     turned: bool,
-    /// Only the session itself can tell: it is asked for, which is a session call.
+    /// Whether only the metered `GET /v1/sessions/{id}` can tell if the session is alive.
     metered: bool,
-    /// It is asked for in place of the free question, which nobody answers.
+    /// Whether this attempt asks for a session in place of `GET /v1/health`, because nobody answers that.
     stands_in: bool,
-    /// A pause of it has ended early, as the server answered somebody again.
+    /// Whether a wait of this attempt was already cut short because the server answered another request.
     was_woken: bool,
-    /// What its last try was for, if that could not connect to the server.
+    /// What the last try was for, if that try could not connect to the server.
     unreached: Option<Purpose>,
     begun: Reading,
-    /// Where the lengths of its pauses come from.
+    /// The source of the random lengths of its pauses.
     rng: Rng,
-    /// Since when its calls are made, or since when it waits for the first.
+    /// When the current series of tries began, or when the attempt began to wait for its first call.
     round: Reading,
-    /// Since when the present call, with what comes before it, may last.
+    /// When the time limit of the present call began, including the work before the call.
     call: Reading,
-    /// How often it has been given time anew.
+    /// How many times it has got a fresh time limit.
     prolonged: u32,
-    /// How many signs had been seen, and when, before it began to find out.
+    /// How many signs of trouble had been seen when it began to check, and when that was.
     looked: (u64, Reading),
     tries: u32,
 }
 
-/// Whether it has had its turn for a call.
+/// Whether the attempt has had its turn for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Queueing {
-    /// It is not known yet whether it will make one.
+    /// It is not known yet whether the attempt will make a call.
     Outside,
     Inside,
-    /// It has.
+    /// The attempt has had its turn.
     Over,
 }
 
@@ -154,7 +156,8 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Something has come in: moves on to what follows. What does not belong to the present step changes nothing.
+    /// Handles one input and moves on to the next step. An input that the present step does not wait for changes
+    /// nothing.
     pub(crate) fn handle<W: Clone>(&mut self, input: Input<S>, cx: &mut Context<'_, W, S>) {
         self.step = match (mem::replace(&mut self.step, Step::Begun), input) {
             (Step::Begun, Input::Begun(seed)) => {
@@ -189,7 +192,7 @@ impl<S: Clone> Attempt<S> {
         };
     }
 
-    /// What is to be done before the next thing is waited for, in the order in which it was decided.
+    /// Returns the next thing to carry out before waiting again, in the order of the decisions.
     pub(crate) fn next_effect(&mut self) -> Option<Effect<S>> {
         self.effects.pop_front()
     }
@@ -218,7 +221,7 @@ impl<S: Clone> Attempt<S> {
         self.tries
     }
 
-    /// What its next call is for.
+    /// Returns what the next call is for.
     pub(crate) fn purpose(&self) -> Purpose {
         match self.suspect {
             Some(_) if self.metered => Purpose::Check,
@@ -227,12 +230,13 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// How much longer its present call may last.
+    /// Returns how much longer the present call may last.
     pub(crate) fn time_left(&self, now: Reading) -> Duration {
         self.limits.timeout.saturating_sub(now.since(self.call))
     }
 
-    /// Whoever drives it has failed: what its tries met before says nothing about the server, and holds back nobody else.
+    /// Forgets that the server could not be reached. Called when the driving task has failed: its earlier tries then
+    /// say nothing about the server, and must not hold back other attempts.
     pub(crate) fn forget_reach(&mut self) {
         self.unreached = None;
     }
@@ -244,7 +248,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Its first call waits for its turn. The free question does not.
+    /// Waits for a turn before the first call. `GET /v1/health` needs no turn.
     fn queue_first<W: Clone>(&mut self, cx: &mut Context<'_, W, S>) -> Step<S> {
         self.round = cx.now;
         if self.purpose() == Purpose::Question {
@@ -268,7 +272,8 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// What comes next has time of its own. Who waits for the attempt would give it up before that is done.
+    /// Gives the next piece of work a fresh time limit. Without that, waiting requests would take the attempt for
+    /// overdue and replace it before the work is done.
     fn prolong<W: Clone>(&mut self, cx: &mut Context<'_, W, S>) {
         if self.prolonged < PROLONGED_AT_MOST {
             self.prolonged += 1;
@@ -284,7 +289,8 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// What came of a create's call. A session is known to nobody else in this process until the attempt has ended.
+    /// Handles the outcome of a create's call. Until the attempt ends, nobody else in this process knows the new
+    /// session, so `calling` stays set.
     fn came<W: Clone>(&mut self, outcome: Outcome<S>, cx: &mut Context<'_, W, S>) -> Step<S> {
         self.calling = outcome.is_ok();
         self.follows(outcome, cx)

@@ -1,14 +1,14 @@
 //! The bound on session calls.
 //!
 //! Sipher counts session calls against the user's own limits, so they are scarce. Every call that a manager makes to
-//! `/v1/sessions` (creates, retries, checks, deletes) first takes a token here, and so in any span of time there are no
-//! more than
+//! `/v1/sessions` (creates, retries, checks, deletes) first takes a token here. So in any span of time there are no
+//! more calls than
 //!
 //! ```text
 //! burst + per_minute · span / 60 s
 //! ```
 //!
-//! of them, whatever fails, and however many callers, API keys and defaults there are. [`CallBudget::bound`] is that
+//! This holds whatever fails, and for any number of callers, API keys and defaults. [`CallBudget::bound`] is the
 //! formula.
 
 mod share;
@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use crate::model::budget::{CallBudget, Purpose};
 
-/// A token bucket, kept as the one moment at which it will be full again. Tokens are spans of time here: each takes so long to come.
+/// A token bucket. Tokens are counted as time: one token equals the interval between two refills. So the moment at
+/// which the bucket will be full is its whole state.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     budget: CallBudget,
     full_at: Duration,
-    /// The same of the half that keys share which the server has not accepted yet.
+    /// The same for the share of keys that the server has not accepted yet.
     share_full_at: Duration,
 }
 
@@ -35,8 +36,8 @@ impl Bucket {
         }
     }
 
-    /// Takes a token, or says how long it takes until there is one. So many creates wait for keys that the server has not accepted yet:
-    /// what has come of their share is left to them. `now` is monotonic time.
+    /// Takes a token, or returns how long until there is one. `waiting` creates wait for keys that the server has not
+    /// accepted yet. The tokens that their share has gained are left to them. `now` is monotonic time.
     pub(crate) fn take(
         &mut self,
         purpose: Purpose,
@@ -68,34 +69,35 @@ impl Bucket {
         self.level(now) * 2 >= self.budget.interval() * self.budget.burst
     }
 
-    /// What can be taken.
+    /// Returns the tokens that can be taken, as time.
     fn level(&self, now: Duration) -> Duration {
         let full = self.budget.interval() * self.budget.burst;
         full.saturating_sub(self.full_at.saturating_sub(now))
     }
 
-    /// How many tokens it leaves.
+    /// Returns how many tokens a call of this kind leaves in the bucket.
     fn reserve(&self, purpose: Purpose) -> u32 {
         match purpose {
             Purpose::Create | Purpose::Question | Purpose::LastDelete => 0,
             Purpose::Check => self.budget.burst / 8,
-            // More than those leave whose key the server has not accepted yet: creates come before deletes.
+            // Deletes leave more than the creates of keys that are not accepted yet, because creates come before
+            // deletes.
             Purpose::Delete => (self.budget.burst / 2 + 1).min(self.budget.burst - 1),
         }
     }
 
-    /// How many tokens can be taken within a span, from a full bucket on.
+    /// Returns how many tokens can be taken within a span that begins with a full bucket.
     pub(crate) fn most_within(&self, span: Duration) -> usize {
         usize::try_from(self.budget.bound(span)).unwrap_or(usize::MAX)
     }
 
-    /// How long it takes until a delete takes no token that one of so many creates and checks needs.
+    /// Returns how long until a delete takes no token that one of `queued` creates and checks needs.
     pub(crate) fn wait_beside(&self, queued: usize, now: Duration) -> Duration {
         let reserve = usize::try_from(self.reserve(Purpose::Check)).unwrap_or(usize::MAX);
         self.wait_for(queued.saturating_add(reserve).saturating_add(1), now)
     }
 
-    /// How long it takes until so many more tokens could have been taken.
+    /// Returns how long until so many more tokens could have been taken.
     pub(crate) fn wait_for(&self, tokens: usize, now: Duration) -> Duration {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let interval = self.budget.interval();
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    /// Takes as often as it can at every step, and returns when.
+    /// Takes tokens as often as possible at every step. Returns when they were taken.
     fn greedy(budget: CallBudget, steps: impl Iterator<Item = u64>) -> Vec<Duration> {
         let mut bucket = Bucket::new(budget);
         let mut taken = Vec::new();

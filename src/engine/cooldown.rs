@@ -1,4 +1,4 @@
-//! A failure that holds others back for a while.
+//! A failure that holds back other calls for a while.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use crate::{
     model::failure,
 };
 
-/// How long a lapsed hold is remembered, so that the next failure still counts as one more in a row.
+/// How long a cooldown is remembered after its end, so that the next failure counts as one more in a row.
 pub(crate) const REMEMBER: Duration = Duration::from_secs(10 * 60);
-/// How long others wait for who tries whether a hold is over.
+/// How long the others wait for the create that probes whether a cooldown is over.
 const PROBE: Duration = Duration::from_secs(30);
 
-/// A failure that holds others back.
+/// A failure that holds back other calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Cooldown {
     since: Reading,
     pause: Duration,
     error: Error,
     failures: u32,
-    /// Which create tries whether it is over, and since when. The others wait for what comes of it.
+    /// Which create probes whether the cooldown is over, and since when. The others wait for its outcome.
     probe: Option<(u64, Reading)>,
 }
 
@@ -29,12 +29,12 @@ impl Cooldown {
         self.since.monotonic <= sent.monotonic
     }
 
-    /// This create tries whether it is over.
+    /// Records that this create probes whether the cooldown is over.
     pub(crate) fn begin_probe(&mut self, generation: u64, now: Reading) {
         self.probe = Some((generation, now));
     }
 
-    /// Nothing came of it.
+    /// Ends the probe without a result.
     pub(crate) fn end_probe(&mut self) {
         self.probe = None;
     }
@@ -43,7 +43,7 @@ impl Cooldown {
         self.probe.is_some_and(|(prober, _)| prober == create)
     }
 
-    /// Whether another create is finding out.
+    /// Returns whether another create is probing.
     pub(crate) fn is_probed_by_another(&self, generation: Option<u64>, now: Reading) -> bool {
         let other = self.probe.filter(|(prober, _)| Some(*prober) != generation);
         other.is_some_and(|(_, since)| now.since(since) < PROBE)
@@ -59,13 +59,13 @@ impl Cooldown {
         }
     }
 
-    /// How much longer it holds.
+    /// Returns how much longer the cooldown holds.
     pub(crate) fn left(&self, now: Reading) -> Duration {
         self.pause.saturating_sub(now.since(self.since))
     }
 
-    /// Others wait for so long after a refusal: so does this process, if it was refused as well. Returns what to say to who is
-    /// held back.
+    /// Extends the cooldown to what other processes wait after a refusal of the key, if this process was refused as
+    /// well. Returns the error for calls that are held back.
     pub(crate) fn prolong(&mut self, left: Duration, now: Reading) -> Option<Error> {
         if self.error.kind() != ErrorKind::Credentials || self.is_forgotten(now) {
             return None;
@@ -80,30 +80,31 @@ impl Cooldown {
         !self.left(now).is_zero()
     }
 
-    /// What it says to who makes no call because of it.
+    /// Returns the error for a call that is not made because of this cooldown.
     pub(crate) fn error(&self, now: Reading) -> Error {
         self.told(now).held_back()
     }
 
-    /// The failure, when another try can succeed, and when the next one is made.
+    /// Returns the failure, with when another try can succeed and when the next one is made.
     fn told(&self, now: Reading) -> Error {
         let (error, left) = (self.error.clone(), self.left(now));
         if error.kind() != ErrorKind::Quota {
             return error.with_retry_after(left);
         }
-        // It is used up until midnight, say. We ask sooner, as it may have been raised.
+        // A used-up quota lasts until midnight, for example. The next try is made sooner, since the quota may have been
+        // raised.
         let hopeless = error.retry_after().unwrap_or_default();
         let hopeless = hopeless.saturating_sub(now.since(self.since));
         let error = error.with_retry_after(left.max(hopeless));
         error.with_next_attempt(left)
     }
 
-    /// Whether it holds, or did so long ago at most.
+    /// Returns whether the cooldown holds, or ended at most `time` ago.
     pub(crate) fn ended_within(&self, time: Duration, now: Reading) -> bool {
         now.since(self.since) <= self.pause.saturating_add(time)
     }
 
-    /// Whether the server refused the key, and that is remembered.
+    /// Returns whether the server refused the key and the refusal is still remembered.
     pub(crate) fn is_refusal(&self, now: Reading) -> bool {
         self.error.kind() == ErrorKind::Credentials && !self.is_forgotten(now)
     }
@@ -118,7 +119,7 @@ pub(crate) fn hold(place: &mut Option<Cooldown>, error: Error, now: Reading) -> 
     hold_after(place, error, 0, now)
 }
 
-/// The same, where other processes have seen so many refusals in a row.
+/// Like `hold`, where other processes have already seen `elsewhere` refusals in a row.
 pub(crate) fn hold_after(
     place: &mut Option<Cooldown>,
     error: Error,
@@ -135,17 +136,17 @@ pub(crate) fn hold_after(
     replace(place, Cooldown::new(error, failures, pause, now), now)
 }
 
-/// The same where nobody can connect to the server, so that all keys are held back.
+/// Like `hold`, for a failure to connect to the server. It holds back all keys.
 pub(crate) fn hold_all(place: &mut Option<Cooldown>, error: Error, now: Reading) -> Error {
     let failures = in_a_row(place.as_ref(), &error, now);
     let pause = failure::unreachable(&error, failures);
     replace(place, Cooldown::new(error, failures, pause, now), now)
 }
 
-/// Which failure in a row this is.
+/// Returns the position of this failure in a row of equal failures.
 fn in_a_row(place: Option<&Cooldown>, error: &Error, now: Reading) -> u32 {
     match place.filter(|before| !before.is_forgotten(now)) {
-        // Failures that come while one holds already are of the same moment, not one more in a row.
+        // A failure that comes during a cooldown belongs to the same moment. It is not one more in a row.
         Some(before) if before.error.kind() == error.kind() => before
             .failures
             .saturating_add(u32::from(!before.is_active(now))),
@@ -155,7 +156,7 @@ fn in_a_row(place: Option<&Cooldown>, error: &Error, now: Reading) -> u32 {
 
 fn replace(place: &mut Option<Cooldown>, after: Cooldown, now: Reading) -> Error {
     let error = after.told(now);
-    // A milder failure does not end what a harder one began.
+    // A milder failure does not end a longer cooldown.
     let harder = place
         .as_ref()
         .is_some_and(|before| before.left(now) > after.pause);

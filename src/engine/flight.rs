@@ -10,37 +10,38 @@ use std::{
 
 use crate::clock::Reading;
 
-/// How much later than its own deadline a create counts as lost.
+/// How long after its own deadline a create counts as lost.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Without a beat for so long, its runtime stands still, and a caller on another one begins anew. Long enough for a pause of a busy
-/// machine.
+/// After so long without a heartbeat, the create's runtime counts as stalled. A caller on another runtime then starts a
+/// new create. It is longer than the pauses of a busy machine.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// A create under way. `W` is what others wait for it with.
+/// A create under way. `W` is what other requests wait on.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight<W> {
     pub(crate) generation: u64,
-    /// When its first call went out, or when it began to wait for that.
+    /// When its first call went out, or when it began to wait for that call.
     pub(crate) begun: Reading,
     pub(crate) status: Arc<Status>,
     pub(crate) waiters: W,
 }
 
-/// What is known of a create from outside of its task.
+/// What is known of a create outside of its task.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
-    /// Whether a call is on its way, and what becomes of it is not known.
+    /// Whether a call is on its way whose outcome is not known.
     pub(crate) calling: AtomicBool,
-    /// When its runtime last drove it, in milliseconds of monotonic time. Zero before the first time.
+    /// When the create's runtime last polled it, in milliseconds of monotonic time. Zero before the first time.
     beat_at: AtomicU64,
-    /// Whether it was counted as a possible orphan, because it did not end in time.
+    /// Whether the create was counted as a possible orphan, because it did not end in time.
     pub(crate) given_up: AtomicBool,
 }
 
 impl<W> Flight<W> {
-    /// How long until it counts as lost to a caller. A moment later than its own deadline, at which one whose runtime is well ends by
-    /// itself. A caller on another runtime does not wait that long for one that stands still.
+    /// Returns how long until the create counts as lost for a caller. That is a moment after its own deadline, at which
+    /// a create ends if its runtime is well. A caller on another runtime waits less if the create's runtime has
+    /// stalled.
     pub(crate) fn overdue_in(
         &self,
         timeout: Duration,
@@ -56,13 +57,14 @@ impl<W> Flight<W> {
     }
 }
 
-/// How long a create may take before it counts as lost, from its first call on or while it waits for that.
+/// Returns how long a create may take before it counts as lost. The time runs from its first call, or from when it
+/// began to wait for that call.
 pub(crate) fn overdue_after(timeout: Duration) -> Duration {
     timeout.saturating_add(GRACE)
 }
 
 impl Status {
-    /// Its runtime drives it.
+    /// Records that the create's runtime polls it.
     pub(crate) fn beat(&self, now: Reading) {
         let now = u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX);
         self.beat_at.store(now, Ordering::Release);
@@ -73,7 +75,7 @@ impl Status {
         now.monotonic.saturating_sub(beat_at.max(begun.monotonic))
     }
 
-    /// Gives the create up; returns whether that leaves a possible orphan.
+    /// Gives the create up. Returns whether that leaves a possible orphan.
     pub(crate) fn give_up(&self) -> bool {
         self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
     }

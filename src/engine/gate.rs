@@ -1,7 +1,7 @@
-//! What is going on and what is held back, for every partition that has no session or needs another.
+//! For every partition that needs a session: what is under way, and what is held back.
 //!
-//! Nothing in here is ever evicted to make room: who floods the manager with unknown keys pushes out no back-off. It
-//! stays small by itself, because every entry was paid for with a session call or belongs to a create under way.
+//! No entry is evicted to make room. Otherwise a flood of unknown API keys could evict a cooldown, and the held-back
+//! calls would go out. The gate stays small anyway: each entry cost a session call, or belongs to a create under way.
 
 mod check;
 mod entry;
@@ -38,24 +38,25 @@ use crate::{
     },
 };
 
-/// So many creates may ask the store at once, however small the budget of calls is: most of them make none.
+/// The least number of creates that may ask the store at once, however small the call budget is. Most of them make no
+/// call.
 const LEAST_AT_ONCE: usize = 16;
-/// Those who have waited for the store for longer than this do not count: where one part of it hangs, its creates must not take
-/// all places from those whose part answers.
+/// A create that has waited longer than this for the store does not count. If one part of the store hangs, its creates
+/// must not take all places from creates whose part answers.
 const QUICK: Duration = Duration::from_secs(2);
 
 /// Whether a call may be made now.
 #[derive(Debug)]
 pub(crate) enum Clearance {
-    /// Yes, and it has been counted.
+    /// The call may be made, and has been counted.
     Granted,
-    /// Not before so much time has passed; the error is for those who cannot wait.
+    /// The call may not be made before so much time has passed. The error is for callers that cannot wait.
     Wait(Duration, Error),
-    /// Another create is finding out; ask again a moment later.
+    /// Another create is probing; ask again a moment later.
     Soon,
 }
 
-/// The state of everything that is not a live session.
+/// What is under way and held back, for all partitions, keys and the origin. `W` is what requests wait on.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate<W> {
     partitions: BTreeMap<PartitionId, Entry<W>>,
@@ -68,21 +69,21 @@ pub(crate) struct Gate<W> {
     queue: Queue,
     /// Creates for keys that the server has not accepted yet.
     behind: Queue,
-    /// Those that wait for a later call.
+    /// Creates and checks that pause between two calls.
     pausing: Queue,
-    /// Creates that ask the store, before they know whether there is a call to be made.
+    /// Creates that ask the store, and do not know yet whether they will make a call.
     sharing: Queue,
-    /// Those of them that could not reach the store a moment ago.
+    /// Creates that ask the store, and whose partition could not reach it a moment ago.
     failing: Queue,
     pub(crate) known_keys: KnownKeys,
-    /// Every create that has not ended, also those that nobody waits for any more, by generation.
+    /// Every create that has not ended, by generation. This includes creates that no request waits for any more.
     under_way: BTreeMap<u64, Arc<Status>>,
-    /// When to tidy up next: at so many entries.
+    /// The number of entries at which to tidy up next.
     tidy_at: usize,
 }
 
 impl<W: Clone> Gate<W> {
-    /// `create_timeout` is how long one create may take.
+    /// Creates an empty gate. `create_timeout` is how long one create may take.
     pub(crate) fn new(budget: CallBudget, create_timeout: Duration) -> Self {
         Self {
             partitions: BTreeMap::new(),
@@ -112,20 +113,20 @@ impl<W: Clone> Gate<W> {
             .is_some_and(|flight| flight.generation == generation)
     }
 
-    /// How many places are taken, of those who wait for something.
+    /// Returns how many creates and checks take a place in a queue.
     #[cfg(test)]
     pub(crate) fn places(&mut self, now: Reading) -> usize {
         let asking = self.sharing.len(now) + self.failing.len(now);
         self.before_deletes(now) + asking
     }
 
-    /// How many wait for their first call.
+    /// Returns how many creates and checks wait for their first call.
     #[cfg(test)]
     pub(crate) fn queued(&mut self, now: Reading) -> usize {
         self.queue.len(now) + self.behind.len(now)
     }
 
-    /// When a call of this partition was last granted.
+    /// Returns when a call of this partition was last granted.
     #[cfg(test)]
     pub(crate) fn last_call(&self, id: PartitionId) -> Option<Reading> {
         self.partitions.get(&id)?.last_call
@@ -135,7 +136,7 @@ impl<W: Clone> Gate<W> {
         self.keys.get(&partition.key_id)?.as_ref()
     }
 
-    /// Enters a create that is about to start, and where it waits for its first call.
+    /// Records a create that is about to start, and the queue that it waits in first.
     pub(crate) fn begin(
         &mut self,
         id: PartitionId,
@@ -168,20 +169,20 @@ impl<W: Clone> Gate<W> {
         flight
     }
 
-    /// A create finds that it has to make a call.
+    /// Moves a create that has to make a call into the queue for calls.
     pub(crate) fn enter_queue(&mut self, generation: u64, now: Reading) {
-        // One that finds out for all goes on with that.
+        // If this create probes the server for all, it goes on doing so.
         self.leave_places(generation);
         self.queue.enter(generation, now);
     }
 
-    /// The create's first call is about to go out.
+    /// Takes a create out of the queue, because its first call is about to go out.
     pub(crate) fn leave_queue(&mut self, id: PartitionId, generation: u64, now: Reading) {
         self.leave_queues(generation);
         self.prolong(id, generation, now);
     }
 
-    /// From now on the create has its whole time once more, before it counts as lost.
+    /// Restarts the time after which the create counts as lost.
     pub(crate) fn prolong(&mut self, id: PartitionId, generation: u64, now: Reading) {
         let flight = self
             .partitions
@@ -192,7 +193,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Takes the create out, if it is still the one; from then on, another may start.
+    /// Ends a create, so that another may start. Returns whether it was still the one in charge of its partition.
     pub(crate) fn end(&mut self, id: PartitionId, generation: u64) -> bool {
         self.under_way.remove(&generation);
         self.leave_all(generation);
@@ -203,14 +204,14 @@ impl<W: Clone> Gate<W> {
         flying
     }
 
-    /// Whatever create is under way, its session will not be used.
+    /// Takes the create under way out of its place. Its session will not be used.
     pub(crate) fn fence(&mut self, id: PartitionId) -> Option<Flight<W>> {
         let fenced = self.partitions.get_mut(&id)?.flight.take()?;
         self.leave_all(fenced.generation);
         Some(fenced)
     }
 
-    /// Forgets what is under way in another process.
+    /// Forgets the creates of the parent process after a fork.
     pub(crate) fn begin_anew(&mut self) {
         let generations = mem::take(&mut self.under_way).into_keys();
         for generation in generations {
@@ -233,7 +234,7 @@ impl<W: Clone> Gate<W> {
         self.leave_queues(generation);
     }
 
-    /// The same as [`fence`](Self::fence) for one that did not end in time; returns whether that leaves a possible orphan.
+    /// Like [`fence`](Self::fence), for a create that did not end in time. Returns whether it leaves a possible orphan.
     pub(crate) fn give_up(&mut self, id: PartitionId) -> bool {
         self.fence(id).is_some_and(|flight| flight.status.give_up())
     }
@@ -242,7 +243,7 @@ impl<W: Clone> Gate<W> {
         !self.under_way.is_empty()
     }
 
-    /// Gives up whatever is under way; returns how many possible orphans that leaves.
+    /// Gives up every create under way. Returns how many possible orphans that leaves.
     pub(crate) fn give_up_all(&mut self) -> u64 {
         self.under_way
             .values()
@@ -250,9 +251,9 @@ impl<W: Clone> Gate<W> {
             .count() as u64
     }
 
-    /// Counts a call that is made right now, or says what is in its way.
+    /// Counts a call that is about to be made, or returns what is in its way.
     ///
-    /// `create` is the generation of the create that asks, if it is one.
+    /// `create` is the generation of the create that asks. It is `None` if no create asks.
     pub(crate) fn clear(
         &mut self,
         partition: &Partition,
@@ -289,8 +290,8 @@ impl<W: Clone> Gate<W> {
         }
         let queued = self.before_deletes(now);
         if purpose == Purpose::Delete && queued > 0 {
-            // Theirs come first, also in the floor between two calls of one partition. Where there is enough for all, nobody
-            // waits for them.
+            // Queued creates and checks come before deletes. A delete must also not use up the floor between two calls
+            // of a create in its own partition. If there are tokens for all, a delete elsewhere does not wait.
             let wait = self.bucket.wait_beside(queued, now.monotonic);
             if !wait.is_zero() || self.flight(partition.id).is_some() {
                 let wait = wait.max(FLOOR);
@@ -310,7 +311,7 @@ impl<W: Clone> Gate<W> {
         Clearance::Granted
     }
 
-    /// A create that was sent at `sent` succeeded: what held it back until then is forgotten.
+    /// Records that the create sent at `sent` succeeded. Ends the cooldowns that began before then.
     pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
         self.known_keys.succeeded(partition.key_id, sent);
         self.let_through(partition.key_id);
@@ -324,7 +325,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// The server knows a session that was asked about.
+    /// Records that the server knows a session that was checked.
     pub(crate) fn checked(&mut self, partition: &Partition, now: Reading) {
         self.known_keys.accept(partition.key_id, now);
         self.let_through(partition.key_id);
@@ -336,7 +337,8 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// A call failed: holds back whom it concerns, and returns the error with when another try is due.
+    /// Records a failed call and begins a cooldown for whom it concerns. Returns the error with the time of the next
+    /// try.
     pub(crate) fn failed(
         &mut self,
         partition: &Partition,
@@ -344,7 +346,7 @@ impl<W: Clone> Gate<W> {
         error: Error,
         now: Reading,
     ) -> Error {
-        // Who is told of a hold begins none.
+        // This error only reports a cooldown, so it must not begin another.
         if error.is_held_back() {
             return error;
         }
@@ -369,8 +371,8 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Another process has failed with this key, and nobody is to try for so long. Returns the error where this process knows that
-    /// the server refuses the key.
+    /// Records that another process has failed with this key, and that nobody is to try for `left`. Returns the error
+    /// if this process knows that the server refuses the key.
     pub(crate) fn paused_elsewhere(
         &mut self,
         key: KeyId,

@@ -1,6 +1,8 @@
-//! API keys that are more than a claim of somebody's: only these have a place in a store.
+//! API keys that the server has accepted, or that the manager's owner has set. Only these keys may use a store, since
+//! anybody can make up others.
 //!
-//! A key that the server refuses later keeps its place for as long, so that the processes of a fleet wait for one another's tries.
+//! A key that the server refuses later stays known just as long. So the processes of a fleet wait for one another's
+//! tries.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,14 +12,14 @@ use crate::{
     model::{failure, partition::KeyId},
 };
 
-/// For how long a key is known after its last create: no session of it lives any longer.
+/// How long a key is known after its last create. No session of it lives longer.
 const KNOWN_FOR: Duration = Duration::from_secs(48 * 60 * 60);
 const TIDY_AT: usize = 64;
 
 /// The keys that the server has accepted, or that the manager's owner has set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownKeys {
-    /// The manager's own, which is never forgotten.
+    /// The manager's own key, which is never forgotten.
     own: Option<KeyId>,
     others: BTreeMap<KeyId, Known>,
     tidy_at: usize,
@@ -26,12 +28,12 @@ pub(crate) struct KnownKeys {
 #[derive(Clone, Debug)]
 struct Known {
     used: Reading,
-    /// For how long others were seen to wait after a failure, and when.
+    /// How long other processes were seen to wait after a failure, and when that was seen.
     pause: Option<(Duration, Reading)>,
 }
 
 impl KnownKeys {
-    /// The manager speaks for this key.
+    /// Sets the manager's own key.
     pub(crate) fn own(&mut self, key: Option<KeyId>) {
         self.own = key;
     }
@@ -49,7 +51,7 @@ impl KnownKeys {
         known.used = now;
     }
 
-    /// Whether no key has been accepted yet.
+    /// Returns whether no key is known yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_none() && self.others.is_empty()
     }
@@ -62,7 +64,7 @@ impl KnownKeys {
         self.own == Some(key) || self.others.contains_key(&key)
     }
 
-    /// Another process has failed with this key, and nobody is to try for so long.
+    /// Records that another process has failed with this key, and that nobody is to try for `left`.
     pub(crate) fn paused_elsewhere(&mut self, key: KeyId, left: Duration, now: Reading) {
         self.accept(key, now);
         if let Some(known) = self.others.get_mut(&key) {
@@ -74,20 +76,20 @@ impl KnownKeys {
         }
     }
 
-    /// How many refusals in a row other processes have seen, by how long they were seen to wait.
+    /// Returns how many refusals in a row other processes have seen. The number follows from how long they wait.
     pub(crate) fn refusals_elsewhere(&self, key: KeyId, now: Reading) -> u32 {
         let pause = self.others.get(&key).and_then(|known| known.pause);
         let pause = pause.filter(|(pause, at)| is_recent(*pause, *at, now));
         pause.map_or(0, |(pause, _)| failure::refusals_before(pause))
     }
 
-    /// A create has succeeded: whatever others waited for is over.
+    /// Records that a create has succeeded, so the waits of other processes are over.
     pub(crate) fn succeeded(&mut self, key: KeyId, now: Reading) {
         self.accept(key, now);
         self.forgive(key);
     }
 
-    /// Forgets how long others were seen to wait.
+    /// Forgets how long other processes were seen to wait.
     pub(crate) fn forgive(&mut self, key: KeyId) {
         if let Some(known) = self.others.get_mut(&key) {
             known.pause = None;

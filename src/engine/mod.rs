@@ -1,17 +1,18 @@
-//! Decisions: functions of what was seen and when. Nothing here waits, calls, locks or reads a clock.
+//! Decisions: plain functions of what was seen and when. Nothing here waits, makes a call, takes a lock or reads a
+//! clock.
 //!
 //! | file | concept |
 //! | --- | --- |
 //! | `attempt` | a create, a renewal or a check: what it waits for, and what follows |
-//! | `flight` | the same, as others see it |
-//! | `gate` | what is under way and what is held back, for every partition that has no session or needs another |
-//! | `queue`, `cooldown`, `budget` | who waits for a call; for how long a failure holds back; the bound on calls |
-//! | `known_keys` | API keys that the server has accepted, or the manager's owner has set |
-//! | `wrong_answers` | what follows if an answer names another chain than its session |
-//! | `retired` | sessions that wait for their end, in the order in which they are due |
-//! | `shutdown` | which of them ends next when the manager does |
-//! | `fleet` | what processes that share their sessions decide |
-//! | `evidence` | whether the server is still the one that knows the sessions |
+//! | `flight` | the same attempt, as the requests that wait for it see it |
+//! | `gate` | for every partition that needs a session: what is under way, and what is held back |
+//! | `queue`, `cooldown`, `budget` | who waits for a call; how long a failure holds calls back; the bound on calls |
+//! | `known_keys` | API keys that the server has accepted, or that the manager's owner has set |
+//! | `wrong_answers` | what follows when an answer names another chain than its session |
+//! | `retired` | sessions that wait to be deleted, in the order in which they are due |
+//! | `shutdown` | which session is deleted next when the manager shuts down |
+//! | `fleet` | decisions of processes that share their sessions |
+//! | `evidence` | whether the server's process is still the one that knows the sessions |
 
 pub(crate) mod attempt;
 pub(crate) mod budget;

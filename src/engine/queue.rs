@@ -1,23 +1,23 @@
-//! Creates and checks that wait for their first call: each needs a token of the budget that nobody else may count on.
+//! Creates and checks that wait for their first call. Each of them needs a token that no other call may count on.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::clock::Reading;
 
-/// Who waits for a first call, by generation.
+/// Creates that wait for their first call, by generation.
 ///
-/// How many there are is derived from who is here. A create leaves when its call goes out, when it ends, and when another takes
-/// its place; one whose runtime stands still can do none of that, so nobody counts for longer than `longest`.
+/// A create leaves the queue when its call goes out, when it ends, and when another create takes its place. A create
+/// whose runtime has stalled does none of that, so none counts for longer than `longest`.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     since: BTreeMap<u64, Reading>,
     longest: Duration,
-    /// Nobody here is overdue before this monotonic time.
+    /// The monotonic time before which no create here is overdue.
     look_at: Duration,
 }
 
 impl Queue {
-    /// `longest` is more than any create waits whose runtime is well.
+    /// Creates an empty queue. `longest` is more than any create waits whose runtime is well.
     pub(crate) fn new(longest: Duration) -> Self {
         Self {
             since: BTreeMap::new(),
@@ -33,7 +33,7 @@ impl Queue {
         self.since.insert(generation, now);
     }
 
-    /// Returns whether the create was here.
+    /// Returns whether the create was in the queue.
     pub(crate) fn leave(&mut self, generation: u64) -> bool {
         self.since.remove(&generation).is_some()
     }

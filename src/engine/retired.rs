@@ -1,4 +1,4 @@
-//! Retired sessions, in the order in which they are due: there may be too many to look at each of them every time.
+//! Retired sessions, sorted by when they are due, because there may be too many to look at each of them every time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,22 +14,22 @@ use crate::{
     model::event::Event,
 };
 
-/// How many are handed out to be deleted before the queue is looked at again.
+/// How many sessions are handed out for deletion before the queue is looked at again.
 const AT_ONCE: usize = 256;
 /// How often a delete is tried before its session is left to expire.
 const MAX_TRIES: u32 = 3;
-/// Each session is looked at this often in any case: clocks may be set, and not everybody says that he is done. So is the
-/// queue itself, so that a worker on a stalled runtime is noticed.
+/// How often each session is looked at in any case: the clock may be set, and not every request reports that it has
+/// ended. The queue itself is looked at as often, so that a worker on a stalled runtime is noticed.
 pub(crate) const LOOK: Duration = Duration::from_secs(15);
 
-/// A session on its way out.
+/// A session that waits for its deletion.
 #[derive(Clone, Debug)]
 pub(crate) struct Retired {
     pub(crate) session: Arc<LiveSession>,
     tries: u32,
-    /// In monotonic time.
+    /// Monotonic time before which it is not deleted.
     not_before: Duration,
-    /// When to look at it, in monotonic time.
+    /// Monotonic time at which to look at it.
     due: Duration,
     error: Option<Error>,
 }
@@ -55,7 +55,7 @@ impl Retired {
         }
     }
 
-    /// How long until something is to be done about it.
+    /// Returns how long until something is to be done about the session.
     fn wait(&self, now: Reading) -> Duration {
         let session = &self.session;
         let worth_it = session.life.worth_deleting_for(now);
@@ -69,7 +69,7 @@ impl Retired {
     }
 }
 
-/// In the order in which they were made. A create that is refused may make two of one generation.
+/// Sorts sessions by the order of their creation. A refused create may leave two sessions of one generation.
 type Key = (u64, usize);
 
 fn key(session: &Arc<LiveSession>) -> Key {
@@ -79,7 +79,7 @@ fn key(session: &Arc<LiveSession>) -> Key {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     retired: BTreeMap<Key, Retired>,
-    /// All of them, the one that is due next in front.
+    /// All sessions, the next due one first.
     due: BTreeSet<(Duration, Key)>,
 }
 
@@ -100,7 +100,7 @@ impl Waiting {
         self.retired.into_values().collect()
     }
 
-    /// How long until the next one is due.
+    /// Returns how long until the next session is due.
     pub(crate) fn next_in(&self, now: Reading) -> Option<Duration> {
         let (due, _) = self.due.first()?;
         Some(due.saturating_sub(now.monotonic))
@@ -125,7 +125,7 @@ impl Waiting {
         }
     }
 
-    /// A session could not be deleted for now; `tried` says whether a call was made.
+    /// Postpones a delete. `tried` has the error if a call was made.
     pub(crate) fn postpone(
         &mut self,
         session: &Arc<LiveSession>,
@@ -140,7 +140,7 @@ impl Waiting {
         self.look_at(session);
     }
 
-    /// Something about a session has changed.
+    /// Makes a session due, because something about it has changed.
     pub(crate) fn look_at(&mut self, session: &Arc<LiveSession>) {
         let key = key(session);
         if let Some(retired) = self.retired.get_mut(&key) {
@@ -150,7 +150,8 @@ impl Waiting {
         }
     }
 
-    /// Looks at those that are due: returns some of those that can be deleted now, and takes out those that need not be.
+    /// Looks at the sessions that are due. Returns some that can be deleted now. Removes and returns those that need no
+    /// delete or have failed too often.
     pub(crate) fn take_stock(&mut self, now: Reading) -> (Vec<Arc<LiveSession>>, Vec<Retired>) {
         let (mut ready, mut still_due, mut let_go) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((due, key)) = self.due.first().copied()

@@ -1,7 +1,7 @@
-//! The end of a manager: which of its sessions is left, deleted or given up next, and when all is over.
+//! The shutdown of a manager: which session is left, deleted or given up next, and when the shutdown is over.
 //!
-//! Requests are waited for during half of the time. Then sessions that are still in use are left to expire, so that the others are
-//! deleted in time.
+//! Requests in flight may end during the first half of the time. Then sessions that are still in use are left to
+//! expire, so that the others are deleted in time.
 
 use std::{collections::VecDeque, mem, time::Duration};
 
@@ -15,41 +15,41 @@ use crate::{
     },
 };
 
-/// How many end at once.
+/// How many sessions are left or deleted at once.
 const SIDE_BY_SIDE: usize = 16;
-/// How often it is looked whether something has changed that nobody tells of.
+/// How often to look for changes that nobody reports.
 const LOOK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(1);
 
-/// A session on its way out.
+/// A session at the shutdown of its manager.
 pub(crate) trait Ending: Clone {
     fn is(&self, other: &Self) -> bool;
 
     fn partition(&self) -> &Partition;
 
-    /// Whether other processes may use it as well.
+    /// Returns whether other processes may use the session as well.
     fn is_others_too(&self) -> bool;
 
-    /// Whether no request bears it any more.
+    /// Returns whether no request uses the session any more.
     fn is_drained(&self, now: Reading) -> bool;
 
-    /// How long requests that were dropped still count.
+    /// Returns how much longer dropped requests count as using the session.
     fn lingers_for(&self, now: Reading) -> Duration;
 
-    /// How long the server keeps it by itself.
+    /// Returns how much of the session's life is left on the server.
     fn left(&self, now: Reading) -> Duration;
 }
 
-/// What is to be done next.
+/// What to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Next<S> {
-    /// Leave this session within so much time: others may go on with it.
+    /// Leave this session to the processes that still use it, within this time.
     Leave(S, Duration),
-    /// Delete it, within so much time. The call has been counted.
+    /// Delete the session within this time. The call has been counted.
     Delete(S, Duration),
-    /// It is left to expire.
+    /// Leave the session to expire.
     LeaveToExpire(S),
-    /// Look again after so much time, or once something has ended.
+    /// Look again after this time, or once a delete or a leave has ended.
     Wait(Duration),
     /// Nothing is left to do.
     Over,
@@ -60,13 +60,13 @@ pub(crate) enum Next<S> {
 pub(crate) struct Shutdown<S> {
     begun: Reading,
     deadline: Duration,
-    /// Requests in flight are waited for.
+    /// Whether requests in flight are still waited for.
     drains: bool,
-    /// The longest life last, so that it is taken first.
+    /// Sorted by the life that is left. The longest is last and is taken first.
     waiting: Vec<S>,
     under_way: Vec<S>,
     given_up: VecDeque<S>,
-    /// Creates that were given up while a call was on its way, and that nobody has been told of.
+    /// Creates that were given up while a call was on its way, and that were not reported yet.
     orphans: u64,
 }
 
@@ -83,7 +83,7 @@ impl<S: Ending> Shutdown<S> {
         }
     }
 
-    /// These have been retired, also by creates that landed meanwhile.
+    /// Adds sessions that have been retired, also by creates that ended during the shutdown.
     pub(crate) fn admit(&mut self, retired: impl Iterator<Item = S>, now: Reading) {
         self.waiting.extend(retired);
         self.waiting.sort_by_key(|session| session.left(now));
@@ -119,7 +119,8 @@ impl<S: Ending> Shutdown<S> {
         Next::Wait(wait)
     }
 
-    /// What was begun with a session has ended. Where it was only left, it may be this process's own to delete.
+    /// Records that a delete or a leave has ended. If no other process uses a left session, this process may have to
+    /// delete it.
     pub(crate) fn ended(&mut self, session: S, is_to_be_deleted: bool) {
         self.under_way.retain(|other| !other.is(&session));
         if is_to_be_deleted {
@@ -131,7 +132,7 @@ impl<S: Ending> Shutdown<S> {
         mem::take(&mut self.orphans)
     }
 
-    /// All that have not ended.
+    /// Takes all sessions that have not ended.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = S> {
         let waiting = self.waiting.drain(..).chain(self.given_up.drain(..));
         waiting.chain(self.under_way.drain(..))
@@ -150,14 +151,14 @@ impl<S: Ending> Shutdown<S> {
         self.given_up.extend(given_up);
     }
 
-    /// The next session that others may use as well, and that nothing here bears any more.
+    /// Returns the next session that other processes may use and that no request here uses any more.
     fn next_shared(&mut self, now: Reading) -> Option<S> {
         let is_next = |session: &S| session.is_others_too() && session.is_drained(now);
         let at = self.waiting.iter().rposition(is_next)?;
         Some(self.begin(at))
     }
 
-    /// The next session that may be deleted now, its call counted; or how long there is none.
+    /// Returns the next session that may be deleted now, with its call counted. Otherwise returns how long to wait.
     fn clear_next<W: Clone>(&mut self, gate: &mut Gate<W>, now: Reading) -> Result<S, Duration> {
         let mut soonest = Duration::MAX;
         for at in self.in_order() {
@@ -170,7 +171,7 @@ impl<S: Ending> Shutdown<S> {
                 Clearance::Granted => return Ok(self.begin(at)),
                 Clearance::Wait(wait, error) => {
                     soonest = soonest.min(wait);
-                    // The pace and the budget concern all the others as well.
+                    // The pace and the budget hold back all other deletes as well.
                     if failure::concerns_all(&error) && wait > FLOOR {
                         break;
                     }
@@ -186,7 +187,7 @@ impl<S: Ending> Shutdown<S> {
         session
     }
 
-    /// Those of keys that leave others a place come first.
+    /// Returns the waiting sessions in order. Keys that already have half of the places come last.
     fn in_order(&self) -> impl Iterator<Item = usize> + use<S> {
         let all = (0..self.waiting.len()).rev();
         let (fair, others): (Vec<_>, Vec<_>) = all.partition(|at| {
@@ -202,7 +203,7 @@ impl<S: Ending> Shutdown<S> {
         of_key.count() >= SIDE_BY_SIDE / 2
     }
 
-    /// When something may have changed that nobody tells of.
+    /// Returns when to look for changes that nobody reports.
     fn look_again(&self, now: Reading) -> Duration {
         let lingers = self.waiting.iter().map(|session| session.lingers_for(now));
         let drained = if self.drains {
@@ -215,7 +216,7 @@ impl<S: Ending> Shutdown<S> {
         next.unwrap_or(SOON).min(LOOK)
     }
 
-    /// One that hangs gives its place to another in time.
+    /// Returns how long one delete may take. If many wait, a delete that hangs must give its place to another in time.
     fn time_for_one(&self, left: Duration) -> Duration {
         if self.waiting.len() > SIDE_BY_SIDE {
             left / 2

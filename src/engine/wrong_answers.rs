@@ -1,22 +1,22 @@
-//! How soon a session is replaced whose answers named another chain.
+//! How soon a session is replaced after an answer that named another chain.
 //!
-//! After a restart the next session is right, so that the first one is replaced at once. Behind replicas that share no
-//! store, or a proxy that takes the session id away, the successor is wrong as well: a new session for each wrong answer
-//! would use up a pro key's day of quota in half an hour. So each next one waits for twice as long.
+//! After a restart of the server the successor is right, so the first session is replaced at once. If replicas share no
+//! store, or a proxy removes the session id, the successor is wrong as well. A new session for each wrong answer would
+//! then use up a pro key's daily quota in half an hour. So each further successor waits twice as long.
 
 use std::time::Duration;
 
 use crate::clock::Reading;
 
-/// A session that was given to no more requests than this until its first wrong answer was wrong from the start.
+/// A session with at most so many uses before its first wrong answer was wrong from the start.
 const FIRST_USES: u64 = 3;
-/// What a wrong answer counts, of a session that was wrong from the start and of one that was right for a while.
+/// What a wrong answer counts: for a session that was wrong from the start, and for one that was right for a while.
 const FROM_THE_START: u32 = 8;
 const AFTER_A_WHILE: u32 = 1;
-/// So much is replaced at once: one session that is wrong from the start, or a dozen that were right for a while.
+/// How much is replaced at once: one session that is wrong from the start, or a dozen that were right for a while.
 const AT_ONCE: u32 = 12;
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10 * 60));
-/// After so long without one, the next wrong answer is the first again.
+/// After so long without a wrong answer, the count begins anew.
 const REMEMBER: Duration = Duration::from_secs(10 * 60);
 
 /// The sessions of one partition whose answers were wrong.
@@ -34,7 +34,7 @@ struct Last {
 }
 
 impl WrongAnswers {
-    /// An answer to the session of this generation was wrong, after it was given to so many requests. Counts once for each
+    /// Records a wrong answer to the session of this generation, which `uses` requests had got. Counts once for each
     /// session.
     pub(crate) fn note(&mut self, generation: u64, uses: u64, now: Reading) {
         if self.last.is_some_and(|last| last.generation >= generation) {
@@ -58,7 +58,7 @@ impl WrongAnswers {
         });
     }
 
-    /// How long until the next session may be made.
+    /// Returns how long until the next session may be created.
     pub(crate) fn left(&self, now: Reading) -> Duration {
         let left = |last: Last| last.pause.saturating_sub(now.since(last.at));
         self.last.map(left).unwrap_or_default()
@@ -100,7 +100,7 @@ mod tests {
             assert_eq!(wrong.left(at(now + pause)), Duration::ZERO);
             now += pause + 1;
         }
-        // As long as it was quiet, so does it begin anew.
+        // After a quiet time as long as `REMEMBER`, the count begins anew.
         assert!(!wrong.is_forgotten(at(now + 590)));
         assert!(wrong.is_forgotten(at(now + 600)));
         wrong.note(100, 2, at(now + 600));
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(wrong.left(at(1_130)), Duration::from_secs(2));
     }
 
-    /// Answers to requests that were on their way together.
+    /// Tests wrong answers to requests that were in flight together.
     #[test]
     fn a_session_counts_once() {
         let mut wrong = WrongAnswers::default();

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// A quarter of the 2,000 session operations that a key of the pro tier has in a day.
+/// A quarter of the 2,000 session operations that a pro key has in a day.
 const UPKEEP_PER_DAY: u32 = 500;
 
-/// How many session calls a manager may make: so many at once, and so many a minute on average.
+/// How many session calls a manager may make: a number at once (the burst), and a number per minute on average.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,8 +58,9 @@ impl CallBudget {
         u64::from(self.burst).saturating_add(u64::try_from(refilled).unwrap_or(u64::MAX))
     }
 
-    /// Returns the most checks and deletes that a manager makes for one API key in any span of time this long, those of a shutdown aside:
-    /// [`upkeep_per_day`](crate::SessionManagerBuilder::upkeep_per_day) for each day that is begun, and for one more.
+    /// Returns the most checks and deletes that a manager makes for one API key in any span of time this long. Deletes
+    /// at shutdown are not included. The bound is [`upkeep_per_day`](crate::SessionManagerBuilder::upkeep_per_day) for
+    /// each day that has begun, and for one more.
     pub fn upkeep_bound(&self, span: Duration) -> u64 {
         let days = span.as_secs() / (24 * 60 * 60) + 2;
         days.saturating_mul(u64::from(self.upkeep_per_day))
@@ -80,17 +81,17 @@ impl Default for CallBudget {
     }
 }
 
-/// What a call is for: the less urgent leave tokens for the more urgent.
+/// What a call is for. Less urgent calls leave tokens for more urgent ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Somebody waits for it, or will soon.
+    /// A create. A request waits for it, or will soon.
     Create,
-    /// It costs nothing.
+    /// A call of `GET /v1/health`. It costs nothing.
     Question,
-    /// Somebody may wait for it; a create would do as well.
+    /// A check of one session. A request may wait for it, but a create would serve it as well.
     Check,
-    /// The session would end by itself.
+    /// A delete of a session that would expire anyway.
     Delete,
-    /// The same at shutdown, when nothing more urgent can come.
+    /// A delete at shutdown, when no more urgent call can come.
     LastDelete,
 }

@@ -4,9 +4,9 @@ use crate::api::SessionDefaults;
 
 /// A change of the manager's defaults.
 pub(crate) enum DefaultsChange {
-    /// Of those fields alone that have a value.
+    /// Changes only the fields that have a value here.
     Patch(SessionDefaults),
-    /// Of all fields: those without a value are taken away.
+    /// Replaces all fields. Fields without a value here are removed.
     Replacement(SessionDefaults),
 }
 

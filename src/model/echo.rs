@@ -1,7 +1,7 @@
-//! Checks that the session that was made is the one that was asked for.
+//! Checks that the created session is the one that was asked for.
 //!
-//! The server drops what it does not know and still answers 201. A session that stores something else than was asked
-//! for is as bad as none.
+//! The server drops defaults that it does not know and still answers 201. A session with other defaults than asked for
+//! is as bad as none.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// A session that lives shorter than this would be renewed all the time.
+/// A session with a shorter life would be renewed all the time.
 const MIN_LIFE: Duration = Duration::from_secs(30);
 
 /// What the server granted.
@@ -20,10 +20,12 @@ const MIN_LIFE: Duration = Duration::from_secs(30);
 pub(crate) struct Granted {
     /// The session's whole life.
     pub(crate) life: Duration,
-    /// Defaults that nobody asked for, by keys that this version does not know.
+    /// The keys of defaults that were not asked for and that this version does not know.
     pub(crate) unknown: Vec<String>,
 }
 
+/// Checks the server's answer to a create.
+///
 /// # Errors
 ///
 /// [`ErrorKind::WrongAnswer`] naming the first thing that differs.

@@ -1,4 +1,4 @@
-//! What follows from a create that failed: who is held back, and for how long.
+//! What follows from a failed create: what is held back, and for how long.
 //!
 //! | failure | held back | for |
 //! | --- | --- | --- |
@@ -7,7 +7,8 @@
 //! | rate limited | everybody | what the server says, else 60 s |
 //! | quota | the API key | until it resets, with one try every 15 min |
 //! | unavailable, timeout | the partition | 1 s, doubling to 30 s |
-//! | nobody can connect to the server, for a whole create | everybody | 1 s, doubling to 10 s; then one create finds out |
+//! | the shared store failed | the partition | 1 s |
+//! | nobody can connect to the server, for a whole create | everybody | 1 s, doubling to 10 s; then one create probes |
 
 use std::time::Duration;
 
@@ -21,23 +22,23 @@ const CREDENTIALS: (Duration, Duration) = (Duration::from_secs(30), Duration::fr
 const PACE: Duration = Duration::from_secs(60);
 const QUOTA_PROBE: Duration = Duration::from_secs(15 * 60);
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// Everybody waits for the one who finds out, so that it is seen soon when the server is back.
+/// All other creates wait for the one that probes, so it must notice soon that the server is back.
 const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-/// A server that says "now" does not mean it.
+/// A server that says "retry now" still gets this much time.
 const LEAST: Duration = Duration::from_secs(1);
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// The least time between two session calls of one partition, whatever came of the first.
+/// The least time between two session calls of one partition, whatever the outcome of the first.
 pub(crate) const FLOOR: Duration = Duration::from_millis(200);
 
-/// Whom a failure holds back.
+/// What a failure holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// The API key with these defaults.
     Partition,
-    /// The API key with whatever defaults.
+    /// The API key with any defaults.
     Key,
-    /// Everybody.
+    /// All keys.
     Origin,
 }
 
@@ -48,9 +49,10 @@ pub(crate) struct Consequence {
     pub(crate) pause: Duration,
 }
 
-/// What follows from the `failures`th failure in a row.
+/// Returns what follows from the `failures`th failure in a row.
 pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
-    // Of one that was held back before, no more than what was left of that.
+    // If the error reports a cooldown that already holds, this is what is left of it, so reporting it does not prolong
+    // it.
     let hint = error.next_attempt_in();
     let (reach, pause) = match error.kind() {
         ErrorKind::Credentials => (Reach::Key, doubled(CREDENTIALS, failures)),
@@ -69,7 +71,7 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
     Consequence { reach, pause }
 }
 
-/// Whether a failure says that nobody can connect to the server, or a gateway in front of it that it cannot.
+/// Returns whether nobody can connect to the server, or a gateway in front of it says that it cannot.
 pub(crate) fn is_unreachable(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable
         && match error.status() {
@@ -78,33 +80,33 @@ pub(crate) fn is_unreachable(error: &Error) -> bool {
         }
 }
 
-/// For how long all keys are held back after the `failures`th such failure in a row.
+/// Returns how long all keys are held back after the `failures`th such failure in a row.
 pub(crate) fn unreachable(error: &Error, failures: u32) -> Duration {
-    // What one is told to wait for longer is its own affair.
+    // A longer `Retry-After` concerns only the call that got it.
     let hint = error.retry_after().unwrap_or_default().min(UNREACHABLE.1);
     doubled(UNREACHABLE, failures).max(hint)
 }
 
-/// Returns after how many refusals of a key one waits for at least so long.
+/// Returns after how many refusals of a key the cooldown is at least `pause`.
 pub(crate) fn refusals_before(pause: Duration) -> u32 {
     (1..8)
         .find(|refusals| doubled(CREDENTIALS, *refusals) >= pause)
         .unwrap_or(8)
 }
 
-/// Whether a failure says something of this one call alone, and will say it again.
+/// Returns whether a failure concerns only this one call, and would occur again.
 pub(crate) fn is_local(error: &Error) -> bool {
     !error.is_transient() && consequence(error, 1).reach == Reach::Partition
 }
 
-/// Whether what is in the way of one call is in the way of all: the budget, and the server's pace.
+/// Returns whether the error holds back all calls, as the budget and the server's pace do.
 pub(crate) fn concerns_all(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited)
 }
 
-/// After how long the same create may be tried again while its callers wait, if at all.
+/// Returns after how long the same create is retried while its callers wait, or `None` if it is not.
 ///
-/// Outages get full jitter, so that the tries of many processes that failed together spread out.
+/// Outages get full jitter, so that the retries of many processes that failed together spread out.
 pub(crate) fn retry(error: &Error, tries: u32, rng: &mut Rng) -> Option<Duration> {
     let hint = error.retry_after();
     match error.kind() {

@@ -1,4 +1,4 @@
-//! Who the manager speaks for when a request does not say: an API key, and defaults.
+//! The API key and the defaults of requests that name none.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ struct Key {
 }
 
 impl Identity {
-    /// `key` comes with the header that carries it.
+    /// Creates an identity. `key` comes with the header value that carries it.
     pub(crate) fn new(key: Option<(ApiKey, HeaderValue)>, defaults: HashedDefaults) -> Self {
         let key = key.map(|(key, header)| Key {
             id: KeyId::of(key.expose()),
@@ -47,7 +47,7 @@ impl Identity {
         &self.defaults
     }
 
-    /// The partition of requests that say nothing, if there is a key for them.
+    /// Returns the partition of requests that name neither key nor defaults, if there is a key.
     pub(crate) fn partition(&self) -> Result<Option<Arc<Partition>>, Error> {
         let key = self.key().cloned();
         key.map(|key| Partition::new(key, &self.defaults))

@@ -1,4 +1,4 @@
-//! Defaults in bodies: when they are put in, and what became of them.
+//! Defaults in request bodies: when they are put in, and with which result.
 
 mod outcome;
 mod reason;

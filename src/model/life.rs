@@ -1,15 +1,15 @@
 //! How long a session is used, and when it is replaced.
 //!
-//! With `T` the life that the server granted (never more than was asked for), before the end of it:
+//! `T` is the life that the server granted, never more than was asked for. Counted back from its end:
 //!
 //! ```text
 //! soft = min(clamp(0.20·T, 10 s, 15 min) · (1 + U[0, 0.25)), 0.5·T)   the next request starts a renewal
 //! hard = clamp(0.03·T, 5 s, 60 s)                                    the id is sent no more
 //! ```
 //!
-//! `U` is drawn once for each session and only ever moves the renewal to an earlier point, so that many processes that
-//! started together do not renew together. `T` is counted from just before the create was *sent*: whatever the way to
-//! the server took is taken from the session's life, never added to it.
+//! `U` is drawn once for each session. It only moves the renewal earlier, so that processes that started together do
+//! not renew together. `T` is counted from just before the create was *sent*. So the network delay shortens the
+//! session's life and never lengthens it.
 
 use std::time::Duration;
 
@@ -21,25 +21,25 @@ const SOFT_JITTER: f64 = 0.25;
 const SOFT_MOST: f64 = 0.5;
 const HARD_SHARE: f64 = 0.03;
 const HARD_RANGE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-/// Unused for this share of its life, and at least so long, it is asked about on its next use.
+/// A session is checked on its next use if it was idle for this share of its life, and at least for this time.
 const IDLE_SHARE: f64 = 0.25;
 const IDLE_LEAST: Duration = Duration::from_secs(60);
-/// A predecessor with less of its life left than this, or this share of it, is not worth a call.
+/// A replaced session with less than this time or this share of its life left is not worth a delete call.
 const DELETE_LEFT: Duration = Duration::from_secs(30);
 const DELETE_SHARE: f64 = 0.10;
 
-/// The life of one session. There may be many, so that it takes no more room than it needs.
+/// The life of one session. There may be many sessions, so it takes no more room than needed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Life {
     born: Moment,
-    /// How old it was then: nothing, where this process has made it.
+    /// How old the session was at `born`. Zero if this process created it.
     age: Millis,
     total: Millis,
     soft: Millis,
     hard: Millis,
 }
 
-/// Up to 49 days, in milliseconds.
+/// Milliseconds, up to 49 days.
 #[derive(Clone, Copy, Debug)]
 struct Millis(u32);
 
@@ -58,19 +58,19 @@ impl Millis {
     }
 }
 
-/// What a session is good for.
+/// How a session may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Use it.
+    /// Use the session.
     Fresh,
-    /// Use it, and make a successor meanwhile.
+    /// Use the session, and create a successor meanwhile.
     Aging,
-    /// Send it no more.
+    /// Send the session no more.
     Over,
 }
 
 impl Life {
-    /// `born` is from before the create was sent; `jitter` is from `[0, 1)`.
+    /// Creates a life. `born` is a time from before the create was sent. `jitter` is drawn from `[0, 1)`.
     pub(crate) fn new(born: Reading, total: Duration, jitter: f64) -> Self {
         let (least, most) = SOFT_RANGE;
         let soft = total
@@ -88,7 +88,7 @@ impl Life {
         }
     }
 
-    /// One that was so old already at `now`.
+    /// Creates the life of a session that was already `age` old at `now`.
     pub(crate) fn aged(now: Reading, total: Duration, age: Duration, jitter: f64) -> Self {
         Self {
             age: Millis::no_less_than(age),
@@ -108,7 +108,7 @@ impl Life {
         self.total.get()
     }
 
-    /// With this much left or less, the id is sent no more.
+    /// Returns the time before the end from which on the id is sent no more.
     pub(crate) fn hard(&self) -> Duration {
         self.hard.get()
     }
@@ -124,14 +124,14 @@ impl Life {
         }
     }
 
-    /// How much of the whole life is left.
+    /// Returns how much of the whole life is left.
     pub(crate) fn left(&self, now: Reading) -> Duration {
         self.total()
             .saturating_sub(self.age.get())
             .saturating_sub(now.since(self.counted_from()))
     }
 
-    /// For how long the same decision about it is right.
+    /// Returns how long the present phase lasts.
     pub(crate) fn unchanged_for(&self, now: Reading) -> Duration {
         let usable_for = self.usable_for(now);
         match self.renewal_in(now) {
@@ -140,33 +140,33 @@ impl Life {
         }
     }
 
-    /// How long nobody used it, when it is worth asking the server whether it still has it.
+    /// Returns after how long without use the server is asked whether it still has the session.
     pub(crate) fn long_idle(&self) -> Duration {
         self.total().mul_f64(IDLE_SHARE).max(IDLE_LEAST)
     }
 
-    /// Whether the server may still have it. The wall clock is not asked: set forward, it says too much.
+    /// Returns whether the server may still have the session. Ignores the wall clock, which may have been set forward.
     pub(crate) fn may_go_on(&self, now: Reading) -> bool {
         let passed = now.monotonic.saturating_sub(self.counted_from().monotonic);
         passed.saturating_add(self.age.get()) < self.total()
     }
 
-    /// How long the id may still be sent.
+    /// Returns how long the id may still be sent.
     pub(crate) fn usable_for(&self, now: Reading) -> Duration {
         self.left(now).saturating_sub(self.hard())
     }
 
-    /// How long until a request would start a renewal.
+    /// Returns how long until a request would start a renewal.
     pub(crate) fn renewal_in(&self, now: Reading) -> Duration {
         self.left(now).saturating_sub(self.soft.get())
     }
 
-    /// Whether so much life is left that it is worth a call to end it.
+    /// Returns whether enough life is left to be worth a delete call.
     pub(crate) fn is_worth_deleting(&self, now: Reading) -> bool {
         self.left(now) > DELETE_LEFT.max(self.total().mul_f64(DELETE_SHARE))
     }
 
-    /// How long until it is not worth a call any more.
+    /// Returns how much longer the session is worth a delete call.
     pub(crate) fn worth_deleting_for(&self, now: Reading) -> Duration {
         self.left(now)
             .saturating_sub(DELETE_LEFT.max(self.total().mul_f64(DELETE_SHARE)))
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_formula_holds_at_every_legal_life() {
-        // T, jitter, renewal starts at this age, sent no more from this age
+        // T, jitter, age at which the renewal starts, age from which on the id is sent no more.
         for (total, jitter, renewal, over) in [
             (30, 0.0, 20.0, 25.0),
             (60, 0.0, 48.0, 55.0),

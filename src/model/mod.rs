@@ -1,14 +1,14 @@
-//! What things are: plain values, and what follows from one of them alone.
+//! Plain values, and what follows from one of them alone.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `partition`, `identity` | whose session with which defaults; who the manager speaks for when a request does not say |
-//! | `life` | for how long a session is used, renewed, worth a delete |
+//! | `partition`, `identity` | an API key with its defaults; key and defaults of requests that name none |
+//! | `life` | how long a session is used, when it is renewed, whether it is worth a delete |
 //! | `echo` | whether a session is what was asked for |
 //! | `failure`, `sign` | what follows from a failed session call; which failures speak against the server |
-//! | `evidence` | what a session's own create said of it; why the server is asked |
-//! | `event`, `reason`, `session_ref`, `report`, `proof` | what users are told |
-//! | `settings`, `budget`, `outside`, `inlining`, `change` | what users decide, and change |
+//! | `evidence` | what is known of one session; why the server is asked |
+//! | `event`, `reason`, `session_ref`, `report`, `proof` | what users are shown |
+//! | `settings`, `budget`, `outside`, `inlining`, `change` | what users set, and change |
 
 pub(crate) mod budget;
 pub(crate) mod change;

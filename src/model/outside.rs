@@ -1,17 +1,18 @@
-//! Requests that go elsewhere and look like Sipher's.
+//! Requests that look like Sipher's and go elsewhere.
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to a request that goes elsewhere and yet looks like one for Sipher.
+/// What happens to a request that looks like one for Sipher and goes elsewhere.
 ///
-/// It looks like one if its host is under `sip-protocol.org`, if it goes to the port of a base URL on loopback by another spelling of
-/// loopback (`0.0.0.0` and `[::]` count), or if it bears an API key that this manager uses. In each case it is counted in [`Stats::outside`](crate::Stats), and
-/// [`Event::Outside`](crate::Event::Outside) names the first to each origin.
+/// A request looks like one for Sipher in three cases. Its host is under `sip-protocol.org`. It goes to a base URL's
+/// port on loopback by another spelling of loopback (`0.0.0.0` and `[::]` count). Or it carries an API key that this
+/// manager uses. [`Stats::outside`](crate::Stats) counts these requests, and [`Event::Outside`](crate::Event::Outside)
+/// reports the first one for each origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outside {
-    /// It passes as it is, without a session.
+    /// It is sent as it is, without a session.
     #[default]
     Pass,
     /// It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
@@ -24,9 +25,9 @@ pub enum Outside {
 pub enum OutsideReason {
     /// Its host is `sip-protocol.org` or a name below that.
     VendorsDomain,
-    /// Base URL and request name this machine and the same port, in two spellings.
+    /// The base URL and the request name this machine and the same port, in two spellings.
     Loopback,
-    /// It bears an API key that this manager uses.
+    /// It carries an API key that this manager uses.
     ApiKey,
 }
 

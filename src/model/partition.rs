@@ -1,4 +1,4 @@
-//! Whose session, with which defaults.
+//! One API key with one set of defaults.
 
 use std::{fmt, sync::Arc};
 
@@ -11,13 +11,13 @@ use crate::{
     secret::{ApiKey, Fingerprint, keyed_hash},
 };
 
-/// Names a partition without holding its API key: keyed hashes of the key and of the defaults, folded into one.
+/// Names a partition without its API key: keyed hashes of the key and of the defaults, combined into one.
 ///
-/// At 128 bits, and with a key that nobody knows, no two partitions ever share one.
+/// The hashes have 128 bits, and nobody knows the hash key. So no two partitions ever share an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PartitionId(u128);
 
-/// Names an API key: what is known of it outlives every partition.
+/// Names an API key. What is known of a key outlives all its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyId(u128);
 
@@ -27,7 +27,7 @@ impl KeyId {
     }
 }
 
-/// Defaults with their hash, so that it is worked out once.
+/// Defaults with their hash, which is computed once.
 #[derive(Clone, Debug)]
 pub(crate) struct HashedDefaults {
     pub(crate) defaults: Arc<SessionDefaults>,
@@ -43,7 +43,7 @@ impl HashedDefaults {
         }
     }
 
-    /// The partition of an API key with defaults that are looked at once only.
+    /// Returns the partition of an API key with defaults, without keeping their hash.
     pub(crate) fn partition_of(key: KeyId, defaults: &SessionDefaults) -> PartitionId {
         PartitionId(key.0 ^ keyed_hash("defaults", defaults))
     }
@@ -53,7 +53,7 @@ impl HashedDefaults {
     }
 }
 
-/// One API key with one set of defaults: whoever has both shares a session.
+/// One API key with one set of defaults. All requests that have both share a session.
 #[derive(Clone)]
 pub(crate) struct Partition {
     pub(crate) id: PartitionId,
@@ -63,6 +63,8 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
+    /// Creates a partition.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the defaults cannot be right.
@@ -79,7 +81,8 @@ impl Partition {
         }))
     }
 
-    /// Made when it is needed: there may be many partitions, and they make calls now and then.
+    /// Returns the header value of the API key. It is computed on each call to save memory: there may be many
+    /// partitions, and they seldom make calls.
     pub(crate) fn key_header(&self) -> HeaderValue {
         let header = self.key.to_header();
         header.expect("it has been one when the partition was made")
@@ -87,7 +90,7 @@ impl Partition {
 }
 
 impl Partition {
-    /// A session may have been made for it that nobody knows.
+    /// Returns the event that a create may have left a session that no client knows.
     pub(crate) fn possible_orphan(&self, error: Option<Error>) -> Event {
         Event::PossibleOrphan {
             api_key: self.key.fingerprint(),

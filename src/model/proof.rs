@@ -1,7 +1,8 @@
-//! What an answer says about the session that its request was sent with.
+//! What an answer says about the session that its request carried.
 //!
-//! The head of an answer does not say whether a session applied. With [`SessionLayer::with_proof`](crate::SessionLayer::with_proof) each
-//! response carries a [`Proof`] in its extensions, so that who moves money can look before he believes.
+//! The head of an answer does not say whether a session applied. With
+//! [`SessionLayer::with_proof`](crate::SessionLayer::with_proof), each response carries a [`Proof`] in its extensions.
+//! Code that moves money can examine it before it trusts the answer.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -35,81 +36,85 @@ use super::{
     session_ref::SessionRef,
 };
 
-/// Says, in the extensions of a response, which session its request was sent with.
+/// Says, in the extensions of a response, which session its request carried.
 ///
-/// Responses of requests that are none of this crate's business (another origin, public paths, session calls) bear none.
+/// Responses to requests that this crate does not handle have no proof: those to another origin, to public paths, and
+/// session calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proof {
-    /// It was sent with a session of this crate's.
+    /// The request carried a session of this crate.
     #[non_exhaustive]
     Session {
         /// The session.
         session: SessionRef,
-        /// How old it was when the head of the response was there.
+        /// How old the session was when the head of the response arrived.
         age: Duration,
-        /// How much of its life was left then: the server looked it up before.
+        /// How much of its life was left then. The server had looked the session up before.
         left: Duration,
-        /// What became of its defaults in the body.
+        /// What happened to its defaults in the body.
         inlined: Inlined,
-        /// What speaks against that its defaults applied. Where the body names all of them, nothing but [`Doubt::Leaked`] does.
+        /// Why its defaults may not have applied. If the body names all of them, only [`Doubt::Leaked`] is possible.
         doubt: Option<Doubt>,
     },
-    /// It was sent with a session of this crate's, and the answer names that session's chain: nothing speaks against it any
-    /// more. Only a [checked](crate::SessionLayer::checked) layer says this.
+    /// The request carried a session of this crate, and the answer names that session's chain. No doubt is left. Only a
+    /// [checked](crate::SessionLayer::checked) layer says this.
     ///
-    /// It is certain that the chain is right. That the session applied follows where its chain is not the server's own default,
-    /// which is `solana` today.
+    /// The chain is certainly right. That also shows that the session applied, unless its chain is the server's own
+    /// default, which is `solana` today.
     #[non_exhaustive]
     Confirmed {
         /// The session.
         session: SessionRef,
-        /// How old it was when the head of the response was there.
+        /// How old the session was when the head of the response arrived.
         age: Duration,
         /// How much of its life was left then.
         left: Duration,
-        /// What became of its defaults in the body.
+        /// What happened to its defaults in the body.
         inlined: Inlined,
     },
-    /// It was sent without a session, and means the same as with one: its body names all defaults, or the server would not
-    /// look for any there. See [`InlineDefaults`](crate::InlineDefaults).
+    /// The request carried no session and means the same as with one: its body names all defaults, or the server would
+    /// not look for any there. See [`InlineDefaults`](crate::InlineDefaults).
     #[non_exhaustive]
     Inline {
-        /// What became of the defaults in the body.
+        /// What happened to the defaults in the body.
         inlined: Inlined,
         /// [`Doubt::Leaked`] if the answer came from another origin.
         doubt: Option<Doubt>,
     },
-    /// The server's own defaults applied: worth an alarm. The request went out with neither a session nor its defaults in the
-    /// body, because [`OnNoSession::SendWithout`](crate::OnNoSession) is set. It takes
+    /// The server's own defaults applied, which is worth an alarm. The request had neither a session nor its defaults
+    /// in the body, because [`OnNoSession::SendWithout`](crate::OnNoSession) is set. This occurs only with
     /// [`InlineDefaults`](crate::InlineDefaults) other than `Off`.
     #[non_exhaustive]
     Neither {
         /// Why the body does not name them.
         reason: NotInlined,
     },
-    /// It was sent with a session id of its own, which was left as it was.
+    /// The request brought its own session id, which was left as it was.
     OwnSession,
-    /// It was sent without a session, because it or [`OnNoSession`](crate::OnNoSession) said so: the server's own
-    /// defaults applied.
+    /// The request was sent without a session, because the request or [`OnNoSession`](crate::OnNoSession) said so. The
+    /// server's own defaults applied.
     Without,
 }
 
-/// Why a session that was good when its request was sent may not have been when the server looked it up.
+/// Why a session that was good when its request was sent may not have been good when the server looked it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {
-    /// The session's id went to another origin, with this request or with another: whose answer it is, nobody knows.
+    /// The session's id went to another origin, with this request or another. It is unknown who wrote the answer.
     Leaked,
-    /// The answer came after the session's end. What held the request up is below the layer.
+    /// The answer arrived after the session's end. Something below the layer delayed the request.
     Late,
-    /// The server has been found to have lost the session while the request was under way.
+    /// The server was found to have lost the session while the request was in flight.
     Lost,
-    /// There was a sign of trouble while the request was under way, and it is not known yet what became of the session.
+    /// A sign of trouble was seen while the request was in flight, and it is not known yet what became of the session.
     Suspect,
-    /// The answer itself does not prove that it comes from the process that has the session: its rate-limit window is not
-    /// known, or not known yet. A restart that nobody noticed looks like this, and so does the first answer of each window, once
-    /// a minute, and every answer behind a gateway that takes the `RateLimit` headers off. Where two windows are open at once, as with two
-    /// processes that do not share sessions or a CDN with several edges, so do the answers in the younger one.
+    /// The answer does not prove that it comes from the process that has the session, because its rate-limit window is
+    /// not known or not confirmed yet. A restart that nobody noticed looks like this. So do other cases:
+    ///
+    /// - the first answer of each window, once a minute;
+    /// - every answer behind a gateway that removes the `RateLimit` headers;
+    /// - if two windows are open at once, the answers in the younger one. This happens with two processes that do not
+    ///   share sessions, and with a CDN that has several edges.
     Unproven,
 }

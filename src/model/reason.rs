@@ -1,18 +1,19 @@
-//! Why sessions are used no more.
+//! Why sessions are retired.
 
-/// Why a session is sent no more.
+/// Why a session is not sent any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetireReason {
     /// The manager's API key or defaults were changed.
     Changed,
-    /// Others were used more recently, and there is no room for all.
+    /// Others were used more recently, and `max_sessions` was reached.
     Evicted,
-    /// It was made by a create that had been given up.
+    /// The create that made it had already been given up.
     Fenced,
-    /// By [`SessionManager::invalidate`](crate::SessionManager::invalidate), or because a call of yours changes or deletes it.
+    /// [`SessionManager::invalidate`](crate::SessionManager::invalidate) was called, or one of your calls changed or
+    /// deleted it.
     Invalidated,
-    /// The shared store was not there for so long that the other processes of the fleet may have deleted it.
+    /// The shared store was out of reach for so long that other processes of the fleet may have deleted it.
     Lapsed,
     /// A redirect took its id to another origin than Sipher's.
     Leaked,
@@ -20,10 +21,10 @@ pub enum RetireReason {
     Lost,
     /// A successor took its place.
     Replaced,
-    /// Another process of the fleet said that nobody is to use it.
+    /// Another process of the fleet revoked it, so that no process uses it.
     Revoked,
     /// The manager shuts down.
     Shutdown,
-    /// The server made something else than was asked for.
+    /// The server created something else than was asked for.
     WrongAnswer,
 }

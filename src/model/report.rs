@@ -1,4 +1,4 @@
-//! What became of the sessions that a manager still held when it was shut down.
+//! What happened to the sessions that a manager held when it was shut down.
 
 use std::{fmt, time::Duration};
 
@@ -8,29 +8,32 @@ use crate::error::Error;
 /// How many sessions the report describes one by one.
 const DETAILS: usize = 1_000;
 
-/// What became of the sessions that a manager still held when it was shut down.
+/// What happened to the sessions that a manager held when it was shut down.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Deleted on the server.
     pub deleted: usize,
-    /// Lost by the server before, which is as good.
+    /// Already lost by the server, which is as good.
     pub already_gone: usize,
-    /// Alive on the server until they expire: still used by a request, nearly over, or out of time or budget.
+    /// Alive on the server until they expire: a request still used them, they were nearly over, or time or budget ran
+    /// out.
     pub left_to_expire: usize,
-    /// Alive on the server because other processes of the fleet use them, or may use them. The last one that leaves deletes
-    /// them. They expire instead if a process that used them was killed, or if the store may have forgotten one.
+    /// Alive on the server because other processes of the fleet use them, or may use them. The last process that leaves
+    /// deletes them. If a process that used them was killed, or if the store may have forgotten one, they expire
+    /// instead.
     pub left_to_others: usize,
-    /// Could not be deleted, and so are left to expire as well.
+    /// Could not be deleted, so they expire as well.
     pub failed: usize,
-    /// Creates whose outcome is not known, over the whole life of the manager: each may have left a session.
+    /// Creates with an unknown outcome, over the whole life of the manager. Each may have left a session.
     pub possible_orphans: u64,
     /// The first 1,000 sessions, one by one.
     pub sessions: Vec<SessionEnd>,
 }
 
 impl ShutdownReport {
-    /// Returns whether the server certainly holds no session of this manager any more, save those in `left_to_others`.
+    /// Returns whether the server certainly holds no session of this manager any more, apart from those in
+    /// `left_to_others`.
     pub fn is_clean(&self) -> bool {
         self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
     }
@@ -78,29 +81,29 @@ impl fmt::Display for ShutdownReport {
 pub struct SessionEnd {
     /// The session.
     pub session: SessionRef,
-    /// What became of it.
+    /// What happened to it.
     pub fate: Fate,
 }
 
-/// What became of a session at shutdown.
+/// What happened to a session at shutdown.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fate {
-    /// Deleted on the server.
+    /// It was deleted on the server.
     Deleted,
-    /// The server had lost it before.
+    /// The server had already lost it.
     AlreadyGone,
-    /// It ends by itself.
+    /// It is left to expire.
     #[non_exhaustive]
     LeftToExpire {
-        /// The life that it still had.
+        /// How much life it had left.
         left: Duration,
-        /// Requests that still used it.
+        /// How many requests still used it.
         in_flight: usize,
     },
     /// Other processes of the fleet use it, or may use it.
     LeftToOthers,
-    /// It could not be deleted, and ends by itself.
+    /// It could not be deleted, and is left to expire.
     #[non_exhaustive]
     Failed {
         /// Why.

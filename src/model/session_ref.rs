@@ -1,15 +1,15 @@
-//! What stands for a session in events and reports.
+//! A reference to a session, for events and reports.
 
 use crate::secret::Fingerprint;
 
-/// What stands for a session in events and reports.
+/// A reference to a session, for events and reports. It holds no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SessionRef {
-    /// Stands for the id.
+    /// The fingerprint of the session id.
     pub fingerprint: Fingerprint,
-    /// Counts up over all sessions of a manager.
+    /// A number that counts up over all sessions of a manager.
     pub generation: u64,
-    /// Stands for its API key, see [`ApiKey::fingerprint`](crate::ApiKey::fingerprint).
+    /// The fingerprint of its API key, see [`ApiKey::fingerprint`](crate::ApiKey::fingerprint).
     pub api_key: Fingerprint,
 }

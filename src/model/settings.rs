@@ -1,4 +1,4 @@
-//! What is decided once, at start-up, and what one request may say otherwise.
+//! Settings that are fixed at start-up, and those that one request may override.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{budget::CallBudget, inlining::InlineDefaults, outside::Outside};
 use crate::scope::{Aliases, BaseUrl, Target};
 
-/// What was decided once, at start-up.
+/// Settings that are fixed at start-up.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Where the session calls go.
@@ -32,7 +32,7 @@ pub(crate) struct Settings {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inline {
     pub(crate) defaults: InlineDefaults,
-    /// Whether a request is refused whose body cannot take them.
+    /// Whether a request is refused if its body cannot take the defaults.
     pub(crate) strict: bool,
     pub(crate) makes_sessions: bool,
 }
@@ -48,18 +48,18 @@ impl Default for Inline {
 }
 
 impl Settings {
-    /// Whether what is sent there is sent to Sipher, by any of its names.
+    /// Returns whether this target is Sipher, by any of its names.
     pub(crate) fn contains(&self, target: Target<'_>) -> bool {
         self.base.contains(target) || self.aliases.contains(target)
     }
 
-    /// Whether the sessions of one are known at the other: they go to the same server, by whichever of its names.
+    /// Returns whether both settings name the same server, so that the sessions of one are known at the other.
     pub(crate) fn is_same_server(&self, other: &Self) -> bool {
         self.base == other.base || self.aliases.has(&other.base) || other.aliases.has(&self.base)
     }
 }
 
-/// Put into a request's extensions, sends it without a session: the server's own defaults apply.
+/// Sends a request without a session if put into its extensions. The server's own defaults apply.
 ///
 /// The API key is still put in.
 ///
@@ -69,11 +69,11 @@ impl Settings {
 /// let mut request = http::Request::new(());
 /// request.extensions_mut().insert(NoSession);
 /// ```
-#[allow(clippy::exhaustive_structs)] // says all it will ever say
+#[allow(clippy::exhaustive_structs)] // it will never get a field
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoSession;
 
-/// What happens to a request for which no session can be had.
+/// What happens to a request if no session can be had for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -81,41 +81,43 @@ pub enum OnNoSession {
     /// It is not sent, and fails with the error that says why.
     #[default]
     Fail,
-    /// It is sent without a session, so that **the server's own defaults apply**: stealth keys for another chain, on another
-    /// curve. Requests whose body was [merged](crate::inline) keep their defaults. [`Stats::sent_without`](crate::Stats) counts these requests, and
-    /// [`Event::SendingWithout`](crate::Event) tells of each cause. A manager that shuts down, and a request that is
-    /// wrong in itself, fail all the same.
+    /// It is sent without a session, so **the server's own defaults apply**: stealth keys for another chain, on another
+    /// curve. Requests whose body was [merged](crate::inline) keep their defaults.
+    /// [`Stats::sent_without`](crate::Stats) counts these requests, and [`Event::SendingWithout`](crate::Event) reports
+    /// each cause. During a shutdown, and if the request itself is invalid, the request fails all the same.
     SendWithout,
 }
 
-/// What happens when no session is at hand and the store that a fleet shares cannot be reached. It decides as well for a
-/// process that has just started and could not read the defaults that its group has now.
+/// What happens if no session is at hand and the store of the fleet cannot be reached. It also applies to a process
+/// that has just started and could not read the present defaults of its group.
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[cfg_attr(not(feature = "store"), allow(unreachable_pub))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnStoreDown {
-    /// The process makes one of its own, within its budget of calls. Once the store is back it becomes the fleet's, or gives way to
-    /// the fleet's. A process that has just started uses the defaults that it was built with, and follows its group once the
-    /// store is back.
+    /// The process creates a session of its own, within its call budget. Once the store is back, that session becomes
+    /// the fleet's, or is replaced by the fleet's. A process that has just started uses the defaults that it was built
+    /// with, and follows its group once the store is back.
     #[default]
     OwnSession,
-    /// It makes none: requests fail with [`ErrorKind::Store`](crate::ErrorKind::Store). Choose this if a session with older defaults, such as another
-    /// chain, is worse than none.
+    /// The process creates none, and requests fail with [`ErrorKind::Store`](crate::ErrorKind::Store). Choose this if a
+    /// session with older defaults, such as another chain, is worse than none.
     Fail,
 }
 
-/// What happens to a request that brings along a session id which is not known here.
+/// What happens to a request that already carries a session id which is not known here.
 ///
-/// Known are: the ids of this manager's sessions; those of live sessions that were created or fetched with
-/// [`SessionManager::api`](crate::SessionManager::api), or that belong to another manager of this process for the same server. All of
-/// this only for the API key of the request. In a fleet, the shared session of the request's API key and defaults is known too.
+/// These ids are known, each only for the API key of the request:
 ///
-/// A request with the id of this manager's session for the same API key and defaults is one of the manager's own: it gets the present
-/// session, also if the one that it names has ended, as happens when a request is sent a second time. The id of a session of
-/// this manager for
-/// another API key or other defaults is treated as one that is not known.
+/// - those of this manager's sessions;
+/// - those of live sessions that were created or fetched with [`SessionManager::api`](crate::SessionManager::api);
+/// - those of live sessions of another manager in this process for the same server;
+/// - in a fleet, the shared session of the request's API key and defaults.
+///
+/// A request may carry the id of this manager's session for the same API key and defaults. It then gets the present
+/// session, even if the session that it names has ended. This happens when a request is sent a second time. An id of
+/// this manager's session for another API key or other defaults counts as not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -123,26 +125,27 @@ pub enum ForeignIds {
     /// It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
     #[default]
     Refuse,
-    /// It gets a session of this manager in place of the id that it has, also if the header is malformed or there more than
-    /// once. This is for a proxy that passes on its callers' headers.
+    /// It gets a session of this manager in place of its id, even if the header is malformed or occurs more than once.
+    /// This is for a proxy that passes on its callers' headers.
     Replace,
-    /// It is sent as it is. **If the server does not know the id, its own defaults apply**, and nobody notices. Sessions of this
-    /// manager that have ended are refused all the same.
+    /// It is sent as it is. **If the server does not know the id, its own defaults apply**, and nobody notices. Ids of
+    /// this manager's sessions that have ended are still refused.
     Keep,
 }
 
-/// Put into a request's extensions, sets how long this request waits for a session, in place of the manager's
+/// Sets how long one request waits for a session, if put into its extensions. It overrides the manager's
 /// [`max_wait`](crate::SessionManagerBuilder::max_wait).
 ///
 /// It may be shorter or longer. With zero the request does not wait: without a session at hand it fails with
-/// [`Timeout`](crate::ErrorKind::Timeout), and the session is created for later requests. A `reqwest` request with a timeout of its own
-/// never waits for longer than that.
+/// [`Timeout`](crate::ErrorKind::Timeout), and the session is created for later requests. A `reqwest` request with a
+/// timeout of its own never waits longer than that.
 ///
-/// A longer wait does not change the create that the request waits for, which others may wait for as well. The create ends after
-/// `create_timeout`, and waits no longer than the manager's `max_wait` for the budget of calls and for the server's pace. If budget or
-/// pace ended it, the request waits on until the next try can succeed, if that is in time. With any other failure it fails at once.
+/// A longer wait does not change the create that the request waits for, since other requests may wait for it too. The
+/// create ends after `create_timeout`. It waits at most the manager's `max_wait` for the call budget and for the
+/// server's pace. If budget or pace ended it, the request waits on until the next try can succeed, if that is in time.
+/// After any other failure the request fails at once.
 ///
-/// Use it where a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
+/// Use it if a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
 /// `reqwest-middleware` it is set by `with_extension`.
 ///
 /// ```
@@ -152,6 +155,6 @@ pub enum ForeignIds {
 /// let mut request = http::Request::new(());
 /// request.extensions_mut().insert(MaxWait(Duration::from_secs(2)));
 /// ```
-#[allow(clippy::exhaustive_structs)] // says all it will ever say
+#[allow(clippy::exhaustive_structs)] // it will never get another field
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaxWait(pub Duration);

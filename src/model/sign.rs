@@ -1,8 +1,8 @@
-//! Which failures speak against the server, by exclusion: whatever is not known to be harmless.
+//! Which failures speak against the server: all that are not known to be harmless.
 //!
-//! A list of known outages fails both ways. What is not on it counts as health, such as the 521 of a CDN or an error that
-//! hides its cause; and what is on it without being one costs a call each time, such as the 503 that the application itself
-//! writes when Solana is away.
+//! A list of known outages would fail both ways. An outage that is not on it would count as health, such as
+//! Cloudflare's 521 or an error that hides its cause. A listed failure that is no outage would cost a call each time,
+//! such as the 503 that the application itself writes when Solana is away.
 
 use http::{HeaderMap, StatusCode};
 
@@ -12,11 +12,12 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// What the status of a wrapped call speaks for; `headers` where they are known.
+/// Returns how strongly the status of a wrapped call speaks against the server. `headers` is `None` if they are not
+/// known.
 pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Option<Cause> {
     match (status.as_u16(), headers.map(is_by_application)) {
-        // Today's server does not send 410; its catalogue says that a session has expired. The others without headers are what
-        // gateways say of a server that they do not reach, and Cloudflare's own numbers for that.
+        // Today's server does not send 410, but its catalogue gives it the meaning that a session has expired. Without
+        // headers, the other numbers are those that gateways and Cloudflare use if they cannot reach the server.
         (410, _) | (500..=599, Some(false)) | (502..=504 | 520..=527 | 530, None) => {
             Some(Cause::Sign)
         }
@@ -25,13 +26,13 @@ pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Opti
     }
 }
 
-/// Whether a gateway says that it does not reach the server, or the server that a session has expired.
+/// Returns whether a gateway says that it cannot reach the server, or the server says that a session has expired.
 pub(crate) fn is_gateways(status: StatusCode, headers: &HeaderMap) -> bool {
     let is_gateways = !is_by_application(headers) || status == StatusCode::GONE;
     is_gateways && in_status(status, None) == Some(Cause::Sign)
 }
 
-/// What a failed session call speaks for.
+/// Returns how strongly a failed session call speaks against the server.
 pub(crate) fn in_session_call(error: &Error) -> Option<Cause> {
     match error.kind() {
         ErrorKind::Unavailable => {}

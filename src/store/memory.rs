@@ -1,4 +1,4 @@
-//! A store within one process: for tests, and the plainest statement of what a store does.
+//! A store within one process. It is for tests, and the simplest implementation of a store.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ use crate::{
 
 /// Keeps the sessions of several managers of one process.
 ///
-/// Clones share everything. It forgets nothing but what has ended, and is not meant for many slots.
+/// Clones share everything. The store removes only expired entries, and is not meant for many slots.
 ///
 /// ```
 /// use sipher_session::{SessionManager, store::MemoryStore};
@@ -36,14 +36,14 @@ struct Shared {
     announcer: Announcer,
 }
 
-/// All that is known of one slot. Times are the store's.
+/// Everything that is known of one slot. Times are the store's.
 #[derive(Debug, Default)]
 struct Place {
     record: Option<Stored>,
     claim: Option<Claimed>,
     /// The highest generation that was published or revoked.
     highest: u64,
-    /// The highest one that was granted, and until when that is kept.
+    /// The highest generation that was granted, and until when it is remembered.
     granted: Option<(u64, Duration)>,
     revoked: u64,
     users: HashMap<u64, Users>,
@@ -57,24 +57,24 @@ struct Stored {
 
 #[derive(Debug)]
 struct Claimed {
-    /// `None` while nobody may have it.
+    /// `None` during the pause after a release, when no member may have the claim.
     by: Option<(Member, u64)>,
     until: Duration,
 }
 
-/// Who uses one generation.
+/// The members that use one generation.
 #[derive(Debug, Default)]
 struct Users {
-    /// All that have not left by their own word. The end of a lease takes nobody out: the clock may have stepped past it.
+    /// All members that have not left. A lease that ends removes no member, because the clock may have stepped past it.
     members: HashSet<Member>,
-    /// Nobody who ever used the generation was forgotten.
+    /// Whether no member that ever used the generation was forgotten.
     is_whole: bool,
-    /// Until when this is kept: the last lease and the record itself have ended.
+    /// Until when this entry is kept: until the last lease and the record have ended.
     kept_until: Duration,
 }
 
 impl MemoryStore {
-    /// Makes an empty one that goes by this clock's wall time.
+    /// Creates an empty store that uses this clock's wall time.
     pub fn new(clock: impl Clock) -> Self {
         Self(Arc::new(Shared {
             clock: Box::new(clock),
@@ -83,7 +83,7 @@ impl MemoryStore {
         }))
     }
 
-    /// Forgets everything, as a server that is flushed.
+    /// Removes everything, like a flush of a server.
     pub fn clear(&self) {
         self.0.places().clear();
     }
@@ -186,7 +186,8 @@ impl SessionStore for MemoryStore {
                 let left = claimed.until.saturating_sub(now);
                 return Claim::Held { left };
             }
-            // Never below the time: what was granted before everything was forgotten is lower all the same.
+            // At least the time: so the generation is higher than those that were granted before everything was
+            // forgotten.
             let granted = place.granted.map_or(0, |(generation, _)| generation);
             let highest = place.highest.max(granted).max(after);
             let generation = highest.saturating_add(1).max(millis(now));
@@ -195,7 +196,7 @@ impl SessionStore for MemoryStore {
                 by: Some((member, generation)),
                 until,
             });
-            // From then on the time alone is above it.
+            // After this moment, the time alone is above the generation.
             let is_past = Duration::from_millis(generation.saturating_add(1));
             place.granted = Some((generation, until.max(is_past)));
             Claim::Granted { generation, now }
@@ -270,7 +271,7 @@ impl SessionStore for MemoryStore {
                 return Kept::Newer(place.found(now));
             }
             let until = now.saturating_add(lease);
-            // Where there is no entry, those who used it were forgotten.
+            // If there is no entry, the members that used this generation were forgotten.
             let users = place.users.entry(generation).or_default();
             users.add(member, until, now.saturating_add(record.left));
             if place.generation() > Some(generation) {
@@ -294,7 +295,7 @@ impl SessionStore for MemoryStore {
             };
             let was_there = users.members.remove(&member);
             if users.members.is_empty() && !users.is_whole {
-                // Users of whom none is left are none, as in Redis.
+                // An empty set of members is removed, as in Redis.
                 place.users.remove(&generation);
                 return Left::Others;
             }

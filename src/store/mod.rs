@@ -1,8 +1,8 @@
-//! Sessions that a fleet shares: many processes on one API key, with one session for each set of defaults.
+//! A store that the processes of a fleet share: one session for each API key and set of defaults.
 //!
-//! Without a store every process has sessions of its own, and a thousand of them use up what one key may do in a day.
-//! With one, whoever comes first makes the session and the others take it up; before it ends, one of them makes the
-//! successor; and the last one that leaves it deletes it.
+//! Without a store every process has sessions of its own, and a thousand processes use up one key's daily quota. With a
+//! store, the first process creates the session and the others adopt it. Before the session expires, one of them
+//! creates the successor. The last process that leaves a session deletes it.
 //!
 #![cfg_attr(all(feature = "store", feature = "testing"), doc = "```")]
 #![cfg_attr(not(all(feature = "store", feature = "testing")), doc = "```ignore")]
@@ -34,11 +34,13 @@
 //!
 //! # What a store is trusted with
 //!
-//! Little. What it keeps is sealed by a key that is derived from the API key, names are keyed hashes, and no API key,
-//! viewing key or default is in it in clear. A record that was changed, or belongs elsewhere, is refused, and so is one that is not newer than
-//! what the process has seen before. Its life is what the store, the two clocks and the publisher's own words agree on at
-//! least. Two things a store that lies can do: hold up creates, for as long as requests wait; and tell one process that
-//! it is the last, which then deletes a session that others use.
+//! Little. Records are encrypted with a key that is derived from the API key, and names are keyed hashes. No API key,
+//! viewing key or default is stored in clear. A process refuses a record that was changed or belongs elsewhere. It also
+//! refuses a record that is not newer than what it has seen before. It takes the shortest life that the store, the two
+//! clocks and the publisher say.
+//!
+//! A store that lies can do two things. It can delay creates, for as long as requests wait. And it can tell one process that
+//! it is the last one: that process then deletes a session which others use.
 
 #[cfg(feature = "store")]
 mod memory;
@@ -57,40 +59,45 @@ pub use self::memory::MemoryStore;
 pub use self::redis::RedisStore;
 use crate::error::BoxError;
 
-/// How many changes a slow listener may fall behind before it looks at everything.
+/// How many changes a slow listener may fall behind before it has to look at everything.
 const CHANGES: usize = 256;
 
-/// What a [`SessionStore`] returns: boxed, so that the trait can be used as an object.
+/// The future that a [`SessionStore`] returns. It is boxed so that the trait can be used as an object.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send + 'a>>;
 
-/// Where a fleet keeps its sessions.
+/// A store in which a fleet keeps its sessions.
 ///
-/// Each method is one step that nobody sees half done. All times are the store's own, so that processes whose clocks differ agree. Implemented by
-/// [`MemoryStore`], and by `RedisStore` with the feature `redis`.
+/// Each method is one atomic step. All times are the store's own, so that processes with different clocks agree.
+/// Implemented by [`MemoryStore`], and by `RedisStore` with the feature `redis`.
 ///
-/// For each [`Slot`] a store keeps at most one [`Record`]; at most one claim on the next one; the members of
-/// each generation; and the highest generation that was published or revoked, for at least a day. What was merely claimed is
-/// forgotten with the claim.
+/// For each [`Slot`] a store keeps:
+///
+/// - at most one [`Record`];
+/// - at most one claim on the next record;
+/// - the members of each generation;
+/// - for at least a day, the highest generation that was published or revoked. A generation that was only claimed is
+///   forgotten with the claim.
 ///
 /// # Clocks that step
 ///
-/// Claims, records and leases end by the store's clock, which may step. One that steps forward ends them early, which costs a
-/// create at worst. One that steps back ends them late. Neither may ever make a member the last one, see [`leave`](Self::leave).
+/// Claims, records and leases end by the store's clock, which may step. A step forward ends them early, which costs a
+/// create at worst. A step back ends them late. No step may ever make a member the last one, see
+/// [`leave`](Self::leave).
 ///
 /// # Cancel safety
 ///
-/// A future that is dropped may have done its step or not: callers repeat it, or let what was claimed lapse.
+/// A future that is dropped may or may not have done its step. Callers repeat the step, or let the claim expire.
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
-    /// Looks up the current record.
+    /// Returns the current record.
     fn get(&self, slot: Slot) -> StoreFuture<'_, Found>;
 
-    /// Claims the next record, which is newer than `after`, for the time of `lease`.
+    /// Claims the right to publish the next record, newer than `after`, for the time of `lease`.
     ///
-    /// The granted generation is above `after`, above every one that was published or revoked, and above every one that was
-    /// granted before, while that claim lives. Whoever holds the claim and asks again is granted it anew.
+    /// The granted generation is above `after`, above all that were published or revoked, and above that of the last
+    /// claim while that claim lives. A member that holds the claim and asks again gets a new grant.
     ///
-    /// No generation is granted twice: each is the store's time in milliseconds at least, and a higher one is remembered
-    /// until that time is above it.
+    /// No generation is granted twice. Each is at least the store's time in milliseconds, and a higher one is
+    /// remembered until that time is above it.
     fn claim(
         &self,
         slot: Slot,
@@ -99,8 +106,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, Claim>;
 
-    /// Makes a record the current one, and `member` its first user, for the time of `lease`. Returns whether it was accepted: only
-    /// while the claim on its generation is held. Told again of the record that is current, it says yes again.
+    /// Publishes a record as the current one, with `member` as its first user for the time of `lease`. Returns whether
+    /// the record was accepted, which it is only while `member` holds the claim on its generation. Publishing the
+    /// current record again returns `true` again.
     fn publish(
         &self,
         slot: Slot,
@@ -109,7 +117,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, bool>;
 
-    /// Releases the claim on `generation`. No other is granted before `pause` has passed.
+    /// Releases the claim on `generation`. No other claim is granted before `pause` has passed.
     fn release(
         &self,
         slot: Slot,
@@ -118,14 +126,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         pause: Duration,
     ) -> StoreFuture<'_, ()>;
 
-    /// Says that `member` uses a record, for the time of `lease` from now on, and looks up what is current.
+    /// Renews the lease of `member` on a record, for the time of `lease` from now on. Returns what is current.
     ///
-    /// Two records are the same if both `generation` and `sealed` are. If another record has this generation, the answer is
-    /// [`Kept::Newer`] and `member` is not noted: a store that was flushed, and whose clock was set back, may grant a generation
-    /// twice.
+    /// Two records are the same if both `generation` and `sealed` are equal. If the slot has another record with this
+    /// generation, the answer is [`Kept::Newer`] and `member` is not added. A store that was flushed, and whose clock
+    /// was set back, may grant a generation twice.
     ///
     /// A record that the store has lost is put back for its `left`, unless that is zero. If the store has lost the
-    /// generation's members too, the answer to [`leave`](Self::leave) is [`Left::Others`] for this generation from then on.
+    /// generation's members too, [`leave`](Self::leave) returns [`Left::Others`] for this generation from then on.
     fn keep(
         &self,
         slot: Slot,
@@ -134,25 +142,29 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, Kept>;
 
-    /// Says that `member` uses a generation no more.
+    /// Records that `member` does not use a generation any more.
     ///
-    /// The answer is [`Left::Last`] only when every member that ever used the generation has left by its own word, and the
-    /// store is certain to remember them all. The generation is then revoked in the same step, and nobody else is the last.
+    /// The answer is [`Left::Last`] only if every member that ever used the generation has left by calling this method,
+    /// and the store is certain to remember them all. The generation is then revoked in the same step, so that no other
+    /// member is the last.
     ///
-    /// A lease that ends makes nobody the last: the member may live, and the store's clock may have stepped. Such a member
-    /// stays one until it leaves. If it never does, or if the store may have forgotten a member (it was flushed, restarted or
-    /// failed over, or evicted a key), the session is left to expire.
+    /// The end of a lease makes no member the last one: the other member may live, and the store's clock may have
+    /// stepped. Such a member stays one until it leaves. The session is left to expire if a member never leaves. It is
+    /// also left to expire if the store may have forgotten a member: it was flushed, restarted or failed over, or it
+    /// evicted a key.
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left>;
 
-    /// Ends that this generation, or an older one, is taken up. The first time, it also ends the claim on the next record, whoever has it.
+    /// Revokes this generation and all older ones, so that no process adopts them. The first time, it also ends the
+    /// claim on the next record, whichever member holds it.
     fn revoke(&self, slot: Slot, generation: u64) -> StoreFuture<'_, ()>;
 
-    /// Listens to changes of records from here on. These are hints: whoever misses one finds out when it next looks.
+    /// Subscribes to changes of records from now on. Changes are hints: a process that misses one finds out at its next
+    /// look.
     fn changes(&self) -> Changes;
 }
 
-/// Names where the session of one API key with one set of defaults is kept: a keyed hash of them, which nobody can
-/// undo without the API key.
+/// Names the place of one session, that of an API key with a set of defaults. It is a keyed hash of both, which nobody
+/// can compute without the API key.
 ///
 /// It prints as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -165,7 +177,7 @@ impl fmt::Display for Slot {
 }
 
 impl Slot {
-    /// Reads what `Display` writes.
+    /// Parses the text that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         digits(text).map(|value| Self(value.to_be_bytes()))
     }
@@ -184,103 +196,104 @@ impl fmt::Display for Member {
 }
 
 impl Member {
-    /// Reads what `Display` writes.
+    /// Parses the text that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         digits(text).map(Self)
     }
 }
 
-/// 32 hexadecimal ones.
+/// Parses 32 hexadecimal digits.
 fn digits(text: &str) -> Option<u128> {
     let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     u128::from_str_radix(text, 16).ok().filter(|_| is_hex)
 }
 
 /// A session as a store keeps it.
-#[allow(clippy::exhaustive_structs)] // stores have to be able to make one
+#[allow(clippy::exhaustive_structs)] // store implementations construct it
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Later ones are higher.
+    /// The generation. Later records have higher ones.
     pub generation: u64,
-    /// What only members can read.
+    /// The encrypted session, which only members can read.
     pub sealed: Bytes,
-    /// How long it is still kept.
+    /// How long it will still be kept.
     pub left: Duration,
 }
 
-/// What there is in a slot.
+/// What a slot contains.
 #[allow(clippy::exhaustive_structs)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The current record.
     pub record: Option<Record>,
-    /// Whether all that was written about it is known. Not so where a store came back from an older copy of itself: the session may
-    /// have been deleted since. Once one of its users has [kept](SessionStore::keep) it, it is certain again.
+    /// Whether the store remembers everything that was written about the record. It does not if it came back from an
+    /// older copy of itself: the session may have been deleted since. The record is certain again once a member that
+    /// uses it has called [`keep`](SessionStore::keep).
     pub is_certain: bool,
     /// The store's time, since 1970.
     pub now: Duration,
 }
 
-/// Whether one may make a record.
+/// The answer to a claim.
 #[allow(clippy::exhaustive_enums)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Yes, with this generation.
+    /// The member may publish a record with this generation.
     Granted {
         /// The generation of the record that may be published.
         generation: u64,
         /// The store's time, since 1970.
         now: Duration,
     },
-    /// Another member is at it, or has failed a moment ago; so long at most.
+    /// Another member holds the claim, or has failed a moment ago.
     Held {
-        /// How long.
+        /// How long that lasts at most.
         left: Duration,
     },
-    /// There is one already.
+    /// A newer record exists already.
     Published(Found),
 }
 
-/// What is known of a record that was to be kept.
+/// The state of a record after [`SessionStore::keep`].
 #[allow(clippy::exhaustive_enums)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It is the current one.
+    /// It is the current record.
     Current,
-    /// There is another one: a newer one, or one with the same generation.
+    /// Another record is current: a newer one, or one with the same generation.
     Newer(Found),
-    /// Nobody is to use it any more.
+    /// It was revoked: no member may use it any more.
     Revoked,
     /// The store has none, and has not put it back.
     Gone,
 }
 
-/// Who uses a record that a member has left.
+/// Who uses a generation after a member has left it.
 #[allow(clippy::exhaustive_enums)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Nobody, for certain: every member has left by its own word.
+    /// Certainly no member: each one has left by calling [`SessionStore::leave`].
     Last,
-    /// Others use it, or may use it. A member that was killed counts as one of them.
+    /// Other members use it, or may use it. A member that was killed counts as one of them.
     Others,
 }
 
-/// Tells of changes in a store, to whoever [subscribed](Self::subscribe).
+/// Announces changes in a store to all [subscribers](Self::subscribe).
 #[derive(Clone, Debug)]
 pub struct Announcer(broadcast::Sender<Option<Slot>>);
 
 impl Announcer {
-    /// Makes one that nobody listens to yet.
+    /// Creates an announcer without subscribers.
     pub fn new() -> Self {
         Self(broadcast::Sender::new(CHANGES))
     }
 
-    /// Tells that the record of a slot has changed; `None` for any of them.
+    /// Announces that the record of a slot has changed. `None` stands for any slot.
     pub fn announce(&self, slot: Option<Slot>) {
         let _ = self.0.send(slot);
     }
 
-    /// Listens from here on.
+    /// Subscribes to changes from now on.
     pub fn subscribe(&self) -> Changes {
         Changes(self.0.subscribe())
     }
@@ -290,7 +303,7 @@ impl Announcer {
         self.0.receiver_count() > 0
     }
 
-    /// Waits until nobody listens any more.
+    /// Waits until there are no subscribers any more.
     #[cfg(feature = "redis")]
     async fn unheard(&self) {
         self.0.closed().await;
@@ -303,12 +316,12 @@ impl Default for Announcer {
     }
 }
 
-/// Changes in a store, as they come.
+/// The changes in a store.
 #[derive(Debug)]
 pub struct Changes(broadcast::Receiver<Option<Slot>>);
 
 impl Changes {
-    /// Whether there were more changes, of other slots than this; all that there were are taken out.
+    /// Takes out all pending changes. Returns whether one of them was of another slot than `than`.
     pub(crate) fn has_others(&mut self, than: Slot) -> bool {
         let mut has_others = false;
         loop {
@@ -320,7 +333,7 @@ impl Changes {
         }
     }
 
-    /// Waits for the next change: of a slot, or `None` if it may be any. Never ends when the store is gone.
+    /// Waits for the next change: of a slot, or `None` if it may be any slot. Waits for ever once the store is gone.
     ///
     /// # Cancel safety
     ///

@@ -1,11 +1,11 @@
-//! Text without its encodings, so that a secret looks the same wherever it stands.
+//! Decodes a text, so that a secret looks the same in each encoding.
 
 use std::ops::Range;
 
-/// Encodings inside of encodings that are undone.
+/// How many nested encodings are undone.
 const ROUNDS: usize = 4;
 
-/// One visible ASCII character in lower case, and where in the text it comes from.
+/// One visible ASCII character in lower case, and its place in the text.
 #[derive(Clone)]
 pub(super) struct Symbol {
     pub(super) c: char,
@@ -18,12 +18,12 @@ impl Symbol {
     }
 }
 
-/// Whether something that is not a symbol, such as a line end, stands before this one.
+/// Returns whether something that is not a symbol, such as a line end, comes before this symbol.
 pub(super) fn has_gap(symbols: &[Symbol], at: usize) -> bool {
     at > 0 && symbols[at - 1].at.end < symbols[at].at.start
 }
 
-/// The visible ASCII characters of a text. Secrets consist of nothing else.
+/// Returns the visible ASCII characters of a text. Secrets contain only such characters.
 pub(super) fn plain(text: &str) -> Vec<Symbol> {
     let symbol = |(at, c): (usize, char)| Symbol {
         c,
@@ -56,7 +56,7 @@ fn decoded(symbols: &[Symbol]) -> Vec<Symbol> {
     decoded
 }
 
-/// The character that an escape stands for, and how long the escape is.
+/// Returns the character that an escape stands for, and the length of the escape.
 fn decode(symbols: &[Symbol]) -> Option<(char, usize)> {
     match (symbols.first()?.c, symbols.get(1)?.c) {
         ('%', _) => Some((digits(symbols.get(1..3)?, 16)?, 3)),
@@ -68,7 +68,7 @@ fn decode(symbols: &[Symbol]) -> Option<(char, usize)> {
     }
 }
 
-/// `&#115;` or `&#x73;`.
+/// Decodes `&#115;` or `&#x73;`.
 fn entity(symbols: &[Symbol]) -> Option<(char, usize)> {
     let is_hex = symbols.get(2)?.c.eq_ignore_ascii_case(&'x');
     let (start, radix) = if is_hex { (3, 16) } else { (2, 10) };

@@ -1,5 +1,5 @@
-//! Whether the server still knows a session: by the question that is free, and where only the session itself can tell, by asking for
-//! it.
+//! Whether the server still knows a session. The free `GET /v1/health` is asked first. If only the session itself can
+//! tell, the metered `GET /v1/sessions/{id}` follows.
 
 use std::mem;
 
@@ -104,25 +104,28 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// The session was asked for in place of the free question, and the server did not say whether it is there.
+    /// Returns whether a check in place of `GET /v1/health` did not tell if the session is alive, and sessions may stay
+    /// in use all the same.
     fn is_in_vain<W>(&self, error: &Error, is_retired: bool, cx: &Context<'_, W, S>) -> bool {
         let says_nothing = no_use_for(error).is_none() && !is_retired;
         self.stands_in && says_nothing && cx.facts.may_go_on_untold
     }
 
-    /// That is decided without it.
+    /// Decides about the session without an answer to `GET /v1/sessions/{id}`.
     fn go_on_in_vain<W: Clone>(
         &mut self,
         suspect: S,
         error: Error,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // What a gateway says may hold for this call alone.
+        // An error without the server's code comes from a gateway. It may concern this call alone, so it holds back
+        // nobody.
         if error.code().is_some() {
             self.hold_back(error, cx);
         }
         (self.stands_in, self.metered) = (false, false);
-        // Its own failure may have been a sign, which is not decided by that.
+        // The failed check may itself be a new sign of trouble. This decision covers only the signs seen before it
+        // began.
         self.effects.push_back(Effect::MeteredInVain(self.looked));
         self.find_out(suspect, cx)
     }
@@ -132,7 +135,7 @@ impl<S: Clone> Attempt<S> {
         found: Outcome<S>,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // The server does not answer at all: the free question finds out when it is there again, and not the calls that count.
+        // The server does not answer at all. The next try uses the free `GET /v1/health` and not a metered call.
         if self.stands_in && found.as_ref().is_err_and(is_away) {
             self.metered = false;
         }
@@ -140,7 +143,7 @@ impl<S: Clone> Attempt<S> {
         self.follows(found, cx)
     }
 
-    /// The call in place of the free question was not made, or not answered.
+    /// Lets another attempt make the call in place of `GET /v1/health`: this one did not make it, or got no answer.
     pub(super) fn gives_up_standing_in(&mut self) {
         if mem::take(&mut self.stands_in) {
             self.effects.push_back(Effect::NotMetered);

@@ -1,4 +1,4 @@
-//! What follows from what a try has brought.
+//! What an attempt does after the outcome of a try.
 
 use std::mem;
 
@@ -20,7 +20,7 @@ impl<S: Clone> Attempt<S> {
     ) -> Step<S> {
         self.note_reach(&outcome, cx);
         match outcome {
-            // It may have ended while the server was asked: a successor is made.
+            // The session may have expired or been invalidated during the check. Then a successor is created.
             Ok(session) if self.suspect.is_some() && cx.facts.is_over => {
                 let late = Late::End(Ok(session));
                 self.turn_to(None, Plan::new(Next::Anew, late), cx)
@@ -38,7 +38,7 @@ impl<S: Clone> Attempt<S> {
             let late = Late::Retry(error.clone());
             return self.go_on_without(suspect, error, Plan::new(Next::Anew, late), cx);
         }
-        // A successor cannot be had for now, and what there is has become suspect by that: it may be alive all the same.
+        // A renewal failed in a way that makes the current session suspect. It can still be alive, so it is checked.
         if let Some(current) = self.current_after(&error, cx) {
             let error = self.hold_back(error, cx);
             let plan = Plan::new(Next::Anew, Late::End(Err(error.clone())));
@@ -49,16 +49,18 @@ impl<S: Clone> Attempt<S> {
         self.retry(error, cx)
     }
 
-    /// Tries the same once more, if there is time for it.
+    /// Retries the same call, if there is time for it.
     pub(super) fn retry<W: Clone>(&mut self, error: Error, cx: &mut Context<'_, W, S>) -> Step<S> {
-        // The pace concerns everybody at once, other failures only those who wait for this attempt.
+        // A rate limit concerns everybody, so it takes effect at once. Other failures concern only the requests that
+        // wait for this attempt, until it gives up.
         let error = if is_pace(&error) {
             self.hold_back(error, cx)
         } else {
             error
         };
         let pause = failure::retry(&error, self.tries, &mut self.rng);
-        // All others fail at once until this one has found out.
+        // This attempt probes for all whether the server can be reached. The others fail at once until it has ended, so
+        // it does not retry.
         match pause.filter(|_| !cx.gate.probes_reach(self.generation)) {
             Some(wait) => {
                 let least = error.retry_after().unwrap_or_default();
@@ -70,20 +72,21 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// No further try is made.
+    /// Ends the attempt, or turns from a check to a create. The failed call is not retried.
     pub(super) fn gives_up<W: Clone>(
         &mut self,
         error: Error,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // What a gateway says holds back this partition as well: it may say so to nobody else, and others have to find out.
+        // A gateway's error holds back this partition too. The gateway may answer this key alone, so other keys try for
+        // themselves.
         let is_outage = self.unreached.is_some() && error.status().is_none();
         let error = if is_outage || is_pace(&error) {
             error
         } else {
             self.hold_back(error, cx)
         };
-        // Where the question is not answered, a successor may be had all the same.
+        // If only the check failed, a create can still succeed.
         let is_local = !self.turned && failure::is_local(&error);
         match self.suspect.clone().filter(|_| is_local) {
             Some(suspect) => {
@@ -94,7 +97,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// The first call does not get its turn.
+    /// Handles an attempt that was refused its first call.
     pub(super) fn lose_turn<W: Clone>(
         &mut self,
         error: Error,
@@ -109,7 +112,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// The server has lost the session, or has another under its id: a successor is made.
+    /// Creates a successor: the server has lost the session, or has other defaults under its id.
     fn replace_suspect<W: Clone>(
         &mut self,
         reason: RetireReason,
@@ -130,7 +133,7 @@ impl<S: Clone> Attempt<S> {
         self.pause(FLOOR, Plan::new(Next::Again, late), cx)
     }
 
-    /// Goes on with a create, as `suspect` cannot be asked for.
+    /// Turns to a create, because `suspect` cannot be checked.
     fn go_on_without<W: Clone>(
         &mut self,
         suspect: S,
@@ -143,7 +146,7 @@ impl<S: Clone> Attempt<S> {
         self.turn_to(None, plan, cx)
     }
 
-    /// Goes on with a check of `suspect`, or with a create.
+    /// Turns to a check of `suspect`, or to a create if there is none.
     fn turn_to<W: Clone>(
         &mut self,
         suspect: Option<S>,
@@ -160,35 +163,36 @@ impl<S: Clone> Attempt<S> {
         self.pause(FLOOR, plan.back_to(before), cx)
     }
 
-    /// The session that is asked about, where another is made in its place after this failure.
+    /// Returns the session under check, if this failure means that a new session is created instead of another check.
     fn unaskable<W: Clone>(&self, error: &Error, cx: &Context<'_, W, S>) -> Option<S> {
         let goes_on = self.may_not_ask(error, cx) || self.is_unheard(error, cx);
         self.suspect.clone().filter(|_| goes_on)
     }
 
-    /// The key may not ask for its session any more today: another session costs as much, and is certain.
+    /// Returns whether the key has used up today's checks. A create then costs as much as a check, and its result is
+    /// certain.
     fn may_not_ask<W: Clone>(&self, error: &Error, cx: &Context<'_, W, S>) -> bool {
         let is_spent = || cx.gate.out_of_upkeep(cx.partition, cx.now).is_some();
         self.metered && !self.turned && error.kind() == ErrorKind::Budget && is_spent()
     }
 
-    /// The call for the session itself does not get through, and health answers: something in front of the server may refuse that
-    /// call alone. Each further one would hold up everybody.
+    /// Returns whether `GET /v1/sessions/{id}` gets no answer while `GET /v1/health` does. Something in front of the
+    /// server may refuse this call alone, and each further try would hold up all requests.
     fn is_unheard<W>(&self, error: &Error, cx: &Context<'_, W, S>) -> bool {
         let gets_nowhere = self.unreached.is_some() || is_unanswered(error);
         let is_unheard = self.metered && !self.turned && gets_nowhere;
         is_unheard && self.tries > 1 && cx.facts.is_told
     }
 
-    /// The session that requests went on with, if the failure of its renewal has made it suspect.
+    /// Returns the current session, if the failure of its renewal makes it suspect.
     fn current_after<W>(&self, error: &Error, cx: &Context<'_, W, S>) -> Option<S> {
         let is_sign = sign::in_session_call(error) >= Some(Cause::Sign);
         let is_renewal = self.suspect.is_none() && !self.turned;
         cx.facts.current.clone().filter(|_| is_renewal && is_sign)
     }
 
-    /// Whether its last try could connect to the server. One that finds out for all and is not answered may have a trouble of its own: it
-    /// waits alone, and another finds out.
+    /// Notes whether the last try could connect to the server. If a gateway refuses only this attempt, the trouble is
+    /// its own: it backs off alone, and another attempt probes for all.
     fn note_reach<W: Clone>(&mut self, outcome: &Outcome<S>, cx: &Context<'_, W, S>) {
         let is_unreached =
             |error: &Error| failure::is_unreachable(error) && !self.is_own_trouble(error, cx);
@@ -196,7 +200,8 @@ impl<S: Clone> Attempt<S> {
         self.unreached = is_unreached.then(|| self.purpose());
     }
 
-    /// What a gateway says to this attempt alone, while others are answered, is no trouble of theirs.
+    /// Returns whether a gateway refuses this attempt alone while it lets others through. Such a failure must not hold
+    /// back the others.
     fn is_own_trouble<W: Clone>(&self, error: &Error, cx: &Context<'_, W, S>) -> bool {
         let (answered, key) = (cx.facts.answered, cx.partition.key_id);
         let answered_since = |at: Reading| at.monotonic >= self.begun.monotonic;
@@ -209,17 +214,17 @@ fn is_pace(error: &Error) -> bool {
     error.kind() == ErrorKind::RateLimited
 }
 
-/// Whether nobody has answered: what a gateway or the server says to one key is that key's own affair.
+/// Returns whether nobody answered at all. An answer from a gateway or from the server concerns one key only.
 pub(crate) fn is_unanswered(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable && error.status().is_none()
 }
 
-/// The same, or a gateway that does not reach the server.
+/// Returns whether nobody answered, or only a gateway that cannot reach the server.
 pub(super) fn is_away(error: &Error) -> bool {
     is_unanswered(error) || failure::is_unreachable(error)
 }
 
-/// Whether the answer to a check says that the session is of no use.
+/// Returns why the session is of no use, if the answer to a check says so.
 pub(crate) fn no_use_for(error: &Error) -> Option<RetireReason> {
     match error.kind() {
         ErrorKind::NotFound => Some(RetireReason::Lost),

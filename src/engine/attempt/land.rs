@@ -1,4 +1,4 @@
-//! The end of an attempt, as the gate hears of it.
+//! The end of an attempt, and what the gate learns from it.
 
 use std::mem;
 
@@ -6,8 +6,8 @@ use super::{Attempt, Effect, Outcome};
 use crate::{clock::Reading, engine::gate::Gate, error::Error, model::partition::Partition};
 
 impl<S: Clone> Attempt<S> {
-    /// Makes room for another, and for what comes of this one: a session that is there since `alive_at`, or a failure. Returns whether it
-    /// was still the one to bring a session for its partition.
+    /// Ends the attempt in the gate and records its outcome there: a session that was alive at `alive_at`, or a
+    /// failure. Returns whether this attempt was still the one in charge of its partition.
     pub(crate) fn land<W: Clone>(
         &mut self,
         came: Result<Reading, &Error>,
@@ -27,23 +27,23 @@ impl<S: Clone> Attempt<S> {
         is_current
     }
 
-    /// Nobody drives it any more, and it has not ended.
+    /// Ends an attempt whose task is gone before it has an outcome.
     pub(crate) fn drop_out<W: Clone>(&mut self, (partition, gate): (&Partition, &mut Gate<W>)) {
         gate.end(partition.id, self.generation);
         self.leave_adopted();
         self.gives_up_standing_in();
     }
 
-    /// What was taken up and is not used after all is left again.
+    /// Leaves a session that was adopted from the fleet and is not used after all.
     pub(super) fn leave_adopted(&mut self) {
         if mem::take(&mut self.adopted) {
             self.effects.extend(self.suspect.clone().map(Effect::LetGo));
         }
     }
 
-    /// What others hear of the outcome.
+    /// Returns whether the outcome should be reported as an event.
     pub(crate) fn is_news(&self, outcome: &Outcome<S>) -> bool {
-        // Of a check that a hold keeps from being made, the failure that holds has been told.
+        // A check that was held back was never made. The failure that holds it back has been reported already.
         let is_held_back = outcome.as_ref().is_err_and(Error::is_held_back);
         self.suspect.is_none() || !is_held_back
     }

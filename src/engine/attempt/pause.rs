@@ -1,14 +1,14 @@
-//! The time between two calls.
+//! The pause between two calls.
 
 use std::time::Duration;
 
 use super::{Attempt, Context, Effect, Fenced, Outcome, Step};
 use crate::{clock::Reading, engine::gate::Clearance, error::Error, model::failure::FLOOR};
 
-/// A wait between two calls.
+/// A pause between two calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Pause<S> {
-    /// In monotonic time.
+    /// Monotonic time.
     pub(crate) until: Duration,
     since: Reading,
     plan: Plan<S>,
@@ -18,30 +18,30 @@ pub(crate) struct Pause<S> {
 #[derive(Clone, Debug)]
 pub(super) struct Plan<S> {
     next: Next,
-    /// What is said then.
+    /// The effect to carry out if the pause ends in time.
     told: Option<Effect<S>>,
-    /// And where there is no time for another call.
+    /// What happens instead if there is no time left for another call.
     late: Late<S>,
-    /// What was to be asked about before, which is so again then.
+    /// If there is no time left, this becomes the session under check again.
     before: Option<S>,
-    /// The answer before the pause says how long to wait at least.
+    /// The shortest wait that the last answer allows, such as its `Retry-After`.
     least: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The next try.
+    /// Retries in the same series.
     Again,
-    /// The first one of another kind.
+    /// Begins to count tries anew, for another kind of call.
     Anew,
-    /// The first one of all.
+    /// Begins a new series, with a fresh time limit.
     First,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Late<S> {
     End(Outcome<S>),
-    /// The same is tried once more.
+    /// Retries the same call.
     Retry(Error),
     GiveUp(Error),
 }
@@ -113,7 +113,8 @@ impl<S: Clone> Attempt<S> {
         pause: Pause<S>,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // The server has answered others, and that ends a pause early. What it told this attempt holds all the same.
+        // A pause ends early when the server answers other requests. The minimum that the server set for this attempt
+        // still holds.
         let left = pause.plan.least.saturating_sub(cx.now.since(pause.since));
         if !left.is_zero() && !self.is_held_for_all(cx) {
             return self.wait_on(pause, left, cx);

@@ -1,4 +1,4 @@
-//! What another process of the fleet has made, or makes.
+//! What the fleet says: another process has created a session, is creating one, or leaves it to this attempt.
 
 use super::{Attempt, Context, Fenced, Outcome, Queueing, Step};
 use crate::model::budget::Purpose;
@@ -6,17 +6,17 @@ use crate::model::budget::Purpose;
 /// How an attempt goes on after it has asked the fleet.
 #[derive(Clone, Debug)]
 pub(crate) enum Share<S> {
-    /// It is to make the call.
+    /// This attempt is to create the session.
     Create,
-    /// It is to ask the server about this session, which another has made.
+    /// This attempt is to check this session, which another process has created.
     Ask {
         session: S,
-        /// The store may be wrong about it, so that only the session itself can tell.
+        /// Whether the store may be wrong about the session, so that only `GET /v1/sessions/{id}` can tell.
         by_itself: bool,
     },
-    /// It has its outcome.
+    /// The fleet's answer is the outcome.
     Done(Outcome<S>),
-    /// Another create has taken its place.
+    /// Another create has taken this attempt's place.
     Fenced,
 }
 
@@ -39,7 +39,7 @@ impl<S: Clone> Attempt<S> {
                     Err(error) => self.settled(Err(error), cx),
                     Ok(()) if self.tries == 0 => self.queue_first(cx),
                     Ok(()) => {
-                        // Another process has had time to make it.
+                        // The other process may have used up this attempt's time for its create.
                         self.prolong(cx);
                         self.find_out(session, cx)
                     }
@@ -53,7 +53,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// The fleet has decided it. Before its first call, an attempt does not try again.
+    /// Takes the fleet's outcome. An attempt that has made no call yet does not retry.
     fn settled<W: Clone>(&mut self, outcome: Outcome<S>, cx: &mut Context<'_, W, S>) -> Step<S> {
         if self.tries == 0 {
             return Step::Ended(Ok(outcome));

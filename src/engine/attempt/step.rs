@@ -1,41 +1,41 @@
-//! The steps of an attempt, named for what they wait for; what comes in, and what is to be done.
+//! The steps of an attempt, each named for what it waits for, with their inputs and effects.
 
 use std::time::Duration;
 
 use super::{Pause, Share};
 use crate::{clock::Reading, engine::evidence::Fate, error::Error, model::reason::RetireReason};
 
-/// How an attempt ended, for everybody who waited for it.
+/// How an attempt ended, for every request that waited for it.
 pub(crate) type Outcome<S> = Result<S, Error>;
 
-/// Another create has taken the place of this one. Whoever waits looks again.
+/// Another create has taken the place of this attempt. Waiting requests look for the session again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fenced;
 
 /// What an attempt waits for.
 #[derive(Clone, Debug)]
 pub(crate) enum Step<S> {
-    /// For nothing yet.
+    /// Nothing yet.
     Begun,
-    /// Who makes the session: this process, or another of the fleet.
+    /// Which process creates the session: this one, or another of the fleet.
     Sharing,
     /// Its turn for the first call.
     Queued(Queued<S>),
-    /// What the free question says of the session.
+    /// What `GET /v1/health` says of the session.
     Asking(S),
-    /// What became of the oldest session, which is asked for in place of the free question.
+    /// What became of the oldest session, which is asked for in place of `GET /v1/health`.
     AskingOldest(S),
-    /// Whether the server knows the session.
+    /// Whether the server knows the session, by `GET /v1/sessions/{id}`.
     Checking(S),
-    /// That others know what was found out in place of the free question.
+    /// That others learn the result of a check made in place of `GET /v1/health`.
     Telling(S, Outcome<S>),
-    /// What the server makes.
+    /// The answer to its create.
     Calling,
-    /// That the fleet takes the session that was made.
+    /// That the fleet accepts the new session.
     Publishing(S),
     /// The time of the next call.
     Pausing(Pause<S>),
-    /// For nothing any more.
+    /// Nothing any more.
     Ended(Result<Outcome<S>, Fenced>),
 }
 
@@ -43,26 +43,26 @@ pub(crate) enum Step<S> {
 #[derive(Clone, Debug)]
 pub(crate) struct Queued<S> {
     pub(super) since: Reading,
-    /// In monotonic time.
+    /// Monotonic time.
     pub(crate) until: Duration,
-    /// The session to ask for, where only that is left to do.
+    /// The session to check with `GET /v1/sessions/{id}`, if that is all that is left to do.
     pub(super) check: Option<S>,
 }
 
-/// What comes in.
+/// What an attempt can receive.
 #[derive(Clone, Debug)]
 pub(crate) enum Input<S> {
-    /// With a number that nothing else is drawn from.
+    /// The attempt begins. The number seeds its random pauses, and seeds nothing else.
     Begun(u64),
     Shared(Share<S>),
-    /// What was waited for until then is due.
+    /// The time that the step waited for has come.
     Due,
-    /// Another attempt has given up, or the server has answered somebody again.
+    /// Another attempt has given up, or the server has answered some request again.
     Woken,
     /// The manager shuts down.
     Closed,
     Said(Result<Known, Error>),
-    /// Whether something is known of all sessions now.
+    /// Whether the oldest session's answer says something about all sessions.
     SaidOfOldest(Result<bool, Error>),
     Checked(Checked),
     Told,
@@ -70,36 +70,37 @@ pub(crate) enum Input<S> {
     Published(Result<(), Error>),
 }
 
-/// What the free question says of a session.
+/// What `GET /v1/health` says of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) fate: Fate,
-    /// Nobody answers the question: this attempt asks for a session in its place.
+    /// Nobody answers `GET /v1/health`, so this attempt asks for a session in its place.
     pub(crate) stands_in: bool,
 }
 
-/// What came of asking for a session.
+/// The outcome of `GET /v1/sessions/{id}`.
 #[derive(Clone, Debug)]
 pub(crate) struct Checked {
     pub(crate) result: Result<(), Error>,
-    /// It was retired meanwhile: whoever did that may have deleted it.
+    /// Whether the session was retired during the check. In that case it may have been deleted by this process.
     pub(crate) is_retired: bool,
 }
 
-/// What is to be done at once.
+/// What the driving task has to carry out at once.
 #[derive(Clone, Debug)]
 pub(crate) enum Effect<S> {
-    /// The session is of no use, for this reason: requests that bore it went without their defaults.
+    /// Gives up the session for this reason. Requests that carried it went without their defaults.
     GiveUp {
         session: S,
         reason: RetireReason,
         metered: bool,
     },
-    /// What was taken up is not used after all.
+    /// Leaves an adopted session that is not used after all.
     LetGo(S),
-    /// The call in place of the free question was not made, or not answered: another attempt may make it.
+    /// The check in place of `GET /v1/health` was not made or not answered, so another attempt may make it.
     NotMetered,
-    /// It was answered, and not with what became of the session. It had begun after so many signs, at that time.
+    /// The check in place of `GET /v1/health` was answered, but the answer does not tell what became of the session.
+    /// Carries how many signs of trouble had been seen when the check began, and when that was.
     MeteredInVain((u64, Reading)),
     CheckFailed {
         session: S,

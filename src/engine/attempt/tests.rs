@@ -1,4 +1,4 @@
-//! Attempts and the gate alone, in every order of what may happen, and in long lives.
+//! Tests of attempts and the gate without a driver: in every order of events, and in long random runs.
 
 mod books;
 mod came;
@@ -9,7 +9,8 @@ mod world;
 
 use super::*;
 
-/// Whatever is left of the time for the question, a create has its own.
+/// A check uses up nearly all of its time and finds the session lost. The create that follows has a time limit of its
+/// own.
 #[test]
 fn a_session_that_turns_out_to_be_lost_at_the_last_moment_is_replaced_all_the_same() {
     let setting = world::Setting::new(3, false, false, false);

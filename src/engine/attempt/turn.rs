@@ -1,4 +1,4 @@
-//! The turn for the first call.
+//! An attempt's turn for its first call.
 
 use std::mem;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl<S: Clone> Attempt<S> {
-    /// Waits until the first call may be made, as long as callers would.
+    /// Waits until the first call may be made, for as long as waiting requests would.
     pub(super) fn queue<W: Clone>(
         &mut self,
         check: Option<S>,
@@ -40,7 +40,7 @@ impl<S: Clone> Attempt<S> {
             Ok(Clearance::Wait(wait, error)) => {
                 let waited = cx.now.since(queued.since);
                 let is_too_long = waited.saturating_add(wait) > self.limits.patience;
-                // What concerns only these callers is theirs at once.
+                // An error that concerns only the requests of this attempt fails them at once.
                 if is_too_long || !failure::concerns_all(&error) {
                     return self.take_turn(Err(error), queued.check, cx);
                 }
@@ -60,7 +60,8 @@ impl<S: Clone> Attempt<S> {
         match (turn, check) {
             (Ok(()), None) => self.begin_round(cx),
             (Ok(()), Some(suspect)) => {
-                // What came before, which others share, has had its own time.
+                // The earlier step was shared with other attempts and had a time limit of its own, so this call's time
+                // begins now.
                 self.call = cx.now;
                 Step::Checking(suspect)
             }
@@ -72,7 +73,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Asks for the next call.
+    /// Asks the gate for permission to make the next call.
     pub(super) fn clear<W: Clone>(
         &mut self,
         cx: &mut Context<'_, W, S>,
@@ -100,7 +101,8 @@ impl<S: Clone> Attempt<S> {
         self.place == Queueing::Over && self.purpose() != Purpose::Question && cx.facts.is_outage
     }
 
-    /// Whether a wait ends early. Once for the server's answer to others: something in front of it may answer them, and this one never.
+    /// Returns whether a wait ends early. After an answer to another request, this attempt's wait ends early once only.
+    /// A gateway may answer others and always refuse this attempt, which would then retry in a loop.
     pub(super) fn wake<W: Clone>(&mut self, cx: &Context<'_, W, S>) -> bool {
         let is_first = !mem::replace(&mut self.was_woken, true);
         is_first || self.is_held_for_all(cx)

@@ -1,17 +1,18 @@
-//! How keys that the server has accepted and those that it has not share one bucket.
+//! How accepted API keys and new ones share one bucket.
 //!
-//! Anybody can make up keys, and a new tenant has one too. So half of the bucket and half of what comes are for the keys that
-//! were never accepted, all together, and the other half for those that were. Each side may use what the other leaves:
+//! Anybody can make up keys, and the key of a new tenant looks the same. So half of the bucket and half of its new
+//! tokens are for all keys together that were never accepted. The other half is for accepted keys. Each side may use
+//! what the other leaves:
 //!
-//! - What comes while the others' half is full goes to the new keys as well.
-//! - Accepted keys take whatever there is, but for what has come of the share of new keys that wait right now.
+//! - Tokens that come while the accepted keys' half is full go to the new keys as well.
+//! - Accepted keys take all tokens, except those that the share of new keys has gained while new keys wait.
 
 use std::time::Duration;
 
 use super::Bucket;
 
 impl Bucket {
-    /// Takes a token for a key that the server has not accepted yet, or says how long it takes until there is one.
+    /// Takes a token for a key that the server has not accepted yet, or returns how long until there is one.
     pub(crate) fn take_behind(&mut self, now: Duration) -> Result<(), Duration> {
         match self.wait_behind(1, 0, now) {
             Duration::ZERO => {
@@ -24,7 +25,8 @@ impl Bucket {
         }
     }
 
-    /// How long it takes until so many more could have been taken for new keys, where so many creates and checks of accepted ones wait.
+    /// Returns how long until new keys could have taken `tokens` more tokens, while `ahead` creates and checks of
+    /// accepted keys wait.
     pub(crate) fn wait_behind(&self, tokens: usize, ahead: usize, now: Duration) -> Duration {
         let tokens = self.worth(tokens);
         let of_share = tokens.saturating_sub(self.share(now)) * 2;
@@ -35,23 +37,24 @@ impl Bucket {
             .max(tokens.saturating_sub(self.level(now)))
     }
 
-    /// The same for accepted keys, where so many creates of new ones wait.
+    /// Returns how long until accepted keys could have taken `tokens` more tokens, while `behind` creates of new keys
+    /// wait.
     pub(crate) fn wait_ahead(&self, tokens: usize, behind: usize, now: Duration) -> Duration {
         let after_all = self.wait_for(tokens.saturating_add(behind), now);
         let after_share = self.worth(tokens) + self.share(now);
         after_all.min(after_share.saturating_sub(self.level(now)) * 2)
     }
 
-    /// How many tokens accepted keys leave to so many creates of new ones.
+    /// Returns how many tokens accepted keys leave to `waiting` creates of new keys.
     pub(super) fn left_to_share(&self, waiting: usize, now: Duration) -> u32 {
         let interval = self.budget.interval();
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-        // No more than half of the burst, so that it takes few steps.
+        // The loop is short: the share is at most half of the burst.
         let has_come = (1..=waiting).take_while(|tokens| interval * *tokens <= self.share(now));
         has_come.last().unwrap_or(0)
     }
 
-    /// What new keys can take.
+    /// Returns the tokens that new keys can take, as time.
     pub(super) fn share(&self, now: Duration) -> Duration {
         let missing = self.share_full_at.saturating_sub(now) / 2;
         let own = self.half().saturating_sub(missing);
@@ -62,7 +65,7 @@ impl Bucket {
         self.share_full_at = now + self.half().saturating_sub(share) * 2;
     }
 
-    /// At least one token: of a burst of one, every other is theirs.
+    /// The new keys' half of the bucket. It is one token at least: with a burst of one, new keys get every other token.
     fn half(&self) -> Duration {
         self.budget.interval() * (self.budget.burst / 2).max(1)
     }
@@ -85,7 +88,8 @@ mod tests {
 
     const STEP: Duration = Duration::from_millis(100);
 
-    /// Who asks for more at each step, for so long after `from`, in seconds. Each that is refused waits.
+    /// Returns how many tokens accepted and new keys took. The kinds named in `accepted` and `new` ask for more at each
+    /// step, for `seconds` after `from`. New keys that are refused wait.
     fn taken(
         bucket: &mut Bucket,
         from: u64,
@@ -141,7 +145,7 @@ mod tests {
         let now = Duration::ZERO;
         let new = (0..60).take_while(|_| bucket.take_behind(now).is_ok());
         assert_eq!(new.count(), 30);
-        // By half of what comes, it would be half full now.
+        // With only half of the new tokens, the share would be half full now.
         let now = Duration::from_secs(30);
         let accepted = (0..60).take_while(|_| bucket.take(Purpose::Create, 100, now).is_ok());
         assert_eq!(accepted.count(), 30);

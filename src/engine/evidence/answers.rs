@@ -6,16 +6,16 @@ use super::{
 };
 use crate::{api::Stamp, clock::Reading, model::evidence::Cause};
 
-/// The answer to a request that bears no session.
+/// The answer to a request that carries no session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Overheard {
     pub(crate) stamp: Stamp,
-    /// A cache may answer such a request.
+    /// Whether the path is public, so that a cache may have answered.
     pub(crate) is_public: bool,
 }
 
 impl Evidence {
-    /// A session was created. Where there is no other, its process is the one that counts.
+    /// Examines the answer to a create. If there is no other session, the process that answered is the one that counts.
     pub(crate) fn created(
         &mut self,
         stamp: Option<Stamp>,
@@ -36,7 +36,7 @@ impl Evidence {
         Reaction::Nothing
     }
 
-    /// Looks at an answer of the application's; returns whether it proves the process.
+    /// Examines an answer of Sipher's application. Returns whether it proves the process.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> (bool, Reaction) {
         self.call_answered(exchange.sent);
         let cause = match self.window(stamp, exchange) {
@@ -58,18 +58,18 @@ impl Evidence {
         (false, self.weigh(cause, exchange.received))
     }
 
-    /// Looks at an answer that says nothing of a session. Its place in a window has to be known all the same: unseen, the
-    /// windows of two processes could pass for one.
+    /// Examines an answer to a request without a session. Its place in a window has to be noted too. If it were missed,
+    /// the windows of two processes could look like one.
     pub(crate) fn overhear(&mut self, answer: Overheard, exchange: Exchange) -> Reaction {
         let Overheard { stamp, is_public } = answer;
-        // As long as no session was made, there is nothing to prove.
+        // While no session was created, there is nothing to prove.
         if self.proven.is_none() {
             return Reaction::Nothing;
         }
         if !is_public {
             return self.see(stamp, exchange).1;
         }
-        // A cache that does not say so may have kept it: it is no proof, and holds nobody.
+        // A cache may have kept the answer without saying so. So it proves nothing, and no request is held for it.
         match self.window(stamp, exchange) {
             Seen::Same | Seen::Beside | Seen::Pending => Reaction::Nothing,
             Seen::New { .. } | Seen::Vague => self.weigh(Cause::Hint, exchange.received),
@@ -81,7 +81,8 @@ impl Evidence {
         self.windows.see(stamp, exchange)
     }
 
-    /// While the machine slept, the server's windows went on, and the monotonic clock that they are judged by may have stood.
+    /// Forgets the windows if the machine slept. The server's windows went on meanwhile, and the monotonic clock by
+    /// which they are judged may have stood still.
     pub(super) fn forget_windows_after_sleep(&mut self, now: Reading) {
         let has_jumped = |proven| now.has_jumped_since(proven);
         if self.proven.is_some_and(has_jumped) {
@@ -89,8 +90,8 @@ impl Evidence {
         }
     }
 
-    /// A session that is not the oldest was asked for, and is there: whichever process says so knows it, so that a new window holds
-    /// nobody. Behind several processes, each such call may show another one.
+    /// Examines the answer to a check that found a session which is not the oldest. The process that answered knows the
+    /// session, so no request is held for a new window. With several processes, each such call may show another one.
     pub(crate) fn found(&mut self, stamp: Option<Stamp>, exchange: Exchange) -> Reaction {
         let seen = stamp.map(|stamp| self.window(stamp, exchange));
         let reaction = match seen {
@@ -105,11 +106,11 @@ impl Evidence {
         reaction
     }
 
-    /// The window of an answer that comes from the right process for certain.
+    /// Records the window of an answer that certainly comes from the right process.
     pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
         let _ = self.windows.see(stamp, exchange);
         self.windows.is_of_the_session(stamp, exchange);
-        // No later: it may have been written as soon as it was asked for, and have taken its time.
+        // Only up to `sent`: the answer may have been written at once and then have been delayed.
         self.windows.confirm(exchange.sent.monotonic);
         self.strange = None;
         self.proves(exchange.sent);

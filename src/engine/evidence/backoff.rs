@@ -1,23 +1,25 @@
-//! How often the server is asked: at once where nothing was asked for a while, and ever more seldom where nothing comes of it.
+//! How often `GET /v1/health` is called: at once after a quiet time, and less and less often while the calls find
+//! nothing.
 
 use std::time::Duration;
 
 use crate::clock::Reading;
 
-/// A question that follows another too soon tells nothing new and is one more call to the server.
+/// For signs. A question that follows another too soon tells nothing new and costs the server a call.
 ///
-/// Signs: `GET /v1/health` asks Solana each time, so that the server's own documents
-/// advise against more than one in 10 s.
+/// `GET /v1/health` calls Solana each time, so the server's own documents advise at most one call in 10 s.
 pub(super) const SELDOM: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(60));
-/// Hints and the age of the last proof. A new window is a hint, and lasts for a minute: with as long a pause, each could be confirmed at
-/// its own end, for ever. With a shorter one, questions come earlier in each window, until they come with its first answer.
+/// For hints and stale proofs. A new window is a hint, and lasts for a minute. If the pause were a minute too, each
+/// window could be confirmed just at its end, for ever. With a shorter pause, the questions move towards the start of
+/// the window, until they come with its first answer.
 pub(super) const ROUTINE: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(45));
-/// A refused or broken connection holds every request until it is answered, so that the first repeats come soon.
+/// For refused and broken connections. They hold every request until the question is answered, so the first retries
+/// come soon.
 pub(super) const SOON: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-/// After so long without one, the next question is the first again.
+/// After so long without a question, the back-off begins anew.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 
-/// Doubles with each question that was asked for nothing.
+/// A pause that doubles with each question that found nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     least: Duration,
@@ -36,7 +38,8 @@ impl Backoff {
         }
     }
 
-    /// How long until the next question, by the clock that says less: a machine that slept asks at once.
+    /// Returns how long until the next question is due, by the clock that gives less. So a machine that slept asks at
+    /// once.
     pub(super) fn due_in(&self, now: Reading) -> Duration {
         let left = |last| self.floor.saturating_sub(now.since(last));
         self.last.map(left).unwrap_or_default()
@@ -50,7 +53,7 @@ impl Backoff {
         self.last = Some(now);
     }
 
-    /// Nothing had happened, or nobody answered.
+    /// Records that the question found nothing, or got no answer.
     pub(super) fn for_nothing(&mut self) {
         self.floor = self.floor.saturating_mul(2).min(self.most);
     }

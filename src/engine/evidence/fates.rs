@@ -1,4 +1,4 @@
-//! What one answer says of all the sessions that there are.
+//! What one answer of `GET /v1/health` says of all live sessions.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{api::Health, model::evidence::Made};
 
 #[derive(Debug, Default)]
 pub(super) struct Fates {
-    /// Those that are gone, by when they were made. They stay here until somebody needs them.
+    /// Sessions that are gone, by when they were created. A session stays here until a request needs it.
     gone: BTreeSet<(Duration, Duration)>,
     has_newly_gone: bool,
     has_alive: bool,
@@ -18,7 +18,7 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    /// Judges all by an answer. These are what the one before it said.
+    /// Judges all sessions by an answer. `self` is the result of the answer before.
     pub(super) fn next(
         &self,
         sessions: impl Iterator<Item = Made>,
@@ -40,17 +40,17 @@ impl Fates {
         next
     }
 
-    /// Whether a session is gone that was not by the answer before.
+    /// Returns whether a session is gone that was not gone by the answer before.
     pub(super) fn tell_of_another(&self) -> bool {
         self.has_newly_gone
     }
 
-    /// Whether each session is judged without asking for it.
+    /// Returns whether each session is judged without asking the server for it.
     pub(super) fn are_clear(&self) -> bool {
         !self.has_unclear
     }
 
-    /// Whether nothing happened: the process that made one of them goes on, and no other has been seen since.
+    /// Returns whether nothing happened: all sessions are judged, or the process of one of them goes on alone.
     pub(super) fn go_on(&self) -> bool {
         self.are_clear() || self.has_alive
     }

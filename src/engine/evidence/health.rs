@@ -1,8 +1,8 @@
-//! What `GET /v1/health` says about the process, and what follows for one session.
+//! What `GET /v1/health` says about the server's process, and what follows for one session.
 //!
-//! The answer needs no key and counts against nothing. It tells for how long the process has run (`uptime`, whole seconds,
-//! rounded down) and what time it is there (`timestamp`), so that `timestamp − uptime` is when it began, up to 1 s late.
-//! It answers 503 whenever Solana is out of reach, with the same body: its status says nothing.
+//! The call needs no API key and counts against no limit. The answer says how long the process has run (`uptime`, whole
+//! seconds, rounded down) and the server's time (`timestamp`). So the process began at `timestamp − uptime`, which is
+//! up to 1 s late. Health answers 503 whenever it cannot reach Solana, with the same body. So its status says nothing.
 
 use std::time::Duration;
 
@@ -14,36 +14,36 @@ use crate::{
 
 /// `uptime` is rounded down to whole seconds.
 const ROUNDED: Duration = Duration::from_secs(1);
-/// Two answers of one process never disagree by more about when it began.
+/// Two answers of one process never differ by more in when it began.
 const SAME_BOOT: Duration = Duration::from_secs(2);
-/// More than the way to the server and its rounding explain: a clock has been set.
+/// A larger difference is not explained by network delay and rounding: a clock was set.
 pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
-/// No session lives longer, so that no older process matters.
+/// No session lives longer, so older processes do not matter.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// An older process that has answered after a younger one is taken for one that still serves for so long.
+/// If an older process answers after a younger one, it counts as still serving for so long.
 const SERVES: Duration = Duration::from_secs(30 * 60);
-/// More processes at once are not kept.
+/// The most processes that are remembered.
 const MOST: usize = 32;
 
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// The process that made it goes on.
+    /// The process that created the session still runs.
     Alive,
-    /// The process is another one and has not got it, or takes it for nearly expired.
+    /// Another process runs that does not have the session, or the server takes the session for nearly expired.
     Gone,
-    /// Only the session itself can tell: it has to be asked for.
+    /// Only a check of the session itself can tell.
     Unclear,
 }
 
-/// Judges one session by what a process says of itself. `boots` are all that were seen so far.
+/// Judges one session by an answer of health. `boots` are all processes seen so far.
 pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
     let restarted = health.boot > made.known_at + ROUNDED;
     if (restarted && !health.keeps_sessions) || expires_early(made, health) {
         return Fate::Gone;
     }
     let is_only = boots.is_only_one_since(made.born);
-    // In the same millisecond, either may have come first.
+    // If the process began and knew the session in the same millisecond, either may have come first.
     if health.boot < made.known_at && is_only && !boots.has_stepped_since(made) {
         Fate::Alive
     } else {
@@ -51,25 +51,25 @@ pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
     }
 }
 
-/// Whether the server's clock has been set forward, so that the session expires earlier there than it does here.
+/// Returns whether the server's clock was set forward, so that the session expires earlier there than here.
 fn expires_early(made: &Made, health: &Health) -> bool {
     let left_there = (made.at + made.total).saturating_sub(health.timestamp);
     left_there + CLOCK_STEP < made.left
 }
 
-/// Whether the server's clock was set. Backward, even a little hides a restart: a session that was made before it seems to be younger
-/// than the process.
+/// Returns whether the server's clock was set. Even a small step back counts, because it can hide a restart: a session
+/// from before the restart then looks younger than the new process.
 fn is_step(expected: Duration, latest: Duration, server: Duration) -> bool {
     server > expected + CLOCK_STEP || latest + STEP_BACK < expected
 }
 
-/// Which processes were seen, and whether the server's clock was set.
+/// The processes that were seen, and whether the server's clock was set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Boots {
     seen: Vec<Boot>,
-    /// The server's time and the time here, when it was last known.
+    /// The last known time of the server's clock, with the time here at that moment.
     clock: Option<(Duration, Reading)>,
-    /// The server's time was at least that when it was so late here: what a slow answer says of it.
+    /// A lower bound of the server's clock from a slow answer, with the time here at that moment.
     at_least: Option<(Duration, Reading)>,
     stepped: Option<Step>,
 }
@@ -81,7 +81,7 @@ struct Boot {
     last_seen: Reading,
 }
 
-/// The server's clock was set, and said `server` in the answer that was `seen` first.
+/// The server's clock was set. The first answer that showed it said `server` and was received at `seen`.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     server: Duration,
@@ -89,8 +89,8 @@ struct Step {
 }
 
 impl Step {
-    /// Whether the server last knew the session by its clock as it is now: the answer to its own create shows the step, or
-    /// those to creates that were under way together.
+    /// Returns whether the session's last known time is already by the clock as it is now. That is so if the answer to
+    /// the session's own create shows the step, or answers to creates that were in flight together.
     fn is_before(&self, made: &Made) -> bool {
         let ago = self.seen.monotonic.saturating_sub(made.known.0.monotonic);
         let by_this_clock = self.server.saturating_sub(ago);
@@ -99,21 +99,24 @@ impl Step {
 }
 
 impl Boots {
-    /// Notes an answer that was asked for then and received at `now`; returns whether the process was seen before.
+    /// Notes an answer to a question that was asked at `asked` and answered at `now`. Returns whether the process was
+    /// seen before.
     pub(super) fn note(&mut self, health: &Health, asked: Reading, now: Reading) -> bool {
         self.note_clock(health.timestamp, now.since(asked), now);
         self.seen
             .retain(|boot| now.since(boot.last_seen) <= LONGEST_LIFE);
         let apart = |boot: &&mut Boot| boot.at.abs_diff(health.boot);
         let same = self.seen.iter_mut().filter(|boot| apart(boot) <= SAME_BOOT);
-        // After two restarts within seconds it may fit both processes: the older one has not come back.
+        // After two restarts within seconds, the answer may fit two processes. Take the nearer one: otherwise the older
+        // process would seem to have come back.
         if let Some(boot) = same.min_by_key(apart) {
-            // More than rounding explains: a process that began within seconds after the first one, and may have been seen by nobody
-            // before.
+            // Rounding does not explain this difference. So it is a process that began within seconds after the first
+            // one, and perhaps nobody has seen it before.
             if apart(&boot) > ROUNDED {
                 boot.first_seen = now;
             }
-            // The next answer is near this one, also where the first one was of a process that ended within seconds.
+            // Keep the latest value: the next answer will be near this one, even if the first came from a process that
+            // soon ended.
             (boot.at, boot.last_seen) = (health.boot, now);
             return true;
         }
@@ -129,9 +132,9 @@ impl Boots {
         false
     }
 
-    /// The server's clock said this when it was `now` here, or at any time in what the answer `took`.
+    /// Notes that the server's clock said `server` at `now`, or at any moment of the time that the answer `took`.
     pub(super) fn note_clock(&mut self, server: Duration, took: Duration, now: Reading) {
-        // While this machine slept, its monotonic clock may have stood.
+        // The monotonic clock may have stood still while this machine slept. So both clocks have to show the step.
         let is_off = |then, elapsed| is_step(then + elapsed, server + took, server);
         let is_set = |(then, at): (Duration, Reading)| {
             is_off(then, now.monotonic.saturating_sub(at.monotonic)) && is_off(then, now.since(at))
@@ -147,14 +150,14 @@ impl Boots {
         self.at_least = None;
     }
 
-    /// An answer that was received at `now` took so long that it says too little of the server's clock, if that is not known.
+    /// Notes a lower bound of the server's clock, if its time is not known. The answer was too slow to say more.
     pub(super) fn note_at_least(&mut self, server: Duration, now: Reading) {
         if self.clock.is_none() {
             self.at_least = Some((server, now));
         }
     }
 
-    /// What the server's clock says at `now`, as far as that is known.
+    /// Returns what the server's clock says at `now`, if that is known.
     pub(super) fn clock(&self, now: Reading) -> Option<Duration> {
         let (then, at) = self.clock?;
         Some(then + now.monotonic.saturating_sub(at.monotonic))
@@ -168,7 +171,7 @@ impl Boots {
         self.since(then).nth(1).is_none() && !self.serve_side_by_side()
     }
 
-    /// Whether a process has answered again after a younger one: that was no restart, and there are several of them.
+    /// Returns whether a process has answered again after a younger one. That was no restart: several processes run.
     fn serve_side_by_side(&self) -> bool {
         let last = self.seen.iter().map(|boot| boot.last_seen.monotonic).max();
         let still_serves = |older: &Boot| {
@@ -189,17 +192,17 @@ impl Boots {
         self.seen.iter().filter(is_later)
     }
 
-    /// Whether several processes answered since then.
+    /// Returns whether several processes have answered since `then`.
     pub(super) fn are_several_since(&self, then: Reading) -> bool {
         !self.is_only_one_since(then)
     }
 
-    /// Whether the process that said this of itself was seen since then.
+    /// Returns whether the process of this answer was seen since `then`.
     pub(super) fn has_seen_since(&self, health: &Health, then: Reading) -> bool {
         self.since(then).any(|boot| boot.at == health.boot)
     }
 
-    /// Whether a process was first seen since then.
+    /// Returns whether a process was first seen since `then`.
     pub(super) fn has_new_since(&self, then: Reading) -> bool {
         let is_later = |boot: &Boot| boot.first_seen.monotonic >= then.monotonic;
         self.seen.iter().any(is_later)

@@ -1,20 +1,21 @@
-//! Whether the server is still the one that knows the sessions.
+//! Whether the server's process is still the one that knows the sessions.
 //!
-//! A restarted server has forgotten every session and ignores their ids without a word. It is found out by what can be
-//! seen from here:
+//! A restarted server has forgotten every session, and ignores unknown ids without an error. The client has to notice
+//! the restart from what it can see:
 //!
-//! | room | concept |
+//! | file | concept |
 //! | --- | --- |
 //! | `answers` | what follows from the head of an answer |
 //! | `window` | the rate-limit window on every answer, which a new process begins anew |
-//! | `health`, `fates` | `GET /v1/health`, which is free: when the process began, and what follows for a session, and for all |
-//! | `question`, `backoff` | why that question is asked, and what comes back; how often it is asked |
-//! | `reaction` | what follows from something that was seen: nothing, a question, or that requests are held |
+//! | `health`, `fates` | the free `GET /v1/health`: when the process began, and what follows for one session and for all |
+//! | `question`, `backoff` | why `GET /v1/health` is called, and how often |
+//! | `reaction` | what follows from an observation: nothing, a call of `GET /v1/health`, or that requests are held |
 //! | `presence` | whether the whole server is out of reach, or health alone |
 //! | `verdict` | what became of the sessions, by the last answer that decides something |
 //!
-//! A *sign* holds requests until the question is answered. A *hint* is weaker: the question is asked while requests go on.
-//! Everything here is a function of what was seen and when. `driver::question` asks, and carries out what follows.
+//! Calling `GET /v1/health` is named a *question* here. A *sign* holds requests until the question is answered. A
+//! *hint* is weaker: requests go on while the question is asked. Everything here is a function of what was seen and
+//! when. `driver::question` makes the call and carries out what follows.
 
 mod answers;
 mod backoff;
@@ -51,44 +52,45 @@ use crate::{
     model::evidence::{Cause, Made},
 };
 
-/// What is known of the server, for all keys.
+/// What is known of the server, for all API keys.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     verify_after: Duration,
     windows: Windows,
     boots: Boots,
-    /// How far `Date` was from the server's clock when the server was last asked, and on the last answer.
+    /// How far `Date` was from the server's clock in milliseconds: at the last question, and on the last answer.
     dates: (i128, i128),
-    /// When something last proved the process.
+    /// When an answer last proved that the process is still the same.
     proven: Option<Reading>,
     verdict: Option<Verdict>,
-    /// What the server last said of itself.
+    /// What the server last said in `GET /v1/health`.
     health: Option<Health>,
-    /// What the server knew last before this time of its own was lost, of what was made before this monotonic time.
+    /// A time by the server's clock and a monotonic time. Lost are the sessions that the server last knew before the
+    /// first and that were created before the second.
     lost_until: Option<(Duration, Duration)>,
-    /// When a session was asked for last, in monotonic time, that was not there, and when that was made, by the server's clock. Those
-    /// that were not asked for since may be gone as well.
+    /// When a session was last asked for and found missing, in monotonic time, and when that session was created, by
+    /// the server's clock. Sessions that were not asked for since may be gone as well.
     missed: Option<(Duration, Duration)>,
-    /// What was made before this monotonic time was given up.
+    /// Sessions created before this monotonic time were given up.
     replaced_before: Option<Duration>,
-    /// Since when every proof was of one process.
+    /// The time since which every proof was of one process.
     since: Option<Reading>,
-    /// There is a window that began before the end of a known one: when the last request was sent whose answer began one.
+    /// When the request was sent whose answer last began a window while a known one was still open.
     strange: Option<Duration>,
     /// What the last answer said of the sessions.
     fates: Fates,
-    /// When the last sign was found to be none, and for how long that damps the next.
+    /// When the last sign turned out to be a false alarm, and how long this damps the next sign.
     false_alarm: Option<(Reading, Duration)>,
-    /// When a call failed last, if the server has answered none that was sent since.
+    /// When a call last failed. None once the server has answered a later call.
     failed: Option<Reading>,
-    /// What the next question is about, which nobody has asked yet.
+    /// The cause of the next question, which was not asked yet.
     owed: Option<Cause>,
-    /// Since when, in monotonic time.
+    /// The monotonic time of that cause.
     owed_at: Option<Duration>,
-    /// What one was about that nobody answered: the sessions of then are held until something is decided on them. Those
-    /// that are made after it are not.
+    /// The cause of a question that got no answer. Sessions that existed then are held until something decides on them.
+    /// Later sessions are not held.
     unanswered: Option<Cause>,
-    /// What one was about whose answer left it to the sessions themselves.
+    /// The cause of a question whose answer left the decision to a check of each session.
     unclear: Option<Cause>,
     asking: Option<Cause>,
     /// Whether health has answered the last question.
@@ -141,7 +143,7 @@ impl Evidence {
         }
     }
 
-    /// Looks at the `Date` of an answer. Gateways write it themselves, so that it proves nothing.
+    /// Examines the `Date` of an answer. Gateways write `Date` themselves, so it proves nothing and is a hint at most.
     pub(crate) fn see_date(&mut self, date: Duration, now: Reading) -> Reaction {
         let Some(clock) = self.boots.clock(now) else {
             return Reaction::Nothing;
@@ -156,12 +158,13 @@ impl Evidence {
         }
     }
 
-    /// What the server's clock says at `now`, as far as that is known.
+    /// Returns what the server's clock says at `now`, if that is known.
     pub(crate) fn clock(&self, now: Reading) -> Option<Duration> {
         self.boots.clock(now)
     }
 
-    /// The server's clock said this at some time of an exchange. One that took long says too little of it.
+    /// Notes a time of the server's clock that was read at some moment of an exchange. A long exchange only gives a
+    /// lower bound.
     pub(crate) fn see_clock(&mut self, server: Duration, exchange: Exchange) {
         let took = exchange.received.since(exchange.sent);
         if took < CLOCK_STEP / 2 {
@@ -171,7 +174,7 @@ impl Evidence {
         }
     }
 
-    /// A question goes out, for the most urgent of what is owed.
+    /// Begins a question, for the most urgent cause.
     pub(crate) fn ask(&mut self, signs: u64, now: Reading) -> Question {
         let cause = self.owed.take().max(self.unanswered.take());
         let cause = cause.unwrap_or(Cause::Hint);
@@ -186,13 +189,13 @@ impl Evidence {
         }
     }
 
-    /// The question on its way will not be answered.
+    /// Records that the question under way will not be answered.
     pub(crate) fn drop_question(&mut self) {
         self.unanswered = self.unanswered.max(self.asking.take());
     }
 
-    /// The answer to a question, and the sessions that there are. Returns whether it says that the process is another one than
-    /// before, or than that of one of them.
+    /// Handles the answer to a question. `sessions` are all live sessions. Returns whether the process is another one
+    /// than before, or than the one that created one of the sessions.
     pub(crate) fn answered(
         &mut self,
         question: Question,
@@ -204,7 +207,7 @@ impl Evidence {
         self.is_told = matches!(word, Word::Says(_));
         self.note_presence(question, word);
         let Word::Says(health) = word else {
-            // A waiting request asks again. A hint has none, so the next request does.
+            // After a sign, a waiting request asks again. After a hint no request waits, so the next request must ask.
             match question.cause {
                 Cause::Hint => self.owed = self.owed.max(Some(Cause::Hint)),
                 cause => self.unanswered = Some(cause),
@@ -227,7 +230,7 @@ impl Evidence {
             self.windows.keep_since(began(&health, now));
             self.restarted();
         } else {
-            // Also where sessions have to be asked for: connections may go on breaking all the same.
+            // This also holds if sessions have to be checked: connections may go on breaking all the same.
             if question.cause == Cause::Broken {
                 self.breaks.for_nothing();
             }
@@ -260,41 +263,42 @@ impl Evidence {
         }
     }
 
-    /// The server has answered a call that was sent then.
+    /// Records that the server has answered a call that was sent at `sent`.
     pub(crate) fn call_answered(&mut self, sent: Reading) {
         let is_later = |failed: &Reading| failed.monotonic > sent.monotonic;
         self.failed = self.failed.filter(is_later);
         self.presence.call_answered(sent);
     }
 
-    /// A session call that was sent then did not reach the server.
+    /// Records that a session call sent at `sent` did not reach the server.
     pub(crate) fn call_failed(&mut self, sent: Reading) {
         self.presence.call_failed(sent);
     }
 
-    /// Whether the server answers, as far as is known: health itself, or other calls.
+    /// Returns whether the server answers health or other calls, as far as is known.
     pub(crate) fn is_reached(&self) -> bool {
         self.presence.is_reached()
     }
 
-    /// Whether sessions go on in doubt where nobody tells what became of them: no call has failed, and the server answers others.
+    /// Returns whether sessions may stay in use, in doubt, while nobody can say what became of them. That needs a
+    /// server that answers other calls, and no failed call.
     pub(crate) fn may_go_on_untold(&self) -> bool {
         self.last_cause < Cause::Sign && self.is_reached()
     }
 
-    /// Whether health has answered the last question.
+    /// Returns whether health has answered the last question.
     pub(crate) fn is_told(&self) -> bool {
         self.is_told
     }
 
-    /// Whether a session call in place of the question tells no more than that if it breaks: health alone is out of reach, as answers to
-    /// other calls have shown.
+    /// Returns whether a failed session call in place of the question tells nothing new. That is so if health alone is
+    /// out of reach, as answers to other calls have shown.
     pub(crate) fn says_no_more(&self) -> bool {
         !self.is_told && self.presence.is_there()
     }
 
-    /// What the next question will come to, where health has told nothing for several in a row and other calls are answered. No
-    /// request has to wait for that question.
+    /// Returns what the next question to health will bring, if the last ones brought nothing and the server answers other calls.
+    /// A request then need not wait for that question.
     pub(crate) fn foregone_word(&self) -> Option<Word> {
         let is_away = self.presence.is_there();
         let is_silent = self.silent >= QUESTIONS;
@@ -303,17 +307,19 @@ impl Evidence {
             .or(is_silent.then_some(Word::Silent))
     }
 
-    /// Whether it is health alone that cannot be reached.
+    /// Returns whether health alone cannot be reached.
     pub(crate) fn is_health_alone_away(&self) -> bool {
         self.presence.is_there()
     }
 
-    /// Whether that is news.
+    /// Returns whether the server was newly found to answer other calls while health is out of reach. Returns `true`
+    /// once.
     pub(crate) fn take_news_of_presence(&mut self) -> bool {
         self.presence.take_news()
     }
 
-    /// The oldest session was asked for, and is there: what the free question left unclear was nothing.
+    /// Records that a session was asked for and is alive. If health had left a sign unclear, that sign was a false
+    /// alarm.
     pub(crate) fn goes_on(&mut self, now: Reading) {
         if let Some(cause) = self.unclear.take() {
             self.was_for_nothing(cause, now);
@@ -330,14 +336,14 @@ impl Evidence {
         }
     }
 
-    /// Whether an answer that proves a process proves the one that made a session then.
+    /// Returns whether an answer that proves a process also proves the process of a session created at `born`.
     pub(crate) fn is_one_process_since(&self, born: Reading) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= born.monotonic;
         let is_known = !self.boots.is_empty() || self.since.is_some_and(reaches_back);
         is_known && !self.boots.are_several_since(born)
     }
 
-    /// Whether a session that another process of the fleet has made is one of the process that is known here.
+    /// Returns whether a session of another process of the fleet was created by the server process that is known here.
     pub(crate) fn vouches_for(&self, made: &Made) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= made.born.monotonic;
         let judged = self
@@ -347,7 +353,7 @@ impl Evidence {
     }
 }
 
-/// When a process began that said this at `now` at the latest, in monotonic time.
+/// Returns the latest monotonic time at which the process that gave this answer can have begun.
 fn began(health: &Health, now: Reading) -> Duration {
     let uptime = health.timestamp.saturating_sub(health.boot);
     now.monotonic.saturating_sub(uptime)

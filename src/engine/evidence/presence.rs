@@ -1,41 +1,43 @@
 //! Whether the whole server is out of reach, or health alone.
 //!
-//! A gateway may refuse `/v1/health` and hand on all other calls. To who asks, that looks like an outage: requests that wait for the
-//! answer would wait until their session ends. So the answers to other calls count as well, and where there are none, one session call
-//! finds out.
+//! A gateway may refuse `/v1/health` and pass on all other calls. To the client this looks like an outage, and requests
+//! that wait for the answer would wait until their session expires. So answers to other calls count as well. If there
+//! are none, one session call probes the server.
 
 use std::time::Duration;
 
 use crate::clock::Reading;
 
-/// How long nobody reaches health before a session call finds out whether it is health alone: where no call has failed, so that a
-/// request which waits gets through, and where one has, as in an outage. Most restarts are over by then.
+/// How long health must be out of reach before a session call probes the server: if no call has failed, so that a
+/// waiting request gets through, and if one has failed, as in an outage. Most restarts are over by then.
 const FIRST: Duration = Duration::from_secs(3);
 const FIRST_IN_OUTAGE: Duration = Duration::from_secs(30);
-/// So many questions in a row are asked before it is health alone: the next one is free, and may be answered.
+/// How many questions in a row must fail before health counts as out of reach alone. A question is free and may
+/// succeed.
 pub(super) const QUESTIONS: u32 = 3;
-/// What another process reached so long before health failed here is taken to be there still.
+/// If another process reached the server at most this long before health failed here, the server counts as present.
 const BELIEVED: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// When the first question was asked that did not reach the server. Each one since fared no better.
+    /// When the first question was asked that did not reach the server. All later ones failed too.
     away_since: Option<Reading>,
-    /// How many have been asked since.
+    /// How many questions have failed since.
     questions: u32,
-    /// A call has failed as well.
+    /// Whether a call has failed as well.
     is_sign: bool,
-    /// When the last call was sent that the server answered, and that did not reach it, in monotonic time.
+    /// The monotonic send times of the last call that the server answered, and of the last call that did not reach it.
     answered: Option<Duration>,
     failed: Option<Duration>,
-    /// When a session call last tried.
+    /// When a session call last probed the server.
     tried: Option<Reading>,
-    /// The server has been found to be there, and nobody has been told of that.
+    /// Whether the server was found to be present and this was not reported yet.
     is_news: bool,
 }
 
 impl Presence {
-    /// A question that was asked then did not reach the server. `is_sign` says that it was asked because a call had failed.
+    /// Records that a question asked at `asked` did not reach the server. `is_sign` says whether it was asked because
+    /// of a failed call.
     pub(super) fn question_failed(&mut self, asked: Reading, is_sign: bool) {
         let was_there = self.is_there();
         self.away_since.get_or_insert(asked);
@@ -44,7 +46,7 @@ impl Presence {
         self.is_sign |= is_sign;
     }
 
-    /// A call that was sent then was answered by the server.
+    /// Records that the server answered a call sent at `sent`.
     pub(super) fn call_answered(&mut self, sent: Reading) {
         if self.away_since.is_none() {
             return;
@@ -54,10 +56,11 @@ impl Presence {
         self.is_news |= !was_there && self.is_there();
     }
 
-    /// How long ago another process may have reached the server, to say that it is there. `None` where it is known to be.
+    /// Returns how long ago another process may have reached the server to show that it is present. Returns `None` if
+    /// nothing is in doubt.
     pub(super) fn believes_for(&self, now: Reading) -> Option<Duration> {
         let since = self.away_since.filter(|_| !self.is_there())?;
-        // A call that failed since speaks against what was reached before.
+        // A call that failed since then contradicts an earlier success.
         let before = if self.is_sign {
             Duration::ZERO
         } else {
@@ -66,7 +69,8 @@ impl Presence {
         Some(now.since(since).saturating_add(before))
     }
 
-    /// A session call in place of the question has reached it, of this process or another: that needs no more questions.
+    /// Records that a session call in place of the question has reached the server, from this process or another. No
+    /// further questions are needed to decide that health alone is out of reach.
     pub(super) fn was_reached(&mut self, sent: Reading) {
         let since = self.away_since.map(|since| since.monotonic);
         if since.is_some() {
@@ -77,7 +81,7 @@ impl Presence {
         }
     }
 
-    /// A session call that was sent then did not reach it.
+    /// Records that a session call sent at `sent` did not reach the server.
     pub(super) fn call_failed(&mut self, sent: Reading) {
         if self.answered <= Some(sent.monotonic) {
             self.answered = None;
@@ -85,19 +89,19 @@ impl Presence {
         self.failed = self.failed.max(Some(sent.monotonic));
     }
 
-    /// Whether other calls are answered while health cannot be reached.
+    /// Returns whether other calls are answered while health cannot be reached.
     pub(super) fn is_there(&self) -> bool {
         let since = self.away_since.map(|since| since.monotonic);
         let is_answered = since.is_some() && self.answered >= since.max(self.failed);
         is_answered && self.questions >= QUESTIONS
     }
 
-    /// Whether health, or another call, reaches the server.
+    /// Returns whether health or other calls reach the server.
     pub(super) fn is_reached(&self) -> bool {
         self.away_since.is_none() || self.is_there()
     }
 
-    /// Whether a session call is to find out, if the last one is so long ago.
+    /// Returns whether a session call should probe the server. The last one must be at least `pause` ago.
     pub(super) fn is_to_try(&self, pause: Duration, now: Reading) -> bool {
         let first = if self.is_sign { FIRST_IN_OUTAGE } else { FIRST };
         let lasts = |since| now.since(since) >= first;

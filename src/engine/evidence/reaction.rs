@@ -1,23 +1,23 @@
-//! What follows from something that was seen: whether the server is asked, and whether requests wait for the answer.
+//! What follows from an observation: whether to call `GET /v1/health`, and whether requests wait for the answer.
 
 use std::time::Duration;
 
 use super::Evidence;
 use crate::{clock::Reading, model::evidence::Cause};
 
-/// What follows from something that was seen.
+/// What follows from an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[must_use]
 pub(crate) enum Reaction {
     Nothing,
-    /// The server is to be asked while requests go on.
+    /// Call `GET /v1/health` while requests go on.
     Ask,
-    /// No request bears a session before the server has been asked.
+    /// Hold all requests with a session until the server was asked.
     Hold,
 }
 
 impl Evidence {
-    /// Something speaks against the process of before: a call that failed, or less.
+    /// Weighs an observation that speaks against the known process: a failed call, or less.
     pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
         if cause >= Cause::Sign {
             self.failed = Some(now);
@@ -25,7 +25,7 @@ impl Evidence {
         self.weigh(cause, now)
     }
 
-    /// The same of what is no failed call.
+    /// Like `raise`, for an observation that is not a failed call.
     pub(super) fn weigh(&mut self, cause: Cause, now: Reading) -> Reaction {
         let is_routine_due = self.routine.due_in(now).is_zero();
         let reaction = match cause {
@@ -41,7 +41,7 @@ impl Evidence {
         reaction
     }
 
-    /// A request is about to start: says what is due by now.
+    /// Returns what is due when a request is about to start.
     pub(crate) fn look(&mut self, now: Reading) -> Reaction {
         if self.asking.is_some() {
             return Reaction::Nothing;
@@ -55,7 +55,7 @@ impl Evidence {
         reactions.max().unwrap_or(Reaction::Nothing)
     }
 
-    /// How long until [`look`](Self::look) may say something.
+    /// Returns how long until [`look`](Self::look) can return something else.
     pub(crate) fn look_in(&self, now: Reading) -> Duration {
         let routine = self.routine.due_in(now);
         let stale = self.stale_in(now).max(routine);
@@ -71,7 +71,8 @@ impl Evidence {
         self.proven.map(left).unwrap_or_default()
     }
 
-    /// Whether a sign holds nobody: the last one was found to be none a moment ago, or one is being looked into.
+    /// Returns whether a sign holds no requests: the last one was a false alarm a moment ago, or is being examined
+    /// right now.
     fn is_damped(&self, now: Reading) -> bool {
         self.asking >= Some(Cause::Sign) || !self.damped_for(now).is_zero()
     }
@@ -81,7 +82,7 @@ impl Evidence {
         self.false_alarm.map(left).unwrap_or_default()
     }
 
-    /// How long until a question may go out that requests wait for.
+    /// Returns how long until a question may go out that requests wait for.
     pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
         self.breaks.due_in(now)
     }

@@ -1,6 +1,7 @@
 //! The rules together: what is seen, and what follows.
 
-#![allow(clippy::unchecked_time_subtraction)] // of times that are written down here
+// The times are literals, so no subtraction underflows.
+#![allow(clippy::unchecked_time_subtraction)]
 
 mod damped;
 mod restarted;
@@ -13,7 +14,7 @@ use std::iter;
 use super::*;
 use crate::api::Stamp;
 
-/// When the session was made that `begun` begins with.
+/// When the session of `begun` was created.
 const SESSION: u64 = 100_000;
 const VERIFY_AFTER: Duration = Duration::from_secs(60);
 
@@ -23,7 +24,7 @@ fn at(millis: u64) -> Reading {
     Reading { monotonic, wall }
 }
 
-/// What an answer that took 50 ms says.
+/// The headers of an answer that took 50 ms.
 fn stamp(remaining: u32, reset: u32) -> Stamp {
     Stamp::new(remaining, reset)
 }
@@ -35,12 +36,12 @@ fn exchange(sent: u64) -> Exchange {
     }
 }
 
-/// The server's clock is 7 s ahead.
+/// The server's clock, which is 7 s ahead.
 fn server(millis: u64) -> Duration {
     at(millis + 7_000).wall
 }
 
-/// The health of a process that has run since then, at `now`.
+/// The health answer at `now` of a process that has run since `boot`.
 fn health(boot: u64, now: u64) -> Health {
     Health {
         boot: server(boot),
@@ -61,7 +62,7 @@ fn made(born: u64, now: u64) -> Made {
     }
 }
 
-/// A manager whose first session was made at 100 s, in the window of the answer: 97 calls are left for 60 s.
+/// A manager whose first session was created at 100 s. Its answer says that 97 calls are left for 60 s.
 fn begun() -> Evidence {
     let mut evidence = Evidence::new(VERIFY_AFTER);
     evidence.see_clock(server(100_020), exchange(100_000));
@@ -70,7 +71,7 @@ fn begun() -> Evidence {
     evidence
 }
 
-/// Asks, and is answered at once by a process that has run since then.
+/// Calls health, which a process that has run since `boot` answers at once.
 fn ask(evidence: &mut Evidence, signs: u64, now: u64, boot: u64) -> bool {
     let question = evidence.ask(signs, at(now));
     let sessions = [made(SESSION, now)].into_iter();
@@ -228,7 +229,7 @@ fn without_a_proof_for_a_while_the_next_request_waits_for_one() {
     assert_eq!(evidence.look(at(220_100)), Reaction::Hold);
 }
 
-/// One of the two clocks may stand still: the monotonic one of a machine that sleeps, or a wall clock that was set back.
+/// One of the two clocks may not move: the monotonic clock of a machine that sleeps, or a wall clock that was set back.
 #[test]
 fn evidence_ages_by_both_clocks() {
     let minute = Duration::from_secs(61);
@@ -325,7 +326,7 @@ fn a_server_whose_clock_is_set_forward_expires_sessions_early_and_one_set_back_h
         says(server(50_000) + step, server(112_000) + step),
         Some(Fate::Gone)
     );
-    // Restarted at 111 s, and the clock was set back: it seems to be older than the session.
+    // The server restarted at 111 s and its clock was set back, so the process looks older than the session.
     assert_eq!(
         says(server(111_000) - step, server(112_000) - step),
         Some(Fate::Unclear)
@@ -333,7 +334,7 @@ fn a_server_whose_clock_is_set_forward_expires_sessions_early_and_one_set_back_h
     assert_eq!(says(server(50_000), server(112_000)), Some(Fate::Alive));
 }
 
-/// Its clock was read at any time between.
+/// The server's clock was read at an unknown moment of the slow create.
 #[test]
 fn a_create_that_took_long_does_not_set_the_servers_clock() {
     let mut evidence = begun();
@@ -359,7 +360,7 @@ fn a_date_that_parts_is_a_hint_until_the_server_has_been_asked() {
     let off = |now: u64| server(now) + Duration::from_secs(30);
     assert_eq!(evidence.see_date(off(102_000), at(102_000)), Reaction::Ask);
     ask(&mut evidence, 0, 102_010, 50_000);
-    // An edge whose clock is wrong.
+    // An edge of a CDN has a wrong clock.
     assert_eq!(
         evidence.see_date(off(150_000), at(150_000)),
         Reaction::Nothing
@@ -373,7 +374,7 @@ fn a_date_that_parts_is_a_hint_until_the_server_has_been_asked() {
 #[test]
 fn a_create_beside_older_sessions_proves_nothing_for_them() {
     let mut evidence = begun();
-    // The older window has ended, and the server may be another one.
+    // The older window has ended, and the server may be another process.
     let reaction = evidence.created(Some(stamp(99, 60)), exchange(161_000), false);
     assert_eq!(reaction, Reaction::Ask);
     let seen = evidence.see(stamp(98, 60), exchange(161_500));
@@ -384,7 +385,7 @@ fn a_create_beside_older_sessions_proves_nothing_for_them() {
     );
 }
 
-/// The server may have restarted in between, and no call of this process met that.
+/// The server may have restarted in between, without a failed call in this process.
 #[test]
 fn a_session_from_before_this_process_knew_the_server_is_not_vouched_for() {
     let mut evidence = begun();

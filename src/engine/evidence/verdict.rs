@@ -9,36 +9,36 @@ use crate::{
     model::evidence::{Cause, Made},
 };
 
-/// Where health says nothing, a session is asked for, which counts against the day's quota. So seldom that even a day of that
-/// costs less than a sixth of a pro key's 2,000 calls.
+/// How often a session is asked for if health says nothing. Each such call counts against the key's daily quota. A
+/// whole day of them costs less than a sixth of a pro key's 2,000 calls.
 pub(crate) const METERED: Duration = Duration::from_secs(5 * 60);
-/// Others wait no longer than this for whoever makes that call. He may have to wait for his turn first.
+/// How long others wait for the attempt that makes this call. It may have to wait for its turn first.
 const LONGEST_METERING: Duration = Duration::from_secs(15);
-/// Where that is not due, alarms replace sessions unasked, but no more often.
+/// How often, between two such calls, a sign replaces sessions without asking.
 const REPLACED: Duration = Duration::from_secs(60);
 
-/// What to do where the server does not answer the free question.
+/// What to do if the server does not answer `GET /v1/health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fallback {
     /// Ask for one session, which counts against the quota.
     Meter,
-    /// Another request is at that.
+    /// Wait: another request is asking.
     Wait,
-    /// It has been decided: judge.
+    /// The verdict has been reached: judge the session by it.
     Decided,
     /// The whole server is out of reach, as far as is known.
     Unreached,
 }
 
-/// The answer to a session call in place of the free question.
+/// The answer to a `GET /v1/sessions/{id}` in place of `GET /v1/health`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Metered {
     pub(crate) knows: bool,
-    /// When the session was made, by the server's clock.
+    /// When the session was created, by the server's clock.
     pub(crate) made_at: Duration,
-    /// The same by the monotonic clock here.
+    /// When the session was created, by the monotonic clock here.
     pub(crate) born: Duration,
-    /// No session of this manager's was made before it.
+    /// Whether no session of this manager was created before it.
     pub(crate) is_oldest: bool,
     pub(crate) signs: u64,
     pub(crate) asked: Reading,
@@ -54,18 +54,18 @@ pub(super) struct Verdict {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Says {
     Health(Health),
-    /// Nothing. What there is goes on, in doubt.
+    /// Nobody said anything. The sessions stay in use, in doubt.
     Nothing,
-    /// A session that was made then, by the server's clock and by the one here, was asked for, and is there: so are those that were
-    /// made after it. The server's clock may have been set back in between.
+    /// A session was asked for and is alive, so sessions created later are alive too. Carries when it was created, by
+    /// the server's clock and by the clock here, because the server's clock may have been set back in between.
     Known(Duration, Duration),
-    /// One that was made then is not there: nor are those that were made before it.
+    /// A session created then was asked for and is missing, so sessions created earlier are missing too.
     Lost(Duration),
-    /// Nobody could be asked, and the windows are those of another process since then.
+    /// Nobody could be asked, and since then the windows are those of another process.
     Replaced(Duration),
 }
 
-/// Whether the last time is so long ago.
+/// Returns whether `last` is at least `pause` ago.
 fn is_due(last: Option<Reading>, pause: Duration, now: Reading) -> bool {
     last.is_none_or(|last| now.since(last) >= pause)
 }
@@ -81,14 +81,14 @@ impl Evidence {
         self.verdict = Some(Verdict { question, says });
     }
 
-    /// The answer to the last question covers the signs up to this one, which it gave rise to.
+    /// Extends the last answer to signs up to `signs`. The answer itself has raised the latest of them.
     pub(crate) fn covers(&mut self, signs: u64) {
         if let Some(verdict) = &mut self.verdict {
             verdict.question.signs = signs;
         }
     }
 
-    /// What to do about sessions that are held after so many signs, where the question was asked and not answered.
+    /// Returns what to do about sessions held after `signs` signs, if the question was asked and not answered.
     pub(crate) fn fallback(&mut self, signs: u64, now: Reading) -> Fallback {
         if is_due(self.metered, METERED, now) {
             (self.metered, self.is_metering) = (Some(now), true);
@@ -101,9 +101,9 @@ impl Evidence {
         Fallback::Decided
     }
 
-    /// A session was asked for in place of the free question, and the server did not say whether it is there. The next is asked for when
-    /// that is due, as if it had.
-    /// What was seen since it was sent is still to be looked into.
+    /// Records that a session was asked for in place of health, and the server did not say whether it is alive. The
+    /// next such call is due as late as after an answer. What was seen since the call was sent still has to be
+    /// examined.
     pub(crate) fn metered_in_vain(&mut self, (signs, asked): (u64, Reading), now: Reading) {
         self.is_metering = false;
         let since = self.owed.filter(|_| self.owed_at > Some(asked.monotonic));
@@ -111,7 +111,7 @@ impl Evidence {
         self.owed = self.owed.max(since);
     }
 
-    /// Between two such calls: sessions go on in doubt, unless the windows are those of another process.
+    /// Decides between two such calls. Sessions stay in use, in doubt, unless the windows are those of another process.
     fn decide_by_windows(&mut self, signs: u64, now: Reading) {
         let may_replace = is_due(self.replaced, REPLACED, now);
         let says = match self.strange.take_if(|_| may_replace) {
@@ -121,16 +121,16 @@ impl Evidence {
             }
             None => Says::Nothing,
         };
-        // The next sign would say no more, and nobody could be asked about it for a while.
+        // The next sign would tell no more, and nobody can be asked about it for a while.
         self.false_alarm = Some((now, self.alarms.floor()));
         self.decide(self.question(signs, now), says);
-        // No question takes up what this decides.
+        // This decides what was unanswered, so no question needs to repeat it.
         self.unanswered = None;
         self.owed = self.owed.filter(|cause| *cause == Cause::Hint);
     }
 
-    /// The same where the question did not reach the server. That is an outage, unless other calls are answered; and now and then a
-    /// session call finds out.
+    /// Like `fallback`, if the question did not even reach the server. That is an outage, unless other calls are
+    /// answered. Now and then a session call probes the server.
     pub(crate) fn fallback_unreached(&mut self, signs: u64, now: Reading) -> Fallback {
         let is_to_try =
             || self.presence.is_to_try(METERED, now) && is_due(self.metered, METERED, now);
@@ -154,20 +154,19 @@ impl Evidence {
         }
     }
 
-    /// The session call in place of the free question was not made, or not answered.
+    /// Records that the session call in place of health was not made or not answered.
     pub(crate) fn not_metered(&mut self) {
         if self.is_metering {
             (self.is_metering, self.metered) = (false, None);
         }
     }
 
-    /// That call was made, and told nothing. The question was answered meanwhile, and decides.
+    /// Records that this call told nothing, and that health was answered meanwhile and decides.
     pub(crate) fn metered_for_nothing(&mut self) {
         self.is_metering = false;
     }
 
-    /// A session that was made then was asked for after so many signs, in place of the free question. It is the oldest one if no
-    /// other was made before it.
+    /// Records the answer to a session call in place of health.
     pub(crate) fn metered(&mut self, answer: Metered, now: Reading) {
         self.is_metering = false;
         self.presence.was_reached(answer.asked);
@@ -178,7 +177,7 @@ impl Evidence {
         };
         self.decide(self.question(answer.signs, answer.asked), says);
         self.unanswered = None;
-        // What was seen since is still to be looked into.
+        // What was seen since the call still has to be examined.
         self.owed = self
             .owed
             .filter(|_| self.owed_at > Some(answer.asked.monotonic));
@@ -196,13 +195,14 @@ impl Evidence {
         self.was_for_nothing(self.last_cause, now);
     }
 
-    /// How long ago another process may have made that call, so that this one need not.
+    /// Returns how long ago another process may have made this call so that this process need not make it.
     pub(crate) fn metered_counts_for(&self, now: Reading) -> Duration {
         let believed = self.presence.believes_for(now);
         believed.map_or(METERED, |believed| believed.min(METERED))
     }
 
-    /// Another process of the fleet had asked for a session before, so that this one does not. What it found missing is.
+    /// Records that another process of the fleet has asked for a session, so this process does not. A session that was
+    /// missing there is missing here too.
     pub(crate) fn metered_elsewhere(&mut self, answer: &Metered) {
         (self.is_metering, self.metered) = (false, Some(answer.asked));
         self.presence.was_reached(answer.asked);
@@ -212,7 +212,7 @@ impl Evidence {
         }
     }
 
-    /// A session that was made then by the server's clock was asked for, and was not there.
+    /// Records that the session created at `made_at`, by the server's clock, was asked for and is missing.
     fn loses(&mut self, made_at: Duration, asked: Reading) {
         let (until, before) = self.lost_until.unwrap_or_default();
         self.lost_until = Some((until.max(made_at), before.max(asked.monotonic)));
@@ -223,20 +223,20 @@ impl Evidence {
         self.missed = self.missed.max(Some(missed));
     }
 
-    /// Answers may come out of order.
+    /// Answers may arrive out of order, so the latest send time counts.
     pub(super) fn proves(&mut self, sent: Reading) {
         let is_later = |before: &Reading| before.monotonic > sent.monotonic;
         self.proven = self.proven.filter(is_later).or(Some(sent));
     }
 
-    /// What became of a session, if the server was asked after so many signs.
+    /// Returns what became of a session, if the server was asked after `signs` signs.
     pub(crate) fn judge(&self, made: &Made, signs: u64) -> Option<Fate> {
         let verdict = self
             .verdict
             .filter(|verdict| verdict.question.signs >= signs)?;
         Some(match &verdict.says {
             Says::Health(health) => self.judge_by(health, made),
-            // What is said of one session does not bring back those that were gone before.
+            // An answer about another session does not bring back sessions that were gone before.
             _ if self.was_gone(made) => Fate::Gone,
             _ if self.was_left_open(made) => Fate::Unclear,
             Says::Known(at, born) if made.at < *at || made.born.monotonic < *born => {
@@ -247,7 +247,8 @@ impl Evidence {
         })
     }
 
-    /// Where health leaves it open and only a hint was looked into, a session that was asked for a while ago goes on in doubt.
+    /// Judges a session by health. If health leaves it open and only a hint was examined, a session that was checked
+    /// less than [`METERED`] ago stays in use, in doubt.
     fn judge_by(&self, health: &Health, made: &Made) -> Fate {
         match health::judge(made, health, &self.boots) {
             Fate::Unclear
@@ -261,7 +262,8 @@ impl Evidence {
         }
     }
 
-    /// What was said of another session says nothing of this one. Where only a hint was looked into, it goes on in doubt.
+    /// Returns the fate of a session that another session's answer says nothing about. If only a hint was examined, the
+    /// session stays in use, in doubt.
     fn unless_alarmed(&self) -> Fate {
         if self.last_cause >= Cause::Sign {
             Fate::Unclear
@@ -270,37 +272,40 @@ impl Evidence {
         }
     }
 
-    /// Whether an answer that proves a process proves the one that has the session.
+    /// Returns whether an answer that proves a process also proves the process of this session.
     pub(crate) fn is_process_of(&self, made: &Made) -> bool {
         let is_one = self.is_one_process_since(made.born);
-        // It may have been made a moment before the process that answers now began.
+        // The session may have been created a moment before the process began that answers now.
         is_one && !self.was_gone(made) && !self.was_left_open(made)
     }
 
     fn was_gone(&self, made: &Made) -> bool {
-        // One that was made after health was answered is not older than that process, though a clock that was set back since says so.
+        // A session created after the process had answered is not older than the process. If the server's clock was set
+        // back since, its times say otherwise.
         let is_gone = |health: &Health| {
             self.boots.has_seen_since(health, made.born)
                 && health::judge(made, health, &self.boots) == Fate::Gone
         };
         let is_before = |then| made.born.monotonic < then;
-        // As with health, a clock that was set back since makes what is younger look older.
+        // Here too, a server clock that was set back makes younger sessions look older.
         let is_lost = |(until, asked)| made.known_at <= until && made.born.monotonic <= asked;
         self.health.as_ref().is_some_and(is_gone)
             || self.lost_until.is_some_and(is_lost)
-            // In a fleet, each process may have known it later than it was made.
+            // In a fleet, this process may know the missing session from a later check. So its creation time counts as
+            // well.
             || self.was_missed_since(made) == Some(made.at)
             || self.replaced_before.is_some_and(is_before)
     }
 
-    /// When the session was made that was found missing after this one was last known.
+    /// Returns when the session was created that was found missing after `made` was last known.
     fn was_missed_since(&self, made: &Made) -> Option<Duration> {
         let (asked, made_at) = self.missed?;
         (asked > made.known.0.monotonic).then_some(made_at)
     }
 
-    /// Whether health spoke of a process that nobody has asked about this session yet, or another session was found missing. No answer
-    /// since makes up for that.
+    /// Returns whether it is open if the session is alive, whatever was answered since. That is so if a process was
+    /// first seen after the session was last known and nobody has asked it about the session. It is also so if another
+    /// session was missing.
     fn was_left_open(&self, made: &Made) -> bool {
         let is_open = |health: Health| health::judge(made, &health, &self.boots) == Fate::Unclear;
         let known = made.known.0;
@@ -308,8 +313,8 @@ impl Evidence {
         is_missed || self.boots.has_new_since(known) && self.health.is_some_and(is_open)
     }
 
-    /// When the server was asked, if what it said proves that a session's process went on then. One that goes on in doubt may
-    /// have been lost before.
+    /// Returns when the server was asked, if its answer proves that the session's process was still running then. A
+    /// session in doubt may have been lost before.
     pub(crate) fn proven_at(&self, made: &Made) -> Option<Reading> {
         let verdict = self.verdict.as_ref()?;
         let proves = match &verdict.says {
@@ -320,7 +325,8 @@ impl Evidence {
         proves.then_some(verdict.question.asked)
     }
 
-    /// Whether what was decided after so many signs was learnt from the server. Without that a session goes on in doubt.
+    /// Returns whether the decision after `signs` signs comes from the server. Otherwise the session stays in use, in
+    /// doubt.
     pub(crate) fn was_told(&self, signs: u64) -> bool {
         let verdict = self.verdict.as_ref();
         verdict.is_some_and(|it| it.question.signs >= signs && !matches!(it.says, Says::Nothing))

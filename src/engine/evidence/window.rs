@@ -1,16 +1,16 @@
-//! Rate-limit windows: what every answer of Sipher's says about the process that wrote it.
+//! Rate-limit windows: what every answer of Sipher says about the process that wrote it.
 //!
-//! The application counts the calls of each caller address in a fixed window of time, in its own memory, and writes on
-//! every answer how many are left (`RateLimit-Remaining`) and when the window ends (`RateLimit-Reset`, whole seconds,
-//! rounded up). A new process begins a new window. Seen from here, an answer's window ends within
+//! The application counts the calls of each caller address in a fixed window of time, in its own memory. Every answer
+//! says how many calls are left (`RateLimit-Remaining`) and when the window ends (`RateLimit-Reset`, whole seconds,
+//! rounded up). A new process begins a new window. For the client, an answer's window ends within
 //!
 //! ```text
 //! [ sent + Reset − 1 s,  head received + Reset ]
 //! ```
 //!
-//! An answer that fits a window seen before, with fewer calls left, comes from the process of that window. One that fits
-//! none comes from another process, from a window that has just begun, or from another address that the caller was seen
-//! with: a CDN has several. That is worth a question, and no verdict.
+//! An answer that fits a known window, with fewer calls left, comes from the process of that window. An answer that
+//! fits none has three explanations: another process, a window that has just begun, or another address by which the
+//! server sees the caller (a CDN has several). So it is a reason to ask, and decides nothing.
 
 #[cfg(test)]
 mod tests;
@@ -19,16 +19,17 @@ use std::time::Duration;
 
 use crate::{api::Stamp, clock::Reading};
 
-/// The server rounds what is left of the window up to whole seconds.
+/// The server rounds the rest of the window up to whole seconds.
 const ROUNDED: Duration = Duration::from_secs(1);
-/// An answer that took longer says too little about when its window ends to be a proof.
+/// An answer that took longer is no proof: it says too little about when its window ends.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
-/// More windows at once are not kept: a server has a few processes, and a CDN a few addresses.
+/// The most windows that are kept. A server has a few processes, and a CDN has a few addresses.
 const MOST: usize = 16;
-/// So many values of one window are kept apart, more than the server allows in one. The older ones count as one.
+/// How many values of one window are kept apart. It is more than the server allows calls in a window. Older values are
+/// merged.
 const VALUES: usize = 128;
 
-/// When a request was sent, and when the head of its answer was received, or later: of a session call, all of it.
+/// When a request was sent and when the head of its answer was received. For a session call, when its whole answer was.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     pub(crate) sent: Reading,
@@ -44,7 +45,7 @@ impl Exchange {
         self.received.monotonic
     }
 
-    /// In so long, the process may have gone after it had answered, and the next one have begun a window.
+    /// In so long a time, the process may have ended after its answer, and the next process may have begun a window.
     fn takes_long(&self) -> bool {
         self.received().saturating_sub(self.sent()) > LONGEST_PROOF
     }
@@ -53,32 +54,32 @@ impl Exchange {
 /// What an answer's window says about the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// It is the process of before.
+    /// It is the known process.
     Same,
-    /// So it is as far as the server has told. But two of its windows are open at once: there are two processes, or two addresses that
-    /// the caller is seen with, and nobody knows which.
+    /// It is the known process, as far as the server has told. But two of its windows are open at once. So there are
+    /// two processes, or two addresses by which the server sees the caller, and nobody knows which.
     Beside,
     /// The window was seen before, and the question about it is not answered yet.
     Pending,
-    /// The window is new. `beside` says that it was open together with one that has certainly not ended: a process has one at a
-    /// time.
+    /// The window is new. `beside` says whether it was open together with a window that has certainly not ended. One
+    /// process has one window at a time.
     New { beside: bool },
-    /// The answer took so long that it fits too much.
+    /// The answer took so long that it fits too many windows.
     Vague,
 }
 
-/// When a window ends: not before the first and not after the second.
+/// When a window ends: not before the first time and not after the second.
 type Ends = (Duration, Duration);
 
 #[derive(Clone, Debug)]
 struct Window {
-    /// When the request was sent whose answer was the first of it.
+    /// When the request was sent that got the window's first answer.
     begun: Duration,
     ends: Ends,
     /// How many calls were left, and when that was received, in the order of receipt.
     values: Vec<(Duration, u32)>,
     confirmed: bool,
-    /// It began while another was open.
+    /// Whether the window began while another was open.
     beside: bool,
 }
 
@@ -89,10 +90,11 @@ pub(crate) struct Windows(Vec<Window>);
 impl Windows {
     /// Notes an answer.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> Seen {
-        // By when it was sent: what comes back after the end of a window may be of it.
+        // The send time counts: an answer that arrives after the end of a window may still belong to it.
         self.forget_ended(exchange.sent());
         let ends = ends(stamp, exchange);
-        // Two that end in the same second may have got each other's answers: what one seems to lack may be the other's.
+        // If two windows end in the same second, each may have been given the other's answers. An answer that does not
+        // fit one of them may then belong to the other.
         let is_open = |window: &Window| !window.confirmed && window.overlaps(ends);
         let is_mixed = self.0.iter().any(is_open);
         let fitting = self
@@ -118,7 +120,7 @@ impl Windows {
         }
     }
 
-    /// Whether the answer says once more that no calls are left. It may be of this window, and proves nothing.
+    /// Returns whether the answer repeats that no calls are left. It may be of a known window, and proves nothing.
     fn is_used_up(&self, stamp: Stamp, ends: Ends) -> bool {
         let is_empty = |window: &Window| window.values.iter().any(|(_, left)| *left == 0);
         stamp.remaining == 0
@@ -128,21 +130,22 @@ impl Windows {
                 .any(|window| window.overlaps(ends) && is_empty(window))
     }
 
-    /// Begins with the window of an answer that is known to come from the right process.
+    /// Begins with the window of an answer that certainly comes from the right process.
     pub(crate) fn begin_with(&mut self, stamp: Stamp, exchange: Exchange) {
         self.0.clear();
         self.begin(stamp, exchange, (!exchange.takes_long(), false));
     }
 
-    /// Everything that was received until `asked` came from the right process.
+    /// Confirms the windows whose first answer was received before `asked`: they are of the right process.
     pub(crate) fn confirm(&mut self, asked: Duration) {
         for window in &mut self.0 {
             window.confirmed |= window.values.first().is_some_and(|(at, _)| *at <= asked);
         }
     }
 
-    /// The process began at that time at the latest. What was begun since is its own: forgotten, one of its answers could pass for the
-    /// first of the process after it.
+    /// Keeps the windows that began after `process`, the latest time at which the new process can have begun. They
+    /// belong to it. If they were forgotten, a late answer of this process could pass for the first one of the process
+    /// after it.
     pub(crate) fn keep_since(&mut self, process: Duration) {
         self.0.retain(|window| window.begun >= process);
         for window in &mut self.0 {
@@ -150,14 +153,14 @@ impl Windows {
         }
     }
 
-    /// The window of this answer is that of the process which has the session.
+    /// Records that the window of this answer belongs to the process that has the session.
     pub(crate) fn is_of_the_session(&mut self, stamp: Stamp, exchange: Exchange) {
         if exchange.takes_long() {
             return;
         }
         let ends = ends(stamp, exchange);
         let is_its = |window: &&mut Window| {
-            // When it came as well: another window may have had as many calls left before.
+            // Compares the time of receipt too: another window may have had as many calls left before.
             let noted = (exchange.received(), stamp.remaining);
             window.overlaps(ends) && window.values.contains(&noted)
         };
@@ -166,19 +169,19 @@ impl Windows {
         }
     }
 
-    /// The process is another one.
+    /// Forgets all windows, because the process is another one.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Whether nothing is known that has not ended.
+    /// Returns whether no known window is still open.
     pub(crate) fn is_empty(&self, now: Duration) -> bool {
         self.0.iter().all(|window| window.has_ended(now))
     }
 
     fn begin(&mut self, stamp: Stamp, exchange: Exchange, (confirmed, beside): (bool, bool)) {
         if self.0.len() == MOST {
-            // The one that ends first matters least.
+            // The window that ends first matters least.
             let first = self
                 .0
                 .iter()
@@ -203,8 +206,9 @@ impl Windows {
 }
 
 impl Window {
-    /// Whether the answer can be one of this window: it ends at the same time, fewer calls are left than in all answers that
-    /// had been received before this one was asked for, and as many as in none: each call takes one.
+    /// Returns whether the answer can belong to this window. It must end at the same time. Fewer calls must be left
+    /// than in all answers that were received before this request was sent. And no other answer may have had as many
+    /// left, since each call takes one.
     fn fits(&self, stamp: Stamp, exchange: Exchange, ends: Ends) -> bool {
         let is_later = |(at, left): &(Duration, u32)| {
             stamp.remaining < *left || (*at >= exchange.sent() && stamp.remaining != *left)
@@ -216,8 +220,8 @@ impl Window {
         first <= self.ends.1 && self.ends.0 <= last
     }
 
-    /// Whether it certainly goes on, and had begun before the answer's own window ended. An answer that was held up for minutes
-    /// may be of a window that ended long before this one began.
+    /// Returns whether this window is certainly still open, and had begun before the answer's own window ended. An
+    /// answer that was delayed for minutes may belong to a window that ended long before this one began.
     fn is_beside(&self, exchange: Exchange, (first, _): Ends) -> bool {
         let had_begun = self.values.first().is_some_and(|(at, _)| *at <= first);
         exchange.received() < self.ends.0 && had_begun
@@ -227,7 +231,8 @@ impl Window {
         self.ends = (self.ends.0.max(first), self.ends.1.min(last));
         self.values.push((exchange.received(), stamp.remaining));
         if self.values.len() > VALUES {
-            // Of the two oldest, the lower one at the time of the first: that asks for more, never for less.
+            // Merges the two oldest values: the lower count, at the earlier time. That makes the test stricter, never
+            // laxer.
             let (_, left) = self.values.remove(1);
             let oldest = &mut self.values[0].1;
             *oldest = (*oldest).min(left);

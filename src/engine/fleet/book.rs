@@ -1,4 +1,4 @@
-//! What this process knows of its group's defaults, and what it has changed since it last reached the store.
+//! The group's defaults that this process knows, and what it has changed since it last reached the store.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,26 +8,29 @@ use crate::{
     clock::{Reading, millis},
 };
 
-/// The manager's defaults are always what is written here, over what it was built with.
+/// What this process knows of its group's defaults. The manager's defaults are the ones it was built with, overridden
+/// by these.
 #[derive(Default)]
 pub(crate) struct Book {
-    /// What has been adopted, and what was changed here, by the store's time.
+    /// Changes adopted from the store, and changes made here that have a time by the store's clock.
     known: LwwDefaults,
-    /// Changes that were made here and have no time of the store's yet.
+    /// Changes made here that have no time by the store's clock yet.
     pending: BTreeMap<String, Pending>,
-    /// The values of those.
+    /// The values of the pending changes.
     values: SessionDefaults,
-    /// The store's time when it was last known here, in milliseconds: what is changed later is no older.
+    /// The store's time at the last contact, in milliseconds. Changes made later here are not older than that.
     store_then: u64,
-    /// The store may not have all of this.
+    /// Whether the store may lack some of this.
     is_untold: bool,
 }
 
 struct Pending {
     made: Reading,
-    /// Its maker knew of the change with this time, so this one is later, whatever the clocks say.
+    /// The time of the last change that was known when this one was made. This change is later, whatever the clocks
+    /// say.
     above: u64,
-    /// It was made after this time of the store's, however far this process's clock has stepped since.
+    /// The store's time at the last contact before this change. The change is later, however far this process's clock
+    /// stepped.
     store_then: u64,
 }
 
@@ -40,7 +43,7 @@ impl Book {
         self.is_untold
     }
 
-    /// The fields of these names were changed here, to what they are in `values`.
+    /// Records that the fields `names` were changed here to what they are in `values`.
     pub(crate) fn change(
         &mut self,
         names: impl IntoIterator<Item = String>,
@@ -61,8 +64,7 @@ impl Book {
         }
     }
 
-    /// Gives what is pending the store's time of when it was made. `now` is the moment at which the store's time was known
-    /// here.
+    /// Gives the pending changes their times by the store's clock, which said `store_now` at `now`.
     pub(crate) fn stamp(&mut self, store_now: Duration, now: Reading) {
         for (name, pending) in std::mem::take(&mut self.pending) {
             let at = millis(store_now.saturating_sub(now.since(pending.made)));
@@ -74,7 +76,7 @@ impl Book {
         self.values = SessionDefaults::default();
     }
 
-    /// What the defaults are with these changes as well.
+    /// Returns the defaults that result from these changes and `others` together.
     pub(crate) fn with(
         &self,
         others: &LwwDefaults,
@@ -89,17 +91,17 @@ impl Book {
         now
     }
 
-    /// The manager has these changes as well.
+    /// Adopts changes that the manager has taken over.
     pub(crate) fn adopt(&mut self, others: &LwwDefaults) {
         self.known.merge(others);
     }
 
-    /// The store has all of `told`.
+    /// Records that the store has all of `told`.
     pub(crate) fn was_told(&mut self, told: &LwwDefaults) {
         self.is_untold = !(self.pending.is_empty() && told.covers(&self.known));
     }
 
-    /// What the store had is of no use any more: it is told everything anew.
+    /// Records that the store's content is useless, so that everything has to be written again.
     pub(crate) fn tell_anew(&mut self) {
         self.is_untold = !(self.pending.is_empty() && self.known.is_empty());
     }
@@ -156,7 +158,7 @@ mod tests {
             book.with(&other, &SessionDefaults::new()),
             chain(Chain::Sui)
         );
-        // And one of one's own at the same moment.
+        // So is a second change of this process in the same millisecond.
         change(&mut book, "chain", &chain(Chain::Base), at(100));
         book.stamp(STORE, at(100));
         assert_eq!(
@@ -174,7 +176,7 @@ mod tests {
         now.wall += Duration::from_secs(3_600);
         book.stamp(STORE + Duration::from_secs(10), now);
         assert_eq!(book.known().changed_at("chain"), STORE.as_secs() * 1_000);
-        // Nor newer than now, if the store's clock has stepped back.
+        // The change is also no newer than now, if the store's clock has stepped back.
         change(&mut book, "backend", &chain(Chain::Sui), at(111));
         let earlier = STORE.saturating_sub(Duration::from_secs(1_000));
         book.stamp(earlier, at(111));

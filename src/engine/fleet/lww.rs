@@ -1,4 +1,4 @@
-//! A group's defaults as a last-writer-wins map: each field with the time of its last change. No I/O, and no clock.
+//! A group's defaults as a last-writer-wins map: each field has the time of its last change. No I/O, and no clock.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use crate::{
     secret::to_json,
 };
 
-/// What has been changed since the processes of a group were built.
+/// What was changed since the processes of a group were built.
 ///
-/// [`merge`](Self::merge) is commutative, associative and idempotent, so every process that has seen the same changes has
-/// the same defaults, in whatever order it saw them.
+/// [`merge`](Self::merge) is commutative, associative and idempotent. So all processes that have seen the same changes
+/// have the same defaults, whatever the order.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) struct LwwDefaults {
-    /// When each field was last changed, in milliseconds of the store's time. Fields go by their names in JSON.
+    /// When each field was last changed, in milliseconds of the store's clock. The keys are the fields' JSON names.
     changed: BTreeMap<String, u64>,
-    /// A field that was changed and has no value here was taken away.
+    /// A field that was changed and has no value here was removed.
     values: SessionDefaults,
 }
 
 impl LwwDefaults {
-    /// Takes in whatever another has written: what has no time is no change.
+    /// Reads what another process has written. A value without a time is not a change.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         let read: Self = serde_json::from_slice(json).ok()?;
         let mut clean = Self::default();
@@ -35,7 +35,7 @@ impl LwwDefaults {
         self.changed.is_empty()
     }
 
-    /// When a field was last changed; zero if it never was.
+    /// Returns when a field was last changed, or zero if it never was.
     pub(crate) fn changed_at(&self, name: &str) -> u64 {
         self.changed.get(name).copied().unwrap_or_default()
     }
@@ -44,7 +44,8 @@ impl LwwDefaults {
         self.changed.keys()
     }
 
-    /// Takes a field over from `values`, or takes it away if it has none there, unless a later change is known.
+    /// Sets a field to its value in `values`, or removes it if it has none there. Does nothing if a later change is
+    /// known.
     pub(crate) fn set(&mut self, name: &str, at: u64, values: &SessionDefaults) {
         if self.is_older(name, at, values) {
             copy(values, name, &mut self.values);
@@ -52,7 +53,7 @@ impl LwwDefaults {
         }
     }
 
-    /// Takes over every field that `other` has a later change of.
+    /// Takes over every field of which `other` has a later change.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (name, at) in &other.changed {
             self.set(name, *at, &other.values);
@@ -65,7 +66,7 @@ impl LwwDefaults {
         changes.all(|(name, at)| !self.is_older(name, *at, &other.values))
     }
 
-    /// Returns what the defaults are after these changes.
+    /// Returns the defaults after these changes.
     pub(crate) fn over(&self, built_with: &SessionDefaults) -> SessionDefaults {
         let mut now = built_with.clone();
         for name in self.changed.keys() {
@@ -74,7 +75,8 @@ impl LwwDefaults {
         now
     }
 
-    /// Of two changes in the same millisecond one wins, the same one everywhere.
+    /// Returns whether the known change is older. Of two changes in the same millisecond, every process picks the same
+    /// winner.
     fn is_older(&self, name: &str, at: u64, values: &SessionDefaults) -> bool {
         let Some(known) = self.changed.get(name) else {
             return true;
@@ -83,7 +85,7 @@ impl LwwDefaults {
     }
 }
 
-/// The names of all fields that have a value.
+/// Returns the names of all fields that have a value.
 pub(crate) fn names_in(defaults: &SessionDefaults) -> Vec<String> {
     let others = defaults.other.keys().map(String::as_str);
     let names = KNOWN_DEFAULTS.into_iter().chain(others);
@@ -95,7 +97,7 @@ pub(crate) fn names_in(defaults: &SessionDefaults) -> Vec<String> {
     names.filter(has_value).map(str::to_owned).collect()
 }
 
-/// Makes a field in `to` what it is in `from`, which may be nothing.
+/// Copies a field from `from` to `to`, or removes it from `to` if `from` has none.
 pub(crate) fn copy(from: &SessionDefaults, name: &str, to: &mut SessionDefaults) {
     match name {
         "chain" => to.chain.clone_from(&from.chain),
@@ -114,7 +116,7 @@ pub(crate) fn copy(from: &SessionDefaults, name: &str, to: &mut SessionDefaults)
     }
 }
 
-/// Orders the values of a field: any value is above none.
+/// Orders the values of a field. Any value ranks above none.
 fn ranks_below(one: &SessionDefaults, other: &SessionDefaults, name: &str) -> bool {
     let rank = |values: &SessionDefaults| {
         let mut alone = SessionDefaults::default();
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
     use crate::{Backend, Chain, PrivacyLevel, RpcProvider};
 
-    /// Few values and few times, so that fields meet in all ways.
+    /// Draws a map with few values and few times, so that fields collide in all ways.
     fn any(rng: &mut Rng) -> LwwDefaults {
         let mut drawn = LwwDefaults::default();
         for _ in 0..rng.usize(0..6) {

@@ -1,10 +1,10 @@
-//! What processes that share their sessions decide.
+//! Decisions of processes that share their sessions through a store.
 //!
 //! | file | concept |
 //! | --- | --- |
 //! | `schedule` | when to look at which slot of the store |
-//! | `lww` | the defaults of a group, as a last-writer-wins map, and how two of them are merged |
-//! | `book` | what this process knows of them and has changed; when a change was made by the store's time |
+//! | `lww` | the defaults of a group, as a last-writer-wins map, and how two such maps are merged |
+//! | `book` | the group's defaults that this process knows, and its own changes with their times by the store's clock |
 
 pub(crate) mod book;
 pub(crate) mod lww;

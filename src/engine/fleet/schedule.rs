@@ -1,6 +1,6 @@
-//! When to look at which slot. Each has a time of its own, so that one that fails or hangs holds up no other.
+//! When to look at which slot of the store. Each slot has its own time, so a slot that fails or hangs delays no other.
 //!
-//! Slots that the store told of come first, then those that are due, then those that failed when they were last looked at.
+//! Slots announced by the store come first, then slots that are due, then slots that failed at the last look.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +11,12 @@ use crate::store::Slot;
 
 /// How soon a slot that failed is looked at again.
 const RETRY: Duration = Duration::from_secs(2);
-/// How many slots that failed are looked at at once. There is always room for others beside them.
+/// How many failing slots are looked at at once, so that there is always room for others.
 const FAILING_AT_ONCE: usize = 256;
-/// How many slots that were told of are looked at at once though no place is free.
+/// How many announced slots are looked at at once even if no place is free.
 const TOLD_AT_ONCE: usize = 64;
 
-/// All times are monotonic.
+/// The times of all slots. All times are monotonic.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     entries: BTreeMap<Slot, Entry>,
@@ -28,9 +28,9 @@ pub(crate) struct Schedule {
 /// Slots of one rank.
 #[derive(Debug, Default)]
 struct Queue {
-    /// The next one in front.
+    /// Sorted, the next due slot first.
     due: BTreeSet<(Duration, Slot)>,
-    /// How many are being looked at.
+    /// How many slots are being looked at.
     under_way: usize,
 }
 
@@ -43,16 +43,16 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Due(Duration),
-    /// Being looked at; and when to do so again, if that was asked for meanwhile.
+    /// The slot is being looked at. If another look was requested meanwhile, the value says when, and with which rank.
     UnderWay(Option<(Duration, Rank)>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// The store has told of a change, or there is one to tell the store.
+    /// The store has announced a change, or there is a change to write to the store.
     Told,
     Regular,
-    /// It failed when it was last looked at.
+    /// The slot failed at the last look.
     Failing,
 }
 
@@ -72,7 +72,7 @@ impl Schedule {
         self.entries.is_empty()
     }
 
-    /// Says which slots there are. New ones are due at once, and after all others if they are known to fail.
+    /// Sets the slots. New ones are due at once, with those that are known to fail after all others.
     pub(crate) fn set(
         &mut self,
         slots: &BTreeSet<Slot>,
@@ -94,12 +94,12 @@ impl Schedule {
         }
     }
 
-    /// The store has told of a slot: looks at it no later than at that time, and before others. Returns whether it is in here.
+    /// Looks at an announced slot no later than at `at`, and before others. Returns whether the slot is known here.
     pub(crate) fn announced(&mut self, slot: Slot, at: Duration) -> bool {
         self.hurry(slot, at, Rank::Told)
     }
 
-    /// Looks at all slots no later than at that time.
+    /// Looks at all slots no later than at `at`.
     pub(crate) fn hurry_all(&mut self, at: Duration) {
         let slots: Vec<_> = self.entries.keys().copied().collect();
         for slot in slots {
@@ -118,7 +118,7 @@ impl Schedule {
             }
             State::Due(due) => {
                 let at = at.min(*due);
-                // That it was told of says nothing about whether it can be reached.
+                // An announcement does not say whether the slot can be reached, so a failing slot keeps its rank.
                 let rank = if entry.rank == Rank::Failing {
                     entry.rank
                 } else {
@@ -131,7 +131,7 @@ impl Schedule {
         true
     }
 
-    /// Takes out the slot that is to be looked at now. Without room, that is one of a few that were told of.
+    /// Takes out the slot to look at now. Without room, only a few announced slots are taken.
     pub(crate) fn next(&mut self, now: Duration, has_room: bool) -> Option<Slot> {
         let is_urgent = self.told.under_way < TOLD_AT_ONCE;
         let told = || self.told.first(now).filter(|_| has_room || is_urgent);
@@ -146,7 +146,7 @@ impl Schedule {
         Some(slot)
     }
 
-    /// For how long the first slot has waited to be looked at. Those that failed may wait.
+    /// Returns how long the first slot has waited for its look. Failing slots may wait and do not count.
     pub(crate) fn late(&self, now: Duration) -> Duration {
         let next = self
             .told
@@ -157,14 +157,14 @@ impl Schedule {
             .map_or(Duration::ZERO, |at| now.saturating_sub(at))
     }
 
-    /// How long until the next one is due.
+    /// Returns how long until the next slot is due.
     pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
         let queues = [&self.told, &self.regular, &self.failing];
         let next = queues.into_iter().filter_map(Queue::next_at).min()?;
         Some(next.saturating_sub(now))
     }
 
-    /// A slot has been looked at. The next time is after `interval`, and sooner where it failed.
+    /// Records that a slot was looked at. The next look is after `interval`, or sooner if this one failed.
     pub(crate) fn done(&mut self, slot: Slot, is_ok: bool, now: Duration, interval: Duration) {
         let Some(entry) = self.entries.remove(&slot) else {
             return;
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(schedule.wait(at(2)), Some(INTERVAL));
     }
 
-    /// Takes out all that may be looked at.
+    /// Takes out all slots that may be looked at.
     fn all(schedule: &mut Schedule, now: Duration, has_room: bool) -> Vec<Slot> {
         std::iter::from_fn(|| schedule.next(now, has_room)).collect()
     }
@@ -311,11 +311,11 @@ mod tests {
             slot(0),
             "after all that were told of"
         );
-        // It goes back into the order once it was looked at.
+        // After its look, the slot goes back into the regular order.
         schedule.done(slot(50), true, at(1), INTERVAL);
         assert_eq!(schedule.next(at(11), false), None);
         assert_eq!(schedule.next(at(11), true), Some(slot(50)));
-        // One that fails is not in front, whoever tells of it.
+        // A slot that fails does not come first, even if it is announced.
         schedule.announced(slot(50), at(12));
         schedule.done(slot(50), false, at(12), INTERVAL);
         assert_eq!(schedule.next(at(14), false), None);

@@ -1,4 +1,4 @@
-//! Whether a create or a check would have a chance, without counting it.
+//! Whether a create or a check could make its call now. Nothing is counted.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::{
     },
 };
 
-/// For how long a create that could not reach the store ranks behind others.
+/// How long a create ranks behind others after its partition could not reach the store.
 pub(super) const STORE_FAILED_FOR: Duration = Duration::from_secs(60);
 
-/// How soon it is looked again whether a session may be asked about. No renewal begins before that.
+/// When to look again whether a session may be checked. No renewal begins before that.
 const NEXT_LOOK: Duration = Duration::from_secs(10);
 
 impl<W: Clone> Gate<W> {
-    /// Decides whether a create, or a check, would have a chance to be called within `patience`, without counting it.
+    /// Decides whether a create or a check could make its call within `patience`. Nothing is counted.
     ///
     /// # Errors
     ///
-    /// What holds it back.
+    /// Returns what holds the call back.
     pub(crate) fn check(
         &mut self,
         partition: &Partition,
@@ -52,11 +52,12 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// The same for the question whether a session of this partition is alive, which costs nothing at first.
+    /// Like `check`, for a check of whether a session of this partition is alive. Such a check begins with a free
+    /// request.
     ///
     /// # Errors
     ///
-    /// What holds it back.
+    /// Returns what holds the check back.
     pub(crate) fn check_hold(&self, partition: &Partition, now: Reading) -> Result<(), Error> {
         self.check_reach(Purpose::Question, None, now)?;
         let entry = self.partitions.get(&partition.id);
@@ -67,7 +68,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Forgets what holds back this key alone; returns whether anything did.
+    /// Ends the cooldowns of this key alone. Returns whether there were any.
     pub(crate) fn clear_holds(&mut self, key: KeyId, now: Reading) -> bool {
         self.known_keys.forgive(key);
         let had_quota = self.clear_quota(key);
@@ -80,7 +81,7 @@ impl<W: Clone> Gate<W> {
         !holds.is_empty() || had_quota
     }
 
-    /// Why a partition that was waited for so long has no session, as far as that is known.
+    /// Returns why a partition has no session after a request waited for `waited`, as far as that is known.
     pub(crate) fn why_not(
         &self,
         partition: &Partition,
@@ -101,8 +102,8 @@ impl<W: Clone> Gate<W> {
         Some(error.with_retry_after(again))
     }
 
-    /// Whether it has only its part of the share of new keys: a create for a key that anybody may have made up, where there are keys that
-    /// the server has accepted.
+    /// Returns whether the call gets only a part of the new keys' share. That is so for creates of keys that the server
+    /// has not accepted, since anybody can make up such keys. It is not so while no key was accepted.
     pub(crate) fn comes_behind(
         &self,
         partition: &Partition,
@@ -115,7 +116,8 @@ impl<W: Clone> Gate<W> {
             && (!self.known_keys.is_accepted(key) || self.is_refused(key, now))
     }
 
-    /// Whether the server has refused it since it accepted it last. The manager's own keeps its place.
+    /// Returns whether the server has refused the key since it last accepted it. The manager's own key never loses its
+    /// place.
     fn is_refused(&self, key: KeyId, now: Reading) -> bool {
         let hold = self.keys.get(&key).and_then(Option::as_ref);
         let is_refused = |hold: &Cooldown| hold.is_refusal(now);
@@ -140,7 +142,7 @@ impl<W: Clone> Gate<W> {
         Ok(())
     }
 
-    /// Also between two of its calls, it counts among those for whom a token is kept.
+    /// A create that gets no token stays in the queue, also between two of its calls, so that a token is kept for it.
     fn take_behind(&mut self, create: Option<u64>, now: Reading) -> Result<(), Duration> {
         let taken = self.bucket.take_behind(now.monotonic);
         match (create, &taken) {
@@ -151,7 +153,7 @@ impl<W: Clone> Gate<W> {
         taken
     }
 
-    /// The server has accepted its key meanwhile.
+    /// Moves the create to the queue of accepted keys, if its key was accepted meanwhile.
     fn comes_ahead(&mut self, create: Option<u64>, now: Reading) {
         if let Some(create) = create
             && self.behind.leave(create)
@@ -160,12 +162,12 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Whether the bucket is half full at least.
+    /// Returns whether the bucket is at least half full.
     pub(crate) fn is_plenty(&self, now: Reading) -> bool {
         self.bucket.is_half_full(now.monotonic)
     }
 
-    /// How long until there is a token for one more.
+    /// Returns how long until there is a token for one more call.
     pub(crate) fn next_call_in(
         &mut self,
         partition: &Partition,
@@ -185,13 +187,13 @@ impl<W: Clone> Gate<W> {
         self.behind.leave(generation);
     }
 
-    /// How many creates have not ended.
+    /// Returns how many creates have not ended.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way.len() as u64
     }
 
-    /// For which partitions a create is under way that brings their session. One that takes longer than `longest` stands still: nobody
-    /// may come who gives it up.
+    /// Returns the partitions for which a create is under way. Leaves out creates that have run for `longest`: their
+    /// runtime may have stalled, and perhaps no request comes that gives them up.
     pub(crate) fn flying(
         &self,
         longest: Duration,
@@ -204,12 +206,13 @@ impl<W: Clone> Gate<W> {
         self.partitions.iter().filter_map(flying)
     }
 
-    /// Whether as many creates ask the store at once as calls could be made within `patience`. Those that could not reach it a
-    /// moment ago get half of the places at most, so that they keep nobody out whose part of the store answers.
+    /// Returns whether too many creates ask the store already: as many as could make their calls within `patience`.
+    /// Creates that could not reach the store a moment ago get at most half of the places. So they keep nobody out
+    /// whose part of the store answers.
     ///
     /// # Errors
     ///
-    /// Why the store could not be reached, if that half is taken.
+    /// Returns why the store could not be reached, if that half is taken.
     pub(crate) fn is_crowded(
         &mut self,
         id: PartitionId,
@@ -224,7 +227,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// A create of this partition ended with this error: whether it could not reach the store counts for a while.
+    /// Records for a while that a create of this partition failed because it could not reach the store.
     pub(crate) fn note_store_error(&mut self, id: PartitionId, error: &Error, now: Reading) {
         if error.kind() == ErrorKind::Store {
             let entry = self.partitions.entry(id).or_default();
@@ -232,17 +235,17 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Why this partition's last create failed, if it could not reach the store.
+    /// Returns why this partition's last create failed, if it could not reach the store.
     pub(super) fn store_error(&self, id: PartitionId, now: Reading) -> Option<Error> {
         let (error, at) = self.partitions.get(&id)?.store_error.as_ref()?;
         (now.since(*at) < STORE_FAILED_FOR).then(|| error.clone())
     }
 
-    /// The same as [`check`](Self::check) as far as it concerns this partition and its key.
+    /// Like [`check`](Self::check), but looks only at this partition and its key.
     ///
     /// # Errors
     ///
-    /// What holds it back.
+    /// Returns what holds the call back.
     pub(crate) fn check_holds(
         &self,
         partition: &Partition,
@@ -257,14 +260,15 @@ impl<W: Clone> Gate<W> {
         self.check_reach(purpose, None, now)?;
         let own = entry.and_then(|entry| entry.hold(purpose));
         let holds = [own, self.key_hold(partition)];
-        // A failure that concerns only them is theirs at once; only the pace of all is worth waiting for.
+        // A cooldown of one partition or key fails its requests at once. Only the origin's pace is worth waiting for.
         match holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
             Some(hold) => Err(hold.error(now)),
             None => Ok(()),
         }
     }
 
-    /// An answer to the session of this generation was for another chain, after it was given to so many requests.
+    /// Records that an answer to the session of this generation was for another chain. `uses` requests had got that
+    /// session.
     pub(crate) fn answered_wrong(
         &mut self,
         partition: &Partition,
@@ -276,7 +280,7 @@ impl<W: Clone> Gate<W> {
     }
 }
 
-/// Says for how long no session is made in place of one whose answers were wrong.
+/// Returns an error if it is too early for another session in place of one whose answers were wrong.
 fn wrong_again(left: Duration) -> Result<(), Error> {
     if left.is_zero() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What is known of one partition.
+//! What the gate knows of one partition.
 
 use crate::{
     clock::Reading,
@@ -9,16 +9,16 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry<W> {
-    /// Whose it is, once it is held back.
+    /// The partition's key, once the partition has had a cooldown.
     pub(super) key: Option<KeyId>,
     pub(super) flight: Option<Flight<W>>,
     pub(super) hold: Option<Cooldown>,
-    /// The same for the question whether a session is alive, which may be answered where creates fail.
+    /// The cooldown for checks of whether a session is alive. A check may be answered while creates fail.
     pub(super) check_hold: Option<Cooldown>,
     pub(super) last_call: Option<Reading>,
-    /// Sessions that a create did make, and that were of no use.
+    /// Sessions that were created and turned out to be of no use.
     pub(super) wrong: WrongAnswers,
-    /// Why its last create could not reach the store.
+    /// Why the last create could not reach the store, and when.
     pub(super) store_error: Option<(Error, Reading)>,
 }
 

@@ -1,14 +1,15 @@
-//! Keys that a gateway in front of the server refuses, while it lets others through.
+//! API keys that a gateway in front of the server refuses while it lets other keys through.
 //!
-//! What a gateway says may be an outage, and may be about one key alone: a limit, a block, a route. It is the key's own trouble once
-//! others were answered after it. From then on it holds back that key alone, until a call of the key is answered.
+//! A gateway's error may mean an outage. It may also concern one key: a limit, a block, a route. It is the key's own
+//! trouble if another key is answered after it. From then on it holds back that key alone, until a call of the key is
+//! answered.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::Gate;
 use crate::{clock::Reading, model::partition::KeyId};
 
-/// For how long it is remembered after the last time.
+/// How long a gateway's refusal is remembered.
 const REMEMBER: Duration = Duration::from_secs(10 * 60);
 const TIDY_AT: usize = 64;
 
@@ -50,8 +51,8 @@ fn is_own(refusal: &Refusal, answered: Option<Reading>) -> bool {
 }
 
 impl<W: Clone> Gate<W> {
-    /// A gateway says to this key that it does not reach the server, which last answered anybody at `answered`. Returns whether that is the
-    /// key's own trouble.
+    /// Records that a gateway refused this key. The server last answered any key at `answered`. Returns whether the
+    /// refusal is the key's own trouble.
     pub(crate) fn refused_by_gateway(
         &mut self,
         key: KeyId,
@@ -61,13 +62,13 @@ impl<W: Clone> Gate<W> {
         self.gateway.refused(key, answered, now)
     }
 
-    /// Whether the last that a gateway said to this key was its own trouble.
+    /// Returns whether the gateway's last refusal was this key's own trouble.
     pub(crate) fn has_own_trouble(&self, key: KeyId, answered: Option<Reading>) -> bool {
         let refusal = self.gateway.keys.get(&key);
         refusal.is_some_and(|refusal| is_own(refusal, answered))
     }
 
-    /// A call of this key was answered.
+    /// Records that a call of this key was answered.
     pub(crate) fn let_through(&mut self, key: KeyId) {
         self.gateway.keys.remove(&key);
     }

@@ -1,14 +1,14 @@
-//! Where a create begins.
+//! The first queue of a create.
 
-/// Where a create begins.
+/// The first queue of a create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// It waits for a session call.
     Queue,
-    /// The same, behind those of keys that the server has accepted.
+    /// It waits for a session call, behind the creates of keys that the server has accepted.
     Behind,
     /// It asks the store first.
     Store,
-    /// It asks a question that is free.
+    /// It asks `GET /v1/health` first, which is free and needs no queue.
     Nowhere,
 }

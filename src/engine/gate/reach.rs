@@ -1,7 +1,7 @@
-//! What is held back for all keys while nobody can connect to the server.
+//! Cooldowns for all keys while nobody can connect to the server.
 //!
-//! The first create that gives up spares the others the wait: until its pause is over, they fail at once. Then one of them finds out
-//! whether the server is there again, while the others go on failing at once.
+//! The first create that gives up begins the cooldown, and spares the others the wait: until it is over, they fail at
+//! once. Then one create probes the server, while the others still fail at once.
 
 use std::time::Duration;
 
@@ -13,19 +13,21 @@ use crate::{
     model::{budget::Purpose, partition::Partition},
 };
 
-/// When to ask again while another create is finding out.
+/// When to ask again while another create probes.
 const SOON: Duration = Duration::from_secs(1);
-/// The least time between two calls that are tried again, of all keys: many tenants that wait for one server use up no budget.
+/// The least time between two retries of all keys together. Without it, many tenants waiting for one server would use
+/// up the budget.
 const RETRY_FLOOR: Duration = Duration::from_secs(1);
 
-/// Calls and the free question fail apart: something in front of the server may answer one of them only.
+/// Cooldowns for session calls and for `GET /v1/health` are kept apart. Something in front of the server may answer one
+/// of them only.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unreachable {
     calls: Option<Cooldown>,
     questions: Option<Cooldown>,
-    /// Nobody waits for these: a create is tried all the same.
+    /// The cooldown for deletes, for which no request waits. It does not hold back creates.
     deletes: Option<Cooldown>,
-    /// When a call was last tried again.
+    /// When a call was last retried.
     retried: Option<Reading>,
 }
 
@@ -35,7 +37,7 @@ impl Unreachable {
             Purpose::Create | Purpose::Check => [self.calls.as_ref(), None],
             Purpose::Question => [self.questions.as_ref(), None],
             Purpose::Delete => [self.calls.as_ref(), self.deletes.as_ref()],
-            // It has no other time.
+            // The last deletes, at shutdown, are never held back: there is no later time for them.
             Purpose::LastDelete => [None, None],
         };
         holds.into_iter().flatten()
@@ -47,7 +49,8 @@ impl Unreachable {
 }
 
 impl<W: Clone> Gate<W> {
-    /// A create or a delete gives up, because nobody can connect to the server. Returns the error with when another try is due.
+    /// Begins a cooldown when a create or a delete gives up because nobody can connect to the server. Returns the error
+    /// with the time of the next try.
     pub(crate) fn unreachable(
         &mut self,
         partition: &Partition,
@@ -61,10 +64,10 @@ impl<W: Clone> Gate<W> {
         let holds = &mut self.unreachable;
         let place = match purpose {
             Purpose::Question => &mut holds.questions,
-            // Less often than creates, for which somebody may wait.
+            // Deletes get a longer cooldown than creates, for which requests may wait.
             Purpose::Delete | Purpose::LastDelete => return hold(&mut holds.deletes, error, now),
             Purpose::Create | Purpose::Check => {
-                // While creates find out, no delete has to.
+                // While creates probe the server, deletes need not.
                 hold(&mut holds.deletes, error.clone(), now);
                 &mut holds.calls
             }
@@ -72,7 +75,7 @@ impl<W: Clone> Gate<W> {
         hold_all(place, error, now)
     }
 
-    /// Counts a call that is tried again while nobody can connect to the server, or says how long it has to wait.
+    /// Counts a retry while nobody can connect to the server, or returns how long it has to wait.
     pub(crate) fn retry_reach(&mut self, now: Reading) -> Option<Clearance> {
         let last = self.unreachable.retried;
         let left = last.map(|last| RETRY_FLOOR.saturating_sub(now.since(last)));
@@ -83,23 +86,24 @@ impl<W: Clone> Gate<W> {
         left.map(|left| Clearance::Wait(left, over_budget(left)))
     }
 
-    /// The server has answered.
+    /// Ends all these cooldowns, because the server has answered.
     pub(crate) fn reached(&mut self) {
         self.unreachable = Unreachable::default();
     }
 
-    /// The server is there, and health alone cannot be reached: the question is no way to find out. Returns whether calls are held
-    /// back as well.
+    /// Ends the cooldown for `GET /v1/health` if health alone cannot be reached: it is then no way to probe the server.
+    /// Returns whether session calls are held back as well.
     pub(crate) fn questions_go_unanswered(&mut self) -> bool {
         self.unreachable.questions = None;
         self.unreachable.calls.is_some()
     }
 
-    /// Whether a create has a chance to get through. `create` is the generation of the create that asks, if it is one.
+    /// Checks whether a create could reach the server. `create` is the generation of the create that asks. It is `None`
+    /// if no create asks.
     ///
     /// # Errors
     ///
-    /// Why the server cannot be connected to.
+    /// Returns why nobody can connect to the server.
     pub(crate) fn check_reach(
         &self,
         purpose: Purpose,
@@ -117,7 +121,7 @@ impl<W: Clone> Gate<W> {
         error.map_or(Ok(()), Err)
     }
 
-    /// This create is about to find out whether the server is there again, if anybody has to.
+    /// Records that this create probes the server, if there is a cooldown to probe.
     pub(super) fn probe_reach(&mut self, purpose: Purpose, create: u64, now: Reading) {
         let place = match purpose {
             Purpose::Question => &mut self.unreachable.questions,
@@ -128,7 +132,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Whether this create finds out for all.
+    /// Returns whether this create probes the server for all.
     pub(crate) fn probes_reach(&self, create: u64) -> bool {
         let holds = [&self.unreachable.calls, &self.unreachable.questions];
         holds

@@ -156,7 +156,8 @@ fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() 
         assert_eq!(creates.count() as u64, queued, "each has its token");
         granted
     };
-    // Five of the eight are kept for creates that are yet to come; and beside those that queue, one that no check may take.
+    // Deletes keep five of the eight tokens for creates to come. Beside queued creates, they leave one more, which
+    // checks may not take either.
     assert_eq!([0, 1, 2, 6, 7, 8].map(deletes), [3, 3, 3, 1, 0, 0]);
 }
 
@@ -183,7 +184,7 @@ fn what_is_over_is_forgotten_and_what_holds_is_not() {
     assert_eq!(gate.partitions.len(), 2);
 }
 
-/// Whether a create of another key would have to wait for longer than it may.
+/// Returns whether a create of another key would have to wait longer than it may.
 fn is_crowded(gate: &mut Gate<()>, now: u64) -> bool {
     let other = partition("another", "near");
     let checked = gate.check(&other, Purpose::Create, Duration::ZERO, at(now));
@@ -213,7 +214,7 @@ fn whoever_ends_is_given_up_or_fenced_does_not_wait_for_a_call_any_more() {
         assert!(is_crowded(&mut gate, 1));
         end(&mut gate, queued[0].id, 1);
         assert!(!is_crowded(&mut gate, 1));
-        // However often it is said.
+        // Ending a create twice changes nothing.
         end(&mut gate, queued[0].id, 1);
         gate.end(queued[0].id, 1);
         gate.end(queued[1].id, 2);
@@ -233,7 +234,7 @@ fn a_create_is_overdue_by_its_own_first_call_and_not_by_that_of_another() {
     let id = partition("k", "near").id;
     gate.begin(id, 2, (), Place::Queue, at(10));
     let begun = |gate: &Gate<()>| gate.flight(id).map(|flight| flight.begun);
-    // An earlier create of this partition was fenced, and its task has not heard of that.
+    // An earlier create of this partition was fenced, and its task does not know yet.
     gate.leave_queue(id, 1, at(15));
     assert_eq!(begun(&gate), Some(at(10)));
     gate.leave_queue(id, 2, at(18));
@@ -311,7 +312,7 @@ fn creates_that_could_not_reach_the_store_leave_half_of_the_places_to_others() {
         begin(&mut gate, n);
     }
     assert_eq!(is_crowded(&mut gate, 220), Ok(true));
-    // One that has ended leaves its place, whichever it had.
+    // A create that ends leaves its place, in whichever queue.
     gate.end(name(0).id, 0);
     assert_eq!(is_crowded(&mut gate, 220), Ok(false));
     assert_eq!(is_crowded(&mut gate, 20), Ok(false));
@@ -332,7 +333,7 @@ fn a_delete_takes_no_token_that_a_create_needs_after_its_pause() {
     assert!(clear(&mut gate, &one, Purpose::Create, 1));
     gate.end_pause(1);
     assert!(clear(&mut gate, &other, Purpose::Delete, 2));
-    // One that has ended in its pause waits for nothing.
+    // A create that ends during its pause does not wait any more.
     gate.begin_pause(1, at(2));
     gate.end(one.id, 1);
     assert_eq!(gate.before_deletes(at(2)), 0);
@@ -349,12 +350,12 @@ fn a_token_is_kept_for_a_new_key_that_waits_also_between_two_of_its_calls() {
         matches!(cleared, Clearance::Granted)
     };
     assert!(clear(&mut gate, &known(1), 1, 0) && clear(&mut gate, &known(2), 2, 0));
-    // It is in no queue: it was called before, and failed.
+    // The create of the new key is in no queue, because its first call was made and failed.
     assert!(!clear(&mut gate, &new, 9, 0));
     assert!(!clear(&mut gate, &known(3), 3, 1));
     assert!(clear(&mut gate, &new, 9, 1));
     assert!(clear(&mut gate, &known(3), 3, 2));
-    // Accepted meanwhile, it is one of the others.
+    // Once its key is accepted, the create ranks with the other accepted keys.
     assert!(!clear(&mut gate, &new, 9, 2));
     gate.succeeded(&new, at(2));
     assert!(clear(&mut gate, &new, 9, 3));

@@ -1,10 +1,11 @@
-//! Entries that no longer matter.
+//! Removal of entries that no longer matter.
 
 use super::{Gate, check::STORE_FAILED_FOR};
 use crate::{clock::Reading, error::Error, model::failure::FLOOR};
 
 impl<W: Clone> Gate<W> {
-    /// Forgets what no longer matters. The cost is paid for by the entries that were added since.
+    /// Removes entries that no longer matter. It runs once the number of entries has doubled, so its cost for each
+    /// added entry stays constant.
     pub(super) fn tidy(&mut self, now: Reading) {
         if self.partitions.len() + self.keys.len() < self.tidy_at {
             return;

@@ -1,7 +1,8 @@
-//! How many checks and deletes one API key may cost in a day. Creates are not limited here: the server's own quota ends them.
+//! The limit on checks and deletes of one API key in a day. Creates are not limited here, only by the server's own
+//! quota.
 //!
-//! Checks and deletes count against the same quota of the key as creates do, and a request needs a create more. Other processes use the
-//! key too, so that the server's own count is asked for now and then.
+//! Checks, deletes and creates count against the same quota of the key, and requests need the creates more. Other
+//! processes use the key too, so the server is asked for its own count now and then.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,11 +18,11 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// What the server says of its count is believed so long: it may have been restarted since, or the key been given more.
+/// How long the server's count is believed. The server may restart, or the key may get a larger quota.
 const BELIEVED: Duration = Duration::from_secs(60 * 60);
 const TIDY_AT: usize = 64;
 
-/// The calls of a day that are not creates, by key.
+/// The checks and deletes of a day, by key.
 #[derive(Clone, Debug)]
 pub(super) struct Upkeep {
     limit: u32,
@@ -29,16 +30,16 @@ pub(super) struct Upkeep {
     tidy_at: usize,
 }
 
-/// Begins with a key's first such call.
+/// The day of one key. It begins with the key's first check or delete.
 #[derive(Clone, Copy, Debug)]
 struct Day {
     began: Reading,
     calls: u32,
-    /// With so many calls, the server is asked for its count.
+    /// The number of calls at which the server is asked for its count.
     ask_at: u32,
-    /// The server said then that little is left until midnight.
+    /// When the server said that little is left of the quota until midnight.
     scarce: Option<Reading>,
-    /// When the server was asked last, where it had said that.
+    /// When the server was last asked for its count.
     asked: Option<Reading>,
 }
 
@@ -53,14 +54,14 @@ impl Day {
         }
     }
 
-    /// How long this process may make no more.
+    /// Returns how long this process may make no more checks and deletes for the key.
     fn used_up_for(&self, limit: u32, now: Reading) -> Duration {
         let is_used_up = self.calls >= limit;
         let left = is_used_up.then(|| DAY.saturating_sub(now.since(self.began)));
         left.unwrap_or_default()
     }
 
-    /// How long the rest of the key's day is left to creates.
+    /// Returns how long the rest of the key's quota is left to creates.
     fn scarce_for(&self, now: Reading) -> Duration {
         let left = self.scarce.map(|at| {
             let of_day = Duration::from_secs(at.wall.as_secs() % DAY.as_secs());
@@ -69,7 +70,7 @@ impl Day {
         left.unwrap_or_default()
     }
 
-    /// Whether anything is still to be known of it.
+    /// Returns whether this day still matters.
     fn is_on(&self, now: Reading) -> bool {
         now.since(self.began) < DAY || !self.scarce_for(now).is_zero()
     }
@@ -97,7 +98,8 @@ impl Upkeep {
         day.calls = day.calls.saturating_add(1);
     }
 
-    /// With every tenth of the limit at first, then ever more seldom; and each hour while little is left.
+    /// Returns whether to ask the server for its count. That is due at a tenth of the limit, then each time the calls
+    /// have doubled. While little is left, it is also due each hour.
     fn is_to_ask(&mut self, key: KeyId, now: Reading) -> bool {
         let Some(day) = self.keys.get_mut(&key) else {
             return false;
@@ -120,13 +122,13 @@ impl Upkeep {
         }
     }
 
-    /// The server may count anew, or more may have been paid for.
+    /// Forgets that little is left. The server may have begun to count anew, or the key may have got a larger quota.
     fn forgive(&mut self, key: KeyId) -> bool {
         let day = self.keys.get_mut(&key);
         day.is_some_and(|day| day.scarce.take().is_some())
     }
 
-    /// How long until another may be made, if none may now.
+    /// Returns how long until another check or delete may be made, if none may be made now.
     fn spent_for(&self, key: KeyId, now: Reading) -> Option<Duration> {
         let Some(day) = self.keys.get(&key) else {
             return (self.limit == 0).then_some(DAY);
@@ -142,7 +144,7 @@ impl Upkeep {
 }
 
 impl<W: Clone> Gate<W> {
-    /// A call was granted.
+    /// Counts a granted call, if it is a check or a delete.
     pub(super) fn count_upkeep(&mut self, key: KeyId, purpose: Purpose, now: Reading) {
         if matches!(
             purpose,
@@ -152,7 +154,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Of a check, if none may be made.
+    /// Returns how long a check has to wait, if none may be made.
     pub(super) fn wait_for_upkeep(
         &self,
         partition: &Partition,
@@ -166,7 +168,7 @@ impl<W: Clone> Gate<W> {
         Some(Clearance::Wait(error.retry_after()?, error))
     }
 
-    /// Why no check and no delete may be made for this key any more today, if that is so. Those of a shutdown may.
+    /// Returns why no check and no delete may be made for this key any more today. Deletes at shutdown are still made.
     pub(crate) fn out_of_upkeep(&self, partition: &Partition, now: Reading) -> Option<Error> {
         let left = self.upkeep.spent_for(partition.key_id, now)?;
         let text = if self.upkeep.is_scarce(partition.key_id, now) {
@@ -178,17 +180,17 @@ impl<W: Clone> Gate<W> {
         Some(Error::new(ErrorKind::Budget, text).with_retry_after(left))
     }
 
-    /// Whether the server is to be asked now how many calls of the day this key has left.
+    /// Returns whether to ask the server now how much of the day's quota this key has left.
     pub(crate) fn asks_for_quota(&mut self, key: KeyId, now: Reading) -> bool {
         self.upkeep.is_to_ask(key, now)
     }
 
-    /// Makes checks and deletes again, whatever the server has said. Returns whether that held any back.
+    /// Allows checks and deletes again, whatever the server's last count was. Returns whether any were held back.
     pub(super) fn clear_quota(&mut self, key: KeyId) -> bool {
         self.upkeep.forgive(key)
     }
 
-    /// The server has said that.
+    /// Records the server's count for this key.
     pub(crate) fn heed_quota(&mut self, key: KeyId, quota: Quota, now: Reading) {
         self.upkeep.heed(key, quota, now);
     }
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn the_last_quarter_of_a_keys_day_is_left_to_creates_until_midnight() {
         let (mut upkeep, key) = (Upkeep::new(500), KeyId::of("one"));
-        // Four in the morning of the fifth day.
+        // 04:00 on the fifth day.
         upkeep.count(key, at(100));
         let quota = |used| Quota { used, of: 2_000 };
         upkeep.heed(key, quota(1_500), at(100));

@@ -1,4 +1,5 @@
-//! Shutdowns drawn from a number each: sessions of several keys, in use or not, others' too or not, and ends that take their time.
+//! Random shutdowns, each drawn from one seed: sessions of several keys, in use or not, shared or not, with slow
+//! deletes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -74,9 +75,9 @@ struct World {
     budget: CallBudget,
     gate: Gate<()>,
     shutdown: Shutdown<Session>,
-    /// When what was begun ends, and how.
+    /// When each delete or leave under way ends, and how.
     under_way: Vec<(Duration, Session, Option<Came>)>,
-    /// What came of each session.
+    /// The outcome for each session.
     came: BTreeMap<usize, Came>,
     deletes: Vec<Duration>,
 }
@@ -120,7 +121,7 @@ impl World {
     fn begin(&mut self, mut session: Session, time: Duration, came: Came) {
         assert!(session.is_drained(at(self.now)), "I3: it is in use");
         let takes = Duration::from_millis(self.rng.u64(..12_000));
-        // Of one that was others' too, it may turn out that they have left it.
+        // A shared session may turn out to be used by no other process any more.
         let is_own = came == Came::LeftToOthers && takes < time && self.rng.bool();
         session.is_others_too &= !is_own;
         let came = if takes < time { came } else { Came::Expires };
@@ -129,7 +130,7 @@ impl World {
         assert!(self.under_way.len() <= SIDE_BY_SIDE);
     }
 
-    /// Until something ends, or for so long.
+    /// Waits until a delete or leave ends, or for `wait`.
     fn wait(&mut self, wait: Duration) {
         let first = self.under_way.iter().map(|(ended, ..)| *ended).min();
         let until = self.now + wait;
@@ -146,7 +147,7 @@ impl World {
         self.shutdown.ended(session, came.is_none());
     }
 
-    /// I8.
+    /// I8: the deletes stay within the call budget.
     fn check_budget(&self) {
         for (before, first) in self.deletes.iter().rev().enumerate() {
             let within = self.budget.bound(self.now.saturating_sub(*first));
@@ -160,7 +161,7 @@ impl World {
         let begun = self.now;
         for step in 0.. {
             assert!(step < 10_000, "I9: it goes on for ever");
-            // Some are retired only while the shutdown is under way.
+            // Some sessions are retired only during the shutdown.
             let first = if step == 0 { late.len() / 2 } else { late.len().min(1) };
             let retired: Vec<_> = late.drain(..first).collect();
             let now = at(self.now);
@@ -195,7 +196,7 @@ impl World {
     }
 }
 
-/// Says which one failed.
+/// Prints the seed of a run that failed.
 struct Replay(u64);
 
 impl Drop for Replay {
@@ -237,7 +238,7 @@ fn a_key_whose_deletes_hang_leaves_half_of_the_places_to_others() {
             ends: now.monotonic + Duration::from_secs(ends),
         }
     };
-    // Each with defaults of its own, as two calls of one partition keep apart.
+    // Each session has defaults of its own, because two calls of one partition keep a distance.
     let hangs = (0..40).map(|number| session(number, "hangs", &format!("near-{number}"), 3_600));
     let is_well = (40..60).map(|number| session(number, "is well", &format!("sui-{number}"), 60));
     world.shutdown.admit(hangs.chain(is_well), now);

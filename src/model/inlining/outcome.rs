@@ -1,4 +1,4 @@
-//! What became of a body.
+//! What happened to the defaults in a body.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use http::Method;
 
 use crate::model::inlining::NotInlined;
 
-/// What became of the defaults in the body of a request, as its [`Proof`](crate::Proof) says.
+/// What happened to the defaults in the body of a request, as its [`Proof`](crate::Proof) says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Inlined {
-    /// Nobody asked for them: the setting is [`Off`](crate::InlineDefaults::Off), or
-    /// [`WithoutSession`](crate::InlineDefaults::WithoutSession) and the request bears a session.
+    /// Inline defaults do not apply: the setting is [`Off`](crate::InlineDefaults::Off), or it is
+    /// [`WithoutSession`](crate::InlineDefaults::WithoutSession) and the request carries a session.
     #[default]
     Off,
-    /// Those that the request did not name itself were put in.
+    /// The body was merged: the defaults that the request did not name were put in.
     Merged,
-    /// The request names all of them itself, or there are none.
+    /// The request names all defaults itself, or there are none.
     Complete,
-    /// They were not put in: the server would not look for them there, or this crate could not. For
+    /// The defaults were not put in: the server would not look for them there, or this crate could not. For
     /// [`Encoded`](NotInlined::Encoded), [`Charset`](NotInlined::Charset), [`TooLong`](NotInlined::TooLong),
-    /// [`BodyFailed`](NotInlined::BodyFailed) and [`NoLayer`](NotInlined::NoLayer), only a session brings them.
+    /// [`BodyFailed`](NotInlined::BodyFailed) and [`NoLayer`](NotInlined::NoLayer), only a session can bring them.
     #[non_exhaustive]
     Not {
         /// Why.
@@ -35,10 +35,10 @@ impl Inlined {
         matches!(self, Self::Merged | Self::Complete)
     }
 
-    /// Whether a request with this method means the same with and without a session.
+    /// Returns whether a request with this method means the same with and without a session.
     ///
-    /// A client below may add a type to a request that has none, or a length to a body that is empty: HTTP/2 clients do so
-    /// for all methods but those without a body.
+    /// A client below the layer may add a `Content-Type` to a request that has none, or a length to an empty body.
+    /// HTTP/2 clients add a length for all methods except those without a body.
     pub(crate) fn needs_no_session(self, method: Option<&Method>) -> bool {
         match self {
             Self::Merged | Self::Complete => true,

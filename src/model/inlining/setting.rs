@@ -1,11 +1,11 @@
-//! What is asked for.
+//! The setting for inline defaults.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether defaults are put into the bodies of requests as well, where the server would put them.
+/// Whether defaults are also put into request bodies, where the server would put them.
 ///
-/// The server's only use of a session is to fill its defaults into JSON objects, key by key, where the request has no such key.
-/// A body that names everything itself is right whatever the server has forgotten.
+/// The server uses a session only to fill its defaults into JSON objects, key by key, if the request lacks the key. So
+/// a body that names everything itself gets the right answer even if the server has forgotten the session.
 ///
 /// | | request with a session | request for which there is none |
 /// | --- | --- | --- |
@@ -21,9 +21,10 @@ pub enum InlineDefaults {
     /// Bodies stay as they are.
     #[default]
     Off,
-    /// Into bodies of requests that bear no session. **A session that the server has forgotten unnoticed is not made up
-    /// for**: choose this if bodies should stay as they are whenever possible.
+    /// Merges the bodies of requests that carry no session. **This does not help if the server has silently forgotten a
+    /// session.** Choose it if bodies should stay unchanged whenever possible.
     WithoutSession,
-    /// Into every body that lacks one of them. Choose this where the right chain matters more than an untouched body.
+    /// Merges every body that lacks one of the defaults. Choose this if the right chain matters more than an unchanged
+    /// body.
     Always,
 }

@@ -1,4 +1,4 @@
-//! Reads what the scripts return. A store may hold anything, so nothing is taken for granted.
+//! Reads what the scripts return. A store may contain anything, so every value is checked.
 
 use std::{time::Duration, vec};
 
@@ -8,16 +8,16 @@ use redis::Value;
 use super::error::Trouble;
 use crate::store::{Claim, Found, Kept, Left, Record};
 
-/// The longest time that is handed to a script: what is added to it stays exact.
+/// The longest time that a script gets, so that sums in it stay exact.
 const LONGEST: u64 = 10 * 365 * 86_400_000;
 
-/// Whole milliseconds, rounded up.
+/// Returns whole milliseconds, rounded up.
 pub(super) fn millis(duration: Duration) -> u64 {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).map_or(LONGEST, |millis| millis.min(LONGEST))
 }
 
-/// The same, for what may not be over at once.
+/// Returns whole milliseconds, rounded up, and at least one: this time may not be over at once.
 pub(super) fn positive_millis(duration: Duration) -> u64 {
     millis(duration).max(1)
 }
@@ -107,14 +107,15 @@ impl Parts {
         number.and_then(Result::ok).ok_or(Trouble::Malformed)
     }
 
-    /// As `TIME` tells it: seconds, and microseconds.
+    /// Reads seconds and microseconds, as `TIME` returns them.
     fn time(&mut self) -> Result<Duration, Trouble> {
         let (seconds, micros) = (self.number()?, self.number()?);
         let time = Duration::from_secs(seconds).checked_add(Duration::from_micros(micros));
         time.ok_or(Trouble::Malformed)
     }
 
-    /// As `PTTL` tells it, which is negative for what never ends: nothing in here does that.
+    /// Reads milliseconds, as `PTTL` returns them. It is negative for a key that never expires, and this store has no
+    /// such keys.
     fn left(&mut self) -> Result<Duration, Trouble> {
         match self.value()? {
             Value::Int(millis) => u64::try_from(millis)

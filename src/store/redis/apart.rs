@@ -1,4 +1,4 @@
-//! Hearing of changes over a connection of its own, which version 2 of the protocol needs.
+//! A subscription to changes on a connection of its own, as version 2 of the protocol needs.
 
 use std::{
     future::poll_fn,
@@ -16,10 +16,10 @@ use tokio::time::{sleep, timeout};
 use super::{connection::Target, link::slot_of};
 use crate::store::Announcer;
 
-/// How often the other end is asked whether it is there: nothing else is sent on this connection.
+/// How often to ping: nothing else is sent on this connection.
 const PING_EVERY: Duration = Duration::from_secs(10);
 
-/// Announces what is told, until the connection is lost. Returns whether there was one.
+/// Announces changes until the connection is lost. Returns whether there was a connection.
 pub(super) async fn hear(
     target: &Target,
     within: Duration,
@@ -30,7 +30,7 @@ pub(super) async fn hear(
     let Ok(Ok(connection)) = timeout(within, subscribing).await else {
         return false;
     };
-    // From here on nothing is missed; what was before may have been.
+    // Earlier changes may have been missed, and later ones are not.
     announcer.announce(None);
     let (sink, messages) = connection.split();
     tokio::select! {
@@ -53,7 +53,7 @@ async fn announce(messages: PubSubStream, announcer: &Announcer) {
     }
 }
 
-/// Ends when the other end does not answer any more.
+/// Returns once the server does not answer a ping.
 async fn answers(mut sink: PubSubSink, within: Duration) {
     loop {
         sleep(PING_EVERY).await;

@@ -1,4 +1,4 @@
-//! One server, a cluster, or a server that sentinels name: where they are, and a connection to them.
+//! Where the servers are (a single server, a cluster, or the master of sentinels), and a connection to them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -22,13 +22,13 @@ pub(super) enum Target {
     Sentinels {
         sentinels: Vec<ConnectionInfo>,
         master: Arc<str>,
-        /// How to speak to the server that they name.
+        /// How to connect to the master that the sentinels name.
         node: SentinelNodeConnectionInfo,
         protocol: ProtocolVersion,
     },
 }
 
-/// A connection, which clones share.
+/// A connection, shared by its clones.
 #[derive(Clone)]
 pub(super) enum Connection {
     One(MultiplexedConnection),
@@ -42,7 +42,7 @@ impl Target {
 
     pub(super) fn cluster(urls: &[&str]) -> Result<Self, Error> {
         let nodes = parse_all(urls)?;
-        // Looks at what the nodes have to have in common, and opens nothing.
+        // Checks that the nodes agree on what they must share. This opens no connection.
         let checked = ClusterClientBuilder::new(nodes.clone()).build();
         checked.map_err(|_| {
             Error::config("store urls: differ in user, password, database or TLS; expected nodes of one cluster")
@@ -50,8 +50,8 @@ impl Target {
         Ok(Self::Cluster(nodes))
     }
 
-    /// The master may be a URL whose host is its name: how to log in there, which need not be how to log in to the
-    /// sentinels.
+    /// Takes the sentinels' URLs and the master's name. The master may also be a URL with its name as the host. That
+    /// URL says how to log in to the master, which may differ from the sentinels.
     pub(super) fn sentinels(urls: &[&str], master: &str) -> Result<Self, Error> {
         let sentinels = parse_all(urls)?;
         let mut protocol = common_protocol(&sentinels);
@@ -91,13 +91,13 @@ impl Target {
         })
     }
 
-    /// Whether a connection finds its way again by itself when a server is gone.
+    /// Returns whether the connection reconnects on its own when a server is lost.
     pub(super) fn mends_itself(&self) -> bool {
         matches!(self, Self::Cluster(_))
     }
 
-    /// Whether changes are told on the connection that is also asked, so that both are lost at once. Version 2 of the protocol
-    /// has one connection for either.
+    /// Returns whether changes are announced on the connection that also carries the calls, so that both are lost
+    /// together. Version 2 of the protocol needs a connection for each.
     pub(super) fn tells_by_itself(&self) -> bool {
         let protocol = match self {
             Self::Server(info) => info.redis_settings().protocol(),
@@ -107,7 +107,7 @@ impl Target {
         protocol.supports_resp3()
     }
 
-    /// Connects to hear of changes alone.
+    /// Connects for the subscription alone.
     pub(super) async fn connect_apart(&self) -> RedisResult<PubSub> {
         match self {
             Self::Server(info) => Client::open(info.clone())?.get_async_pubsub().await,
@@ -125,7 +125,7 @@ impl Target {
         }
     }
 
-    /// Connects. What the server says by itself goes to `told`.
+    /// Connects. Messages that the server pushes go to `told`.
     pub(super) async fn connect(
         &self,
         within: Duration,
@@ -135,7 +135,7 @@ impl Target {
             told(push);
             Ok::<_, SendError>(())
         });
-        // Whoever waits has a timeout. A cluster's connection also waits by itself.
+        // No timeouts here: each call sets its own. A cluster's connection waits inside too, so it gets timeouts below.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
@@ -191,7 +191,7 @@ impl Connection {
     }
 }
 
-/// Addresses only: users and passwords are in the URLs as well.
+/// Shows addresses only, because the URLs also contain users and passwords.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses = |infos: &[ConnectionInfo]| -> Vec<String> {
@@ -211,7 +211,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// A cluster tells each of its nodes of every change.
+/// Connects to the first node that answers. A cluster sends every change to each of its nodes.
 async fn first_that_answers(nodes: &[ConnectionInfo]) -> RedisResult<PubSub> {
     let mut outcome = Err(RedisError::from((ErrorKind::Client, "no nodes")));
     for node in nodes {
@@ -223,7 +223,7 @@ async fn first_that_answers(nodes: &[ConnectionInfo]) -> RedisResult<PubSub> {
     outcome
 }
 
-/// Version 3, unless one of them is to be spoken to in version 2.
+/// Returns version 3, unless one of the URLs asks for version 2.
 fn common_protocol(infos: &[ConnectionInfo]) -> ProtocolVersion {
     let speaks_3 = |info: &ConnectionInfo| info.redis_settings().protocol().supports_resp3();
     if infos.iter().all(speaks_3) {
@@ -233,7 +233,8 @@ fn common_protocol(infos: &[ConnectionInfo]) -> ProtocolVersion {
     }
 }
 
-/// The client's own default is version 2.
+/// Returns the protocol version that a URL asks for, and version 3 if it does not say. The client's own default is
+/// version 2.
 fn asked_for(url: &str) -> ProtocolVersion {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = query.split_once('#').map_or(query, |(query, _)| query);
@@ -255,7 +256,7 @@ fn parse_all(urls: &[&str]) -> Result<Vec<ConnectionInfo>, Error> {
     urls.iter().map(|url| parse(url, "store urls")).collect()
 }
 
-/// The error repeats nothing of the URL, which may have a password in it.
+/// Parses a URL. The error repeats nothing of the URL, which may contain a password.
 fn parse(url: &str, setting: &str) -> Result<ConnectionInfo, Error> {
     let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
     if is_tls && !cfg!(feature = "rustls") {

@@ -1,4 +1,4 @@
-//! What this store's own errors are; those of the server and of the network are the client's.
+//! The errors of this store. Errors of the server and of the network are the client's.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
@@ -8,16 +8,16 @@ use crate::error::BoxError;
 
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The call, with connecting and waiting for those that connect, took longer than is allowed.
+    /// The call took too long, including connecting and waiting for another call to connect.
     TimedOut(Duration),
-    /// The server answered with something that no step of this store returns.
+    /// The server's answer is none that a script of this store returns.
     Malformed,
-    /// The server refuses to speak version 3 of the protocol.
+    /// The server does not accept version 3 of the protocol.
     NoVersion3(RedisError),
 }
 
 impl Trouble {
-    /// What the server said, with what to do about it where that is known.
+    /// Returns the server's error, with advice if the cause is known.
     pub(super) fn explained(error: RedisError) -> BoxError {
         let said = error.to_string();
         if said.contains("HELLO") || said.contains("NOPROTO") {

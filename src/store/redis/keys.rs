@@ -1,4 +1,4 @@
-//! What the keys of a slot are called.
+//! The names of a slot's keys.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::{error::Error, store::Slot};
 
 const DEFAULT_PREFIX: &str = "sipher-session";
 
-/// Names keys. All of one slot have the slot between braces, so that a cluster keeps them on one server.
+/// Names keys. All keys of one slot have the slot in braces, so that a cluster keeps them on one server.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: Arc<str>,
@@ -21,7 +21,7 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// Braces of its own would decide what a cluster goes by.
+    /// Refuses braces in the prefix, because a cluster would pick the server by them.
     pub(super) fn new(prefix: &str) -> Result<Self, Error> {
         if prefix.is_empty() || prefix.contains(['{', '}']) {
             let message =
@@ -57,7 +57,7 @@ impl Keys {
         format!("{}:{{{slot}}}:users:{generation}", self.prefix)
     }
 
-    /// Where changes are told: one channel for all slots.
+    /// The channel for changes of all slots.
     pub(super) fn channel(&self) -> String {
         format!("{}:changes", self.prefix)
     }

@@ -1,4 +1,4 @@
-//! The connection that all clones of a store share: made on first use, and again when it was lost.
+//! The connection that all clones of a store share. It is made on first use, and again after it is lost.
 
 use std::{
     process,
@@ -30,17 +30,17 @@ pub(super) struct Link {
     timeout: Duration,
     announcer: Announcer,
     live: Lock<Option<Live>>,
-    /// Held by whoever connects, so that one connection is made and not one for each caller. The others wait for it for half of their
-    /// time.
+    /// Held by the call that connects, so that only one connection is made. Other calls wait for it for half of their
+    /// timeout.
     connecting: tokio::sync::Mutex<()>,
 }
 
-/// A connection, and whether it still is one.
+/// A connection, and whether it still works.
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) connection: Connection,
     lost: Arc<Lost>,
-    /// The one that made it. Whoever is forked off has a copy of the socket, and nobody who reads from it.
+    /// The process that made the connection. A forked child has a copy of the socket, but no task that reads from it.
     process: u32,
 }
 
@@ -61,7 +61,7 @@ impl Link {
         }
     }
 
-    /// Runs a script, within the timeout. A connection on which it failed is not used again.
+    /// Runs a script within the timeout. If the connection breaks, it is not used again.
     pub(super) async fn run(&self, call: Call) -> Result<Value, BoxError> {
         let asked = self.within(async {
             let mut live = self.live().await?;
@@ -71,7 +71,7 @@ impl Link {
         asked.await
     }
 
-    /// Announces changes until the connection that they come on is lost. Returns whether there was one.
+    /// Announces changes until their connection is lost. Returns whether there was a connection.
     pub(super) async fn hear(&self, channel: &str) -> bool {
         if !self.target.tells_by_itself() {
             return apart::hear(&self.target, self.timeout, channel, &self.announcer).await;
@@ -105,7 +105,7 @@ impl Link {
         if let Ok(done) = tokio::time::timeout(self.timeout, Box::pin(step)).await {
             return done.map_err(Trouble::explained);
         }
-        // It may be a connection whose other end is gone without a word.
+        // The other end may be gone without closing the connection.
         self.lose();
         Err(Trouble::TimedOut(self.timeout).into())
     }
@@ -114,7 +114,7 @@ impl Link {
         if let Some(live) = self.usable() {
             return Ok(live);
         }
-        // Not for ever: whoever connects may stand on a runtime that is not driven any more.
+        // The wait is limited: the call that connects may be on a runtime that is not driven any more.
         let _connecting = tokio::time::timeout(self.timeout / 2, self.connecting.lock()).await;
         if let Some(live) = self.usable() {
             return Ok(live);
@@ -164,7 +164,7 @@ impl Live {
         self.lost.is.load(Ordering::SeqCst)
     }
 
-    /// Waits until it is not used any more.
+    /// Waits until the connection is not used any more.
     async fn lost(&self) {
         let mut told = std::pin::pin!(self.lost.told.notified());
         told.as_mut().enable();
@@ -189,16 +189,16 @@ impl std::fmt::Debug for Live {
     }
 }
 
-/// Whether the connection is of no use: it is gone, or leads to a server that is not the master any more. What else
-/// a server says of a call is no reason to leave it.
+/// Returns whether the connection is useless: it is closed, or leads to a server that is not the master any more. Other
+/// errors of the server are no reason to drop the connection.
 fn is_broken(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-        || error.to_string().contains("READONLY") // as older servers say it from inside of a script
+        || error.to_string().contains("READONLY") // older servers say it so from inside a script
 }
 
-/// Makes changes of what the server tells.
+/// Returns a function that turns the server's messages into announcements.
 fn teller(
     announcer: Announcer,
     lost: Arc<Lost>,
@@ -206,14 +206,14 @@ fn teller(
 ) -> impl Fn(PushInfo) + Send + Sync {
     move |push| match push.kind {
         PushKind::Message => announcer.announce(slot_in(&push.data)),
-        // From here on nothing is missed; what was before may have been.
+        // Earlier changes may have been missed, and later ones are not.
         PushKind::Subscribe => announcer.announce(None),
         PushKind::Disconnection if !mends_itself => lost.tell(),
         _ => {}
     }
 }
 
-/// Of a message, which has the channel first. `None` for what is not a slot.
+/// Returns the slot in a message, whose first part is the channel. Returns `None` if it names no slot.
 fn slot_in(data: &[Value]) -> Option<Slot> {
     match data {
         [_, Value::BulkString(text)] => slot_of(text),

@@ -1,4 +1,4 @@
-//! The task that keeps the connection subscribed to changes, as long as somebody listens.
+//! The task that keeps the connection subscribed to changes while there are listeners.
 
 use std::{process, sync::Arc, time::Duration};
 
@@ -7,22 +7,22 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use super::link::Link;
 use crate::{lock::Lock, random::Random, store::Announcer};
 
-/// Between tries to subscribe: doubled from the first to the last, and drawn from the upper half.
+/// The pauses between tries to subscribe. They double from the first to the last, with jitter in the upper half.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// The task, which ends with this, and the process that runs it.
+/// The task, which is aborted on drop, and the process that runs it.
 #[derive(Debug, Default)]
 pub(super) struct Listener(Lock<Option<(JoinHandle<()>, u32)>>);
 
 impl Listener {
-    /// Starts the task, if there is somebody to tell and a runtime to run it on, unless it runs.
+    /// Starts the task, unless it runs. Does nothing without listeners, or outside of a runtime.
     pub(super) fn ensure(&self, link: &Arc<Link>, announcer: &Announcer, channel: &str) {
         if !announcer.has_listeners() {
             return;
         }
         let mut task = self.0.lock();
         let process = process::id();
-        // After `fork`, the task is left behind in the other process.
+        // A forked child does not have the task: it stays in the parent.
         let runs = |(task, of): &(JoinHandle<()>, u32)| !task.is_finished() && *of == process;
         if task.as_ref().is_some_and(runs) {
             return;

@@ -1,23 +1,24 @@
 //! The store of a fleet in Redis or Valkey.
 //!
-//! Every step is one script that runs on the server, so nobody sees one half done. All times are the server's.
+//! Every step is one script that runs on the server, so each step is atomic. All times are the server's.
 //!
 //! # What is on the server
 //!
 //! | key | type | what | ends | bytes |
 //! | --- | --- | --- | --- | --- |
-//! | `<prefix>:{<slot>}:record` | string | the generation, the history of writes, and the sealed session | with the session | 200 and the session |
-//! | `<prefix>:{<slot>}:claim` | string | who may make the next one | with the lease | 220 |
-//! | `<prefix>:{<slot>}:highest` | string | the highest generation that is known | with the claim; 48 h after a publication or revocation | 100 |
-//! | `<prefix>:{<slot>}:revoked` | string | up to where generations are revoked | 48 h after it was last set | 100 |
+//! | `<prefix>:{<slot>}:record` | string | the generation, the history of writes, and the encrypted session | with the session | 200 and the session |
+//! | `<prefix>:{<slot>}:claim` | string | the member that may publish the next record | with the lease | 220 |
+//! | `<prefix>:{<slot>}:highest` | string | the highest known generation | with the claim; 48 h after a publication or revocation | 100 |
+//! | `<prefix>:{<slot>}:revoked` | string | the highest revoked generation | 48 h after it was last set | 100 |
 //! | `<prefix>:{<slot>}:users:<generation>` | sorted set | the members, and when their leases end | with the session and the last lease | 250, and 50 for each further member, or 140 from 128 members on |
 //!
-//! That is about 1 kB for each API key with each set of defaults. The bytes are those of `MEMORY USAGE` in Redis 7.0. The braces keep the keys of
-//! a slot on one server of a cluster. Changes are told on the one channel `<prefix>:changes`.
+//! That is about 1 kB for each API key with each set of defaults. The bytes are those of `MEMORY USAGE` in Redis 7.0.
+//! The braces keep the keys of a slot on one server of a cluster. Changes are announced on one channel,
+//! `<prefix>:changes`.
 //!
 //! Nothing on the server is trusted. A value that this store has not put there is an error.
 //!
-//! # Who may do what
+//! # Access rules
 //!
 //! A user for the fleet, as one line:
 //!
@@ -25,50 +26,62 @@
 //! ACL SETUSER fleet on >password ~sipher-session:* resetchannels &sipher-session:changes +evalsha +eval +time +info +get +set +del +exists +pttl +pexpire +zadd +zrem +zscore +zcount +publish +subscribe
 //! ```
 //!
-//! In a cluster also `+cluster|slots +asking +ping`, behind sentinels also `+role`. From Redis 7.2 on, and in Valkey, a cluster's connections ask for `+client|setinfo` too, and go on
-//! where they may not. Without `+subscribe` all works, and changes are found later.
+//! In a cluster the user also needs `+cluster|slots +asking +ping`, and behind sentinels `+role`. In Redis 7.2 or later
+//! and in Valkey, a cluster's connections also try `client|setinfo`, and go on if it is denied. Without `+subscribe`
+//! everything works, but a process finds changes later.
 //!
 //! # When a server forgets
 //!
-//! The last member of a session deletes it, so the server must never call a member the last while another may live. The
-//! server says so only of a set of members that is whole: it was begun by a publication, and no member of it was forgotten.
-//! A set bears a mark of that, with the server's `run_id` and `master_replid`. One of them changes whenever writes may have
-//! been lost: with a restart from an old snapshot or log, and with a replica that takes over. A set without the mark of the
-//! present server never becomes whole again, and its session is left to expire. Each record has them too: one from before that may be of a session that was deleted since, so the server is
-//! asked about it before anybody takes it up, until one of those who use it has said so again. A server that tells neither is never believed, and its sessions are left to expire.
+//! The last member of a session deletes it. So the server must never call a member the last one while another may live.
+//! It does so only if the set of members is whole: the set was begun by a publication, and no member of it was
+//! forgotten.
 //!
-//! What no server can tell: a master that is cut off, and goes on while a replica has taken over, may gain members that the
-//! replica does not know, and call one of its own the last. One session may then be deleted while some still use it.
-//! `min-replicas-to-write` ends it.
+//! A whole set has a mark that is made of the server's `run_id` and `master_replid`. One of them changes whenever
+//! writes may have been lost: after a restart from an old snapshot or log, and when a replica takes over. A set without
+//! the mark of the present server never becomes whole again, and its session is left to expire.
 //!
-//! A server that is full (`noeviction`) refuses steps as a whole. One that evicts keys forgets them one by one: a set of
-//! members that was evicted is not whole when it comes back. Do not let it evict `revoked`: `volatile-ttl` takes the ones that end soon first.
+//! Each record has the same mark. If it is not the present server's, the session may have been deleted since. Then a
+//! process checks the session with Sipher before it adopts it, until one of the members that use the session has kept
+//! it again. If a server reports neither `run_id` nor `master_replid`, no mark is ever trusted, and its sessions are
+//! left to expire.
+//!
+//! One case cannot be detected: a master that is cut off goes on while a replica has taken over. It may gain members
+//! that the replica does not know, and call one of its own members the last. One session may then be deleted while
+//! others still use it. `min-replicas-to-write` prevents this.
+//!
+//! A full server with the policy `noeviction` refuses whole steps. A server that evicts keys forgets them one by one. A
+//! set of members that was evicted is not whole when it comes back. Do not let the server evict `revoked`: the policy
+//! `volatile-ttl` evicts keys that expire soon first.
 //!
 //! # When the server's clock steps
 //!
-//! All keys end by the server's wall clock. If it steps forward, claims and records end early: another process makes a
-//! session, at the cost of a create, and members put their record back. A lease that ends takes no member out of its set, and a set that
-//! ends early is not whole when it comes back. So a step never deletes a session that is in use; it is left to expire. If the clock steps back, keys end later.
+//! All keys expire by the server's wall clock. If it steps forward, claims and records expire early. Then another
+//! process creates a session, at the cost of a create, and members put their record back. A lease that ends removes no
+//! member from its set, and a set that expires early is not whole when it comes back. So a step never deletes a session
+//! in use: the session is left to expire. If the clock steps back, keys expire later.
 //!
 //! # Generations
 //!
-//! They are compared as decimal numbers of up to 20 digits, exact in all 64 bits. Each is at least the server's time in milliseconds,
-//! so that it is higher than what was granted before everything was forgotten. One that is only claimed is kept with the claim, and until that time
-//! is above it; one that was published or revoked is kept for 48 h. At 2⁶⁴ − 1 they stay, and that one is granted again and again: nobody gets
-//! there but by asking for a generation after it.
+//! Generations are compared as decimal numbers of up to 20 digits, exact in all 64 bits. Each is at least the server's
+//! time in milliseconds, so that it is higher than those granted before everything was forgotten. A generation that was
+//! only claimed is remembered with the claim, and until that time is above it. One that was published or revoked is
+//! remembered for 48 h. At 2⁶⁴ − 1 the number does not grow any more, and is granted again and again. That happens only
+//! if a caller asks for a generation after it.
 //!
 //! # Connections
 //!
-//! One for all clones, with version 3 of the protocol, which tells of changes on the same connection that is asked. It is
-//! made by the first call. When it is lost, the next call makes another, and so does whoever listens, after 0.1 s up to 10 s. A call that finds it
-//! lost only then fails, and the next one works. Every call ends within the timeout. Nothing is tried twice. A server that refuses
-//! `HELLO` does not know version 3: add `?protocol=resp2` to the URL, and changes are told on a second connection.
+//! All clones share one connection. It uses version 3 of the protocol, which delivers changes on the same connection.
+//! The first call makes the connection. After it is lost, the next call makes another one. So does the task that
+//! listens, after 0.1 s up to 10 s. A call that only then finds it lost fails, and the next one works. Every call ends
+//! within the timeout, and none is retried. A server that refuses `HELLO` does not know version 3: add
+//! `?protocol=resp2` to the URL. Changes then come on a second connection.
 //!
 //! * A cluster: any of its nodes is enough to find the others.
-//! * Sentinels: they are asked for the master with every connection that is made. A master that was set back to a replica
-//!   refuses to be written to, which counts as a lost connection.
-//! * TLS: `rediss://`, with the crate's feature `rustls` and the certificates of the system. It goes by the `CryptoProvider` that the process has installed, and
-//!   by the one of `reqwest` where there is no other; a program with two of them has to install one.
+//! * Sentinels: they are asked for the master with every connection that is made. A master that became a replica again
+//!   refuses writes, which counts as a lost connection.
+//! * TLS: `rediss://`, with the crate's feature `rustls` and the certificates of the system. It uses the
+//!   `CryptoProvider` that the process has installed. If there is none, it uses the one of `reqwest`. A program with
+//!   two of them has to install one.
 //!
 //! # Versions
 //!
@@ -105,8 +118,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Keeps the sessions of a fleet in Redis or Valkey.
 ///
-/// Clones share one connection. Building opens none, spawns nothing and needs no runtime; the first call does. All
-/// tasks end with the last clone.
+/// Clones share one connection. Creating the store opens no connection, spawns nothing and needs no runtime. The first
+/// call connects. All tasks end with the last clone.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -121,13 +134,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// Those of its steps are a `redis::RedisError`, whose version is no part of the interface, or say that the server did not answer in time or
-/// answered with something else. None shows a password.
+/// A step can fail with a `redis::RedisError`, whose version is not part of this crate's interface. It can also fail
+/// because the server did not answer in time or gave a malformed answer. No error shows a password.
 ///
 /// # Cancel safety
 ///
-/// A call that is dropped may have been carried out. The connection stays.
-///
+/// A call that is dropped may have been carried out. The connection stays usable.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Shared>);
 
@@ -141,36 +153,37 @@ struct Shared {
 }
 
 impl RedisStore {
-    /// Takes one server, such as `redis://user:password@host:6379/0`.
+    /// Uses one server, such as `redis://user:password@host:6379/0`.
     ///
-    /// `rediss://` is TLS, `unix:///path` a socket. `valkey://` and `valkeys://` are the same as `redis://` and `rediss://`.
+    /// `rediss://` is TLS, and `unix:///path` a socket. `valkey://` and `valkeys://` mean the same as `redis://` and
+    /// `rediss://`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not such a URL, or is one with TLS without the feature
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is malformed, or needs TLS without the feature
     /// `rustls`. No error repeats the URL.
     pub fn connect(url: &str) -> Result<Self, Error> {
         Target::server(url).map(Self::to)
     }
 
-    /// Takes a cluster: some of its nodes, as in [`connect`](Self::connect), which tell of the others.
+    /// Uses a cluster. Give the URLs of some of its nodes, as in [`connect`](Self::connect). They name the other nodes.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect), and if the URLs differ in more than the host and the port, or there is none.
+    /// Fails like [`connect`](Self::connect). Also fails if there is no URL, or if the URLs differ in more than host
+    /// and port.
     pub fn cluster<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Self, Error> {
         with_all(urls, Target::cluster).map(Self::to)
     }
 
-    /// Takes the server that sentinels know by this name. They are asked again whenever the connection is lost.
+    /// Uses the master that sentinels know by this name. They are asked again whenever the connection is lost.
     ///
-    /// The URLs are those of the sentinels, with what logs in to them. Where the server wants a user, a
-    /// password, another database or TLS, `master` is a URL with the name in place of the host:
-    /// `redis://user:password@mymaster/0`.
+    /// The URLs are those of the sentinels, with their logins. If the master needs a user, a password, another database
+    /// or TLS, let `master` be a URL with the name in place of the host: `redis://user:password@mymaster/0`.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect), and if there is no URL or no name.
+    /// Fails like [`connect`](Self::connect). Also fails if there is no URL or no name.
     pub fn sentinel<U: AsRef<str>>(
         urls: impl IntoIterator<Item = U>,
         master: &str,
@@ -178,14 +191,15 @@ impl RedisStore {
         with_all(urls, |urls| Target::sentinels(urls, master)).map(Self::to)
     }
 
-    /// Sets what every key, and the channel, begins with. Defaults to `sipher-session`.
+    /// Sets the prefix of every key and of the channel. Defaults to `sipher-session`.
     ///
-    /// Only managers with the same prefix share sessions. Clones that were made before keep theirs, and do not share
-    /// the connection with this one.
+    /// Only managers with the same prefix share sessions. Earlier clones keep their prefix, and do not share the
+    /// connection with this store.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is empty or has braces, which name a cluster's slot.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the prefix is empty or has braces, which a cluster gives a
+    /// meaning.
     pub fn prefix(self, prefix: &str) -> Result<Self, Error> {
         let keys = Keys::new(prefix)?;
         let Shared {
@@ -194,9 +208,9 @@ impl RedisStore {
         Ok(Self::of(target.clone(), keys, *timeout))
     }
 
-    /// Sets how long one call may take, with connecting if need be. Defaults to 1 s.
+    /// Sets how long one call may take, including connecting. Defaults to 1 s.
     ///
-    /// Clones that were made before keep theirs, and do not share the connection with this one.
+    /// Earlier clones keep their timeout, and do not share the connection with this store.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         let Shared { target, keys, .. } = &*self.0;
@@ -368,8 +382,8 @@ impl SessionStore for RedisStore {
         self.step(call, |answer| answer::done(&answer))
     }
 
-    /// Subscribes in the background, from now on or, outside of a runtime, from the next call on. It ends with the
-    /// last one that listens.
+    /// Subscribes in the background: now, or outside of a runtime with the next call. The subscription ends with the
+    /// last listener.
     fn changes(&self) -> Changes {
         let changes = self.0.announcer.subscribe();
         self.listen();

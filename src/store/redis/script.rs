@@ -24,7 +24,7 @@ scripts! {
     REVOKE = "common", "revoking", "revoke";
 }
 
-/// A script, and the hash that the server knows it by.
+/// A script, and its hash by which the server knows it.
 pub(super) struct Source {
     text: &'static str,
     hash: String,
@@ -58,8 +58,8 @@ impl Call {
         self
     }
 
-    /// Runs it by its hash. A server that does not know it, because it was started anew or flushed its scripts, gets
-    /// the text.
+    /// Runs the script by its hash. If the server does not know the hash, because it restarted or flushed its scripts,
+    /// sends the text.
     pub(super) async fn run(&self, connection: &mut Connection) -> RedisResult<Value> {
         let by_hash = self.command("EVALSHA", &self.source.hash);
         match connection.ask(&by_hash).await {

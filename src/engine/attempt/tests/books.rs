@@ -1,5 +1,8 @@
-//! What an attempt owes, kept beside it: what it takes up is used, given up or let go; whoever asks in place of the free question says
-//! what came of it; and it ends well only with a session that the server is known to have.
+//! What an attempt owes, kept beside it:
+//!
+//! - A session adopted from the fleet is used, given up or left.
+//! - An attempt that asks in place of `GET /v1/health` reports the result.
+//! - An attempt ends well only with a session that the server is known to have.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +10,26 @@ use super::{came::Came, world::Happening, *};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Books {
-    /// Taken up from the fleet, and neither used nor left.
+    /// Sessions adopted from the fleet, and neither used nor left yet.
     taken: BTreeSet<u64>,
     pub(super) made: Option<u64>,
     stands_in: bool,
-    /// When it was last asked what became of the session, in place of the free question.
+    /// When the attempt last asked, in place of `GET /v1/health`, what became of the session.
     asked: Option<Duration>,
-    /// The last answer says that it is there.
+    /// The session that the last answer called alive.
     good: Option<u64>,
-    /// The last answer says that it is not, and nobody has been told.
+    /// The session that the last answer called lost, until others learn of the loss.
     dead: Option<u64>,
 }
 
 impl Books {
-    /// What has come in while this was waited for.
+    /// Notes what came in during `step`.
     pub(super) fn note(&mut self, step: &Step<u64>, came: Came, fresh: u64, now: Duration) {
         match came {
             Came::AskAbout | Came::AskFor | Came::Take => drop(self.taken.insert(fresh)),
             Came::Made => self.made = Some(fresh),
-            Came::Refused => self.made = None, // whoever publishes retires it
+            // The code that publishes a session retires it if it is refused.
+            Came::Refused => self.made = None,
             Came::UnclearInPlace => (self.stands_in, self.asked) = (true, Some(now)),
             Came::Told | Came::AllKnown => self.stands_in = false,
             _ => {}
@@ -63,7 +67,7 @@ impl Books {
             Effect::MeteredInVain((_, looked)) => {
                 assert!(self.stands_in, "it does not stand in: {trail:?}");
                 self.stands_in = false;
-                // A sign of after that is not covered by what was asked before.
+                // A sign of trouble that came after the question is not covered by its answer.
                 let is_before = self.asked.is_some_and(|asked| looked.monotonic <= asked);
                 assert!(is_before, "I1: it covers later signs: {trail:?}");
             }
@@ -71,14 +75,14 @@ impl Books {
         }
     }
 
-    /// After each step.
+    /// Checks the books after each step.
     pub(super) fn balance(
         &self,
         attempt: &Attempt<u64>,
         is_over: impl Fn(&u64) -> bool,
         trail: &[Happening],
     ) {
-        // Others are told first.
+        // Others may learn of the result before the session is given up.
         let is_told = self.dead.is_none() || matches!(attempt.step(), Step::Telling(..));
         assert!(is_told, "I1: a loss that nobody is told of: {trail:?}");
         let waits_in_place = matches!(
@@ -87,7 +91,7 @@ impl Books {
                 | Step::Telling(..)
                 | Step::Queued(_)
                 | Step::Checking(_)
-                // Its task goes, and that gives it up.
+                // Dropping the task of this attempt gives up its turn to ask.
                 | Step::Ended(Err(Fenced))
         );
         assert!(
@@ -100,7 +104,7 @@ impl Books {
         }
     }
 
-    /// It has ended, with this session.
+    /// Checks the books at the end of an attempt that ended with `session`.
     pub(super) fn close(mut self, session: Option<&u64>, trail: &[Happening]) {
         if let Some(session) = session {
             self.taken.remove(session);

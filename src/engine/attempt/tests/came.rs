@@ -1,4 +1,4 @@
-//! What may come in to an attempt, by what it waits for.
+//! What an attempt may receive in each of its steps.
 
 use std::time::Duration;
 
@@ -15,24 +15,25 @@ pub(super) enum Came {
     Due,
     Woken,
     Closed,
-    /// The fleet: make one; ask about this one; ask for this one; take this one; the store fails; another took its place.
+    /// Answers of the fleet: create a session; this one may do; only a session check can tell of this one; take this
+    /// one; the store fails; another create took the attempt's place.
     Create,
     AskAbout,
     AskFor,
     Take,
     StoreFails,
     Overtaken,
-    /// The free question.
+    /// Results of `GET /v1/health`.
     Alive,
     Gone,
     Unclear,
-    /// The same, and this attempt is to ask for a session in its place.
+    /// Like `Unclear`, and this attempt is to ask for a session in place of `GET /v1/health`.
     UnclearInPlace,
     Unanswered,
-    /// Of all sessions, something or nothing is known.
+    /// Whether the oldest session's answer tells about all sessions, or about none.
     AllKnown,
     NothingKnown,
-    /// The call for the session.
+    /// Results of `GET /v1/sessions/{id}`.
     Known,
     NotFound,
     OtherThan,
@@ -41,7 +42,7 @@ pub(super) enum Came {
     Made,
     Accepted,
     Refused,
-    /// Calls that fail.
+    /// Failures of calls.
     Unreachable,
     Gateway,
     Broken,
@@ -95,7 +96,7 @@ impl Came {
         }
     }
 
-    /// The server itself has answered.
+    /// Returns whether the server itself has answered.
     pub(super) fn is_answer(self) -> bool {
         matches!(
             self,
@@ -118,12 +119,12 @@ impl Came {
         matches!(self, Unreachable | Gateway)
     }
 
-    /// It says that the session is of no use.
+    /// Returns whether the answer says that the session is of no use.
     pub(super) fn is_loss(self) -> bool {
         matches!(self, Gone | NotFound | OtherThan | RetiredAndNotFound)
     }
 
-    /// `fresh` is a session that has not been heard of before.
+    /// Returns the input. `fresh` is a session that the attempt has not seen before.
     pub(super) fn input(self, fresh: u64) -> Input<u64> {
         match self {
             Due => Input::Due,
@@ -156,7 +157,7 @@ impl Came {
         }
     }
 
-    /// The same for a call that makes a session, or the oldest one that is asked for.
+    /// Like `input`, also for a failed create and a failed check of the oldest session.
     pub(super) fn input_to(self, step: &Step<u64>, fresh: u64) -> Input<u64> {
         match step {
             Step::Calling if self != Made => Input::Called(Err(self.error())),

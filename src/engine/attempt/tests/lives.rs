@@ -1,6 +1,6 @@
-//! Long lives of the engine alone, drawn from one number each.
+//! Long random runs of attempts and the gate. One seed determines each run.
 //!
-//! `ENGINE_SEEDS` says how many, `ENGINE_FROM` from which on, `ENGINE_SEED` runs one of them.
+//! `ENGINE_SEEDS` sets the number of runs and `ENGINE_FROM` the first seed. `ENGINE_SEED` runs a single one.
 
 use std::env;
 
@@ -11,9 +11,9 @@ use super::{
     world::{Happening, Setting, World},
 };
 
-/// So many in `cargo test`.
+/// Number of runs in `cargo test`.
 const SEEDS: u64 = 20_000;
-/// Of each.
+/// Number of events in each run.
 const HAPPENINGS: usize = 60;
 
 pub(super) fn settings() -> [Setting; 16] {
@@ -26,7 +26,7 @@ pub(super) fn settings() -> [Setting; 16] {
 
 pub(super) fn live(world: &mut World<'_>, seed: u64, next: &mut Vec<Happening>) {
     let mut rng = Rng::with_seed(seed);
-    // Some lives are mostly well, others are not.
+    // Some runs have few dropped tasks, shutdowns and fences, others have many.
     let (patience, is_calm) = (rng.u8(1..20), rng.bool());
     for _ in 0..HAPPENINGS {
         world.happenings(next);
@@ -62,7 +62,7 @@ fn whatever_happens_in_thousands_of_lives_attempts_keep_their_promises() {
     assert!(calls > 0);
 }
 
-/// Says which one failed.
+/// Prints the seed of a run that failed.
 struct Replay(u64);
 
 impl Drop for Replay {

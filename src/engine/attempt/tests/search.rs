@@ -1,7 +1,8 @@
-//! Every order of what may happen, up to a bound: two keys with three sets of defaults, attempts that make sessions, renew them and ask
-//! about them, a fleet, a server that answers whatever it likes. What is promised holds in each state that can be reached.
+//! Every order of events, up to a bound. There are two keys with three sets of defaults, a fleet, and a server that may
+//! answer anything. Attempts create, renew and check sessions. The promises must hold in every state that can be
+//! reached.
 //!
-//! `SEARCH_DEPTH` says how many happenings deep.
+//! `SEARCH_DEPTH` sets how many events deep the search goes.
 
 use std::{
     collections::HashMap,
@@ -17,13 +18,13 @@ use super::{
 };
 use crate::engine::flight::overdue_after;
 
-/// So deep in `cargo test`.
+/// Depth in `cargo test`.
 const DEPTH: usize = 5;
-/// An attempt ends after so many things that came, whatever they are.
+/// The most inputs an attempt may take until it ends, whatever they are.
 const MOST_WAITS: usize = 400;
-/// Of so many states, it is tried for one whether all attempts end.
+/// One in so many states is tested for whether all its attempts end.
 const ENDS_AT: u64 = 7;
-/// What goes on failing, in three ways.
+/// Three servers and fleets that go on failing, each in another way.
 const FAILURES: [&[Came]; 3] = [
     &[
         Came::Due,
@@ -58,7 +59,7 @@ impl Write for Fingerprint {
     }
 }
 
-/// All that the future of a state depends on.
+/// Hashes everything that the future of a state depends on.
 fn fingerprint(world: &World<'_>) -> u128 {
     let mut text = Fingerprint::default();
     let (gate, flying) = (&world.gate, &world.flying);
@@ -72,7 +73,7 @@ fn fingerprint(world: &World<'_>) -> u128 {
     u128::from(first) << 64 | u128::from(text.0.finish())
 }
 
-/// What holds in every state.
+/// Checks what must hold in every state.
 fn check(world: &World<'_>) {
     let trail = &world.trail;
     assert_eq!(
@@ -80,7 +81,7 @@ fn check(world: &World<'_>) {
         world.flying.len() as u64,
         "who is under way is known: {trail:?}"
     );
-    // I2: one attempt for each partition, besides those whose place was taken.
+    // I2: each partition has one attempt, apart from attempts whose place was taken.
     for (index, partition) in world.setting.partitions.iter().enumerate() {
         let is_its = |(generation, flying): &(&u64, &Flying)| {
             flying.partition == index && world.gate.is_flying(partition.id, **generation)
@@ -91,20 +92,21 @@ fn check(world: &World<'_>) {
     check_anew(world.clone());
 }
 
-/// Whoever waits for the first call has a place, and nobody else keeps one.
+/// Checks that each attempt that waits for its first call has a place in the queue, and that no other attempt keeps
+/// one.
 fn check_places(mut world: World<'_>) {
     let (mut least, mut most, now) = (0, 0, world.reading());
     for (generation, flying) in &world.flying {
         let id = world.setting.partitions[flying.partition].id;
         if world.gate.is_flying(id, *generation) {
             let step = flying.attempt.step();
-            // One whose runtime stood still for long counts no more.
+            // An attempt whose runtime stalled for long does not count any more.
             let is_recent = now.since(flying.attempt.begun) < overdue_after(TIMEOUT);
-            // Who has had a turn and asks for the session itself takes no other place.
+            // An attempt that has had its turn takes no second place when it goes on to check the session itself.
             let is_inside = flying.attempt.place == Queueing::Inside;
             let waits = matches!(step, Step::Queued(_) | Step::Pausing(_));
             least += usize::from(waits && is_inside && is_recent);
-            // Between two calls, those of keys that the server has not accepted keep theirs.
+            // Attempts for keys that the server has not accepted yet keep their place between two calls.
             most += usize::from(is_inside || waits);
         }
     }
@@ -116,7 +118,7 @@ fn check_places(mut world: World<'_>) {
     );
 }
 
-/// I9: each attempt ends, however often it fails in the same way.
+/// I9: checks that each attempt ends, however often it fails in the same way.
 fn check_ends(mut world: World<'_>, always: &[Came]) {
     for generation in world.flying.keys().copied().collect::<Vec<_>>() {
         for waits in 0.. {
@@ -132,7 +134,7 @@ fn check_ends(mut world: World<'_>, always: &[Came]) {
     }
 }
 
-/// I9: nothing holds anybody back for ever, and who has gone has left no place taken.
+/// I9: checks that nothing is held back for ever, and that a dropped attempt leaves no place taken.
 fn check_anew(mut world: World<'_>) {
     for generation in world.flying.keys().copied().collect::<Vec<_>>() {
         world.apply(Happening::Dropped(generation));
@@ -148,7 +150,7 @@ fn check_anew(mut world: World<'_>) {
     }
 }
 
-/// Returns how many states there are, and how many happenings led to them.
+/// Returns how many states were found, and how many events led to them.
 fn search(setting: &Setting, depth: usize) -> (usize, u64) {
     let start = World::new(setting, 0);
     let mut seen = HashMap::from([(fingerprint(&start), 0)]);
@@ -171,7 +173,7 @@ fn search(setting: &Setting, depth: usize) -> (usize, u64) {
                     }
                 }
             }
-            // What is reached sooner leads further.
+            // A state that is reached in fewer events has more events left before the bound, so it is searched again.
             if *before > reached_in + 1 {
                 *before = reached_in + 1;
                 stack.push((after, reached_in + 1));

@@ -1,5 +1,5 @@
-//! The table of `docs/attempts.md`: what each step does with each thing that may come in. It is written from what attempts do in many
-//! lives.
+//! Writes and checks the table of `docs/attempts.md`: what each step does with each input. The table comes from what
+//! attempts do in many random runs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,11 +16,11 @@ use super::{
     *,
 };
 
-/// So many lives, in which all that is in the table happens often.
+/// Number of runs. It is large enough that every row of the table occurs often.
 const LIVES: u64 = 50_000;
 const BEGIN: &str = "<!-- table -->\n";
 
-/// What followed, by what was waited for and what came.
+/// What followed, by step and input.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table(BTreeMap<(u8, &'static str, String), BTreeSet<String>>);
 
@@ -50,7 +50,7 @@ impl Table {
     }
 }
 
-/// In the order of the page.
+/// Returns the name of a step, and its position on the page.
 fn name(step: &Step<u64>) -> (u8, &'static str) {
     match step {
         Step::Begun => (0, "`Begun`"),
@@ -69,7 +69,7 @@ fn name(step: &Step<u64>) -> (u8, &'static str) {
     }
 }
 
-/// As the page names them.
+/// Returns the page's name for an effect.
 pub(super) fn effect(effect: &Effect<u64>) -> &'static str {
     match effect {
         Effect::GiveUp { .. } => "*gives it up*",
@@ -102,7 +102,7 @@ fn the_page_about_attempts_says_what_each_step_does_with_each_thing_that_comes()
     assert_eq!(written, text, "WRITE_TABLE=1 writes it anew");
 }
 
-/// What a step does not wait for.
+/// Returns inputs that a step does not wait for.
 fn others(step: &Step<u64>) -> Vec<Input<u64>> {
     let all = [
         (matches!(step, Step::Begun), Input::Begun(9)),

@@ -1,5 +1,5 @@
-//! Attempts and the gate, and nothing else: no runtime, no clock, no server. Whatever may come in next can be listed, and applied; what
-//! an attempt owes is kept in books, which each step has to balance.
+//! Attempts and the gate alone, without a runtime, a clock or a server. A test can list every event that may come next,
+//! and apply one. What an attempt owes is kept in books, which are checked after each step.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,25 +28,26 @@ const LIMITS: Limits = Limits {
     timeout: TIMEOUT,
 };
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Past the floor between two calls, past a token, and past a refused key's first pause.
+/// Milliseconds: longer than the floor between two calls; long enough for a token; longer than a refused key's first
+/// cooldown.
 const STEPS: [u64; 3] = [300, 5_000, 31_000];
 
-/// For so long, no other session is asked for in place of the free question.
+/// After a check in place of `GET /v1/health` told nothing, no other such check is made for this long.
 const IN_VAIN: Duration = Duration::from_secs(5 * 60);
 
 /// What may happen next.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Happening {
-    /// A request needs a session of this partition. Where there is one, it has become suspect.
+    /// A request needs a session of this partition. If the partition has one, that one has become suspect.
     Needed(usize),
-    /// A session is to be renewed while requests go on with it.
+    /// The session of this partition is renewed while requests go on with it.
     Renewed(usize),
     Comes(u64, Came),
     /// The task of an attempt is gone.
     Dropped(u64),
-    /// The defaults are changed, or the session is not wanted any more.
+    /// The defaults change, or the session is invalidated.
     Fenced(usize),
-    /// No request may bear the present session any more.
+    /// No request may carry the present session any more.
     Ends(usize),
     Passes(u64),
 }
@@ -59,18 +60,18 @@ pub(super) struct Flying {
     pub(super) books: Books,
 }
 
-/// What stays the same through a life.
+/// What stays the same during a run.
 pub(super) struct Setting {
     pub(super) budget: CallBudget,
     pub(super) partitions: Vec<Arc<Partition>>,
     pub(super) is_told: bool,
     pub(super) may_go_on_untold: bool,
-    /// There is a fleet, which is asked first. Without one, each attempt is to make its session itself.
+    /// Whether there is a fleet, which is asked first. Without one, each attempt creates its session itself.
     pub(super) shares: bool,
 }
 
 impl Setting {
-    /// The manager's own key, and another with two sets of defaults.
+    /// Creates a setting with the manager's own key and with another key that has two sets of defaults.
     pub(super) fn new(burst: u32, is_told: bool, may_go_on_untold: bool, shares: bool) -> Self {
         let partition = |key: &str, chain: &str| {
             let defaults = SessionDefaults::new().chain(chain.into());
@@ -100,16 +101,16 @@ pub(super) struct World<'a> {
     pub(super) now: Duration,
     pub(super) answered: Option<Reading>,
     pub(super) is_outage: bool,
-    /// When a session was last asked for in vain, in place of the free question.
+    /// When a session was last asked for in place of `GET /v1/health` without learning anything.
     pub(super) in_vain: Option<Duration>,
     seed: u64,
     signs: u64,
     next: u64,
-    /// When calls were granted, and to which partition.
+    /// When each call was granted, and to which partition.
     pub(super) calls: Vec<(Duration, usize)>,
-    /// What has followed from what, where somebody wants to know.
+    /// What followed each input, if a test wants to know.
     pub(super) table: Option<Table>,
-    /// How it has come to this.
+    /// The events that led to this state.
     pub(super) trail: Vec<Happening>,
 }
 
@@ -148,7 +149,7 @@ impl<'a> World<'a> {
         self.next
     }
 
-    /// Everything that may happen next, in `into`.
+    /// Puts every event that may happen next into `into`.
     pub(super) fn happenings(&self, into: &mut Vec<Happening>) {
         into.clear();
         for (index, partition) in self.setting.partitions.iter().enumerate() {
@@ -174,7 +175,7 @@ impl<'a> World<'a> {
 
     pub(super) fn may_come(&self, flying: &Flying) -> impl Iterator<Item = &'static Came> {
         let came = Came::to(flying.attempt.step()).iter();
-        // Nobody is told to ask in place of the question again so soon.
+        // The driver lets nobody ask in place of `GET /v1/health` again so soon.
         let is_recent = |at: Duration| self.now.saturating_sub(at) < IN_VAIN;
         let is_in_vain = self.in_vain.is_some_and(is_recent);
         came.filter(move |came| **came != Came::UnclearInPlace || !is_in_vain)
@@ -232,7 +233,7 @@ impl<'a> World<'a> {
         self.goes_on(generation, after);
     }
 
-    /// Without a fleet, nobody is asked who makes the session.
+    /// Moves the attempt on. Without a fleet, it creates its session itself.
     fn goes_on(&mut self, generation: u64, mut step: Step<u64>) {
         while !self.setting.shares && matches!(step, Step::Sharing) {
             step = self.hand_in(generation, Input::Shared(Share::Create)).1;
@@ -272,7 +273,7 @@ impl<'a> World<'a> {
         self.setting.partitions[self.flying[&generation].partition].clone()
     }
 
-    /// Returns what was carried out, and what is waited for then.
+    /// Hands in an input. Returns the effects that were carried out, and the next step.
     pub(super) fn hand_in(
         &mut self,
         generation: u64,
@@ -349,11 +350,11 @@ impl<'a> World<'a> {
         while let Some(effect) = flying.attempt.next_effect() {
             flying.books.carried_out(&effect, &self.trail);
         }
-        flying.books.made = None; // told as a possible orphan
+        flying.books.made = None; // It is reported as a possible orphan.
         flying.books.close(None, &self.trail);
     }
 
-    /// I8: the budget, and the floor between two calls of a partition.
+    /// I8: checks the call budget, and the floor between two calls of a partition.
     fn check_calls(&self) {
         let Some((last, of)) = self.calls.last() else {
             return;
@@ -368,7 +369,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// Until when an attempt waits by itself.
+/// Returns the time until which an attempt waits.
 fn until<S>(step: &Step<S>) -> Option<Duration> {
     match step {
         Step::Queued(queued) => Some(queued.until),

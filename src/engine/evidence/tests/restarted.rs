@@ -1,8 +1,8 @@
-//! A new process that is found out.
+//! How a new process is noticed.
 
 use super::*;
 
-/// Its first answers may have come before health told of it.
+/// The new process may answer requests before health tells of it.
 #[test]
 fn what_the_new_process_had_answered_before_it_was_found_out_is_not_forgotten() {
     let mut evidence = begun();
@@ -20,7 +20,7 @@ fn what_the_new_process_had_answered_before_it_was_found_out_is_not_forgotten() 
     assert!(!evidence.see(stamp(98, 60), exchange(180_160)).0);
     ask(&mut evidence, 3, 181_000, 160_000);
     assert!(evidence.see(stamp(97, 59), exchange(181_100)).0);
-    // The process after it begins with as many.
+    // The process after it begins with as many calls left.
     let slow = Exchange {
         sent: at(180_150),
         received: at(183_000),
@@ -29,7 +29,7 @@ fn what_the_new_process_had_answered_before_it_was_found_out_is_not_forgotten() 
     assert!(!proves);
 }
 
-/// A process that has ended answers no more, and its window must not pass for that of a later one.
+/// A process that has ended answers no more. Its window must not pass for the window of a later process.
 #[test]
 fn what_was_answered_before_the_new_process_began_is_forgotten() {
     let mut evidence = begun();
@@ -41,7 +41,7 @@ fn what_was_answered_before_the_new_process_began_is_forgotten() {
     }
 }
 
-/// It may be known to the new process or not: health does not say.
+/// The new process may know the session or not: health does not say.
 #[test]
 fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_before_it_began() {
     let mut evidence = begun();
@@ -53,7 +53,7 @@ fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_befo
     evidence.answered(question, says, sessions, at(130_010));
     assert!(!evidence.is_process_of(&just_before(130_100)));
     assert!(evidence.is_process_of(&made(131_000, 131_100)));
-    // Once it has been asked for, it is known.
+    // Once the session has been checked, it is known.
     let asked_for = Made {
         known_at: server(132_000),
         known: (at(132_000), Duration::ZERO),
@@ -62,7 +62,8 @@ fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_befo
     assert!(evidence.is_process_of(&asked_for));
 }
 
-/// Two restarts within seconds: what health says fits both processes, and the last answer leaves the session open.
+/// After two restarts within seconds, what health says fits both processes, and the last answer leaves the session
+/// open.
 #[test]
 fn answers_of_a_process_that_began_soon_after_another_do_not_prove_a_session_of_that_one() {
     let mut evidence = begun();
@@ -81,7 +82,7 @@ fn answers_of_a_process_that_began_soon_after_another_do_not_prove_a_session_of_
     assert!(evidence.is_process_of(&made(132_000, 150_100)));
 }
 
-/// The call that asks for a session is answered, its body is held up, and the server restarts before it has come.
+/// A session is asked for. The body of the answer is delayed, and the server restarts before it arrives.
 #[test]
 fn what_is_answered_while_a_session_is_asked_for_is_not_of_its_process() {
     let mut evidence = begun();

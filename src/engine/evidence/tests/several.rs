@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// Two that began at these times, older first. Both were up before any session.
+/// When two processes began, the older first. Both were up before any session was created.
 const BOOTS: [u64; 2] = [50_000, 60_000];
 
-/// What becomes of a session that is made at `born`, after processes answered at these times, if the last one does once more;
-/// and whether an answer that proves a process proves the session's.
+/// Processes answer at the times of `answers`, and a session is created at `born`. Then the last process answers once
+/// more. Returns the fate of the session, and whether an answer that proves a process proves the session's process.
 fn judged(answers: &[(u64, usize)], born: u64) -> (Fate, bool) {
     let mut evidence = begun();
     let last = answers.last().map_or(0, |(_, which)| *which);
@@ -37,8 +37,8 @@ fn a_process_that_was_followed_by_a_younger_one_has_ended() {
     assert_eq!(after(1_800), (Fate::Alive, true));
 }
 
-/// What is said of when a process began is up to 1 s late: the third answer is within 2 s of the older one's, and nearer to that
-/// of the younger one.
+/// Health gives the start of a process up to 1 s late. The third answer is within 2 s of the older start, and nearer to
+/// the younger one.
 #[test]
 fn a_process_that_was_restarted_within_seconds_is_not_taken_for_one_of_several() {
     for boots in [
@@ -63,7 +63,7 @@ fn an_answer_of_a_new_process_does_not_prove_that_of_a_session_from_before() {
     assert_eq!([SESSION, 135_000].map(proves), [false, true]);
 }
 
-/// A session that is made later than both were seen may be of either.
+/// A session created after both were seen may belong to either.
 #[test]
 fn where_two_processes_serve_side_by_side_no_answer_proves_that_of_a_session() {
     let mut evidence = begun();
@@ -73,14 +73,14 @@ fn where_two_processes_serve_side_by_side_no_answer_proves_that_of_a_session() {
     assert!(!evidence.is_process_of(&made(130_000, 140_000)));
 }
 
-/// Behind several processes, each call that asks for a session may show another one's window.
+/// With several processes, each check of a session may show the window of another one.
 #[test]
 fn a_session_that_is_found_holds_nobody_however_new_the_window_of_that_answer_is() {
     let mut evidence = begun();
     ask(&mut evidence, 1, 101_000, BOOTS[0]);
     ask(&mut evidence, 2, 112_000, BOOTS[1]);
     assert_eq!(evidence.raise(Cause::Sign, at(123_000)), Reaction::Hold);
-    // One boot of two: health leaves it open.
+    // Health knows one of two processes, so it leaves the session open.
     ask(&mut evidence, 3, 123_000, BOOTS[0]);
     let reaction = evidence.found(Some(stamp(99, 60)), exchange(123_100));
     assert!(reaction < Reaction::Hold, "{reaction:?}");
@@ -89,8 +89,9 @@ fn a_session_that_is_found_holds_nobody_however_new_the_window_of_that_answer_is
     assert_eq!(evidence.raise(Cause::Sign, at(184_000)), Reaction::Hold);
 }
 
-/// Two processes that do not share their sessions, both up for long, of which one alone answers health. The first answer of the other is
-/// beside the window of the one: health clears the sessions, and nobody knows whose window it is.
+/// Two processes do not share their sessions and have both run for long, but only one answers health. The other's first
+/// answer is beside the first one's window. Health then clears the sessions, and nobody knows whose the second window
+/// is.
 #[test]
 fn the_answers_of_a_second_window_stay_doubted_until_the_session_is_found_behind_it() {
     let mut evidence = begun();

@@ -1,4 +1,4 @@
-//! Where the server does not answer the free question.
+//! A server that does not answer `GET /v1/health`.
 
 use super::*;
 
@@ -57,7 +57,7 @@ fn where_health_says_nothing_and_a_session_is_lost_all_are() {
         let question = evidence.ask(signs, at(now));
         evidence.answered(question, Word::Silent, iter::empty(), at(now + 1_000));
         assert_eq!(evidence.fallback(signs, at(now + 1_000)), Fallback::Decided);
-        // Unasked, what there is is replaced once in a minute at most.
+        // Without asking, sessions are replaced once in a minute at most.
         let is_replaced = (now, is_strange) == (120_000, true);
         let fate = evidence.judge(&made(now - 5_000, now + 1_100), signs);
         let expected = if is_replaced { Fate::Gone } else { Fate::Alive };
@@ -65,7 +65,7 @@ fn where_health_says_nothing_and_a_session_is_lost_all_are() {
     }
 }
 
-/// It was not used since, so that nobody has looked.
+/// The session was not used since it was lost, so no request has noticed.
 #[test]
 fn what_is_said_of_one_session_does_not_bring_back_those_that_were_gone_before() {
     let asks_for_one = |evidence: &mut Evidence, signs, now, knows| {
@@ -90,7 +90,7 @@ fn what_is_said_of_one_session_does_not_bring_back_those_that_were_gone_before()
     }
 }
 
-/// A tenant that came after a restart is known: that says nothing of those from before it.
+/// A session from after a restart is alive. That says nothing of sessions from before the restart.
 #[test]
 fn a_session_that_is_known_says_nothing_of_older_ones() {
     let mut evidence = begun();
@@ -112,7 +112,7 @@ fn a_session_that_is_known_says_nothing_of_older_ones() {
     );
 }
 
-/// Its budget was used up, or its task ended.
+/// The attempt's budget was used up, or its task ended.
 #[test]
 fn a_call_in_place_of_the_question_that_is_not_made_is_made_by_another() {
     let mut evidence = begun();
@@ -138,7 +138,7 @@ fn a_sign_that_came_after_the_question_is_still_looked_into() {
     assert_eq!(evidence.look(at(102_200)), Reaction::Hold);
 }
 
-/// A store keeps sessions, so that health leaves it to each of them; and then it says nothing any more.
+/// A store keeps sessions, so health leaves each of them open. Then health stops to answer.
 #[test]
 fn a_session_that_health_has_left_open_is_asked_for_although_another_is_known() {
     let mut evidence = begun();
@@ -171,7 +171,7 @@ fn a_session_that_health_has_left_open_is_asked_for_although_another_is_known() 
     assert_eq!(fates, [Some(Fate::Unclear), Some(Fate::Alive)]);
 }
 
-/// By which the newer session seems to be the older one.
+/// The clock that was set back makes the newer session look older.
 #[test]
 fn what_is_said_of_a_session_from_after_the_servers_clock_was_set_back_says_nothing_of_older_ones()
 {
@@ -191,14 +191,12 @@ fn what_is_said_of_a_session_from_after_the_servers_clock_was_set_back_says_noth
     assert_eq!(older, Some(Fate::Unclear));
 }
 
-/// Behind two processes, each create may show the window of the other one. To replace its session for that brings another such
-/// session, and each of them waits for a question that is not due.
-/// By the server's clock, it is older than the process that had answered before.
+/// By the server's clock, the session is older than the process that had answered before.
 #[test]
 fn a_session_that_was_made_after_the_last_word_of_health_is_not_gone_by_it() {
     let mut evidence = begun();
     ask(&mut evidence, 1, 105_000, 50_000);
-    // A day back.
+    // The clock is set back by a day.
     let at_then = server(110_000) - Duration::from_secs(24 * 60 * 60);
     evidence.see_clock(at_then, exchange(110_000));
     let made = Made {
@@ -220,7 +218,7 @@ fn a_session_that_was_made_after_another_was_missing_is_not_gone_by_that() {
     evidence.metered(metered(false, 1, 105_500), at(105_600));
     let gone = made(SESSION, 110_000);
     assert_eq!(evidence.judge(&gone, 1), Some(Fate::Gone));
-    // A day back.
+    // The clock is set back by a day.
     let at_then = server(110_000) - Duration::from_secs(24 * 60 * 60);
     evidence.see_clock(at_then, exchange(110_000));
     let younger = Made {
@@ -239,6 +237,8 @@ fn a_session_that_was_made_after_another_was_missing_is_not_gone_by_that() {
     assert_eq!(evidence.judge(&younger, 2), Some(Fate::Alive));
 }
 
+/// With two processes, each create may show the window of the other one. If its session were replaced for that, the
+/// next one would show the same, and each of them would wait for a question that is not due.
 #[test]
 fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     let mut evidence = begun();
@@ -254,13 +254,13 @@ fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     assert_eq!(evidence.fallback(1, at(130_200)), Fallback::Decided);
     let fates = [100_000, 130_000].map(|born| evidence.judge(&made(born, 130_300), 1));
     assert_eq!(fates, [Some(Fate::Gone), Some(Fate::Alive)]);
-    // Nobody could be asked about the next one for a while.
+    // Nobody could be asked about another sign for a while.
     let sign = evidence.raise(Cause::Sign, at(131_000));
     assert_eq!(sign, Reaction::Nothing);
     assert_eq!(evidence.raise(Cause::Broken, at(131_000)), Reaction::Hold);
 }
 
-/// A sign, and a question that does not reach the server.
+/// Raises a sign and asks a question that does not reach the server.
 fn away(evidence: &mut Evidence, signs: u64, now: u64) -> Fallback {
     assert_eq!(evidence.raise(Cause::Broken, at(now)), Reaction::Hold);
     let question = evidence.ask(signs, at(now));
@@ -300,7 +300,7 @@ fn where_other_calls_are_answered_health_that_is_out_of_reach_is_no_more_than_si
     evidence.call_failed(at(104_000));
     assert_eq!(away(&mut evidence, 4, 105_000), Fallback::Unreached);
     assert_eq!(evidence.judge(&made(100_000, 105_100), 4), None);
-    // Health says something of itself, and an outage after that is another one.
+    // Health answers, so an outage after that is a new one.
     evidence.call_answered(at(106_000));
     ask(&mut evidence, 5, 107_000, 50_000);
     assert_eq!(away(&mut evidence, 6, 108_000), Fallback::Unreached);
@@ -318,7 +318,7 @@ fn where_one_session_is_missing_each_other_is_asked_for_itself_though_only_a_hin
     let younger = made(150_000, 180_100);
     assert_eq!(evidence.judge(&younger, 1), Some(Fate::Unclear));
     assert!(!evidence.is_process_of(&younger));
-    // Silence proves nothing. A session that is made later is not concerned.
+    // Silence proves nothing. A session created later is not concerned.
     let question = evidence.ask(2, at(190_000));
     evidence.answered(question, Word::Silent, iter::empty(), at(190_010));
     assert_eq!(evidence.fallback(2, at(190_010)), Fallback::Decided);

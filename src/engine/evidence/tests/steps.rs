@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// By how far it is set forward, in milliseconds.
+/// How far the clock is set forward, in milliseconds.
 const STEP: u64 = 50 * 60 * 1_000;
 
-/// A session whose create was sent then, when the server's clock said this.
+/// A session whose create was sent at `born`, when the server's clock said `clock`.
 fn made_by(clock: Duration, born: u64, now: u64) -> Made {
     Made {
         at: clock,
@@ -18,7 +18,7 @@ fn made_by(clock: Duration, born: u64, now: u64) -> Made {
 #[test]
 fn sessions_that_are_made_by_the_clock_as_it_was_set_are_judged_by_health_alone() {
     let mut evidence = begun();
-    // Both were under way when the first answer showed it.
+    // Both creates were in flight when the first answer showed the step.
     let sent = [120_000, 120_020];
     let clocks = sent.map(|sent| server(sent + STEP + 30));
     for (sent, clock) in sent.into_iter().zip(clocks) {
@@ -33,7 +33,7 @@ fn sessions_that_are_made_by_the_clock_as_it_was_set_are_judged_by_health_alone(
     }
 }
 
-/// A clock that was set back hides a restart, as far as that goes.
+/// A clock that was set back hides a restart within the span of that step.
 #[test]
 fn a_session_of_before_the_clock_was_set_back_is_asked_for() {
     for back in [2_000, STEP] {
@@ -52,7 +52,7 @@ fn a_session_of_before_the_clock_was_set_back_is_asked_for() {
     }
 }
 
-/// Its wall clock went on with the server's.
+/// The machine's wall clock went on together with the server's clock.
 #[test]
 fn a_machine_that_slept_takes_the_server_at_its_word() {
     let slept = Duration::from_millis(STEP);
@@ -81,7 +81,7 @@ fn a_machine_that_slept_takes_the_server_at_its_word() {
     );
 }
 
-/// And the server's did not.
+/// The machine's wall clock is set, and the server's clock is not.
 #[test]
 fn a_wall_clock_that_is_set_forward_here_is_no_step_of_the_servers() {
     let mut evidence = begun();
@@ -97,7 +97,7 @@ fn a_wall_clock_that_is_set_forward_here_is_no_step_of_the_servers() {
     assert_eq!(evidence.judge(&made, 1), Some(Fate::Alive));
 }
 
-/// A slow create says when the server's clock was at least so late. If it is earlier than that later on, it was set back.
+/// A slow create gives a lower bound of the server's clock. If the clock is below that bound later, it was set back.
 #[test]
 fn a_restart_is_not_hidden_by_a_clock_that_was_set_back_after_a_slow_create() {
     let mut evidence = Evidence::new(VERIFY_AFTER);
@@ -118,7 +118,7 @@ fn a_restart_is_not_hidden_by_a_clock_that_was_set_back_after_a_slow_create() {
     let sessions = iter::once(session(170_010));
     evidence.answered(question, Word::Says(restarted), sessions, at(170_010));
     assert_eq!(evidence.judge(&session(170_020), 1), Some(Fate::Unclear));
-    // As it is now.
+    // This session was created by the clock as it is now.
     let made_later = made_by(set_back(171_020), 171_000, 175_000);
     assert_eq!(evidence.judge(&made_later, 1), Some(Fate::Alive));
 }

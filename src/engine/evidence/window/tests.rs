@@ -2,7 +2,7 @@ use http::HeaderMap;
 
 use super::*;
 
-/// Sent and received at so many milliseconds.
+/// Sees an answer. The times of sending and receipt are in milliseconds.
 fn see(windows: &mut Windows, (remaining, reset): (u32, u32), sent: u64, received: u64) -> Seen {
     windows.see(Stamp::new(remaining, reset), exchange(sent, received))
 }
@@ -55,14 +55,15 @@ fn an_answer_that_fits_a_window_which_is_not_confirmed_proves_nothing() {
         Seen::New { beside: true }
     );
     assert_eq!(see(&mut windows, (98, 60), 700, 750), Seen::Pending);
-    // Below both.
+    // This answer is below both windows.
     assert_eq!(see(&mut windows, (96, 60), 800, 850), Seen::Pending);
-    // Of the one that is not confirmed, and then of neither as far as it seems: another process has written both.
+    // The first answer fits the unconfirmed window, and the second seems to fit neither. Another process has written
+    // both.
     assert_eq!(see(&mut windows, (80, 60), 850, 880), Seen::Pending);
     assert_eq!(see(&mut windows, (90, 60), 890, 920), Seen::Pending);
 }
 
-/// Received in the very moment in which the other was asked for, as where nothing takes any time.
+/// The answer was received at the very moment at which the next request was sent, as if nothing took any time.
 #[test]
 fn two_answers_of_one_window_never_have_as_many_calls_left() {
     let mut windows = begun(97);
@@ -74,7 +75,7 @@ fn two_answers_of_one_window_never_have_as_many_calls_left() {
     assert_eq!(see(&mut windows, (96, 60), 50, 50), Seen::Same);
 }
 
-/// As where the caller is told to slow down, again and again.
+/// This happens when the caller is asked again and again to slow down.
 #[test]
 fn a_window_that_is_used_up_is_neither_a_proof_nor_an_alarm() {
     let mut windows = begun(1);
@@ -101,12 +102,13 @@ fn an_ended_window_is_no_proof_and_not_beside_anything() {
     let mut windows = begun(97);
     let seen = see(&mut windows, (90, 60), 61_000, 61_020);
     assert_eq!(seen, Seen::New { beside: false });
-    // Asked for, and answered, while the older one went on.
+    // This request was sent and answered while the older window was open.
     let seen = see(&mut begun(97), (90, 1), 59_000, 60_200);
     assert_eq!(seen, Seen::Same);
 }
 
-/// Sent in a window that ended at 60 s, and answered in it, but received only at 95 s, when the next one is known.
+/// The request was sent and answered in a window that ended at 60 s. Its answer arrives at 95 s, when the next window
+/// is known.
 #[test]
 fn an_answer_that_was_held_up_may_be_of_a_window_that_ended_before_the_known_one_began() {
     let mut windows = begun(97);
@@ -115,7 +117,7 @@ fn an_answer_that_was_held_up_may_be_of_a_window_that_ended_before_the_known_one
     windows.confirm(Duration::from_secs(62));
     let late = see(&mut windows.clone(), (90, 6), 54_000, 95_000);
     assert_eq!(late, Seen::New { beside: false });
-    // Its window was still open after an answer of the known one had been received.
+    // Its window was still open after an answer of the known window had been received.
     let late = see(&mut windows, (90, 30), 54_000, 85_000);
     assert_eq!(late, Seen::New { beside: true });
 }
@@ -124,7 +126,7 @@ fn an_answer_that_was_held_up_may_be_of_a_window_that_ended_before_the_known_one
 fn answers_may_come_out_of_order() {
     let mut windows = begun(97);
     assert_eq!(see(&mut windows, (94, 60), 110, 150), Seen::Same);
-    // Sent before that one was received.
+    // This request was sent before that answer was received.
     assert_eq!(see(&mut windows, (95, 60), 105, 160), Seen::Same);
     assert_eq!(
         see(&mut windows, (96, 60), 170, 190),
@@ -145,9 +147,9 @@ fn a_new_window_is_pending_until_it_is_confirmed_by_what_was_asked_after_it() {
     windows.confirm(Duration::from_millis(20_300));
     let its = (96, 60);
     assert_eq!(see(&mut windows, its, 20_400, 20_450), Seen::Beside);
-    // The one of before is kept: a CDN has several.
+    // The earlier window is kept, because a CDN has several addresses.
     assert_eq!(see(&mut windows, (96, 40), 20_500, 20_550), Seen::Same);
-    // An answer that the session itself was there tells the two apart.
+    // An answer that the session itself is alive tells the two windows apart.
     windows.is_of_the_session(Stamp::new(its.0, its.1), exchange(20_400, 20_450));
     assert_eq!(see(&mut windows, (95, 60), 20_600, 20_650), Seen::Same);
 }
@@ -161,7 +163,7 @@ fn an_answer_of_the_session_vouches_for_its_own_window_and_not_for_one_that_had_
     assert_eq!(see(&mut windows, (98, 60), 500, 550), beside);
     assert_eq!(see(&mut windows, (97, 60), 600, 650), Seen::Pending);
     windows.is_of_the_session(Stamp::new(97, 60), exchange(600, 650));
-    // It fits both.
+    // This answer fits both windows.
     assert_eq!(see(&mut windows, (95, 60), 700, 750), Seen::Pending);
 }
 
@@ -186,7 +188,7 @@ fn forgotten_values_ask_for_more_and_never_for_less() {
             Seen::Same
         );
     }
-    // Below what had been received then; what had been is not known any more.
+    // This value is too high by what had been received when the request was sent. The older values were merged.
     assert_eq!(
         see(&mut windows, (393, 60), 450, 5_800),
         Seen::New { beside: true }
@@ -227,7 +229,7 @@ fn only_what_the_application_wrote_is_read() {
     assert_eq!(Stamp::of(&headers(&odd)), None);
 }
 
-/// Whatever answers them may be the next process, whose window ends as late as the slow answer's may.
+/// The answer may come from the next process, whose window ends as late as the slow answer's window may.
 #[test]
 fn a_session_call_that_took_long_confirms_no_window() {
     let slow = exchange(0, 20_000);

@@ -13,10 +13,10 @@ end
 
 local ever = higher(generation_in(redis.call('GET', highest)), generation_in(redis.call('GET', revoked)))
 local granted = successor(higher(ever, after))
--- Never below the time: what was granted before everything was forgotten is lower all the same.
+-- At least the time: so the generation is higher than those that were granted before everything was forgotten.
 granted = higher(granted, digits(now))
--- What is merely claimed is kept for as long as the claim, and until the time alone is above it. What was published or
--- revoked before keeps its end.
+-- A generation that is only claimed is remembered with the claim, and until the time alone is above it. What is
+-- remembered of publications and revocations keeps its longer end.
 local above = tonumber(granted) - now + 1
 local kept_for = math.max(redis.call('PTTL', highest), tonumber(lease), math.min(above, KEPT))
 redis.call('SET', highest, granted, 'PX', digits(kept_for))

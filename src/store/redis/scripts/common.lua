@@ -1,4 +1,4 @@
--- What the steps share. Generations are decimal strings, because a Lua number is exact up to 2^53 only.
+-- Functions that the steps share. Generations are decimal strings, because a Lua number is exact only up to 2^53.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -31,18 +31,18 @@ local function higher(one, other)
   return less(one, other) and other or one
 end
 
--- A server that starts, and a replica that takes over, may have lost writes, and each begins a history of its own, by which what was written before is told from the rest. A
--- former master that takes over again has its old `run_id`, but not its old `master_replid`.
+-- Returns a hash that changes whenever writes may have been lost: when a server starts, and when a replica takes over.
+-- A former master that takes over again has its old `run_id`, but a new `master_replid`.
 local function this_history()
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   local replication = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
   if run or replication then
     return redis.sha1hex((run or '') .. ' ' .. (replication or ''))
   end
-  return nil -- a server that does not say is not believed
+  return nil -- a server that does not say is not trusted
 end
 
--- The current record: its generation, what is sealed, and the history of writes that it belongs to.
+-- Returns the current record: its generation, the encrypted session, and the history of writes that it belongs to.
 local function record_in(key)
   local value = redis.call('GET', key)
   if not value then
@@ -62,7 +62,7 @@ local function put(key, generation, left, sealed)
   redis.call('SET', key, generation .. ':' .. (this_history() or '') .. ':' .. sealed, 'PX', left)
 end
 
--- The answer to "what is there". What belongs to another history may have been deleted since, and that forgotten.
+-- Returns what the slot contains. A record of another history may have been deleted since, and the delete forgotten.
 local function found(key)
   local generation, sealed, history = record_in(key)
   if not generation then

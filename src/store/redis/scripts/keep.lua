@@ -9,7 +9,7 @@ if not less(ended, generation) then
   return { 'revoked' }
 end
 
--- Another record bears this number: the store was flushed, and its clock was set back.
+-- Another record has this generation: the store was flushed, and its clock was set back.
 if current == generation and kept ~= sealed then
   return { 'newer', found(record) }
 end
@@ -24,7 +24,7 @@ if is_lost then
   redis.call('SET', highest, higher(ever, generation), 'PX', KEPT)
   put(record, generation, left, sealed)
 elseif left ~= '0' and kept == sealed and history ~= this_history() then
-  -- Whoever uses it knows that it has not been deleted.
+  -- A member that uses the session knows that it was not deleted.
   put(record, generation, digits(redis.call('PTTL', record)), sealed)
 end
 return { 'current' }

@@ -5,7 +5,7 @@ local current = record_in(record)
 local ever = generation_in(redis.call('GET', highest))
 local ended = generation_in(redis.call('GET', revoked))
 if redis.call('ZREM', users, member) == 0 then
-  return 0 -- it has left before, or was forgotten
+  return 0 -- the member has left before, or was forgotten
 end
 local history = this_history()
 local is_whole = history and redis.call('ZSCORE', users, entry_of_whole(history))

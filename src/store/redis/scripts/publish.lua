@@ -1,7 +1,7 @@
 local record, claim, highest, users = unpack(KEYS)
 local member, generation, left, lease, sealed, channel, slot = unpack(ARGV)
 
--- Told again what has been accepted, it has been.
+-- Publishing the same record again succeeds.
 local current, kept = record_in(record)
 local again = current == generation and kept == sealed
 local mine = member .. ' ' .. generation .. ' '
@@ -13,7 +13,7 @@ end
 
 local ever = generation_in(redis.call('GET', highest))
 local history = this_history()
--- The same history as when it was granted: it cannot have been published, used and forgotten since.
+-- The claim is of the present history. So this generation cannot have been published, used and forgotten since.
 local is_whole = granted and history and string.sub(held, #mine + 1) == history and redis.call('EXISTS', users) == 0
 use(users, member, tonumber(lease), tonumber(left))
 if is_whole then

@@ -7,7 +7,7 @@ if held and string.sub(held, 1, #mine) == mine then
   if pause == '0' then
     redis.call('DEL', claim)
   else
-    redis.call('SET', claim, '-', 'PX', pause) -- nobody's
+    redis.call('SET', claim, '-', 'PX', pause) -- no member holds it
   end
   announce(channel, slot)
 end

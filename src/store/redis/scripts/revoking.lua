@@ -1,4 +1,5 @@
--- Ends that a generation, or an older one, is taken up. `ended` and `ever` are what was revoked and granted so far.
+-- Revokes a generation and all older ones. `ended` is the highest that was revoked so far, `ever` the highest that is
+-- known.
 local function end_up_to(generation, current, record, ever, highest, ended, revoked)
   redis.call('SET', revoked, higher(ended, generation), 'PX', KEPT)
   redis.call('SET', highest, higher(ever, generation), 'PX', KEPT)

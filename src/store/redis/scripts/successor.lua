@@ -1,4 +1,4 @@
--- Adds one, and stays at the highest that 64 bits hold.
+-- Adds one. The highest number of 64 bits stays as it is.
 local function successor(generation)
   if generation == '18446744073709551615' then
     return generation

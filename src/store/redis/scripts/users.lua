@@ -1,7 +1,8 @@
--- The members of a generation: a sorted set of all that have not left by their own word, by when each one's lease ends.
--- No lease that ends takes a member out: the clock may have stepped past it. The set goes with its key.
+-- The members of a generation that have not left: a sorted set, ordered by when each member's lease ends. A lease that
+-- ends removes no member, because the clock may have stepped past it. The set expires with its key.
 --
--- One more entry has the score 0. `whole:` with a history of writes: no member was forgotten while that history lasts.
+-- One more entry has the score 0: `whole:` and a history of writes. It says that no member was forgotten while that
+-- history lasts.
 
 local function use(users, member, lease, left)
   redis.call('ZADD', users, digits(now + lease), member)
