@@ -14,6 +14,7 @@
 //! | run many processes on one API key | [`fleet`] |
 //! | set things by file, by environment or in code | [`configuration`] |
 //! | log, measure and alert | [`observability`] |
+//! | use the client that openapi-generator writes | [`sdk`] |
 //! | test your own service without a server | [`testing`] |
 //! | hand errors on to your callers | [`errors`] |
 //! | find out why requests fail | [`troubleshooting`] |
@@ -67,6 +68,11 @@ pub mod configuration {}
 ///
 #[doc = include_str!("guide/observability.md")]
 pub mod observability {}
+
+/// With the generated SDK.
+///
+#[doc = include_str!("guide/sdk.md")]
+pub mod sdk {}
 
 /// Testing your own service with [`FakeSipher`](crate::testing::FakeSipher).
 ///
