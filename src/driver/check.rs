@@ -37,7 +37,7 @@ impl Create {
             error = core.unanswered(create) => Ok(Err(error)),
         };
         let answer = answer.unwrap_or_else(|_| {
-            let text = "no answer in time to whether the server still has the session";
+            let text = "the server did not say in time whether it still has the session";
             // Until the next question may be asked, another try would learn nothing.
             let next = self.core.inquiry.evidence().may_ask_in(self.core.now());
             let error = self.core.outage.unanswered(text);

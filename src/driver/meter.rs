@@ -228,12 +228,12 @@ mod on {
         let count = |name, text| describe_counter!(name, Unit::Count, text);
         count(
             CREATES,
-            "Creates that came to an outcome, renewals included.",
+            "Creates that succeeded or failed, renewals included.",
         );
-        count(ADOPTED, "Sessions of other processes that were taken up.");
+        count(ADOPTED, "Sessions of other processes that this one adopted.");
         count(
             CONFIRMED,
-            "Answers that were found to name their session's chain.",
+            "Answers that name the chain of their session.",
         );
         count(
             WRONG_DEFAULTS,
@@ -241,11 +241,11 @@ mod on {
         );
         count(
             DELETED,
-            "Sessions that are no more on the server, by whether it had lost them before.",
+            "Sessions that are gone from the server, by whether it had lost them before.",
         );
         count(
             LATE_ANSWERS,
-            "Answers that came after the end of the session that their request bore.",
+            "Answers that came after the session of their request had ended.",
         );
         count(
             LEFT_TO_EXPIRE,
@@ -253,22 +253,22 @@ mod on {
         );
         count(
             ORPHANS,
-            "Creates whose outcome was not known in time; each may have left a session.",
+            "Creates whose outcome is unknown; each may have left a session.",
         );
         count(
             OUTSIDE,
-            "Requests that went elsewhere and yet looked like Sipher's.",
+            "Requests outside of the base URL that look like requests to Sipher.",
         );
         count(INLINED, "Requests whose body names all defaults.");
         count(
             NOT_INLINED,
-            "Requests whose body was to name the defaults and does not, by why.",
+            "Requests whose body could not be given the defaults, by reason.",
         );
         count(
             REFUSED_FOR_BUDGET,
-            "Requests that got no session, as calls or places were used up.",
+            "Requests that got no session because the call budget or all places were used up.",
         );
-        count(RETIRED, "Sessions that are sent no more, by why.");
+        count(RETIRED, "Sessions that were retired, by reason.");
         count(
             SENT_WITHOUT,
             "Requests that were sent without a session, as configured.",
@@ -285,7 +285,7 @@ mod on {
         describe_histogram!(
             CREATE_DURATION,
             Unit::Seconds,
-            "Time from the start of a create to its outcome, with all its waits and tries."
+            "Time from the start of a create to its end, with all waits and retries."
         );
     }
 }

@@ -53,7 +53,7 @@ pub enum ErrorKind {
     Rejected,
     /// The manager is shutting down or has shut down; the request was not sent.
     Shutdown,
-    /// The store that a fleet shares cannot be reached, or another process of the fleet makes the session and is not done.
+    /// The store that a fleet shares cannot be reached, or another process of the fleet is creating the session and is not done.
     Store,
     /// No session within the time allowed.
     Timeout,

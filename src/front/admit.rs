@@ -267,6 +267,6 @@ fn put_key<R: Outgoing>(request: &mut R, key: Option<HeaderValue>) -> Result<(),
 pub(crate) fn no_api_key() -> Error {
     Error::new(
         ErrorKind::NoApiKey,
-        "the request bears no API key, and none is configured",
+        "the request has no API key, and none is configured",
     )
 }

@@ -36,21 +36,21 @@ pub(crate) fn check(
 ) -> Result<Granted, Error> {
     let wrong = |what: String| Err(Error::new(ErrorKind::WrongAnswer, what));
     let Some(created_at) = record.created_at else {
-        return wrong("the session that was made does not say since when it lives".into());
+        return wrong("the new session does not say when it was created".into());
     };
     let life = Duration::from_millis(record.expires_at.saturating_sub(created_at)).min(ttl);
     if life < MIN_LIFE {
         return wrong(format!(
-            "the session that was made lives for {life:?}; expected {MIN_LIFE:?} or more"
+            "the new session lives for {life:?}; expected {MIN_LIFE:?} or more"
         ));
     }
     let (asked, stored) = (as_map(asked), as_map(&record.defaults));
     for (key, value) in &asked {
         match stored.get(key) {
-            None => return wrong(format!("the session that was made does not store `{key}`")),
+            None => return wrong(format!("the new session does not store `{key}`")),
             Some(other) if other != value => {
                 return wrong(format!(
-                    "the session that was made stores another `{key}` than was asked for"
+                    "the new session stores another `{key}` than was asked for"
                 ));
             }
             Some(_) => {}
@@ -64,7 +64,7 @@ pub(crate) fn check(
         extra.partition(|key| KNOWN_DEFAULTS.contains(&key.as_str()));
     match known.first() {
         Some(key) => wrong(format!(
-            "the session that was made stores `{key}`, which was not asked for"
+            "the new session stores `{key}`, which was not asked for"
         )),
         None => Ok(Granted { life, unknown }),
     }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_session_must_store_what_was_asked_for_and_nothing_else_that_is_known() {
         let fails = |stored: Value| check_with(&stored, 0, 3_600_000).unwrap_err().to_string();
-        let start = "the session that was made";
+        let start = "the new session";
         assert_eq!(fails(json!({})), format!("{start} does not store `chain`"));
         assert_eq!(
             fails(json!({"chain": "sui"})),
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(life(0, 30_000).unwrap(), 30_000);
         assert_eq!(
             life(0, 29_999).unwrap_err().to_string(),
-            "the session that was made lives for 29.999s; expected 30s or more"
+            "the new session lives for 29.999s; expected 30s or more"
         );
         assert!(life(5_000, 0).is_err());
     }

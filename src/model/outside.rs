@@ -36,7 +36,7 @@ impl OutsideReason {
         match self {
             Self::VendorsDomain => "its host is the vendor's",
             Self::Loopback => "it is the same port of this machine, spelt otherwise",
-            Self::ApiKey => "it bears an API key of this manager's",
+            Self::ApiKey => "it has an API key of this manager",
         }
     }
 }

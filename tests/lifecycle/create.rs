@@ -131,15 +131,15 @@ async fn what_the_server_makes_of_the_defaults_is_checked() {
     for (fault, complaint) in [
         (
             What::EchoWrong,
-            "the session that was made stores another `chain` than was asked for",
+            "the new session stores another `chain` than was asked for",
         ),
         (
             What::DropDefault("chain".into()),
-            "the session that was made does not store `chain`",
+            "the new session does not store `chain`",
         ),
         (
             What::ShortLife(Duration::from_secs(20)),
-            "the session that was made lives for 20s; expected 30s or more",
+            "the new session lives for 20s; expected 30s or more",
         ),
     ] {
         let setup = Setup::new();

@@ -82,7 +82,7 @@ pub(crate) const MUTATIONS: &[Mutation] = &[
         invariant: "I1",
         by: Life(6),
         file: "src/model/echo.rs",
-        old: "            None => return wrong(format!(\"the session that was made does not store `{key}`\")),\n",
+        old: "            None => return wrong(format!(\"the new session does not store `{key}`\")),\n",
         new: "            None => {}\n",
     },
     Mutation {

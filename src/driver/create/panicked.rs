@@ -19,7 +19,7 @@ impl Create {
             // takes that first count back.
             self.core.emit(self.partition.possible_orphan(None));
         }
-        let text = "the session could not be made: a clock, subscriber or recorder panicked";
+        let text = "the session could not be created: a clock, subscriber or recorder panicked";
         let (error, now) = (Error::new(ErrorKind::Unavailable, text), self.core.now());
         let purpose = self.attempt.purpose();
         self.core

@@ -147,7 +147,7 @@ impl Create {
             self.claiming.refusals += 1;
         }
         core.retirement.retire(session, RetireReason::Fenced);
-        let text = "another process of the fleet makes the session";
+        let text = "another process of the fleet is creating the session";
         Err(Error::new(ErrorKind::Store, text).with_retry_after(Duration::ZERO))
     }
 

@@ -177,7 +177,7 @@ impl Create {
     fn granted(&mut self, fleet: &Inner, claim: GrantedClaim) -> Share {
         if claim.generation >= HIGHEST {
             claim.disarm();
-            let text = "the shared store counts too high";
+            let text = "a counter in the shared store is too high";
             return self.alone(fleet, Error::new(ErrorKind::Store, text));
         }
         self.claiming.hold(claim);
@@ -199,7 +199,7 @@ impl Create {
         claimant.passed_over = generation;
         claimant.useless += 1;
         if claimant.useless > PASSED_OVER || generation >= HIGHEST {
-            let text = "the shared store holds what none of this fleet has written";
+            let text = "the shared store holds a record that no process of this fleet wrote";
             return Break(self.alone(fleet, Error::new(ErrorKind::Store, text)));
         }
         Continue(())
@@ -248,7 +248,7 @@ impl Create {
 }
 
 fn held(left: Duration) -> Error {
-    let text = "another process of the fleet makes the session, or has failed to a moment ago";
+    let text = "another process of the fleet is creating the session, or failed to a moment ago";
     Error::new(ErrorKind::Store, text).with_retry_after(left)
 }
 

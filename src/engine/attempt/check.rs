@@ -38,7 +38,7 @@ impl<S: Clone> Attempt<S> {
                     Fate::Alive => self.found(Ok(suspect), cx),
                     Fate::Gone => {
                         let text =
-                            "the server is another process than the one that had the session";
+                            "the server's process is not the one that created the session";
                         self.found(Err(Error::new(ErrorKind::NotFound, text)), cx)
                     }
                     Fate::Unclear => self.only_it_can_tell(suspect, cx),

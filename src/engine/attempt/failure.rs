@@ -128,7 +128,7 @@ impl<S: Clone> Attempt<S> {
         }
         self.adopted = false;
         self.prolong(cx);
-        let text = "the server has lost the session, and there was no time to make another";
+        let text = "the server has lost the session, and there was no time to create another";
         let late = Late::End(Err(Error::new(ErrorKind::Timeout, text)));
         self.pause(FLOOR, Plan::new(Next::Again, late), cx)
     }

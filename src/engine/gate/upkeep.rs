@@ -172,10 +172,10 @@ impl<W: Clone> Gate<W> {
     pub(crate) fn out_of_upkeep(&self, partition: &Partition, now: Reading) -> Option<Error> {
         let left = self.upkeep.spent_for(partition.key_id, now)?;
         let text = if self.upkeep.is_scarce(partition.key_id, now) {
-            "three quarters of the key's calls of this day are used up, so that the others are left to creates".to_owned()
+            "three quarters of the key's calls for today are used up; the rest is kept for creates".to_owned()
         } else {
             let limit = self.upkeep.limit;
-            format!("the key's {limit} checks and deletes of a day are used up")
+            format!("the key's {limit} checks and deletes for today are used up")
         };
         Some(Error::new(ErrorKind::Budget, text).with_retry_after(left))
     }

@@ -32,7 +32,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::TimedOut(after) => write!(f, "the store did not answer within {after:?}"),
             Self::Malformed => {
-                f.write_str("the store answered with what is no answer to the question")
+                f.write_str("the store sent an answer that does not fit the question")
             }
             Self::NoVersion3(_) => f.write_str(
                 "the store does not speak version 3 of the Redis protocol; expected one that does, or `?protocol=resp2` in its URL",

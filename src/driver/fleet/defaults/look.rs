@@ -154,7 +154,7 @@ impl Inner {
         drop(looks);
         runtime.spawn(run(core.clone(), done));
         if look.is_closed() {
-            let text = "a look at the shared store needs a tokio runtime, and there is none here";
+            let text = "reading the shared store needs a tokio runtime, and there is none here";
             return Err(Error::new(ErrorKind::NoRuntime, text));
         }
         Ok((look, LATE))
@@ -284,6 +284,6 @@ async fn try_switch(
 }
 
 fn too_slow(limit: Duration) -> Error {
-    let text = format!("the shared store did not tell the defaults within {limit:?}");
+    let text = format!("the shared store did not return the defaults within {limit:?}");
     Error::new(ErrorKind::Store, text)
 }

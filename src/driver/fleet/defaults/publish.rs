@@ -186,7 +186,7 @@ impl Inner {
                 return Ok(merged);
             }
         }
-        let text = "another process changes the defaults";
+        let text = "another process is changing the defaults";
         Err(Error::new(ErrorKind::Store, text))
     }
 }
