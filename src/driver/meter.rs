@@ -230,11 +230,11 @@ mod on {
             CREATES,
             "Creates that succeeded or failed, renewals included.",
         );
-        count(ADOPTED, "Sessions of other processes that this one adopted.");
         count(
-            CONFIRMED,
-            "Answers that name the chain of their session.",
+            ADOPTED,
+            "Sessions of other processes that this one adopted.",
         );
+        count(CONFIRMED, "Answers that name the chain of their session.");
         count(
             WRONG_DEFAULTS,
             "Answers that were withheld, because they name another chain than their session has.",

@@ -37,8 +37,7 @@ impl<S: Clone> Attempt<S> {
                 match known.fate {
                     Fate::Alive => self.found(Ok(suspect), cx),
                     Fate::Gone => {
-                        let text =
-                            "the server's process is not the one that created the session";
+                        let text = "the server's process is not the one that created the session";
                         self.found(Err(Error::new(ErrorKind::NotFound, text)), cx)
                     }
                     Fate::Unclear => self.only_it_can_tell(suspect, cx),

@@ -172,7 +172,8 @@ impl<W: Clone> Gate<W> {
     pub(crate) fn out_of_upkeep(&self, partition: &Partition, now: Reading) -> Option<Error> {
         let left = self.upkeep.spent_for(partition.key_id, now)?;
         let text = if self.upkeep.is_scarce(partition.key_id, now) {
-            "three quarters of the key's calls for today are used up; the rest is kept for creates".to_owned()
+            "three quarters of the key's calls for today are used up; the rest is kept for creates"
+                .to_owned()
         } else {
             let limit = self.upkeep.limit;
             format!("the key's {limit} checks and deletes for today are used up")
