@@ -38,16 +38,16 @@ impl SessionManager {
         core.own_at(now);
         let session = core.cached(id).or_else(|| core.brought_back(id, now))?;
         let phase = session.phase(now);
-        // Expired sessions need no check. A session that a sign has put under suspicion must first be checked, unless
-        // it was cleared.
+        // Look at the expiry first: `is_held` may start a question to the server, which an expired session does not
+        // need.
         if phase == Phase::Over
             || core.is_held(now)
             || (session.is_suspect(core.suspicion.signs()) && !core.is_cleared(&session, now))
         {
             return None;
         }
-        // Ask this before the lease, which counts as a use: whether the session was idle for long is known only until
-        // then.
+        // Taking the lease counts as a use, and records whether the session was idle for long before.
+        // `is_to_be_verified` reads that record below.
         let lease = Lease::on(&session, self, now)?;
         core.fleet.used(core, now);
         match phase {
@@ -132,8 +132,8 @@ impl SessionManager {
             }
             let (flight, overdue_in) = match core.join(partition)? {
                 Joined::Flight(flight, overdue_in) => (flight, overdue_in),
-                // The session had been evicted. It came back while sessions are held, and nobody has decided yet
-                // whether to ask the server.
+                // The session came back after an eviction. Nobody has checked yet whether the server has to be asked
+                // before it is used, so begin again.
                 Joined::Session(_) if core.is_held(core.now()) => continue,
                 Joined::Session(session) => match Lease::on(&session, self, core.now()) {
                     Some(lease) => return Ok(lease),

@@ -126,7 +126,8 @@ impl SessionManager {
             request.headers_mut().remove(SESSION_ID);
         }
         if let Some(by_hand) = by_hand {
-            // The request gets another session's id, so its own call is watched separately, until it has lingered.
+            // From here on, the request counts as one that carries another session. The session that it changes or
+            // deletes only lingers, because nobody watches the outcome of that change.
             by_hand.linger(self.core().linger_until());
         }
         let is_of_manager = layer.is_none() && request.own_defaults().is_none();
