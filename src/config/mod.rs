@@ -109,7 +109,7 @@ pub struct SessionConfig {
     #[serde(with = "fields::max_wait", skip_serializing_if = "Option::is_none")]
     pub max_wait: Option<Duration>,
     /// How long a request that its caller has dropped still counts as using its session. Defaults to `"10s"`. Raise it
-    /// if the server works on such requests for longer.
+    /// if the server may need longer to finish such a request.
     #[serde(with = "fields::linger", skip_serializing_if = "Option::is_none")]
     pub linger: Option<Duration>,
     /// How long requests go on without a proof that the server is still the same process, from `"10s"` to `"24h"`.

@@ -48,9 +48,9 @@ const LEAST_MEMBER_LEASE: Duration = Duration::from_secs(30);
 ///
 /// # Default
 ///
-/// No API key, the production server, no defaults, a TTL of one hour, a `create_timeout` of 20 s and a `max_wait` of 30
-/// s, a `linger` of 10 s, at most 1,000 sessions, and at most 60 session calls a minute with bursts of 60. These
-/// numbers may change in a minor release.
+/// No API key, the production server and no defaults. A TTL of one hour, a `create_timeout` of 20 s, a `max_wait` of 30
+/// s and a `linger` of 10 s. At most 1,000 sessions, and 60 session calls a minute with bursts of 60. These numbers may
+/// change in a minor release.
 ///
 /// ```
 /// use std::time::Duration;
@@ -184,7 +184,7 @@ impl SessionManagerBuilder {
     /// 10 s.
     ///
     /// During this time the session is not deleted, because the server may still be reading the request. Raise it if
-    /// the server works on requests for longer after their callers have gone.
+    /// the server may need longer to finish such a request.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
@@ -244,8 +244,8 @@ impl SessionManagerBuilder {
     /// [`Event::BudgetUsedUp`](crate::Event) comes often and your other calls leave room. Lower it if several processes
     /// share one address.
     ///
-    /// If calls are short, half of them go to API keys that the server has accepted, and half to all other keys, which
-    /// anybody may have made up. Each half may use what the other leaves.
+    /// If there are not enough calls for all, half of them go to API keys that the server has accepted. The other half
+    /// goes to all other keys, which anybody may have made up. Each half may use what the other leaves.
     pub fn call_budget(mut self, per_minute: u32, burst: u32) -> Self {
         self.call_budget = (per_minute, burst);
         self

@@ -95,8 +95,8 @@ impl InFlightRequest {
         if response.status().as_u16() >= LEAST_SIGN {
             token.saw_status(response.status(), Some(response.headers()));
         }
-        // No proof is needed from a request that a memo let pass. With `prove`, no memo is used, so the token is never
-        // young.
+        // No proof is needed from a request that a memo let pass. A request that needs a proof has a token of its own,
+        // which is never young.
         if !(at_once && token.is_young()) {
             token.answered(response, prove);
         }

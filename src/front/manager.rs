@@ -107,8 +107,8 @@ impl SessionManager {
     /// * [`Budget`](crate::ErrorKind::Budget) if the call budget allows no create within `max_wait`.
     /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, or on one without timers, if there is
     ///   no session yet.
-    /// * [`Store`](crate::ErrorKind::Store) in a fleet, if the store cannot be reached and `OnStoreDown::Fail` is set,
-    ///   or if another process holds the claim for longer than this call may wait.
+    /// * [`Store`](crate::ErrorKind::Store) in a fleet, in two cases: the store cannot be reached and
+    ///   `OnStoreDown::Fail` is set; or another process holds the claim for longer than this call may wait.
     ///
     /// From the server's answer to the create. All callers that waited for the create get the same error, and
     /// [`next_attempt_in`](crate::Error::next_attempt_in) says when the next create may begin:
@@ -151,9 +151,9 @@ impl SessionManager {
     ///
     /// The errors of [`session`](Self::session), for the API key in the headers if they carry one, and:
     ///
-    /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the server would misread a session id or an API key in
-    ///   the headers, if [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses the session id, or if there are
-    ///   too many headers to add another.
+    /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) in three cases: the server would misread a session id or
+    ///   an API key in the headers; [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses the session id; or
+    ///   there are too many headers to add another.
     ///
     /// With [`OnNoSession::SendWithout`](crate::OnNoSession::SendWithout), only `InvalidRequest`, `NoApiKey` and
     /// `Shutdown` remain. Do not send the headers after an error.
@@ -192,8 +192,8 @@ impl SessionManager {
     /// this process stop too. The same holds for a `PATCH` or `DELETE` that you send through the layer. In a fleet, the
     /// session is shared: the other processes stop using it within moments, but the call does not wait for them.
     ///
-    /// Your own requests may carry the id of a session that you create or get with them, until the session is known to
-    /// be lost, or is deleted here.
+    /// Your own requests may carry the id of a session that you create or get in this way. They may do so until the
+    /// session is known to be lost, or this process deletes it.
     pub fn api(&self) -> SessionsApi {
         let core = self.core();
         let identity = self.identity();
