@@ -1,7 +1,7 @@
-//! One agent with several tools: most use the manager's defaults, one brings its own for each request, one wants no
-//! session; and the defaults are changed while requests are under way.
+//! One agent with several tools. Most tools use the manager's defaults. One sets defaults of its own for each request,
+//! and one wants no session. The manager's defaults are changed while requests are in flight.
 //!
-//! Run it with `cargo run --example agent_tools`. It talks to a Sipher of its own on a loopback port.
+//! Run it with `cargo run --example agent_tools`. It starts a fake Sipher on a loopback port.
 
 use std::{error::Error, time::Duration};
 
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build();
     let address = || http.post(format!("{}/v1/stealth/generate", server.base_url()));
 
-    // Each chain is a session of its own, made when it is first needed. The manager's defaults are not merged in.
+    // Each chain has a session of its own, created when it is first needed. The manager's defaults are not merged in.
     let maximum = SessionDefaults::new().privacy_level(PrivacyLevel::Maximum);
     for chain in [Chain::Ethereum, Chain::Bitcoin, Chain::Ethereum] {
         let defaults = maximum.clone().chain(chain.clone());
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     assert_eq!(sessions.stats().created, 2);
 
-    // With the API key and nothing else.
+    // Sent with the API key only.
     let backends = http.get(format!("{}/v1/backends", server.base_url()));
     let answer = backends.with_extension(NoSession).send().await?;
     let session = sipher.log().pop().map(|exchange| exchange.session);
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("asked for nothing, used {used}");
     assert_eq!(used, in_force("near", "shielded"));
 
-    // What starts meanwhile goes with the older defaults. Nobody waits, nothing fails.
+    // Requests that start before the change is complete use the older defaults. No request waits, and none fails.
     let mut meanwhile = JoinSet::new();
     for _ in 0..4 {
         meanwhile.spawn(applied(address()));
@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends it, and tells what was in force: the fake repeats that in its answer.
+/// Sends a request, and returns the defaults that applied to it. The fake server repeats them in its answer.
 async fn applied(request: RequestBuilder) -> Result<Value, reqwest_middleware::Error> {
     let response = request.json(&json!({})).send().await?;
     let mut answer: Value = response.error_for_status()?.json().await?;

@@ -1,9 +1,11 @@
-//! An agent as a web service: one manager, two chains, and no session left behind when it is told to stop.
+//! An agent as a web service: one manager, two chains, and no session left on the server after a stop.
 //!
-//! `cargo run --example axum_agent` calls itself a few times and ends; with `-- --serve` it stays until SIGTERM or
-//! Ctrl-C. `AXUM_AGENT_ADDR` is where it listens, by default on a free port of 127.0.0.1. Settings come from `SIPHER_…`
-//! variables; without an API key among them it talks to a Sipher of its own. The defaults are taken from there, but each
-//! route has its own chain.
+//! `cargo run --example axum_agent` calls itself a few times and ends. With `-- --serve` it runs until SIGTERM or
+//! Ctrl-C.
+//!
+//! `AXUM_AGENT_ADDR` is the address to listen on. By default it is a free port of 127.0.0.1. The settings come from
+//! `SIPHER_…` variables, the defaults too, but each route has its own chain. If no API key is among them, the example
+//! starts a fake Sipher.
 
 use std::{env, error::Error, future::Future, io, net::SocketAddr, time::Duration};
 
@@ -16,13 +18,13 @@ use sipher_session::{
 };
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 
-/// Together less than what container platforms allow between SIGTERM and SIGKILL.
+/// The sum is less than the time that container platforms allow between SIGTERM and SIGKILL.
 const FOR_CALLERS: Duration = Duration::from_secs(4);
 const FOR_SESSIONS: Duration = Duration::from_secs(4);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Before anything else, so that no signal is missed.
+    // Listen for signals before anything else, so that none is missed.
     let told_to_stop = signals()?;
     let mut config = SessionConfig::from_env()?;
     let own_sipher = if config.api_key.is_none() && config.api_key_file.is_none() {
@@ -42,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .timeout(Duration::from_secs(10))
         .build()?;
     let address_on = |chain| {
-        // A layer's defaults are exact, nothing is merged in: so they start from the manager's.
+        // The defaults of a layer are exact, and nothing is merged in. So start from the manager's.
         let defaults = sessions.defaults().chain(chain);
         let layer = SessionLayer::new(sessions.clone()).defaults(defaults);
         let http = ClientBuilder::new(client.clone()).with(layer).build();
@@ -68,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         visited = visit(own_address), if !stay => visited,
     };
 
-    // First the callers, so that their last requests still have a session; then the sessions.
+    // Stop the server first, so that its last requests still have a session. Then delete the sessions.
     println!("stopping");
     let _ = stop.send(());
     if timeout(FOR_CALLERS, server).await.is_err() {
@@ -84,7 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     outcome
 }
 
-/// The same for every chain: which one it is, the session of the layer says.
+/// Handles the route of any chain. The session of the route's layer has the chain.
 async fn address(
     State((http, url)): State<(ClientWithMiddleware, String)>,
 ) -> Result<Json<Value>, (StatusCode, String)> {
@@ -95,7 +97,8 @@ async fn address(
     answer.await.map(Json).map_err(|error| handed_on(&error))
 }
 
-/// A failure to get a session has a status of its own. The key is the agent's, so that its callers cannot mend it.
+/// Chooses the status for an error. If there is no session, the error's kind suggests one. But the API key is the
+/// agent's own, and its callers cannot correct it, so they do not get a 401.
 fn handed_on(error: &reqwest_middleware::Error) -> (StatusCode, String) {
     let kind = sipher_session::Error::find(error).map(sipher_session::Error::kind);
     let status = kind.map(ErrorKind::suggested_status);
@@ -103,7 +106,7 @@ fn handed_on(error: &reqwest_middleware::Error) -> (StatusCode, String) {
     (status.unwrap_or(StatusCode::BAD_GATEWAY), error.to_string())
 }
 
-/// Starts a Sipher in this process, and sets it in place of the real one.
+/// Starts a fake Sipher in this process, and configures the agent to use it.
 async fn embed(config: &mut SessionConfig) -> io::Result<(FakeSipher, Served)> {
     let sipher = FakeSipher::new();
     let served = sipher.serve().await?;
@@ -112,14 +115,14 @@ async fn embed(config: &mut SessionConfig) -> io::Result<(FakeSipher, Served)> {
     Ok((sipher, served))
 }
 
-/// What a caller does, over real sockets.
+/// Calls the agent like one of its callers, over real sockets.
 async fn visit(agent: SocketAddr) -> Result<(), Box<dyn Error>> {
     let client = reqwest::Client::new();
     for chain in ["near", "ethereum", "near"] {
         let request = client.post(format!("http://{agent}/{chain}/address"));
         let response = request.send().await?;
         if !response.status().is_success() {
-            return Err(response.text().await?.into()); // the reason
+            return Err(response.text().await?.into()); // the body says why
         }
         let answer: Value = response.json().await?;
         println!("asked for {chain}, used {}", answer["data"]["chain"]);

@@ -1,6 +1,6 @@
-//! hyper-util's client in a tower stack, for Sipher's calls and for the session calls alike: no `reqwest` anywhere.
+//! hyper-util's client in a tower stack. The session calls use a hyper-util client too, so `reqwest` is not needed.
 //!
-//! Run it with `cargo run --example hyper_client`. It talks to a Sipher of its own on a loopback port.
+//! Run it with `cargo run --example hyper_client`. It starts a fake Sipher on a loopback port.
 
 use std::{error::Error, time::Duration};
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let server = sipher.serve().await?;
     println!("a Sipher for this example listens on {}", server.base_url());
 
-    // The session calls have a client of their own: they never wait for a place in the stack below.
+    // The session calls have a client of their own, so they never wait for a place in the stack below.
     let sessions = SessionManager::builder()
         .api_key(sipher.api_key(Tier::Pro))
         .base_url(server.base_url())
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Sipher closes idle connections after five seconds, so this gives them up a little earlier.
+/// Builds a client that closes idle connections after 4 s. Sipher closes them after 5 s.
 fn client() -> Client<HttpConnector, Full<Bytes>> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())

@@ -1,9 +1,9 @@
-//! A Prometheus endpoint with the metrics of the sessions, scraped once.
+//! A Prometheus endpoint with the metrics of the sessions. The example reads it once.
 //!
 //! `cargo run --example metrics --features metrics,testing`
 //!
-//! The exporter renders, and twenty lines serve it: its own `http-listener` would bring a second web server along. A
-//! program that has a web server already adds a route.
+//! The exporter only renders the page, and twenty lines below serve it. The exporter's own `http-listener` would add a
+//! second web server. If your program already has a web server, add a route to it.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tower::{Layer, ServiceExt};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    // Before the manager is built, which describes its metrics to the recorder there is.
+    // Install the recorder first: building the manager describes its metrics to the installed recorder.
     let handle = PrometheusBuilder::new().install_recorder()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -67,7 +67,7 @@ async fn main() -> Result<(), BoxError> {
 
 async fn serve(listener: TcpListener, handle: PrometheusHandle) {
     while let Ok((stream, _)) = listener.accept().await {
-        // One that fails or dawdles is the scraper's loss.
+        // If the scraper is slow or its connection fails, the scraper has to try again.
         let answer = answer(stream, handle.clone());
         tokio::spawn(tokio::time::timeout(Duration::from_secs(5), answer));
     }
@@ -78,7 +78,7 @@ async fn answer(mut stream: TcpStream, handle: PrometheusHandle) -> std::io::Res
     while !request.ends_with(b"\r\n\r\n") && request.len() < 8 * 1024 {
         request.push(stream.read_u8().await?);
     }
-    handle.run_upkeep(); // lest the samples of histograms pile up
+    handle.run_upkeep(); // otherwise the samples of histograms accumulate
     let page = handle.render();
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

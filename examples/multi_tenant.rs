@@ -1,7 +1,7 @@
-//! Several API keys through one client, as in a proxy: each key gets sessions of its own. An event says when more of them are
-//! busy than there is room for.
+//! Several API keys through one client, as in a proxy. Each key gets a session of its own. An event reports when more
+//! of them are in use than `max_sessions` allows.
 //!
-//! Run it with `cargo run --example multi_tenant`. It talks to a Sipher of its own on a loopback port.
+//! Run it with `cargo run --example multi_tenant`. It starts a fake Sipher on a loopback port.
 
 use std::{error::Error, time::Duration};
 
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = sipher.serve().await?;
     let url = format!("{}/v1/stealth/generate", server.base_url());
 
-    // No key here: only those that come with the requests count.
+    // No key is configured: each request has to carry its own.
     let sessions = SessionManager::builder()
         .base_url(server.base_url())
         .defaults(SessionDefaults::new().chain(Chain::Sui))
@@ -42,7 +42,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(sipher.live_sessions_of(&anna), 1);
     assert_eq!(sipher.live_sessions_of(&ben), 1);
 
-    // A third tenant. There is room for two, but all three are busy: nobody's session makes room within a minute of its last use.
+    // A third tenant, with room for two sessions. All three are in use: a session is not evicted within a minute of its
+    // last use.
     forward(&http, &url, Some(&carl)).await?;
     let max_sessions = timeout(Duration::from_secs(10), crowded(&mut events)).await??;
     println!("more tenants than max_sessions({max_sessions}) has room for");
@@ -76,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Hands a tenant's request on, with the tenant's own key.
+/// Forwards a tenant's request with the tenant's own key.
 async fn forward(
     http: &ClientWithMiddleware,
     url: &str,

@@ -1,8 +1,8 @@
-//! What this crate does, step by step, and what happens without it.
+//! Shows what this crate does, step by step, and what happens without it.
 //!
-//! `cargo run --example quickstart` talks to a Sipher of its own on loopback. With `SIPHER_API_KEY` set (to a key that
-//! may have sessions), it talks to the real one, or to whatever `SIPHER_BASE_URL` names; `SIPHER_QUICKSTART_WAIT=1` then
-//! also waits for a real renewal, which takes about a minute.
+//! `cargo run --example quickstart` starts a fake Sipher on loopback. If `SIPHER_API_KEY` is set, to a key that may
+//! have sessions, it uses the real server, or the one that `SIPHER_BASE_URL` names. With `SIPHER_QUICKSTART_WAIT=1` it
+//! then also waits for a real renewal, which takes about a minute.
 
 use std::{env, error::Error, time::Duration};
 
@@ -15,7 +15,7 @@ use sipher_session::{
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// Says what is, and fails if it is not as it should be.
+/// Prints a statement, and fails if it does not hold.
 macro_rules! check {
     ($holds:expr, $($text:tt)+) => {{
         let text = format!($($text)+);
@@ -29,7 +29,7 @@ async fn main() -> Result {
     let sipher = Sipher::find().await?;
     println!("Sipher is at {}", sipher.base_url);
 
-    // Once, at start-up. A session lives for an hour by default; 60 s is the least.
+    // Once, at start-up. A session lives for an hour by default. The minimum is 60 s.
     let mut builder = SessionManager::builder()
         .api_key(sipher.api_key.as_str())
         .base_url(&sipher.base_url)
@@ -41,7 +41,8 @@ async fn main() -> Result {
     let sessions = builder.build()?;
     let mut events = sessions.events();
 
-    // Redirects are followed below the layer: none that leaves Sipher, with the session id and the API key.
+    // The client follows redirects below the layer. This policy stops at redirects that leave Sipher, because they
+    // would take session id and API key along.
     let policy = sessions.redirect_policy();
     let client = reqwest::Client::builder().redirect(policy).build()?;
     let plain = ClientWithMiddleware::from(client.clone());
@@ -120,7 +121,8 @@ async fn main() -> Result {
     Ok(())
 }
 
-/// The server restarts between two calls, so that no call meets it. It has forgotten the session, and says nothing.
+/// Restarts the server between two calls, so that no call fails. The server has forgotten the session, and does not say
+/// so.
 async fn unmet_restart(sipher: &Sipher, fake: &FakeSipher) -> Result {
     println!("\nA restart that no call meets");
     for (setting, expected) in [
@@ -151,7 +153,7 @@ async fn unmet_restart(sipher: &Sipher, fake: &FakeSipher) -> Result {
     Ok(())
 }
 
-/// Sends requests until a successor is in place. Not one of them may get another chain than near.
+/// Sends requests until there is a successor. None of them may be answered for another chain than near.
 async fn renewal(
     ask: impl Fn() -> RequestBuilder,
     events: &mut Events,
@@ -194,7 +196,7 @@ async fn chain(request: RequestBuilder) -> Result<String> {
         .to_owned())
 }
 
-/// The real server, or one of our own.
+/// The real server, or a fake one.
 struct Sipher {
     base_url: String,
     api_key: String,
@@ -222,7 +224,7 @@ impl Sipher {
         })
     }
 
-    /// Asks for a stealth address.
+    /// Builds a request for a stealth address.
     fn generate(&self, http: &ClientWithMiddleware, body: &Value) -> RequestBuilder {
         let url = format!("{}/v1/stealth/generate", self.base_url);
         http.post(url).json(body)

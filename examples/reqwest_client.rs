@@ -1,6 +1,7 @@
-//! An existing `reqwest` client, wrapped: its requests to Sipher bear a live session, all others pass untouched.
+//! Wraps an existing `reqwest` client. Its requests to Sipher carry a live session, and all other requests pass
+//! unchanged.
 //!
-//! Run it with `cargo run --example reqwest_client`. It talks to a Sipher of its own on a loopback port.
+//! Run it with `cargo run --example reqwest_client`. It starts a fake Sipher on a loopback port.
 
 use std::{error::Error, time::Duration};
 
@@ -29,7 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     assert_eq!(sipher.session_calls(), 0);
 
-    // The client that a program has anyway. It follows redirects below the layer: none that leaves Sipher.
+    // The client that the program already has. It follows redirects below the layer, but with this policy none that
+    // leaves Sipher.
     let client = reqwest::Client::builder()
         .redirect(sessions.redirect_policy())
         .timeout(Duration::from_secs(10))
@@ -38,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with(SessionLayer::new(sessions.clone()))
         .build();
 
-    // No request says a chain or a level. The first one waits for the session, the others find it there.
+    // The requests name neither chain nor level. The first request waits for the session, and the others use it.
     let url = format!("{}/v1/stealth/generate", server.base_url());
     for _ in 0..3 {
         let data = generate(&http, &url).await?;
@@ -57,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert!(report.is_clean());
     assert_eq!(sipher.live_sessions(), 0);
 
-    // From now on nothing is sent: without a session it would go out under the server's own defaults.
+    // From now on, no request is sent: without a session, it would be answered under the server's own defaults.
     let Err(error) = generate(&http, &url).await else {
         return Err("a request was sent after the shutdown".into());
     };

@@ -1,7 +1,7 @@
-//! Retries in a tower stack: a policy that goes by `is_transient`, and waits `retry_after`.
+//! Retries in a tower stack. The retry policy decides by `is_transient`, and waits for `retry_after`.
 //!
-//! Run it with `cargo run --example tower_retry`. It talks to a Sipher in its own process, in virtual time: an outage of a minute is over
-//! at once.
+//! Run it with `cargo run --example tower_retry`. The fake Sipher runs in the same process, in virtual time: an outage
+//! of a minute ends at once.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use sipher_session::{
 use tokio::time::{Sleep, sleep};
 use tower::{ServiceBuilder, ServiceExt, retry::Policy};
 
-/// Where a failure does not say how long to wait.
+/// The wait if an error does not say how long to wait.
 const LEAST_WAIT: Duration = Duration::from_millis(200);
-/// A quota may take until midnight. Whoever waits for an answer is told so instead.
+/// A quota may reset only at midnight. A caller should not wait that long: it gets the error instead.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
-/// So many tries more.
+/// A retry policy with this many tries left.
 #[derive(Clone)]
 struct WhileTransient(u32);
 
 impl WhileTransient {
     fn wait(error: &BoxError) -> Option<Duration> {
-        // Errors of the inner service, and what ends a try from outside, are for others to judge.
+        // Errors of the inner service, and timeouts of outer layers, are for other policies.
         let error = Error::find(error)?;
         let wait = error.retry_after().unwrap_or_default().max(LEAST_WAIT);
         (error.is_transient() && wait <= LONGEST_WAIT).then_some(wait)
@@ -63,7 +63,7 @@ async fn main() -> Result<(), BoxError> {
         .clock(clock.clone())
         .build()?;
     let http = ServiceBuilder::new()
-        .retry(WhileTransient(5)) // outside: each try is given a session of its own
+        .retry(WhileTransient(5)) // outside of the session layer: each try gets a session of its own
         .layer(SessionLayer::new(sessions.clone()))
         .service(sipher.clone());
     let generate = || {
@@ -72,7 +72,7 @@ async fn main() -> Result<(), BoxError> {
             .body(Full::<Bytes>::from("{}"))
     };
 
-    // The server wants fewer calls, and says nothing of how long.
+    // The server asks for fewer calls, and does not say for how long.
     sipher.fault(Fault::new(What::Status(429)).on(Target::Create));
     let start = clock.now();
     let answer: Response<_> = http.clone().oneshot(generate()?).await?;
@@ -81,7 +81,7 @@ async fn main() -> Result<(), BoxError> {
     assert_eq!(answer.status(), 200);
     assert!(waited >= Duration::from_secs(60));
 
-    // What no retry mends fails at the first try, with a status to hand on.
+    // If no retry can help, the first try fails, with a status that can be returned to the caller.
     sessions.invalidate(sessions.session().await?.generation());
     sipher.fault(Fault::new(What::Status(401)).on(Target::Create));
     let creates = sipher.count(Operation::Create);

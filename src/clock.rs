@@ -1,7 +1,7 @@
-//! The one place where time is read.
+//! The only module that reads the time.
 //!
-//! A session is judged on two clocks at once, because either alone can be fooled: the monotonic clock stands still
-//! while a laptop sleeps, and the wall clock can be set. [`Clock::now`] reads both.
+//! Either clock alone can be wrong: the monotonic clock may stand still while a laptop sleeps, and the wall clock can
+//! be set. So the age of a session is measured with both. [`Clock::now`] reads both.
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,37 +24,38 @@ use std::{fmt, time::Duration};
 pub(crate) use self::ticks::Custom;
 pub(crate) use self::ticks::{Span, Ticking, Ticks};
 
-/// More than a wall clock that is kept in step is ever moved at once.
+/// A clock service such as NTP corrects the wall clock by less than this at once.
 const JUMP: Duration = Duration::from_secs(30);
 
-/// A time as a number that fits into an atomic, or into a record.
+/// Returns a duration in milliseconds, as a number that fits into an atomic or a record.
 #[inline]
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Both clocks, read at one moment.
-#[allow(clippy::exhaustive_structs)] // two clocks, and there is no third
+#[allow(clippy::exhaustive_structs)] // there are only these two clocks
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Since an arbitrary origin; never goes back. It may stand still while the machine is suspended; on Linux, it does
-    /// not.
+    /// The monotonic time since an arbitrary origin. It never goes back. It may stand still while the machine is
+    /// suspended; on Linux it goes on.
     pub monotonic: Duration,
-    /// Since 1970; counts suspension, may be set forward and back.
+    /// The wall-clock time since 1970. It counts the time during which the machine is suspended. It may be set forward
+    /// and back.
     pub wall: Duration,
 }
 
 impl Reading {
-    /// Returns how much time has passed since `earlier`, by the clock that says more.
+    /// Returns how much time has passed since `earlier`, by the clock that shows more.
     ///
-    /// A wall clock that was set back says less than the monotonic one and so changes nothing.
+    /// If the wall clock was set back, it shows less than the monotonic clock, so the monotonic clock counts.
     pub fn since(self, earlier: Reading) -> Duration {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
         let wall = self.wall.saturating_sub(earlier.wall);
         monotonic.max(wall)
     }
 
-    /// So much earlier on both clocks, as far back as the monotonic one goes.
+    /// Returns a reading that is earlier by `age` on both clocks, but not before the origin of the monotonic clock.
     pub(crate) fn before(self, age: Duration) -> Self {
         let age = age.min(self.monotonic);
         Self {
@@ -63,20 +64,20 @@ impl Reading {
         }
     }
 
-    /// Returns whether the two clocks have moved apart by more than 30 s since `earlier`: the machine slept, or the wall
-    /// clock was set.
+    /// Returns whether the difference between the two clocks has changed by more than 30 s since `earlier`. If so, the
+    /// machine slept, or the wall clock was set.
     pub fn has_jumped_since(self, earlier: Reading) -> bool {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
-        // Kept in step, the wall clock would be here.
+        // What the wall clock shows if it was not set.
         let expected = earlier.wall.saturating_add(monotonic);
         self.wall.abs_diff(expected) > JUMP
     }
 }
 
-/// A [`Reading`] to be kept, in half the room.
+/// A [`Reading`] in half of the memory, for storing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// In nanoseconds, which go on for 584 years.
+    /// In nanoseconds. A `u64` of them lasts 584 years.
     monotonic: u64,
     wall: u64,
 }
@@ -102,20 +103,20 @@ impl From<Moment> for Reading {
 
 /// A source of time.
 ///
-/// [`SystemClock`] is the default; tests pass in `testing::TestClock`, which follows tokio's
-/// paused time. A feature never switches clocks by itself.
+/// The default is [`SystemClock`]. Tests pass in `testing::TestClock`, which follows tokio's paused time. No feature
+/// changes the clock: only the builder does.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Reading;
 
-    /// Reads both clocks as they were a moment ago, no longer than [`LAG`], for less. To be compared with other such
-    /// readings only. Defaults to [`now`](Self::now).
+    /// Reads both clocks as they were at most [`LAG`] ago, at a lower cost. Compare the result only with other results
+    /// of this method. Defaults to [`now`](Self::now).
     fn recent(&self) -> Reading {
         self.now()
     }
 }
 
-/// How far behind [`Clock::recent`] may be: ten ticks of the slowest Linux kernel.
+/// How far behind [`Clock::recent`] may be: 100 ms, which is ten ticks of the slowest Linux kernel.
 pub const LAG: Duration = Duration::from_millis(100);
 
 /// The clocks of the operating system.
@@ -124,7 +125,7 @@ pub const LAG: Duration = Duration::from_millis(100);
 pub struct SystemClock;
 
 impl SystemClock {
-    /// Makes one. All of them agree.
+    /// Creates one. All of them show the same time.
     pub fn new() -> Self {
         Self
     }
@@ -134,7 +135,7 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Reading {
         Reading {
-            // Unlike the one that `Instant` reads, it goes on while the machine sleeps.
+            // Unlike the clock that `Instant` reads, this one goes on while the machine sleeps.
             monotonic: linux::read(ClockId::Boottime),
             wall: linux::read(ClockId::Realtime),
         }
@@ -155,7 +156,7 @@ use rustix::time::ClockId;
 mod linux {
     use super::{ClockId, Duration};
 
-    /// A wall clock from before 1970 counts as 1970.
+    /// Returns what `clock` shows. A wall clock that shows a time before 1970 counts as 1970.
     #[inline]
     pub(super) fn read(clock: ClockId) -> Duration {
         rustix::time::clock_gettime(clock)
@@ -173,7 +174,7 @@ mod linux {
     }
 }
 
-/// For what reckons in system time.
+/// Returns the wall-clock time, for an API that takes a `SystemTime`.
 #[cfg(feature = "reqwest-retry")]
 pub(crate) fn system_time() -> std::time::SystemTime {
     std::time::UNIX_EPOCH + SystemClock.now().wall
@@ -206,12 +207,12 @@ pub(crate) mod testing {
 
     use super::{Clock, Duration, Reading};
 
-    /// Seconds since 1970 that a new [`TestClock`] starts at: 2026-11-23 18:00 UTC.
+    /// The time that a new [`TestClock`] starts at, in seconds since 1970: 2026-11-23 18:00 UTC.
     const START: u64 = 1_795_456_800;
 
-    /// A clock that follows tokio's time, and whose wall clock can be turned by hand.
+    /// A clock that follows tokio's time, and whose wall clock a test can set.
     ///
-    /// With tokio's clock paused, a day passes in a millisecond. Clones share one wall clock.
+    /// If tokio's clock is paused, a test can let a day pass in a millisecond. Clones share one wall clock.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
@@ -229,12 +230,12 @@ pub(crate) mod testing {
     #[derive(Clone, Debug)]
     pub struct TestClock {
         origin: tokio::time::Instant,
-        /// What was added to the wall clock by hand, in milliseconds.
+        /// By how much the test has set the wall clock forward, in milliseconds. Negative if the test has set it back.
         turned: Arc<AtomicI64>,
     }
 
     impl TestClock {
-        /// Starts at a fixed date, so that runs repeat.
+        /// Creates a clock that starts at a fixed date, so that test runs can be repeated.
         #[allow(clippy::disallowed_methods)]
         pub fn new() -> Self {
             Self {
@@ -243,7 +244,7 @@ pub(crate) mod testing {
             }
         }
 
-        /// Lets the machine sleep: wall time passes, monotonic time does not.
+        /// Simulates that the machine sleeps: wall time passes, monotonic time does not.
         pub fn suspend(&self, asleep: Duration) {
             self.turned.fetch_add(millis(asleep), Ordering::SeqCst);
         }

@@ -1,9 +1,10 @@
-//! What can go wrong, as one opaque type.
+//! The error type of this crate: one opaque type.
 //!
-//! An [`Error`] says one thing on its own level; the cause, where there is one, is its
-//! [`source`](std::error::Error::source). It is cheap to clone, because everyone who waited for the same session call
-//! gets the same error. The wording and the types of the sources may change in any release; [`Error::kind`],
-//! [`Error::code`] and [`Error::status`] are what programs decide on.
+//! An [`Error`] displays one message. Its cause, if there is one, is its [`source`](std::error::Error::source). An
+//! `Error` is cheap to clone, because all requests that waited for the same session call get the same error.
+//!
+//! Let your program decide by [`Error::kind`], [`Error::code`] and [`Error::status`]. The wording, and the types of the
+//! sources, may change in any release.
 //!
 //! ```
 //! use sipher_session::{ErrorKind, SessionManager};
@@ -35,39 +36,39 @@ use self::find::AnyError;
 pub use self::kind::ErrorKind;
 use crate::api::Stamp;
 
-/// A boxed error, as tower services use it.
+/// A boxed error, as tower services return it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// An error of this crate.
+/// An error of this crate. [`kind`](Self::kind) says what to do about it.
 ///
-/// tower services return it inside a [`BoxError`], `reqwest-middleware` inside its `Error::Middleware`; both can be
-/// downcast to it. [`Error::find`] also finds it below the wrappers of others.
+/// tower services return it inside a [`BoxError`], `reqwest-middleware` inside its `Error::Middleware`. Both can be
+/// downcast to `Error`. [`Error::find`] also finds it inside the error types of other crates.
 ///
-/// # Its sources
+/// # Sources
 ///
-/// A wrapper that is transparent (`#[error(transparent)]`, `reqwest-retry`, `anyhow`) shows only the sources of the error inside.
-/// So the first [`source`](std::error::Error::source) of this error is an `Error` as well, with the same kind and values. It displays the
-/// cause, or the kind where there is no cause. No line is printed twice.
+/// A transparent wrapper (`#[error(transparent)]`, `reqwest-retry`, `anyhow`) shows only the sources of the error
+/// inside it. So the first [`source`](std::error::Error::source) of this error is an `Error` too, with the same kind
+/// and values. It displays the cause, or the kind if there is no cause. Printing the whole chain repeats no line.
 #[derive(Clone)]
 pub struct Error(Arc<Told>);
 
-/// What is said to one caller.
+/// The error as one caller gets it. The [`Facts`] are shared with the other callers.
 struct Told {
     facts: Arc<Facts>,
     retry_after: Option<Duration>,
-    /// Where that is not the same.
+    /// Set only if the crate tries earlier than `retry_after` says.
     next_attempt: Option<Duration>,
-    /// No call was made: an earlier failure holds it back.
+    /// Whether no call was made because an earlier failure still holds calls back.
     is_held_back: bool,
-    /// Of whose session: base URL, chain and key.
+    /// Which session the error is about: base URL, chain and key.
     about: Option<Arc<str>>,
-    /// The error whose first source this one is.
+    /// Set on an error that is only the first source of another one: that other error.
     whole: Option<Error>,
-    /// Made when it is asked for.
+    /// The first source. Created when somebody asks for it.
     source: OnceLock<Error>,
 }
 
-/// What went wrong, the same for everybody.
+/// What went wrong. All callers that share the failure share this value.
 struct Facts {
     kind: ErrorKind,
     message: Cow<'static, str>,
@@ -76,16 +77,16 @@ struct Facts {
     source: Option<BoxError>,
 }
 
-/// What the server said, as far as it said it in Sipher's own form.
+/// The server's answer, as far as it has the form of Sipher's answers.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) code: Option<String>,
     pub(crate) details: Option<Value>,
     pub(crate) request_id: Option<String>,
-    /// Sipher's application wrote it, and not a gateway in front.
+    /// Whether Sipher's application wrote the answer, and not a gateway in front of it.
     pub(crate) is_by_application: bool,
-    /// The rate-limit window that it was counted in.
+    /// The rate-limit window in which the server counted the call.
     pub(crate) window: Option<Stamp>,
 }
 
@@ -95,10 +96,11 @@ impl Error {
         self.facts().kind
     }
 
-    /// Finds an error of this crate in the causes of another, as clients, middleware and `anyhow` wrap it.
+    /// Finds an error of this crate among the causes of another error, such as one of a client, a middleware or
+    /// `anyhow`.
     ///
-    /// Takes a reference to whatever holds an error: a [`BoxError`], `anyhow::Error`, `reqwest_middleware::Error`, a `dyn Error`, or
-    /// any error type.
+    /// Takes a reference to a [`BoxError`], `anyhow::Error`, `reqwest_middleware::Error`, `dyn Error`, or any other
+    /// error type.
     ///
     /// ```
     /// # #[cfg(feature = "reqwest-middleware")]
@@ -119,29 +121,34 @@ impl Error {
         None
     }
 
-    /// Returns whether the same call may succeed later with nothing changed. [`ErrorKind`] has a table.
+    /// Returns whether the same call may succeed later although nothing was changed. [`ErrorKind`] has a table.
     pub fn is_transient(&self) -> bool {
         self.kind().is_transient()
     }
 
-    /// Returns how long to wait before another try can succeed, if that is known.
+    /// Returns how long to wait until another try can succeed, if that is known.
     ///
-    /// Until then, requests that need the same session fail at once with this error; only a server that wants fewer
-    /// calls is waited for, where `max_wait` allows. For [`Quota`](ErrorKind::Quota) it is the time until the server resets the
-    /// quota; this crate asks sooner, see [`next_attempt_in`](Self::next_attempt_in).
+    /// Until then, requests that need the same session fail at once with this error. There is one exception: if the
+    /// server asks for fewer calls, requests wait as long as `max_wait` allows.
+    ///
+    /// For [`Quota`](ErrorKind::Quota) this is the time until the server resets the quota. The crate itself tries
+    /// earlier: see [`next_attempt_in`](Self::next_attempt_in).
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Returns how long until this crate makes its next session call for a request like the one that failed, if that is known.
+    /// Returns how long until this crate makes its next session call for a request like the one that failed, if that is
+    /// known.
     ///
-    /// It is shorter than [`retry_after`](Self::retry_after) where the crate checks every now and then whether the server has changed
-    /// its mind: every 15 min while a day's quota is used up. Otherwise the two are the same.
+    /// This is shorter than [`retry_after`](Self::retry_after) if the crate checks in between whether the server
+    /// accepts calls again. While the quota of a day is used up, the crate checks every 15 min. Otherwise the two are
+    /// the same.
     pub fn next_attempt_in(&self) -> Option<Duration> {
         self.0.next_attempt.or(self.0.retry_after)
     }
 
-    /// Returns the server's own error code, such as `TIER_ACCESS_DENIED`; codes that this crate does not know are kept.
+    /// Returns the server's own error code, such as `TIER_ACCESS_DENIED`. A code that this crate does not know is
+    /// returned too.
     pub fn code(&self) -> Option<&str> {
         self.facts().answer.as_ref()?.code.as_deref()
     }
@@ -151,23 +158,23 @@ impl Error {
         Some(self.facts().answer.as_ref()?.status)
     }
 
-    /// Returns the `details` of the server's error, without session ids and keys.
+    /// Returns the `details` of the server's error, with session ids and keys removed.
     pub fn details(&self) -> Option<&Value> {
         self.facts().answer.as_ref()?.details.as_ref()
     }
 
-    /// Returns the server's `X-Request-ID`, for asking its operators.
+    /// Returns the server's `X-Request-ID`. Quote it when you ask the server's operators.
     pub fn request_id(&self) -> Option<&str> {
         self.facts().answer.as_ref()?.request_id.as_deref()
     }
 
-    /// Whether Sipher's application wrote the answer, and not a gateway in front of it.
+    /// Returns whether Sipher's application wrote the answer, and not a gateway in front of it.
     pub(crate) fn is_by_application(&self) -> bool {
         let answer = self.facts().answer.as_ref();
         answer.is_some_and(|answer| answer.is_by_application)
     }
 
-    /// The rate-limit window of the server's answer, if there was one.
+    /// Returns the rate-limit window of the server's answer, if there was one.
     pub(crate) fn window(&self) -> Option<Stamp> {
         self.facts().answer.as_ref()?.window
     }
@@ -218,17 +225,17 @@ impl Error {
         self.map(|facts| facts.source = Some(source.into()))
     }
 
-    /// Says it in other words. Only for errors that nobody shares yet.
+    /// Replaces the message. Only for an error that is not shared yet.
     pub(crate) fn with_message(self, message: String) -> Self {
         self.map(|inner| inner.message = message.into())
     }
 
-    /// Says in the message what to do about it.
+    /// Adds to the message what to do about the error.
     pub(crate) fn with_hint(self, hint: impl fmt::Display) -> Self {
         self.map(|facts| facts.message = format!("{}; {hint}", facts.message).into())
     }
 
-    /// The call may have been carried out although no usable answer came.
+    /// Marks the call as one that the server may have carried out although no usable answer came.
     pub(crate) fn with_unknown_outcome(self) -> Self {
         self.map(|facts| facts.unknown_outcome = true)
     }
@@ -238,12 +245,12 @@ impl Error {
         self.tell(|told| (told.retry_after, told.next_attempt) = (after, None))
     }
 
-    /// When this crate asks next, whenever a try can succeed.
+    /// Sets when this crate makes its next call, if that differs from `retry_after`.
     pub(crate) fn with_next_attempt(self, after: Duration) -> Self {
         self.tell(|told| told.next_attempt = Some(after))
     }
 
-    /// What an earlier failure says to who makes no call because of it.
+    /// Marks the error as one of a caller that made no call, because an earlier failure still holds calls back.
     pub(crate) fn held_back(self) -> Self {
         self.tell(|told| told.is_held_back = true)
     }
@@ -252,13 +259,14 @@ impl Error {
         self.0.is_held_back
     }
 
-    /// Says whose session it is about, in place of what was said before: failures are shared.
+    /// Says in the message which session the error is about. Replaces what was said before, because failures are
+    /// shared.
     fn about(self, whose: impl Into<Arc<str>>) -> Self {
         let whose = whose.into();
         self.tell(|told| told.about = Some(whose))
     }
 
-    /// The same facts, told otherwise.
+    /// Returns an error with the same facts, and `change` applied to the rest.
     fn tell(&self, change: impl FnOnce(&mut Told)) -> Self {
         let mut told = Told {
             facts: self.0.facts.clone(),
@@ -273,7 +281,7 @@ impl Error {
         Self(Arc::new(told))
     }
 
-    /// What caused it, without the `Error` that stands between.
+    /// Returns the cause itself. [`source`](StdError::source) returns an `Error` that stands in between.
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&**self.facts().source.as_ref()?)
     }
@@ -282,7 +290,7 @@ impl Error {
         self.facts().unknown_outcome
     }
 
-    /// Only for errors that are still being built, which nobody shares yet.
+    /// Changes the facts. Only for an error that is still being built, so that it is not shared yet.
     fn map(mut self, change: impl FnOnce(&mut Facts)) -> Self {
         let told = Arc::get_mut(&mut self.0);
         let facts = told.and_then(|told| Arc::get_mut(&mut told.facts));
@@ -305,7 +313,8 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// Takes the place of the cause, or of none: whatever prints a chain has printed the message before.
+    /// Displays the error as a source of itself: the cause, or the kind if there is none. The code that prints a chain
+    /// has already printed the message.
     fn fmt_as_source(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.cause(), self.retry_after()) {
             (Some(cause), _) => fmt::Display::fmt(cause, f),
@@ -342,7 +351,7 @@ impl StdError for Error {
         if self.0.whole.is_some() {
             return self.cause()?.source();
         }
-        // A copy, as the error itself would keep itself alive.
+        // A copy: the error would keep itself alive if its source pointed to it.
         let as_source = || {
             let whole = Some(self.tell(|_| ()));
             self.tell(|told| told.whole = whole)

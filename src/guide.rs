@@ -1,7 +1,7 @@
 //! The guide: one page for each topic.
 //!
-//! Each page stands alone. If you are new here, read [`life`] and [`situations`] first: they say what the layer does with your
-//! requests, and when it does not send one.
+//! You can read each page without the others. If you are new here, read [`life`] and [`situations`] first. They say
+//! what the layer does with your requests, and when it does not send one.
 //!
 //! | you want to | page |
 //! | --- | --- |
@@ -12,11 +12,11 @@
 //! | put the layer in the right place among others | [`stack`] |
 //! | serve many API keys from one process | [`tenants`] |
 //! | run many processes on one API key | [`fleet`] |
-//! | set things by file, by environment or in code | [`configuration`] |
+//! | configure it by file, by environment or in code | [`configuration`] |
 //! | log, measure and alert | [`observability`] |
 //! | use the client that openapi-generator writes | [`sdk`] |
 //! | test your own service without a server | [`testing`] |
-//! | hand errors on to your callers | [`errors`] |
+//! | return errors to your callers | [`errors`] |
 //! | find out why requests fail | [`troubleshooting`] |
 //! | choose a runtime, fork, shut down | [`process`] |
 //! | know what it costs | [`performance`] |
@@ -64,7 +64,7 @@ pub mod fleet {}
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}
 
-/// What to log, to measure, and to wake somebody for.
+/// What to log, what to measure, and when to wake somebody.
 ///
 #[doc = include_str!("guide/observability.md")]
 pub mod observability {}
@@ -79,7 +79,7 @@ pub mod sdk {}
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
 
-/// What to tell your own callers when a request fails.
+/// What to return to your own callers when a request fails.
 ///
 #[doc = include_str!("guide/errors.md")]
 pub mod errors {}
@@ -94,7 +94,7 @@ pub mod troubleshooting {}
 #[doc = include_str!("guide/process.md")]
 pub mod process {}
 
-/// What a request costs, and what grows with what.
+/// What a request costs, and how the costs grow.
 ///
 #[doc = include_str!("guide/performance.md")]
 pub mod performance {}

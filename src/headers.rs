@@ -1,4 +1,4 @@
-//! The headers that matter to Sipher, read as the server reads them.
+//! The headers that matter to Sipher, read in the same way as the server reads them.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,12 +15,12 @@ use crate::{
 pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 
-/// The API key that a request bears, in the order in which the server looks for it: `X-API-Key` unless it is empty,
-/// then `Authorization: Bearer`.
+/// Returns the API key that a request carries. The order is the server's: `X-API-Key` unless it is empty, then
+/// `Authorization: Bearer`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidRequest`] where the server would take something else for the key than the caller meant.
+/// [`ErrorKind::InvalidRequest`] if the server would use another key than the caller meant.
 pub(crate) fn api_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     match single(headers, &API_KEY)? {
         Some("") | None => bearer(headers),
@@ -28,7 +28,7 @@ pub(crate) fn api_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     }
 }
 
-/// What an answer says of the time, since 1970. Gateways write it too.
+/// Returns the `Date` of an answer, since 1970. A gateway may have written it.
 pub(crate) fn date(headers: &HeaderMap) -> Option<Duration> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     date.duration_since(UNIX_EPOCH).ok()
@@ -50,23 +50,23 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     Ok(None)
 }
 
-/// Whether a request has a header in which the server would look for an API key.
+/// Returns whether a request has a header in which the server would look for an API key.
 #[inline]
 pub(crate) fn may_bear_a_key(headers: &HeaderMap) -> bool {
-    // A constant would be made and dropped for each comparison.
+    // A static, because a constant would be created and dropped for each comparison.
     static NAMES: [HeaderName; 2] = [AUTHORIZATION, API_KEY];
     headers.keys().any(|name| NAMES.contains(name))
 }
 
-/// What a request says of its API key, as it stands there.
+/// The header of a request that carries its API key, with its value unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Credentials<'a> {
     pub(crate) header: KeyHeader,
-    /// Empty if they stand nowhere.
+    /// Empty if the request carries no key.
     pub(crate) value: &'a HeaderValue,
 }
 
-/// Where an API key stands.
+/// The header that carries an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyHeader {
     None,
@@ -83,9 +83,9 @@ impl Credentials<'_> {
     };
 }
 
-/// The credentials of a request. `None` where a closer look is needed: it bears a session id, or more than one of these
-/// headers.
-#[allow(clippy::inline_always)] // a walk over a few names, on every request
+/// Returns the credentials of a request. Returns `None` if the request carries a session id, or more than one of the
+/// two key headers: then the caller must look closer.
+#[allow(clippy::inline_always)] // loops over a few names, on every request
 #[inline(always)]
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
     let mut found = Credentials::NONE;
@@ -100,7 +100,7 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
             continue;
         };
         if found.header != KeyHeader::None {
-            // Which of them counts is decided elsewhere.
+            // The slow path decides which of them counts.
             return None;
         }
         found = Credentials { header, value };
@@ -108,11 +108,11 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials<'_>> {
     Some(found)
 }
 
-/// The session id of its own that a request bears.
+/// Returns the session id that the caller has put on a request.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidRequest`] if it bears one that the server would ignore.
+/// [`ErrorKind::InvalidRequest`] if the server would ignore the id.
 pub(crate) fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     match single(headers, &SESSION_ID)? {
         None => Ok(None),
@@ -124,7 +124,7 @@ pub(crate) fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     }
 }
 
-/// The one value of a header, without blanks around it.
+/// Returns the only value of a header, without blanks around it.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
@@ -141,11 +141,12 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
         .map_err(|_| invalid(format!("{name}: is not visible ASCII")))
 }
 
-/// Puts a header in, in place of any other of that name.
+/// Inserts a header. Replaces any other of the same name.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidRequest`] if there are so many headers that a map takes no more: 24,576, or fewer where their names collide.
+/// [`ErrorKind::InvalidRequest`] if the map is full: it takes 24,576 headers, or fewer if the hashes of their names
+/// collide.
 #[inline]
 pub(crate) fn put(
     headers: &mut HeaderMap,

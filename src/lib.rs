@@ -1,38 +1,43 @@
 //! Client middleware that keeps a live session on every request to the Sipher REST API, for tower and reqwest.
 //!
-//! A Sipher session stores defaults on the server, above all the chain. A request names it in `X-Session-Id` and may leave the defaults
-//! out. The server does not refuse the id of a session that has ended: it answers 200 and uses its own defaults. An agent that asked
-//! for NEAR gets stealth keys for Solana, on another curve, and no status or header says so. This crate sees to it that no such request is
-//! sent.
+//! A Sipher session stores defaults on the server, above all the chain. A request names its session in `X-Session-Id`,
+//! and may leave the defaults out. The server does not refuse the id of a session that has ended. It answers 200 and
+//! uses its own defaults. An agent that asked for NEAR gets stealth keys for Solana, on another curve, and no status or
+//! header says so. This crate prevents such requests.
 //!
 //! The [`guide`] explains everything from start to end. [`SessionDefaults`] says what each default does today.
 //!
 //! # What you get
 //!
-//! * **No dead id.** The layer puts no id on a request that is dead, or about to be. We stop using a session 5–60 s before it expires.
+//! * **No dead id.** The layer never puts an id on a request if the session has ended or is about to end. It stops
+//!   using a session 5–60 s before the session expires.
 //! * **Fail closed.** Without a live session a request is not sent. It fails with a typed [`Error`].
-//! * **One create.** The first request that needs a session creates it, by one call. All others wait for that call.
+//! * **One create.** The first request that needs a session creates the session, with one call. All other requests wait
+//!   for that call.
 //! * **Renewal in the background.** The successor is created before the session expires, while requests go on.
 //! * **Bounded session calls.** Calls to `/v1/sessions` stay within a [bound](CallBudget::bound), whatever fails.
-//! * **Own origin only.** Session id and API key are put on requests to Sipher only. They are in no error, event or `Debug` output.
+//! * **Own origin only.** The layer puts session id and API key only on requests to Sipher. Neither appears in an
+//!   error, event or `Debug` output.
 //! * **A clean end.** [`SessionManager::shutdown`] deletes the sessions, and reports those that it could not delete.
 //!
 //! # What you do not get
 //!
-//! * The layer decides when a request passes it. A request that is held up below it, for longer than the margin of 5–60 s, may arrive with
-//!   a dead id. [`guide::stack`] says where the layer belongs.
-//! * A server that restarts forgets its sessions and does not say so. A restart that a call meets costs no later request its defaults. One
-//!   between two calls is found with the new process's first answers. Until then, requests get the server's defaults, and [`Event::Lost`]
-//!   counts them. [`guide::restarts`] has the details. With [`inline`] defaults such a restart costs nothing, and a [`checked`] layer
-//!   withholds wrong answers.
-//! * A wrapped `reqwest::Client` follows redirects and adds its `default_headers` below the layer. Give it the
+//! * The layer chooses the session when the request passes the layer. If something below the layer holds the request up
+//!   for longer than the margin of 5–60 s, the request may arrive with a dead id. [`guide::stack`] says where the layer
+//!   belongs.
+//! * A server that restarts forgets its sessions and does not say so. If a call fails because of the restart, every
+//!   later request gets its defaults. If the restart falls between two calls, the first answers of the new process
+//!   reveal it. Until then, requests get the server's defaults, and [`Event::Lost`] counts them. With [`inline`]
+//!   defaults such a restart costs nothing, and a [`checked`] layer withholds wrong answers. [`guide::restarts`] has
+//!   the details.
+//! * A wrapped `reqwest::Client` follows redirects and adds its `default_headers` below the layer. Give the client the
 //!   [`redirect_policy`](SessionManager::redirect_policy), and put no API key and no session id into its headers.
 //! * Blocking clients and wasm are not supported. Session calls need a tokio runtime: see [`guide::process`].
 //!
 //! # Quick start
 //!
-//! This runs without a network: a [`FakeSipher`](testing::FakeSipher) (feature `testing`) takes the place of the server, and
-//! of the client that is wrapped.
+//! This example runs without a network. A [`FakeSipher`](testing::FakeSipher) (feature `testing`) replaces both the
+//! server and the client that is wrapped.
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -94,21 +99,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `SessionLayer` is also a tower layer over `reqwest::Client` itself. For clients that cannot be wrapped there is
+//! `SessionLayer` is also a tower layer over `reqwest::Client` itself. For clients that cannot be wrapped, use
 //! [`SessionManager::apply`].
 //!
 //! # How it works
 //!
-//! One [`SessionManager`] serves a process. Clone it to wherever requests are made. It holds one session for each API key and set of
-//! defaults. A request gets the session of the key that it carries, or else of the configured one. Its
-//! [extensions](layer#what-is-put-in-and-what-is-left-alone) can ask for other defaults, or for no session.
+//! One [`SessionManager`] serves a process. Clone it to every place that makes requests. It holds one session for each
+//! API key and set of defaults. A request gets the session of the API key that the request carries, or else of the
+//! configured key. The [extensions](layer#what-is-put-in-and-what-is-left-alone) of a request can ask for other
+//! defaults, or for no session.
 //!
-//! A session of an hour is renewed with 12 to 15 minutes left, by the next request, and not sent in its last minute. [`guide::life`] has the
-//! formula, and what follows from a create that fails.
+//! A session of one hour is renewed by the first request that finds 12 to 15 minutes or less left. In its last minute
+//! the session is not sent any more. [`guide::life`] has the formula, and says what happens when a create fails.
 //!
 //! # Cancel safety
 //!
-//! Every future of this crate may be dropped at any point, except those of [`SessionsApi`]. [`guide::process`] says what goes on then.
+//! Every future of this crate may be dropped at any point, except those of [`SessionsApi`]. [`guide::process`] says
+//! what goes on after a drop.
 //!
 //! # Features
 //!
@@ -116,24 +123,27 @@
 //! | --- | --- | --- |
 //! | `reqwest` | yes | session calls over a `reqwest::Client`; the layer over one as a tower service |
 //! | `reqwest-middleware` | yes | the layer as a `reqwest_middleware::Middleware` |
-//! | `reqwest-retry` | | retries with that crate that go by this crate's errors: [`with_reqwest`]`::retry` |
+//! | `reqwest-retry` | | retries by that crate, decided by this crate's errors: [`with_reqwest`]`::retry` |
 //! | `rustls` | yes | https for the session calls, with rustls |
-//! | `hyper` | with `reqwest` | understands what hyper's clients say of a connection that broke or was never made: turn it on with a tower stack over hyper |
-//! | `tower-http` | with `reqwest` | notices what tower-http's `FollowRedirect` (0.6 or 0.7) below the layer took elsewhere |
+//! | `hyper` | with `reqwest` | recognizes the errors of hyper's clients when a connection breaks or fails: turn it on with a tower stack over hyper |
+//! | `tower-http` | with `reqwest` | notices when tower-http's `FollowRedirect` (0.6 or 0.7) below the layer sends a request to another origin |
 //! | `store` | | sessions that several processes share, through a `store` |
 //! | `redis` | | such a store in Redis or Valkey |
 //! | `tracing` | | spans and log lines: see [`observability`] |
 //! | `metrics` | | counters, a gauge and a histogram: see [`observability`] |
-//! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can turn |
+//! | `testing` | | [`testing`]: a Sipher to test against, and a clock that tests can set |
 //!
 //! Features only add. Without `reqwest`, give the builder a [`transport`](SessionManagerBuilder::transport).
 //!
 //! # Stability
 //!
-//! The least Rust is 1.88; raising it takes a minor release. Not part of the interface: the wording of errors, the types
-//! of their sources, the numbers that settings default to, the choice and order of events, `Debug` output. `reqwest`
-//! (0.13) and `reqwest-middleware` (0.5) are in the interface under their features, and a new version of either is a
-//! breaking release here.
+//! The minimum Rust version is 1.88. Raising it takes a minor release.
+//!
+//! These are not part of the API and may change: the wording of errors, the types of their sources, the default numbers
+//! of settings, which events occur and in which order, and `Debug` output.
+//!
+//! `reqwest` (0.13) and `reqwest-middleware` (0.5) are part of the API under their features. A new version of either is
+//! a breaking release of this crate.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -148,7 +158,7 @@ mod error;
 mod exclusive;
 mod followed;
 mod front;
-// In the documentation only: users build none of it.
+// Documentation only: no build for users contains this module.
 #[cfg(any(
     all(doc, not(doctest)),
     all(doctest, feature = "reqwest-middleware", feature = "testing")
@@ -171,7 +181,7 @@ mod secret;
 #[cfg(feature = "store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 pub mod store;
-// What fleets decide by is compiled always; only the feature lets anybody name it.
+// This module is always compiled, because the fleet's decisions use its types. They are public only with the feature.
 #[cfg(not(feature = "store"))]
 #[allow(dead_code, unreachable_pub)]
 mod store;
@@ -212,7 +222,7 @@ pub use self::{
     secret::{ApiKey, Fingerprint, ViewingKey},
 };
 
-/// What can be cloned and sent to other threads, for good.
+/// These types must stay cloneable and sendable to other threads.
 const _: fn() = || {
     fn ok<T: Send + Sync + Clone>() {}
     ok::<SessionManager>();

@@ -1,7 +1,7 @@
-//! What most programs need, for `use sipher_session::prelude::*`.
+//! The types that most programs need, for `use sipher_session::prelude::*`.
 //!
-//! The crate's root has modules, such as `config`, whose names other crates have as well: a glob import of the root hides those. This
-//! module holds no modules, and no `Error`.
+//! A glob import of the crate's root would also import modules such as `config`, and hide other crates of the same
+//! name. This module holds no modules, and no `Error`.
 //!
 //! ```
 //! use sipher_session::prelude::*;

@@ -1,7 +1,7 @@
-//! Values that must not be seen: API keys and viewing keys.
+//! Secrets: API keys and viewing keys.
 //!
-//! They are wiped from memory when the last copy goes, and print as what they are, not as what they say. What stands
-//! for a secret in events and logs is a [`Fingerprint`].
+//! A secret is wiped from memory when its last copy is dropped. `Debug` prints its type and not its value. In events
+//! and logs, a [`Fingerprint`] stands for it.
 //!
 //! ```
 //! use sipher_session::{ApiKey, ViewingKey};
@@ -22,19 +22,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 
-/// The longest API key that is accepted, in bytes: far above real keys, far below what servers accept in a header.
+/// The longest API key that is accepted, in bytes. Real keys are much shorter, and servers accept much longer headers.
 const MAX_KEY: usize = 1024;
 
 /// A Sipher API key.
 ///
-/// Its form is checked where it is first used: by `build()`, and for a key on a request by the layer.
+/// Creating one does not check its form. `build()` checks the configured key, and the layer checks a key on a request.
 #[derive(Clone)]
 pub struct ApiKey(Arc<SecretString>);
 
 impl ApiKey {
-    /// Returns what stands for the key in events and logs.
+    /// Returns the fingerprint that stands for the key in events and logs.
     ///
-    /// It ties them to a tenant: note it beside the tenant's name when the process starts. It is another one in the next process.
+    /// It tells you which tenant an event is about: when the process starts, note it beside the tenant's name. The next
+    /// process has another fingerprint for the same key.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.expose())
     }
@@ -43,7 +44,8 @@ impl ApiKey {
         self.0.expose_secret()
     }
 
-    /// The header that carries the key, hidden in `Debug` of a request and never put in HPACK's table.
+    /// Returns the header that carries the key. It is marked sensitive: `Debug` of a request hides the value, and HPACK
+    /// does not put it into its table.
     ///
     /// # Errors
     ///
@@ -106,15 +108,15 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// The key that lets an auditor see payments: `0x` and hexadecimal digits.
+/// The key with which an auditor can see payments: `0x` and hexadecimal digits.
 ///
-/// It serializes as itself, because the server has to get it; everything else shows that there is one, no more. Its
-/// form is checked before a session is asked for with it.
+/// It serializes as the key itself, because the server needs the key. `Debug` does not show it. Its form is checked
+/// before a session is created with it.
 #[derive(Clone)]
 pub struct ViewingKey(Arc<SecretString>);
 
 impl ViewingKey {
-    /// Returns the key itself. Mind where it goes.
+    /// Returns the key itself. Take care where you send it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -169,8 +171,9 @@ impl fmt::Debug for ViewingKey {
     }
 }
 
-/// Eight hexadecimal digits that stand for a secret: the same secret has the same ones for as long as the process
-/// runs, and nothing can be learnt about the secret from them.
+/// Eight hexadecimal digits that stand for a secret.
+///
+/// The same secret has the same digits for as long as the process runs. Nobody can derive the secret from them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u32);
 
@@ -193,8 +196,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Hashes with a key that the operating system drew at random for this process, so that neither collisions nor
-/// secrets can be worked out from the outside. 128 bits: two partitions must never be taken for one.
+/// Hashes `value` with a key that the operating system drew at random for this process. So nobody outside can find
+/// collisions, or derive a secret from its hash. The hash has 128 bits, because two partitions must never share one.
 pub(crate) fn keyed_hash<T: Hash + ?Sized>(domain: &'static str, value: &T) -> u128 {
     static KEYS: LazyLock<[RandomState; 2]> =
         LazyLock::new(|| [RandomState::new(), RandomState::new()]);
@@ -203,11 +206,12 @@ pub(crate) fn keyed_hash<T: Hash + ?Sized>(domain: &'static str, value: &T) -> u
     half(high) << 64 | half(low)
 }
 
-/// Returns it as JSON that is wiped when it is dropped.
+/// Returns `value` as JSON. The memory is wiped when it is dropped.
 pub(crate) fn to_json(value: &impl Serialize) -> secrecy::zeroize::Zeroizing<Vec<u8>> {
-    // Longer than any record, so that it does not grow: that would leave a copy behind.
+    // Longer than any record, so that the vector does not grow: growing would leave a copy of the secret in freed
+    // memory.
     let mut json = secrecy::zeroize::Zeroizing::new(Vec::with_capacity(32 * 1024));
-    // What cannot be JSON has been refused long before.
+    // Values that cannot be JSON were refused long before.
     let _ = serde_json::to_writer(&mut *json, value);
     json
 }
@@ -218,7 +222,7 @@ mod tests {
 
     use super::*;
 
-    /// The tests look into the process's own memory; this says it for platforms where they cannot.
+    /// The tests read the process's own memory. This assertion covers the platforms where they cannot.
     const _: fn() = || {
         fn is_wiped<T: ZeroizeOnDrop>() {}
         is_wiped::<SecretString>();

@@ -1,7 +1,8 @@
-//! Twenty processes on one API key that share one session through Redis, and what becomes of it when one is killed.
+//! Twenty processes with one API key share one session through Redis. The example shows what happens to the session
+//! when one of them is killed.
 //!
-//! `cargo run --example fleet_redis --features redis,testing` starts a `redis-server` of its own, or takes the one that
-//! `REDIS_URL` names. Sipher is a fake on loopback, which counts what it is asked for.
+//! `cargo run --example fleet_redis --features redis,testing` starts a `redis-server` of its own, or uses the one that
+//! `REDIS_URL` names. Sipher is a fake server on loopback, which counts its calls.
 
 mod member;
 mod processes;
@@ -16,10 +17,10 @@ use self::{processes::Process, server::Redis};
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const PROCESSES: usize = 20;
-/// The shortest: so long a process goes on with the session while it cannot reach Redis.
+/// The shortest lease that is allowed. A process goes on with the session for this long while it cannot reach Redis.
 const MEMBER_LEASE: Duration = Duration::from_secs(30);
 
-/// Says what is, and fails if it is not as it should be.
+/// Prints a statement, and fails if it does not hold.
 macro_rules! check {
     ($holds:expr, $($text:tt)+) => {{
         let text = format!($($text)+);
@@ -104,13 +105,13 @@ async fn main() -> Result {
     Ok(())
 }
 
-/// Each sends a request, all at once.
+/// Lets all processes send a request at the same time.
 fn call(fleet: &mut [Process]) -> Result {
     fleet.iter_mut().try_for_each(Process::begin_call)?;
     fleet.iter_mut().try_for_each(Process::end_call)
 }
 
-/// The sessions that requests bore.
+/// Returns the ids of the sessions that requests have carried.
 fn ids(sipher: &FakeSipher) -> Vec<String> {
     let log = sipher.log().into_iter();
     let mut ids: Vec<_> = log

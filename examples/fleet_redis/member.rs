@@ -1,4 +1,4 @@
-//! One process of the fleet: what a program of yours would do.
+//! One process of the fleet. Your own program would do the same.
 
 use std::{env, time::Duration};
 
@@ -7,10 +7,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{MEMBER_LEASE, Result};
 
-/// Tells the program that it is one.
+/// The argument with which the program runs as a process of the fleet.
 pub(crate) const ARGUMENT: &str = "member";
 
-/// Does as it is told, line by line.
+/// Carries out the orders on its standard input, one in each line.
 pub(crate) async fn run() -> Result {
     let base_url = env::var("SIPHER_BASE_URL")?;
     let sessions = SessionManager::builder()

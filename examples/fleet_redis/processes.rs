@@ -1,4 +1,4 @@
-//! Starts the processes of the fleet and tells them what to do.
+//! Starts the processes of the fleet and sends them orders.
 
 use std::{
     env,
@@ -54,7 +54,7 @@ impl Process {
         Ok(())
     }
 
-    /// Returns its report.
+    /// Shuts the process down. Returns its report.
     pub(crate) fn shut_down(mut self) -> Result<String> {
         writeln!(self.orders, "end")?;
         let report = self.answer()?;
@@ -68,7 +68,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// None outlives the story, however that ends.
+    /// Kills the process, so that none is left when the example ends or fails.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

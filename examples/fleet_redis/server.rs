@@ -1,4 +1,4 @@
-//! A Redis for the fleet.
+//! A Redis server for the fleet.
 
 use std::{
     env, fs,
@@ -13,18 +13,18 @@ use crate::Result;
 
 pub(crate) struct Redis {
     url: String,
-    /// Ends with us.
+    /// Our own server, if we started one. It is stopped when this is dropped.
     _own: Option<Own>,
 }
 
-/// A server of our own, in a folder of its own.
+/// A server that this example has started, with a folder of its own.
 struct Own {
     child: Child,
     folder: PathBuf,
 }
 
 impl Redis {
-    /// The one that `REDIS_URL` names, or one of our own.
+    /// Uses the server that `REDIS_URL` names, or starts one.
     pub(crate) fn find() -> Result<Self> {
         if let Ok(url) = env::var("REDIS_URL") {
             return Ok(Self { url, _own: None });
@@ -66,7 +66,7 @@ impl Redis {
         &self.url
     }
 
-    /// Without what logs in to it.
+    /// Returns the address without user name and password.
     pub(crate) fn address(&self) -> &str {
         self.url
             .rsplit(['@', '/'])

@@ -1,4 +1,4 @@
-//! Whose fault it is that the server got an id that it had forgotten.
+//! Judges whether a dead id that reached the server is a fault of the layer.
 
 use std::time::Duration;
 
@@ -6,37 +6,37 @@ use sipher_session::{Fingerprint, RetireReason};
 
 use crate::{VERIFY_EVERY, record::Seen};
 
-/// Until then the server is asked about every session in use, with all that may keep a check waiting.
+/// The longest time until every session in use has been checked, with all delays of a check.
 pub(crate) const NOTICED_WITHIN: Duration = VERIFY_EVERY.saturating_add(Duration::from_secs(5));
-/// The server looks its session up at most this much after a call has arrived.
+/// The longest time between the arrival of a call and the server's look-up of its session.
 const HANDLED: Duration = Duration::from_millis(100);
 
-/// The server has forgotten all sessions.
+/// A moment at which the server forgot all sessions.
 pub(crate) struct Forgetting {
     pub(crate) began: Duration,
     pub(crate) ended: Duration,
-    /// When a caller, or the manager itself, first had reason to think so.
+    /// When a caller or the manager first saw a sign of it.
     pub(crate) first_sign: Option<Duration>,
 }
 
-/// A call that reached the server with an id that stood for nothing.
+/// A call that reached the server with a dead id.
 pub(crate) struct Downgrade {
-    /// `None` for what is no id at all.
+    /// `None` if the header is not a session id at all.
     pub(crate) session: Option<Fingerprint>,
-    /// When its caller began it, before the layer saw it.
+    /// When the caller began the call, before the layer saw it.
     pub(crate) began: Duration,
     pub(crate) arrived: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It began when there had been a sign that the server had forgotten.
+    /// A fault: the call began after a sign that the server had forgotten its sessions.
     AfterASign,
-    /// No call met it, and the check that finds such a thing was overdue.
+    /// A fault: the check that should have found the loss was overdue.
     Overdue,
-    /// `Event::Lost` named its session, and a span in which it was under way.
+    /// Allowed: `Event::Lost` named the session, and a span of time in which the call was in flight.
     Named,
-    /// Its session was put out of use for another reason, before anybody asked the server about it.
+    /// Allowed: the session was retired for another reason before it was checked.
     NeverAskedAbout,
     Unnamed,
 }
@@ -49,7 +49,7 @@ impl Verdict {
         let (Some(session), Some(last)) = (downgrade.session, last) else {
             return Self::Unnamed;
         };
-        // One that began before the server forgot was under way, and nothing could hold it any more.
+        // A call that began before the sign was already in flight, and nothing could stop it.
         if last.first_sign.is_some_and(|sign| sign < began) {
             return Self::AfterASign;
         }

@@ -1,9 +1,9 @@
-//! A long run in real sockets: two clients on one manager, against a server that restarts, forgets, is away, is slow,
-//! and breaks connections, for as long as you like. At the end it judges by what the server saw.
+//! A long run over real sockets: two clients use one manager. The server restarts, forgets its sessions, is
+//! unreachable, is slow, and breaks connections. At the end, the run is judged by what the server saw.
 //!
-//! Run it with `cargo run --example soak --features testing`, for a minute; `-- 10m` or `SOAK_SECONDS=600`
-//! makes it ten. It draws everything it does from a seed, which it prints; `SOAK_SEED=<seed>` makes it do the same again,
-//! as far as the network goes along.
+//! `cargo run --example soak --features testing` runs for a minute. With `-- 10m` or `SOAK_SECONDS=600` it runs for
+//! ten. All random choices come from a seed, which is printed. `SOAK_SEED=<seed>` repeats them, as far as the network
+//! behaves in the same way.
 
 mod judge;
 mod record;
@@ -29,7 +29,7 @@ use self::{
     record::Record, report::Report, settings::Settings, traffic::Traffic, trouble::Trouble,
 };
 
-/// The shortest that the server grants, so that a minute sees renewals.
+/// The shortest TTL that the server grants, so that sessions are renewed within a minute.
 const TTL: Duration = Duration::from_secs(60);
 const VERIFY_EVERY: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     let before = tasks.num_alive_tasks();
     let mut report = soak(&settings).await?;
 
-    // All of it has been dropped; whoever is told of that only at his next poll gets the time for it.
+    // Everything has been dropped. Some tasks notice that only at their next poll, so give them time.
     for _ in 0..500 {
         if tasks.num_alive_tasks() <= before {
             break;
@@ -66,7 +66,7 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
     let record = Arc::new(Record::new(sipher.clone()));
     let start = record.now();
 
-    // The enterprise's day is long enough for an hour of this.
+    // The daily quota of the enterprise tier is enough for an hour of this.
     let keys = [(); 3].map(|()| sipher.api_key(Tier::Enterprise));
     let sessions = SessionManager::builder()
         .api_key(keys[0].as_str())
@@ -92,16 +92,16 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
         () = traffic::own(&sessions, rng) => {}
     }
 
-    // What the server forgets leaks no more: so there is something to delete, in peace, at the end.
+    // Sessions that the server forgets cannot leak. So create some now that can be deleted without trouble.
     traffic::change_thrice(&sessions).await;
     sleep(2 * SECOND).await;
 
-    // The callers go on until they are told that it is over.
+    // The callers go on until they get the shutdown error.
     let shutdown = sessions.shutdown(Duration::from_secs(5)).await;
     while callers.join_next().await.transpose()?.is_some() {}
     let stats = sessions.stats();
     drop((sessions, traffic));
-    // It ends with the manager, unless some task keeps that.
+    // The listener ends when the manager is dropped, unless a task still holds the manager.
     if timeout(SECOND, &mut listener).await.is_err() {
         listener.abort();
     }
@@ -111,7 +111,7 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
     Ok(Report {
         bound: CallBudget::default().bound(record.now().saturating_sub(start)),
         leaked_sessions: report::leaked_sessions(&sipher, &shutdown, &seen),
-        leaked_tasks: 0, // not known yet
+        leaked_tasks: 0, // counted later
         seen,
         stats,
         shutdown,

@@ -1,5 +1,5 @@
-//! What the soak saw for itself: from the callers, from the manager's events, and in the server's log. All times are the
-//! server's.
+//! Records what happens: as seen by the callers, in the manager's events, and in the server's log. All times are by the
+//! server's clock.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -20,13 +20,13 @@ use crate::{
     traffic::OWN_CHAINS,
 };
 
-/// An event is told of at most this much later.
+/// The longest time from an event to its arrival here.
 const LATE: Duration = Duration::from_millis(100);
 
-/// What a call says of itself in its `X-Request-ID`, for the server's log.
+/// Written into the `X-Request-ID` of a call, so that it appears in the server's log.
 pub(crate) struct Stamp {
     pub(crate) began: Duration,
-    /// The chain of its defaults; `None` for the manager's own.
+    /// The chain of the call's defaults. `None` if it uses the manager's own.
     pub(crate) chain: Option<Chain>,
 }
 
@@ -51,13 +51,13 @@ pub(crate) struct Seen {
     pub(crate) renewals: u64,
     pub(crate) suspicions: u64,
     pub(crate) verified: u64,
-    /// Requests that `Event::Lost` counted.
+    /// Requests that `Event::Lost` has counted.
     pub(crate) lost_requests: u64,
-    /// The spans that `Event::Lost` named.
+    /// The spans of time that `Event::Lost` has named.
     pub(crate) lost: HashMap<Fingerprint, (Duration, Duration)>,
     pub(crate) retired: HashMap<Fingerprint, RetireReason>,
     pub(crate) left_to_expire: HashSet<Fingerprint>,
-    /// Since the server last forgot everything.
+    /// Possible orphans since the server last forgot all sessions.
     pub(crate) possible_orphans: u64,
     pub(crate) missed_events: u64,
 }
@@ -81,7 +81,7 @@ impl Record {
         self.sipher.clock().now().wall
     }
 
-    /// A call has ended, and the layer above its client knows of it.
+    /// Records the outcome of a call, as the layer has also seen it.
     pub(crate) fn outcome(&self, outcome: impl fmt::Display, is_sign: bool) {
         let mut seen = self.seen();
         *seen.outcomes.entry(outcome.to_string()).or_default() += 1;
@@ -90,7 +90,7 @@ impl Record {
         }
     }
 
-    /// Lets the server forget all sessions.
+    /// Makes the server forget all sessions.
     pub(crate) fn forget(&self) {
         let mut seen = self.seen();
         let began = self.now();
@@ -103,7 +103,7 @@ impl Record {
         seen.possible_orphans = 0;
     }
 
-    /// Takes over what the server has logged. Nothing may be under way.
+    /// Takes the entries out of the server's log. No call may be in flight.
     pub(crate) fn read_log(&self) {
         let log = self.sipher.log();
         self.sipher.clear_log();
@@ -151,7 +151,7 @@ impl Seen {
                 began: Duration::from_micros(began.parse().unwrap_or_default()),
                 arrived: exchange.at,
             }),
-            // The manager's own question needs none.
+            // The manager's own health calls need no session.
             _ => self.bare += u64::from(exchange.path != "/v1/health"),
         }
     }

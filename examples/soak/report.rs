@@ -1,4 +1,4 @@
-//! What came of it, in plain words.
+//! The result of the run, in words.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{judge::Verdict, record::Seen};
 pub(crate) struct Report {
     pub(crate) seen: Seen,
     pub(crate) stats: Stats,
-    /// The most session calls that the budget allows in the time.
+    /// The largest number of session calls that the budget allows in the time.
     pub(crate) bound: u64,
     pub(crate) shutdown: ShutdownReport,
     pub(crate) leaked_sessions: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// What must not be, and is.
+    /// Returns everything that must not have happened.
     pub(crate) fn failures(&self) -> Vec<String> {
         let seen = &self.seen;
         let of = |verdict| self.downgrades(verdict);
@@ -65,8 +65,8 @@ impl Report {
     }
 }
 
-/// Counts the sessions that are alive, and neither the shutdown nor an event before it said so. As many as there are
-/// possible orphans may be these.
+/// Counts the live sessions that no event and no shutdown report has named. Each possible orphan may be one of them, so
+/// their number is subtracted.
 pub(crate) fn leaked_sessions(
     sipher: &FakeSipher,
     shutdown: &ShutdownReport,

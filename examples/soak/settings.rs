@@ -1,4 +1,4 @@
-//! How long, and from which seed.
+//! The settings: how long to run, and with which seed.
 
 use std::{env, fmt, time::Duration};
 
@@ -10,7 +10,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The first argument, or else the environment.
+    /// Reads the time from the first argument or else from the environment, and the seed from the environment.
     pub(crate) fn read() -> Result<Self, BoxError> {
         let time = match (env::args().nth(1), env::var("SOAK_SECONDS")) {
             (Some(time), _) => parse("the first argument", &time, time_of)?,
@@ -25,14 +25,14 @@ impl Settings {
     }
 }
 
-/// What to set to get the same again.
+/// Displays the variable that repeats the run.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SOAK_SEED={}", self.seed)
     }
 }
 
-/// Plain seconds, or with units such as `10m`.
+/// Parses a time, in seconds or with units such as `10m`.
 fn time_of(text: &str) -> Option<Duration> {
     let seconds = text.parse().map(Duration::from_secs);
     seconds.or_else(|_| humantime::parse_duration(text)).ok()

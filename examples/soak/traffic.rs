@@ -1,4 +1,4 @@
-//! Those who call, through two kinds of clients, and the owner who changes things under them.
+//! The traffic: callers that use two kinds of clients, and the manager's owner, who changes things meanwhile.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,26 +19,26 @@ use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 
 use crate::record::{Record, Stamp};
 
-/// In this letter case it is served, but not counted against the day's quota.
+/// In this letter case, the server serves the path but does not count it against the daily quota.
 const PATH: &str = "/v1/Stealth/generate";
-/// What the manager's own defaults may say; the customers' own say something else.
+/// The chains that the manager's own defaults may have. The customers use other chains.
 pub(crate) const OWN_CHAINS: [Chain; 3] = [Chain::Near, Chain::Aptos, Chain::Ethereum];
 const PATIENCE: Duration = Duration::from_secs(4);
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const CONTENT_TYPE: HeaderName = http::header::CONTENT_TYPE;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Who calls: with which key, and for which chain. Without, it is the manager's own.
+/// A caller, with its API key and chain. `None` means the manager's own.
 #[derive(Clone)]
 struct Customer {
     key: Option<String>,
     chain: Option<Chain>,
 }
 
-/// How a call ended, as its caller saw it.
+/// How a call ended, as the caller saw it.
 pub(crate) enum Outcome {
     Answered(u16),
-    /// The head was there, but not all of the body.
+    /// The head arrived, but not the whole body.
     BrokeOff,
     NotSent(ErrorKind),
     ConnectionFailed,
@@ -46,7 +46,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the server may have restarted.
+    /// Returns whether the server may have restarted.
     fn is_sign(&self) -> bool {
         matches!(
             self,
@@ -208,7 +208,8 @@ pub(crate) fn own_defaults(rng: &mut Rng) -> SessionDefaults {
     SessionDefaults::new().chain(chain.clone())
 }
 
-/// The owner of the manager updates, replaces and invalidates; what fails has changed nothing.
+/// Acts as the manager's owner: updates and replaces the defaults, and invalidates sessions. Errors are ignored,
+/// because a failed change has changed nothing.
 pub(crate) async fn own(sessions: &SessionManager, mut rng: Rng) {
     let levels = [
         PrivacyLevel::Standard,

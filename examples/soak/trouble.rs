@@ -1,4 +1,4 @@
-//! What goes wrong with the server, one thing after the other.
+//! Makes things go wrong with the server, one after the other.
 
 use std::{io, time::Duration};
 
@@ -8,16 +8,16 @@ use tokio::time::sleep;
 
 use crate::{judge::NOTICED_WITHIN, record::Record};
 
-/// The shortest life that is taken; renewed after some 18 s.
+/// The shortest life that the manager accepts. Such a session is renewed after about 18 s.
 const SHORT_LIFE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Killed, and back without its sessions.
+    /// The server is killed, and comes back without its sessions.
     Restart,
-    /// The sessions are gone and the connections are not: no call can meet it.
+    /// The server forgets its sessions but keeps its connections, so no call fails.
     Forget,
-    /// Killed, and back with its sessions.
+    /// The server is killed, and comes back with its sessions.
     Outage,
     Gateway,
     Pace,
@@ -64,7 +64,7 @@ impl<'a> Trouble<'a> {
         }
     }
 
-    /// Goes on until then, and leaves a server that is well.
+    /// Makes trouble until a moment. Leaves a server without faults.
     pub(crate) async fn make(&mut self, until: Duration) -> io::Result<()> {
         let mut round = Vec::new();
         loop {
@@ -74,7 +74,7 @@ impl<'a> Trouble<'a> {
             }
             sleep(pause).await;
             if round.is_empty() {
-                // Taken from the end: every round begins with a restart.
+                // Elements are taken from the end, so every round begins with a restart.
                 round.extend(ROUND);
                 self.rng.shuffle(&mut round);
                 round.push(Kind::Restart);
@@ -96,7 +96,7 @@ impl<'a> Trouble<'a> {
             Kind::Outage => return self.kill(false).await,
             Kind::Forget => {
                 self.forget();
-                // Nothing else tells of it.
+                // No call reveals it, so wait until the check has found it.
                 sleep(NOTICED_WITHIN + Duration::from_secs(2)).await;
                 return Ok(());
             }
@@ -113,7 +113,7 @@ impl<'a> Trouble<'a> {
                     .fault(Fault::new(what.clone()).on(Target::SessionCalls));
                 (what, Target::Others)
             }
-            // Handled before the pause, so that the server's log tells when.
+            // The call is handled before the pause, so that the server's log has the right time.
             Kind::Slow => (What::DelayAnswer(moment), Target::Any),
             Kind::Silence => (What::Hang, Target::Others),
             Kind::LostRequests => (What::LoseRequest, Target::Any),
@@ -125,7 +125,7 @@ impl<'a> Trouble<'a> {
     }
 
     async fn kill(&mut self, forget: bool) -> io::Result<()> {
-        // Whoever waits for these answers meets it.
+        // Delay a few answers. Their callers are still waiting when the server is killed.
         let answer = What::DelayAnswer(Duration::from_secs(3));
         let met = self.rng.usize(1..4);
         self.sipher
@@ -133,7 +133,7 @@ impl<'a> Trouble<'a> {
         sleep(Duration::from_millis(500)).await;
 
         self.server.close().await?;
-        // Nothing is under way: what has been logged is final.
+        // No call is in flight, so the log is final.
         self.record.read_log();
         self.record.seen().kills += 1;
         if forget {
@@ -148,7 +148,7 @@ impl<'a> Trouble<'a> {
 
     fn forget(&self) {
         self.record.forget();
-        // One for each customer: these are renewed before long.
+        // One short session for each customer. It is renewed soon.
         let short = What::ShortLife(SHORT_LIFE);
         self.sipher.fault(Fault::new(short).times(4));
     }

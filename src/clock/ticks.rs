@@ -1,4 +1,4 @@
-//! Time in nanoseconds, for what is compared with each request.
+//! Clock readings in nanoseconds, for comparisons on every request.
 
 #[cfg(feature = "testing")]
 use std::fmt;
@@ -8,14 +8,14 @@ use super::{Clock, LAG, Reading, SystemClock};
 #[cfg(target_os = "linux")]
 use super::{ClockId, linux};
 
-/// A clock that is read in nanoseconds, too. [`Clock`] is for users, and says nothing of that.
+/// A clock that can also be read in nanoseconds. [`Clock`] is public and does not have these methods.
 pub(crate) trait Ticking: Clock {
-    /// [`Clock::recent`] in nanoseconds, which are cheaper to compare.
+    /// Returns [`Clock::recent`] in nanoseconds, which are cheaper to compare.
     fn recent_ticks(&self) -> Ticks {
         Ticks::of(self.recent())
     }
 
-    /// The wall clock's part of them alone, for half of the price.
+    /// Returns the wall-clock part of [`recent_ticks`](Self::recent_ticks) alone, at half of the cost.
     fn recent_wall_ticks(&self) -> u64 {
         self.recent_ticks().wall
     }
@@ -38,7 +38,7 @@ impl Ticking for SystemClock {
 #[cfg(not(target_os = "linux"))]
 impl Ticking for SystemClock {}
 
-/// A clock of the user's.
+/// A clock that the user passed in.
 #[cfg(feature = "testing")]
 pub(crate) struct Custom<C>(pub(crate) C);
 
@@ -63,7 +63,8 @@ impl<C: fmt::Debug> fmt::Debug for Custom<C> {
     }
 }
 
-/// Both clocks in nanoseconds, of which only differences mean something: they may have wrapped.
+/// Both clocks in nanoseconds. The numbers may have wrapped around, so only differences between two of them mean
+/// something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticks {
     monotonic: u64,
@@ -79,7 +80,8 @@ impl Ticks {
         }
     }
 
-    /// Whether less than so many nanoseconds have passed since `earlier`, by both clocks. One that was set back says no.
+    /// Returns whether less than `nanos` nanoseconds have passed since `earlier`, by both clocks. Returns `false` if a
+    /// clock was set back.
     #[inline]
     pub(crate) fn are_within(self, nanos: u64, earlier: Self) -> bool {
         self.monotonic.wrapping_sub(earlier.monotonic) < nanos
@@ -87,7 +89,7 @@ impl Ticks {
     }
 }
 
-/// A span of wall time, to be looked at cheaply.
+/// A span of wall time that is cheap to check.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
     since: u64,
@@ -95,7 +97,8 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// The cheap clock may still be behind `now`, and later be behind the end.
+    /// Creates a span that begins at `now`. It begins [`LAG`] earlier and ends `LAG` earlier: the cheap clock may show
+    /// up to `LAG` less than `now`, both at the beginning and at the end.
     #[allow(clippy::cast_possible_truncation)] // only differences mean something
     pub(crate) fn from(now: Reading, length: Duration) -> Self {
         let nanos = length.saturating_sub(LAG).as_nanos();
@@ -105,7 +108,8 @@ impl Span {
         }
     }
 
-    /// Whether it is not over yet. A wall clock that was set back to before it, or forward, says that it is.
+    /// Returns whether the span is not over yet. Returns `false` if the wall clock was set back to before the span, or
+    /// forward beyond it.
     #[inline]
     pub(crate) fn goes_on(self, clock: &dyn Ticking) -> bool {
         clock.recent_wall_ticks().wrapping_sub(self.since) < self.nanos

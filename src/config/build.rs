@@ -1,4 +1,4 @@
-//! A manager from settings.
+//! Builds a manager from a configuration.
 
 use super::{DefaultsConfig, SessionConfig, env, secrets};
 use crate::{
@@ -25,33 +25,33 @@ impl DefaultsConfig {
 }
 
 impl SessionManager {
-    /// Builds a manager from settings that were read from somewhere.
+    /// Builds a manager from a configuration, such as one read from a file.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the setting, what is wrong with it and what would be
-    /// right; also if a file with a secret cannot be read.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config). Its message names the setting, what is wrong with it and what
+    /// is expected. A file with a secret that cannot be read is such an error too.
     pub fn from_config(config: SessionConfig) -> Result<Self, Error> {
         SessionManagerBuilder::from_config(config)?.build()
     }
 
-    /// Builds a manager from the environment, see [`SessionConfig::from_env`].
+    /// Builds a manager from the environment: see [`SessionConfig::from_env`].
     ///
     /// # Errors
     ///
-    /// Those of [`SessionConfig::from_env`] and of [`from_config`](Self::from_config).
+    /// The errors of [`SessionConfig::from_env`] and of [`from_config`](Self::from_config).
     pub fn from_env() -> Result<Self, Error> {
         Self::from_config(SessionConfig::from_env()?).map_err(env::name_the_variable)
     }
 }
 
 impl SessionManagerBuilder {
-    /// Starts from settings that were read from somewhere; what is set after this wins.
+    /// Creates a builder with the settings of a configuration. Settings that you change on the builder afterwards win.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a file with a secret cannot be read, or a secret is given
-    /// twice. Everything else is checked when the manager is built.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a file with a secret cannot be read, or if a secret is given
+    /// twice. All other settings are checked when the manager is built.
     pub fn from_config(config: SessionConfig) -> Result<Self, Error> {
         let SessionConfig {
             api_key,

@@ -1,4 +1,4 @@
-//! Settings from environment variables.
+//! Reads settings from environment variables.
 
 use std::{env, ffi::OsString};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::SessionConfig;
 use crate::{api::scrub, error::Error};
 
-/// Where a variable's value goes, and what it is there.
+/// Which setting a variable sets, and the type of its value.
 enum Field {
     Text(&'static [&'static str]),
     /// Separated by commas.
@@ -66,12 +66,12 @@ const VARIABLES: &[(&str, Field)] = &[
 ];
 
 impl SessionConfig {
-    /// Reads the settings that the environment has.
+    /// Reads the settings from environment variables.
     ///
     /// | variable | setting |
     /// | --- | --- |
     /// | `SIPHER_API_KEY`, `SIPHER_API_KEY_FILE` | the API key, or a file with it |
-    /// | `SIPHER_BASE_URL` | where Sipher is |
+    /// | `SIPHER_BASE_URL` | the base URL of Sipher |
     /// | `SIPHER_ALIASES` | other names of the same server, separated by commas |
     /// | `SIPHER_ALLOW_PLAIN_HTTP` | `true` or `false` |
     /// | `SIPHER_CHAIN`, `SIPHER_PRIVACY_LEVEL`, `SIPHER_RPC_PROVIDER`, `SIPHER_BACKEND` | defaults |
@@ -92,21 +92,22 @@ impl SessionConfig {
     /// | `SIPHER_MEMBER_LEASE` | a duration such as `5m` |
     /// | `SIPHER_VERIFY_ADOPTED` | `true` or `false` |
     ///
-    /// A variable that is set to nothing is an error: a default that is meant but empty must not become the server's.
-    /// Other variables, whatever they begin with, are not looked at.
+    /// A variable with an empty value is an error. Otherwise, an empty `SIPHER_CHAIN` would silently select the
+    /// server's own default. Variables that are not in the tables are not read, also if their names begin with
+    /// `SIPHER_`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the variable.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config). Its message names the variable.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_variables(|name| env::var_os(name))
     }
 
-    /// The same for variables from elsewhere: `lookup` returns a variable's value, if it is set.
+    /// Reads the settings from variables of another source. `lookup` returns the value of a variable, if it is set.
     ///
     /// # Errors
     ///
-    /// Those of [`from_env`](Self::from_env).
+    /// The errors of [`from_env`](Self::from_env).
     ///
     /// ```
     /// use sipher_session::{Chain, SessionConfig};
@@ -137,14 +138,15 @@ impl SessionConfig {
     }
 }
 
-/// Puts the variable in the place of the setting that an error is about: who set the one may not know the other.
+/// Replaces the setting's name in an error with the variable's: a user who sets variables may not know the names of the
+/// settings.
 pub(super) fn name_the_variable(error: Error) -> Error {
     let message = error.to_string();
     let Some((setting, complaint)) = message.split_once(": ") else {
         return error;
     };
     let is_it = |field: &Field| match field {
-        // The builder takes them one at a time.
+        // The builder takes aliases one at a time, and calls the setting `alias`.
         List(_) => setting == "alias",
         Text(path) | Number(path) | Switch(path) => path.join(".") == setting,
     };
@@ -154,7 +156,7 @@ pub(super) fn name_the_variable(error: Error) -> Error {
     }
 }
 
-/// One setting on its own, so that an error in it is known to be its.
+/// Reads one variable on its own, so that an error is known to be about this variable.
 fn read(name: &str, field: &Field, value: OsString) -> Result<SessionConfig, Error> {
     let text = value
         .into_string()
@@ -187,7 +189,7 @@ fn read(name: &str, field: &Field, value: OsString) -> Result<SessionConfig, Err
         .fold(value, |value, key| json!({ *key: value }));
     serde_json::from_value(config).map_err(|error| {
         let message = error.to_string();
-        // The field's own name is the variable's here.
+        // The message begins with the field's name. Replace that with the variable's name.
         let complaint = message
             .strip_prefix(&format!("{}: ", path.join(".")))
             .unwrap_or(&message);

@@ -1,6 +1,7 @@
-//! How single settings are read, with errors that name them.
+//! Reads single settings, with errors that name the setting.
 //!
-//! A wrong value is shown, but for what looks like a key: it may have been meant for the setting next to it.
+//! An error shows the wrong value. If the value looks like a key, it is hidden: the user may have put a key into the
+//! wrong setting.
 
 use std::{fmt, marker::PhantomData, path::PathBuf, time::Duration};
 
@@ -20,7 +21,7 @@ use crate::{
     },
 };
 
-/// A module for serde's `with` that reads and writes an optional duration.
+/// Generates a module for serde's `with` that reads and writes an optional duration.
 macro_rules! duration {
     ($($name:ident),+) => {$(
         pub(super) mod $name {
@@ -30,7 +31,7 @@ macro_rules! duration {
                 d.deserialize_option(Optional(Humane(stringify!($name))))
             }
 
-            #[allow(clippy::ref_option)] // the form that serde asks for
+            #[allow(clippy::ref_option)] // serde requires this form
             pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
                 s.collect_str(&humantime::format_duration(value.unwrap_or_default()))
             }
@@ -49,7 +50,8 @@ duration!(
 #[cfg(feature = "store")]
 duration!(member_lease);
 
-/// The same for one of the values that a session stores; unlike the server's answers, settings must be known.
+/// Generates such a module for a default that a session stores. Other than in the server's answers, an unknown value is
+/// an error.
 macro_rules! known {
     ($($name:ident: $type:ident),+) => {$(
         pub(super) mod $name {
@@ -70,7 +72,7 @@ macro_rules! known {
                 }
             }
 
-            #[allow(clippy::ref_option)] // the form that serde asks for
+            #[allow(clippy::ref_option)] // serde requires this form
             pub(crate) fn serialize<S: Serializer>(value: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
                 serde::Serialize::serialize(value, s)
             }
@@ -80,7 +82,7 @@ macro_rules! known {
 
 known!(chain: Chain, privacy_level: PrivacyLevel, rpc_provider: RpcProvider, backend: Backend);
 
-/// The same for what serde can read by itself, but not name.
+/// Generates such a module for a type that serde can read, but whose errors do not name the setting.
 macro_rules! named {
     ($($name:ident: $type:ty = $path:literal),+) => {$(
         pub(super) mod $name {
@@ -90,7 +92,7 @@ macro_rules! named {
                 named_in("", $path, de::Deserialize::deserialize(d))
             }
 
-            #[allow(clippy::ref_option)] // the form that serde asks for
+            #[allow(clippy::ref_option)] // serde requires this form
             pub(crate) fn serialize<S: Serializer>(value: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
                 serde::Serialize::serialize(value, s)
             }
@@ -114,7 +116,7 @@ named!(
 #[cfg(feature = "store")]
 named!(verify_adopted: bool = "verify_adopted");
 
-/// The same for a word out of a few.
+/// Generates such a module for an enum, which is written as one of a few words.
 macro_rules! choice {
     ($($name:ident: $type:ty),+) => {$(
         pub(super) mod $name {
@@ -124,7 +126,7 @@ macro_rules! choice {
                 d.deserialize_option(Optional(Choice(stringify!($name), PhantomData)))
             }
 
-            #[allow(clippy::ref_option)] // the form that serde asks for
+            #[allow(clippy::ref_option)] // serde requires this form
             pub(crate) fn serialize<S: Serializer>(value: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
                 serde::Serialize::serialize(value, s)
             }
@@ -141,7 +143,7 @@ choice!(
 #[cfg(feature = "store")]
 choice!(on_store_down: OnStoreDown);
 
-/// Says in an error which setting it is about.
+/// Adds the setting's name to an error.
 fn named_in<T, E: de::Error>(table: &str, name: &str, value: Result<T, E>) -> Result<T, E> {
     value.map_err(|error| {
         let text = scrub::text(&error.to_string(), &[]);
@@ -149,14 +151,14 @@ fn named_in<T, E: de::Error>(table: &str, name: &str, value: Result<T, E>) -> Re
     })
 }
 
-/// What serde expects, for readers who do not know Rust's types.
+/// Replaces the names of Rust types in serde's message with words that every reader knows.
 fn in_plain_words(text: &str) -> String {
     text.replace("expected u64", "expected a whole number")
         .replace("expected u32", "expected a whole number below 2^32")
         .replace("expected a boolean", "expected true or false")
 }
 
-/// A table; `null` is one with nothing in it.
+/// Generates a function that reads a table. `null` counts as an empty table.
 macro_rules! table {
     ($($name:ident: $type:ident),+) => {$(
         pub(super) fn $name<'de, D: Deserializer<'de>>(d: D) -> Result<super::$type, D::Error> {
@@ -168,7 +170,7 @@ macro_rules! table {
 
 table!(defaults: DefaultsConfig, call_budget: CallBudgetConfig);
 
-/// What need not be there: `null` is the same as nothing.
+/// Reads a value that may be missing. `null` counts as missing.
 struct Optional<V>(V);
 
 impl<'de, V: de::Visitor<'de>> de::Visitor<'de> for Optional<V> {
@@ -191,7 +193,7 @@ impl<'de, V: de::Visitor<'de>> de::Visitor<'de> for Optional<V> {
     }
 }
 
-/// A table by its members, and not by their order: serde would take a list for one.
+/// Reads a table by the names of its members. Without this, serde would also accept a list, and read it by position.
 struct Table<T>(&'static str, PhantomData<T>);
 
 impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
@@ -206,7 +208,7 @@ impl<'de, T: de::Deserialize<'de> + Default> de::Visitor<'de> for Table<T> {
     }
 }
 
-/// A word out of a few.
+/// Reads one of a few words.
 struct Choice<T>(&'static str, PhantomData<T>);
 
 impl<T: de::DeserializeOwned> Choice<T> {
@@ -214,7 +216,8 @@ impl<T: de::DeserializeOwned> Choice<T> {
         T::deserialize(text.into_deserializer())
     }
 
-    /// Serde says of a word that there is not which there are.
+    /// Creates an error that lists the valid words. The list comes from serde's own error about a word that does not
+    /// exist.
     fn wrong<E: de::Error>(&self, value: impl fmt::Display) -> E {
         let error = Self::read::<E>("").err().map(|error| error.to_string());
         let words = error

@@ -1,11 +1,11 @@
-//! Settings from two places, put together.
+//! Merges two configurations.
 
 use super::{CallBudgetConfig, DefaultsConfig, SessionConfig};
 
 impl SessionConfig {
-    /// Returns these settings, and those of `fallback` where there are none.
+    /// Returns these settings, and the settings of `fallback` where these have none.
     ///
-    /// A secret and the file with it are one setting.
+    /// A secret and the file that contains it count as one setting.
     #[must_use]
     pub fn or(self, fallback: SessionConfig) -> Self {
         let no_key = self.api_key.is_none() && self.api_key_file.is_none();

@@ -1,8 +1,8 @@
 //! Settings from files and from the environment.
 //!
-//! [`SessionConfig`] is plain data for any format that serde knows. Durations are written for people (`"1h"`,
-//! `"90s"`). `null` in a table is the same as no such field. Unknown fields are refused by name, and so are values that this version
-//! does not know: a typo would send requests under the wrong defaults.
+//! [`SessionConfig`] is plain data for any format that serde supports. Durations are written like `"1h"` or `"90s"`.
+//! `null` in a table means that the field is not set. Unknown fields and unknown values are errors that name them:
+//! otherwise a typo would send requests under the wrong defaults.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,10 +25,10 @@
 //!
 //! # Which setting wins
 //!
-//! A setting comes from one place at a time: [`SessionManager::from_env`](crate::SessionManager::from_env) reads the environment
-//! alone, [`SessionManager::from_config`](crate::SessionManager::from_config) its argument alone. Both at once are put
-//! together with [`SessionConfig::or`]: what the first one says wins, setting by setting. A setting that neither has gets the
-//! [builder's](crate::SessionManagerBuilder) default.
+//! [`SessionManager::from_env`](crate::SessionManager::from_env) reads the environment only.
+//! [`SessionManager::from_config`](crate::SessionManager::from_config) reads its argument only. To use both, merge them
+//! with [`SessionConfig::or`]: for each setting, the first configuration wins. A setting that neither has gets the
+//! default of the [builder](crate::SessionManagerBuilder).
 //!
 //! ```
 //! # use sipher_session::SessionConfig;
@@ -60,95 +60,113 @@ use crate::{
     secret::{ApiKey, ViewingKey},
 };
 
-/// The settings of a [`SessionManager`](crate::SessionManager), as data.
+/// The settings of a [`SessionManager`](crate::SessionManager), as data. The [builder](crate::SessionManagerBuilder)
+/// says for each setting when to change it.
 ///
-/// Secrets are better read from files (`api_key_file`) or from the environment. When this is serialized, a secret in it
-/// is written as `[redacted]`, which is refused when it is read back.
+/// Prefer to read secrets from a file (`api_key_file`) or from the environment. When a configuration is serialized, its
+/// secrets are written as `[redacted]`. Reading `[redacted]` back is an error.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SessionConfig {
-    /// The API key.
+    /// The API key for requests that carry none. Defaults to none. Set it unless all requests carry a key.
     #[serde(with = "secrets::api_key", skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
-    /// A file that contains the API key and nothing else; blanks and line ends around it are dropped.
+    /// A file that contains the API key and nothing else. Blanks and line ends around the key are ignored. Defaults to
+    /// none.
     #[serde(with = "fields::api_key_file", skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
-    /// Where Sipher is.
+    /// The base URL of Sipher. Defaults to `https://sipher-api.sip-protocol.org`. Set it if your server is not the
+    /// vendor's.
     #[serde(with = "fields::base_url", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// Other names of the same server. Without `base_url` they come on top of the default one.
+    /// Other names of the same server. Without `base_url`, they are added to the default alias. Defaults to none. Add
+    /// one if a part of your code reaches the server by another name.
     #[serde(with = "fields::aliases", skip_serializing_if = "Option::is_none")]
     pub aliases: Option<Vec<String>>,
-    /// Whether `base_url` and `aliases` may be http elsewhere than on loopback: everybody on the way can then read API key and session
-    /// id.
+    /// Whether `base_url` and `aliases` may be http for hosts other than loopback. Everybody on the network path can
+    /// then read API key and session id. Defaults to `false`. Allow it only on a path that is known to be safe.
     #[serde(
         with = "fields::allow_plain_http",
         skip_serializing_if = "Option::is_none"
     )]
     pub allow_plain_http: Option<bool>,
-    /// What the server fills in where a request is silent.
+    /// The defaults that the server fills into requests that leave them out. Defaults to none. Set at least the chain
+    /// if you depend on it.
     #[serde(deserialize_with = "fields::defaults")]
     pub defaults: DefaultsConfig,
-    /// How long a session lives on the server, from `"1m"` to `"24h"`.
+    /// How long a session lives on the server, from `"1m"` to `"24h"`. Defaults to `"1h"`. Raise it to make fewer
+    /// session calls.
     #[serde(with = "fields::ttl", skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
-    /// How long one create may take.
+    /// How long one create may take, retries included. Defaults to `"20s"`. Raise it if the server answers slowly.
     #[serde(
         with = "fields::create_timeout",
         skip_serializing_if = "Option::is_none"
     )]
     pub create_timeout: Option<Duration>,
-    /// How long one request waits for a session.
+    /// How long one request waits for a session. Defaults to `"30s"`. Lower it if your callers give up sooner.
     #[serde(with = "fields::max_wait", skip_serializing_if = "Option::is_none")]
     pub max_wait: Option<Duration>,
-    /// How long a dropped request still counts as using its session.
+    /// How long a request that its caller has dropped still counts as using its session. Defaults to `"10s"`. Raise it
+    /// if the server may need longer to finish such a request.
     #[serde(with = "fields::linger", skip_serializing_if = "Option::is_none")]
     pub linger: Option<Duration>,
-    /// See [`SessionManagerBuilder::verify_after`](crate::SessionManagerBuilder::verify_after).
+    /// How long requests go on without a proof that the server is still the same process, from `"10s"` to `"24h"`.
+    /// Defaults to `"1m"`. See [`SessionManagerBuilder::verify_after`](crate::SessionManagerBuilder::verify_after).
     #[serde(with = "fields::verify_after", skip_serializing_if = "Option::is_none")]
     pub verify_after: Option<Duration>,
-    /// How often the server is asked whether it still knows a session in use.
+    /// How often to ask the server whether it still knows a session that is in use. Each time costs a session call.
+    /// Defaults to never. Set it if the server may drop single sessions while it keeps running.
     #[serde(with = "fields::verify_every", skip_serializing_if = "Option::is_none")]
     pub verify_every: Option<Duration>,
-    /// What happens to a request without a session: `"fail"` or `"send_without"`.
+    /// What happens to a request for which there is no session: `"fail"` or `"send_without"`. Defaults to `"fail"`.
+    /// Change it only if a wrong chain is better for you than a failed request.
     #[serde(
         with = "fields::on_no_session",
         skip_serializing_if = "Option::is_none"
     )]
     pub on_no_session: Option<OnNoSession>,
-    /// What happens to a request with a session id that is not known here: `"refuse"`, `"replace"` or `"keep"`.
+    /// What happens to a request with an unknown session id: `"refuse"`, `"replace"` or `"keep"`. Defaults to
+    /// `"refuse"`. Set `"replace"` in a proxy that passes its callers' headers on.
     #[serde(with = "fields::foreign_ids", skip_serializing_if = "Option::is_none")]
     pub foreign_ids: Option<ForeignIds>,
-    /// What happens to a request that goes elsewhere and yet looks like one for Sipher: `"pass"` or `"refuse"`.
+    /// What happens to a request that goes to another origin and yet looks like one for Sipher: `"pass"` or `"refuse"`.
+    /// Defaults to `"pass"`. Set `"refuse"` to find wrong host names at once.
     #[serde(with = "fields::on_outside", skip_serializing_if = "Option::is_none")]
     pub on_outside: Option<Outside>,
-    /// Whether defaults are put into the bodies of requests: `"off"`, `"without_session"` or `"always"`.
+    /// Whether the client also puts defaults into the bodies of requests: `"off"`, `"without_session"` or `"always"`.
+    /// Defaults to `"off"`. Set `"always"` if the right chain matters more than an untouched body.
     #[serde(
         with = "fields::inline_defaults",
         skip_serializing_if = "Option::is_none"
     )]
     pub inline_defaults: Option<InlineDefaults>,
-    /// Whether a request is refused whose body the server would merge and this crate cannot.
+    /// Whether to refuse a request whose body the server would merge and this crate cannot. Defaults to `false`. Set it
+    /// if a request under the server's own defaults is worse than a request that is not sent.
     #[serde(
         with = "fields::inline_strict",
         skip_serializing_if = "Option::is_none"
     )]
     pub inline_strict: Option<bool>,
-    /// Whether no session is ever made.
+    /// Whether to create no sessions at all. Needs `inline_defaults`. Defaults to `false`. Set it for API keys that may
+    /// have no sessions, such as those of the free tier.
     #[serde(
         with = "fields::without_sessions",
         skip_serializing_if = "Option::is_none"
     )]
     pub without_sessions: Option<bool>,
-    /// How many sessions are held at once.
+    /// How many sessions are kept. Defaults to 1,000. Set it to the number of tenants, if you know it.
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
-    /// How many session calls may be made.
+    /// How many session calls may be made. [`CallBudgetConfig`] has the defaults.
     #[serde(deserialize_with = "fields::call_budget")]
     pub call_budget: CallBudgetConfig,
-    /// What happens when the store of a fleet cannot be reached: `"own_session"` or `"fail"`. This setting and the next two are there
-    /// with the feature `store`; without a [`store`](crate::SessionManagerBuilder::store) they change nothing.
+    /// What happens when there is no session and the fleet's store cannot be reached: `"own_session"` or `"fail"`.
+    /// Defaults to `"own_session"`. Set `"fail"` if a session with older defaults is worse than a failed request.
+    ///
+    /// This setting, `member_lease` and `verify_adopted` exist with the feature `store`. Without a
+    /// [`store`](crate::SessionManagerBuilder::store) they have no effect.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     #[serde(
@@ -156,12 +174,14 @@ pub struct SessionConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub on_store_down: Option<OnStoreDown>,
-    /// How long a process goes on with a shared session while it cannot reach the store.
+    /// How long a process goes on with a shared session while it cannot reach the store, at least `"30s"`. Defaults to
+    /// `"5m"`. Raise it to bridge longer outages of the store. All processes of a fleet have to use the same value.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     #[serde(with = "fields::member_lease", skip_serializing_if = "Option::is_none")]
     pub member_lease: Option<Duration>,
-    /// Whether the server is asked about each session that another process has made.
+    /// Whether to check each session of another process with the server before using it. Defaults to `false`. Set it if
+    /// you do not trust the store. It costs one session call for each process and session.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     #[serde(
@@ -171,12 +191,12 @@ pub struct SessionConfig {
     pub verify_adopted: Option<bool>,
 }
 
-/// The defaults in a [`SessionConfig`].
+/// The defaults in a [`SessionConfig`]. None of them is set by default: then the server's own apply.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct DefaultsConfig {
-    /// The blockchain.
+    /// The blockchain. Set it if you depend on it.
     #[serde(with = "fields::chain", skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
     /// How much of a payment is hidden.
@@ -185,16 +205,16 @@ pub struct DefaultsConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub privacy_level: Option<PrivacyLevel>,
-    /// Who gives access to the chain.
+    /// The provider of the access to the chain.
     #[serde(with = "fields::rpc_provider", skip_serializing_if = "Option::is_none")]
     pub rpc_provider: Option<RpcProvider>,
-    /// What does the hiding.
+    /// The backend that hides payments.
     #[serde(with = "fields::backend", skip_serializing_if = "Option::is_none")]
     pub backend: Option<Backend>,
-    /// The key that lets an auditor see payments.
+    /// The key with which an auditor can see payments.
     #[serde(with = "secrets::viewing_key", skip_serializing_if = "Option::is_none")]
     pub default_viewing_key: Option<ViewingKey>,
-    /// A file that contains the viewing key and nothing else.
+    /// A file that contains the viewing key and nothing else. Blanks and line ends around the key are ignored.
     #[serde(
         with = "fields::default_viewing_key_file",
         skip_serializing_if = "Option::is_none"
@@ -207,13 +227,15 @@ pub struct DefaultsConfig {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CallBudgetConfig {
-    /// How many calls on average.
+    /// How many calls a minute on average. Defaults to 60. Raise it if [`Event::BudgetUsedUp`](crate::Event) comes
+    /// often and your other calls leave room.
     #[serde(with = "fields::per_minute", skip_serializing_if = "Option::is_none")]
     pub per_minute: Option<u32>,
-    /// How many at once.
+    /// How many calls at once. Defaults to 60. Raise it if many tenants start at the same time.
     #[serde(with = "fields::burst", skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
-    /// How many checks and deletes for one API key in a day.
+    /// How many checks and deletes one API key may cost in a day. Defaults to 500. Lower it if other programs use the
+    /// same key.
     #[serde(
         with = "fields::upkeep_per_day",
         skip_serializing_if = "Option::is_none"
@@ -222,7 +244,7 @@ pub struct CallBudgetConfig {
 }
 
 impl fmt::Debug for SessionConfig {
-    /// A URL that is going to be refused may have a password in it.
+    /// Hides the user info in URLs: a URL that will be refused may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("SessionConfig");
         debug

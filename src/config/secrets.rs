@@ -1,4 +1,4 @@
-//! Secrets in settings: read from a file or as they stand, and never written.
+//! Secrets in settings: read from the setting or from a file, and never written.
 
 use std::{fs::File, io::Read, path::PathBuf};
 
@@ -6,13 +6,13 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// What is written in the place of a secret.
+/// Written in place of a secret.
 const REDACTED: &str = "[redacted]";
-/// No key is longer than this many bytes, with the line end that editors add.
+/// The longest file that is accepted, in bytes. No key is longer, with the line end that editors add.
 const MAX_FILE: u64 = 64 * 1024;
 const ROOM: usize = 64 * 1024 + 64;
 
-/// A module for serde's `with` that reads an optional secret, and writes that there is one.
+/// Generates a module for serde's `with` that reads an optional secret, and writes only that there is one.
 macro_rules! secret {
     ($($name:ident: $type:ident = $path:literal),+) => {$(
         pub(super) mod $name {
@@ -21,7 +21,8 @@ macro_rules! secret {
             use crate::secret::$type;
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
-                // What is no text may be the secret all the same: it is not repeated.
+                // A value that is not text may still be the secret, written without quotes. So the error does not
+                // repeat it.
                 let secret = Option::<String>::deserialize(d)
                     .map_err(|_| de::Error::custom(concat!($path, ": is not text; expected it in quotes")))?;
                 let Some(secret) = secret else { return Ok(None) };
@@ -34,7 +35,7 @@ macro_rules! secret {
                 Ok(Some(secret.into()))
             }
 
-            #[allow(clippy::ref_option)] // the form that serde asks for
+            #[allow(clippy::ref_option)] // serde requires this form
             pub(crate) fn serialize<S: Serializer>(_: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
                 s.serialize_str(super::REDACTED)
             }
@@ -44,7 +45,7 @@ macro_rules! secret {
 
 secret!(api_key: ApiKey = "api_key", viewing_key: ViewingKey = "defaults.default_viewing_key");
 
-/// Returns a secret from wherever it is.
+/// Returns a secret, read from its file if it has one.
 pub(super) fn read<T: From<String>>(
     name: &str,
     secret: Option<T>,
@@ -62,9 +63,10 @@ pub(super) fn read<T: From<String>>(
             format!("{name}_file: `{path}` cannot be read; expected a text file with the secret");
         Error::config(text).with_source(error)
     };
-    // Room for all of it, so that no copy is left behind when it grows; wiped on drop.
+    // The capacity is enough for the whole file: growing would leave a copy of the secret behind. The buffer is wiped
+    // when it is dropped.
     let mut text = Zeroizing::new(String::with_capacity(ROOM));
-    // Some files have no end.
+    // Read only a limited part: some files, such as devices, have no end.
     let mut start = File::open(&file).map_err(unreadable)?.take(MAX_FILE + 1);
     let length = start.read_to_string(&mut text).map_err(unreadable)?;
     if length as u64 > MAX_FILE {

@@ -1,4 +1,4 @@
-//! Whose session a failure is about, for its message.
+//! Says in an error's message which session the failure is about.
 
 use super::{Error, ErrorKind};
 use crate::{
@@ -7,17 +7,17 @@ use crate::{
     secret::{ApiKey, Fingerprint, ViewingKey},
 };
 
-/// The server, and what the session is of.
+/// The server, the key and the defaults of a session.
 #[derive(Clone, Copy)]
 pub(crate) struct About<'a> {
     pub(crate) base: &'a BaseUrl,
     pub(crate) key: &'a ApiKey,
-    /// Unless only the key is known.
+    /// `None` if only the key is known.
     pub(crate) defaults: Option<&'a SessionDefaults>,
 }
 
 impl About<'_> {
-    /// Puts it into the message, where the failure is one of a session or of a session call.
+    /// Adds this to the error's message, if the failure is about a session or a session call.
     pub(crate) fn say(self, error: Error) -> Error {
         if is_of_session(error.kind()) {
             error.about(self.text())
@@ -32,7 +32,7 @@ impl About<'_> {
         let chain = self.defaults.and_then(|defaults| defaults.chain.as_ref());
         let chain = chain.map_or(String::new(), |chain| format!(", chain {}", chain.as_str()));
         let text = format!("{base}{chain}, key {}", Fingerprint::of(key));
-        // A chain that nobody knows may be anything.
+        // A chain that this crate does not know may contain any text, also a secret.
         let viewing_key = self
             .defaults
             .and_then(|all| all.default_viewing_key.as_ref());
@@ -41,7 +41,8 @@ impl About<'_> {
     }
 }
 
-/// Others are about a setting, a request or the process, and say so.
+/// Returns whether errors of this kind are about a session. The others are about a setting, a request or the process,
+/// and their messages say so.
 fn is_of_session(kind: ErrorKind) -> bool {
     use ErrorKind::{Config, InvalidRequest, NoApiKey, NoRuntime, Shutdown};
     !matches!(

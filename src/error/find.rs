@@ -1,22 +1,23 @@
-//! What [`Error::find`](super::Error::find) can look into.
+//! The types that [`Error::find`](super::Error::find) can search.
 
 use std::error::Error as StdError;
 
 use super::BoxError;
 
-/// An error of whatever type, by reference. `WAY` says in which way it is one, so that no two of the implementations overlap.
+/// An error of any type, by reference. `WAY` is different for each implementation, because they would overlap
+/// otherwise.
 pub trait AnyError<const WAY: u8> {
     #[doc(hidden)]
     fn as_std(&self) -> &(dyn StdError + 'static);
 }
 
-/// It is an error.
+/// The type implements `Error`.
 const PLAIN: u8 = 0;
-/// It is a trait object.
+/// The type is a trait object, `dyn Error`.
 const OBJECT: u8 = 1;
-/// It holds an error, as `anyhow::Error` does.
+/// The type holds an error, as `anyhow::Error` does.
 const HOLDER: u8 = 2;
-/// It is a box around one that may be sent to other threads.
+/// The type is a `Box` around a `dyn Error` that is `Send`.
 const BOXED: u8 = 3;
 
 impl<E: StdError + 'static> AnyError<PLAIN> for E {

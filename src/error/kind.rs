@@ -1,8 +1,8 @@
-//! What kind of error it is, and so what can be done about it.
+//! The kinds of errors, and what to do about each.
 
 use http::StatusCode;
 
-/// What kind of error it is, and so what can be done about it.
+/// The kind of an [`Error`](crate::Error). It says what to do about it.
 ///
 /// | kind | status to hand on | transient | what to do |
 /// | --- | --- | --- | --- |
@@ -17,63 +17,80 @@ use http::StatusCode;
 /// | `RateLimited` | 429 | yes | Retry after `retry_after`, and make fewer calls. |
 /// | `Rejected` | 500 | no | Correct the TTL or the defaults that the message names. |
 /// | `Shutdown` | 503 | no | Send the request to another instance. |
-/// | `Store` | 503 | yes | Retry after `retry_after`. Look after the store if it lasts. |
+/// | `Store` | 503 | yes | Retry after `retry_after`. If it lasts, check the store. |
 /// | `Timeout` | 504 | yes | Retry, or allow more time with `max_wait` or `create_timeout`. |
 /// | `Unavailable` | 503 | yes | Retry after `retry_after`. |
 /// | `WrongAddress` | 502 | no | Correct `base_url`. |
 /// | `WrongAnswer` | 502 | no | Ask the server's operators; the message names what differs. |
 /// | `WrongDefaults` | 502 | yes | Drop the answer, and retry after `retry_after` with a new session. |
 ///
-/// [`suggested_status`](Self::suggested_status) and [`is_transient`](Self::is_transient) return the two middle columns. The
-/// statuses suit a proxy whose callers bring their own API keys. If the key is the service's own, its callers can do nothing about
-/// `Credentials` and `NoApiKey`: hand on 502 instead. Where the kind is transient, hand on
-/// [`retry_after`](crate::Error::retry_after) as `Retry-After`.
+/// [`suggested_status`](Self::suggested_status) and [`is_transient`](Self::is_transient) return the two middle columns.
+/// If the kind is transient, send [`retry_after`](crate::Error::retry_after) to your callers as `Retry-After`.
+///
+/// The statuses suit a proxy whose callers bring their own API keys. If the key belongs to your service, its callers
+/// cannot correct `Credentials` and `NoApiKey`: return 502 for these two instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The manager's own budget of session calls is used up for now.
+    /// The manager's own budget of session calls is used up. Retry after `retry_after`; if this comes often, raise
+    /// `call_budget`.
     Budget,
-    /// A setting is wrong; the message names it and what would be right.
+    /// A setting is wrong. Correct it: the message names the setting and what it expects.
     Config,
-    /// The server refuses the API key (401), or its tier may not have sessions (403).
+    /// The server refuses the API key (401), or the key's tier may not have sessions (403). Replace the key or upgrade
+    /// its tier.
     Credentials,
-    /// The request itself is wrong, such as two `X-Session-Id` headers; it was not sent.
+    /// The request itself is wrong, such as one with two `X-Session-Id` headers. It was not sent. Correct the request.
     InvalidRequest,
-    /// The request bears no API key and none is configured; it was not sent.
+    /// The request carries no API key and none is configured. It was not sent. Put a key on the request, or configure
+    /// one.
     NoApiKey,
-    /// There is no tokio runtime to make the session call on, or it has no timers.
+    /// There is no tokio runtime to make the session call on, or the runtime has no timers. Call from a runtime that
+    /// has both time and I/O enabled.
     NoRuntime,
-    /// The session does not exist, or is another key's (404).
+    /// The session does not exist, or belongs to another key (404). Create another session.
     NotFound,
-    /// The key's operations of the day are used up (429 `DAILY_QUOTA_EXCEEDED`).
+    /// The key has used up its operations of the day (429 `DAILY_QUOTA_EXCEEDED`). Retry after `retry_after`, when the
+    /// quota resets.
     Quota,
-    /// The server wants fewer calls (429).
+    /// The server asks for fewer calls (429). Retry after `retry_after`.
     RateLimited,
-    /// The server refuses the session as it was asked for (400 and other 4xx).
+    /// The server refuses to create such a session (400 and other 4xx). Correct the TTL or the defaults that the
+    /// message names.
     Rejected,
-    /// The manager is shutting down or has shut down; the request was not sent.
+    /// The manager is shutting down or has shut down. The request was not sent. Send it to another instance.
     Shutdown,
+<<<<<<< HEAD
     /// The store that a fleet shares cannot be reached, or another process of the fleet is creating the session and is not done.
+=======
+    /// The fleet's shared store cannot be reached, or another process of the fleet is still creating the session. Retry
+    /// after `retry_after`.
+>>>>>>> b1ad4cd57069040d5676dcf3fccd86094703d6c4
     Store,
-    /// No session within the time allowed.
+    /// No session could be had in the time allowed. Retry, or raise `max_wait` or `create_timeout`.
     Timeout,
-    /// The server cannot be reached or cannot answer for now (408, 5xx, connection errors).
+    /// The server cannot be reached or cannot answer at the moment (408, 5xx, connection errors). Retry after
+    /// `retry_after`.
     Unavailable,
-    /// Whatever answers at the base URL is not Sipher (redirects, 404, HTML). Correct `base_url`; if it is one of the vendor's
-    /// two names, the message says which other one to try.
+    /// The server at the base URL is not Sipher (redirects, 404, HTML). Correct `base_url`. If it is one of the
+    /// vendor's two names, the message says which other name to try.
     WrongAddress,
-    /// Sipher answered, but not with the session that was asked for.
+    /// Sipher answered, but not with the session that was asked for. Ask the server's operators: the message says what
+    /// differs.
     WrongAnswer,
-    /// A [checked](crate::SessionLayer::checked) layer withheld an answer, because it names another chain than the session, or the merged
-    /// body, has:
-    /// the server's own defaults applied. The request **was carried out**, so drop what it may have made. A retry gets a new
-    /// session. With a [`retry_after`](crate::Error::retry_after) the request **was not sent**: one session after another was answered
-    /// under other defaults, and the next one is made later. See [`checked`](crate::checked).
+    /// A [checked](crate::SessionLayer::checked) layer withheld an answer: it names another chain than the session or
+    /// the merged body has. The server has applied its own defaults.
+    ///
+    /// Without a [`retry_after`](crate::Error::retry_after), the request **was carried out**: discard what it may have
+    /// created, and retry. The retry gets a new session.
+    ///
+    /// With a `retry_after`, the request **was not sent**: one session after another was answered under other defaults,
+    /// and the next session is created later. See [`checked`](crate::checked).
     WrongDefaults,
 }
 
 impl ErrorKind {
-    /// Returns the status that a service hands on to its own callers. See the table of [`ErrorKind`].
+    /// Returns the status that a service may return to its own callers. See the table of [`ErrorKind`].
     ///
     /// ```
     /// use sipher_session::ErrorKind;
@@ -95,7 +112,7 @@ impl ErrorKind {
         }
     }
 
-    /// Returns whether the same call may succeed later with nothing changed. See the table of [`ErrorKind`].
+    /// Returns whether the same call may succeed later although nothing was changed. See the table of [`ErrorKind`].
     pub fn is_transient(self) -> bool {
         use ErrorKind::{Budget, Quota, RateLimited, Store, Timeout, Unavailable, WrongDefaults};
         matches!(
@@ -109,7 +126,7 @@ impl ErrorKind {
 mod tests {
     use super::*;
 
-    /// Every kind. A new one does not compile until it is in here.
+    /// Returns every kind. A new kind does not compile until it is in this list.
     fn all() -> Vec<ErrorKind> {
         use ErrorKind::*;
         let after = |kind| match kind {

@@ -1,10 +1,10 @@
-//! An error of this crate is found below whatever is put over it, and says nothing twice.
+//! An error of this crate can be found inside any wrapper, and printing it repeats no line.
 
 use std::{error::Error as StdError, fmt, io};
 
 use super::{BoxError, Error, ErrorKind};
 
-/// What `#[error(transparent)]` makes.
+/// A wrapper like one that `#[error(transparent)]` generates.
 struct Transparent<E>(E);
 
 impl<E: fmt::Display> fmt::Display for Transparent<E> {

@@ -1,4 +1,4 @@
-//! From "this partition" to a lease on its session.
+//! Finds or creates the session of a partition, and takes a lease on it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,23 +29,25 @@ use crate::{
 };
 
 impl SessionManager {
-    /// The hit: a lease on the partition's current session, without waiting.
+    /// Takes a lease on the partition's current session, without waiting. Returns `None` if a request has to wait.
     ///
-    /// A session that is due for renewal is still handed out, and its renewal started.
+    /// A session that is due for renewal is still used. Its renewal is started in the background.
     pub(crate) fn try_lease(&self, id: PartitionId) -> Option<Lease> {
         let core = self.core();
         let now = core.now();
         core.own_at(now);
         let session = core.cached(id).or_else(|| core.brought_back(id, now))?;
         let phase = session.phase(now);
-        // The server is not asked about what has ended by itself.
+        // Look at the expiry first: `is_held` may start a question to the server, which an expired session does not
+        // need.
         if phase == Phase::Over
             || core.is_held(now)
             || (session.is_suspect(core.suspicion.signs()) && !core.is_cleared(&session, now))
         {
             return None;
         }
-        // From here on it is used, and whether it was not for long is known.
+        // Taking the lease counts as a use, and records whether the session was idle for long before.
+        // `is_to_be_verified` reads that record below.
         let lease = Lease::on(&session, self, now)?;
         core.fleet.used(core, now);
         match phase {
@@ -58,7 +60,7 @@ impl SessionManager {
         Some(lease)
     }
 
-    /// The miss: waits for a create, at most `max_wait`.
+    /// Waits for a create, at most `max_wait`, and takes a lease on its session.
     pub(crate) async fn lease(self, partition: Arc<Partition>) -> Result<Lease, Error> {
         self.lease_on(Wanted::Session(partition), None).await
     }
@@ -103,7 +105,8 @@ impl SessionManager {
         }
     }
 
-    /// What is wanted, once the fleet was asked for its defaults; in time.
+    /// Returns the partition of the wanted session, within the time limit. Before that, reads the group's present
+    /// defaults from the fleet's store if needed.
     pub(crate) async fn look_up(
         &self,
         wanted: Wanted,
@@ -114,7 +117,7 @@ impl SessionManager {
         found.map_err(|error| whose.name(self.core(), error))
     }
 
-    /// The miss for the configured API key and defaults.
+    /// Waits for a session of the configured API key and defaults.
     pub(crate) async fn lease_of_manager(&self) -> Result<Lease, Error> {
         let key = self.identity().key().cloned();
         let key = key.ok_or_else(no_api_key)?;
@@ -129,7 +132,8 @@ impl SessionManager {
             }
             let (flight, overdue_in) = match core.join(partition)? {
                 Joined::Flight(flight, overdue_in) => (flight, overdue_in),
-                // It had made room for others, and nobody has looked whether the server is to be asked.
+                // The session came back after an eviction. Nobody has checked yet whether the server has to be asked
+                // before it is used, so begin again.
                 Joined::Session(_) if core.is_held(core.now()) => continue,
                 Joined::Session(session) => match Lease::on(&session, self, core.now()) {
                     Some(lease) => return Ok(lease),
@@ -145,23 +149,25 @@ impl SessionManager {
                 _ = core.closed() => return Err(Error::shutdown()),
                 outcome = flight.waiters.outcome.wait() => match outcome {
                     Some(Ok(session)) => {
-                        // Where it was only asked about, its renewal may be due.
+                        // If the session was only checked, its renewal may be due, and `try_lease` starts it.
                         if let Some(lease) = self.try_lease(partition.id) {
                             return Ok(lease);
                         }
-                        // It may have had to make room for others already.
+                        // The session may already have been evicted to make room for others. It is still good for this
+                        // request.
                         if core.is_good(session, core.now())
                             && let Some(lease) = Lease::on(session, self, core.now())
                         {
                             return Ok(lease);
                         }
                     }
-                    // What failed may have been to replace a session that is good after all.
+                    // The failed create may have been a renewal. The current session can still be good, so try it once
+                    // more.
                     Some(Err(error)) => {
                         let lease = self.try_lease(partition.id);
                         return lease.ok_or_else(|| error.clone());
                     }
-                    // Its task is gone: once more, as where it was retired as soon as it was there.
+                    // The task of the create is gone, or the new session was retired at once. Try again.
                     None => {}
                 },
                 () = sleep(overdue_in) => {}
@@ -172,14 +178,16 @@ impl SessionManager {
 
 enum Joined {
     Session(Arc<LiveSession>),
-    /// With how long until it counts as lost.
+    /// With the time until the create counts as lost.
     Flight(Flight, Duration),
-    /// None may begin, as so many are under way; soon, as they take no calls.
+    /// No create may begin now, because too many are under way. It may soon, because they wait for the store and make
+    /// no calls.
     Crowd,
 }
 
 impl Core {
-    /// Makes sure that a partition has a session, for no request in particular. `None` if that has to be tried again.
+    /// Makes sure that a partition has a session, although no request needs it yet. Returns `None` if the caller has to
+    /// try again.
     pub(crate) async fn warm_up(self: &Arc<Self>, partition: &Arc<Partition>) -> Option<Outcome> {
         let (flight, overdue_in) = match self.join(partition) {
             Ok(Joined::Flight(flight, overdue_in)) => (flight, overdue_in),
@@ -195,20 +203,21 @@ impl Core {
         }
     }
 
-    /// Sees to it that a partition has a session by and by.
+    /// Starts a create in the background if the partition has no session.
     pub(crate) fn see_to(self: &Arc<Self>, partition: &Arc<Partition>) {
         if let Err(error) = self.join(partition) {
             self.refused(partition, &error);
         }
     }
 
-    /// Finds the create under way for a partition, or starts it.
+    /// Finds the create under way for a partition, or starts one.
     fn join(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<Joined, Error> {
         let runtime = runtime()?;
         self.own();
-        // Where there is no room, it alone makes some, and its own runtime may be gone.
+        // If there is no room for a session, only the reaper can make room. Its runtime may be gone, so start it here.
         reaper::start(self);
-        // A create that others wait for starts before anybody is told of anything.
+        // Until the create has been started, events are queued: subscribers must not delay a create for which others
+        // wait.
         let _later = self.observer.later();
         let mut gate = self.gate();
         if self.stage() != Stage::Open {
@@ -235,7 +244,8 @@ impl Core {
             return Ok(Joined::Crowd);
         }
         let (flight, create) = self.begin(&mut gate, &runtime, partition, suspect, now);
-        // Never under the lock: a runtime that shuts down drops the task right here, and the task takes the lock.
+        // Never spawn under the lock. A runtime that shuts down drops the task right here, and dropping it takes the
+        // lock.
         drop(gate);
         self.had_calls();
         runtime.spawn(create.run());
@@ -251,8 +261,8 @@ impl Core {
             || session.was_out_of_sight(now)
     }
 
-    /// Starts a renewal, or a check of `suspect`, in the background; unless there is one under way, or it was not long
-    /// ago that one failed.
+    /// Starts a renewal, or a check of `suspect`, in the background. Does nothing if one is under way, or if one failed
+    /// a short time ago.
     fn follow_up(
         self: &Arc<Self>,
         session: &Arc<LiveSession>,
@@ -260,7 +270,7 @@ impl Core {
         now: Reading,
     ) {
         let Ok(runtime) = runtime() else { return };
-        // A renewal that does not end is given up by then, and another begun.
+        // If the renewal has not ended by then, it is given up and another one is started.
         let again_at = now.monotonic.saturating_add(self.settings.create_timeout);
         if !session.begin_renewal(now.monotonic, again_at) {
             return;
@@ -275,7 +285,7 @@ impl Core {
         if gate.flight(partition.id).is_some() || self.stage() != Stage::Open {
             return;
         }
-        // Another may have taken its place since it was looked at.
+        // Another session may have become the current one since this one was read.
         let current = self.cached(partition.id);
         if !current.is_some_and(|current| Arc::ptr_eq(&current, session)) {
             return;
@@ -335,13 +345,14 @@ impl Core {
         (flight, create)
     }
 
-    /// Whether a create asks the fleet before it waits for a call: what another process may have made costs none. A key that
-    /// anybody may have made up pays first, so that a flood of them is bounded as calls are.
+    /// Returns whether a create asks the fleet before it waits for a call. A session of another process costs no call.
+    /// A key that the server has not accepted yet may be made up. Its create waits for the call budget first, so that
+    /// the budget also bounds how often such creates ask the store.
     pub(crate) fn shares(&self, gate: &Gate, partition: &Partition) -> bool {
         self.fleet.is_there() && gate.known_keys.is_accepted(partition.key_id)
     }
 
-    /// A create that does not end, because its runtime is stalled or gone, makes room for another.
+    /// Gives up a create that does not end because its runtime has stalled or is gone, so that another can start.
     fn give_up_overdue(&self, gate: &mut Gate, partition: &Partition, now: Reading, on: &Handle) {
         let id = partition.id;
         let timeout = self.settings.create_timeout;
@@ -352,13 +363,13 @@ impl Core {
         if gate.give_up(id) {
             self.emit(partition.possible_orphan(None));
         }
-        // The next one may fare no better.
+        // The next renewal may fail in the same way, so do not try again at once.
         if let Some(session) = self.cached(id) {
             session.renew_later(now);
         }
     }
 
-    /// How long a create may wait for its first call.
+    /// Returns how long a create may wait for its first call.
     pub(crate) fn patience(&self) -> Duration {
         self.settings.max_wait.min(self.settings.create_timeout)
     }

@@ -1,4 +1,4 @@
-//! What one request needs before it may be sent. Every rule is here once, for all kinds of clients.
+//! Decides about one request before it is sent. All kinds of clients use these rules.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -27,31 +27,31 @@ use crate::{
     secret::ApiKey,
 };
 
-/// A request that may go out, now or as soon as there is a session for it.
+/// A request that may be sent, now or as soon as it has a session.
 pub(crate) enum Admission {
-    /// As it is now.
+    /// Send the request as it is now.
     Send(InFlightRequest),
-    /// Once there is a session, which is then put in.
+    /// Wait for a session and put its id in. Then send the request.
     Wait(Waiting),
 }
 
-/// Holds no borrow of the request or of the service.
+/// Borrows neither the request nor the service.
 pub(crate) type AdmissionFuture = Pin<Box<dyn Future<Output = Result<Admission, Error>> + Send>>;
 
 impl Admission {
-    /// Nothing is to be learnt from what comes of it.
+    /// Sends the request as it is, and learns nothing from its answer.
     #[inline]
     pub(crate) fn pass() -> Self {
         Self::Send(InFlightRequest::default())
     }
 }
 
-/// What is to be put into a request's headers.
+/// What has to be put into a request's headers.
 enum Need {
     Key {
         key: Option<HeaderValue>,
         why: Bare,
-        /// On the session that it brought along.
+        /// Holds the caller's own session, whose id the request already carries.
         hold: Option<ByHand>,
     },
     Session {
@@ -61,32 +61,32 @@ enum Need {
     },
 }
 
-/// The session id that a request brought along, and what it is to the session that the request gets.
+/// The session id that a request already carries, compared with the session that the request gets.
 enum Brought {
     None,
-    /// The session takes its place.
+    /// The session's id replaces it.
     Replaced,
-    /// It has to be the session's.
+    /// The id must be the session's own. If not, the request is refused.
     Same(IdHash),
 }
 
 impl SessionManager {
-    /// What a request is to the base URL at first sight, if it says where it goes.
+    /// Compares a request's URL with the base URL, quickly. Returns `None` if the request does not say where it goes.
     #[inline]
     pub(crate) fn glance<R: Outgoing>(&self, request: &R) -> Option<Glance> {
         let base = &self.core().settings.base;
         Some(base.glance(request.place()?))
     }
 
-    /// Which kind of request it is, by where it goes.
+    /// Returns which kind of request this is, judged by its URL.
     pub(crate) fn scope<R: Outgoing>(&self, request: &R, unaddressed: Unaddressed) -> Scope {
         let settings = &self.core().settings;
         let by_base = settings.base.scope(request.target(), unaddressed);
         settings.aliases.scope(request.target(), by_base)
     }
 
-    /// Decides about a request of this kind, and puts in what is at hand. `layer` are the defaults of the layer that it
-    /// passes, and what that remembers.
+    /// Decides about a request of this kind, and puts key and session id in if they are at hand. `layer` has the
+    /// defaults of the request's layer, and `memory` what that layer remembers.
     pub(crate) fn admit<R: Outgoing>(
         &self,
         scope: Scope,
@@ -103,11 +103,12 @@ impl SessionManager {
             Scope::SessionCall => true,
             Scope::Sipher => false,
         };
-        // Read before the defaults: the look sets the defaults first, then this flag.
+        // Read this flag before the defaults. The first look at the store sets the defaults and then the flag. In the
+        // other order, a look between the two reads would set the flag, and this request would use the older defaults.
         let has_looked = self.core().fleet.has_looked();
         let identity = self.identity();
         let need = need(self.core(), &identity, is_session_call, request, layer)?;
-        // Of a request that is going to be sent.
+        // Look for a deleting or changing call only now: a request that is refused is not sent.
         let by_hand = request
             .method_and_path()
             .and_then(|(method, path)| ByHand::of(self.core(), method, path));
@@ -121,11 +122,12 @@ impl SessionManager {
             Need::Session { id, key, brought } => (id, key, brought),
         };
         if !matches!(brought, Brought::None) {
-            // At once: with `SendWithout` nothing may come to take its place.
+            // Remove the id now. With `SendWithout`, there may be no session whose id would replace it.
             request.headers_mut().remove(SESSION_ID);
         }
         if let Some(by_hand) = by_hand {
-            // From here on it is one of those that bear another session.
+            // From here on, the request counts as one that carries another session. The session that it changes or
+            // deletes only lingers, because nobody watches the outcome of that change.
             by_hand.linger(self.core().linger_until());
         }
         let is_of_manager = layer.is_none() && request.own_defaults().is_none();
@@ -167,7 +169,7 @@ impl SessionManager {
         Ok(Admission::Wait(waiting))
     }
 
-    /// A request without a session of ours: what becomes of it tells of the server all the same.
+    /// Returns a request that carries no session of the manager. Its answer still tells something about the server.
     fn bare(&self, why: Bare, key: Option<ApiKey>, by_hand: Option<ByHand>) -> InFlightRequest {
         InFlightRequest::bare(self.clone(), Bears::Nothing { why, key, by_hand })
     }
@@ -190,7 +192,7 @@ fn need<R: Outgoing>(
         return only_the_key(Bare::SessionCall);
     }
     let brought = headers::session_id(request.headers());
-    // The server would ignore it.
+    // A malformed or doubled id, which the server would ignore.
     let is_replaced = brought.is_err()
         && core.settings.foreign_ids == ForeignIds::Replace
         && !request.opted_out();
@@ -234,7 +236,7 @@ fn need<R: Outgoing>(
     Ok(Need::Session { id, key, brought })
 }
 
-/// The same decision once more, with everything that a create needs to know.
+/// Makes the same decision again, and returns all that a create needs.
 fn partition<R: Outgoing>(
     identity: &Identity,
     request: &R,
@@ -244,12 +246,12 @@ fn partition<R: Outgoing>(
     let own = request.own_defaults();
     let own = own.map(|defaults| HashedDefaults::new(defaults.clone()));
     let defaults = own.as_ref().or(layer).unwrap_or(identity.defaults());
-    // The manager's own settings have been checked: what is wrong is the request's, or its layer's.
+    // The manager's own defaults were checked when it was built. So the wrong ones are the request's or its layer's.
     Partition::new(key, defaults)
         .map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
 }
 
-/// The API key that a request bears, or the configured one.
+/// Returns the API key that a request carries, or else the configured one.
 fn key_of<R: Outgoing>(identity: &Identity, request: &R) -> Result<ApiKey, Error> {
     match headers::api_key(request.headers())? {
         Some(key) => Ok(ApiKey::from(key)),

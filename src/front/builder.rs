@@ -1,4 +1,4 @@
-//! The settings of a manager, checked once.
+//! The builder: the settings of a manager, checked once.
 
 mod addresses;
 mod inlining;
@@ -30,26 +30,27 @@ use crate::{
 };
 
 const TTL: Duration = Duration::from_secs(60 * 60);
-// Less than `MAX_WAIT`, so that whoever waits is told why there is no session.
+// Less than `MAX_WAIT`, so that a waiting request learns why the create failed before its own wait ends.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 const VERIFY_AFTER: Duration = Duration::from_secs(60);
-/// The server's own documents advise against more than one health call in 10 s. No session lives for more than a day.
+/// At least 10 s, because the server's own documents advise against asking health more often. At most a day, because no
+/// session lives longer.
 const VERIFY_AFTER_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
 const LINGER: Duration = Duration::from_secs(10);
 const MAX_SESSIONS: u64 = 1_000;
 const MEMBER_LEASE: Duration = Duration::from_secs(5 * 60);
-/// Time for four looks, with some to spare.
+/// Four heartbeats fit into 30 s, with some time to spare.
 const LEAST_MEMBER_LEASE: Duration = Duration::from_secs(30);
 
 /// Builds a [`SessionManager`].
 ///
 /// # Default
 ///
-/// No API key, the production server, no defaults, a TTL of one hour, a `create_timeout` of 20 s and a `max_wait` of 30 s, a
-/// `linger` of 10 s, at most 1,000 sessions, and at most 60 session calls a minute with bursts of 60. Defaults of
-/// numbers may change in a minor release.
+/// No API key, the production server and no defaults. A TTL of one hour, a `create_timeout` of 20 s, a `max_wait` of 30
+/// s and a `linger` of 10 s. At most 1,000 sessions, and 60 session calls a minute with bursts of 60. These numbers may
+/// change in a minor release.
 ///
 /// ```
 /// use std::time::Duration;
@@ -128,23 +129,27 @@ impl SessionManagerBuilder {
         }
     }
 
-    /// Sets the API key for requests that bear none. Defaults to none: then only the keys on requests count.
+    /// Sets the API key for requests that carry none.
+    ///
+    /// Defaults to none: then every request has to carry its own key. Set it unless all requests do.
     pub fn api_key(mut self, key: impl Into<ApiKey>) -> Self {
         self.api_key = Some(key.into());
         self
     }
 
-    /// Sets what the server fills in where a request is silent. Defaults to nothing.
+    /// Sets the defaults that the server fills into requests that leave them out, above all the chain.
+    ///
+    /// Defaults to none: then the server's own defaults apply. Set at least the chain if you depend on it.
     pub fn defaults(mut self, defaults: SessionDefaults) -> Self {
         self.defaults = defaults;
         self
     }
 
-    /// Sets how long a session lives on the server: whole seconds, from 60 to 86,400. Defaults to one hour, as the
+    /// Sets how long a session lives on the server: whole seconds, from 60 to 86,400. Defaults to one hour, like the
     /// server's own.
     ///
-    /// A session is replaced well before its end, so a longer one costs fewer calls; but one that is lost sight of, as
-    /// when a process is killed, stays on the server for as long.
+    /// A longer TTL costs fewer session calls. A shorter one limits how long a session stays on the server after the
+    /// process was killed.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
@@ -152,47 +157,60 @@ impl SessionManagerBuilder {
 
     /// Sets how long one create may take, retries included. Defaults to 20 s.
     ///
-    /// A create that goes on with something else has as long for that, twice at most: it makes a successor of a session that it found
-    /// lost, say. With less than `max_wait`, a request that waits in vain is told why there is no session.
+    /// A create that continues with another step has the same time again for that step, at most twice. An example is a
+    /// check that finds the session lost and then creates a successor.
+    ///
+    /// Raise it if the server answers slowly. Keep it below `max_wait`: then a request that waits in vain gets the
+    /// create's own error.
     pub fn create_timeout(mut self, timeout: Duration) -> Self {
         self.create_timeout = timeout;
         self
     }
 
-    /// Sets how long one request waits for a session before it fails. Defaults to 30 s.
+    /// Sets how long one request waits for a session before the request fails. Defaults to 30 s.
     ///
-    /// The create goes on without it, so that a later request may find it done. A `reqwest` request with a timeout of its own never
-    /// waits longer than that, and is sent with what is left of it. [`MaxWait`](crate::MaxWait) sets the wait of one request.
+    /// The create goes on after that, so a later request may find the session ready. A `reqwest` request with a timeout
+    /// of its own never waits longer than that timeout. It is then sent with the time that is left.
+    /// [`MaxWait`](crate::MaxWait) sets the wait of a single request.
     ///
-    /// Lower it where callers give up sooner: a timeout of a whole client, or of a layer outside, is not known here.
+    /// Lower it if your callers give up sooner. The layer cannot see the timeout of a whole client or of an outer
+    /// layer.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
         self
     }
 
-    /// Sets how long a request that its caller dropped still counts as using its session. Defaults to 10 s.
+    /// Sets how long a request still counts as using its session after the caller has dropped the request. Defaults to
+    /// 10 s.
+    ///
+    /// During this time the session is not deleted, because the server may still be reading the request. Raise it if
+    /// the server may need longer to finish such a request.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// Has the server asked whether it still knows a session that is in use, each time that so much time has passed.
-    /// Defaults to never, which is `None`.
+    /// Sets how often to ask the server whether it still knows a session that is in use. Defaults to `None`, which is
+    /// never.
     ///
-    /// The question whether the server is still the same process is asked anyway, and is free: see
-    /// [`verify_after`](Self::verify_after). This asks for the session itself, which also finds one that a running server has
-    /// dropped, at the price of one session call each time. Requests do not wait for it.
+    /// Each time costs one session call. Requests do not wait for the answer.
+    ///
+    /// The free question whether the server is still the same process is asked in any case: see
+    /// [`verify_after`](Self::verify_after). Set `verify_every` if the server may also drop single sessions while it
+    /// keeps running: only this call finds that.
     pub fn verify_every(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.verify_every = interval.into();
         self
     }
 
-    /// Sets for how long requests go on without a proof that the server is the process of before. Defaults to 60 s, and is 10 s
-    /// at least and a day at most.
+    /// Sets how long requests go on without a proof that the server is still the same process. Defaults to 60 s. From
+    /// 10 s to 24 h.
     ///
-    /// The next request after that waits until the server has told by `GET /v1/health` when it began, which is free. Answers
-    /// that bear Sipher's `RateLimit` headers are a proof, so that this concerns managers that send little. Set it lower if a
-    /// request under the server's own defaults is worse than one that waits a moment; set it higher, up to a day, if your
+    /// After that time, the next request waits for the answer to `GET /v1/health`, which says when the server was
+    /// started. The call is free. Answers with Sipher's `RateLimit` headers are a proof too, so only managers with
+    /// little traffic need this call.
+    ///
+    /// Lower it if a request under the server's own defaults is worse than one that waits a moment. Raise it if your
     /// server does not answer that call.
     pub fn verify_after(mut self, time: Duration) -> Self {
         self.verify_after = time;
@@ -201,59 +219,70 @@ impl SessionManagerBuilder {
 
     /// Sets what happens to a request for which no session can be had. Defaults to [`OnNoSession::Fail`].
     ///
-    /// **Anything else sends requests under the server's own defaults**, which is what this crate is there to prevent.
+    /// **With [`OnNoSession::SendWithout`], requests are sent under the server's own defaults.** Preventing that is the
+    /// purpose of this crate. Change it only if a wrong chain is better for you than a failed request.
     pub fn on_no_session(mut self, policy: OnNoSession) -> Self {
         self.on_no_session = policy;
         self
     }
 
-    /// Sets for how many API keys and defaults a session is kept while nobody uses it. Defaults to 1,000.
+    /// Sets how many sessions are kept, one for each API key and set of defaults. Defaults to 1,000. Set it to the
+    /// number of tenants, if you know it.
     ///
-    /// Past it, the session that was unused for the longest is deleted. One that was used within the last minute makes no room for
-    /// others: if there are more of them, their number grows, up to ten times as many, and [`Event::Crowded`](crate::Event) says so.
-    /// Beyond that, new keys get [`ErrorKind::Budget`](crate::ErrorKind::Budget). Set it to the number of tenants, if that is known.
+    /// Above this number, the session that was unused for the longest time is evicted and deleted. A session that was
+    /// used within the last minute is never evicted for others. If all sessions are that recent, the number grows to
+    /// ten times the setting at most, and [`Event::Crowded`](crate::Event) reports it. Beyond that, requests with new
+    /// keys fail with [`ErrorKind::Budget`](crate::ErrorKind::Budget).
     pub fn max_sessions(mut self, sessions: u64) -> Self {
         self.max_sessions = sessions;
         self
     }
 
-    /// Sets how many session calls may be made: so many a minute on average, and `burst` at once. Defaults to 60 and
-    /// 60. The server allows 100 calls of any kind a minute.
+    /// Sets how many session calls may be made: `per_minute` on average, and `burst` at once. Defaults to 60 and 60.
     ///
-    /// Where both want more than there is, half goes to the API keys that the server has accepted and half to all others, which anybody may
-    /// have made up. Each side may use what the other leaves.
+    /// The server allows 100 calls of any kind a minute from one address. Raise the budget if
+    /// [`Event::BudgetUsedUp`](crate::Event) comes often and your other calls leave room. Lower it if several processes
+    /// share one address.
+    ///
+    /// If there are not enough calls for all, half of them go to API keys that the server has accepted. The other half
+    /// goes to all other keys, which anybody may have made up. Each half may use what the other leaves.
     pub fn call_budget(mut self, per_minute: u32, burst: u32) -> Self {
         self.call_budget = (per_minute, burst);
         self
     }
 
-    /// Sets how many checks and deletes one API key may cost in a day. Defaults to 500, a quarter of the session operations that a key of
-    /// the pro tier has.
+    /// Sets how many checks and deletes one API key may cost in a day. Defaults to 500: a quarter of the session
+    /// operations that a key of the pro tier has.
     ///
-    /// Beyond it, sessions that are not used any more are left to expire, and one that the server may have lost is replaced without
-    /// asking. It limits neither creates, which go on until the server says that the day is used up, nor the deletes of a
-    /// shutdown. Lower it if other programs use the same key; with 0 there are no checks and no other deletes.
+    /// Lower it if other programs use the same key. With 0 there are no checks, and only a shutdown deletes sessions.
+    ///
+    /// Once the number is used up, unused sessions are left to expire, and a session that the server may have lost is
+    /// replaced without a check. Creates, and the deletes of a shutdown, are not limited by it. Creates go on until the
+    /// server says that the quota of the day is used up.
     pub fn upkeep_per_day(mut self, calls: u32) -> Self {
         self.upkeep_per_day = calls;
         self
     }
 
-    /// Sets the client for the session calls. Defaults to one of its own that follows no redirects and keeps no idle
-    /// connection longer than the server does. It goes through the proxy that the environment names (`HTTPS_PROXY`), but never
-    /// to loopback. For https it has rustls and the root certificates of the machine, with the feature `rustls`; without that
-    /// feature, an https base URL needs a client from you.
+    /// Sets the client for the session calls. Set it if they need a proxy, certificates or timeouts of your own.
+    ///
+    /// Defaults to a client that follows no redirects and closes idle connections before the server does. It uses the
+    /// proxy of the environment (`HTTPS_PROXY`), but never for loopback. For https it uses rustls and the root
+    /// certificates of the machine, with the feature `rustls`. Without that feature, an https base URL needs a client
+    /// from you.
     #[cfg(feature = "reqwest")]
     pub fn http_client(self, client: ::reqwest::Client) -> Self {
         self.transport(client)
     }
 
-    /// Sets another way for the session calls, such as hyper-util's client: see [`Transport::new`].
+    /// Sets another client for the session calls, such as hyper-util's: see [`Transport::new`]. Needed without the
+    /// feature `reqwest`.
     pub fn transport(mut self, transport: impl Into<Transport>) -> Self {
         self.transport = Some(transport.into());
         self
     }
 
-    /// Sets the clock that sessions are judged by. Defaults to the system's.
+    /// Sets the clock that measures the age of sessions. Defaults to the system's. Tests set a `TestClock`.
     #[cfg(feature = "testing")]
     #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
     pub fn clock(mut self, clock: impl crate::clock::Clock) -> Self {
@@ -261,7 +290,8 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets where random numbers start, so that a run repeats. Defaults to somewhere new each time.
+    /// Sets the seed of the random numbers, so that a test run can be repeated. Defaults to a new seed for each
+    /// manager.
     #[cfg(feature = "testing")]
     #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -273,12 +303,12 @@ impl SessionManagerBuilder {
         self.call_budget
     }
 
-    /// Builds the manager. Opens no connection, spawns nothing and needs no runtime.
+    /// Builds the manager. Opens no connection, spawns no task and needs no runtime.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming the setting, what is wrong with it and what would be
-    /// right.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config). Its message names the setting, what is wrong with it and what
+    /// is expected.
     pub fn build(self) -> Result<SessionManager, Error> {
         let (base, aliases) = self.addresses()?;
         api::check_ttl(self.ttl)?;

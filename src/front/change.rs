@@ -1,9 +1,8 @@
-//! Changing who the manager speaks for, while requests go on.
+//! Changes the manager's API key or defaults while requests go on.
 //!
-//! A session is never changed in place: a PATCH that is lost, or that not every server has seen, leaves defaults that
-//! nobody knows. A successor with the new defaults is made first, then everybody is switched over at once, and the older
-//! sessions are retired.
-//!
+//! A session is never changed in place. A PATCH may be lost, or reach only some of the servers; then nobody knows the
+//! session's defaults. So a successor with the new defaults is created first. Then all requests are switched over at
+//! once, and the older sessions are retired.
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -48,48 +47,48 @@ use crate::{
 };
 
 impl SessionManager {
-    /// Puts `patch` over the manager's defaults, key by key.
+    /// Merges `patch` into the manager's defaults, key by key.
     ///
-    /// Once this has returned, no request whose call starts later, on whatever clone or thread, bears a session with the
-    /// older defaults. Until then all go on with the older ones; nobody waits. When it fails, nothing has changed.
-    /// Layers and requests with defaults of their own are not concerned.
+    /// Once this has returned, no request that starts later, on any clone or thread, carries a session with the older
+    /// defaults. Until then, requests go on with the older defaults, and none waits. If it fails, nothing has changed.
+    /// Layers and requests with defaults of their own are not affected.
     ///
-    /// In a fleet that shares a store, the processes that were built with the same defaults follow: within moments, and within
-    /// 15 s at most if they hold a session and reach the store. This call does not wait for them. What another process
-    /// changed in other fields stays; of two changes of one field the later one wins, by the store's time of when it was
-    /// made. If the store cannot be reached, the others learn of it later. This method, like every request, first adopts
-    /// what the others have changed before this process started, or while it had no session.
+    /// In a fleet, this changes the defaults of all processes that were built with the same defaults. They follow
+    /// within moments, or within 15 s if they hold a session and reach the store. This call does not wait for them. If
+    /// the store cannot be reached, they follow later. Changes that other processes made to other fields stay. If two
+    /// processes change the same field, the later change wins, by the store's clock. Like every request, this method
+    /// first adopts the changes that other processes made before this one started, or while it had no session.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the defaults cannot be right,
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if another change does not end within `max_wait`, and those of
-    /// [`session`](Self::session). Without a configured API key there is no session to be made, and so no such error; with
-    /// [`InlineDefaults`] on, a successor that cannot be had for now, or not by a key of this tier, does not keep the defaults
-    /// from being changed. In a fleet
-    /// with `OnStoreDown::Fail`, [`ErrorKind::Store`](crate::ErrorKind::Store) if there is no session and the store cannot be
-    /// reached.
+    /// * [`ErrorKind::Config`](crate::ErrorKind::Config) if a default is malformed.
+    /// * [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if another change does not end within `max_wait`.
+    /// * The errors of [`session`](Self::session), if an API key is configured: without one there is no session to
+    ///   create. With [`InlineDefaults`] on, the defaults are changed even if the error is transient, or if the key's
+    ///   tier may not have sessions.
+    /// * [`ErrorKind::Store`](crate::ErrorKind::Store) in a fleet with `OnStoreDown::Fail`, if there is no session and
+    ///   the store cannot be reached.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it has returned, it has changed nothing; the successor may have been made, and is then kept until
-    /// it is used or evicted. Only in a fleet it may have changed already, while the others are told of it; then they are
-    /// told all the same.
+    /// If the future is dropped before it has returned, nothing has changed. The successor may have been created
+    /// already; it is then kept until it is used or evicted. In a fleet, the change may already have been made while it
+    /// was sent to the other processes. It is then still sent to them.
     pub async fn update_defaults(&self, patch: SessionDefaults) -> Result<(), Error> {
         self.change_for_all(DefaultsChange::Patch(patch)).await
     }
 
-    /// Makes `defaults` the manager's defaults, exactly: this is how to take one away.
+    /// Makes `defaults` the manager's defaults, exactly. Use it to remove a default.
     ///
-    /// Apart from that it does what [`update_defaults`](Self::update_defaults) does.
+    /// Apart from that, it does the same as [`update_defaults`](Self::update_defaults).
     ///
     /// # Errors
     ///
-    /// Those of [`update_defaults`](Self::update_defaults).
+    /// The errors of [`update_defaults`](Self::update_defaults).
     ///
     /// # Cancel safety
     ///
-    /// That of [`update_defaults`](Self::update_defaults).
+    /// The same as for [`update_defaults`](Self::update_defaults).
     pub async fn replace_defaults(&self, defaults: SessionDefaults) -> Result<(), Error> {
         self.change_for_all(DefaultsChange::Replacement(defaults))
             .await
@@ -101,7 +100,8 @@ impl SessionManager {
         is_it.then(|| Lease::on(made, self, now))?
     }
 
-    /// Waits for changes that were begun before. One whose caller does not poll it holds the others up, so that there is a bound.
+    /// Waits for changes that began earlier. A caller may hold the lock and never poll its future again, so this wait
+    /// is limited to `max_wait`.
     async fn one_at_a_time(&self) -> Result<MutexGuard<'_, ()>, Error> {
         if let Ok(free) = self.0.changing.try_lock() {
             return Ok(free);
@@ -115,11 +115,11 @@ impl SessionManager {
         })
     }
 
-    /// What is changed is what the others have now.
+    /// Adopts the group's present defaults, so that the change is made to those.
     async fn adopt_group_defaults(&self) -> Result<(), Error> {
         let fleet = &self.core().fleet;
         if fleet.is_there() {
-            // Before the timers of the store's steps, which would panic.
+            // Check this first: the timers of the store's steps would panic without a runtime.
             runtime()?;
         }
         fleet.first_look(self.core(), &self.identity()).await
@@ -140,22 +140,25 @@ impl SessionManager {
         Ok(())
     }
 
-    /// Changes the configured API key, as for its rotation: a successor is made with the new key, then all are switched
-    /// over, and the sessions of the older key are deleted with the older key.
+    /// Changes the configured API key, for example to rotate it.
     ///
-    /// Once this has returned, no request that bears no key of its own gets the older one. When it fails, because the
-    /// new key is not accepted for instance, nothing has changed.
+    /// A successor is created with the new key. Then all requests are switched over. The sessions of the older key are
+    /// deleted with the older key.
     ///
-    /// In a fleet that shares a store, the processes with the new key are another group. Changes of defaults that were made
-    /// so far are taken along, and what the new group has changed is adopted.
+    /// Once this has returned, no request without a key of its own gets the older key. If it fails, for example because
+    /// the server does not accept the new key, nothing has changed.
+    ///
+    /// In a fleet, the processes with the new key are another group. The manager takes its changes of defaults along,
+    /// and adopts the changes of the new group.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a key, and those of [`session`](Self::session).
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if `key` cannot be an API key, and the errors of
+    /// [`session`](Self::session).
     ///
     /// # Cancel safety
     ///
-    /// That of [`update_defaults`](Self::update_defaults).
+    /// The same as for [`update_defaults`](Self::update_defaults).
     pub async fn set_api_key(&self, key: impl Into<ApiKey>) -> Result<(), Error> {
         let fleet = &self.core().fleet;
         self.adopt_group_defaults().await?;
@@ -180,7 +183,8 @@ impl SessionManager {
         *identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
     }
 
-    /// `None` where defaults in the body do as well, and no session is to be had for a reason that is not the change's.
+    /// Creates the successor and takes a lease on it. Returns `None` if the defaults go into bodies, and the session
+    /// cannot be had for a reason other than the change itself.
     async fn successor(&self, partition: Arc<Partition>) -> Result<Option<Lease>, Error> {
         if !self.core().settings.inline.makes_sessions {
             return Ok(None);
@@ -192,15 +196,15 @@ impl SessionManager {
         }
     }
 
-    /// Whether the defaults are changed although their session could not be had.
+    /// Returns whether to change the defaults although their session could not be created.
     fn goes_without(&self, error: &Error) -> bool {
         let is_inline = self.core().settings.inline.defaults != InlineDefaults::Off;
         is_inline && is_no_fault_of_its(error)
     }
 
-    /// The caller holds the lock of changes.
+    /// Creates a successor and switches all requests over. The caller holds the lock of changes.
     async fn switch(&self, older: &Identity, newer: Identity) -> Result<(), Error> {
-        // Held until everybody is switched over, so that it is not evicted before its first use.
+        // Keep the lease until all requests are switched over, so that the session is not evicted before its first use.
         let lease = match newer.partition()? {
             Some(partition) => self.successor(partition).await?,
             None => None,
@@ -252,7 +256,7 @@ impl Follower for Handle {
             manager.switch_now(&older, newer);
             return Ok(None);
         };
-        // Held until everybody is switched over, so that the session is not evicted before its first use.
+        // Keep the lease until all requests are switched over, so that the session is not evicted before its first use.
         let (lease, goes_without) = match (manager.try_lease(partition.id), made) {
             (Some(lease), _) => (Some(lease), false),
             (None, Some(Ok(made))) => (manager.lease_on_made(&partition, &made), false),
@@ -271,12 +275,13 @@ impl Follower for Handle {
     }
 }
 
-/// The same change might have a session at another time, or with a key of another tier.
+/// Returns whether the error is not caused by the change: the same change could succeed later, or with a key of another
+/// tier.
 fn is_no_fault_of_its(error: &Error) -> bool {
     error.is_transient() || error.code() == Some("TIER_ACCESS_DENIED")
 }
 
-/// Which sessions nobody asks for any more: those of the key, or with the defaults, that were changed.
+/// Returns a test for the sessions that no request uses any more: those with the older key, or with the older defaults.
 fn older_sessions(older: &Identity, newer: &Identity) -> impl Fn(&LiveSession) -> bool + use<> {
     let key: Option<KeyId> = older.key_id().filter(|key| newer.key_id() != Some(*key));
     let changed = older.defaults().defaults != newer.defaults().defaults;

@@ -1,12 +1,12 @@
-//! Listening to what happens.
+//! Receives the events of a manager.
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::model::event::Event;
 
-/// Receives [`Event`]s from the moment it was made.
+/// Receives the [`Event`]s of a manager, from the moment when this receiver was created.
 ///
-/// A listener costs nothing while nobody listens, and holds no session alive.
+/// Events cost nothing while nobody receives them. A receiver keeps no session alive.
 #[derive(Debug)]
 pub struct Events(Receiver<Event>);
 
@@ -15,11 +15,11 @@ impl Events {
         Self(receiver)
     }
 
-    /// Waits for the next event; `None` once the manager is gone.
+    /// Waits for the next event. Returns `None` once the manager is gone.
     ///
     /// # Cancel safety
     ///
-    /// No event is lost when this is dropped.
+    /// No event is lost if the future is dropped.
     pub async fn recv(&mut self) -> Option<Event> {
         match self.0.recv().await {
             Ok(event) => Some(event),
@@ -28,7 +28,7 @@ impl Events {
         }
     }
 
-    /// Returns the next event if there is one already.
+    /// Returns the next event if one has already arrived. Does not wait.
     pub fn try_recv(&mut self) -> Option<Event> {
         use tokio::sync::broadcast::error::TryRecvError;
         match self.0.try_recv() {

@@ -1,4 +1,4 @@
-//! What the answer to a request should say of the chain, and what follows if it says another.
+//! Compares the chain that an answer names with the chain that the request should have got.
 //!
 //! The answer itself is the best evidence that a session applied: no replica, eviction or cache on the way can fake it.
 
@@ -31,14 +31,14 @@ use crate::{
 pub(crate) struct Expectation {
     manager: SessionManager,
     defaults: Arc<SessionDefaults>,
-    /// The one that the request bears.
+    /// The session that the request carries.
     session: Option<Arc<LiveSession>>,
-    /// Whether the body names the chain. A wrong answer then says nothing of the session.
+    /// Whether the body names the chain. If so, a wrong answer says nothing about the session.
     is_in_body: bool,
 }
 
 impl InFlightRequest {
-    /// `None` if neither a session nor the body brings a chain.
+    /// Returns which chain the answer has to name. Returns `None` if neither a session nor the body sets a chain.
     pub(crate) fn expectation(&self) -> Option<Expectation> {
         let token = self.token()?;
         let is_in_body = token.inlined() == Inlined::Merged;
@@ -61,7 +61,8 @@ impl InFlightRequest {
 }
 
 impl SessionManager {
-    /// What to expect of a request that a layer further up has given a session of this manager's, with its key.
+    /// Returns which chain to expect for a request that an outer layer has given a session of this manager, together
+    /// with its key.
     pub(crate) fn expectation_of(&self, headers: &HeaderMap) -> Option<Expectation> {
         let id = headers.get(SESSION_ID)?.to_str().ok()?;
         let id = KeptId::from(&SessionId::parse(id.trim())?);
@@ -81,11 +82,11 @@ impl SessionManager {
 }
 
 impl Expectation {
-    /// Takes up what the answer says: the chain that was asked for is noted in its proof.
+    /// Checks the chain that the answer names. If it is the expected one, the proof in the extensions is confirmed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongDefaults`] if it is another chain. The session is then used no more.
+    /// [`ErrorKind::WrongDefaults`] if the answer names another chain. The session is then not used any more.
     pub(crate) fn meet(&self, answered: &str, extensions: &mut Extensions) -> Result<(), Error> {
         let Some(expected) = &self.defaults.chain else {
             return Ok(());
@@ -105,7 +106,7 @@ impl Expectation {
         Ok(())
     }
 
-    /// What a layer further down has noted of the session, or what is known of it here.
+    /// Returns the proof that an inner layer has noted for the session, or else one from what is known here.
     fn proof(&self, session: &LiveSession, noted: Option<Proof>) -> Proof {
         let noted = noted.filter(|proof| proof.session() == Some(session.reference()));
         noted.unwrap_or_else(|| Proof::of(session, self.manager.core(), true))
@@ -131,12 +132,12 @@ impl Expectation {
         Error::new(ErrorKind::WrongDefaults, text)
     }
 
-    /// Counts a wrong session: if one after another is wrong, the next is created later. One that was replaced already does not
-    /// count.
+    /// Counts a session that was answered under other defaults. If one session after another is wrong, the next is
+    /// created later. A session that was already replaced does not count.
     fn count(&self, session: &Arc<LiveSession>, now: Reading) {
         let core = self.manager.core();
         let partition = &session.partition;
-        // Its uses up to here are counted.
+        // Forgetting the memo first adds its uses to the session's count.
         memo::forget(session);
         let current = core.cached(partition.id);
         if current.is_some_and(|current| Arc::ptr_eq(&current, session)) {
@@ -148,7 +149,7 @@ impl Expectation {
     fn lose(&self, session: &Arc<LiveSession>) {
         let core = self.manager.core();
         let now = core.now();
-        // A session that may have been deleted, or has expired, says nothing of the others.
+        // If the session may have been deleted, or has expired, its loss says nothing about the other sessions.
         let may_be_deleted =
             session.is_delete_sent() || (session.is_shared() && session.in_flight.is_retired());
         let is_sign = !may_be_deleted && !session.life.left(now).is_zero();
@@ -163,7 +164,7 @@ impl Expectation {
     }
 }
 
-/// Text of the server's is shown only if it is known.
+/// Returns the chain for display. Text of the server's is shown only if it is a chain that this crate knows.
 fn shown(answered: &str) -> Chain {
     match Chain::from(answered) {
         Chain::Other(_) => Chain::from("unknown"),
@@ -179,7 +180,8 @@ impl Proof {
         }
     }
 
-    /// The same where the answer names the session's chain. `None` if the answer may be another server's.
+    /// Returns the proof for an answer that names the session's chain. Returns `None` if the answer may come from
+    /// another server.
     fn confirmed(self) -> Option<Self> {
         match self {
             Self::Session {
@@ -202,7 +204,8 @@ impl Proof {
         }
     }
 
-    /// Puts it into a response, unless a layer further down has confirmed the same session by the answer itself.
+    /// Puts the proof into a response, unless an inner layer has already confirmed the same session by the answer
+    /// itself.
     pub(crate) fn note(self, extensions: &mut Extensions) {
         let noted = extensions.get::<Self>();
         let is_confirmed = noted.is_some_and(|noted| {

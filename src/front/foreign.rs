@@ -1,7 +1,8 @@
-//! Requests that bring along a session id of their own: whether the server knows it, as far as that can be known here.
+//! Decides about a request that already carries a session id: does the server know that id, as far as this process can
+//! tell?
 //!
-//! The server ignores an id that it does not know, without a word, so a request with a stranger's id is answered under
-//! the server's own defaults.
+//! The server silently ignores an id that it does not know. So a request with an unknown id is answered under the
+//! server's own defaults.
 
 use super::{
     in_flight::InFlightRequest, manager::SessionManager, patience::Limit, waiting::Wanted,
@@ -27,40 +28,40 @@ const OTHERS: &str = "x-session-id: names a session for another API key or other
 const ENDED: &str = "x-session-id: names a session of this manager's that has ended or is another API key's, and is not sent \
                      whatever `foreign_ids` says; expected no such header";
 
-/// What is known of an id, seen from a request with its API key and defaults.
+/// What is known about an id on a request, for the request's API key and defaults.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    /// This manager's current session for them.
+    /// It is the id of this manager's current session for the key and defaults.
     Current,
-    /// One before that.
+    /// It is the id of an earlier session for the key and defaults.
     Former,
-    /// This manager's, for another key or other defaults.
+    /// It is the id of a session of this manager for another key or other defaults.
     OfOthers {
         is_live: bool,
     },
-    /// Somebody vouches for it.
+    /// The id is known to be alive: it comes from `sessions.api()`, or another manager of this process uses it.
     Vouched,
-    /// Perhaps the fleet's, whose session for this key and these defaults is not at hand.
+    /// It may be the id of the fleet's session for this key and these defaults, which this process has not adopted yet.
     PerhapsShared,
     Unknown,
 }
 
-/// What becomes of the request.
+/// What to do with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It gets the present session in place of the id.
+    /// Replace the id with that of the present session.
     GetsOurs,
-    /// The same, if that turns out to be the one that it names.
+    /// Get the present session first. Send the request only if that session has the id.
     GetsOursIfSame,
     Keeps,
     Refused(&'static str),
 }
 
-/// Decides. `opted_out` says whether the request is to get no session.
+/// Decides what to do with the request. `opted_out` says whether the request asked for no session.
 pub(crate) fn judge(origin: &Origin, policy: ForeignIds, opted_out: bool) -> Verdict {
     use ForeignIds::{Keep, Refuse, Replace};
     let verdict = match (origin, policy) {
-        // It names what it gets.
+        // The request already names the session that it would get.
         (Origin::Current, _) => return Verdict::GetsOurs,
         (Origin::Vouched, _) => Verdict::Keeps,
         (Origin::Former, _) | (_, Replace) => Verdict::GetsOurs,
@@ -82,7 +83,8 @@ pub(crate) fn refused(why: &'static str) -> Error {
 }
 
 impl SessionManager {
-    /// The miss of a request that brought a session id along, which has to be the session's.
+    /// Waits for a session for a request that already carries an id. The request is sent only if the session has that
+    /// id.
     pub(crate) async fn lease_if_it_is(
         self,
         brought: IdHash,
@@ -93,15 +95,15 @@ impl SessionManager {
         if IdHash::of_session(lease.live()) == brought {
             return Ok(lease.into_request());
         }
-        // It is not sent.
+        // The request is not sent, so its lease ends here.
         lease.complete();
         Err(refused(FOREIGN))
     }
 }
 
 impl Core {
-    /// Looks for an id that a request with this key and these defaults bears. Whoever vouches for it sees to it that it is not
-    /// deleted under the request.
+    /// Finds out what is known about an id on a request with this key and these defaults. The returned voucher keeps
+    /// the session from being deleted while the request uses it.
     pub(crate) fn origin_of(
         &self,
         id: IdHash,
@@ -129,7 +131,7 @@ impl Core {
         (origin, voucher)
     }
 
-    /// Whether the fleet may have a session that this process does not know yet.
+    /// Returns whether the fleet may have a session that this process does not know yet.
     fn may_be_shared(&self, partition: PartitionId) -> bool {
         let is_at_hand = || {
             let current = self.cached(partition);
@@ -166,7 +168,7 @@ mod tests {
                     verdict,
                     "{origin:?} {policy:?}"
                 );
-                // With `NoSession` it gets none but the one that it names.
+                // With `NoSession`, the request gets no session but the one that it names.
                 let out = judge(&origin, policy, true);
                 let is_same = matches!(origin, Origin::Current) || verdict == Keeps;
                 assert_eq!(out == verdict, is_same || matches!(verdict, Refused(_)));

@@ -1,8 +1,8 @@
-//! A request on its way, and what comes of it.
+//! A request in flight, and what its outcome says.
 //!
-//! A session must not be deleted while the server may still be reading a request that bears it: the server looks the
-//! id up only once the whole body has arrived. So whoever sends the id holds a [`Token`] from the moment the header is put
-//! in until the head of the response is there.
+//! A session must not be deleted while the server may still be reading a request that carries its id: the server looks
+//! the id up only after the whole body has arrived. So each request holds a [`Token`] from the moment its header is put
+//! in until the head of its response has arrived.
 
 use std::{
     error::Error as StdError,
@@ -33,13 +33,14 @@ use crate::{
     },
 };
 
-/// No status below speaks against the server.
+/// No status below this one is a sign of trouble.
 const LEAST_SIGN: u16 = 410;
 
-/// A request on its way to Sipher, until what comes of it is known. Holds nothing once that is so, nor if nothing is to be
-/// learnt from it.
+/// A request to Sipher until its outcome is known. It holds nothing after that, or if nothing can be learnt from its
+/// answer.
 ///
-/// One that is merely dropped counts for another `linger`: it may still be on its way.
+/// If it is dropped without an outcome, the request counts as in flight for another `linger`: the server may still be
+/// reading it.
 #[derive(Debug, Default)]
 pub(crate) struct InFlightRequest(Option<Arc<Token>>);
 
@@ -49,8 +50,8 @@ impl InFlightRequest {
         Self(Some(token))
     }
 
-    /// A request without a session of ours. Its answer takes a place in a rate-limit window, like those of requests that bear
-    /// sessions. Unseen, the windows of two processes could pass for one.
+    /// Creates a request that carries no session of the manager. Its answer also counts in one of the server's
+    /// rate-limit windows. If such answers were not seen, the windows of two server processes could look like one.
     pub(crate) fn bare(manager: SessionManager, bears: Bears) -> Self {
         let core = manager.core();
         let sent = core.settings.inline.makes_sessions.then(|| Sent {
@@ -68,11 +69,13 @@ impl InFlightRequest {
         }))
     }
 
-    /// Puts the session in, if there is one. In place of any other: the server ignores two session ids, even equal ones.
+    /// Puts the session id into the headers, if there is a session. Replaces any other id: the server ignores the
+    /// header if it occurs twice, even with equal ids.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if there is no room for it. The request does not go out.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) if there is no room for another header. The
+    /// request is then not sent.
     pub(crate) fn put_into(self, headers: &mut HeaderMap) -> Result<Self, Error> {
         let unsent = Unsent::from(self);
         if let Some(session) = unsent.token().and_then(Token::session) {
@@ -81,8 +84,10 @@ impl InFlightRequest {
         Ok(unsent.send())
     }
 
-    /// The head of the response is there. What it proves is put in if `prove` says so. One that was there `at_once`, when it
-    /// was first asked for, is late only if nobody asked for long.
+    /// Ends the request when the head of its response has arrived. With `prove`, puts the proof into the response.
+    ///
+    /// `at_once` says that the response was ready on the first poll. Such an answer may be late only if the caller did
+    /// not poll for long.
     #[inline]
     pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
         let Some(token) = &self.0 else { return };
@@ -90,14 +95,15 @@ impl InFlightRequest {
         if response.status().as_u16() >= LEAST_SIGN {
             token.saw_status(response.status(), Some(response.headers()));
         }
-        // A proof is asked of no request that a memo has let pass: its token is not young.
+        // No proof is needed from a request that a memo let pass. A request that needs a proof has a token of its own,
+        // which is never young.
         if !(at_once && token.is_young()) {
             token.answered(response, prove);
         }
         self.release();
     }
 
-    /// It failed without a response.
+    /// Ends the request when it failed without a response.
     #[cold]
     pub(crate) fn fail(&mut self, error: &(dyn StdError + 'static)) {
         let Some(token) = &self.0 else { return };
@@ -108,7 +114,7 @@ impl InFlightRequest {
         self.linger();
     }
 
-    /// The caller has had enough, perhaps because no answer came.
+    /// Ends the request when its caller dropped it, perhaps because no answer came.
     #[cold]
     fn given_up(&mut self) {
         if let Some(token) = &self.0 {
@@ -117,7 +123,7 @@ impl InFlightRequest {
         self.linger();
     }
 
-    /// Nobody knows whether the server is still reading.
+    /// Lets the session linger, because the server may still be reading the request.
     #[cold]
     fn linger(&mut self) {
         let Some(token) = &self.0 else { return };
@@ -125,14 +131,15 @@ impl InFlightRequest {
         self.release();
     }
 
-    /// The head of the response is there, and that is all that is known.
+    /// Ends the request when the head of its response has arrived and nothing else is known about it.
     pub(crate) fn answered(&mut self) {
         let Some(token) = &self.0 else { return };
         token.succeeded(None);
         self.release();
     }
 
-    /// Last of all: what comes before it asks users' clocks and subscribers, and may panic.
+    /// Releases the token. Always the last step: the steps before it call users' clocks and subscribers, which may
+    /// panic. Then dropping the request still counts it as in flight for another `linger`.
     #[inline]
     fn release(&mut self) {
         if let Some(token) = self.0.take() {
@@ -140,19 +147,19 @@ impl InFlightRequest {
         }
     }
 
-    /// Whether anything is to be learnt from it.
+    /// Returns whether something can be learnt from the outcome.
     #[inline]
     pub(crate) fn is_known(&self) -> bool {
         self.0.is_some()
     }
 
-    /// What its session fills in. `None` if it bears no session of this manager's.
+    /// Returns the defaults of the request's session. Returns `None` if the request carries no session of this manager.
     pub(crate) fn defaults(&self) -> Option<Arc<SessionDefaults>> {
         let session = self.token()?.session()?;
         Some(session.partition.defaults.clone())
     }
 
-    /// Whether its session may still be sent.
+    /// Returns whether the session may still be sent.
     pub(crate) fn is_in_order(&self) -> bool {
         let Some(token) = &self.0 else { return true };
         let core = token.manager.core();
@@ -161,11 +168,11 @@ impl InFlightRequest {
             .is_none_or(|session| core.is_good(session, core.now()))
     }
 
-    /// Notes, and counts, what became of the defaults in its body.
+    /// Records and counts whether the defaults were put into the body.
     pub(crate) fn note(&self, inlined: Inlined) {
         let Some(token) = &self.0 else { return };
         token.manager.core().observer.inlined(inlined);
-        // What a memo has let pass shares its token with others, and nobody asks for its proof.
+        // Requests that a memo let pass share one token, and nobody asks for their proof.
         if token.is_for_one() {
             let _ = token.inlined.set(inlined);
         }
@@ -176,7 +183,8 @@ impl InFlightRequest {
     }
 }
 
-/// A request that has what it goes out with, and may not go out after all: if this is dropped, nobody has to be told.
+/// A request that is ready to be sent but may be stopped. If it is dropped, it ends without a linger and without a sign
+/// of trouble.
 #[derive(Debug)]
 pub(crate) struct Unsent(InFlightRequest);
 
@@ -187,7 +195,7 @@ impl From<InFlightRequest> for Unsent {
 }
 
 impl Unsent {
-    /// It goes out.
+    /// Marks the request as sent.
     pub(crate) fn send(mut self) -> InFlightRequest {
         std::mem::take(&mut self.0)
     }
@@ -202,7 +210,8 @@ impl std::ops::Deref for Unsent {
 }
 
 impl Drop for Unsent {
-    /// Nothing was answered: a session that ended while a body was read has met no late answer.
+    /// Releases the token without an outcome. The request got no answer, so a session that ended while a body was read
+    /// does not count as answered late.
     fn drop(&mut self) {
         self.0.release();
     }
@@ -217,8 +226,8 @@ impl Drop for InFlightRequest {
     }
 }
 
-/// Put into a response whose headers were looked at, so that another layer of the same manager does not take it for a second
-/// answer of the same window.
+/// Marks a response whose headers were examined. Otherwise a second layer of the same manager would take the response
+/// for a second answer in the same window.
 #[derive(Clone, Copy, Debug)]
 struct Examined {
     core: usize,
@@ -226,7 +235,7 @@ struct Examined {
 }
 
 impl Token {
-    /// The head of the response is there.
+    /// Examines the head of the response, and puts the proof in with `prove`.
     #[inline(never)]
     fn answered(&self, response: &mut impl Incoming, prove: bool) {
         let core = Arc::as_ptr(self.manager.core()).addr();
@@ -244,7 +253,8 @@ impl Token {
         self.succeeded(Some((response.status(), response.headers())));
     }
 
-    /// Looks at what an answer says of the server; returns whether it proves that the session's process goes on.
+    /// Examines an answer's headers. Returns whether they prove that the process which has the session is still
+    /// running.
     pub(crate) fn examine(&self, headers: &HeaderMap) -> bool {
         self.learn(self.look_at(headers, true))
     }
@@ -259,7 +269,7 @@ impl Token {
         is_looked_at.then_some(false)
     }
 
-    /// What follows for the session where an answer proves the process.
+    /// Updates the session after an answer. Returns whether the answer proves the session's process.
     fn learn(&self, proves: Option<bool>) -> bool {
         let (Some(sent), Some(true)) = (self.sent, proves) else {
             return false;
@@ -267,7 +277,8 @@ impl Token {
         let Some(session) = self.session() else {
             return true;
         };
-        // An answer to a request from before a restart may come when the new process is known by its window.
+        // The answer may belong to a request from before a restart, and arrive when the window of the new process is
+        // already known. Then it proves another process.
         let is_its = self.manager.core().is_process_of(session);
         if is_its {
             session.process_proven(sent.signs, sent.at, sent.uses);
@@ -275,7 +286,8 @@ impl Token {
         is_its
     }
 
-    /// Nobody's session has to do with it: it is answered also where Solana is away, or by a cache.
+    /// Returns whether the path is public. No session is needed there. Its failures are no signs: health fails while
+    /// Solana is away, and a cache may answer.
     fn is_public(&self) -> bool {
         let why = match &self.bears {
             Bears::Nothing { why, .. } => Some(why),
@@ -316,7 +328,7 @@ impl Token {
             Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,
                 Bare::OwnSession => Some(Proof::OwnSession),
-                // What opted out has nothing noted.
+                // A request with `NoSession` has nothing recorded.
                 Bare::Without => {
                     let became = self.inlined.get().copied();
                     Some(Proof::without(became.unwrap_or_default()))
@@ -325,7 +337,7 @@ impl Token {
         }
     }
 
-    /// The head of the response is there, as far as it is known.
+    /// Ends the request after the head of its response has arrived. `head` is `None` if the caller did not pass it.
     fn succeeded(&self, head: Option<(StatusCode, &HeaderMap)>) {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => {

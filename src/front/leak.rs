@@ -1,8 +1,9 @@
-//! What went where it must not: a client below the layer that follows redirects takes session id and API key along.
+//! Detects redirects to another origin. If a client below the layer follows redirects, it sends session id and API key
+//! along.
 //!
-//! Clients take off `Authorization` and `Cookie` when they leave an origin, and nothing else. So where an answer came
-//! from is compared with the base URL and its aliases. This is after the fact, and sees the last hop alone: Sipher, elsewhere, Sipher
-//! looks like no redirect at all.
+//! When a redirect leaves an origin, clients remove `Authorization` and `Cookie`, but no other header. So this module
+//! compares where an answer came from with the base URL and its aliases. It detects the leak only afterwards, and sees
+//! only the last hop: a chain from Sipher to another origin and back to Sipher looks like no redirect at all.
 
 use std::{error::Error as StdError, sync::atomic::Ordering};
 
@@ -15,7 +16,7 @@ use crate::{
 };
 
 impl Token {
-    /// The request has been sent there, at the end of a chain of redirects or at once.
+    /// Called with the URL that sent the answer. It is the end of a chain of redirects, or the request's own URL.
     pub(crate) fn was_answered_from(&self, target: Target<'_>) {
         let Some(origin) = target.origin else { return };
         if !self.manager.core().settings.contains(target) {
@@ -30,7 +31,8 @@ impl Token {
             core.emit(Event::Leaked {
                 session,
                 api_key: Fingerprint::of(key.expose()),
-                // Whoever wrote the redirect may have put the key into the name, where letter case is lost.
+                // The author of the redirect may have put the key into the host name. Host names are lower case, so
+                // compare in lower case.
                 to: scrub::text(
                     &origin.to_string().to_lowercase(),
                     &[&key.expose().to_lowercase()],
@@ -49,13 +51,13 @@ impl Token {
                 leaked(None, &partition.key);
             }
             Bears::Nothing { key: Some(key), .. } => leaked(None, key),
-            // What it bore was its sender's own.
+            // The caller had put in its own key and id.
             Bears::Nothing { key: None, .. } => {}
         }
     }
 }
 
-/// Where a client gave up to follow redirects.
+/// Returns the URL at which a client stopped following redirects.
 #[cfg(feature = "reqwest")]
 pub(crate) fn given_up_at<'a>(error: &'a (dyn StdError + 'static)) -> Option<Target<'a>> {
     let mut next = Some(error);

@@ -1,4 +1,4 @@
-//! A request that is certain to bear a session.
+//! A lease: a request that certainly carries a session.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
@@ -11,15 +11,15 @@ use crate::{
     model::proof::Proof,
 };
 
-/// One request's hold on a session: as long as it exists, the session is not deleted.
+/// Holds a session for one request. While the lease exists, the session is not deleted.
 ///
-/// [`complete`](Self::complete) it when the head of the response is there. A lease that is merely dropped counts for
-/// another `linger`, because a request that was given up may still be on its way.
+/// [`complete`](Self::complete) the lease when the head of the response has arrived. If it is only dropped, the request
+/// counts as in flight for another `linger`, because the server may still be reading it.
 #[must_use = "the session may be deleted as soon as its lease is gone"]
 pub struct Lease(InFlightRequest);
 
 impl Lease {
-    /// `None` if the session is not to be used any more.
+    /// Takes a lease on the session. Returns `None` if the session must not be used any more.
     pub(crate) fn on(
         session: &Arc<LiveSession>,
         manager: &SessionManager,
@@ -29,7 +29,7 @@ impl Lease {
         Some(Self(InFlightRequest::by(token)))
     }
 
-    /// `None` if the request bears no session.
+    /// Turns a request into a lease. Returns `None` if the request carries no session.
     pub(crate) fn of(request: InFlightRequest) -> Option<Self> {
         request.token()?.session()?;
         Some(Self(request))
@@ -44,29 +44,31 @@ impl Lease {
         Session::new(self.live().clone(), self.manager().core().clock())
     }
 
-    /// Says that the head of the response is there.
+    /// Ends the lease when the head of the response has arrived.
     ///
-    /// What the response says of the server is lost: [`complete_with_head`](Self::complete_with_head) looks at it.
+    /// Prefer [`complete_with_head`](Self::complete_with_head): only that call examines what the response says about
+    /// the server.
     pub fn complete(mut self) {
         self.0.answered();
     }
 
-    /// Returns what can be said of the session as of now, without the response:
-    /// [`complete_with_head`](Self::complete_with_head) returns what that proves.
+    /// Returns what is known about the session now, without the response. After the response,
+    /// [`complete_with_head`](Self::complete_with_head) returns a stronger proof.
     pub fn proof(&self) -> Proof {
         Proof::of(self.live(), self.manager().core(), false)
     }
 
-    /// Says that the head of the response is there, with this status.
+    /// Ends the lease when the head of the response has arrived with this status.
     ///
-    /// A 5xx makes every session suspect, also if Sipher's application wrote it: its headers would say so.
-    /// [`complete_with_head`](Self::complete_with_head) looks at them.
+    /// A 5xx puts every session under suspicion, even if Sipher's application wrote it: only its headers would say so.
+    /// Prefer [`complete_with_head`](Self::complete_with_head), which examines the headers.
     pub fn complete_with(self, status: StatusCode) {
         self.token().saw_status(status, None);
         self.complete();
     }
 
-    /// Says that the head of the response is there, with this status and these headers. Returns what it proves.
+    /// Ends the lease when the head of the response has arrived with this status and these headers. Returns what they
+    /// prove.
     pub fn complete_with_head(self, status: StatusCode, headers: &HeaderMap) -> Proof {
         let token = self.token();
         token.saw_status(status, Some(headers));
@@ -76,11 +78,13 @@ impl Lease {
         proof
     }
 
-    /// Says that the request failed without a response.
+    /// Ends the lease when the request failed without a response.
     ///
-    /// A connection that could not be made, or broke, makes every session suspect. As nobody knows whether the server is
-    /// still reading, the request counts for another `linger`. A redirect that `reqwest` would not follow to elsewhere has
-    /// taken the id there, so the session ends.
+    /// A connection that failed or broke puts every session under suspicion. The request counts as in flight for
+    /// another `linger`, because the server may still be reading it.
+    ///
+    /// If the error says that `reqwest` stopped following redirects at another origin, that origin has received the id.
+    /// The session is then retired.
     pub fn fail(mut self, error: &(dyn StdError + 'static)) {
         self.0.fail(error);
     }

@@ -1,4 +1,4 @@
-//! The handle.
+//! The handle that users hold.
 
 use std::{
     fmt,
@@ -22,12 +22,11 @@ use crate::{
     secret::ApiKey,
 };
 
-/// Holds the sessions of a process: configured once at start-up, then cloned to wherever requests are made.
+/// Holds the sessions of a process. Configure one at start-up, and clone it to every place that makes requests.
 ///
-/// Clones are cheap and share everything. When the last one is gone, together with every layer, service and request in
-/// flight, background work ends; the sessions then stay on the server until they expire, unless
-/// [`shutdown`](Self::shutdown) was called.
-///
+/// Clones are cheap and share everything. Background work ends when the last clone is dropped, together with every
+/// layer, service and request in flight. The sessions then stay on the server until they expire. To delete them, call
+/// [`shutdown`](Self::shutdown) first.
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -55,16 +54,17 @@ use crate::{
 #[derive(Clone)]
 pub struct SessionManager(pub(crate) Arc<Handle>);
 
-/// What lives as long as anybody can make requests. Background tasks hold the core alone.
+/// The part that lives for as long as somebody can make requests. Background tasks hold only the core.
 pub(crate) struct Handle {
     core: Arc<Core>,
     pub(crate) identity: RwLock<Arc<Identity>>,
-    /// Held over a change of the identity, so that one is built on the other. Tasks wait for it without a handle.
+    /// Held while the identity is changed, so that two changes are made one after the other and none is lost. Tasks
+    /// wait for this lock without a handle.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SessionManager {
-    /// Starts to configure a manager.
+    /// Creates a builder, which configures a manager.
     pub fn builder() -> SessionManagerBuilder {
         SessionManagerBuilder::new()
     }
@@ -89,31 +89,36 @@ impl SessionManager {
         manager
     }
 
-    /// Returns the session of the configured API key and defaults, and creates it if need be. Good for warming up.
+    /// Returns the session of the configured API key and defaults. Creates the session if there is none.
     ///
-    /// Do not use it as a health check: called each minute, it makes about 60 session calls a day for sessions that no request needs.
-    /// [`health`](Self::health) makes none. [`ready`](Self::ready) does the same for another API key or other defaults.
+    /// Call it at start-up, so that the first request need not wait. [`ready`](Self::ready) does the same for another
+    /// API key or other defaults.
+    ///
+    /// Do not use it as a health check: called each minute, it makes about 60 session calls a day for sessions that no
+    /// request needs. Use [`health`](Self::health), which makes no call.
     ///
     /// # Errors
     ///
-    /// Of the manager itself:
+    /// From the manager itself:
     ///
     /// * [`NoApiKey`](crate::ErrorKind::NoApiKey) if none is configured.
     /// * [`Shutdown`](crate::ErrorKind::Shutdown) once the manager shuts down.
     /// * [`Timeout`](crate::ErrorKind::Timeout) after `max_wait`, or if the create ran out of time.
     /// * [`Budget`](crate::ErrorKind::Budget) if the call budget allows no create within `max_wait`.
-    /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, or on one without timers, if there is no session yet.
-    /// * [`Store`](crate::ErrorKind::Store) in a fleet: the store cannot be reached and `OnStoreDown::Fail` is set, or another
-    ///   process holds the claim for longer than this one may wait.
+    /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, or on one without timers, if there is
+    ///   no session yet.
+    /// * [`Store`](crate::ErrorKind::Store) in a fleet, in two cases: the store cannot be reached and
+    ///   `OnStoreDown::Fail` is set; or another process holds the claim for longer than this call may wait.
     ///
-    /// Of the server, about the create. Everybody who waited for that create gets the same error, and
-    /// [`next_attempt_in`](crate::Error::next_attempt_in) says when the next one may begin:
+    /// From the server's answer to the create. All callers that waited for the create get the same error, and
+    /// [`next_attempt_in`](crate::Error::next_attempt_in) says when the next create may begin:
     ///
-    /// * [`Unavailable`](crate::ErrorKind::Unavailable) if it cannot be reached or cannot answer for now.
-    /// * [`RateLimited`](crate::ErrorKind::RateLimited) and [`Quota`](crate::ErrorKind::Quota) if it wants fewer calls.
+    /// * [`Unavailable`](crate::ErrorKind::Unavailable) if the server cannot be reached or cannot answer at the moment.
+    /// * [`RateLimited`](crate::ErrorKind::RateLimited) and [`Quota`](crate::ErrorKind::Quota) if it asks for fewer
+    ///   calls.
     /// * [`Credentials`](crate::ErrorKind::Credentials) if it refuses the API key.
     /// * [`Rejected`](crate::ErrorKind::Rejected) if it refuses the TTL or the defaults.
-    /// * [`WrongAddress`](crate::ErrorKind::WrongAddress) if what answers at the base URL is not Sipher.
+    /// * [`WrongAddress`](crate::ErrorKind::WrongAddress) if the server at the base URL is not Sipher.
     /// * [`WrongAnswer`](crate::ErrorKind::WrongAnswer) if the session is not what was asked for.
     ///
     /// # Cancel safety
@@ -126,25 +131,32 @@ impl SessionManager {
         Ok(session)
     }
 
-    /// Puts the session id into the headers of a request to Sipher, and the API key if there is none.
+    /// Puts the session id into the headers of a request to Sipher. Also puts the API key in, if the headers carry
+    /// none.
     ///
-    /// This is for clients that cannot be wrapped. The caller sees to it that the request goes to Sipher and nowhere
-    /// else, sends it at once, and keeps the lease until the head of the response is there; then
-    /// [completes](Lease::complete) it. Headers that bear a session id already are judged by
-    /// [`foreign_ids`](SessionManagerBuilder::foreign_ids): one that was put in here before is replaced by the present session's. There
-    /// is no lease for headers that keep a session id of their own, nor where
-    /// [`OnNoSession::SendWithout`](crate::OnNoSession::SendWithout) lets a request go without a session.
+    /// Use it for a client that cannot be wrapped. The caller has to:
+    ///
+    /// 1. send the request at once, to Sipher and to no other server,
+    /// 2. keep the lease until the head of the response has arrived,
+    /// 3. then [complete](Lease::complete) the lease.
+    ///
+    /// If the headers already carry a session id, [`foreign_ids`](SessionManagerBuilder::foreign_ids) decides. An id
+    /// that this manager put in earlier is replaced by the id of the present session.
+    ///
+    /// Returns `None` instead of a lease if the headers keep a session id of their own. Also returns `None` if there is
+    /// no session and [`OnNoSession::SendWithout`](crate::OnNoSession::SendWithout) allows the request to go without
+    /// one.
     ///
     /// # Errors
     ///
-    /// Those of [`session`](Self::session), for the API key in the headers if there is one, and:
+    /// The errors of [`session`](Self::session), for the API key in the headers if they carry one, and:
     ///
-    /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the headers bear a session id or an API key that the server would not
-    ///   read as it was meant, or a session id that [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses; also if they are so many
-    ///   that there is no room for another.
+    /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) in three cases: the server would misread a session id or
+    ///   an API key in the headers; [`foreign_ids`](SessionManagerBuilder::foreign_ids) refuses the session id; or
+    ///   there are too many headers to add another.
     ///
-    /// With [`OnNoSession::SendWithout`](crate::OnNoSession::SendWithout), only `InvalidRequest`, `NoApiKey` and `Shutdown` remain. Do not send the headers after an
-    /// error.
+    /// With [`OnNoSession::SendWithout`](crate::OnNoSession::SendWithout), only `InvalidRequest`, `NoApiKey` and
+    /// `Shutdown` remain. Do not send the headers after an error.
     ///
     /// # Cancel safety
     ///
@@ -159,10 +171,10 @@ impl SessionManager {
         }
     }
 
-    /// Ends that the session of this generation is used: requests from here on wait for a successor.
+    /// Stops using the session of this generation. Requests that start later wait for a successor.
     ///
-    /// A newer session stays. A create that had begun is not used either, since whatever spoke against the session may
-    /// speak against it. Returns whether there was such a session.
+    /// A newer session is still used. If a create is under way, its session is not used either, because it may have the
+    /// same fault. Returns `true` if there was such a session.
     pub fn invalidate(&self, generation: u64) -> bool {
         let is_meant = |session: &Arc<LiveSession>| session.generation == generation;
         !self
@@ -171,12 +183,17 @@ impl SessionManager {
             .is_empty()
     }
 
-    /// Returns the four operations of the sessions API, for the configured API key and on the manager's own transport.
+    /// Returns the four operations of the sessions API, for the configured API key. They use the manager's own
+    /// transport.
     ///
-    /// Calls made with it are not counted in the manager's budget. What it updates or deletes, the manager stops using
-    /// first, as it does for a `PATCH` or `DELETE` that you send through the layer, and so do the other managers of this process. Your
-    /// requests may bear what it creates or finds, until that is known to be lost, or somebody here deletes it. In a fleet that shares a store, such a
-    /// session is the others' as well: they stop using it within moments, but this call does not wait until they have.
+    /// Their calls do not count against the manager's budget.
+    ///
+    /// If you update or delete a session with them, the manager first stops using that session. The other managers of
+    /// this process stop too. The same holds for a `PATCH` or `DELETE` that you send through the layer. In a fleet, the
+    /// session is shared: the other processes stop using it within moments, but the call does not wait for them.
+    ///
+    /// Your own requests may carry the id of a session that you create or get in this way. They may do so until the
+    /// session is known to be lost, or this process deletes it.
     pub fn api(&self) -> SessionsApi {
         let core = self.core();
         let identity = self.identity();
@@ -195,11 +212,11 @@ impl SessionManager {
         .hiding(self.defaults().default_viewing_key)
     }
 
-    /// Returns the defaults of requests that do not say otherwise: where to start from for a layer or a request that
-    /// differs in one of them.
+    /// Returns the defaults for requests that set none of their own. For a layer or a request that differs in one
+    /// default, start from these.
     ///
-    /// In a fleet that shares a store these are what the manager was built with until the first request, or call of
-    /// [`session`](Self::session), has adopted what other processes changed.
+    /// In a fleet, other processes may have changed the group's defaults. This manager returns the defaults that it was
+    /// built with until its first request, or its first call of [`session`](Self::session), has adopted the changes.
     pub fn defaults(&self) -> SessionDefaults {
         (*self.identity().defaults().defaults).clone()
     }
@@ -209,40 +226,42 @@ impl SessionManager {
         self.core().settings.base.to_string()
     }
 
-    /// Returns the bound on session calls that was configured, as a formula.
+    /// Returns the configured bound on session calls, as a formula.
     pub fn call_budget(&self) -> CallBudget {
         self.core().settings.budget
     }
 
-    /// Returns what the manager has done so far.
+    /// Returns counters of what the manager has done so far.
     pub fn stats(&self) -> Stats {
         self.core().stats()
     }
 
-    /// Listens to what happens to sessions from here on.
+    /// Subscribes to the events of this manager, from now on.
     pub fn events(&self) -> Events {
         Events::new(self.core().subscribe())
     }
 
-    /// Ends the manager: no new sessions, and those that there are deleted on the server.
+    /// Shuts the manager down: deletes its sessions on the server, and creates no new ones.
     ///
-    /// From the start of it, requests that need a session fail with [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown),
-    /// also those that wait for one. Requests in flight may end, for at most half of `deadline`; a create under way is
-    /// awaited, so that its session can be deleted; sessions are deleted side by side, within the call budget, the
-    /// longest life first. Whatever is not done by the deadline is left to expire, and the report says so.
+    /// 1. At once, requests that need a session fail with [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown), also
+    ///    those that wait for one.
+    /// 2. Requests in flight may end, for at most half of `deadline`. A create under way is awaited, so that its
+    ///    session can be deleted.
+    /// 3. The sessions are deleted side by side, within the call budget, those with the longest life first.
+    /// 4. At the deadline, the remaining sessions are left to expire, and the report says so.
     ///
-    /// It can be called again, and from several tasks: all get the report of the first.
+    /// It can be called again, and from several tasks: all calls return the report of the first.
     ///
     /// # Cancel safety
     ///
-    /// A shutdown that was begun goes on in its own task when this is dropped.
+    /// Once begun, a shutdown goes on in its own task when this future is dropped.
     ///
     /// # Without a runtime
     ///
-    /// Outside of a tokio runtime, and on one without timers, nothing can be deleted: the sessions are left to expire, and the
-    /// report says so.
+    /// Outside of a tokio runtime, and on one without timers, nothing can be deleted. The sessions are left to expire,
+    /// and the report says so.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        // Without a report its runtime is gone: once more, on this one.
+        // `wait` returns no report if the runtime of the shutdown has ended. Then run it once more, on this runtime.
         for _ in 0..2 {
             let report = self.core().shut_down(deadline);
             if let Some(report) = report.wait().await {
@@ -272,7 +291,7 @@ impl fmt::Debug for SessionManager {
 }
 
 impl Drop for Handle {
-    /// The last handle is gone: every task ends at its next poll.
+    /// Called when the last handle is dropped: every task ends at its next poll.
     fn drop(&mut self) {
         self.core.abandon();
     }

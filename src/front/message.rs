@@ -1,4 +1,4 @@
-//! Requests and responses of any client's, as far as this crate looks at them.
+//! Requests and responses of any client, as this crate sees them.
 
 use std::time::Duration;
 
@@ -11,56 +11,57 @@ use crate::{
     scope::{Place, Target},
 };
 
-/// A request of any client's, as far as this crate looks at it.
+/// A request of any client, as this crate sees it.
 pub(crate) trait Outgoing {
-    /// What it does, and to what; if that is known.
+    /// Returns the method and the path, if they are known.
     fn method_and_path(&self) -> Option<(&Method, &str)>;
-    /// Where it goes, if it says so.
+    /// Returns the request's URL in parts, if the request has one.
     fn target(&self) -> Option<Target<'_>>;
-    /// The same, not yet taken apart.
+    /// Returns the same URL, not yet split into parts.
     fn place(&self) -> Option<Place<'_>>;
     fn headers(&self) -> &HeaderMap;
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    /// What its sender says about it, where the client has room for that.
+    /// Returns the extensions that the caller has set, if the client has any.
     fn extensions(&self) -> Option<&Extensions>;
 
-    /// Whether it says by itself what is to become of it.
+    /// Returns whether the caller has asked for no session or for other defaults.
     #[inline]
     fn speaks_for_itself(&self) -> bool {
         self.opted_out() || self.own_defaults().is_some()
     }
 
-    /// Whether it is to go without a session.
+    /// Returns whether the caller has asked for no session.
     fn opted_out(&self) -> bool {
         let extensions = self.extensions();
         extensions.is_some_and(|all| all.get::<NoSession>().is_some())
     }
 
-    /// The defaults that its session is to have.
+    /// Returns the defaults that the caller has asked for.
     fn own_defaults(&self) -> Option<&SessionDefaults> {
         self.extensions()?.get()
     }
 
-    /// How long it waits for its session, if it says so.
+    /// Returns how long this request may wait for its session, if the caller has set it.
     fn own_max_wait(&self) -> Option<Duration> {
         let MaxWait(wait) = self.extensions()?.get()?;
         Some(*wait)
     }
 
-    /// After how long its client gives it up, if that is known.
+    /// Returns the client's own timeout for this request, if it is known.
     fn own_timeout(&self) -> Option<Duration> {
         None
     }
 
-    /// So much of its own timeout has passed before it is sent.
+    /// Subtracts the time that the request has waited from the client's own timeout.
     fn shorten_timeout(&mut self, _: Duration) {}
 }
 
-/// A response of any client's, as far as this crate looks at it.
+/// A response of any client, as this crate sees it.
 pub(crate) trait Incoming {
     fn status(&self) -> StatusCode;
     fn headers(&self) -> &HeaderMap;
-    /// Shows where it came from, as far as it says so: elsewhere than the request was sent to if the client followed redirects.
+    /// Calls `see` with each URL that the response says it came from. If the client followed redirects, this is not the
+    /// request's URL.
     fn answered_from<'a>(&'a self, see: impl FnMut(Target<'a>));
     fn extensions_mut(&mut self) -> &mut Extensions;
 }
@@ -88,7 +89,7 @@ impl<B> Incoming for http::Response<B> {
     }
 }
 
-/// Headers on their own, of a request that is certain to be Sipher's.
+/// Headers alone, of a request that is certainly for Sipher.
 impl Outgoing for HeaderMap {
     fn method_and_path(&self) -> Option<(&Method, &str)> {
         None
@@ -121,14 +122,14 @@ impl<B> Outgoing for http::Request<B> {
     }
 
     fn target(&self) -> Option<Target<'_>> {
-        // Its headers are for a proxy, whatever its URI looks like.
+        // The headers of a CONNECT are for a proxy, whatever its URI looks like.
         if self.method() == Method::CONNECT {
             return None;
         }
         Target::of_uri(self.uri())
     }
 
-    #[allow(clippy::inline_always)] // at several places, and the first one is on the way of every request
+    #[allow(clippy::inline_always)] // called at several places, once on the way of every request
     #[inline(always)]
     fn place(&self) -> Option<Place<'_>> {
         if self.method() == Method::CONNECT {

@@ -1,25 +1,27 @@
-//! What users hold, and the way of one request through the crate.
+//! The types that users hold, and what happens to one request.
 //!
 //! ```text
 //!            first use                 soft                hard        end
 //!   ─────────────┬──────────────────────┬────────────────────┬──────────┬──▶
-//!     create     │ every request bears  │ … while a successor│ sent no  │
-//!     (one, for  │ the id               │ is being made      │ more     │
-//!     all who    │                      │                    │          │
-//!     wait)      │                      └─ successor in place: deleted when nothing is in flight
+//!     create     │ requests carry the   │ requests still     │ id not   │
+//!     (one, all  │ id                   │ carry the id; a    │ sent any │
+//!     requests   │                      │ successor is       │ more     │
+//!     wait)      │                      │ created            │          │
+//!                                       └─ once there is a successor, the older session is deleted
+//!                                          when no request that carries it is in flight
 //! ```
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `manager`, `builder`, `events`, `tenants` | the handle, how it is made, and what it offers |
+//! | `manager`, `builder`, `events`, `tenants` | the handle, how it is built, and what it offers |
 //! | `change` | changing key and defaults under traffic |
-//! | `message` | requests and responses of any client's |
-//! | `admit`, `waiting`, `patience` | what one request needs before it may be sent; while it waits for that; for how long |
+//! | `message` | requests and responses of any client |
+//! | `admit`, `waiting`, `patience` | what one request needs before it may be sent; the wait for a session; how long it may last |
 //! | `acquire`, `lease` | from a partition to a lease on its session |
-//! | `remember` | decisions that are repeated for requests like one before |
-//! | `token`, `in_flight` | what stands for requests on their way; one of them, and what comes of it |
-//! | `foreign`, `outside`, `leak` | ids that requests bring along; requests that only look like Sipher's; what a redirect took elsewhere |
-//! | `proof`, `expectation` | what an answer says about its session; which chain it has to name |
+//! | `remember` | decisions that are remembered for later requests of the same kind |
+//! | `token`, `in_flight` | a request in flight, and what its answer says |
+//! | `foreign`, `outside`, `leak` | session ids that callers put on requests; requests that only look like Sipher's; ids that a redirect sent to another origin |
+//! | `proof`, `expectation` | what an answer says about its session; which chain the answer has to name |
 
 pub(crate) mod acquire;
 pub(crate) mod admit;

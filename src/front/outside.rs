@@ -1,5 +1,5 @@
-//! Requests that pass by outside of the base URL, and yet look like Sipher's: a wrong host name sends requests without their
-//! session, and nobody notices.
+//! Detects requests that look like Sipher's and go outside of the base URL. With a wrong host name, requests are sent
+//! without a session, and nobody would notice.
 
 use http::{Method, header::HOST};
 
@@ -26,15 +26,16 @@ impl Settings {
         is_beside.then_some(OutsideReason::Loopback)
     }
 
-    /// Whether any request that goes elsewhere may be one for this machine.
+    /// Returns whether a request to another origin may be meant for this machine.
     fn is_on_loopback(&self) -> bool {
         self.base.is_loopback() || self.aliases.are_on_loopback()
     }
 }
 
 impl SessionManager {
-    /// What a request is at first sight that is not below the base URL. [`Glance::Elsewhere`] is plainly none of ours, as nearly
-    /// all are; what only looks like one is unclear.
+    /// Compares a request that is not below the base URL with the aliases, quickly. [`Glance::Elsewhere`] means that
+    /// the request is certainly not for Sipher, as nearly all such requests. Returns `None` if it looks like one for
+    /// Sipher: then a closer look is needed.
     #[inline]
     pub(crate) fn glance_again<R: Outgoing>(&self, request: &R) -> Option<Glance> {
         let (settings, place) = (&self.core().settings, request.place()?);
@@ -46,13 +47,13 @@ impl SessionManager {
         (!looks_like_one).then_some(glance)
     }
 
-    /// Looks at a request that goes elsewhere: it is counted and told of if it looks like Sipher's.
+    /// Examines a request that goes to another origin. If it looks like one for Sipher, it is counted and reported.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`] where [`Outside::Refuse`] says so.
+    /// [`ErrorKind::InvalidRequest`] if it looks like one for Sipher and [`Outside::Refuse`] is set.
     pub(crate) fn look_outside<R: Outgoing>(&self, request: &R) -> Result<(), Error> {
-        // The headers are a proxy's, and what goes through it is encrypted.
+        // The headers of a CONNECT are for the proxy, and the traffic through it is encrypted.
         let method = request.method_and_path().map(|(method, _)| method);
         if method == Some(&Method::CONNECT) {
             return Ok(());
@@ -68,7 +69,8 @@ impl SessionManager {
 
     fn key_is_ours<R: Outgoing>(&self, request: &R) -> Option<OutsideReason> {
         let key = KeyId::of(headers::api_key(request.headers()).ok()??);
-        // The configured key is accepted too, until the server refuses it.
+        // When the server refuses the configured key, that key is not among the accepted ones any more. So compare it
+        // separately.
         let is_ours =
             self.identity().key_id() == Some(key) || self.core().gate().known_keys.is_accepted(key);
         is_ours.then_some(OutsideReason::ApiKey)
@@ -95,7 +97,7 @@ impl SessionManager {
     }
 }
 
-/// Where a request goes. One that does not say is meant for its `Host`, if for anybody.
+/// Returns the origin of a request. If its URI has none, the `Host` header counts.
 fn origin_of<R: Outgoing>(request: &R) -> Option<Origin<'_>> {
     let target = request.target()?;
     target.origin.or_else(|| {
@@ -104,7 +106,7 @@ fn origin_of<R: Outgoing>(request: &R) -> Option<Origin<'_>> {
     })
 }
 
-/// For people: in one spelling, and without what looks like a secret.
+/// Returns the origin for people to read: in lower case, and with everything that looks like a secret removed.
 fn shown<R: Outgoing>(origin: Option<&Origin<'_>>, request: &R) -> String {
     let origin = match origin {
         Some(origin) if origin.scheme.is_empty() => format!("{origin}")[1..].to_owned(),

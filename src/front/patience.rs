@@ -1,4 +1,4 @@
-//! How long one request waits for its session.
+//! Limits how long one request waits for its session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     runtime::runtime,
 };
 
-/// What a request says itself about how long it waits.
+/// The limit that a request itself sets for its wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     wait: Duration,
@@ -25,7 +25,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// `None` if the manager's `max_wait` holds. `now` is monotonic time.
+    /// Returns the request's own limit. Returns `None` if the manager's `max_wait` applies. `now` is monotonic time.
     pub(crate) fn of<R: Outgoing>(request: &R, settings: &Settings, now: Duration) -> Option<Self> {
         let timeout = request.own_timeout();
         let timeout = timeout.map(|timeout| for_waiting(timeout, settings.on_no_session));
@@ -38,7 +38,8 @@ impl Limit {
         self.until.saturating_sub(now)
     }
 
-    /// When a request comes back that has more patience than creates have, if the budget or the server's pace was in the way.
+    /// Returns when the request tries again after a failed create. Only a request that waits longer than creates do
+    /// tries again, and only if the call budget or the server's pace was the cause.
     fn comes_back_in(&self, error: &Error, patience: Duration, now: Duration) -> Option<Duration> {
         let again = error.retry_after()?.max(FLOOR);
         let is_in_time = self.wait > patience && again < self.left(now);
@@ -47,7 +48,7 @@ impl Limit {
 }
 
 impl SessionManager {
-    /// Waits until the request may look for a session again; `false` if its failure is final.
+    /// Waits until the request may look for a session again. Returns `false` if its failure is final.
     pub(crate) async fn comes_back(
         &self,
         id: PartitionId,
@@ -59,7 +60,7 @@ impl SessionManager {
         let Some(again) = again else { return false };
         tokio::select! {
             biased;
-            // Looking again says so.
+            // The next look for a session returns the shutdown error.
             _ = core.closed() => {}
             () = core.arrival(id) => {}
             () = sleep(again) => {}
@@ -67,14 +68,15 @@ impl SessionManager {
         true
     }
 
-    /// Within what the request has left of its own time, else within `max_wait`. `partition` is what it waits for, if that is known.
+    /// Limits a future to the time that the request has left, or else to `max_wait`. `partition` is what the request
+    /// waits for, if that is known.
     pub(crate) async fn in_time<T>(
         &self,
         limit: Option<Limit>,
         partition: Option<Arc<Partition>>,
         found: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        // Before the timer, which would panic.
+        // Check this before creating the timer, which would panic without a runtime.
         runtime()?;
         let max_wait = self.core().settings.max_wait;
         let wait = limit.map_or(max_wait, |limit| limit.left(self.core().uptime()));
@@ -103,7 +105,8 @@ fn too_late(limit: Option<Limit>, max_wait: Duration, why: Option<Error>) -> Err
     }
 }
 
-/// A request that goes out without a session in the end needs time for that.
+/// Returns how much of the request's timeout may be spent on waiting. With `SendWithout` the request may be sent in the
+/// end, so it keeps half of the time for that.
 fn for_waiting(timeout: Duration, on_no_session: OnNoSession) -> Duration {
     match on_no_session {
         OnNoSession::Fail => timeout,

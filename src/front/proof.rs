@@ -1,4 +1,4 @@
-//! What is known of a session when an answer to a request that bore it is there.
+//! Builds the proof of a session when an answer to its request has arrived.
 
 use crate::{
     driver::core::Core,
@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Proof {
-    /// `proves` says that its own answer has proved the process.
+    /// Returns what is known about the session now. `proves` says that the answer itself has proved the server's
+    /// process.
     pub(crate) fn of(session: &LiveSession, core: &Core, proves: bool) -> Self {
         let now = core.now();
         let left = session.life.left(now);
@@ -34,7 +35,7 @@ impl Proof {
         }
     }
 
-    /// The same with what became of the defaults in the body.
+    /// Adds what became of the defaults in the body. If the body names all of them, only a leak remains as a doubt.
     pub(crate) fn with(self, became: Inlined) -> Self {
         match self {
             Self::Session {
@@ -65,7 +66,8 @@ impl Proof {
         )
     }
 
-    /// It was sent without a session, by somebody's word.
+    /// Returns the proof of a request that was sent without a session, because the caller or `on_no_session` allowed
+    /// it.
     pub(crate) fn without(became: Inlined) -> Self {
         match became {
             Inlined::Not { reason } => Self::Neither { reason },

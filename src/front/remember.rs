@@ -1,4 +1,4 @@
-//! Remembers what was decided for one request, for others like it.
+//! Remembers the decision about one request for later requests of the same kind.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::{
 pub(crate) type Memory = memo::Memory<Token>;
 
 impl Lease {
-    /// Notes a decision, if it is not made for the first time. `identity` is what it was made by, and `key` is put in with
-    /// the session.
+    /// Remembers a decision, from the second time on. `identity` is what the decision was based on, and `key` is put in
+    /// with the session.
     #[cold]
     pub(crate) fn remember(
         &self,
@@ -38,7 +38,8 @@ impl Lease {
             let now = core.now();
             let young = Span::from(now, session.life.left(now));
             let token = Token::remembered(session, manager, home, young);
-            // After a change of the manager's key or defaults, what was decided before it is not for those who come later.
+            // The key or the defaults of the manager may have been changed since the decision. It must not be repeated
+            // for requests that start after the change.
             let holds = core.is_in_order(session) && Arc::ptr_eq(identity, &manager.identity());
             holds.then_some(token)
         });
@@ -75,7 +76,7 @@ mod tests {
         manager.clone().lease(partition).await.unwrap()
     }
 
-    /// Whether a decision that was made by this identity is repeated.
+    /// Returns whether a decision that is based on this identity is repeated.
     fn repeats(memory: &Memory, lease: &Lease, identity: &Arc<Identity>) -> bool {
         for _ in 0..2 {
             lease.remember(memory, Credentials::NONE, identity, None);
@@ -84,7 +85,8 @@ mod tests {
         memory.recall(&mut HeaderMap::new(), now).is_some()
     }
 
-    /// Others may use a session of the older defaults after a change; who says nothing may not be given it.
+    /// After a change, other requests may still use a session with the older defaults. A request without defaults of
+    /// its own must not get it.
     #[tokio::test(start_paused = true)]
     async fn what_was_decided_before_a_change_is_not_remembered_after_it() {
         let (manager, memory) = (manager(), Memory::new());
@@ -97,7 +99,7 @@ mod tests {
         assert!(repeats(&memory, &lease(&manager, &newer).await, &newer));
     }
 
-    /// A session may end, or become suspect, after it was given to a request and before that is noted.
+    /// A session may end, or become suspect, after a request has got it and before the decision is remembered.
     #[tokio::test(start_paused = true)]
     async fn a_session_that_has_ended_or_is_suspect_meanwhile_is_not_remembered() {
         let (manager, memory) = (manager(), Memory::new());
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_decision_is_repeated_for_a_second_and_then_made_anew() {
+    async fn a_decision_is_repeated_for_a_moment_and_then_made_anew() {
         let (manager, memory) = (manager(), Memory::new());
         let identity = manager.identity();
         let lease = lease(&manager, &identity).await;
@@ -133,7 +135,7 @@ mod tests {
         }
     }
 
-    /// A session may be remembered and forgotten a thousand times.
+    /// The number of homes stays at one, even if a session is remembered and forgotten many times.
     #[tokio::test(start_paused = true)]
     async fn a_session_keeps_no_homes_of_what_is_not_remembered_any_more() {
         let (manager, memory) = (manager(), Memory::new());
@@ -146,7 +148,8 @@ mod tests {
         assert_eq!(lease.live().in_flight.homes().len(), 1);
     }
 
-    /// The last handle goes with the layer; nothing that it needs is locked by what the layer remembers.
+    /// The layer drops the last handle. Dropping it must not happen under a lock of the layer's memory: whoever holds
+    /// the gate needs those locks.
     #[tokio::test(start_paused = true)]
     async fn the_last_handle_is_not_dropped_under_the_locks_of_a_memory() {
         let manager = manager();
@@ -157,7 +160,7 @@ mod tests {
         drop((lease, manager));
         let gate = core.gate();
         let dropped = thread::spawn(move || drop(layer));
-        // It has come so far that it waits for the gate.
+        // From here on, the thread waits for the gate.
         while handles.strong_count() > 0 {
             thread::yield_now();
         }

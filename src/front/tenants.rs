@@ -1,4 +1,5 @@
-//! What whoever serves many tenants does by hand: warm one up, let one try again, look how things are.
+//! Operations for programs that serve many tenants: create a tenant's session early, let a tenant try again, read the
+//! manager's health.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,34 +14,36 @@ use crate::{
     secret::ApiKey,
 };
 
-/// How a manager is, at one moment. See [`SessionManager::health`].
+/// The state of a manager at one moment. See [`SessionManager::health`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// The manager shuts down, or has been shut down.
+    /// The manager is shutting down or has been shut down.
     pub is_shut_down: bool,
-    /// For how long nobody could connect to the server, where that is so as far as is known: it stays until a call is answered, and a
-    /// manager that nobody uses makes none. See [`Event::ServerDown`](crate::Event).
+    /// For how long nobody has been able to connect to the server. `None` if no outage is known. The value stays until
+    /// a call is answered, and an idle manager makes no calls. See [`Event::ServerDown`](crate::Event).
     pub server_down_for: Option<Duration>,
-    /// Whether a session of the configured API key and defaults may be put on requests now.
+    /// Whether there is a session of the configured API key and defaults that may be put on requests now.
     pub has_session: bool,
     /// Why a request with the configured API key and defaults would get no new session now, if that is known. Its
-    /// [`next_attempt_in`](Error::next_attempt_in) says when the next try is due. `None` too where no key is configured.
+    /// [`next_attempt_in`](Error::next_attempt_in) says when the next try is due. Always `None` if no key is
+    /// configured.
     pub held_back: Option<Error>,
-    /// Sessions of all keys that may be put on requests now.
+    /// How many sessions, of all keys, may be put on requests now.
     pub live_sessions: u64,
-    /// Sessions that wait to be deleted on the server.
+    /// How many sessions wait to be deleted on the server.
     pub pending_deletes: u64,
 }
 
 impl Health {
-    /// Returns whether requests with the configured API key and defaults can be sent, as far as is known. A manager that has not been used
-    /// yet can.
+    /// Returns whether requests with the configured API key and defaults can be sent, as far as is known. Returns
+    /// `true` for a manager that has not been used yet.
     ///
-    /// In an outage it is true for the moment in which the next request is to find out, every 10 s. Without a configured key it
-    /// is false only after a shutdown: a proxy looks at [`server_down_for`](Self::server_down_for).
+    /// Use it for a readiness probe. In an outage it returns `true` for a moment every 10 s, when the next request has
+    /// to try whether the server is back. Without a configured key it returns `false` only after a shutdown: then look
+    /// at [`server_down_for`](Self::server_down_for) instead.
     ///
-    /// Good for a readiness probe. Do not restart a process because of it: an outage of the server's is not mended by that, and each
+    /// Do not restart a process because this returns `false`. A restart does not end an outage of the server, and each
     /// new process costs session calls.
     pub fn is_ready(&self) -> bool {
         !self.is_shut_down && (self.has_session || self.held_back.is_none())
@@ -48,15 +51,15 @@ impl Health {
 }
 
 impl SessionManager {
-    /// Returns the session of this API key and these defaults, and creates it if need be. Good for warming up a tenant.
+    /// Returns the session of this API key and these defaults. Creates the session if there is none.
     ///
-    /// It works as [`session`](Self::session) does for the configured key and defaults. Call it before a tenant's first request, so
-    /// that this does not wait.
+    /// Call it before a tenant's first request, so that the request need not wait. [`session`](Self::session) does the
+    /// same for the configured key and defaults.
     ///
     /// # Errors
     ///
-    /// Those of [`session`](Self::session), and [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or the defaults cannot be
-    /// right.
+    /// The errors of [`session`](Self::session), and [`ErrorKind::Config`](crate::ErrorKind::Config) if the key or a
+    /// default is malformed.
     ///
     /// # Cancel safety
     ///
@@ -73,21 +76,24 @@ impl SessionManager {
         Ok(session)
     }
 
-    /// Lets the next request of this API key try at once, though its tries before have failed.
+    /// Lets the next request with this API key try at once, although earlier tries have failed. Returns whether
+    /// something was held back.
     ///
-    /// This is for a customer who has upgraded a tier, paid a bill, or corrected a key: a refused key is tried again after up to
-    /// 10 minutes, and a used up quota after 15, if nobody says that things have changed. What holds back all keys stays: the
-    /// server's pace, an outage, and the budget of calls. So do the pause after wrong answers, and what other processes of a
-    /// fleet have found out. Returns whether anything was held back.
+    /// Call it when a customer has upgraded the tier, paid a bill or corrected a key. Otherwise a refused key is tried
+    /// again after up to 10 minutes, and a used-up quota after 15 minutes.
+    ///
+    /// Some holds stay. Those of all keys stay: the server's pace, an outage and the call budget. The pause after wrong
+    /// answers stays too, and so does what other processes of a fleet have found out.
     pub fn clear_holds(&self, key: impl Into<ApiKey>) -> bool {
         let key = KeyId::of(key.into().expose());
         let core = self.core();
         core.gate().clear_holds(key, core.now())
     }
 
-    /// Returns how the manager is. This makes no call and keeps no session alive, so that a probe may ask each second.
+    /// Returns the state of the manager. Makes no call and keeps no session alive, so a probe may call it every second.
     ///
-    /// Use it for readiness probes, and not [`session`](Self::session), which creates a session each time that one is due.
+    /// Use it for readiness probes. Do not use [`session`](Self::session) for that: it creates a session whenever one
+    /// is due.
     pub fn health(&self) -> Health {
         let (core, now) = (self.core(), self.core().now());
         let partition = self.identity().partition().ok().flatten();
@@ -107,7 +113,7 @@ impl SessionManager {
 }
 
 impl Core {
-    /// Finds the session of a partition. The cache's own look-up would count as a use.
+    /// Finds the session of a partition without counting a use. The cache's own look-up would count one.
     fn peek(&self, wanted: &Partition) -> Option<Arc<LiveSession>> {
         let mut sessions = self.sessions().into_iter();
         sessions.find(|session| session.partition.id == wanted.id)
@@ -118,7 +124,7 @@ impl Core {
         let current = self.peek(wanted);
         let current = current.filter(|session| session.is_usable(now));
         let held = self.may_begin(&mut gate, wanted, current, now).err();
-        // Another tenant may have found it out.
+        // The failure may come from another tenant's request, so name this tenant in the error.
         held.map(|error| Whose::of(wanted).name(self, error))
     }
 }

@@ -1,4 +1,4 @@
-//! What stands for requests on their way, for as long as anybody holds it.
+//! The token of requests in flight. A request is in flight for as long as it holds one.
 
 use std::{
     sync::{
@@ -20,67 +20,69 @@ use crate::{
     secret::ApiKey,
 };
 
-/// Stands for one request, or for all that were given a session by the same memo. A request in flight is a handle too.
+/// Represents one request, or all requests that got their session from the same memo. A request in flight keeps the
+/// manager alive, like a handle.
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) manager: SessionManager,
     pub(crate) bears: Bears,
-    /// While this goes on, the session has not expired. A wall clock that was set back in between hides an expiry. It is over
-    /// from the start where the answer is to be looked at.
+    /// While this span lasts, the session has not expired. It cannot detect an expiry that is hidden because the wall
+    /// clock was set back. It is over from the start if the answer has to be examined.
     pub(crate) young: Span,
-    /// Where it stands for one request.
+    /// Set if the token represents one request.
     pub(crate) sent: Option<Sent>,
-    /// What became of the defaults in the body, once that is known. Where it stands for one request.
+    /// What became of the defaults in the body, once that is known. Only if the token represents one request.
     pub(crate) inlined: OnceLock<Inlined>,
-    /// The answer came from another origin. Of a request without a session: sessions know it by themselves.
+    /// Whether the answer came from another origin. Used only without a session: a session records its leaks itself.
     pub(crate) leaked: AtomicBool,
 }
 
-/// How things stood when a request was sent.
+/// The state of things when a request was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) at: Reading,
-    /// How many signs there had been.
+    /// How many signs of trouble there had been.
     pub(crate) signs: u64,
-    /// How many requests its session had been given to, this one included.
+    /// How many requests had got the session, including this one.
     pub(crate) uses: u64,
 }
 
-/// What the request bears, and how it is counted.
+/// What the request carries, and how it is counted as in flight.
 #[derive(Debug)]
 pub(crate) enum Bears {
-    /// A session, which counts the references to this token: whoever has one, apart from the memo that hands them out, is a
-    /// request.
+    /// A session from a memo. The session counts the references to this token. Each holder is a request, except the
+    /// memo itself.
     Remembered(Arc<LiveSession>),
-    /// A session, in which this one request is counted.
+    /// A session that counts this one request.
     Session(Arc<LiveSession>),
-    /// None, as its answer does not depend on one. Its body has the defaults of this partition, where it has any.
+    /// No session, because the answer does not depend on one. If the request has a body, the body has the defaults of
+    /// this partition.
     Inline(Arc<Partition>),
-    /// No session of ours; what comes of it still tells how the server is.
+    /// No session of the manager. The outcome still says something about the server.
     Nothing {
         why: Bare,
-        /// The API key, if it was put in.
+        /// The API key, if the manager put it in.
         key: Option<ApiKey>,
-        /// What it does to a session.
+        /// The session that the request changes, deletes or carries by its caller's hand.
         by_hand: Option<ByHand>,
     },
 }
 
-/// Why a request bears no session of ours.
+/// Why a request carries no session of the manager.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bare {
-    /// Nobody's key or session has to do with it.
+    /// The path is public: it needs neither key nor session.
     Public,
-    /// It is about sessions itself.
+    /// It is a session call.
     SessionCall,
-    /// It bore an id of its own.
+    /// The caller has put in a session id that is kept.
     OwnSession,
-    /// It, or [`OnNoSession`](crate::model::settings::OnNoSession), said so.
+    /// The caller, or [`OnNoSession`](crate::model::settings::OnNoSession), asked for it.
     Without,
 }
 
 impl Token {
-    /// For one request. `None` if the session is not to be used any more.
+    /// Creates a token for one request. Returns `None` if the session must not be used any more.
     pub(crate) fn on(
         session: &Arc<LiveSession>,
         manager: &SessionManager,
@@ -104,7 +106,7 @@ impl Token {
         })
     }
 
-    /// For requests that are given it there.
+    /// Creates a token for all requests that get the session from the memo at `home`.
     pub(crate) fn remembered(
         session: &Arc<LiveSession>,
         manager: &SessionManager,
@@ -138,24 +140,24 @@ impl Token {
         !matches!(self.bears, Bears::Remembered(_))
     }
 
-    /// What became of the defaults in its body.
+    /// Returns what became of the defaults in the request's body.
     pub(crate) fn inlined(&self) -> Inlined {
         let by_setting = || match self.manager.core().settings.inline.defaults {
             InlineDefaults::Off => Inlined::Off,
             InlineDefaults::WithoutSession if self.session().is_some() => Inlined::Off,
-            // Whoever has a body to look at notes what became of it.
+            // Code that has examined a body has recorded the result. So this request had no JSON body to examine.
             InlineDefaults::WithoutSession | InlineDefaults::Always => NotInlined::NoType.into(),
         };
         self.inlined.get().copied().unwrap_or_else(by_setting)
     }
 
-    /// Whether an answer that is there now is in time, by the cheap wall clock alone.
+    /// Returns whether an answer that arrives now is in time. Reads only the cheap wall clock.
     #[inline]
     pub(crate) fn is_young(&self) -> bool {
         self.manager.core().goes_on(self.young)
     }
 
-    /// The request may still be on its way.
+    /// Counts the request as in flight until `until`, because the server may still be reading it.
     pub(crate) fn linger(&self, until: Duration) {
         match &self.bears {
             Bears::Remembered(session) | Bears::Session(session) => {
@@ -170,8 +172,8 @@ impl Token {
         }
     }
 
-    /// One request less. The last one says so to who waits for the session's end; a memo that hands the token out is one of
-    /// its holders, and lets go of it when the session is retired.
+    /// Ends one request. The last holder of the token wakes the task that waits to delete the session. The memo also
+    /// holds the token, and drops it when the session is retired.
     #[inline]
     pub(crate) fn release(self: Arc<Self>) {
         if let Some(last) = Arc::into_inner(self) {
@@ -182,7 +184,8 @@ impl Token {
     #[cold]
     fn end(self) {
         let (session, may_be_over) = match &self.bears {
-            // One that is retired at this very moment is looked at from time to time.
+            // The session may be retired at this very moment. Then nobody is woken here, but the task looks at it
+            // regularly.
             Bears::Remembered(session) => (session, session.in_flight.is_retired()),
             Bears::Session(session) => (session, session.in_flight.leave()),
             Bears::Inline(_) | Bears::Nothing { .. } => return,

@@ -1,4 +1,4 @@
-//! A request that has no session yet.
+//! A request that waits for a session.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
 /// What a request waits for.
 pub(crate) enum Wanted {
     Session(Arc<Partition>),
-    /// One of this API key with the manager's defaults, which have to be looked up first.
+    /// A session of this API key with the manager's defaults, which must first be read from the fleet's store.
     OfManager(ApiKey),
 }
 
@@ -45,17 +45,17 @@ impl Wanted {
     }
 }
 
-/// What a request without a session can do: wait for one, or go without if its body says it all.
+/// A request without a session. It can wait for one, or go without one if its body names all defaults.
 pub(crate) struct Waiting {
     manager: SessionManager,
     wanted: Wanted,
-    /// The session id that it brought along, which has to be the session's.
+    /// The session id that the request carries. The session must have the same id.
     brought: Option<IdHash>,
-    /// Why its body does not say it all, where that was tried.
+    /// Why the body does not name all defaults, if merging was tried.
     inlined: Inlined,
-    /// Whether a session is to be made for those that come later.
+    /// Whether to create a session for later requests.
     sees_to_one: bool,
-    /// How long the request waits, if it says so itself.
+    /// The request's own limit on its wait, if it has one.
     limit: Option<Limit>,
 }
 
@@ -72,7 +72,7 @@ impl Waiting {
         }
     }
 
-    /// It waits no longer than this request does.
+    /// Takes over the limit that the request sets for its wait.
     pub(crate) fn of_request<R: Outgoing>(self, request: &R) -> Self {
         let core = self.manager.core();
         let limit = Limit::of(request, &core.settings, core.uptime());
@@ -88,12 +88,12 @@ impl Waiting {
         Self { inlined, ..self }
     }
 
-    /// For a request that was to bear a session which ended before it was sent.
+    /// Returns a wait for another session, for a request whose session ended before it was sent.
     pub(crate) fn instead_of(request: &InFlightRequest) -> Option<Self> {
         let token = request.token()?;
         let partition = token.session()?.partition.clone();
         let waiting = Self::new(&token.manager, Wanted::Session(partition));
-        // Its defaults may have been changed meanwhile, and then nobody else asks for such a session.
+        // The defaults may have been changed since then. Then no later request needs such a session.
         let sees_to_one = false;
         Some(Self {
             sees_to_one,
@@ -101,13 +101,14 @@ impl Waiting {
         })
     }
 
-    /// The session that has come meanwhile, if there is one.
+    /// Returns the request with a session, if there is one by now.
     pub(crate) fn session_at_hand(&self) -> Option<InFlightRequest> {
         let lease = self.manager.try_lease(self.partition()?.id)?;
         Some(lease.into_request())
     }
 
-    /// What its session is going to have. `None` if that is not known yet, or if it may get no other session than one.
+    /// Returns the defaults that the session will have. Returns `None` if they are not known yet, or if the request
+    /// must get one particular session.
     pub(crate) fn defaults(&self) -> Option<Arc<SessionDefaults>> {
         Some(self.partition()?.defaults.clone())
     }
@@ -119,8 +120,8 @@ impl Waiting {
         }
     }
 
-    /// Ready when there is a session, or when it is decided that there is none. Where bodies may name the defaults, also when
-    /// it is known which.
+    /// Waits until there is a session, or until it is certain that there is none. If defaults may go into bodies, also
+    /// returns once the defaults are known.
     pub(crate) fn wait(self) -> AdmissionFuture {
         let inlines = self.manager.core().settings.inline.defaults != InlineDefaults::Off;
         Box::pin(async move {
@@ -133,7 +134,7 @@ impl Waiting {
         })
     }
 
-    /// For headers alone: nobody sees a body.
+    /// Waits for a session for headers alone, without a body to merge defaults into.
     pub(crate) async fn for_headers(self) -> Result<InFlightRequest, Error> {
         let (manager, limit) = (self.manager, self.limit);
         if let Some(id) = self.brought {
@@ -172,13 +173,13 @@ impl Waiting {
         }
     }
 
-    /// Has a session made for those that come later.
+    /// Starts a create for later requests.
     pub(crate) fn see_to_one(self) -> Self {
         let core = self.manager.core();
         if let Some(partition) = self.partition().filter(|_| self.sees_to_one)
             && core.settings.inline.makes_sessions
         {
-            // What is in its way is told by events, and is no trouble of this request's.
+            // If the create cannot start, events report the cause. This request does not fail for it.
             core.see_to(partition);
         }
         let sees_to_one = false;
@@ -188,12 +189,12 @@ impl Waiting {
         }
     }
 
-    /// Sends it without a session, as its answer does not depend on one. The session is made meanwhile, for those that come
-    /// later.
+    /// Sends the request without a session, because its answer does not depend on one. A session is created in the
+    /// background for later requests.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown).
+    /// [`ErrorKind::Shutdown`](crate::ErrorKind::Shutdown) if the manager is shutting down.
     pub(crate) fn go_without(self) -> Result<InFlightRequest, Error> {
         if self.manager.core().stage() != Stage::Open {
             return Err(Error::shutdown());
@@ -208,7 +209,7 @@ impl Waiting {
 }
 
 impl SessionManager {
-    /// The miss of a request: what it goes with is decided by [`OnNoSession`] when there is no session.
+    /// Waits for a session. If there is none, [`OnNoSession`] decides whether the request is sent without one.
     pub(crate) async fn lease_or_without(
         self,
         wanted: Wanted,
@@ -250,7 +251,7 @@ impl SessionManager {
     }
 }
 
-/// Where nothing but the body may bring the defaults.
+/// Returns the error of a request whose defaults can only be sent in its body, and whose body cannot be merged.
 #[cold]
 pub(crate) fn not_inlined(manager: &SessionManager, reason: NotInlined) -> Error {
     manager.core().observer.inlined(reason.into());

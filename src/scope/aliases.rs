@@ -1,22 +1,23 @@
-//! Other names of the same server: a request below any of them is Sipher's, as one below the base URL is.
+//! Other names of the same server. A request below any of them is a request to Sipher, like one below the base URL.
 
 use std::sync::Arc;
 
 use super::{BaseUrl, Glance, Origin, Place, Scope, Target, Unaddressed};
 
-/// Looked at only after the base URL did not match, so that they cost its requests nothing.
+/// The aliases. A request is compared with them only if the base URL did not match, so requests to the base URL pay
+/// nothing for them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aliases(Arc<[BaseUrl]>);
 
 impl Aliases {
-    /// A request that is not Sipher's is compared with each of them.
+    /// The limit on aliases, because a request to another origin is compared with each of them.
     pub(crate) const MOST: usize = 16;
 
     pub(crate) fn new(aliases: Vec<BaseUrl>) -> Self {
         Self(aliases.into())
     }
 
-    /// What a place is at first sight that the base URL called [`Glance::Elsewhere`].
+    /// Compares a place with the aliases, quickly. Call it if the base URL returned [`Glance::Elsewhere`].
     #[inline]
     pub(crate) fn glance(&self, place: Place<'_>) -> Glance {
         let mut glance = Glance::Elsewhere;
@@ -30,7 +31,8 @@ impl Aliases {
         glance
     }
 
-    /// What a request is that the base URL called `by_base`. One that does not say where it goes is never below an alias.
+    /// Returns the scope of a request. `by_base` is what the base URL returned. A request without an origin in its URI
+    /// is never below an alias.
     pub(crate) fn scope(&self, target: Option<Target<'_>>, by_base: Scope) -> Scope {
         if by_base != Scope::Elsewhere {
             return by_base;
@@ -45,7 +47,7 @@ impl Aliases {
         self.0.iter().any(BaseUrl::is_loopback)
     }
 
-    /// Whether one of them is on this machine, as the origin is, at the same port.
+    /// Returns whether an alias and the origin are both on this machine, at the same port.
     pub(crate) fn are_beside(&self, origin: &Origin<'_>) -> bool {
         self.0.iter().any(|alias| alias.is_beside(origin))
     }

@@ -1,4 +1,4 @@
-//! Where Sipher is.
+//! The base URL of Sipher.
 
 use std::{fmt, str::FromStr};
 
@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{api::scrub, error::Error};
 
-/// What stands in a path as it is. Clients encode the rest, and a request would never be below such a prefix.
+/// The characters that a path may contain unencoded, besides letters and digits. Clients encode all others, so no
+/// request would be below a prefix that contains them.
 const IN_PATHS: &[u8] = b"/-._~!$&'()*+,;=:@%";
 
-/// Where http without TLS may be used.
+/// Where http without TLS is allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum PlainHttp {
     #[default]
@@ -23,10 +24,10 @@ pub(crate) enum PlainHttp {
     Anywhere,
 }
 
-/// Longer than any that servers take, shorter than what fills a log.
+/// The longest URL that is accepted: longer than servers accept, and short enough for a log.
 const MAX_URL: usize = 2048;
 
-/// A URL that the server's API is below: an origin and a path prefix.
+/// The URL that the server's API is below: an origin and a path prefix.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     scheme: Scheme,
@@ -34,21 +35,23 @@ pub(crate) struct BaseUrl {
     is_loopback: bool,
     pub(super) host: Host,
     pub(super) port: u16,
-    /// Host and port as they are usually spelt.
+    /// Host and port in their usual spelling.
     authority: String,
     /// Without a slash at the end.
     prefix: String,
 }
 
 impl BaseUrl {
+    /// Parses the base URL.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) saying what is wrong with it.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config). Its message says what is wrong with the URL.
     pub(crate) fn parse(url: &str, plain_http: PlainHttp) -> Result<Self, Error> {
         Self::parse_setting("base_url", url, plain_http)
     }
 
-    /// The same for the setting of this name.
+    /// Parses the URL of the setting with this name.
     pub(crate) fn parse_setting(
         setting: &str,
         url: &str,
@@ -142,7 +145,8 @@ impl BaseUrl {
         })
     }
 
-    /// What was meant by a URL that ends in `/v1`, which every path of the API begins with by itself.
+    /// Returns the URL that the user probably meant, if this one ends in `/v1`: every path of the API already begins
+    /// with `/v1`.
     fn without_version(&self) -> Option<Self> {
         let mut prefix = self.prefix.as_str();
         while let Some(before) = path::without_version(prefix) {
@@ -170,27 +174,28 @@ impl BaseUrl {
         Uri::from_str(&url).map_err(|_| Error::config("base_url: cannot be joined with a path"))
     }
 
-    /// Whether what is sent there is sent to this host and port.
+    /// Returns whether the origin has this scheme, host and port.
     pub(super) fn is_at(&self, origin: &Origin<'_>) -> bool {
         origin.scheme.eq_ignore_ascii_case(self.scheme.as_str())
             && self.host.is(origin.host)
             && origin.port.unwrap_or(default_port(origin.scheme)) == self.port
     }
 
-    /// The same for a place that is spelt as usual; there are others.
+    /// Returns whether a place has this scheme, host and port in the usual spelling. There are other spellings.
     #[inline]
     pub(super) fn is_plainly_at(&self, place: Place<'_>) -> bool {
         place.is_https == self.is_https && place.authority == self.authority
     }
 
-    /// Whether a place is another host's, however it is spelt: what it names ends, before the port, with another name.
+    /// Returns whether an authority certainly names another host, in any spelling: its host does not end with this
+    /// name.
     #[inline]
     pub(super) fn is_plainly_another(&self, authority: &str) -> bool {
         let Host::Name(name) = &self.host else {
             return false;
         };
         let authority = target::without_port(authority.as_bytes());
-        // A name may end with a dot.
+        // A host may end with a dot. Then the comparison is not certain.
         let is_clear = authority.last().is_some_and(|last| *last != b'.');
         let mut ends = authority.iter().rev();
         let mut is_same = |byte: &u8| {
@@ -217,7 +222,8 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-/// For messages: what stands before an `@` may be a password, and what follows a `?` a key.
+/// Returns a URL for messages. The part before an `@` may be a password and the part after a `?` a key, so both are
+/// hidden.
 pub(crate) fn presentable(url: &str) -> String {
     let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
     let scheme = ["https://", "http://"]
@@ -228,7 +234,7 @@ pub(crate) fn presentable(url: &str) -> String {
         None => url.to_owned(),
     };
     if query.len() > 1 {
-        // An `@` in there would mean that it was no query after all.
+        // If the query contains an `@`, it may be part of a password instead. Then hide everything.
         shown = if query.contains('@') {
             "…".to_owned()
         } else {
@@ -237,6 +243,6 @@ pub(crate) fn presentable(url: &str) -> String {
     } else {
         shown.push_str(query);
     }
-    // A key that was put into the wrong setting is not shown, nor text without end.
+    // Also hide a key that was put into the wrong setting, and shorten text that is very long.
     scrub::text(&shown.escape_debug().to_string(), &[])
 }

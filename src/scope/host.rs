@@ -1,4 +1,4 @@
-//! Hosts, and when two of them are the same.
+//! Hosts, and how to compare two of them.
 
 use std::{
     fmt,
@@ -10,14 +10,17 @@ use std::{
 pub(super) enum Host {
     /// A name or an IPv4 address, in lower case and without a dot at the end.
     Name(String),
-    /// Of which there are many spellings.
+    /// An IPv6 address. It has many spellings.
     V6(Ipv6Addr),
 }
 
 impl Host {
+    /// Parses a host.
+    ///
     /// # Errors
     ///
-    /// What is wrong with it. A host that clients rewrite would never be the one that a request has.
+    /// Says what is wrong with the host. A host that clients rewrite is an error, because no request would ever have
+    /// that host.
     pub(super) fn parse(host: &str) -> Result<Self, &'static str> {
         if let Some(address) = in_brackets(host) {
             let address = address.parse().map(Self::V6);
@@ -38,7 +41,7 @@ impl Host {
         Ok(Self::Name(name))
     }
 
-    /// Whether a request's host is this one.
+    /// Returns whether a request's host is this host.
     pub(super) fn is(&self, host: &str) -> bool {
         match self {
             Self::Name(name) => without_dot(host).eq_ignore_ascii_case(name),
@@ -46,7 +49,7 @@ impl Host {
         }
     }
 
-    /// Whether what is sent there never leaves the machine.
+    /// Returns whether traffic to this host never leaves the machine.
     pub(super) fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => {
@@ -68,7 +71,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// `host.` and `host` are one.
+/// Removes the final dot: `host.` and `host` are the same host.
 fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }

@@ -1,7 +1,7 @@
-//! The judgement against another one: whatever is called Sipher's must be so for a client that reads URLs in its own
-//! way, the way of browsers and of `reqwest`.
+//! Compares our scope decision with another URL parser. If we call a URL Sipher's, it must also be Sipher's for clients
+//! that parse URLs like browsers and `reqwest`.
 //!
-//! `SCOPE_SEEDS=100000` draws more URLs, `SCOPE_SEED=<seed>` one of them again.
+//! `SCOPE_SEEDS=100000` draws more URLs. `SCOPE_SEED=<seed>` repeats one of them.
 
 use std::env;
 
@@ -120,7 +120,7 @@ const ODD: [&str; 13] = [
     "@", ":", "/", "\\", "%", ".", "[", "]", "?", "#", "é", "\t", "0",
 ];
 
-/// Glues parts together that look like a URL below `base_url`.
+/// Joins random parts into text that looks like a URL below `base_url`.
 fn draw(rng: &mut Rng, base_url: &str) -> String {
     let pick = |rng: &mut Rng, parts: &[&'static str]| parts[rng.usize(..parts.len())];
     let mut url = if rng.bool() {
@@ -135,7 +135,7 @@ fn draw(rng: &mut Rng, base_url: &str) -> String {
     for _ in 0..rng.usize(..5) {
         url += pick(rng, &PATHS);
     }
-    // Sometimes one character is something else.
+    // Sometimes replace one character with an odd one.
     if rng.u8(..4) == 0 {
         let odd = pick(rng, &ODD);
         let at = rng.usize(..=url.chars().count());
@@ -150,7 +150,8 @@ fn draw(rng: &mut Rng, base_url: &str) -> String {
     url
 }
 
-/// What the other reading says: the same scheme, host and port, and the path below, once it is normalised.
+/// Returns what the other parser says: the URL has the same scheme, host and port, and its normalised path is below the
+/// base.
 fn agrees(base: &str, url: &str) -> bool {
     let (Ok(base), Ok(url)) = (Url::parse(base), Url::parse(url)) else {
         return false;
@@ -167,7 +168,7 @@ fn agrees(base: &str, url: &str) -> bool {
         && below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
-/// Looks at one URL as each kind of client has it; returns how often it was called Sipher's.
+/// Checks one drawn URL in the form that each kind of client uses. Returns how often it was called Sipher's.
 fn judge(seed: u64) -> usize {
     let rng = &mut Rng::with_seed(seed);
     let base_url = BASES[rng.usize(..BASES.len())];
@@ -196,7 +197,7 @@ fn judge(seed: u64) -> usize {
             is_ours(&uri, Unaddressed::Elsewhere),
             agrees(base_url, &drawn),
         );
-        // Whatever it is joined with further down, it must not go elsewhere.
+        // A lower layer may join the relative URI with an address. The result must not be at another origin.
         let joined = Url::parse(base_url).unwrap().join(&drawn);
         let origin = joined.map(|url| url.origin().ascii_serialization());
         let stays = origin.is_ok_and(|origin| agrees(&origin, base_url));
@@ -206,7 +207,7 @@ fn judge(seed: u64) -> usize {
         }
     }
     if let Ok(url) = Url::parse(&drawn) {
-        // As `reqwest` sends it.
+        // The form in which `reqwest` sends it.
         if let Ok(uri) = url.as_str().parse() {
             check(
                 is_ours(&uri, Unaddressed::Elsewhere),
@@ -226,6 +227,6 @@ fn what_is_called_sipher_is_sipher_to_a_client_that_reads_urls_in_another_way() 
     };
     let drawn = seeds.end - seeds.start;
     let ours: usize = seeds.map(judge).sum();
-    // Else nothing has been looked at.
+    // If almost no URL is Sipher's, the test checks nothing.
     assert!(drawn < SEEDS || ours > 1_000, "{ours} of {drawn}");
 }

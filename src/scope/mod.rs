@@ -1,7 +1,7 @@
-//! Which requests are Sipher's, and which of those need a session.
+//! Decides which requests are for Sipher, and which of those need a session.
 //!
-//! Whatever is not certain to be Sipher's is treated as somebody else's: it passes untouched, with no session id and
-//! no API key. The same judgement decides which redirects may be followed, and whether an answer came from elsewhere.
+//! A request that is not certainly for Sipher passes untouched, with no session id and no API key. The same decision
+//! says which redirects may be followed, and whether an answer came from another origin.
 
 mod aliases;
 mod base_url;
@@ -27,42 +27,42 @@ pub(crate) use self::{
 };
 use crate::api::SessionId;
 
-/// What a request is to this crate.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Not certain to be for Sipher.
+    /// The request is not certainly for Sipher.
     Elsewhere,
-    /// For Sipher, on a path that needs no authentication.
+    /// The request is for Sipher, on a path that needs no authentication.
     Public,
-    /// For Sipher's own session calls.
+    /// The request is a session call to Sipher.
     SessionCall,
-    /// For Sipher, and to be sent with a session.
+    /// The request is for Sipher and needs a session.
     Sipher,
 }
 
-/// What a request is at first sight.
+/// The result of a quick look at a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Glance {
-    /// [`Scope::Sipher`]: spelt as usual, and on a path that is like no other kind's.
+    /// [`Scope::Sipher`]: the URL has the usual spelling, and its path cannot be of another kind.
     Sipher,
-    /// [`Scope::Elsewhere`], however it is spelt.
+    /// [`Scope::Elsewhere`], in any spelling.
     Elsewhere,
-    /// [`scope`](BaseUrl::scope) decides.
+    /// Not clear: [`scope`](BaseUrl::scope) decides.
     Unclear,
 }
 
-/// Whose a request is that does not say where it goes.
+/// How to treat a request whose URI has no origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Unaddressed {
-    /// Nobody knows.
+    /// Nobody knows where it goes: it is not for Sipher.
     #[default]
     Elsewhere,
-    /// Sipher's: the address is put in further down, and somebody said that it is always Sipher's.
+    /// It is for Sipher. A lower layer adds the address, and the user has said that the address is always Sipher's.
     Sipher,
 }
 
 impl BaseUrl {
-    /// Decides what a request is. Total: every target has one answer.
+    /// Decides the kind of a request. Every target has exactly one kind.
     pub(crate) fn scope(&self, target: Option<Target<'_>>, unaddressed: Unaddressed) -> Scope {
         let Some(target) = target else {
             return Scope::Elsewhere;
@@ -75,8 +75,8 @@ impl BaseUrl {
         path.map_or(Scope::Elsewhere, path::classify)
     }
 
-    /// What a place is at first sight, which most are.
-    #[allow(clippy::inline_always)] // at two places, and the first one is on the way of every request
+    /// Looks at a place quickly. Enough for most requests.
+    #[allow(clippy::inline_always)] // called at two places, once on the way of every request
     #[inline(always)]
     pub(crate) fn glance(&self, place: Place<'_>) -> Glance {
         if !self.is_plainly_at(place) {
@@ -86,7 +86,7 @@ impl BaseUrl {
                 Glance::Unclear
             };
         }
-        // A path that may name a session has to be looked at: somebody may be deleting it.
+        // A path that is long enough for a session id needs a closer look: the request may delete that session.
         let is_plain = if place.path.len() >= SessionId::LEN {
             false
         } else if self.prefix().is_empty() {
@@ -102,13 +102,13 @@ impl BaseUrl {
         }
     }
 
-    /// Whether what is sent there is sent to Sipher.
+    /// Returns whether the target is below this URL.
     pub(crate) fn contains(&self, target: Target<'_>) -> bool {
         let path = |origin| self.path_within(&origin, target.path);
         target.origin.and_then(path).is_some()
     }
 
-    /// The path below the base URL, if the target is there.
+    /// Returns the path below the base URL, if the target is below it.
     fn path_within<'a>(&self, origin: &Origin<'_>, path: &'a str) -> Option<&'a str> {
         if !self.is_at(origin) {
             return None;

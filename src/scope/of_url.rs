@@ -1,11 +1,11 @@
-//! Where a URL of reqwest's points.
+//! Reads the target of a `reqwest` URL.
 
 use reqwest::Url;
 
 use super::{Origin, Target};
 
 impl<'a> Target<'a> {
-    /// Where it points, for the one judgement of what is Sipher's. `None` for one without a host.
+    /// Returns the target of a URL, so that the same code decides about it. Returns `None` for a URL without a host.
     pub(crate) fn of_url(url: &'a Url) -> Option<Self> {
         let origin = Origin {
             scheme: url.scheme(),

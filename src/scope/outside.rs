@@ -1,4 +1,4 @@
-//! Requests that are not Sipher's by their address, and look as if they were meant to be.
+//! Detects addresses that are not Sipher's and look as if they were meant for it.
 
 use std::net::Ipv4Addr;
 
@@ -11,7 +11,7 @@ use super::{
 /// The vendor's domain.
 const DOMAIN: &[u8] = b"sip-protocol.org";
 
-/// Whether a host is the vendor's domain or a name below it.
+/// Returns whether a host is the vendor's domain or a name below it.
 #[inline]
 pub(crate) fn is_vendors(authority: &str) -> bool {
     let host = without_port(authority.as_bytes());
@@ -20,20 +20,20 @@ pub(crate) fn is_vendors(authority: &str) -> bool {
         return false;
     };
     let (before, end) = host.split_at(at);
-    // What stands before an `@` is no part of the host.
+    // The part before an `@` does not belong to the host.
     end.eq_ignore_ascii_case(DOMAIN) && matches!(before.last(), None | Some(b'.' | b'@'))
 }
 
 impl BaseUrl {
-    /// Whether both are on this machine, at the same port.
+    /// Returns whether both are on this machine, at the same port.
     pub(crate) fn is_beside(&self, origin: &Origin<'_>) -> bool {
         let port = origin.port.unwrap_or(default_port(origin.scheme));
         self.is_loopback() && port == self.port && is_loopback(origin.host)
     }
 }
 
-/// In every spelling, also in those that a base URL may not have. Clients that connect to no address in particular get this
-/// machine.
+/// Returns whether a host is loopback, in every spelling, also in those that a base URL must not have. The unspecified
+/// addresses count too: a client that connects to `0.0.0.0` or `[::]` reaches this machine.
 fn is_loopback(host: &str) -> bool {
     match Host::parse(host) {
         Ok(Host::V6(ip)) => {
@@ -42,7 +42,7 @@ fn is_loopback(host: &str) -> bool {
             ip.is_loopback() || ip.is_unspecified() || mapped.is_some_and(is_here)
         }
         Ok(name) => name.is_loopback() || host == "0.0.0.0",
-        // As `127.1`, which resolvers read as an address.
+        // Such as `127.1`, which resolvers read as an address.
         Err(_) => host.starts_with("127."),
     }
 }

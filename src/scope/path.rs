@@ -1,11 +1,11 @@
-//! What a path of the API asks for.
+//! Classifies the paths of the API.
 
 use std::borrow::Cow;
 
 use super::Scope;
 use crate::api::SessionId;
 
-/// Paths that the server answers without authentication, and so without a session.
+/// Paths that the server answers without authentication. Requests to them need no session.
 const PUBLIC: [&str; 8] = [
     "/skill.md",
     "/demo",
@@ -16,13 +16,13 @@ const PUBLIC: [&str; 8] = [
     "/v1/billing/webhook",
     "/v1/demo",
 ];
-/// The same, with everything below them.
+/// A public path with everything below it.
 const PUBLIC_PREFIX: &str = "/docs";
 const SESSIONS: &str = "/v1/sessions";
 
-/// The server matches paths whatever their letter case, with or without a slash at the end.
+/// Returns the kind of a path. Like the server, it ignores letter case and one slash at the end.
 pub(super) fn classify(path: &str) -> Scope {
-    // What somebody on the way may rewrite is not certain to do without a session.
+    // A proxy may rewrite such a path. So it is not certain that the request needs no session.
     if path.contains('%') || has_dot_segment(path) {
         return Scope::Sipher;
     }
@@ -37,10 +37,10 @@ pub(super) fn classify(path: &str) -> Scope {
     }
 }
 
-/// The session that a path is about: its segment that is an id, whatever stands around it and however it is encoded.
+/// Returns the session that a path names: the first segment that is a session id, at any position and in any encoding.
 ///
-/// More than the server's own reading, in which only `/v1/sessions/{id}` names one: what somebody on the way makes of a path
-/// is not known here, and to stop using a session for nothing costs a call.
+/// The server itself accepts an id only in `/v1/sessions/{id}`. But a proxy may rewrite a path on the way. If this
+/// function is wrong, a session is given up for nothing, which costs only a call.
 pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
     if path.len() < SessionId::LEN {
         return None;
@@ -54,7 +54,7 @@ pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
     segments.find_map(|segment| SessionId::parse(segment.trim()))
 }
 
-/// What stands before a last segment `v1`, in any letter case and however it is encoded.
+/// Returns the part before a last segment `v1`, in any letter case and encoding.
 pub(super) fn without_version(prefix: &str) -> Option<&str> {
     let (before, last) = prefix.rsplit_once('/')?;
     let is_version = decoded(last)
@@ -63,7 +63,7 @@ pub(super) fn without_version(prefix: &str) -> Option<&str> {
     is_version.then(|| before.trim_end_matches('/'))
 }
 
-/// Below `/v1/`, and by its next two letters neither public nor a session call.
+/// Returns whether a path is below `/v1/` and, by its next two letters, neither public nor a session call.
 #[allow(clippy::inline_always)] // on the way of every request
 #[inline(always)]
 pub(super) fn is_plain(path: &str) -> bool {
@@ -71,12 +71,12 @@ pub(super) fn is_plain(path: &str) -> bool {
     let Some(next) = below.and_then(|below| below.first_chunk::<2>()) else {
         return false;
     };
-    // In lower case, or no letters at all.
+    // Converts letters to lower case. Other bytes may change too, but never to one of these pairs.
     let next = [next[0] | 0x20, next[1] | 0x20];
     !matches!(&next, b"bi" | b"de" | b"er" | b"he" | b"op" | b"re" | b"se")
 }
 
-/// Whether somebody on the way may make another path of it.
+/// Returns whether a proxy may turn the path into another one.
 #[inline]
 pub(super) fn may_climb(path: &str) -> bool {
     path.bytes().any(|byte| matches!(byte, b'.' | b'%' | b'\\'))
@@ -89,16 +89,17 @@ fn is_below(path: &str, parent: &str) -> bool {
     start.eq_ignore_ascii_case(parent) && (rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a path without an origin stays one when it is joined with an address: `//host/path` does not, nor does `*`.
+/// Returns whether a path stays a path when a lower layer joins it with an address. `//host/path` does not, and neither
+/// does `*`.
 pub(super) fn is_of_no_origin(path: &str) -> bool {
     let mut bytes = path.bytes();
     bytes.next() == Some(b'/') && !matches!(bytes.next(), Some(b'/' | b'\\'))
 }
 
-/// Whether there may be a `.` or `..` segment to somebody on the way: percent-encoded, between slashes of either kind
-/// that are percent-encoded too, or with parameters (`..;a`).
+/// Returns whether a proxy may see a `.` or `..` segment in the path. It may be percent-encoded. It may stand between
+/// slashes of either kind, which may be encoded too. It may have parameters (`..;a`).
 pub(super) fn has_dot_segment(path: &str) -> bool {
-    // Nearly all have neither.
+    // Nearly all paths contain neither.
     if !path.bytes().any(|byte| matches!(byte, b'.' | b'%')) {
         return false;
     }
@@ -118,7 +119,7 @@ pub(super) fn has_dot_segment(path: &str) -> bool {
     false
 }
 
-/// The bytes that a path stands for once its percent-encodings are resolved.
+/// Returns the bytes of a path with its percent-encodings decoded.
 fn decoded(path: &str) -> impl Iterator<Item = u8> {
     let mut bytes = path.bytes();
     std::iter::from_fn(move || {

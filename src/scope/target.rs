@@ -1,4 +1,4 @@
-//! Where a request goes.
+//! The target of a request: its origin and path.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use http::{Uri, uri::Scheme};
 
 use super::host::Host;
 
-/// Where a request goes, taken from whichever URL type it has.
+/// The target of a request, read from any type of URL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
-    /// `None` if the request does not say, as in `GET /v1/scan`. Its `Host` is not asked: it says what a server is to
-    /// believe, not where the connection goes.
+    /// `None` if the URI has no origin, as in `GET /v1/scan`. The `Host` header does not count: it names what the
+    /// server should believe, not where the connection goes.
     pub(crate) origin: Option<Origin<'a>>,
     pub(crate) path: &'a str,
 }
@@ -18,13 +18,13 @@ pub(crate) struct Target<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
     pub(crate) scheme: &'a str,
-    /// An IPv6 address in brackets.
+    /// With brackets, if it is an IPv6 address.
     pub(crate) host: &'a str,
     pub(crate) port: Option<u16>,
 }
 
 impl<'a> Origin<'a> {
-    /// `None` if there is something behind the host that is no port.
+    /// Splits an authority. Returns `None` if the text after the host is not a port.
     pub(crate) fn of_authority(scheme: &'a str, authority: &'a str) -> Option<Self> {
         let (host, port) = split(authority)?;
         Some(Self { scheme, host, port })
@@ -32,7 +32,8 @@ impl<'a> Origin<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// `None` for what has no scheme but a host, as for `CONNECT`, and for a port that is none.
+    /// Returns the target of a URI. Returns `None` if the URI has a host and no scheme, as for `CONNECT`, or if its
+    /// port is not a number.
     pub(crate) fn of_uri(uri: &'a Uri) -> Option<Self> {
         let origin = match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) => {
@@ -48,7 +49,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Where a request goes, as its URL spells it.
+/// The target of a request, in the spelling of its URL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) is_https: bool,
@@ -69,7 +70,7 @@ impl<'a> Place<'a> {
 }
 
 impl Target<'_> {
-    /// Whether it is the same place, however it is spelt.
+    /// Returns whether both are the same target, in any spelling.
     pub(crate) fn is(&self, other: &Target<'_>) -> bool {
         let parsed = |target: &Target<'_>| {
             let origin = target.origin?;
@@ -81,9 +82,10 @@ impl Target<'_> {
     }
 }
 
-/// Splits an authority into its host and its port. What stands before the last `@` is no part of where it goes.
+/// Splits an authority into host and port. The part before the last `@` is ignored, because it does not change where
+/// the request goes.
 ///
-/// `None` if there is something behind the host that is no port: clients differ in what they make of it.
+/// Returns `None` if the text after the host is not a port: clients handle that differently.
 pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     let host_and_port = match authority.rsplit_once('@') {
         Some((_, host_and_port)) => host_and_port,
@@ -99,7 +101,7 @@ pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
         "" | ":" => None,
         port => {
             let digits = port.strip_prefix(':')?;
-            // `u16` would read a sign too.
+            // `u16::from_str` would also accept a sign.
             let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
             Some(digits.parse().ok().filter(|_| is_number)?)
         }
@@ -107,7 +109,7 @@ pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     Some((host, port))
 }
 
-/// An authority without its port, if that is one.
+/// Returns an authority without its port, if it has one.
 #[inline]
 pub(super) fn without_port(authority: &[u8]) -> &[u8] {
     let mut rest = authority;
@@ -120,7 +122,7 @@ pub(super) fn without_port(authority: &[u8]) -> &[u8] {
     }
 }
 
-/// The origin and nothing else: paths and queries of others may repeat ids and keys.
+/// Displays only the origin: the path and the query of a foreign URL may repeat ids and keys.
 impl fmt::Display for Origin<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.host)?;
@@ -131,7 +133,7 @@ impl fmt::Display for Origin<'_> {
     }
 }
 
-/// `None` if it is neither that nor http.
+/// Returns whether the scheme is https. Returns `None` if it is neither https nor http.
 #[inline]
 fn is_https(scheme: &Scheme) -> Option<bool> {
     match scheme.as_str() {

@@ -1,4 +1,4 @@
-//! The judgement, case by case.
+//! The scope decision, case by case.
 
 use http::Uri;
 
@@ -21,7 +21,7 @@ fn assert_scope(base_url: &str, uri: &str, scope: Scope) {
     }
 }
 
-/// What is called unclear is right too, and costs each request a closer look.
+/// `Unclear` is never wrong, but it costs each such request a closer look.
 #[test]
 fn what_is_spelt_as_usual_is_clear_at_first_sight() {
     for (base_url, uri, glance) in [
@@ -65,7 +65,7 @@ fn only_the_origin_of_the_base_url_is_sipher() {
         "https://sipher.sip-protocol.org//v1/scan",
         "https://sipher.sip-protocol.org/../v1/scan",
         "https://sipher.sip-protocol.org//evil.com/v1/scan",
-        // Where it goes is all that counts.
+        // The user info does not change where the request goes.
         "https://user:password@sipher.sip-protocol.org/v1/scan",
         "https://evil.com@sipher.sip-protocol.org/v1/scan",
         "https://evil.com:443@sipher.sip-protocol.org:443/v1/scan",
@@ -126,7 +126,7 @@ fn an_address_is_the_same_in_every_spelling_that_clients_leave_as_it_is() {
             "[::1]x",
         ] {
             let url = format!("http://{foreign}:5006/v1/scan");
-            // Some are no URI at all.
+            // Some of them cannot be parsed as a URI.
             if url.parse::<Uri>().is_ok() {
                 assert_scope(base, &url, Scope::Elsewhere);
             }
@@ -235,15 +235,15 @@ fn what_does_not_say_where_it_goes_is_sipher_only_if_somebody_said_so() {
         ("/v1/scan", Scope::Sipher),
         ("/v1/sessions", Scope::SessionCall),
         ("/v1/health", Scope::Public),
-        ("/sipher/v1/health", Scope::Sipher), // the prefix is put in further down too
-        // An address may make a host out of these.
+        ("/sipher/v1/health", Scope::Sipher), // a lower layer adds the prefix too
+        // If an address is put in front of these, they become another host.
         ("//evil.com/v1/scan", Scope::Elsewhere),
         ("/\\evil.com/v1/scan", Scope::Elsewhere),
         // The forms of `OPTIONS *` and `CONNECT`.
         ("*", Scope::Elsewhere),
         ("gateway.example:443", Scope::Elsewhere),
         ("gateway.example", Scope::Elsewhere),
-        // These do say it.
+        // These have an origin of their own.
         ("https://evil.com/sipher/v1/scan", Scope::Elsewhere),
         ("https://gateway.example/v1/scan", Scope::Elsewhere),
     ] {
@@ -327,7 +327,7 @@ fn an_alias_is_looked_at_where_the_base_url_does_not_match() {
             Glance::Unclear,
             Scope::SessionCall,
         ),
-        // An address in brackets has many spellings.
+        // The alias is an IPv6 address, which has many spellings. So a quick look cannot rule it out.
         ("https://other/v1/scan", Glance::Unclear, Scope::Elsewhere),
     ] {
         let uri: Uri = uri.parse().unwrap();

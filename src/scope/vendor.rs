@@ -1,14 +1,15 @@
-//! The names that the vendor gives its server.
+//! The vendor's names for its server.
 
 use super::{BaseUrl, host::Host};
 
-/// The server's production address.
+/// The address of the production server.
 pub(crate) const DEFAULT_BASE_URL: &str = "https://sipher-api.sip-protocol.org";
-/// The name that the vendor's API document and SDKs still use.
+/// An older name, which the vendor's API document and SDKs still use.
 pub(crate) const DEFAULT_ALIAS: &str = "https://sipher.sip-protocol.org";
 
 impl BaseUrl {
-    /// The vendor's other name, if this is one of the two: where to look when there is no Sipher here.
+    /// Returns the other one of the vendor's two names, if this URL is one of them. Error messages suggest it if Sipher
+    /// does not answer here.
     pub(crate) fn vendors_other_name(&self) -> Option<&'static str> {
         let is_at = |url: &str| match &self.host {
             Host::Name(name) => url.strip_prefix("https://") == Some(name),

@@ -1,4 +1,4 @@
-//! Answers in Sipher's two shapes: `data`, or an `error` with a code.
+//! Answers in Sipher's two forms: with `data`, or with an `error` that has a code.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-/// An answer, before a fault has had its way with its body.
+/// An answer of the server. A fault may still change how its body is sent.
 #[derive(Clone)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -14,9 +14,9 @@ pub(super) struct Answer {
     body: Bytes,
     /// The chain that a stealth call used, for the log.
     pub(super) chain: Option<String>,
-    /// Whether Sipher's application wrote it, and nobody in front of it.
+    /// Whether Sipher's application wrote the answer. `false` if a gateway in front of it did.
     pub(super) is_siphers: bool,
-    /// How long the server took for it.
+    /// How long the server took for the answer.
     pub(super) pause: Duration,
 }
 
@@ -55,7 +55,8 @@ impl Answer {
         Self::json(status, &json!({ "success": false, "error": error }))
     }
 
-    /// Written before the application's own headers are, or by somebody else.
+    /// Marks the answer as one without the application's own headers: a gateway wrote it, or the application before it
+    /// adds its headers.
     pub(super) fn by_others(self) -> Self {
         Self {
             is_siphers: false,
@@ -67,7 +68,7 @@ impl Answer {
         Self { pause, ..self }
     }
 
-    /// Adds a header, in place of an earlier one of that name.
+    /// Adds a header. Replaces an earlier one of the same name.
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
         let value = HeaderValue::from_str(value).expect("a header value");
@@ -75,7 +76,7 @@ impl Answer {
         self
     }
 
-    /// Adds a header unless it is there already.
+    /// Adds a header, unless the answer already has one of that name.
     pub(super) fn default_header(self, name: &str, value: &str) -> Self {
         if self.headers.iter().any(|(there, _)| there == name) {
             return self;

@@ -1,4 +1,4 @@
-//! The body of an answer: whole, broken off, or slow.
+//! The body of an answer: complete, broken off, or slow.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use super::FakeError;
 
 /// The body of an answer from [`FakeSipher`](super::FakeSipher).
 ///
-/// It always announces its whole length, whatever a fault lets through of it.
+/// It always announces its full length, even if a fault breaks it off.
 pub struct FakeBody {
     rest: Bytes,
     manner: Manner,
@@ -23,9 +23,9 @@ pub struct FakeBody {
 
 enum Manner {
     Whole,
-    /// This many bytes more, then the connection is lost.
+    /// The connection is lost after this many more bytes.
     Breaks(usize),
-    /// The next poll loses the connection.
+    /// The next poll reports the lost connection.
     Broken,
     /// One byte at a time, each after a pause.
     Slow(Duration, Pin<Box<Sleep>>),
@@ -64,7 +64,8 @@ impl Body for FakeBody {
             Manner::Whole => this.rest.len(),
             Manner::Broken => return Poll::Ready(Some(Err(FakeError::Reset))),
             Manner::Breaks(0) => {
-                // hyper sends what it has while it waits; at an error it would drop that.
+                // Return `Pending` once before the error. hyper sends its buffered bytes while it waits, and drops them
+                // at an error.
                 this.manner = Manner::Broken;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;

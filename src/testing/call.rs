@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, request::Parts};
 
 use super::{idempotency, log::Operation};
 
-/// Paths that are served without a key, and hence without a session.
+/// Paths that need no key, and so no session.
 const PUBLIC: [&str; 9] = [
     "/",
     "/skill.md",
@@ -19,18 +19,18 @@ const PUBLIC: [&str; 9] = [
     "/v1/demo",
 ];
 
-/// The head of a request, and what it means.
+/// The head of a request, with its meaning.
 pub(super) struct Call {
     pub(super) method: Method,
-    /// As sent, without the query.
+    /// The path as sent, without the query.
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) route: Route,
-    /// The address that the server sees.
+    /// The address that the server sees the call come from.
     pub(super) caller: IpAddr,
 }
 
-/// What the path leads to; letter case and one slash at the end make no difference.
+/// The route of a path. Letter case and one slash at the end make no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Health,
@@ -44,7 +44,7 @@ pub(super) enum Route {
     Backends,
     Compare,
     Usage,
-    /// One of those that heed an `Idempotency-Key`.
+    /// A route that accepts an `Idempotency-Key`.
     Idempotent(&'static str),
     Nowhere,
 }
@@ -54,7 +54,7 @@ pub(super) enum Route {
 pub(super) enum SessionHeader {
     None,
     One(String),
-    /// Several lines, of which the server heeds none.
+    /// The header occurs several times. The server ignores all of them.
     Doubled(String),
 }
 
@@ -70,12 +70,12 @@ impl Call {
         }
     }
 
-    /// Whether it needs no key; this does depend on the letter case.
+    /// Returns whether the request needs no key. Unlike for routes, letter case counts here.
     pub(super) fn is_public(&self) -> bool {
         is_public(&self.path)
     }
 
-    /// Whether the rate limit leaves it out.
+    /// Returns whether the rate limit does not count the request.
     pub(super) fn is_unlimited(&self) -> bool {
         ["/", "/skill.md", "/v1/health"].contains(&self.path.as_str())
     }
@@ -90,12 +90,12 @@ impl Call {
         }
     }
 
-    /// The first line of a header, without blanks around it.
+    /// Returns the first value of a header, without blanks around it.
     pub(super) fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(trimmed)
     }
 
-    /// `X-API-Key` unless it is empty, else a bearer token.
+    /// Returns the API key: `X-API-Key` unless it is empty, else a bearer token.
     pub(super) fn api_key(&self) -> Option<String> {
         let lines: Vec<_> = self.headers.get_all("x-api-key").iter().collect();
         let joined = lines.iter().map(|&line| trimmed(line)).collect::<Vec<_>>();
@@ -160,7 +160,7 @@ pub(super) fn trimmed(value: &http::HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).trim().to_owned()
 }
 
-/// Whether this is `sess_` and 64 lower-case hex digits.
+/// Returns whether the id is `sess_` and 64 lower-case hex digits.
 pub(super) fn well_formed(id: &str) -> bool {
     let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     id.strip_prefix("sess_")

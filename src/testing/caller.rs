@@ -1,4 +1,4 @@
-//! The addresses that the server sees calls come from.
+//! The addresses from which the server sees calls come.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -8,24 +8,24 @@ use std::{
 use super::draw;
 use crate::lock::Lock;
 
-/// Where a handle's calls come from. Clones share their turn.
+/// Where the calls of a handle come from. Clones share the turn.
 #[derive(Clone)]
 pub(super) enum Caller {
     One(IpAddr),
-    /// So many edges of a network, of which each call takes one.
+    /// Several edges of a CDN, one of which passes each call on.
     Edges(u8, Arc<Lock<Turn>>),
 }
 
 /// How one of several is chosen.
 pub(super) enum Turn {
-    /// This one is next.
+    /// In turn, beginning with this one.
     InTurn(usize),
-    /// The state of a draw.
+    /// At random, with this state of the generator.
     Drawn(u64),
 }
 
 impl Caller {
-    /// The caller itself, without an edge in between.
+    /// Returns the caller's own address, without an edge in between.
     pub(super) fn direct() -> Self {
         Self::One(Ipv4Addr::LOCALHOST.into())
     }
@@ -34,7 +34,7 @@ impl Caller {
         Self::Edges(count.max(1), Arc::new(Lock::new(turn)))
     }
 
-    /// The address of the next call.
+    /// Returns the address of the next call.
     pub(super) fn next(&self) -> IpAddr {
         match self {
             Self::One(address) => *address,
@@ -60,7 +60,7 @@ impl Turn {
     }
 }
 
-/// 198.51.100.0/24 is reserved for examples.
+/// Returns the address of an edge, from 198.51.100.0/24, which is reserved for examples.
 fn edge(number: usize) -> IpAddr {
     let last = u8::try_from(number + 1).unwrap_or(u8::MAX);
     [198, 51, 100, last].into()

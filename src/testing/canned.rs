@@ -1,4 +1,4 @@
-//! Answers that a fault gives in the server's stead.
+//! Answers that a fault sends in place of the server's.
 
 use super::{
     answer::Answer,
@@ -7,7 +7,7 @@ use super::{
     log::Operation,
 };
 
-/// The answer that comes instead of the server's, if the fault is of that kind.
+/// Returns the answer that replaces the server's, if the fault is of that kind.
 pub(super) fn answer(what: &What, call: &Call) -> Option<Answer> {
     let success = match call.operation() {
         Operation::Create => 201,
@@ -58,7 +58,7 @@ fn sipher_error(status: u16, call: &Call) -> Answer {
         (503, _) => "SERVICE_UNAVAILABLE",
         _ => "INTERNAL_SERVER_ERROR",
     };
-    // Sipher's messages repeat the id, which clients must not pass on.
+    // Sipher's messages repeat the session id. Clients must not show it.
     let message = match &call.route {
         Route::Session(id) => format!("{code} for {id}"),
         _ => code.to_owned(),
@@ -70,7 +70,7 @@ fn sipher_error(status: u16, call: &Call) -> Answer {
     answer
 }
 
-/// Nothing in it is the server's.
+/// Returns Cloudflare's page for this status. None of it comes from the server.
 fn cloudflare(status: u16) -> Answer {
     let page = format!(
         "<!DOCTYPE html>\n<html><head><title>sipher | {status}</title></head><body><h1>Error code {status}</h1></body></html>"

@@ -1,6 +1,6 @@
-//! `Content-Type` as the server's parser reads it, which takes almost anything.
+//! Parses `Content-Type` like the server, which accepts almost anything.
 
-/// Returns the media type, and the charset unless none is named.
+/// Returns the media type, and the charset if the header names one.
 pub(super) fn parse(header: &str) -> (String, Option<String>) {
     let (media_type, mut rest) = cut(header);
     let mut charset = None;
@@ -33,7 +33,7 @@ pub(super) fn parse(header: &str) -> (String, Option<String>) {
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// What stands before the next semicolon, and what stands behind it.
+/// Splits text at the next semicolon. Returns the parts before and after it.
 fn cut(text: &str) -> (&str, Option<&str>) {
     let (before, after) = match text.split_once(';') {
         Some((before, after)) => (before, Some(after)),
@@ -42,7 +42,7 @@ fn cut(text: &str) -> (&str, Option<&str>) {
     (before.trim_matches(BLANKS), after)
 }
 
-/// A quoted value without its end is none.
+/// Reads a quoted value. Returns no value if the closing quote is missing.
 fn unquote(text: &str) -> (Option<String>, Option<&str>) {
     let mut value = String::new();
     let mut rest = text.chars();

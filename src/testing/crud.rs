@@ -77,7 +77,7 @@ impl Server {
         ))
     }
 
-    /// Finds a session of the request's key; another key's is touched by this, but not found.
+    /// Finds a session of the request's key. A session of another key is not found, but its last access is updated.
     fn own(&mut self, admitted: &Admitted<'_>, id: &str) -> Result<Record, Answer> {
         if !call::well_formed(id) {
             let message = "Invalid session ID format. Expected sess_ + 64 hex chars.";

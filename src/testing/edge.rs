@@ -1,4 +1,4 @@
-//! What stands between a caller and the server: other addresses, another `Date`.
+//! The network between a caller and the server: other caller addresses, another `Date`.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::clock::{Clock, Reading};
 
-/// Who writes `Date`.
+/// Decides which clock writes `Date`.
 #[derive(Default)]
 pub(super) struct Edge {
-    /// What an edge's clock said when it came, and when that was on the clock that never goes back.
+    /// The wall-clock time of the edge when it was set, and the monotonic time at that moment.
     clock: Option<(Duration, Duration)>,
 }
 
@@ -29,7 +29,7 @@ impl Edge {
         self.clock = offset.map(shift);
     }
 
-    /// What `Date` says, since 1970.
+    /// Returns the time in `Date`, since 1970.
     pub(super) fn date(&self, now: Reading) -> Duration {
         match self.clock {
             Some((wall, since)) => wall + now.monotonic.saturating_sub(since),
@@ -39,9 +39,10 @@ impl Edge {
 }
 
 impl FakeSipher {
-    /// Returns a handle on the same server whose calls come from another address, as from an edge of a CDN.
+    /// Returns a handle to the same server whose calls come from another address, such as an edge of a CDN.
     ///
-    /// The server keeps a rate-limit window for each address. [`new`](Self::new)'s handle calls from 127.0.0.1.
+    /// The server keeps a rate-limit window for each address. The handle that [`new`](Self::new) returns calls from
+    /// 127.0.0.1.
     ///
     /// ```
     /// use sipher_session::testing::FakeSipher;
@@ -54,24 +55,24 @@ impl FakeSipher {
         self.called_by(Caller::One(address.into()))
     }
 
-    /// Returns a handle on the same server whose calls come from `edges` addresses in turn.
+    /// Returns a handle to the same server whose calls come from `edges` addresses in turn.
     ///
-    /// Clones of that handle share the turn. The addresses are those of every other handle with edges.
+    /// Clones of the handle share the turn. All handles with edges use the same addresses.
     #[must_use]
     pub fn edges(&self, edges: u8) -> Self {
         self.called_by(Caller::edges(edges, Turn::InTurn(0)))
     }
 
-    /// Like [`edges`](Self::edges), but each call draws its edge; a seed repeats its draws.
+    /// Like [`edges`](Self::edges), but chooses the edge of each call at random. The same seed gives the same choices.
     #[must_use]
     pub fn edges_drawn(&self, edges: u8, seed: u64) -> Self {
         self.called_by(Caller::edges(edges, Turn::Drawn(seed)))
     }
 
-    /// Lets an edge write `Date`, so many seconds ahead of the server's clock (behind it, if negative).
+    /// Lets an edge write `Date`, this many seconds ahead of the server's clock, or behind it if negative. Defaults to
+    /// `None`: the server writes `Date`.
     ///
-    /// From then on the edge's clock goes on by itself: turning the server's does not turn it. Defaults to `None`: the
-    /// server writes `Date`.
+    /// After that, the edge's clock runs on its own: setting the server's clock does not change it.
     pub fn set_edge_clock(&self, ahead: Option<i64>) {
         let mut server = self.server();
         let now = server.clock.now();

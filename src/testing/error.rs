@@ -1,20 +1,20 @@
-//! What a caller gets when there is no answer.
+//! The errors that a caller gets when there is no answer.
 
 use std::{error, fmt, io, sync::LazyLock};
 
-/// A call that ended without a whole answer, as the network would end it.
+/// A call that ended without a complete answer, as a network would end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FakeError {
-    /// Nobody listened: the server saw nothing of the request.
+    /// The connection was refused. The server received nothing of the request.
     Refused,
-    /// The connection was lost on the way; what the server did with the request is in the log.
+    /// The connection was lost on the way. The log says what the server did with the request.
     Reset,
-    /// The request's own timeout, that of a `reqwest::Request`, passed first.
+    /// The timeout of the request itself, a `reqwest::Request`, ended first.
     TimedOut,
     /// The request's own body failed before its end.
     BrokenRequest,
-    /// [`FakeSipher::refuse_dead_ids`] is on, and the request bore an id that stands for no session.
+    /// [`FakeSipher::refuse_dead_ids`] is on, and the request carried the id of no live session.
     ///
     /// [`FakeSipher::refuse_dead_ids`]: super::FakeSipher::refuse_dead_ids
     DeadId(String),
@@ -35,7 +35,7 @@ impl fmt::Display for FakeError {
 }
 
 impl error::Error for FakeError {
-    /// What a real client's error has at the bottom when there is no connection, or none any more.
+    /// Returns the I/O error that a real client has at the end of its chain when a connection fails or breaks.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         static REFUSED: LazyLock<io::Error> =
             LazyLock::new(|| io::ErrorKind::ConnectionRefused.into());

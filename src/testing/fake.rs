@@ -1,4 +1,4 @@
-//! The handle.
+//! The handle of the fake server.
 
 use std::{
     any::Any,
@@ -19,16 +19,18 @@ use super::{
 };
 use crate::clock::testing::TestClock;
 
-/// A Sipher of your own, in this process.
+/// A fake Sipher server that runs in this process.
 ///
-/// Clones are handles on one server. Every option can be changed at run time, also with requests under way.
+/// Clones are handles to one server. Every option can be changed at any time, even while requests are in flight.
 ///
-/// It takes the place of the client that is wrapped: as a tower service for `http::Request`, as one for `reqwest::Request`, and as
-/// the last middleware of a `reqwest_middleware` client. [`manager`](Self::manager) starts a manager whose session calls come here.
+/// The fake replaces the client that you wrap: as a tower service for `http::Request`, as one for `reqwest::Request`,
+/// and as the last middleware of a `reqwest_middleware` client. [`manager`](Self::manager) returns the builder of a
+/// manager whose session calls go to this server.
 ///
 /// # Recipes
 ///
-/// Time is paused, so that hours pass in milliseconds. `call` stands for your own code, which calls Sipher through `http`.
+/// Time is paused, so that hours pass in milliseconds. `call` stands for your own code, which calls Sipher through
+/// `http`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), sipher_session::BoxError> {
@@ -106,29 +108,29 @@ pub struct FakeSipher {
 }
 
 impl FakeSipher {
-    /// Starts an empty server: no keys, no sessions, no rate limit, no faults.
+    /// Creates an empty server: no keys, no sessions, no rate limit, no faults.
     pub fn new() -> Self {
         Self::seeded(0)
     }
 
-    /// Which server a service is, if it is one of these.
+    /// Returns which server a service is, if the service is a `FakeSipher`.
     pub(crate) fn identity_in<S: 'static>(service: &S) -> Option<usize> {
         let fake = (service as &dyn Any).downcast_ref::<Self>()?;
         Some(Arc::as_ptr(&fake.server).addr())
     }
 
-    /// Starts a server that mints other ids and keys than one of another seed. Seed 0 is [`new`](Self::new)'s.
+    /// Creates a server whose random ids and keys come from this seed. Seed 0 is that of [`new`](Self::new).
     pub fn seeded(seed: u64) -> Self {
         Self::start(TestClock::new(), seed)
     }
 
-    /// Starts a server with this clock.
+    /// Creates a server with this clock.
     pub fn with_clock(clock: TestClock) -> Self {
         Self::start(clock, 0)
     }
 
     fn start(clock: TestClock, seed: u64) -> Self {
-        // Neighbouring seeds must not share a stretch of the sequence.
+        // Spread the seeds: with neighbouring ones, two servers would draw the same ids.
         let server = Server::new(clock, seed.wrapping_mul(0xd134_2543_de82_ef95));
         Self {
             server: Arc::new(Mutex::new(server)),
@@ -136,7 +138,7 @@ impl FakeSipher {
         }
     }
 
-    /// The same server, called from elsewhere.
+    /// Returns a handle to the same server with another caller.
     pub(super) fn called_by(&self, caller: Caller) -> Self {
         Self {
             server: self.server.clone(),
@@ -144,22 +146,22 @@ impl FakeSipher {
         }
     }
 
-    /// The address that the next call comes from.
+    /// Returns the address that the next call comes from.
     pub(super) fn next_caller(&self) -> IpAddr {
         self.caller.next()
     }
 
-    /// Returns the base URL to give to a client; called in process, a fake takes requests for any host.
+    /// Returns the base URL to give to a client. When called in process, the fake accepts requests for any host.
     pub fn base_url() -> &'static str {
         "https://sipher-api.sip-protocol.org"
     }
 
-    /// Returns the server's own clock; turning it is turning the server's, not the client's.
+    /// Returns the server's own clock. Setting it does not change the clock of a client.
     pub fn clock(&self) -> TestClock {
         self.server().clock.clone()
     }
 
-    /// Mints an API key.
+    /// Creates an API key.
     pub fn api_key(&self, tier: Tier) -> String {
         let mut server = self.server();
         let prefix = match tier {
@@ -172,12 +174,13 @@ impl FakeSipher {
         key
     }
 
-    /// Accepts a key of your own, also one that was revoked. One that is known gets this tier from now on, as when a customer upgrades.
+    /// Accepts a key of your choice, also one that was revoked. If the key is known, its tier changes, as when a
+    /// customer upgrades.
     pub fn accept_key(&self, key: &str, tier: Tier) {
         self.server().keys.accept(key, tier);
     }
 
-    /// Refuses a key from now on; its sessions stay, out of reach.
+    /// Refuses a key from now on. Its sessions stay, but nobody can use them.
     pub fn revoke_key(&self, key: &str) {
         self.server().keys.revoke(key);
     }
@@ -187,40 +190,43 @@ impl FakeSipher {
         self.server().burn(key, operations);
     }
 
-    /// Refuses what is more than so many calls of one address to one process in a minute. Defaults to no limit, where the
-    /// real server has 100.
+    /// Limits the calls of one address to one process in a minute, and refuses the others. Defaults to no limit. The
+    /// real server has a limit of 100.
     ///
-    /// The `ratelimit-*` headers are there also without a limit: they count down from 100 and stay at 0. Another limit
-    /// than before begins all windows anew. Without a limit they go by the server's wall clock, as at the real server; an
-    /// enforced one goes by its monotonic clock, which cannot be set.
+    /// Answers carry the `ratelimit-*` headers even without a limit: they then count down from 100 and stay at 0.
+    /// Changing the limit begins all windows anew.
+    ///
+    /// Without a limit, windows use the server's wall clock, like those of the real server. With a limit, they use its
+    /// monotonic clock, which a test cannot set.
     pub fn set_rate_limit(&self, per_minute: Option<u32>) {
         self.server().set_rate_limit(per_minute);
     }
 
-    /// Limits the sessions that one replica keeps, dropping the least recently used. Defaults to 10,000.
+    /// Limits how many sessions one replica keeps. Above the limit, it drops the least recently used. Defaults to
+    /// 10,000.
     pub fn set_capacity(&self, sessions: usize) {
         self.server().sessions.set_capacity(sessions);
     }
 
-    /// Lets every request wait this long before it is handled. Defaults to not at all.
+    /// Makes every request wait this long before it is handled. Defaults to no wait.
     pub fn set_latency(&self, latency: Duration) {
         self.server().latency = latency;
     }
 
-    /// Fails a request with a dead session id instead of answering it: [`FakeError::DeadId`] in process, a closed
-    /// connection over TCP. Defaults to `false`, as the real server answers it.
+    /// Fails requests with a dead session id instead of answering them: with [`FakeError::DeadId`] in process, with a
+    /// closed connection over TCP. Defaults to `false`, because the real server answers them.
     ///
     /// [`FakeError::DeadId`]: super::FakeError::DeadId
     pub fn refuse_dead_ids(&self, refuse: bool) {
         self.server().refuse_dead_ids = refuse;
     }
 
-    /// Adds to the fault script.
+    /// Adds a fault to the script.
     pub fn fault(&self, fault: Fault) {
         self.server().faults.add(fault);
     }
 
-    /// Ends the fault script.
+    /// Removes all faults from the script.
     pub fn clear_faults(&self) {
         self.server().faults.clear();
     }
@@ -250,12 +256,12 @@ impl FakeSipher {
         live.map(|record| record.id.clone()).collect()
     }
 
-    /// Tells whether a request with the right key could use this session now, at any replica.
+    /// Returns whether a request with the right key could use this session now, at any replica.
     pub fn is_live(&self, id: &str) -> bool {
         self.defaults_of(id).is_some()
     }
 
-    /// Returns the defaults of a live session, as the store has them.
+    /// Returns the defaults that the server has stored for a live session.
     pub fn defaults_of(&self, id: &str) -> Option<Value> {
         let server = self.server();
         let record = server
@@ -265,17 +271,17 @@ impl FakeSipher {
         Some(Value::Object(record.defaults.clone()))
     }
 
-    /// Returns every request since the start or the last [`clear_log`](Self::clear_log), in the order in which they came.
+    /// Returns every request since the start or the last [`clear_log`](Self::clear_log), in the order of arrival.
     pub fn log(&self) -> Vec<Exchange> {
         self.server().log.iter().cloned().collect()
     }
 
-    /// Forgets the log, which grows until then; the counts of calls start at 0 again.
+    /// Clears the log, and starts the counts of calls at 0 again. Without this, the log keeps growing.
     pub fn clear_log(&self) {
         self.server().log.clear();
     }
 
-    /// Counts the calls to the four session operations, whatever became of them.
+    /// Counts the session calls, with any outcome.
     pub fn session_calls(&self) -> usize {
         let server = self.server();
         let exchanges = server.log.iter();
@@ -284,7 +290,7 @@ impl FakeSipher {
             .count()
     }
 
-    /// Counts the calls of one kind, whatever became of them.
+    /// Counts the calls of one kind, with any outcome.
     pub fn count(&self, operation: Operation) -> usize {
         let server = self.server();
         let exchanges = server.log.iter();
@@ -293,7 +299,7 @@ impl FakeSipher {
             .count()
     }
 
-    /// Counts the calls to `/v1/health`, whatever became of them.
+    /// Counts the calls to `/v1/health`, with any outcome.
     pub fn health_calls(&self) -> usize {
         let server = self.server();
         let exchanges = server.log.iter();
@@ -302,23 +308,23 @@ impl FakeSipher {
             .count()
     }
 
-    /// Checks that no request bore an id that stood for no session.
+    /// Asserts that no request carried the id of a dead session.
     ///
     /// # Panics
     ///
-    /// If one did, naming each.
+    /// If a request did. The message names each such request.
     #[track_caller]
     pub fn assert_no_dead_id(&self) {
         let dead = |exchange: &Exchange| matches!(exchange.session, SessionUse::Dead { .. });
         self.assert_none(dead, "a dead session id reached Sipher");
     }
 
-    /// Checks that every call that could have a session had a live one: all but session calls, public paths and
-    /// `/v1/billing/usage`, which no default concerns and which a manager asks by itself.
+    /// Asserts that every call had a live session. Does not count session calls, public paths and `/v1/billing/usage`,
+    /// which needs no defaults and which a manager calls on its own.
     ///
     /// # Panics
     ///
-    /// If one had none, naming each.
+    /// If a call had none. The message names each such call.
     #[track_caller]
     pub fn assert_every_call_had_a_session(&self) {
         let bare = |exchange: &Exchange| {

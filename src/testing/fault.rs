@@ -7,7 +7,7 @@ use super::{
     log::Operation,
 };
 
-/// Something that goes wrong with the next matching request.
+/// A fault: something that goes wrong with the next matching request.
 ///
 /// ```
 /// use sipher_session::testing::{FakeSipher, Fault, Target, What};
@@ -25,7 +25,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Lets `what` happen once, to the next request.
+    /// Creates a fault that happens once, to the next request.
     pub fn new(what: What) -> Self {
         Self {
             what,
@@ -35,25 +35,25 @@ impl Fault {
         }
     }
 
-    /// Picks the requests it happens to. Defaults to [`Target::Any`].
+    /// Sets which requests the fault happens to. Defaults to [`Target::Any`].
     #[must_use]
     pub fn on(self, target: Target) -> Self {
         Self { target, ..self }
     }
 
-    /// Lets this many matching requests through first. Defaults to 0.
+    /// Lets this many matching requests pass first. Defaults to 0.
     #[must_use]
     pub fn after(self, after: usize) -> Self {
         Self { after, ..self }
     }
 
-    /// Lets it happen this often. Defaults to once.
+    /// Sets how often the fault happens. Defaults to once.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self { times, ..self }
     }
 
-    /// Lets it happen until [`FakeSipher::clear_faults`](super::FakeSipher::clear_faults).
+    /// Repeats the fault until [`FakeSipher::clear_faults`](super::FakeSipher::clear_faults).
     #[must_use]
     pub fn always(self) -> Self {
         self.times(usize::MAX)
@@ -82,13 +82,13 @@ pub enum Target {
     Update,
     /// `DELETE` of a session.
     Delete,
-    /// All four.
+    /// All four session calls.
     SessionCalls,
-    /// Everything but the four.
+    /// Every request but the four session calls.
     Others,
     /// `/v1/health`.
     Health,
-    /// Everything but the four and `/v1/health`.
+    /// Every request but the four session calls and `/v1/health`.
     Calls,
 }
 
@@ -112,31 +112,34 @@ impl Target {
 
 /// What goes wrong.
 ///
-/// "Not handled" means that the server does nothing: no session is made, changed, used or deleted, nothing is counted
-/// against a quota. The request is in the log all the same. A status outside 100 to 999 and a malformed header are
-/// mistakes in a test, and panic when the fault happens.
+/// "Not handled" means that the server does nothing: it creates, changes, uses or deletes no session, and counts
+/// nothing against a quota. The request is in the log all the same.
+///
+/// A status outside of 100 to 999, or a malformed header, is a mistake in the test. It panics when the fault happens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum What {
-    /// Not handled: this status, with the error code that Sipher has for it.
+    /// Not handled: this status, with Sipher's error code for it.
     ///
-    /// 502, 503 and 504 and the statuses that [`Cloudflare`](Self::Cloudflare) has bear neither `X-Request-ID` nor a
-    /// rate-limit window, as Sipher writes them only while it shuts down, if ever. All others bear both.
+    /// The answer carries `X-Request-ID` and a rate-limit window, as the application writes them. The exceptions are
+    /// 502, 503, 504 and the statuses of [`Cloudflare`](Self::Cloudflare): if Sipher writes these at all, then while it
+    /// shuts down, without these headers.
     Status(u16),
-    /// Not handled: this status with this error code, as the application itself writes it, with `X-Request-ID` and the
-    /// rate-limit window: such as 503 `SOLANA_RPC_UNAVAILABLE`.
+    /// Not handled: this status and this error code, such as 503 `SOLANA_RPC_UNAVAILABLE`. The application itself wrote
+    /// the answer, so it carries `X-Request-ID` and the rate-limit window.
     Error(u16, &'static str),
-    /// Not handled: this status with a page of HTML, as a proxy sends it.
+    /// Not handled: this status with an HTML page, as a proxy sends it.
     Html(u16),
-    /// Not handled: 520 to 527 or 530 with Cloudflare's page, when the server behind it is restarting or gone.
+    /// Not handled: 520 to 527 or 530 with Cloudflare's page, which says that the server behind it is restarting or
+    /// gone.
     Cloudflare(u16),
-    /// Not handled: 503 as the server writes it while it shuts down; `/v1/health` says `shutting_down`.
+    /// Not handled: 503 as the server writes it while it shuts down. `/v1/health` then says `shutting_down`.
     ShuttingDown,
     /// Not handled: exactly this answer.
     Answer {
         /// The status.
         status: u16,
-        /// Headers; `content-type` is JSON unless named here.
+        /// The headers. `content-type` is JSON unless it is among them.
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
@@ -145,24 +148,25 @@ pub enum What {
     RateLimited {
         /// Seconds, for the `Retry-After` header.
         retry_after: Option<u64>,
-        /// Whether the body's `details.retryAfter` says the same, or 60 if there is nothing to say the same as.
+        /// Whether the body has the same value in `details.retryAfter`. Without `retry_after`, the body says 60.
         in_body: bool,
     },
     /// Not handled: 307 to this address.
     RedirectTo(String),
-    /// Not handled: 200 (201 for a create) with this many bytes that are no JSON.
+    /// Not handled: 200 (201 for a create) with this many bytes that are not JSON.
     Huge(usize),
-    /// Not handled: the status of a success, but half a JSON object in the body.
+    /// Not handled: the status of a success, with half a JSON object as its body.
     Malformed,
-    /// Not handled: no connection.
+    /// Not handled: the connection is refused.
     Refuse,
     /// Not handled: the connection is lost before the request has arrived.
     LoseRequest,
     /// Not handled, and never answered.
     Hang,
-    /// Handled after a pause; a caller that gives up in the meantime leaves nothing behind.
+    /// Handled after a pause. If the caller gives up during the pause, the server does nothing.
     Delay(Duration),
-    /// Handled at once and answered after a pause; giving up in the meantime undoes nothing.
+    /// Handled at once and answered after a pause. If the caller gives up during the pause, the request has been
+    /// carried out all the same.
     DelayAnswer(Duration),
     /// Handled, and never answered.
     HangAnswer,
@@ -174,24 +178,24 @@ pub enum What {
     SlowBody(Duration),
     /// Handled twice; the second answer is the one that arrives.
     DuplicateDelivery,
-    /// Handled as if it came from this address: the answer shows a stranger's rate-limit window.
+    /// Handled as if it came from this address, so that the answer shows another caller's rate-limit window.
     SeenFrom(IpAddr),
-    /// Health as it was so long ago, maybe of a process that is no more.
+    /// A health answer from a cache: the health of some time ago, maybe of a process that has ended since.
     CachedHealth {
-        /// How old it is.
+        /// The age of the answer.
         age: Duration,
-        /// Whether the cache says so in `Age`.
+        /// Whether the cache adds an `Age` header.
         is_told: bool,
     },
-    /// Health without `uptime`.
+    /// A health answer without `uptime`.
     NoUptime,
-    /// A create that echoes another chain than it stored.
+    /// A create that echoes another chain than it has stored.
     EchoWrong,
     /// A create that drops this default, and echoes the rest.
     DropDefault(String),
-    /// A create whose session lives this long, as the answer says.
+    /// A create whose session lives this long, as its answer says.
     ShortLife(Duration),
-    /// A create whose session goes this much earlier than the answer says.
+    /// A create whose session ends this much earlier than its answer says.
     ExpireEarly(Duration),
 }
 
@@ -208,7 +212,7 @@ impl What {
     }
 }
 
-/// The faults that are still to happen, first come first served.
+/// The faults that are still to happen. If several match a request, the first one happens.
 #[derive(Default)]
 pub(super) struct Script {
     faults: Vec<Fault>,
@@ -223,7 +227,7 @@ impl Script {
         self.faults.clear();
     }
 
-    /// Takes what happens to a request, if anything.
+    /// Takes the next fault for a request, if there is one.
     pub(super) fn take(&mut self, call: &Call) -> Option<What> {
         let faults = self.faults.iter_mut();
         let mut matching = faults.filter(|fault| fault.matches(call));

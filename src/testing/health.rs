@@ -1,4 +1,4 @@
-//! What the server says about itself: health, readiness, the errors it knows.
+//! The server's reports about itself: health, readiness, and its list of errors.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,19 +12,19 @@ use super::{
 };
 use crate::clock::{Clock, Reading};
 
-/// How long health and readiness may take, before the server gives them up.
+/// How long health and readiness may take before the server answers with an error.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the Solana node behind the server does. Each call to `/v1/health` and `/v1/ready` asks it.
+/// The state of the Solana node behind the server. Each call to `/v1/health` and `/v1/ready` asks that node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Solana {
-    /// It answers: health is 200 `healthy`.
+    /// The node answers: health is 200 `healthy`.
     #[default]
     Up,
-    /// It is out of reach: health is 503 `unhealthy`, though nothing is wrong with the server and its sessions.
+    /// The node cannot be reached: health is 503 `unhealthy`, although the server and its sessions are fine.
     Away,
-    /// It does not answer: health is 408 `REQUEST_TIMEOUT` after 5 s.
+    /// The node does not answer: health is 408 `REQUEST_TIMEOUT` after 5 s.
     Hangs,
 }
 
@@ -67,7 +67,7 @@ impl Server {
     }
 }
 
-/// The health of a process as it is at this moment, or was.
+/// Reports the health of a process at this moment, or at an earlier one.
 fn report(process: &Process, at: Reading, solana: Solana, has_store: bool) -> Value {
     let is_up = solana != Solana::Away;
     json!({
@@ -90,8 +90,8 @@ fn report(process: &Process, at: Reading, solana: Solana, has_store: bool) -> Va
     })
 }
 
-/// Whole seconds by the wall clock, as at the real server: a clock that is set keeps `timestamp - uptime` where it was,
-/// and makes this negative where it is set to before the start.
+/// Returns the uptime in whole seconds by the wall clock, like the real server. So setting the clock does not change
+/// `timestamp - uptime`. The uptime is negative if the clock is set to a time before the start.
 fn uptime(boot: Reading, at: Reading) -> i64 {
     let millis = |wall: Duration| i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
     (millis(at.wall) - millis(boot.wall)).div_euclid(1000)
@@ -106,7 +106,7 @@ fn node(is_up: bool) -> Value {
     })
 }
 
-/// Unlike errors, these say how things are in `data` also where they are bad.
+/// Answers with a state. Unlike an error, it has its report in `data` even if the state is bad.
 fn state(is_good: bool, data: &Value) -> Answer {
     let status = if is_good { 200 } else { 503 };
     Answer::json(status, &json!({ "success": is_good, "data": data }))
@@ -118,7 +118,7 @@ fn timeout() -> Answer {
     Answer::json(408, &json!({ "success": false, "error": error })).late(TIMEOUT)
 }
 
-/// The first three of the server's 52.
+/// Returns the first three of the server's 52 errors.
 pub(super) fn errors() -> Answer {
     let error = |code, description| json!({ "code": code, "httpStatus": 400, "description": description, "retryable": false });
     let errors = [

@@ -1,4 +1,4 @@
-//! Calls that can be made safely more than once, by their `Idempotency-Key`.
+//! Calls that can safely be made more than once, with the same `Idempotency-Key`.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::clock::Clock;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The calls that heed a key, all of them `POST`s.
+/// The calls that accept a key. All of them are `POST`s.
 #[rustfmt::skip]
 pub(super) const ROUTES: [&str; 14] = [
     COMMIT, "/v1/compliance/disclose", "/v1/compliance/report", "/v1/cspl/wrap", "/v1/cspl/unwrap", "/v1/cspl/transfer",
@@ -19,14 +19,14 @@ pub(super) const ROUTES: [&str; 14] = [
 const COMMIT: &str = "/v1/commitment/create";
 const SHIELD: &str = "/v1/transfer/shield";
 
-/// The first answers to the keys that one process has seen.
+/// The first answer to each key that one process has seen.
 #[derive(Default)]
 pub(super) struct Replays {
     by_key: HashMap<String, (Duration, Answer)>,
 }
 
 impl Replays {
-    /// What was answered first: the key alone counts, not the route, the body or who asks.
+    /// Returns the first answer to this key. Only the key counts, not the route, the body or the caller.
     fn recall(&self, key: &str, now: Duration) -> Option<Answer> {
         let (since, answer) = self.by_key.get(key)?;
         let is_fresh = now.saturating_sub(*since) < DAY;
@@ -39,7 +39,7 @@ impl Replays {
 }
 
 impl Server {
-    /// Answers one of [`ROUTES`], or repeats an answer of before.
+    /// Answers a call to one of [`ROUTES`], or repeats the first answer to its key.
     pub(super) fn idempotent(
         &mut self,
         admitted: &Admitted<'_>,
@@ -94,12 +94,12 @@ impl Server {
     }
 }
 
-/// What the call would do is beyond a fake.
+/// Returns an empty answer: the fake does not carry the call out.
 fn done() -> Answer {
     Answer::data(200, &Value::Object(serde_json::Map::new()))
 }
 
-/// Only successes are counted against a quota.
+/// Returns a failure as `Err`, because only successes count against a quota.
 fn by_status(answer: Answer) -> Result<Answer, Answer> {
     if answer.status.as_u16() < 400 {
         Ok(answer)

@@ -1,13 +1,16 @@
-//! JSON as JavaScript's `JSON.parse` reads it.
+//! Parses JSON like JavaScript's `JSON.parse`.
 //!
-//! `serde_json` refuses what JavaScript takes: lone surrogates, numbers beyond any float, and depth.
+//! `serde_json` refuses some text that JavaScript accepts: lone surrogates, numbers beyond the range of a float, and
+//! deep nesting.
 
 use serde_json::{Map, Value};
 
-/// What is nested deeper is checked and not kept: no route looks at it, and dropping it would overflow the stack.
+/// Values that are nested deeper are checked and then discarded. No route reads them, and dropping a deeper tree would
+/// overflow the stack.
 const KEPT: usize = 64;
 
-/// Reads one JSON text. Lone surrogates become replacement characters, and numbers beyond any float the largest one.
+/// Parses one JSON text. Lone surrogates become replacement characters. Numbers beyond the range of a float become the
+/// largest float.
 pub(super) fn parse(text: &str) -> Option<Value> {
     let mut parser = Parser { rest: text };
     let value = parser.value()?;
@@ -19,17 +22,17 @@ struct Parser<'t> {
     rest: &'t str,
 }
 
-/// A container that is not complete yet.
+/// An array or object that is not complete yet.
 enum Open {
     Array(Vec<Value>),
     /// With the key of the member that is being read.
     Object(Map<String, Value>, String),
 }
 
-/// What a value begins with.
+/// The beginning of a value.
 enum Start {
     Complete(Value),
-    /// Of which another value has to follow.
+    /// A container whose first value follows.
     Container,
 }
 
@@ -58,7 +61,7 @@ impl Open {
 }
 
 impl Parser<'_> {
-    /// Without recursion, since JavaScript's has no limit on depth.
+    /// Parses a value without recursion, because JavaScript's parser has no limit on depth.
     fn value(&mut self) -> Option<Value> {
         let mut open = Vec::new();
         loop {
@@ -101,7 +104,7 @@ impl Parser<'_> {
         Some(Start::Container)
     }
 
-    /// Reads the key of the next member, where the container has keys.
+    /// Reads the key of the next member, if the container is an object.
     fn key(&mut self, container: &mut Open) -> Option<()> {
         if let Open::Object(_, key) = container {
             *key = self.string()?;

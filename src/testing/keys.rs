@@ -4,13 +4,13 @@ use std::{collections::HashMap, fmt};
 
 use super::answer::Answer;
 
-/// What a customer pays for, and hence may do.
+/// The tier of an API key: what its owner pays for, and so may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // Sipher's three
 pub enum Tier {
-    /// May call, but owns no session.
+    /// May call the API, but may have no sessions.
     Free,
-    /// 2,000 session operations a day, 10,000 operations in all.
+    /// 2,000 session operations a day, and 10,000 operations in all.
     Pro,
     /// 20,000 session operations a day.
     Enterprise,
@@ -26,7 +26,7 @@ impl fmt::Display for Tier {
     }
 }
 
-/// What a free key may not call, whether or not there is such a route.
+/// Paths that a free key may not call, even if there is no such route.
 const PAID: [&str; 4] = [
     "/v1/sessions",
     "/v1/governance",
@@ -34,7 +34,7 @@ const PAID: [&str; 4] = [
     "/v1/jito",
 ];
 
-/// Refuses a free key what others pay for.
+/// Refuses a paid path to a free key.
 pub(super) fn allow(tier: Tier, path: &str) -> Result<(), Answer> {
     let lower = path.to_ascii_lowercase();
     let is_below = |start: &&str| {
@@ -57,7 +57,7 @@ pub(super) struct Keys {
 
 #[derive(Clone)]
 pub(super) struct Key {
-    /// Stands for the key in logs: `pro 1`.
+    /// The key's name in logs, such as `pro 1`.
     pub(super) label: String,
     pub(super) tier: Tier,
     revoked: bool,

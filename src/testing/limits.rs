@@ -1,4 +1,4 @@
-//! What a customer may do: so many operations a day for a key.
+//! The quotas: how many operations a day a key may use.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use super::{answer::Answer, keys::Tier};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Kinds of operation that are counted apart, in the order in which the server lists them.
+/// The categories of operations that are counted separately, in the server's order.
 const CATEGORIES: [&str; 13] = [
     "stealth",
     "commitment",
@@ -28,7 +28,7 @@ const CATEGORIES: [&str; 13] = [
     "jito",
 ];
 
-/// Beginnings of the paths that are counted; unlike routes, these do depend on the letter case.
+/// The prefixes of the paths that are counted. Unlike for routes, letter case counts here.
 const METERED: [(&str, &str); 13] = [
     ("/v1/stealth/", "stealth"),
     ("/v1/commitment/", "commitment"),
@@ -45,7 +45,7 @@ const METERED: [(&str, &str); 13] = [
     ("/v1/jito/", "jito"),
 ];
 
-/// Names what a path is counted as.
+/// Returns the category in which a path is counted.
 pub(super) fn category(path: &str) -> Option<&'static str> {
     let metered = METERED.iter().find(|(start, _)| path.starts_with(start));
     metered.map(|&(_, category)| category)
@@ -63,7 +63,7 @@ struct Today {
     counts: HashMap<&'static str, u32>,
 }
 
-/// For one category, and for all together; a free key is not counted out here.
+/// Returns the quota of one category, and of all together. The quota of a free key is not simulated.
 fn quotas(tier: Tier) -> (Option<u32>, Option<u32>) {
     match tier {
         Tier::Free => (None, None),
@@ -86,7 +86,7 @@ impl Quotas {
         *so_far = so_far.saturating_add(count);
     }
 
-    /// Refuses an operation past the quota of its category, or past the total.
+    /// Refuses an operation if the quota of its category, or the total, is used up.
     pub(super) fn check(
         &self,
         key: &str,
@@ -117,7 +117,7 @@ impl Quotas {
         ))
     }
 
-    /// What `GET /v1/billing/usage` tells.
+    /// Returns the answer to `GET /v1/billing/usage`.
     pub(super) fn usage(&self, key: &str, tier: Tier, now: Duration) -> Value {
         let (each, all) = quotas(tier);
         let count = |category| json!({ "count": self.count(key, category, now), "quota": each });
@@ -152,7 +152,7 @@ impl Quotas {
     }
 }
 
-/// Days since 1970, in UTC.
+/// Returns the days since 1970, in UTC.
 fn day(now: Duration) -> u128 {
     now.as_millis() / DAY.as_millis()
 }

@@ -1,4 +1,4 @@
-//! The request log, and what it says about the session of each request.
+//! The request log. It says for each request which session it had.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -8,27 +8,27 @@ use serde_json::Value;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Exchange {
-    /// When it came, on the server's wall clock, since 1970.
+    /// When the request arrived, by the server's wall clock, since 1970.
     pub at: Duration,
     /// The method.
     pub method: String,
     /// The path as sent, without the query.
     pub path: String,
-    /// Its `X-Request-ID`: tells a request from others of its kind.
+    /// The `X-Request-ID` of the request, which distinguishes it from similar requests.
     pub request_id: Option<String>,
-    /// A label for its API key, such as `pro 1`; `unknown` for a key that this server never had.
+    /// A label for the API key, such as `pro 1`. `unknown` if this server never had the key.
     pub key: Option<String>,
     /// Which of the session calls it is, if any.
     pub operation: Operation,
-    /// What its `X-Session-Id` stood for when the server looked it up (when it came, if that never happened).
+    /// What its `X-Session-Id` meant when the server looked it up. If the server never did, what it meant on arrival.
     pub session: SessionUse,
-    /// The status that the server answered with, seen by the caller or not; 0 if there was none.
+    /// The status of the server's answer, even if the caller did not receive the answer. 0 if there was no answer.
     pub status: u16,
     /// The chain that a stealth call used.
     pub chain: Option<String>,
-    /// Which replica took it, counted from 0.
+    /// Which replica handled the request, counted from 0.
     pub replica: usize,
-    /// The address that the server saw it come from.
+    /// The address from which the server saw the request come.
     pub caller: IpAddr,
     pub(super) public: bool,
     pub(super) number: u64,
@@ -62,7 +62,7 @@ impl fmt::Display for Exchange {
     }
 }
 
-/// What a request asks of the session store.
+/// The kind of a request: one of the session calls, or another call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // the four calls of the API, and the rest
 pub enum Operation {
@@ -74,28 +74,28 @@ pub enum Operation {
     Update,
     /// `DELETE` of a session.
     Delete,
-    /// Anything else.
+    /// Any other call.
     Other,
 }
 
-/// What the `X-Session-Id` of a request stood for.
+/// What the `X-Session-Id` of a request meant to the server.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SessionUse {
-    /// There was none, or an empty one.
+    /// There was no id, or an empty one.
     None,
-    /// A session of the request's own key.
+    /// A live session of the request's own key.
     Live {
         /// The whole id.
         id: String,
-        /// What the server that took the request had stored for it.
+        /// The defaults that the replica which handled the request had stored for the session.
         defaults: Value,
     },
-    /// Nothing: the server went on with its own defaults and said no word about it.
+    /// No live session: the server silently used its own defaults.
     Dead {
-        /// The id as sent; of several, the first.
+        /// The id as sent. If there were several, the first.
         id: String,
-        /// Why it stood for nothing.
+        /// Why the id meant no live session.
         why: DeadReason,
     },
 }
@@ -110,27 +110,27 @@ impl fmt::Debug for SessionUse {
     }
 }
 
-/// Why a session id stood for nothing.
+/// Why a session id meant no live session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeadReason {
-    /// Not `sess_` and 64 lower-case hex digits.
+    /// The id is not `sess_` and 64 lower-case hex digits.
     Malformed,
-    /// More than one `X-Session-Id` line.
+    /// There was more than one `X-Session-Id` header.
     Doubled,
-    /// This server never had it.
+    /// This server never had the session.
     Unknown,
-    /// Its time was over.
+    /// The session had expired.
     Expired,
-    /// It was deleted, whether or not a stale replica still honours it.
+    /// The session was deleted. This also counts if a stale replica still accepts the id.
     Deleted,
-    /// It belongs to another key than the request's.
+    /// The session belongs to another key than the request's.
     ForeignKey,
-    /// The server was restarted since.
+    /// The server was restarted since the session was created.
     Forgotten,
-    /// It was dropped to make room for others.
+    /// The session was dropped to make room for others.
     Evicted,
-    /// Another replica has it, and there is no [common store](super::FakeSipher::set_common_store).
+    /// Another replica has the session, and there is no [common store](super::FakeSipher::set_common_store).
     Elsewhere,
 }
 
@@ -142,7 +142,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Adds a request that has come; returns the number under which its outcome can be told.
+    /// Adds a request that has arrived. Returns its number, with which its outcome can be recorded later.
     pub(super) fn add(&mut self, mut exchange: Exchange) -> u64 {
         self.numbers += 1;
         exchange.number = self.numbers;
@@ -150,7 +150,7 @@ impl Log {
         self.numbers
     }
 
-    /// The entry of a request, unless the log was cleared since.
+    /// Returns the entry of a request, unless the log was cleared since.
     pub(super) fn entry(&mut self, number: u64) -> Option<&mut Exchange> {
         let first = self.exchanges.first()?.number;
         let index = usize::try_from(number.checked_sub(first)?).ok()?;
@@ -166,7 +166,7 @@ impl Log {
     }
 }
 
-/// Enough of an id to tell it from others, too little to use it.
+/// Returns enough of an id to distinguish it from others, and too little to use it.
 pub(super) fn fingerprint(id: &str) -> String {
     let shown = if id.starts_with("sess_") { 13 } else { 4 };
     let start: String = id.chars().take(shown).collect();

@@ -1,4 +1,4 @@
-//! A manager against a [`FakeSipher`].
+//! A manager that uses a [`FakeSipher`].
 
 use super::{FakeSipher, Tier};
 use crate::{
@@ -8,13 +8,15 @@ use crate::{
 };
 
 impl FakeSipher {
-    /// Starts a [`SessionManager`] whose session calls come here: with an API key of the pro tier, the way here, and a clock that
-    /// goes with tokio's. Everything else is as by default, and can be set.
+    /// Creates the builder of a [`SessionManager`] whose session calls go to this server. It has an API key of the pro
+    /// tier, this server as its transport, and a clock that follows tokio's. All other settings have their defaults and
+    /// can be changed.
     ///
-    /// The clock is what makes a test under paused time tell the truth. With the system's clock, which goes on by microseconds
-    /// while a test skips hours, a session would never grow old.
+    /// With paused time, the clock is what makes the test meaningful. The system's clock advances by microseconds while
+    /// a test skips hours, so no session would ever grow old.
     ///
-    /// A request that bears no key is sent with this manager's own. For a proxy, whose callers bring keys, build one without:
+    /// A request that carries no key is sent with this manager's key. To test a proxy, whose callers bring their own
+    /// keys, build a manager without one:
     /// `SessionManager::builder().transport(Transport::new(sipher.clone())).clock(TestClock::new())`.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! Request bodies as the server reads them, and the merge of a session's defaults into them.
+//! Reads request bodies like the server, and merges a session's defaults into them.
 
 use std::io::Read;
 
@@ -11,13 +11,13 @@ use super::{
     content_type, json,
 };
 
-/// The longest body that is read, after unpacking.
+/// The longest body that the server reads, in bytes after decompression.
 const LIMIT: usize = 1024 * 1024;
 
-/// Reads a body as JSON; `None` is what the server calls `undefined`: no body, or a type that it does not read.
+/// Parses a body as JSON. Returns `None` for no body, or for a type that the server does not read.
 ///
-/// Defaults are merged into an object only, and only for `application/json`. The answer in the error case is the
-/// server's.
+/// Defaults are merged only into objects, and only with the type `application/json`. An error is the server's answer to
+/// the request.
 pub(super) fn read(call: &Call, body: &[u8]) -> Result<Option<Value>, Answer> {
     let (media_type, charset) =
         content_type::parse(&call.header("content-type").unwrap_or_default());
@@ -43,14 +43,14 @@ pub(super) fn read(call: &Call, body: &[u8]) -> Result<Option<Value>, Answer> {
     }
 }
 
-/// Whether the headers say that there is a body. Where no client was that would have said so, a body that is not empty
-/// says it itself.
+/// Returns whether the request has a body. The headers say so. In process no client adds those headers, so a body that
+/// is not empty counts too.
 fn has_body(call: &Call, body: &[u8]) -> bool {
     let is_said = |name| call.headers.contains_key(name);
     is_said("content-length") || is_said("transfer-encoding") || !body.is_empty()
 }
 
-/// Adds each default that the request does not name itself; `null` is a value like any other.
+/// Adds each default that the body does not name itself. A `null` in the body counts as named.
 pub(super) fn merge(body: &mut Value, defaults: &Map<String, Value>) {
     let Value::Object(body) = body else { return };
     for (name, value) in defaults {
@@ -58,7 +58,7 @@ pub(super) fn merge(body: &mut Value, defaults: &Map<String, Value>) {
     }
 }
 
-/// What a route gets to see of a body, or the status of the refusal: all that becomes of it, without a server around.
+/// Returns the body that a route would get, or the status of the refusal. Needs no server.
 #[cfg(test)]
 pub(crate) fn as_read(
     headers: &http::HeaderMap,
@@ -75,7 +75,7 @@ pub(crate) fn as_read(
     Ok(body)
 }
 
-/// Everything that is wrong with the bytes themselves is the server's own failure to it.
+/// Returns the answer to a body whose bytes cannot be read. The server reports that as a failure of its own.
 fn failure() -> Answer {
     Answer::error(500, "INTERNAL_SERVER_ERROR", "An unexpected error occurred")
 }
@@ -95,7 +95,7 @@ fn unpack(call: &Call, body: &[u8]) -> Option<Vec<u8>> {
     Some(unpacked)
 }
 
-/// Without a byte order mark. Of two, the second is left.
+/// Decodes text and removes a byte order mark. If there are two, the second one stays.
 fn decode(charset: &str, bytes: &[u8]) -> Option<String> {
     let units = |of: fn([u8; 2]) -> u16| {
         let units: Vec<_> = pairs(bytes).map(of).collect();
@@ -111,7 +111,8 @@ fn decode(charset: &str, bytes: &[u8]) -> Option<String> {
     Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
-/// What the byte order mark says, else what makes more ASCII of the first 100 characters.
+/// Returns whether UTF-16 text is big-endian: as the byte order mark says, or else by which order makes more of the
+/// first 100 characters ASCII.
 fn is_big_endian(bytes: &[u8]) -> bool {
     match bytes {
         [0xfe, 0xff, ..] => return true,
@@ -141,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// The value, or the status of the refusal.
+    /// Returns the parsed value, or the status of the refusal.
     fn read_as(content_type: &str, encoding: &str, body: &[u8]) -> Result<Option<Value>, u16> {
         let request = Request::post("/")
             .header("content-type", content_type)

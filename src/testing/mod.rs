@@ -1,12 +1,12 @@
-//! A Sipher to test against, and a clock that tests can turn.
+//! A fake Sipher server to test against, and a clock that tests can set.
 //!
-//! [`FakeSipher`] does what the session and stealth part of the real server does, odd corners included: it ignores a dead
-//! session id without a word, keeps a session for the key that made it, merges defaults into JSON objects only. Exchanges
-//! recorded from the real server are replayed against it in this crate's own tests. Unlike the real server it remembers
-//! what it ignored, so that a test can fail on it.
+//! [`FakeSipher`] behaves like the session and stealth part of the real server, in its oddities too. It silently
+//! ignores a dead session id, accepts a session only with the key that created it, and merges defaults into JSON
+//! objects only. This crate's own tests replay exchanges that were recorded from the real server against it. Unlike the
+//! real server, the fake remembers which ids it ignored, so that a test can fail on them.
 //!
-//! It is a tower service, for tests in process and under a paused clock, and can be [served](FakeSipher::serve) over TCP,
-//! where it can also be killed and [come back](Served::close).
+//! The fake is a tower service, for tests in process and with a paused clock. It can also be
+//! [served](FakeSipher::serve) over TCP, and there be killed and [come back](Served::close).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,31 +44,37 @@
 //!
 //! # When a request counts
 //!
-//! A request is in the [log](FakeSipher::log) from the moment it comes. It is *handled* at one instant, after its whole
-//! body has arrived and any [delay](What::Delay) is over: then its session is looked up, and whatever it asks for is done.
-//! A caller that drops the call's future before that instant leaves nothing but the log entry behind; one that drops it
-//! later undoes nothing. Without delays, a request whose body is at hand is handled when its future is first polled. Over
-//! TCP, a client that closes the connection drops the future.
+//! A request is in the [log](FakeSipher::log) from the moment when it arrives. The server *handles* it at one instant:
+//! after its whole body has arrived and any [delay](What::Delay) is over. At that instant the server looks the session
+//! up and carries the request out.
+//!
+//! If the caller drops the call's future before that instant, only the log entry remains. If the caller drops it later,
+//! the request has been carried out all the same. Without delays, a request whose body is complete is handled when its
+//! future is first polled. Over TCP, a client that closes the connection drops the future.
 //!
 //! # Bodies
 //!
-//! An empty body counts as `{}` if the request has `Content-Length` or `Transfer-Encoding`. Otherwise it is no body, and
-//! stealth calls answer 400. A body that is not empty needs neither header, since in process nobody adds them.
+//! An empty body counts as `{}` if the request has `Content-Length` or `Transfer-Encoding`. Otherwise the request has
+//! no body, and stealth calls answer 400. A body that is not empty needs neither header, because in process no client
+//! adds them.
 //!
 //! # Production
 //!
-//! [`FakeSipher::restart`] is a deployment: sessions, the day's counts and rate-limit windows are gone, and no answer says
-//! so. What a client can see of it is what the real server shows.
+//! [`FakeSipher::restart`] simulates a deployment: sessions, the day's counts and rate-limit windows are lost, and no
+//! answer says so. A client sees the same traces as at the real server.
 //!
-//! - `GET /v1/health` tells `timestamp` and `uptime`, both by the [server's clock](FakeSipher::clock), and `redis`, which
-//!   [`set_common_store`](FakeSipher::set_common_store) switches. Its status follows [`Solana`].
-//! - All other answers of the application bear `X-Request-ID` and the window of the caller's address. Answers that
-//!   something in front of it wrote bear neither: see [`What::Cloudflare`], [`What::Html`] and [`What::ShuttingDown`].
-//! - [`seen_from`](FakeSipher::seen_from) and [`edges`](FakeSipher::edges) call from other addresses, and
+//! - `GET /v1/health` reports `timestamp` and `uptime`, both by the [server's clock](FakeSipher::clock). It also
+//!   reports `redis`, which [`set_common_store`](FakeSipher::set_common_store) switches on. Its status follows
+//!   [`Solana`].
+//! - All other answers of the application carry `X-Request-ID` and the rate-limit window of the caller's address.
+//!   Answers of a gateway in front of it carry neither: see [`What::Cloudflare`], [`What::Html`] and
+//!   [`What::ShuttingDown`].
+//! - [`seen_from`](FakeSipher::seen_from) and [`edges`](FakeSipher::edges) call from other addresses.
 //!   [`set_edge_clock`](FakeSipher::set_edge_clock) lets an edge write `Date`.
-//! - [`replicas`](FakeSipher::replicas) runs several processes;
-//!   [`restart_replica`](FakeSipher::restart_replica) restarts one of them.
-//! - [`What::CachedHealth`], [`What::NoUptime`] and any other fault on [`Target::Health`] make health useless or wrong.
+//! - [`replicas`](FakeSipher::replicas) runs several processes. [`restart_replica`](FakeSipher::restart_replica)
+//!   restarts one of them.
+//! - [`What::CachedHealth`], [`What::NoUptime`] and any other fault on [`Target::Health`] make the health answer
+//!   useless or wrong.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -90,12 +96,17 @@
 //!
 //! # What it does not do
 //!
-//! Of the calls other than `/v1/sessions`, only `/v1/stealth/generate` and its `/batch`, `/v1/backends` and its `/compare`,
-//! `/v1/billing/usage` and the fourteen that heed an `Idempotency-Key` are there. Public pages answer 200, everything else
-//! 404. Stealth calls make no keys: they answer the `chain` they would have used and, under `applied`, every default that
-//! was in force. Of the fourteen, `/v1/commitment/create` and `/v1/transfer/shield` check their fields; the others answer
-//! 200 with empty `data`. `/v1/errors` lists the first three of 52. Brotli bodies are not read. There is no rate limit until
-//! [one is set](FakeSipher::set_rate_limit), and free keys have no daily quota.
+//! Besides `/v1/sessions`, the fake has only these calls: `/v1/stealth/generate` and its `/batch`, `/v1/backends` and
+//! its `/compare`, `/v1/billing/usage`, and the fourteen that accept an `Idempotency-Key`. Public pages answer 200, all
+//! other paths 404.
+//!
+//! - Stealth calls create no keys. They answer with the `chain` that they would have used and, under `applied`, every
+//!   default that applied.
+//! - Of the fourteen, `/v1/commitment/create` and `/v1/transfer/shield` check their fields. The others answer 200 with
+//!   empty `data`.
+//! - `/v1/errors` lists the first three of 52.
+//! - Brotli bodies are not read.
+//! - There is no rate limit until [one is set](FakeSipher::set_rate_limit), and free keys have no daily quota.
 
 mod answer;
 mod body;

@@ -1,4 +1,4 @@
-//! [`FakeSipher`] in the place of a `reqwest::Client`.
+//! [`FakeSipher`] in place of a `reqwest::Client`.
 
 use std::{
     future::Future,
@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use super::{FakeBody, FakeError, FakeSipher};
 
-/// As a `reqwest::Client` is one, below a [`SessionLayer`](crate::SessionLayer). A request's own timeout holds until the head of the
-/// answer is there.
+/// Takes the place of a `reqwest::Client` below a [`SessionLayer`](crate::SessionLayer). A request's own timeout
+/// applies until the head of the answer has arrived.
 impl Service<Request> for FakeSipher {
     type Response = Response;
     type Error = FakeError;
@@ -42,7 +42,7 @@ async fn answer(mut sipher: FakeSipher, request: Request) -> Result<Response, Fa
     Ok(answered_from(url, answer?))
 }
 
-/// With its URL, which the layer looks at.
+/// Builds the response with its URL, which the layer examines.
 fn answered_from(url: Url, answer: http::Response<FakeBody>) -> Response {
     let (head, body) = answer.into_parts();
     let mut answer = Builder::new()
@@ -63,9 +63,11 @@ mod middleware {
     use super::{FakeSipher, Request, Service};
     use crate::reqwest::Answer;
 
-    /// As the last middleware of a client: nothing goes any further, and the client below is never used. A call that fails is an
-    /// `Error::Middleware` with a [`FakeError`](super::FakeError) in it, and no `reqwest::Error`, which only `reqwest` can make.
-    /// Retries that go by `reqwest::Error` do not see it: test those over [`serve`](FakeSipher::serve).
+    /// Takes the place of the last middleware of a client: it answers, and the client below is never used.
+    ///
+    /// A failed call returns an `Error::Middleware` with a [`FakeError`](super::FakeError) in it. It cannot return a
+    /// `reqwest::Error`, which only `reqwest` can create. So retries that look for a `reqwest::Error` do not see the
+    /// failure: test those over [`serve`](FakeSipher::serve).
     impl Middleware for FakeSipher {
         fn handle<'a, 'b, 'c, 'f>(
             &'a self,

@@ -1,20 +1,20 @@
-//! The processes behind the one address: what each keeps in its memory alone, and which of them takes a call.
+//! The processes behind the one address: what each keeps in its own memory, and which of them takes a call.
 
 use std::time::Duration;
 
 use super::{caller::Turn, idempotency::Replays, limits::Quotas, window::Windows};
 use crate::clock::Reading;
 
-/// One process and those that ran in its place before it.
+/// A process, and its predecessors that were restarted.
 pub(super) struct Process {
-    /// When each of them began, the present one last.
+    /// The start times of all of them, the present one last.
     boots: Vec<Reading>,
     pub(super) windows: Windows,
     pub(super) quotas: Quotas,
     pub(super) replays: Replays,
 }
 
-/// All processes, and the balancer in front of them.
+/// All processes, and the load balancer in front of them.
 pub(super) struct Processes {
     all: Vec<Process>,
     turn: Turn,
@@ -31,7 +31,7 @@ impl Process {
         }
     }
 
-    /// Starts anew: nothing that was in memory is left.
+    /// Restarts the process: everything in its memory is lost.
     fn restart(&mut self, now: Reading) {
         let mut boots = std::mem::take(&mut self.boots);
         boots.push(now);
@@ -41,7 +41,8 @@ impl Process {
         };
     }
 
-    /// When the process began that ran here at that moment; the first one, if none did yet.
+    /// Returns the start time of the process that ran at this moment. Returns that of the first process if none had
+    /// started yet.
     pub(super) fn boot(&self, at: Duration) -> Reading {
         let begun = |boot: &&Reading| boot.monotonic <= at;
         let boot = self.boots.iter().rev().find(begun);
@@ -58,7 +59,7 @@ impl Processes {
         }
     }
 
-    /// Starts or ends as many as are missing or too many.
+    /// Adds or removes processes until there are `count`.
     pub(super) fn resize(&mut self, count: usize, now: Reading) {
         self.all.resize_with(count.max(1), || Process::begin(now));
         self.pinned = None;
@@ -76,19 +77,19 @@ impl Processes {
         self.pinned = number.map(|number| number % self.all.len());
     }
 
-    /// Lets calls be spread this way from now on.
+    /// Sets how calls are spread over the processes.
     pub(super) fn spread(&mut self, turn: Turn) {
         self.pinned = None;
         self.turn = turn;
     }
 
-    /// The process that takes the next call.
+    /// Chooses the process that takes the next call.
     pub(super) fn next(&mut self) -> usize {
         let turn = self.turn.next(self.all.len());
         self.pinned.unwrap_or(turn)
     }
 
-    /// A call may be on its way to a process that is no more.
+    /// Returns a process. A call may be on its way to a process that was removed since: another one then takes it.
     pub(super) fn at(&mut self, number: usize) -> &mut Process {
         let there = number % self.all.len();
         &mut self.all[there]

@@ -1,4 +1,4 @@
-//! The server's order of things: key, tier, quota, body, session, route.
+//! The order in which the server checks a request: key, tier, quota, body, session, route.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -14,18 +14,18 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// A request that may be served.
+/// A request that has passed the checks.
 pub(super) struct Admitted<'a> {
     pub(super) call: &'a Call,
     pub(super) arrival: &'a Arrival,
     pub(super) key: String,
     pub(super) tier: Tier,
-    /// With the session's defaults in it.
+    /// The body, with the session's defaults merged in.
     pub(super) body: Option<Value>,
 }
 
 impl Server {
-    /// Answers as the application would.
+    /// Answers a request like the application.
     pub(super) fn route(&mut self, arrival: &Arrival, body: &Bytes) -> Answer {
         let call = &arrival.call;
         let is_read = ["GET", "HEAD"].contains(&call.method.as_str());
@@ -93,7 +93,7 @@ impl Server {
         }
     }
 
-    /// Looks the request's session up, which counts as a use of it; says nothing about an id that stands for none.
+    /// Looks up the request's session, which counts as a use. Silently ignores an id of no session.
     fn session_defaults(&mut self, arrival: &Arrival, key: &str) -> Option<Map<String, Value>> {
         let SessionHeader::One(id) = arrival.call.session() else {
             return None;
@@ -106,7 +106,8 @@ impl Server {
     }
 }
 
-/// `chain` is the server's own answer; `applied` is the fake's, so that tests can see all of the defaults.
+/// Answers a stealth call. `chain` is as in the server's answer. `applied` is the fake's own addition, so that tests
+/// can see all defaults.
 fn stealth(body: Option<&Value>, batch: bool) -> Result<Answer, Answer> {
     let chain = validate::generate(body, batch)?;
     let mut applied = applied(body);
@@ -120,7 +121,7 @@ fn stealth(body: Option<&Value>, batch: bool) -> Result<Answer, Answer> {
     Ok(answer)
 }
 
-/// One for each that was asked for, without keys.
+/// Returns one result for each address that was asked for, without keys.
 fn results(body: Option<&Value>, chain: &str) -> Value {
     let count = body.and_then(|body| body["count"].as_f64());
     let result = |index| json!({ "index": index, "success": true, "data": { "metaAddress": { "chain": chain } } });
@@ -130,13 +131,13 @@ fn results(body: Option<&Value>, chain: &str) -> Value {
         .collect()
 }
 
-/// The server's comparison names no chain.
+/// Answers a comparison of backends. Like the server's answer, it names no chain.
 fn compare(body: Option<&Value>) -> Result<Answer, Answer> {
     validate::compare(body)?;
     Ok(Answer::data(200, &json!({ "applied": applied(body) })))
 }
 
-/// The defaults that are in force.
+/// Returns the defaults that applied to the request.
 fn applied(body: Option<&Value>) -> Map<String, Value> {
     let known = |name: &&str| Some(((*name).to_owned(), body?.get(name)?.clone()));
     DEFAULTS.iter().filter_map(known).collect()

@@ -21,8 +21,8 @@ const BACKLOG: u32 = 1024;
 impl FakeSipher {
     /// Serves this Sipher over HTTP/1.1 on a free port of 127.0.0.1, until the [`Served`] is dropped.
     ///
-    /// Lost and refused connections are closed without an answer. Idle connections are closed after 5 s. Real sockets do
-    /// not go with a paused tokio clock, which runs ahead while it waits for them.
+    /// Lost and refused connections are closed without an answer. Idle connections are closed after 5 s. Do not pause
+    /// tokio's clock: real sockets do not follow it, and it runs ahead while it waits for them.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl FakeSipher {
     }
 }
 
-/// A [`FakeSipher`] on a port; dropping it closes the port and all connections.
+/// A [`FakeSipher`] on a port. Dropping it closes the port and all connections.
 #[derive(Debug)]
 pub struct Served {
     addr: SocketAddr,
@@ -51,9 +51,9 @@ pub struct Served {
 
 #[derive(Debug)]
 enum Port {
-    /// Until the sender is dropped.
+    /// Open until the sender is dropped.
     Open(oneshot::Sender<()>, JoinHandle<()>),
-    /// Bound, so that it stays ours, but nobody listens.
+    /// Closed. The socket stays bound, so that no other program gets the port, but it does not listen.
     Closed(Option<TcpSocket>),
 }
 
@@ -63,20 +63,21 @@ impl Served {
         format!("http://{}", self.addr)
     }
 
-    /// Returns the address that is listened on.
+    /// Returns the address on which the server listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Closes the port and all connections, and waits until that is done.
+    /// Closes the port and all connections, and waits until they are closed.
     pub async fn stop(mut self) {
         self.port.close().await;
     }
 
-    /// Closes all connections and refuses new ones, as when the server's process is killed, and waits until that is
-    /// done. The port is kept for [`reopen`](Self::reopen); closed twice, it stays closed.
+    /// Closes all connections and refuses new ones, as when the server's process is killed. Waits until they are
+    /// closed.
     ///
-    /// The sessions stay as well: [`FakeSipher::restart`] forgets them.
+    /// The port is kept for [`reopen`](Self::reopen). Calling this twice has no further effect. The sessions are kept
+    /// too: [`FakeSipher::restart`] forgets them.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -98,17 +99,17 @@ impl Served {
     pub async fn close(&mut self) -> io::Result<()> {
         self.port.close().await;
         let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?; // connections that were just closed still count as users of the port
+        socket.set_reuseaddr(true)?; // connections that were just closed still occupy the port
         socket.bind(self.addr)?;
         self.port = Port::Closed(Some(socket));
         Ok(())
     }
 
-    /// Listens again on the same port; without a [`close`](Self::close) before it, does nothing.
+    /// Listens on the same port again. Does nothing without a [`close`](Self::close) before it.
     ///
     /// # Errors
     ///
-    /// If the port cannot be opened; it then stays closed.
+    /// If the port cannot be opened. It then stays closed.
     ///
     /// # Panics
     ///
@@ -137,7 +138,7 @@ impl Port {
     }
 }
 
-/// Ends when `closed` does, and takes the connections with it.
+/// Accepts connections until `closed` ends. Then closes all of them.
 async fn accept(listener: TcpListener, sipher: FakeSipher, mut closed: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {

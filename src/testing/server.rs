@@ -1,4 +1,4 @@
-//! The state that all handles share, and what becomes of one request in it.
+//! The state that all handles share, and how the server handles one request.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -30,7 +30,7 @@ pub(super) struct Server {
     /// The limit that is enforced, for each caller and window.
     rate_limit: Option<u32>,
     pub(super) solana: Solana,
-    /// The quotas' counts in the common store.
+    /// The counts of the quotas, if they are kept in the common store.
     common_quotas: Quotas,
     pub(super) edge: Edge,
     pub(super) faults: Script,
@@ -40,7 +40,7 @@ pub(super) struct Server {
     seed: u64,
 }
 
-/// A request that has come but is not handled yet.
+/// A request that has arrived and is not handled yet.
 pub(super) struct Arrival {
     pub(super) call: Call,
     pub(super) what: Option<What>,
@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    /// Logs a request and decides what will go wrong with it.
+    /// Logs a request and chooses its fault.
     pub(super) fn arrive(&mut self, mut call: Call) -> Arrival {
         let replica = self.processes.next();
         let what = self.faults.take(&call);
@@ -84,7 +84,7 @@ impl Server {
         }
     }
 
-    /// Answers a request whose body is there, and notes the outcome.
+    /// Handles a request whose whole body has arrived, and logs the outcome.
     pub(super) fn handle(&mut self, arrival: &Arrival, body: &Bytes) -> Result<Answer, FakeError> {
         let call = &arrival.call;
         let session = self.judge(call, arrival.replica);
@@ -108,7 +108,7 @@ impl Server {
         Ok(answer.default_header("date", &httpdate::fmt_http_date(UNIX_EPOCH + date)))
     }
 
-    /// What a fault gives, or the application; only the latter's answers bear its headers.
+    /// Returns the answer of a fault, or else of the application. Only answers of the application carry its headers.
     fn answer(&mut self, arrival: &Arrival, body: &Bytes) -> Answer {
         let what = arrival.what.as_ref();
         let canned = what.and_then(|what| canned::answer(what, &arrival.call));
@@ -125,7 +125,8 @@ impl Server {
         sign(arrival, answer, &headers)
     }
 
-    /// Counts a call in its caller's window: the headers for its answer, and the answer itself if it is refused.
+    /// Counts a call in its caller's window. Returns the headers for the answer, and the answer itself if the call is
+    /// refused.
     fn limit(&mut self, arrival: &Arrival) -> (Headers, Option<Answer>) {
         if arrival.call.is_unlimited() {
             return (Vec::new(), None);
@@ -143,7 +144,7 @@ impl Server {
         }
     }
 
-    /// The counts of the day that this replica goes by: its own, if there is no common store.
+    /// Returns the counts of the day that this replica uses: its own, if there is no common store.
     pub(super) fn quotas(&mut self, replica: usize) -> &mut Quotas {
         if self.sessions.has_store() {
             &mut self.common_quotas
@@ -161,7 +162,7 @@ impl Server {
         }
     }
 
-    /// Starts all processes anew.
+    /// Restarts all processes.
     pub(super) fn restart(&mut self) {
         self.processes.restart(self.clock.now());
         self.sessions.restart();
@@ -181,13 +182,13 @@ impl Server {
         self.handle(arrival, body)
     }
 
-    /// 64 hex digits that this server has not given out before.
+    /// Returns 64 hex digits that this server has not used before.
     pub(super) fn mint(&mut self) -> String {
         let [a, b, c, d] = [(); 4].map(|()| draw::next(&mut self.seed));
         format!("{a:016x}{b:016x}{c:016x}{d:016x}")
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     pub(super) fn now(&self) -> u64 {
         millis(self.clock.now().wall)
     }
@@ -234,7 +235,7 @@ impl Server {
     }
 }
 
-/// Adds what the application writes on every answer of its own.
+/// Adds the headers that the application writes on all of its own answers.
 fn sign(arrival: &Arrival, answer: Answer, window: &Headers) -> Answer {
     let own_id = format!("00000000-0000-4000-8000-{:012x}", arrival.number);
     let given = arrival.call.header("x-request-id");

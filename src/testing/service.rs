@@ -1,4 +1,4 @@
-//! [`FakeSipher`] as a tower service: how one request travels, and what a fault does to it on the way.
+//! [`FakeSipher`] as a tower service: the steps of one request, and what a fault does at each of them.
 
 use std::{
     error::Error,
@@ -36,7 +36,7 @@ where
     }
 }
 
-/// An answer of a [`FakeSipher`] on its way.
+/// The future of an answer from a [`FakeSipher`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct FakeFuture(Exclusive<Travelling>);
@@ -51,7 +51,8 @@ impl Future for FakeFuture {
     }
 }
 
-/// Nothing is done for a caller that is gone before `handle`; nothing is undone for one that goes after it.
+/// Carries a request through all steps. If the caller drops the future before `handle`, the server does nothing. If it
+/// does so later, the request has been carried out.
 async fn travel<B>(sipher: FakeSipher, request: Request<B>) -> Result<Response<FakeBody>, FakeError>
 where
     B: Body,

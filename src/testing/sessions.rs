@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 
 use super::log::DeadReason;
 
-/// One session as one replica, or the store, has it. Times are milliseconds since 1970.
+/// One session, as stored by one replica or by the store. Times are milliseconds since 1970.
 #[derive(Clone)]
 pub(super) struct Record {
     pub(super) id: String,
-    /// The API key that made it.
+    /// The API key that created the session.
     pub(super) owner: String,
     pub(super) defaults: Map<String, Value>,
     pub(super) created: u64,
     pub(super) expires: u64,
-    /// When it really goes: `expires`, unless a fault said otherwise.
+    /// When the session really ends. The same as `expires`, unless a fault changed it.
     pub(super) dies: u64,
     pub(super) accessed: u64,
 }
@@ -23,26 +23,26 @@ pub(super) struct Record {
 /// All sessions of all customers.
 pub(super) struct Sessions {
     memories: Vec<Memory>,
-    /// What several replicas share; a single one has nothing behind its memory.
+    /// The store that several replicas share. A single replica has only its memory.
     store: Option<HashMap<String, Record>>,
-    /// Why those that are gone went.
+    /// Why each session that is gone ended.
     graves: HashMap<String, DeadReason>,
     capacity: usize,
     sharing: Sharing,
 }
 
-/// What the store is to the processes.
+/// Whether the processes share a store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
-    /// It comes with the second replica, and a restart empties it.
+    /// The store is added with the second replica. A restart empties it.
     WithReplicas,
-    /// It is there, and outlives restarts.
+    /// There is a store, and it survives restarts.
     Kept,
-    /// There is none, however many replicas.
+    /// There is no store, for any number of replicas.
     Apart,
 }
 
-/// What one replica keeps, least recently used first in `order`.
+/// The sessions of one replica. In `order`, the least recently used one is first.
 #[derive(Default)]
 struct Memory {
     records: HashMap<String, (u64, Record)>,
@@ -91,7 +91,7 @@ impl Sessions {
         self.store.is_some()
     }
 
-    /// Whether a restart leaves the store as it is.
+    /// Returns whether the store survives a restart.
     pub(super) fn keeps(&self) -> bool {
         self.sharing == Sharing::Kept
     }
@@ -109,7 +109,7 @@ impl Sessions {
         self.losing(|it| *it.memory(replica) = Memory::default());
     }
 
-    /// Fills a new store with what the processes know.
+    /// Creates a store with all sessions that the processes know.
     fn open_store(&mut self) {
         if self.store.is_none() {
             let known = self.all().map(|record| (record.id.clone(), record.clone()));
@@ -117,7 +117,7 @@ impl Sessions {
         }
     }
 
-    /// Notes which sessions nobody knows any more afterwards.
+    /// Makes a change, and records the sessions that no process knows any more afterwards.
     fn losing(&mut self, change: impl FnOnce(&mut Self)) {
         let ids: Vec<_> = self.all().map(|record| record.id.clone()).collect();
         change(self);
@@ -128,12 +128,12 @@ impl Sessions {
         }
     }
 
-    /// Whether any replica would find it.
+    /// Returns whether any replica would find the session.
     fn is_known(&self, id: &str) -> bool {
         (0..self.memories.len()).any(|replica| self.peek(replica, id).is_some())
     }
 
-    /// Writes the whole record, to the replica's memory and to the store.
+    /// Writes the whole record to the replica's memory and to the store.
     pub(super) fn write(&mut self, replica: usize, record: &Record) {
         if let Some(store) = &mut self.store {
             store.insert(record.id.clone(), record.clone());
@@ -142,7 +142,8 @@ impl Sessions {
         self.make_room(replica);
     }
 
-    /// Finds a session whoever owns it, as any use of it does: the record is written back with a new `accessed`.
+    /// Finds a session of any owner, and writes its record back with a new `accessed`. Every use of a session does
+    /// this.
     pub(super) fn touch(&mut self, replica: usize, id: &str, now: u64) -> Option<Record> {
         let mut record = self.peek(replica, id)?.clone();
         if now > record.dies {
@@ -154,7 +155,7 @@ impl Sessions {
         Some(record)
     }
 
-    /// Takes a session out of one replica and the store; other replicas do not hear of it.
+    /// Removes a session from one replica and from the store. The other replicas keep their copies.
     pub(super) fn remove(&mut self, replica: usize, id: &str, why: DeadReason) {
         self.memory(replica).take(id);
         if let Some(store) = &mut self.store {
@@ -163,7 +164,7 @@ impl Sessions {
         self.graves.entry(id.to_owned()).or_insert(why);
     }
 
-    /// Takes a session out of everywhere, as if it had been the least recently used.
+    /// Removes a session from all replicas and the store, as if it had been the least recently used.
     pub(super) fn evict(&mut self, id: &str) {
         for replica in 0..self.memories.len() {
             if self.peek(replica, id).is_some() {
@@ -172,9 +173,9 @@ impl Sessions {
         }
     }
 
-    /// Tells why a well-formed id stands for nothing, or gives what the replica would apply.
+    /// Returns the record that the replica would use for a well-formed id, or why there is none.
     ///
-    /// Stricter than the server: an id that was deleted stays dead even where a stale replica still knows it.
+    /// This is stricter than the server: a deleted id stays dead even if a stale replica still knows it.
     pub(super) fn judge(
         &self,
         replica: usize,
@@ -202,7 +203,7 @@ impl Sessions {
         }
     }
 
-    /// Every live session once, as the store has it, or else the first replica that knows it.
+    /// Returns every live session once: as the store has it, or else as the first replica that knows it.
     pub(super) fn live(&self, now: u64) -> impl Iterator<Item = &Record> {
         self.all().filter(move |record| now <= record.dies)
     }
@@ -221,7 +222,8 @@ impl Sessions {
         kept.map(|(_, record)| record).or_else(stored)
     }
 
-    /// A request may be under way to a replica that is no more.
+    /// Returns a replica's memory. A request may be on its way to a replica that was removed since: another one then
+    /// takes it.
     fn memory(&mut self, replica: usize) -> &mut Memory {
         let there = replica % self.memories.len();
         &mut self.memories[there]

@@ -1,4 +1,4 @@
-//! The server's checks of a request body, with its own words for what is wrong.
+//! The server's checks of a request body, with its own error messages.
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ pub(super) const CHAINS: [&str; 17] = [
     "injective", "celestia", "sei", "dydx", "bitcoin", "zcash",
 ];
 
-/// The same chains; the stealth calls list them in another order.
+/// The same chains in another order, as stealth calls list them.
 #[rustfmt::skip]
 const STEALTH_CHAINS: [&str; 17] = [
     "solana", "near", "aptos", "sui", "ethereum", "polygon", "arbitrum", "optimism", "base", "bitcoin", "zcash",
@@ -28,7 +28,7 @@ const STEALTH_CHAINS: [&str; 17] = [
 
 const DEFAULT_TTL: u64 = 3600;
 
-/// Checks the body of a create; returns the known defaults and the time to live in seconds.
+/// Checks the body of a create. Returns the known defaults, and the time to live in seconds.
 pub(super) fn create(body: Option<&Value>) -> Result<(Map<String, Value>, u64), Answer> {
     let mut issues = Vec::new();
     let Some(body) = object(body, &[], &mut issues) else {
@@ -39,14 +39,14 @@ pub(super) fn create(body: Option<&Value>) -> Result<(Map<String, Value>, u64), 
     done((defaults, ttl.unwrap_or(DEFAULT_TTL)), &issues)
 }
 
-/// Checks the body of an update; returns the known defaults.
+/// Checks the body of an update. Returns the known defaults.
 pub(super) fn update(body: Option<&Value>) -> Result<Map<String, Value>, Answer> {
     let mut issues = Vec::new();
     let defaults = object(body, &[], &mut issues).map(|body| defaults(body, &mut issues));
     done(defaults.unwrap_or_default(), &issues)
 }
 
-/// Checks the body of a stealth call; returns the chain.
+/// Checks the body of a stealth call. Returns the chain.
 pub(super) fn generate(body: Option<&Value>, batch: bool) -> Result<String, Answer> {
     let mut issues = Vec::new();
     let Some(body) = object(body, &[], &mut issues) else {
@@ -83,7 +83,7 @@ pub(super) fn compare(body: Option<&Value>) -> Result<(), Answer> {
     done((), &issues)
 }
 
-/// Checks that a body has these fields of these types, which are `string` and `object`.
+/// Checks that a body has these fields. Each has the type `string` or `object`.
 pub(super) fn fields(body: Option<&Value>, fields: &[(&str, &str)]) -> Result<(), Answer> {
     let mut issues = Vec::new();
     if let Some(body) = object(body, &[], &mut issues) {
@@ -117,7 +117,7 @@ fn refusal(issues: &[Value]) -> Answer {
     )
 }
 
-/// Unknown keys are dropped without a word.
+/// Returns the known defaults. Silently drops unknown keys.
 fn defaults(body: &Map<String, Value>, issues: &mut Vec<Value>) -> Map<String, Value> {
     let mut known = Map::new();
     let Some(given) = object(body.get("defaults"), &["defaults"], issues) else {
@@ -185,7 +185,7 @@ fn viewing_key(value: &Value, path: &[&str], issues: &mut Vec<Value>) {
     }
 }
 
-/// A whole number within bounds, if there is one at all; `60.0` and `6e1` are whole numbers too.
+/// Reads a whole number within bounds, if there is one. `60.0` and `6e1` are whole numbers too.
 fn integer(
     body: &Map<String, Value>,
     name: &str,

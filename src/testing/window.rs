@@ -7,10 +7,10 @@ use serde_json::json;
 use super::answer::Answer;
 use crate::clock::Reading;
 
-/// The real server's limit, shown also where none is enforced.
+/// The real server's limit. Answers show it even if no limit is enforced.
 const LIMIT: u32 = 100;
 const WINDOW: Duration = Duration::from_secs(60);
-/// A caller that two sweeps in a row have not seen is forgotten, whatever its window says.
+/// A caller without a call in two sweeps is forgotten, even if its window has not ended.
 const SWEEP: Duration = WINDOW;
 
 /// All windows of one process.
@@ -22,15 +22,16 @@ pub(super) struct Windows {
 struct Window {
     calls: u32,
     ends: Duration,
-    /// The sweep before which the last call came.
+    /// The number of the sweep interval in which the last call came.
     sweep: u128,
 }
 
-/// Names and values.
+/// Names and values of headers.
 pub(super) type Headers = Vec<(&'static str, String)>;
 
 impl Windows {
-    /// Counts a call: the headers for its answer, and the answer itself if it is past a `limit` that is enforced.
+    /// Counts a call. Returns the headers for its answer, and the answer itself if the call exceeds an enforced
+    /// `limit`.
     pub(super) fn count(
         &mut self,
         caller: IpAddr,
@@ -66,8 +67,9 @@ impl Windows {
     }
 }
 
-/// The real server goes by the wall clock: one that is set back makes a window longer. A limit that is enforced goes by
-/// the other, lest tests that turn the clock by days be refused for as long.
+/// Returns the clock that windows use. The real server uses its wall clock, so setting that clock back makes a window
+/// longer. An enforced limit uses the monotonic clock: otherwise a test that sets the clock back by days would be
+/// refused for days.
 fn clock(limit: Option<u32>, now: Reading) -> Duration {
     match limit {
         None => now.wall,

@@ -1,4 +1,4 @@
-//! Where Sipher is.
+//! Settings of the builder: the base URL and its aliases.
 
 use super::SessionManagerBuilder;
 use crate::{
@@ -7,13 +7,17 @@ use crate::{
 };
 
 impl SessionManagerBuilder {
-    /// Sets where Sipher is: a scheme, a host, and if need be a port and a path. Defaults to
-    /// `https://sipher-api.sip-protocol.org`, with the vendor's older name `https://sipher.sip-protocol.org` as an
-    /// [`alias`](Self::alias).
+    /// Sets the base URL of Sipher: a scheme, a host, and optionally a port and a path. Set it if your server is not
+    /// the vendor's.
     ///
-    /// Session calls go to this URL. Requests get a session if they are below this URL or below an alias. Setting it drops
-    /// the default alias. It has to be https, save for loopback (`127.0.0.0/8`, `[::1]`, `localhost` and names below it);
-    /// see [`allow_plain_http`](Self::allow_plain_http). It must not end in `/v1`, which every path of the API begins with.
+    /// Defaults to `https://sipher-api.sip-protocol.org`, with the vendor's older name
+    /// `https://sipher.sip-protocol.org` as an [`alias`](Self::alias). Setting the base URL removes that alias.
+    ///
+    /// Session calls go to this URL. A request gets a session if its URL is below this URL or below an alias.
+    ///
+    /// The scheme has to be https, except for loopback (`127.0.0.0/8`, `[::1]`, `localhost` and names below it): see
+    /// [`allow_plain_http`](Self::allow_plain_http). The URL must not end in `/v1`, because every path of the API
+    /// begins with that.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -21,24 +25,24 @@ impl SessionManagerBuilder {
 
     /// Adds another name of the same server. Defaults to none if [`base_url`](Self::base_url) is set.
     ///
-    /// Requests below it get a session as well, and **API key and session id go there**. Add one if part of your code reaches the
-    /// server by another host name, port or path prefix than the rest. It may be called up to 16 times; the rules for a base URL
-    /// apply. Where the same request is below the base URL and below an alias, the base URL counts.
+    /// Requests below it get a session too, and **API key and session id are sent there**. Add one if a part of your
+    /// code reaches the server by another host name, port or path prefix. The rules of a base URL apply. At most 16
+    /// aliases can be added. A request that is below both the base URL and an alias counts as one to the base URL.
     pub fn alias(mut self, url: impl Into<String>) -> Self {
         self.aliases.push(url.into());
         self
     }
 
-    /// Allows http in the base URL and in aliases, wherever they point. Defaults to loopback only.
+    /// Allows http in the base URL and in aliases, for any host. By default http is allowed for loopback only.
     ///
-    /// **API key and session id then go over the network for everybody on the way to read.** This is for a way that is
-    /// known to be safe, such as one inside of a service mesh that encrypts by itself.
+    /// **Everybody on the network path can then read API key and session id.** Use it only on a path that is known to
+    /// be safe, such as a service mesh that encrypts its traffic.
     pub fn allow_plain_http(mut self) -> Self {
         self.plain_http = PlainHttp::Anywhere;
         self
     }
 
-    /// Takes [`allow_plain_http`](Self::allow_plain_http) back, such as where a file allowed it.
+    /// Undoes [`allow_plain_http`](Self::allow_plain_http), for example when a configuration file has allowed it.
     pub fn forbid_plain_http(mut self) -> Self {
         self.plain_http = PlainHttp::OnLoopback;
         self

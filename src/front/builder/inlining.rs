@@ -1,4 +1,4 @@
-//! Defaults in the bodies of requests.
+//! Settings of the builder: defaults in the bodies of requests.
 
 use super::SessionManagerBuilder;
 use crate::{
@@ -7,39 +7,46 @@ use crate::{
 };
 
 impl SessionManagerBuilder {
-    /// Sets whether defaults are put into the bodies of requests as well, where the server would put them. Defaults to
-    /// [`InlineDefaults::Off`], since it changes what the user wrote.
+    /// Sets whether the client also puts defaults into the bodies of requests, in the same way as the server does.
+    /// Defaults to [`InlineDefaults::Off`], because it changes what the caller wrote.
     ///
-    /// With [`InlineDefaults::Always`] a request that was merged is right whatever the server has forgotten. In a tower stack
-    /// an [`InlineDefaultsLayer`](crate::InlineDefaultsLayer) does it, below the session layer; with `reqwest` and
-    /// `reqwest-middleware` the [`SessionLayer`](crate::SessionLayer) itself. See the module [`inline`](crate::inline).
+    /// Set [`InlineDefaults::Always`] if the right chain matters more than an untouched body: a merged request is right
+    /// even if the server has forgotten the session.
+    ///
+    /// In a tower stack, add an [`InlineDefaultsLayer`](crate::InlineDefaultsLayer) below the session layer. With
+    /// `reqwest` and `reqwest-middleware`, the [`SessionLayer`](crate::SessionLayer) merges bodies itself. See the
+    /// module [`inline`](crate::inline).
     pub fn inline_defaults(mut self, setting: InlineDefaults) -> Self {
         self.inline.defaults = setting;
         self
     }
 
-    /// Sets whether a request is refused whose body the server would merge and this crate cannot: one that is too long,
-    /// compressed, or in another charset than UTF-8. Off by default: it is sent with its session alone, and its
-    /// [`Proof`](crate::Proof) says so. In a tower stack, a request that no inline layer would see is refused as well.
-    /// With `WithoutSession`, only requests for which there is no session are refused.
+    /// Sets whether to refuse a request whose body the server would merge and this crate cannot. Such a body is too
+    /// long, compressed, or in another charset than UTF-8.
     ///
-    /// Turn it on if a request under the server's own defaults is worse than one that is not sent.
+    /// Defaults to `false`: the request is sent with its session alone, and its [`Proof`](crate::Proof) says so. Turn
+    /// it on if a request under the server's own defaults is worse than a request that is not sent.
+    ///
+    /// In a tower stack without an inline layer, requests are refused too. With `WithoutSession`, only requests for
+    /// which there is no session are refused.
     pub fn inline_strict(mut self, strict: bool) -> Self {
         self.inline.strict = strict;
         self
     }
 
-    /// Makes no session ever: defaults are put into bodies alone. This is for API keys of the free tier, which may have no
-    /// sessions, and for those who want no session calls. It needs
-    /// [`inline_defaults`](Self::inline_defaults) set to `Always` or `WithoutSession`; which of them makes no difference.
+    /// Turns sessions off: defaults are put into bodies only, and no session is ever created. By default sessions are
+    /// created.
     ///
-    /// A request whose body cannot be merged is not sent, see [`OnNoSession`](crate::OnNoSession).
+    /// Use it for API keys of the free tier, which may have no sessions, or if you want no session calls. It needs
+    /// [`inline_defaults`](Self::inline_defaults) set to `Always` or `WithoutSession`; both have the same effect here.
+    ///
+    /// A request whose body cannot be merged is not sent: see [`OnNoSession`](crate::OnNoSession).
     pub fn without_sessions(mut self) -> Self {
         self.inline.makes_sessions = false;
         self
     }
 
-    /// Takes [`without_sessions`](Self::without_sessions) back, such as where a file set it.
+    /// Undoes [`without_sessions`](Self::without_sessions), for example when a configuration file has set it.
     pub fn with_sessions(mut self) -> Self {
         self.inline.makes_sessions = true;
         self

@@ -1,4 +1,4 @@
-//! Sessions that several processes share.
+//! Settings of the builder: sessions that several processes share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,49 +6,54 @@ use super::SessionManagerBuilder;
 use crate::{driver::fleet::derive, model::settings::OnStoreDown, store::SessionStore};
 
 impl SessionManagerBuilder {
-    /// Shares sessions with the other processes of a fleet, through a store that all of them use. Defaults to none: every process has
-    /// sessions of its own.
+    /// Shares sessions with the other processes of a fleet, through a store that all of them use. Defaults to none:
+    /// every process has sessions of its own. Set it if several processes use the same API key.
     ///
-    /// One process makes a session and the others take it up, so the fleet makes as many session calls as one process alone. The
-    /// processes have to agree on API key, base URL, defaults and [`member_lease`](Self::member_lease); all else may differ. See the module
-    /// [`store`](crate::store).
+    /// One process creates a session and the others adopt it. So the fleet makes as many session calls as one process
+    /// alone. The processes have to agree on API key, base URL, defaults and [`member_lease`](Self::member_lease). All
+    /// other settings may differ. See the module [`store`](crate::store).
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn store(mut self, store: impl SessionStore) -> Self {
         self.store = Some((Arc::new(store), derive));
         self
     }
 
-    /// Sets what happens when no session is at hand and the store cannot be reached. Defaults to
+    /// Sets what happens when there is no session and the store cannot be reached. Defaults to
     /// [`OnStoreDown::OwnSession`].
+    ///
+    /// Change it to [`OnStoreDown::Fail`] if a session with older defaults is worse for you than a failed request.
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn on_store_down(mut self, policy: OnStoreDown) -> Self {
         self.on_store_down = policy;
         self
     }
 
-    /// Sets how long a process goes on with a shared session while it cannot reach the store. Defaults to 5 minutes; 30 s at
-    /// least. All processes of a fleet have to agree on it.
+    /// Sets how long a process goes on with a shared session while it cannot reach the store. Defaults to 5 minutes.
+    /// The minimum is 30 s. All processes of a fleet have to use the same value.
     ///
-    /// It goes on for this time less `hard`, and for half of it at least. A process tells the store four times in that time,
-    /// and each 10 s at least, which sessions it uses. A longer lease bridges longer outages of the store; a shorter one ends
-    /// sooner the use of a session that was invalidated meanwhile.
+    /// The process goes on for this time minus `hard`, but for half of the time at least. Four times within the lease,
+    /// and every 10 s at least, it tells the store which sessions it uses.
+    ///
+    /// Raise it to bridge longer outages of the store. Lower it so that, during an outage, a session that another
+    /// process has invalidated is used for a shorter time.
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn member_lease(mut self, lease: Duration) -> Self {
         self.member_lease = lease;
         self
     }
 
-    /// Has the server asked about each session that another process has made, before it is used. Off by default.
+    /// Checks each session of another process with the server before using it. Off by default.
     ///
-    /// Somebody who can write to the store can bring back an older record. A process that has seen no newer one takes it up. This
-    /// setting finds out, at the price of one session call for each process and session.
+    /// Somebody who can write to the store can put an older record back. A process that has seen no newer record would
+    /// adopt it. Turn this setting on if you do not trust the store that far. It costs one session call for each
+    /// process and session.
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn verify_adopted(mut self) -> Self {
         self.verify_adopted = true;
         self
     }
 
-    /// Takes [`verify_adopted`](Self::verify_adopted) back, such as where a file set it.
+    /// Undoes [`verify_adopted`](Self::verify_adopted), for example when a configuration file has set it.
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     pub fn trust_adopted(mut self) -> Self {
         self.verify_adopted = false;
