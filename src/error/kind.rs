@@ -60,12 +60,8 @@ pub enum ErrorKind {
     Rejected,
     /// The manager is shutting down or has shut down. The request was not sent. Send it to another instance.
     Shutdown,
-<<<<<<< HEAD
-    /// The store that a fleet shares cannot be reached, or another process of the fleet is creating the session and is not done.
-=======
     /// The fleet's shared store cannot be reached, or another process of the fleet is still creating the session. Retry
     /// after `retry_after`.
->>>>>>> b1ad4cd57069040d5676dcf3fccd86094703d6c4
     Store,
     /// No session could be had in the time allowed. Retry, or raise `max_wait` or `create_timeout`.
     Timeout,
