@@ -1,5 +1,5 @@
 //! What `build` lets through must not panic later: times without end, as "never give up" is often written.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Requests of a `reqwest` client that are sent once more, as far as their bodies can be.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,6 +1,6 @@
 //! What real clients say of a server that is gone is understood as a sign of trouble.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use bytes::Bytes;
 use http::Request;

@@ -1,6 +1,6 @@
 //! Runtimes that stand still, or that are driven only now and then, by a clock that is turned by hand.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     future::Future,

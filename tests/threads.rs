@@ -1,6 +1,6 @@
 //! One manager on several runtimes and threads, in real time.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     future::Future,

@@ -2,7 +2,7 @@
 //!
 //! On its own, in a process with little memory to look into.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)] // helpers are tests too
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     fs::{self, File},

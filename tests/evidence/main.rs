@@ -1,4 +1,4 @@
-//! Whether the server is still the one that knows the sessions: restarts that no call met, and alarms that are none.
+//! Whether the server is still the process that knows the sessions: restarts that no call met, and false alarms.
 // Virtual time is read here, and helpers are tests too.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 

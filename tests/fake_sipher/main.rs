@@ -1,5 +1,5 @@
 //! The fake Sipher: against recordings of the real one, and in what it can do beyond it.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod checks;
 mod faults;

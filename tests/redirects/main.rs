@@ -1,5 +1,5 @@
 //! Redirects, over real sockets: what the policy follows, what the guard notices, and that nothing arrives elsewhere.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod guard;
 mod order;

@@ -1,6 +1,6 @@
 //! What a machine brings along: proxies, certificates, runtimes. What is read from the environment is tested in a process of its
 //! own.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod certificates;
 mod proxy;
