@@ -32,7 +32,7 @@
 //! | 28 | nobody could say when it renews | `renewal::a_renewal_starts_at_the_published_moment_and_an_id_ends_at_the_published_moment` |
 //! | 29 | processes shared one credential | `tenants::processes_with_one_key_do_not_end_each_others_sessions` |
 
-// Helpers outside of tests, and a look at how long things took.
+// For the helper functions, and to measure how long something took.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
