@@ -29,9 +29,9 @@ pub struct Trouble {
     pub answers_claims_after: Duration,
     /// The answer to the report that a session is in use takes this long.
     pub answers_keeps_after: Duration,
-    /// Nothing is told by itself: all that is left is to look.
+    /// The store announces nothing, so processes must look.
     pub is_mute: bool,
-    /// It answers reads and nothing else.
+    /// The store answers reads and nothing else.
     pub is_read_only: bool,
     /// The store accepts no publication.
     pub refuses: bool,
