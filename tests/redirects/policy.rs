@@ -33,7 +33,7 @@ async fn a_redirect_that_leaves_sipher_is_the_response_and_nothing_arrives_there
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
     let mut events = here.sessions.events();
     // This also holds if the user's own policy would follow the redirect.
-    #[allow(clippy::redundant_closure_for_method_calls)] // a path instead of the closure is not general enough
+    #[allow(clippy::redundant_closure_for_method_calls)] // a path is not general enough
     let follows_all = Policy::custom(|attempt| attempt.follow());
     for policy in [
         here.sessions.redirect_policy(),
