@@ -1,5 +1,6 @@
-//! Lives as they are in production: those from [`PRODUCTION`] on, and one in four if `SIM_PRODUCTION` is set. The server is restarted where no call meets it, and what could tell so is
-//! late, missing or wrong. Drawn from a generator of their own, so that every other life stays what it was.
+//! Lives as in production: all seeds from [`PRODUCTION`] on, and one in four of the others if `SIM_PRODUCTION` is set.
+//! The server restarts when no call meets it. The evidence that could show this is late, missing or wrong. A generator
+//! of their own draws these lives, so every other life stays the same.
 
 use std::{env, time::Duration};
 

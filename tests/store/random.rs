@@ -161,7 +161,7 @@ impl<'a> Side<'a> {
     }
 
     /// Waits until the time is above all granted numbers. Only then is a new grant above a number that the store has
-    /// forgotten. Setting the clock does not move the server's own time.
+    /// forgotten. On Redis, `pass` only shortens expiry times, and does not move the server's time.
     async fn wait_for_higher_grants(&self) {
         let highest = u128::from(*self.granted.iter().max().unwrap());
         while self

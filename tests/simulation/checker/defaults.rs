@@ -227,7 +227,7 @@ impl Checker<'_> {
                 let fingerprint = SessionId::parse(&one.id).map(|id| id.fingerprint());
                 // A request with a slow body got its session long before the server looked up the session.
                 let was_on_its_way = self.met_a_restart(one.n) || self.has_slow_body(one.n);
-                // An answer that seemed to prove the process took it off the count, and all that were sent before it.
+                // An answer that seemed to prove the process removed its request, and all earlier ones, from the count.
                 let seems_to_prove = |later: &Wrong| {
                     let head = later.head.filter(|_| later.index >= one.index);
                     head.is_some_and(|head| self.is_window_unseen(head))
