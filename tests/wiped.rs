@@ -101,7 +101,7 @@ fn secrets_are_wiped_from_memory_with_their_last_copy() {
         let id = SessionId::parse(id).unwrap();
         Box::new((id.clone(), id))
     });
-    // Like the server's answers, which also leave their JSON in a wiped buffer.
+    // The id is parsed as from an answer of the server. The answer's own buffer is not tested.
     assert_gone("session id from JSON", "sess_", |id| {
         let json = Zeroizing::new(format!("\"{id}\""));
         serde_json::from_str::<SessionId>(&json).unwrap()
