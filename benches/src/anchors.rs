@@ -68,8 +68,7 @@ impl Service<Call> for ByHand {
     }
 }
 
-/// Does everything that the session layer does with headers and extensions, and nothing else: is there one key, no id,
-/// and no opt-out?
+/// Does everything that the session layer does with headers and extensions, and nothing else: is there one key, no id, and no opt-out?
 #[derive(Clone, Debug)]
 pub struct SameHeaderWork {
     key: HeaderValue,

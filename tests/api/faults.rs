@@ -136,12 +136,11 @@ async fn what_a_transport_says_is_shown_without_the_id_and_the_key() {
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 
-/// A create that was sent and not answered may have left a session on the server. A create that got no connection
-/// cannot have.
+/// A create that was sent and not answered may have left a session on the server. A create that got no connection cannot have.
 #[tokio::test(start_paused = true)]
 async fn only_an_open_connection_that_fails_leaves_it_open_whether_a_session_was_made() {
     for kind in [
-        io::ErrorKind::Other, // as of a name that is not found
+        io::ErrorKind::Other, // for example, a host name that does not resolve
         io::ErrorKind::AddrNotAvailable,
         io::ErrorKind::HostUnreachable,
         io::ErrorKind::NetworkUnreachable,

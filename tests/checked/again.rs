@@ -1,5 +1,4 @@
-//! Every new session is wrong: behind servers that do not share sessions, and behind a proxy that removes the session
-//! id.
+//! Every new session is wrong: behind servers that do not share sessions, and behind a proxy that removes the session id.
 
 use sipher_session::{CheckedLayer, ErrorKind};
 use tower::{Layer, ServiceExt};

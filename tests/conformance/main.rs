@@ -15,8 +15,7 @@ mod outside;
 mod reach;
 mod session_id;
 
-/// Turns each rule into one test for each world. Rules after `extensions:` run only in worlds whose requests carry
-/// extensions.
+/// Turns each rule into one test for each world. Rules after `extensions:` run only in worlds whose requests carry extensions.
 macro_rules! in_every_world {
     ($($rule:ident),* $(; extensions: $($extended:ident),*)?) => {
         mod in_process {

@@ -14,8 +14,7 @@ in_every_world!(
     where_that_was_asked_for_it_is_refused_and_nothing_is_sent
 );
 
-/// Makes the other server's address another spelling of the first: a host name of the vendor, or another name of
-/// loopback.
+/// Makes the other server's address another spelling of the first: a host name of the vendor, or another name of loopback.
 fn spelt_otherwise(world: &mut World) -> OutsideReason {
     if world.origin.contains("127.0.0.1") {
         world.other_origin = world.origin.replace("127.0.0.1", "localhost");

@@ -82,8 +82,7 @@ fn wrong(sipher: &FakeSipher) -> usize {
         .count()
 }
 
-/// An unknown error counts as a sign: a type of the user, a text, an error that hides its cause, an error of the
-/// network.
+/// An unknown error counts as a sign: a type of the user, a text, an error that hides its cause, an error of the network.
 #[tokio::test(start_paused = true)]
 async fn whatever_a_client_fails_with_while_the_server_restarts_costs_no_later_request() {
     let errors: [fn() -> BoxError; 9] = [

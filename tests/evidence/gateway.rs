@@ -79,8 +79,7 @@ async fn health_that_is_refused_alone_fails_no_request_and_costs_one_session_cal
     }
 }
 
-/// With one call a second, requests go on during the question after the first hint. Their answers show that the server
-/// works.
+/// With one call a second, requests go on during the question after the first hint. Their answers show that the server works.
 #[tokio::test(start_paused = true)]
 async fn where_requests_go_on_all_the_time_nobody_waits_and_no_outage_is_told_of() {
     for what in refusals() {

@@ -1,5 +1,4 @@
-//! Health says nothing, and asking for a session instead does not help either. Live sessions go on, in doubt, and few
-//! calls are made.
+//! Health says nothing, and asking for a session instead does not help either. Live sessions go on, in doubt, and few calls are made.
 
 use http::Method;
 use sipher_session::{

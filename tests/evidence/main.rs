@@ -1,5 +1,5 @@
 //! Whether the server is still the process that knows the sessions: restarts that no call met, and false alarms.
-// Virtual time is read here, and helpers are tests too.
+// For the helper functions, which also read virtual time.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

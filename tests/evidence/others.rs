@@ -17,8 +17,7 @@ use tower::ServiceExt;
 
 use crate::support::{Call, SECOND, Setup, generate, is_of, pass};
 
-/// Two tenants, of which the first has the older session. A front may answer that tenant's checks instead of the
-/// server.
+/// Two tenants, of which the first has the older session. A front may answer that tenant's checks instead of the server.
 struct Two {
     setup: Setup,
     manager: SessionManager,
@@ -30,8 +29,7 @@ struct Two {
 type Front = fn() -> Response<Full<Bytes>>;
 
 impl Two {
-    /// Both tenants have a session, and health hangs. `front` says how many of the first tenant's checks it answers,
-    /// and with what.
+    /// Both tenants have a session, and health hangs. `front` says how many of the first tenant's checks it answers, and with what.
     async fn new(front: Option<(Front, usize)>) -> Self {
         let setup = Setup::new();
         let keys = [(); 2].map(|()| setup.sipher.api_key(Tier::Pro));

@@ -46,8 +46,7 @@ async fn a_gateways_page_in_place_of_health_costs_one_session_call_in_five_minut
     }
 }
 
-/// A gateway that cannot reach the server answers in place of health. The session call would fail in the same way, so
-/// it is not made.
+/// A gateway that cannot reach the server answers in place of health. The session call would fail in the same way, so it is not made.
 #[tokio::test(start_paused = true)]
 async fn while_a_gateway_does_not_reach_the_server_no_session_is_asked_for() {
     for status in [502, 504, 521, 530] {

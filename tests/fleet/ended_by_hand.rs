@@ -1,5 +1,4 @@
-//! If a session is deleted or changed by hand in one process, no process uses it any more, even if that process no
-//! longer uses it itself.
+//! If a session is deleted or changed by hand in one process, no process uses it any more, even if that process no longer uses it itself.
 
 use http::Request;
 use http_body_util::Full;

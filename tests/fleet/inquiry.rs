@@ -164,8 +164,7 @@ async fn where_the_store_is_gone_too_each_process_asks_for_its_session() {
     fleet.setup.sipher.assert_no_dead_id();
 }
 
-/// One process asks for the session, and then the store's clock is set back. The result must not count as newer than
-/// the next sign.
+/// One process asks for the session, and then the store's clock is set back. The result must not count as newer than the next sign.
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_before_a_sign_is_none_of_after_it_where_the_stores_clock_was_set_back() {
     for back in [0, 25, 60, 600] {

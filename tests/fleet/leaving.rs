@@ -192,8 +192,7 @@ async fn who_said_that_it_uses_a_session_while_it_left_it_is_not_a_user() {
     pass(69.0).await;
     slow(&process, 3 * SECOND);
     pass(2.0).await;
-    // For 10 s, the report that the session is in use has been on its way. The report that the process leaves the
-    // session overtakes it.
+    // For 10 s, the report that the session is in use has been on its way. The report that the process leaves the session overtakes it.
     process.store.mend();
     let sui = SessionDefaults::new().chain(Chain::Sui);
     let layer = SessionLayer::new(process.manager.clone()).defaults(sui);

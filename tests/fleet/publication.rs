@@ -28,8 +28,7 @@ async fn keeps_in_touch(fleet: &Fleet, process: &Process) {
     other.oneshot(generate()).await.unwrap();
 }
 
-/// The first process begins a create. Returns once the session exists and its publication, which takes 0.9 s, is on its
-/// way.
+/// The first process begins a create. Returns once the session exists and its publication, which takes 0.9 s, is on its way.
 async fn publishes(fleet: &Fleet, process: &Process) -> tokio::task::JoinHandle<()> {
     process.store.set(Trouble {
         delay: 9 * SECOND / 10,

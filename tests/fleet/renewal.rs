@@ -180,8 +180,7 @@ async fn those_who_wait_for_anothers_renewal_take_it_up_and_make_none_of_their_o
     fleet.call(&processes).await;
     pass(3000.0).await;
     fleet.setup.sipher.set_latency(SECOND / 2);
-    // From here on, a process that begins to wait gets no announcement. Tasks that were already listening still get
-    // them.
+    // From here on, a process that begins to wait gets no announcement. Tasks that were already listening still get them.
     for process in &processes {
         process.store.set(Trouble {
             is_mute: true,
@@ -250,8 +249,7 @@ async fn the_shortest_lease_is_long_enough_for_the_longest_time_that_a_request_m
     assert_eq!(fleet.setup.creates(), 1);
 }
 
-/// The processes' session ends while they wait for health, which takes too long. Then the first process creates another
-/// session.
+/// The processes' session ends while they wait for health, which takes too long. Then the first process creates another session.
 #[tokio::test(start_paused = true)]
 async fn who_waited_for_another_process_has_time_to_ask_for_what_that_has_made() {
     let mut fleet = Fleet::new();

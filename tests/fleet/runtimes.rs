@@ -1,5 +1,4 @@
-//! The runtime of the process's first user of a session may end or stall. Others use the session on runtimes of their
-//! own.
+//! The runtime of the process's first user of a session may end or stall. Others use the session on runtimes of their own.
 
 use std::{
     pin::pin,
@@ -38,8 +37,7 @@ pub fn elsewhere<T: Send + 'static>(
     elsewhere.join().unwrap()
 }
 
-/// Two processes with one session. The first was warmed up on another runtime, and gets no announcements: it has to
-/// look.
+/// Two processes with one session. The first was warmed up on another runtime, and gets no announcements: it has to look.
 fn warmed_up_elsewhere() -> (Fleet, [Process; 2], Runtime) {
     let mut fleet = Fleet::new();
     let processes = [fleet.start(), fleet.start()];

@@ -153,8 +153,7 @@ async fn creates_for_other_keys_wait_once_for_a_shard_that_has_the_groups_defaul
     let mut fleet = Fleet::new();
     let changes = fleet.start();
     let slot = slot_of_defaults(&fleet, &changes).await;
-    // The process never has a session for the manager's own key, so it has to read the group's defaults again and
-    // again.
+    // The process never has a session for the manager's own key, so it has to read the group's defaults again and again.
     let process = fleet.start();
     process.store.set_at(slot, troubles()[1]);
     let mut waited = Vec::new();

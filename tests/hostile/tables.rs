@@ -138,8 +138,7 @@ fn every_kind_of_error_that_a_session_can_fail_with_is_documented() {
     let kinds = ERRORS.split("pub enum ErrorKind {").nth(1).unwrap();
     let kinds = kinds.split("\n}").next().unwrap().lines();
     let kinds = kinds.filter_map(|line| line.trim().strip_suffix(','));
-    // No call for a session fails with these. They come from `build`, from a look-up of a session, and from an answer
-    // that was read.
+    // No call for a session fails with these. They come from `build`, from a look-up of a session, and from an answer that was read.
     let elsewhere = ["Config", "NotFound", "WrongDefaults"];
     let of_requests = ["InvalidRequest"];
     let mut named = 0;

@@ -61,8 +61,7 @@ async fn once_a_change_has_returned_no_body_has_the_older_defaults() {
     }
 }
 
-/// The call decided which defaults the request gets. A session with the older defaults would serve no other request, so
-/// none is created.
+/// The call decided which defaults the request gets. A session with the older defaults would serve no other request, so none is created.
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_body_comes_while_they_are_changed_keeps_its_own_and_makes_no_session() {
     let setup = Setup::new();

@@ -179,8 +179,7 @@ async fn a_request_that_no_session_could_change_needs_none() {
     }
 }
 
-/// Clients add a content type from their defaults, and a length to a `POST` without a body over HTTP/2. Then the server
-/// merges.
+/// Clients add a content type from their defaults, and a length to a `POST` without a body over HTTP/2. Then the server merges.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_a_client_below_may_complete_is_not_sent_without_a_session() {
     for mode in MODES {

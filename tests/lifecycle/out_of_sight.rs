@@ -116,8 +116,7 @@ async fn a_wall_clock_that_is_set_back_is_a_reason_to_ask_as_well() {
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
 }
 
-/// A server that has lost one session may have lost them all. Once that is known, the manager asks for each session
-/// once and no more.
+/// A server that has lost one session may have lost them all. Once that is known, the manager asks for each session once and no more.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_found_gone_makes_the_others_suspect() {
     let setup = Setup::new();

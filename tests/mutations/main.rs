@@ -7,7 +7,7 @@
 //! MUTATION_SEEDS=2000 cargo test --test mutations -- --ignored      finds new seeds, if the old ones do not fit any more
 //! ```
 
-#![allow(clippy::unwrap_used)] // what cannot be set up is a failure
+#![allow(clippy::unwrap_used)] // if the set-up fails, the test fails
 
 mod big_fleets;
 mod by_hand;

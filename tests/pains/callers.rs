@@ -181,8 +181,7 @@ async fn a_thousand_callers_share_one_failure_and_so_do_those_who_come_right_aft
             }
             let limit = if waits { SECOND } else { Duration::ZERO };
             assert!(start.elapsed() <= limit, "{name}");
-            // A failure that comes at once is retried within the one second that a create has. The floor between calls
-            // allows five tries.
+            // A failure that comes at once is retried within the one second that a create has. The floor between calls allows five tries.
             made = if waits { setup.creates() } else { made };
             assert!((1..=5).contains(&made), "{name}: {made}");
             assert_eq!(setup.creates(), made, "{name}");

@@ -19,8 +19,7 @@ use crate::{
     told,
 };
 
-/// Pain 16: a close returned before its deletes were made, or hung forever in one of them, or left sessions behind
-/// without reporting it.
+/// Pain 16: a close returned before its deletes were made, or hung forever in one of them, or left sessions behind without reporting it.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_ends_by_its_deadline_and_says_what_became_of_every_session() {
     let setup = Setup::new();

@@ -53,8 +53,7 @@ async fn thousands_of_requests_pass_through_a_slow_renewal_and_none_waits() {
     }
 }
 
-/// Pain 2: processes that started together renewed together. The burst brought the server down, and the deployment had
-/// to be rolled back.
+/// Pain 2: processes that started together renewed together. The burst brought the server down, and the deployment had to be rolled back.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_started_at_one_instant_renews_spread_over_minutes() {
     let setup = Setup::new();

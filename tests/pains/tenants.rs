@@ -81,8 +81,7 @@ async fn a_tenant_that_is_refused_or_hangs_is_nobody_elses_trouble() {
     }
 }
 
-/// Pain 21: a cache of clients grew without bound. Another one emptied itself when it was full, and sent everyone to
-/// the server at once.
+/// Pain 21: a cache of clients grew without bound. Another one emptied itself when it was full, and sent everyone to the server at once.
 #[tokio::test(start_paused = true)]
 async fn one_tenant_too_many_costs_one_session_and_not_all_of_them() {
     const PLACES: usize = 50;

@@ -1,5 +1,4 @@
-//! Redirects over real sockets: which ones the policy follows, which ones the guard notices, and that nothing arrives
-//! at other servers.
+//! Redirects over real sockets: which ones the policy follows, which ones the guard notices, and that nothing arrives at other servers.
 #![allow(clippy::unwrap_used)] // for the helper functions
 
 mod guard;

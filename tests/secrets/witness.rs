@@ -98,8 +98,7 @@ impl Witness {
         told
     }
 
-    /// A client or transport below this crate that logs the headers of each request, as many do. The ids in its answers
-    /// count as secrets.
+    /// A client or transport below this crate that logs the headers of each request, as many do. The ids in its answers count as secrets.
     pub fn overhear(
         &self,
         sipher: &FakeSipher,

@@ -313,8 +313,7 @@ impl Checker<'_> {
         let (mut granted, mut accepted) = (HashMap::new(), HashMap::new());
         for said in &run.grants {
             match *said {
-                // After a flush, only the store's clock makes numbers rise, for processes that have seen no higher
-                // number.
+                // After a flush, only the store's clock makes numbers rise, for processes that have seen no higher number.
                 Said::Flushed if self.script().has(is_store_back) => accepted.clear(),
                 Said::Flushed => {}
                 Said::Granted(slot, member, generation) => {

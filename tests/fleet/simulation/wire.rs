@@ -1,5 +1,4 @@
-//! One process's end of the network. It passes everything on to the server, and records what the process sends and
-//! receives.
+//! One process's end of the network. It passes everything on to the server, and records what the process sends and receives.
 
 use std::{
     future::Future,
@@ -95,8 +94,7 @@ impl Wire {
         };
         Box::pin(async move {
             let (caller, gone) = oneshot::channel::<()>();
-            // A request that was sent goes on after its caller dropped it, for as long as the manager has been told to
-            // expect.
+            // A request that was sent goes on after its caller dropped it, for as long as the manager has been told to expect.
             let under_way = tokio::spawn(async move {
                 let _ended = ended;
                 let answer = async {

@@ -315,8 +315,7 @@ impl World<'_> {
         }
     }
 
-    /// Records the sessions of the requests from number `from` on. Returns whether requests of one partition carry the
-    /// same session.
+    /// Records the sessions of the requests from number `from` on. Returns whether requests of one partition carry the same session.
     fn last(&mut self, from: u64) -> bool {
         let log = self.sipher.log();
         let find = |n: u64| {
