@@ -222,7 +222,7 @@ async fn processes_with_one_key_do_not_end_each_others_sessions() {
         .id()
         .as_str()
         .to_owned();
-    // A process may use the id of another manager in the same process, which keeps the session alive.
+    // All managers of this test run in one process, so one accepts the live id of another.
     let mut request = generate();
     request
         .headers_mut()
