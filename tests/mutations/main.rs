@@ -1,10 +1,10 @@
 //! Whether the tests can fail: faults are put into the source one by one, and a test must find each.
 //!
 //! ```text
-//! cargo test --test mutations                            checks that each fault fits the source and is documented
-//! cargo test --test mutations -- --ignored               checks that its seed or test finds each fault
+//! cargo test --test mutations                            each still fits the source, and is in the documentation
+//! cargo test --test mutations -- --ignored               and is found, by its seed or test
 //! MUTATION=a_word_of_a_name,another cargo test --test mutations -- --ignored
-//! MUTATION_SEEDS=2000 cargo test --test mutations -- --ignored      finds new seeds, if the old ones do not fit any more
+//! MUTATION_SEEDS=2000 cargo test --test mutations -- --ignored      finds seeds, where they are not right any more
 //! ```
 
 #![allow(clippy::unwrap_used)] // if the set-up fails, the test fails
