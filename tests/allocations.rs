@@ -1,6 +1,6 @@
-//! A hit takes nothing from the heap, and a merge only the merged body.
+//! Counts heap allocations: a hit allocates nothing, and a merge allocates only the merged body.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,7 @@ use tower::{Layer, Service};
 
 const CALLS: usize = 1_000;
 
-/// Answers at once, and drops the request.
+/// An inner service that answers at once and drops the request.
 #[derive(Clone)]
 struct Inner;
 
@@ -43,7 +43,7 @@ impl Service<Request<Full<Bytes>>> for Inner {
     }
 }
 
-/// A manager with a live session, and the key that it is of.
+/// Returns a manager with a live session, and the API key of that session.
 fn live() -> (Runtime, SessionManager, HeaderValue) {
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -56,7 +56,7 @@ fn live() -> (Runtime, SessionManager, HeaderValue) {
         let manager = SessionManager::builder()
             .api_key(key.as_str())
             .transport(Transport::new(sipher))
-            .clock(TestClock::new()) // a hit is a hit while no time passes
+            .clock(TestClock::new()) // so that the session stays a hit
             .build()
             .unwrap();
         manager.session().await.unwrap();
@@ -65,7 +65,7 @@ fn live() -> (Runtime, SessionManager, HeaderValue) {
     (runtime, manager, key)
 }
 
-/// With room for what the layer adds.
+/// A request whose header map has room for the headers that the layer adds.
 fn request(url: &str, key: Option<&HeaderValue>) -> Request<Full<Bytes>> {
     let mut request = Request::post(url).body(Full::default()).unwrap();
     *request.headers_mut() = HeaderMap::with_capacity(6);
@@ -77,7 +77,7 @@ fn request(url: &str, key: Option<&HeaderValue>) -> Request<Full<Bytes>> {
     request
 }
 
-/// What the layer's calls allocate. The requests are made before.
+/// Returns what the layer allocates in `CALLS` calls. The requests are made before the count starts.
 fn allocated(manager: &SessionManager, url: &str, key: Option<&HeaderValue>) -> AllocationInfo {
     let mut service = SessionLayer::new(manager.clone()).layer(Inner);
     let mut send = |request| {
@@ -87,7 +87,7 @@ fn allocated(manager: &SessionManager, url: &str, key: Option<&HeaderValue>) -> 
             .poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(poll, Poll::Ready(Ok(_))));
     };
-    // What is remembered of a request is there from the third on.
+    // From the third request on, the layer remembers the decision.
     for _ in 0..3 {
         send(request(url, key));
     }
@@ -119,7 +119,7 @@ fn a_request_for_somebody_else_allocates_nothing() {
     }
 }
 
-/// What a merge of these defaults into this body allocates: how often, and how much.
+/// Returns how many allocations one merge makes, and how many bytes they have.
 fn merged(body: &str, defaults: &SessionDefaults) -> (u64, u64) {
     let counted = measure(|| drop(black_box(merge(black_box(body.as_bytes()), defaults))));
     (counted.count_total, counted.bytes_total)

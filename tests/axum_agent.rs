@@ -1,6 +1,6 @@
-//! The example `axum_agent` as its users run it: a process of its own, real sockets, real signals.
+//! Runs the example `axum_agent` as its users do: in a process of its own, with real sockets and real signals.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)] // the helpers here are part of the tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     env,
@@ -14,10 +14,10 @@ use std::{
 
 use serde_json::Value;
 
-/// Longer than the agent needs at its slowest.
+/// Longer than the slowest run of the agent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running agent, killed if a test gives up on it.
+/// A running agent. It is killed when a test fails.
 struct Agent {
     process: Child,
     lines: Receiver<String>,
@@ -63,10 +63,10 @@ impl Agent {
         assert!(kill.status().unwrap().success());
     }
 
-    /// Everything that it still prints, and how it ends.
+    /// Returns the rest of the agent's output, and its exit status.
     fn end(mut self) -> (String, ExitStatus) {
         let mut rest = String::new();
-        // Its end of the pipe is closed when it ends.
+        // When the agent ends, its end of the pipe closes.
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => rest.extend([line.as_str(), "\n"]),
@@ -85,7 +85,7 @@ impl Drop for Agent {
     }
 }
 
-/// Reads in a thread, because a pipe knows no timeout.
+/// Reads lines in a thread, because reading a pipe has no timeout.
 fn lines_of(process: &mut Child) -> Receiver<String> {
     let stdout = BufReader::new(process.stdout.take().unwrap());
     let (sender, lines) = mpsc::channel();
@@ -99,7 +99,8 @@ fn lines_of(process: &mut Child) -> Receiver<String> {
     lines
 }
 
-/// Tests are built into `deps`, examples beside it. `cargo test` builds both, `cargo test --test axum_agent` only the test.
+/// Returns the path of the example. Cargo puts tests into `deps` and examples beside it. `cargo test` builds both.
+/// `cargo test --test axum_agent` builds only the test.
 fn binary() -> PathBuf {
     let test = env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
@@ -115,7 +116,7 @@ fn binary() -> PathBuf {
     binary
 }
 
-/// The report of two chains: one session each, and nothing left.
+/// Asserts that the shutdown report shows two deleted sessions, one for each chain, and none left.
 fn assert_clean(output: &str) {
     for line in [
         "2 deleted, 0 already gone, 0 left to expire, 0 failed, 0 possible orphans",
@@ -135,7 +136,7 @@ async fn stopped_by(signal: &str) {
         let answer = agent.ask(&http, chain).await;
         assert_eq!(answer["data"]["chain"], chain);
     }
-    // The client keeps its connection open meanwhile, as callers do.
+    // The client keeps its connection open in the meantime, as real callers do.
     agent.signal(signal);
     let (output, status) = agent.end();
     assert_clean(&output);

@@ -1,5 +1,5 @@
-//! What a wrong setting is told: its name, the value unless it is secret, and what would be right.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! The error for a wrong setting names the setting, says what would be right, and shows the value unless it is secret.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ fn a_base_url_that_is_no_origin_with_a_path_is_refused() {
     }
 }
 
-/// It stands in every path of the API already.
+/// The crate adds `/v1` to each path, so a base URL must not end in it.
 #[test]
 fn a_url_that_ends_in_v1_is_refused_with_the_right_one() {
     for (url, right) in [
@@ -242,7 +242,7 @@ fn user_info_in_a_base_url_is_refused_without_being_shown() {
     ] {
         assert_refused(SessionManager::builder().base_url(url), message);
     }
-    // However the URL is wrong otherwise.
+    // The URL is hidden, whatever else is wrong with it.
     for url in [
         "https://user:hunter2#@sipher.example",
         "https://user:hunter2/@sipher.example",

@@ -1,8 +1,8 @@
-//! Glob imports hide no crate that programs use beside this one.
+//! Glob imports of this crate hide no other crate that programs use.
 //!
-//! Compiling is most of the test.
+//! The test mostly consists in compiling.
 
-#[allow(unused_imports)] // that they are there is what matters
+#[allow(unused_imports)] // the test is that they compile
 mod the_root {
     use sipher_session::*;
 
@@ -19,7 +19,7 @@ mod the_root {
 mod the_prelude {
     use sipher_session::prelude::*;
 
-    /// Crates of these names are there as well.
+    /// Crates with these names exist too.
     mod config {
         pub(super) struct Config;
     }

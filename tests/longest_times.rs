@@ -1,5 +1,6 @@
-//! What `build` lets through must not panic later: times without end, as "never give up" is often written.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! A setting that `build` accepts must not cause a panic later. Very long times are common, because users write "never
+//! give up" like that.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod support;
 
@@ -12,7 +13,7 @@ use sipher_session::{
 use support::{SECOND, Setup, generate};
 use tower::ServiceExt;
 
-/// A create, a request that is given up, a renewal, and the end.
+/// Runs a create, a request whose caller gives up, a renewal, and a shutdown.
 async fn live_through(set: impl FnOnce(SessionManagerBuilder) -> SessionManagerBuilder) {
     let setup = Setup::new();
     let manager = set(setup.builder()).build().unwrap();
@@ -61,7 +62,7 @@ async fn everything_may_take_for_ever_at_once() {
     };
     let setup = Setup::new();
     let manager = endless(setup.builder()).build().unwrap();
-    // Failures and a lost session on the way.
+    // There are failures and a lost session on the way.
     let fails = Fault::new(What::Status(503)).on(Target::Create).times(3);
     setup.sipher.fault(fails);
     setup.call(&manager).await.unwrap();

@@ -1,6 +1,6 @@
-//! Requests of a `reqwest` client that are sent once more, as far as their bodies can be.
+//! Replays of `reqwest` requests, as far as their bodies can be sent twice.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     sync::{Arc, Mutex},
@@ -42,7 +42,7 @@ fn request(server: &Served, body: impl Into<Body>) -> Request {
     request.body(body).build().unwrap()
 }
 
-/// The calls that were sent, and not about the server's health.
+/// Returns the number of calls that are neither session calls nor health calls.
 fn uses(sipher: &FakeSipher) -> usize {
     sipher.count(Operation::Other) - sipher.health_calls()
 }
@@ -107,7 +107,7 @@ async fn a_body_that_is_a_stream_is_sent_once() {
     for through_middleware in [true, false] {
         let (sipher, server, manager) = setup().await;
         let layer = SessionLayer::new(manager).replay_once();
-        // A body that cannot be cloned.
+        // This body cannot be cloned.
         let body = Body::wrap(http_body_util::Full::<bytes::Bytes>::from("{}"));
         let request = request(&server, body);
         let status = if through_middleware {
@@ -127,7 +127,7 @@ async fn a_body_that_is_a_stream_is_sent_once() {
     }
 }
 
-/// Answers for a gateway whose server is away, `after` so long, and notes what timeouts the requests come with.
+/// A gateway that answers after `after` that its server is down. It records the timeouts of the requests.
 #[derive(Clone)]
 struct SlowGateway {
     after: Duration,

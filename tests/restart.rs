@@ -1,6 +1,6 @@
-//! What real clients say of a server that is gone is understood as a sign of trouble.
+//! The errors of real clients whose server is gone count as signs of trouble.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use bytes::Bytes;
 use http::Request;
@@ -13,7 +13,7 @@ use sipher_session::{
 };
 use tower::{Layer, ServiceExt};
 
-/// A served fake, and a manager whose session calls go to it directly.
+/// A fake behind a real socket, and a manager whose session calls go to the fake directly.
 struct World {
     sipher: FakeSipher,
     server: Served,
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// Whether there is a sign of trouble when the server is gone before a call.
+    /// Returns whether there is a sign of trouble if the server is gone before a call.
     async fn suspects_when_gone(self, call: impl AsyncFn() -> bool) -> bool {
         assert!(call().await, "the server is there");
         let mut events = self.manager.events();
@@ -49,7 +49,7 @@ impl World {
         is_suspected(&mut events)
     }
 
-    /// And when it dies with the call in its hands.
+    /// Returns whether there is a sign of trouble if the server dies during a call.
     async fn suspects_when_cut_off(mut self, call: impl AsyncFn() -> bool) -> bool {
         assert!(call().await, "the server is there");
         let mut events = self.manager.events();

@@ -1,6 +1,6 @@
-//! Runtimes that stand still, or that are driven only now and then, by a clock that is turned by hand.
+//! Runtimes that stall, or that are driven only from time to time, with a clock that the test sets.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     future::Future,
@@ -27,7 +27,7 @@ use tokio::{
 };
 use tower::{Layer, Service};
 
-/// Both clocks go on by themselves, as the server's does, and can be turned forward.
+/// Both clocks run like the system's, as the server's clock does, and can be set forward.
 #[derive(Clone, Debug)]
 struct Turned(SystemClock, Arc<AtomicU64>);
 
@@ -62,15 +62,15 @@ fn paused() -> Runtime {
 }
 
 fn setup() -> (FakeSipher, Turned, SessionManagerBuilder) {
-    // The fake's clock starts in a runtime.
+    // The fake's clock needs a runtime to start.
     let sipher = runtime().block_on(async { FakeSipher::new() });
-    // It has been up for a day.
+    // The server has been up for a day.
     sipher.clock().suspend(Duration::from_secs(86_400));
     let clock = Turned::new();
     let builder = SessionManager::builder()
         .api_key(sipher.api_key(Tier::Pro))
         .clock(clock.clone())
-        // They pass without this as well, but wait most of their time for the server to say that it is still there.
+        // The tests pass without this setting as well, but would spend most of their time on the free question.
         .verify_after(Duration::from_secs(24 * 60 * 60))
         .transport(Transport::new(sipher.clone()));
     (sipher, clock, builder)
@@ -89,7 +89,7 @@ fn with_key(key: &str) -> HeaderMap {
     headers
 }
 
-/// Their tasks never run: each waits for its first call for as long as the runtime stands still.
+/// The tasks of these creates never run. Each waits for its first call for as long as the runtime stalls.
 fn begin_creates(stalled: &Runtime, manager: &SessionManager, count: usize) {
     let _entered = stalled.enter();
     for n in 0..count {
@@ -113,8 +113,8 @@ fn creates_on_a_runtime_that_stands_still_do_not_end_those_on_another() {
     assert_eq!(sipher.live_sessions(), 1);
 }
 
-/// A program that makes a request every so many seconds, on a runtime that stands still in between; returns the creates of two
-/// lives.
+/// A program that makes a request every `every` seconds, on a runtime that stalls in between. Returns the number of
+/// creates in two lives of a session.
 fn one_block_on_for_each_request(
     every: u64,
     latency: Duration,
@@ -149,8 +149,8 @@ fn a_runtime_that_is_driven_for_each_request_alone_makes_few_creates() {
             one_block_on_for_each_request(every, Duration::from_millis(millis), |request| {
                 drop(runtime.block_on(async { request().await.unwrap() }));
             });
-        // A renewal that has not ended when the server is asked, once a minute, is given up, and the next one begins after half
-        // of the time that is left: 14 minutes at most, so that there are six in each of the two lives.
+        // The server is asked once a minute, and a renewal that has not ended by then is given up. The next one begins
+        // after half of the time that is left, which is 14 minutes at most. So each of the two lives has six.
         assert!(creates <= 12, "{creates}, each {every} s, at {millis} ms");
     }
 }
@@ -164,7 +164,7 @@ fn a_runtime_for_each_request_makes_a_bounded_number_of_creates() {
     assert!(creates <= 20, "{creates}");
 }
 
-/// Creates that ended with their runtime, with or without their call under way; returns how many may be orphans.
+/// Runs creates that end with their runtime, either during their call or before it. Returns how many may be orphans.
 fn orphans_of_a_create_that_ends_with_its_runtime(is_calling: bool) -> (usize, u64) {
     let (sipher, _, builder) = setup();
     sipher.fault(Fault::new(What::HangAnswer).on(Target::Create));
@@ -194,7 +194,7 @@ fn a_create_that_ends_with_its_runtime_leaves_a_possible_orphan_if_its_call_was_
     );
 }
 
-/// Begins a create on a runtime that nobody drives after so long.
+/// Begins a create on a runtime that nobody drives after `after`.
 fn create_on_a_runtime_that_stands_still(manager: SessionManager, after: Duration) -> Runtime {
     let elsewhere = std::thread::spawn(move || {
         let runtime = paused();
@@ -240,7 +240,7 @@ fn a_create_that_is_slow_on_a_runtime_that_is_driven_is_left_alone_by_requests_o
         .unwrap();
     let sipher = own.block_on(async { FakeSipher::new() });
     let manager = sipher.manager().build().unwrap();
-    // Longer than a runtime may stand still.
+    // Longer than a runtime may stall before others begin a create of their own.
     let slow = What::DelayAnswer(Duration::from_millis(6_500));
     sipher.fault(Fault::new(slow).on(Target::Create).times(1));
     let first = own.spawn({
@@ -252,10 +252,10 @@ fn a_create_that_is_slow_on_a_runtime_that_is_driven_is_left_alone_by_requests_o
     assert_eq!(sipher.count(Operation::Create), 1);
 }
 
-/// Longer than a proof lasts, so that the server is asked before the next request.
+/// Longer than a proof is valid, so the next request makes the manager ask the server.
 const NO_PROOF: Duration = Duration::from_secs(70);
 
-/// Begins to ask whether a session is still there, on a runtime that nobody drives after that.
+/// Begins a question whether the server still has a session, on a runtime that nobody drives afterwards.
 fn question_on_a_runtime_that_stands_still(manager: SessionManager) -> Runtime {
     let elsewhere = std::thread::spawn(move || {
         let runtime = paused();
@@ -306,7 +306,7 @@ fn sessions_that_fill_all_places_make_room_on_another_runtime_once_theirs_is_gon
         let ready = |manager: SessionManager, key: String| async move {
             manager.ready(key, SessionDefaults::new()).await.map(drop)
         };
-        // What sees to their end runs where they were made.
+        // The tasks that end these sessions run on the runtime on which the sessions were created.
         let (others, first) = (manager.clone(), keys[..10].to_vec());
         let gone = std::thread::spawn(move || {
             let runtime = paused();
@@ -318,7 +318,7 @@ fn sessions_that_fill_all_places_make_room_on_another_runtime_once_theirs_is_gon
         gone.join().unwrap().shutdown_background();
         let error = ready(manager.clone(), keys[10].clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Budget);
-        // None of them is in use any more.
+        // None of the sessions counts as in use any more.
         sleep(Duration::from_secs(62)).await;
         ready(manager, keys[10].clone()).await.unwrap();
     });

@@ -1,6 +1,6 @@
 //! One manager on several runtimes and threads, in real time.
 
-#![allow(clippy::unwrap_used)] // helpers outside of tests
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     future::Future,
@@ -23,7 +23,7 @@ use sipher_session::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// Polls a future once, with no executor of anybody's.
+/// Polls a future once, without an executor.
 fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
     let mut future = pin!(future);
     future
@@ -81,7 +81,7 @@ fn runtime() -> Runtime {
 }
 
 fn setup() -> (FakeSipher, SessionManagerBuilder) {
-    // The fake's clock starts in a runtime.
+    // The fake's clock needs a runtime to start.
     let sipher = runtime().block_on(async { FakeSipher::new() });
     let builder = SessionManager::builder()
         .api_key(sipher.api_key(Tier::Pro))
@@ -89,7 +89,7 @@ fn setup() -> (FakeSipher, SessionManagerBuilder) {
     (sipher, builder)
 }
 
-/// Waits for something that happens soon, or never.
+/// Waits for something that happens soon or never.
 fn until(what: &str, mut happened: impl FnMut() -> bool) {
     for _ in 0..1_000 {
         if happened() {
@@ -136,7 +136,7 @@ fn a_runtime_that_stalls_holds_nobody_up_and_its_late_session_is_deleted() {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let create = tokio::spawn(async move { manager.session().await.map(drop) });
-                // The create is sent, and then nothing on this runtime moves.
+                // The create has been sent. From here on, nothing on this runtime runs.
                 for _ in 0..10 {
                     tokio::task::yield_now().await;
                 }
@@ -165,7 +165,7 @@ fn a_reaper_whose_runtime_stalls_is_replaced() {
     let (sipher, builder) = setup();
     let clock = TestClock::new();
     let manager = builder.clock(clock.clone()).build().unwrap();
-    // Its reaper is spawned here, and the runtime not driven any more.
+    // The reaper is spawned on this runtime, which nobody drives afterwards.
     let stalled = Builder::new_current_thread().enable_all().build().unwrap();
     let generation = |manager: SessionManager| async move {
         manager.session().await.map(|session| session.generation())
@@ -214,7 +214,7 @@ fn what_a_shutdown_leaves_when_its_runtime_ends_is_deleted_by_the_next() {
     headers.insert("x-api-key", other.parse().unwrap());
     let lease = second.block_on(manager.apply(&mut headers));
     let lease = lease.unwrap().unwrap();
-    // One is being deleted, the other waits for its request.
+    // One session is being deleted. The other waits for its request.
     sipher.fault(Fault::new(What::Hang).on(Target::Delete));
     let shutdown = first.spawn({
         let manager = manager.clone();
@@ -264,7 +264,7 @@ fn a_request_that_starts_after_an_invalidation_never_bears_the_older_session() {
     for worker in workers {
         assert!(runtime.block_on(worker).unwrap() > 0);
     }
-    // Thirteen deletes of one partition, 0.2 s apart: 5 s are too few on a busy machine.
+    // The thirteen deletes of one partition are 0.2 s apart, so 5 s are too short on a busy machine.
     let report = runtime.block_on(manager.shutdown(Duration::from_secs(20)));
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(sipher.live_sessions(), 0);

@@ -1,8 +1,8 @@
-//! Looks into the memory of this process for secrets that should be gone.
+//! Searches the memory of this process for secrets that should have been wiped.
 //!
-//! On its own, in a process with little memory to look into.
+//! This is a test crate of its own, so that the process has little memory to search.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)] // helpers are tests too
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 use std::{
     fs::{self, File},
@@ -12,11 +12,11 @@ use std::{
 use secrecy::zeroize::Zeroizing;
 use sipher_session::{ApiKey, SessionConfig, SessionId, ViewingKey};
 
-/// Turned around, so that looking for it does not put it into memory.
+/// The secret with inverted bits, so that the search does not put the secret into memory.
 struct Mask(Vec<u8>);
 
 impl Mask {
-    /// Not looked for: the beginning, which an allocator writes over anyway.
+    /// Leaves out the first bytes, which an allocator overwrites anyway.
     fn of(secret: &str) -> Self {
         Self(secret.bytes().skip(32).map(|b| !b).collect())
     }
@@ -26,7 +26,7 @@ impl Mask {
     }
 }
 
-/// How often a secret is in the writable memory of this process; `None` where nobody may look.
+/// Returns how often a secret is in the writable memory of this process. Returns `None` if the process may not read its memory.
 fn copies(secret: &Mask) -> Option<usize> {
     let memory = File::open("/proc/self/mem").ok()?;
     let mut buffer = vec![0_u8; 1 << 16];
@@ -40,7 +40,7 @@ fn copies(secret: &Mask) -> Option<usize> {
         let end = u64::from_str_radix(end, 16).ok()?;
         while rest.starts_with("rw") && at < end {
             let length = usize::try_from(end - at).ok()?.min(buffer.len());
-            // What was read is not read again.
+            // Skips the buffer itself.
             if at < own.end && own.start < at + length as u64 {
                 let to_the_end = usize::try_from(own.end.min(end) - at).ok()?;
                 if own.start > at {
@@ -59,7 +59,7 @@ fn copies(secret: &Mask) -> Option<usize> {
 
 fn scan(memory: &File, buffer: &mut [u8], at: u64, secret: &Mask) -> usize {
     if memory.read_exact_at(buffer, at).is_err() {
-        return 0; // a page that is there in name only
+        return 0; // a page that cannot be read
     }
     let found = (0..buffer.len())
         .filter(|at| secret.is_at(&buffer[*at..]))
@@ -68,7 +68,7 @@ fn scan(memory: &File, buffer: &mut [u8], at: u64, secret: &Mask) -> usize {
     found
 }
 
-/// 64 hexadecimal digits that are nowhere else.
+/// A prefix with 64 hexadecimal digits that occur nowhere else.
 fn secret(prefix: &str) -> Zeroizing<String> {
     let mut secret = Zeroizing::new(String::with_capacity(256));
     secret.push_str(prefix);
@@ -101,7 +101,7 @@ fn secrets_are_wiped_from_memory_with_their_last_copy() {
         let id = SessionId::parse(id).unwrap();
         Box::new((id.clone(), id))
     });
-    // As the server's answers are read, but for the answer itself.
+    // The id is parsed as from an answer of the server. The answer's own buffer is not tested.
     assert_gone("session id from JSON", "sess_", |id| {
         let json = Zeroizing::new(format!("\"{id}\""));
         serde_json::from_str::<SessionId>(&json).unwrap()

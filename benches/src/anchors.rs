@@ -1,5 +1,5 @@
-//! What a user would have without any session: the bare inner service, and a constant header put in by the simplest
-//! means there are.
+//! The anchors: what a user would have without sessions. These are the bare inner service, and constant headers that
+//! are inserted by the simplest means.
 
 use std::{
     convert::Infallible,
@@ -20,24 +20,24 @@ use crate::request::{API_KEY, Call, SESSION_ID, Sink, session_id};
 
 type SinkFuture = <Sink as Service<Call>>::Future;
 
-/// Inserts by hand, in a service that is nothing else.
+/// Inserts a constant by hand, in a service that does nothing else.
 #[derive(Clone, Debug)]
 pub struct ByHand(HeaderValue);
 
 impl ByHand {
-    /// A value in the binary: cloning it counts nothing.
+    /// A static value. A clone of it changes no reference count.
     pub fn with_static() -> Self {
         Self(HeaderValue::from_static(
             "sess_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         ))
     }
 
-    /// A value whose clones share a count.
+    /// A value whose clones share a reference count.
     pub fn shared(value: &HeaderValue) -> Self {
         Self(value.clone())
     }
 
-    /// The same with a count of its own, on cache lines of its own.
+    /// A value with a reference count of its own, on cache lines of its own.
     pub fn own_copy(value: &HeaderValue) -> Self {
         #[repr(align(128))]
         struct Apart([u8; 128], usize);
@@ -68,7 +68,7 @@ impl Service<Call> for ByHand {
     }
 }
 
-/// All that ours does with headers and extensions, and nothing else: is there one key, no id, nothing that opts out?
+/// Does everything that the session layer does with headers and extensions, and nothing else: is there one key, no id, and no opt-out?
 #[derive(Clone, Debug)]
 pub struct SameHeaderWork {
     key: HeaderValue,
@@ -106,13 +106,13 @@ impl Service<Call> for SameHeaderWork {
     }
 }
 
-/// tower-http's layer, which knows nothing of sessions: the measure of all the others.
+/// tower-http's layer, which knows nothing of sessions. All others are compared with it.
 pub fn set_request_header() -> SetRequestHeader<Sink, HeaderValue> {
     use tower::Layer;
     SetRequestHeaderLayer::overriding(SESSION_ID, session_id()).layer(Sink)
 }
 
-/// Does nothing, with a future of the shape that a session layer's has.
+/// Does nothing, with a future of the same shape as a session layer's.
 #[derive(Clone, Debug)]
 pub struct Identity;
 

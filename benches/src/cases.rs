@@ -1,4 +1,4 @@
-//! Every case by its name.
+//! All cases, by name.
 
 use std::sync::LazyLock;
 
@@ -20,17 +20,17 @@ use crate::{
     },
 };
 
-/// How many API keys there are where there are many.
+/// The number of API keys in cases with many keys.
 pub const MANY: usize = 10_000;
 
 pub struct Case {
     pub name: &'static str,
     pub what: &'static str,
-    /// Called once by each thread; the lanes share whatever a process would share.
+    /// Each thread calls this once. The lanes share everything that one process would share.
     pub lane: fn() -> Box<dyn Lane>,
 }
 
-/// A live session, for as long as the process lives.
+/// A manager with a live session, for the life of the process.
 static WORLD: LazyLock<World> = LazyLock::new(World::default);
 static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| keys(MANY));
 static CROWD: LazyLock<World> = LazyLock::new(|| World::with_keys(&KEYS));
@@ -38,16 +38,16 @@ static ID: LazyLock<HeaderValue> = LazyLock::new(session_id);
 static FROZEN: LazyLock<World> =
     LazyLock::new(|| World::with(|stub| builder(stub).clock(FrozenClock)));
 
-/// Distinct keys.
+/// Returns distinct keys.
 pub fn keys(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("sk_ent_{i:032x}")).collect()
 }
 
-/// Which puts defaults into bodies, too.
+/// A manager that also puts defaults into bodies.
 static INLINE: LazyLock<World> =
     LazyLock::new(|| World::with(|stub| builder(stub).inline_defaults(InlineDefaults::Always)));
 
-/// A clock that costs nothing to read, to see what reading one costs.
+/// A clock that costs nothing to read. Shows what reading the real clocks costs.
 #[derive(Debug)]
 struct FrozenClock;
 
@@ -84,13 +84,13 @@ fn changed(change: fn(&mut Call)) -> impl Iterator<Item = Call> {
     })
 }
 
-/// A request for each key, in an order of memory that no prefetcher guesses.
+/// A request for each key, in an order of memory that no prefetcher can predict.
 pub fn crowd_of(keys: &[String]) -> impl Iterator<Item = Call> {
     let n = keys.len().max(BATCH);
     let mut requests: Vec<_> = (0..n)
         .map(|i| Some(call_with_key(OURS, &keys[i % keys.len()])))
         .collect();
-    // A stride that shares no factor with their number visits each once.
+    // The stride shares no factor with the number of requests, so each is visited once.
     let stride = if n.is_multiple_of(7_919) {
         7_907
     } else {

@@ -1,4 +1,4 @@
-//! Instructions, counted by callgrind: no noise, and the same on a machine that is busy.
+//! Counts instructions with callgrind. The counts have no noise, and are the same on a busy machine.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use crate::{
     lane::{BATCH, timed_section},
 };
 
-/// What a process under callgrind does: batches of one case.
+/// Runs batches of one case. A process under callgrind does this.
 pub fn batches(name: &str, n: usize) {
     #[cfg(feature = "peers")]
     let _runtime = crate::peers::enter();
@@ -22,13 +22,13 @@ pub fn batches(name: &str, n: usize) {
     }
 }
 
-/// Instructions a call: the difference of two runs, so that what is done once cancels.
+/// Returns the instructions per call: the difference of two runs, so that work which is done once cancels out.
 ///
 /// # Errors
 ///
-/// If valgrind is not there or does not say what was asked for.
+/// If valgrind is missing or does not print the count.
 pub fn instructions(name: &str) -> Result<f64> {
-    // Enough for moka's housekeeping to come round as often as it does.
+    // Enough batches for moka's housekeeping to run as often as usual.
     let n = 64;
     let (once, twice) = (
         counted(&["batches", name], n)?,
@@ -52,7 +52,7 @@ fn counted(args: &[&str], n: usize) -> Result<f64> {
 ///
 /// # Errors
 ///
-/// If valgrind is not there or does not say what was asked for.
+/// If valgrind is missing or does not print the count.
 pub fn callgrind(args: &[&str], n: usize, options: &[&str]) -> Result<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

@@ -1,4 +1,4 @@
-//! Over loopback: hyper-util's client with 64 connections, and a small server in a process of its own.
+//! End to end over loopback: hyper-util's client with 64 connections, and a small server in a process of its own.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -43,7 +43,7 @@ pub enum How {
     Ours,
 }
 
-/// The server, until it is dropped.
+/// The server's process. It runs until this is dropped.
 pub struct Server {
     process: Child,
     pub url: String,
@@ -73,7 +73,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves until the standard input ends, so that it never outlives who started it.
+/// Serves until the standard input ends, so the server never outlives its parent.
 pub fn serve() {
     pin(0);
     std::thread::spawn(|| {
@@ -106,7 +106,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyp
     Ok(Response::new(Full::new(body)))
 }
 
-/// Both ways of one client, with its connections open.
+/// Both clients, with and without the layer, with open connections.
 pub struct Load {
     runtime: Runtime,
     client: HttpClient,
@@ -137,7 +137,7 @@ impl Load {
         }
     }
 
-    /// Requests a second.
+    /// Returns the requests per second.
     pub fn for_a_while(&self, how: How, time: Duration) -> f64 {
         let stop = Arc::new(AtomicBool::new(false));
         let start = Instant::now();
@@ -152,7 +152,7 @@ impl Load {
         done as f64 / start.elapsed().as_secs_f64()
     }
 
-    /// That many requests.
+    /// Sends this many requests.
     pub fn requests(&self, how: How, n: usize) {
         let left = AtomicUsize::new(n);
         let more = move || {

@@ -1,4 +1,4 @@
-//! How cost grows with what there is of something.
+//! How the cost grows with the number of calls, keys and waiting callers.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use crate::{
     time::{self, median, nanos},
 };
 
-/// Pairs of how much there is, and what it costs.
+/// Pairs of an amount and its cost.
 pub type Points = Vec<(f64, f64)>;
 
-/// The exponent `b` of the line `a · x^b` that fits best, from `from` on.
+/// Returns the exponent `b` of the curve `a · x^b` that fits best, from `from` on.
 pub fn exponent(points: &[(f64, f64)], from: f64) -> f64 {
     let logs: Vec<_> = points
         .iter()
@@ -34,7 +34,7 @@ fn decades(to: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |n| Some(n * 10)).take_while(move |n| *n <= to)
 }
 
-/// Nanoseconds of a call once so many have been made.
+/// Nanoseconds of a call after this many earlier calls.
 pub fn calls() -> Points {
     let mut lane = (cases::named("hit").lane)();
     let mut made = 0;
@@ -50,7 +50,7 @@ pub fn calls() -> Points {
     points
 }
 
-/// Nanoseconds of a call with so many keys used evenly; the same of a constant header; seconds to make their sessions.
+/// Nanoseconds of a call with this many keys in even use, the same for a constant header, and seconds to create the sessions.
 pub fn with_keys() -> [Points; 3] {
     let mut points = [Vec::new(), Vec::new(), Vec::new()];
     for n in decades(100_000) {
@@ -72,7 +72,7 @@ pub fn with_keys() -> [Points; 3] {
     points
 }
 
-/// Seconds to serve so many callers that wait, from the answer to the create on; the same of tasks that a channel wakes.
+/// Seconds to serve this many waiting callers, from the answer to the create. And the same for tasks that a channel wakes.
 pub fn waiting() -> [Points; 2] {
     let mut points = [Vec::new(), Vec::new()];
     for n in decades(10_000) {
@@ -92,7 +92,7 @@ fn a_call(lane: &mut dyn Lane) -> f64 {
     rounds_of(lane, 1)
 }
 
-/// Every key has its turn, and then again.
+/// Runs rounds in which every key has its turn.
 fn rounds_of(lane: &mut dyn Lane, keys: usize) -> f64 {
     let batches = (keys / BATCH + 1).max(400);
     let mut once = || {

@@ -1,4 +1,4 @@
-//! Ten thousand first callers at once, beside ten thousand tasks that a channel wakes.
+//! Ten thousand first callers at once, compared with ten thousand tasks that a channel wakes.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ async fn one(manager: SessionManager, request: Call) {
     assert!(response.is_ok());
 }
 
-/// Seconds until the last of `n` callers is served, where the first has a session made.
+/// Returns the seconds until the last of `n` callers is served. The first caller starts the create.
 pub fn cold(n: usize) -> f64 {
     let stub = StubSipher::new(3_600).delay(CREATE);
     let manager = ours::builder(&stub).build().expect("good settings");
@@ -54,7 +54,7 @@ pub fn cold(n: usize) -> f64 {
     took.as_secs_f64()
 }
 
-/// Seconds until the last of `n` tasks has been woken and has made a call with the session at hand.
+/// Returns the seconds until the last of `n` tasks has been woken and has made a call with the existing session.
 pub fn woken(n: usize) -> f64 {
     let stub = StubSipher::new(3_600);
     let manager = ours::builder(&stub).build().expect("good settings");
@@ -81,7 +81,8 @@ pub fn woken(n: usize) -> f64 {
     took.as_secs_f64()
 }
 
-/// Seconds from the moment at which a channel wakes `n` tasks until the last of them has made a call with the session at hand.
+/// Returns the seconds from the moment at which a channel wakes `n` tasks until the last of them has made a call with
+/// the existing session.
 pub fn woken_at_once(n: usize) -> f64 {
     let stub = StubSipher::new(3_600);
     let manager = ours::builder(&stub).build().expect("good settings");
@@ -106,20 +107,20 @@ pub fn woken_at_once(n: usize) -> f64 {
     took.as_secs_f64()
 }
 
-/// A runtime on one thread, where it is known who goes first.
+/// A runtime with one thread, on which the order of tasks is known.
 fn alone() -> Runtime {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime")
 }
 
-/// Each of so many tasks, and what they start, comes to where it waits.
+/// Lets `n` tasks, and the tasks that they start, run until they wait.
 async fn come_to_rest(n: usize) {
     for _ in 0..4 + n / 16 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Seconds from the answer to the create until the last of `n` callers that wait for it is served.
+/// Returns the seconds from the answer to the create until the last of `n` waiting callers is served.
 pub fn released(n: usize) -> f64 {
     let stub = StubSipher::new(3_600);
     stub.open(false);

@@ -1,4 +1,4 @@
-//! The merge of defaults into a body, beside a parse, merge and write with `serde_json::Value`.
+//! The merge of defaults into a body, compared with a parse, merge and write with `serde_json::Value`.
 
 use std::{hint::black_box, time::Instant};
 
@@ -16,14 +16,14 @@ pub struct Case {
     pub lacking: bool,
 }
 
-/// What both merge: a chain and a level of privacy.
+/// The defaults that both merge: a chain and a privacy level.
 pub fn defaults() -> SessionDefaults {
     SessionDefaults::new()
         .chain(Chain::Near)
         .privacy_level(PrivacyLevel::Shielded)
 }
 
-/// Bodies of records and of one long text, of three lengths. Where nothing is lacking, the defaults stand at the end.
+/// Bodies of records and bodies of one long text, in three lengths. In bodies that lack nothing, the defaults come last.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (size, length) in [("200 B", 200), ("10 KB", 10_000), ("1 MB", 1_000_000)] {
@@ -77,7 +77,7 @@ fn text(length: usize) -> String {
     )
 }
 
-/// The simple way.
+/// Merges by parsing into a tree.
 pub fn simple(body: &[u8], session: &Map<String, Value>) -> Vec<u8> {
     let mut object: Map<String, Value> = serde_json::from_slice(body).expect("an object");
     for (name, value) in session {
@@ -93,7 +93,7 @@ pub fn session() -> Map<String, Value> {
     }
 }
 
-/// Nanoseconds of the merge and of the simple way, in turns.
+/// Returns the nanoseconds of the merge and of the merge through a tree. The two are measured in turns.
 pub fn times(case: &Case) -> (f64, f64) {
     let (defaults, session) = (defaults(), session());
     let merged = matches!(merge(&case.body, &defaults), Merge::Merged(_));
@@ -111,7 +111,7 @@ pub fn times(case: &Case) -> (f64, f64) {
     (median(&mut ours), median(&mut theirs))
 }
 
-/// One row for each case.
+/// Returns a table with one row for each case.
 pub fn table() -> String {
     let mut table = String::from(
         "| body | µs | `serde_json::Value`, µs | ratio |\n| --- | --- | --- | --- |\n",

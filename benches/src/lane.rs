@@ -1,4 +1,4 @@
-//! One thread's worth of a case: batches of calls that can be timed, and what is done between them, which is not.
+//! One thread's work on a case: batches of calls, which are timed, and the work between them, which is not.
 
 use std::{
     collections::VecDeque,
@@ -16,19 +16,19 @@ use crate::request::{self, Call};
 pub const BATCH: usize = 16;
 
 pub trait Lane {
-    /// [`BATCH`] calls.
+    /// Makes [`BATCH`] calls.
     fn run(&mut self);
-    /// Makes everything as it was before.
+    /// Restores the state from before the batch.
     fn reset(&mut self);
 }
 
-/// The one place through which everything that is measured passes; callgrind counts in here and nowhere else.
+/// All measured code runs through this function. Callgrind counts only inside of it.
 #[inline(never)]
 pub fn timed_section(lane: &mut dyn Lane) {
     lane.run();
 }
 
-/// Polls a future that has nothing to wait for.
+/// Polls a future that never waits.
 #[inline(always)]
 pub fn finish<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -40,13 +40,13 @@ pub fn finish<F: Future>(future: F) -> F::Output {
 /// Calls of one service.
 pub struct Calls<S> {
     service: S,
-    /// What is called next is in front.
+    /// The next request is at the front.
     requests: VecDeque<Call>,
     put_in: Vec<HeaderName>,
 }
 
 impl<S> Calls<S> {
-    /// `put_in` are the headers that the service adds, which are taken out again.
+    /// `put_in` are the headers that the service adds. They are removed after each batch.
     pub fn new(
         service: S,
         requests: impl IntoIterator<Item = Call>,
@@ -88,7 +88,7 @@ where
     }
 }
 
-/// The same with a clone of the service for each call, as axum and hyper users do.
+/// The same, with a clone of the service for each call, as users of axum and hyper do.
 pub struct ClonedCalls<S>(pub Calls<S>);
 
 impl<S> Lane for ClonedCalls<S>

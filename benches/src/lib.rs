@@ -1,4 +1,4 @@
-//! What `sipher-session` costs, beside anchors and peers in the same run.
+//! Measures the cost of `sipher-session`, compared with anchors and peers in the same run.
 
 pub mod anchors;
 pub mod cases;

@@ -1,4 +1,4 @@
-//! The same for reqwest-middleware: a client whose last middleware answers without a network.
+//! The same for reqwest-middleware, with a client whose last middleware answers without a network.
 
 use std::cell::RefCell;
 
@@ -17,7 +17,7 @@ thread_local! {
     static ARRIVED: RefCell<Vec<Request>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes the request and answers.
+/// Accepts the request and answers.
 struct Answers;
 
 #[async_trait]
@@ -28,7 +28,7 @@ impl Middleware for Answers {
     }
 }
 
-/// What one writes oneself.
+/// The middleware that a user would write by hand.
 pub struct InsertsConstant(HeaderValue);
 
 impl Default for InsertsConstant {

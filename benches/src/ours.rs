@@ -1,4 +1,4 @@
-//! `sipher-session` with a live session, or many.
+//! `sipher-session` with one live session, or with many.
 
 use sipher_session::{
     Chain, ForeignIds, SessionDefaults, SessionLayer, SessionManager, SessionManagerBuilder,
@@ -15,7 +15,7 @@ use crate::{
 pub const KEY: &str = "sk_ent_0123456789abcdef0123456789abcdef";
 const TTL: u64 = 24 * 60 * 60;
 
-/// A manager, and the runtime that its background work is on.
+/// A manager, and the runtime of its background tasks.
 pub struct World {
     pub runtime: Runtime,
     pub stub: StubSipher,
@@ -33,7 +33,7 @@ pub fn builder(stub: &StubSipher) -> SessionManagerBuilder {
         .transport(Transport::new(stub.clone()))
 }
 
-/// With a live session of the configured key.
+/// A manager with a live session of the configured key.
 impl Default for World {
     fn default() -> Self {
         Self::with(builder)
@@ -41,7 +41,7 @@ impl Default for World {
 }
 
 impl World {
-    /// With settings of one's own.
+    /// A manager with these settings.
     pub fn with(settings: impl FnOnce(&StubSipher) -> SessionManagerBuilder) -> Self {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// With a live session for each of these keys too.
+    /// A manager that also has a live session for each of these keys.
     pub fn with_keys(keys: &[String]) -> Self {
         let world = Self::default();
         world.runtime.block_on(async {

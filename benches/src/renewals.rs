@@ -18,7 +18,7 @@ use crate::{
 pub struct Waits {
     pub calls: u64,
     pub creates: u64,
-    /// Calls other than the first that were not sent at once.
+    /// Calls, except the first, that were not sent at once.
     pub waited: u64,
 }
 
@@ -30,7 +30,7 @@ pub fn paused() -> Runtime {
     runtime.expect("a runtime")
 }
 
-/// Six hours of four calls a second, with sessions of a minute whose creates take a second.
+/// Runs six hours with four calls a second. Sessions live for a minute, and creates take a second.
 pub fn waits() -> Waits {
     let runtime = paused();
     runtime.block_on(async {

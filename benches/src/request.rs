@@ -1,7 +1,7 @@
-//! The request that every case sends, and the inner service that takes it.
+//! The request that every case sends, and the inner service that receives it.
 //!
-//! Requests are made once and used again: the inner service moves them into a slot of its thread, from which they come
-//! back once the clock is stopped.
+//! Requests are created once and reused. The inner service moves them into a slot of its thread. They are taken back
+//! from there when the clock is stopped.
 
 use std::{
     cell::RefCell,
@@ -19,14 +19,14 @@ pub const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 pub const BASE_URL: &str = "https://sipher-api.sip-protocol.org";
-/// Where a request of ours goes.
+/// The URL of a request to Sipher.
 pub const OURS: &str = "https://sipher-api.sip-protocol.org/v1/stealth/generate";
-/// As long, and different in its last letter.
+/// A URL of the same length, with another last letter in the host.
 pub const NOT_OURS: &str = "https://sipher-api.sip-protocol.orb/v1/stealth/generate";
 
 pub type Call = Request<Full<Bytes>>;
 
-/// A call with four headers and room for more.
+/// A call with four headers, and room for more.
 pub fn call(url: &str) -> Call {
     let mut headers = HeaderMap::with_capacity(12);
     for (name, value) in [
@@ -44,21 +44,21 @@ pub fn call(url: &str) -> Call {
     request
 }
 
-/// A call that bears this API key.
+/// A call with this API key.
 pub fn call_with_key(url: &str, key: &str) -> Call {
     let mut request = call(url);
     request.headers_mut().insert(API_KEY, secret(key));
     request
 }
 
-/// A header value with an allocation of its own, as one that was read off the wire or made from a `String`.
+/// A header value with an allocation of its own, like one that was received or made from a `String`.
 pub fn secret(text: &str) -> HeaderValue {
     let mut value = HeaderValue::from_str(text).expect("visible ASCII");
     value.set_sensitive(true);
     value
 }
 
-/// An id as the server makes them.
+/// A session id in the server's form.
 pub fn session_id() -> HeaderValue {
     secret(&format!("sess_{}", "0123456789abcdef".repeat(4)))
 }
@@ -67,7 +67,7 @@ thread_local! {
     static ARRIVED: RefCell<Vec<Call>> = RefCell::new(Vec::with_capacity(64));
 }
 
-/// The bare inner service: takes the request and answers at once.
+/// The bare inner service. It takes the request and answers at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Sink;
 
@@ -87,7 +87,7 @@ impl Service<Call> for Sink {
     }
 }
 
-/// Gives back what arrived on this thread, in the order in which it came.
+/// Takes back the requests that arrived on this thread, in order.
 pub fn take_back(mut each: impl FnMut(Call)) {
     ARRIVED.with_borrow_mut(|arrived| arrived.drain(..).for_each(&mut each));
 }

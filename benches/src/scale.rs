@@ -1,4 +1,4 @@
-//! What two threads get done in the time of one.
+//! The throughput of two threads, compared with that of one.
 
 use std::{
     hint::black_box,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 const WINDOW: Duration = Duration::from_millis(20);
-/// A window in which a thread had less of its core than this tells of other programs.
+/// If a thread had a smaller share of its core than this in a window, other programs disturbed it.
 const UNDISTURBED: f64 = 0.97;
 
 struct Worker {
@@ -30,7 +30,7 @@ struct Window {
     share_of_core: f64,
 }
 
-/// Throughput of two threads ÷ that of one: the median over windows, and how many of them were undisturbed.
+/// Returns the throughput of two threads divided by that of one: the median over windows, and the number of undisturbed windows.
 pub fn two_threads(case: &Case, windows: usize) -> (f64, usize) {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let workers: Vec<_> = (0..2)

@@ -1,4 +1,4 @@
-//! A Sipher that answers session calls from nothing: it remembers no session, so that only ours are measured.
+//! A Sipher that answers session calls without state. It remembers no session, so only the cost of the client is measured.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::watch;
 use tower::Service;
 
-/// What every session of the benches stores.
+/// The defaults of every session in the benches.
 const DEFAULTS: &str = r#"{"chain":"near"}"#;
 
 type Answer = Response<Full<Bytes>>;
@@ -42,18 +42,18 @@ impl StubSipher {
         }
     }
 
-    /// Lets every create take this long.
+    /// Delays every create by this time.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
-    /// Lets creates wait, or go on.
+    /// Makes creates wait, or lets them go on.
     pub fn open(&self, open: bool) {
         self.open.send_replace(open);
     }
 
-    /// How many sessions it has made.
+    /// Returns how many sessions the stub has created.
     pub fn creates(&self) -> u64 {
         self.minted.load(Ordering::Relaxed)
     }
@@ -114,7 +114,7 @@ impl Service<Request<Full<Bytes>>> for StubSipher {
     }
 }
 
-/// The object that the client sent as `defaults`, to be echoed.
+/// Returns the object that the client sent as `defaults`, for the echo.
 fn defaults_in(body: &[u8]) -> &str {
     let body = str::from_utf8(body).expect("JSON");
     let at = body.find(r#""defaults":"#).expect("a create") + r#""defaults":"#.len();

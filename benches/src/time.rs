@@ -1,4 +1,4 @@
-//! Times of many cases in one run, taken in turns.
+//! Times of many cases in one run, measured in turns.
 
 use std::{
     hint::black_box,
@@ -10,8 +10,8 @@ use crate::{
     lane::{BATCH, Lane, timed_section},
 };
 
-/// Batches of one case in a row, so that its code and data are where they would be in use. Where there are many keys, each
-/// comes by several times.
+/// How many batches of one case run in a row, so that its code and data are cached as in real use. With many keys, each
+/// key is used several times.
 fn in_a_row(case: &Case) -> usize {
     if case.name.ends_with("-crowd") {
         3 * MANY / BATCH
@@ -20,7 +20,7 @@ fn in_a_row(case: &Case) -> usize {
     }
 }
 
-/// Nanoseconds a call: for each case the median over rounds, in each of which every case has its turn.
+/// Returns the nanoseconds per call: for each case, the median over rounds. In each round, every case has its turn.
 pub fn run(cases: &[Case], rounds: usize) -> Vec<f64> {
     #[cfg(feature = "peers")]
     let _runtime = crate::peers::enter();
@@ -29,7 +29,7 @@ pub fn run(cases: &[Case], rounds: usize) -> Vec<f64> {
     let empty = median(&mut (0..1_000).map(|_| timed(&mut Nothing)).collect::<Vec<_>>());
     for round in 0..=rounds {
         for step in 0..cases.len() {
-            // Another neighbour in each round; the first is to warm up.
+            // Each case has another neighbour in each round. The first round is a warm-up.
             let i = (step * (1 + round % 5) + round) % cases.len();
             let mut batches: Vec<f64> = (0..in_a_row(&cases[i]))
                 .map(|_| timed(&mut *lanes[i]))

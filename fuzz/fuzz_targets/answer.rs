@@ -13,7 +13,7 @@ const ID: &str = "sess_0123456789abcdef0123456789abcdef0123456789abcdef012345678
 const KEY: &str = "sk_pro_fedcba9876543210";
 const HEADERS: [&str; 5] = ["retry-after", "date", "location", "x-request-id", "content-type"];
 
-// The status, five headers each on a line, and the body.
+// The input is the status, then five headers, each on a line, and then the body.
 fuzz_target!(|input: (u16, &[u8])| {
     let (status, text) = input;
     let mut lines = text.splitn(HEADERS.len() + 1, |byte| *byte == b'\n');

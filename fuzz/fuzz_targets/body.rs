@@ -12,7 +12,7 @@ use sipher_session::{
 };
 use tower::service_fn;
 
-// The answer to a create, up to a NUL, and what comes after it to all other calls.
+// The input up to a NUL is the answer to a create. The rest is the answer to all other calls.
 fuzz_target!(|body: &[u8]| {
     let body = Bytes::copy_from_slice(body);
     let end = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());

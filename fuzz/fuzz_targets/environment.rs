@@ -12,7 +12,7 @@ const VARIABLES: [&str; 16] = [
     "SIPHER_CALLS_PER_MINUTE", "SIPHER_CALL_BURST",
 ];
 
-// Which variable, and its value.
+// The input names variables, each with its value.
 fuzz_target!(|variables: Vec<(u8, Vec<u8>)>| {
     let lookup = |asked: &str| {
         let is_it = |which: u8| VARIABLES[usize::from(which) % VARIABLES.len()] == asked;

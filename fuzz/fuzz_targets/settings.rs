@@ -4,7 +4,7 @@ use libfuzzer_sys::fuzz_target;
 use sipher_session::{SessionConfig, SessionManagerBuilder, api::Transport, testing::FakeSipher};
 
 fn build(config: SessionConfig) {
-    // No files of the machine's.
+    // Do not read files of the machine.
     if config.api_key_file.is_some() || config.defaults.default_viewing_key_file.is_some() {
         return;
     }

@@ -1,4 +1,4 @@
-//! How long a call takes at most, and how much of an answer it reads.
+//! The longest time that a call takes, and how much of an answer it reads.
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,7 @@ use tower::service_fn;
 
 use crate::{World, faults::create};
 
-/// A call may take as long as it was told, however it is delayed, and no longer.
+/// A call ends exactly at its timeout, whichever part of the exchange is delayed.
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_at_its_timeout_whatever_does_not_come() {
     let world = World::in_process();
@@ -43,7 +43,7 @@ async fn a_call_ends_at_its_timeout_whatever_does_not_come() {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{what:?}");
         assert_eq!(crate::said(&error), "the server did not answer within 7s");
         assert!(error.is_transient());
-        // Virtual time, so exactly.
+        // Time is virtual, so the call ends exactly at its timeout.
         assert_eq!(clock.now().since(start), Duration::from_secs(7), "{what:?}");
         assert_eq!(world.sipher.live_sessions(), live, "{what:?}");
     }
@@ -54,7 +54,7 @@ async fn a_call_ends_at_its_timeout_whatever_does_not_come() {
     api.create_session(&request).await.unwrap();
 }
 
-/// A body without end, which counts how much of it is asked for.
+/// A body without end. It counts how many frames were read from it.
 struct Endless(Arc<AtomicUsize>);
 
 impl Body for Endless {

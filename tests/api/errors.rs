@@ -1,4 +1,4 @@
-//! What the server refuses comes out typed.
+//! Refusals by the server become typed errors.
 
 use std::time::Duration;
 
@@ -126,7 +126,7 @@ async fn a_code_that_nobody_knows_yet_is_kept(world: World) {
     assert_eq!(error.details(), Some(&json!({ "until": 5 })));
     assert_eq!(error.request_id(), Some("req-7"));
 
-    // What Sipher's catalogue names, and its server does not send.
+    // These codes are in Sipher's catalogue, but its server does not send them.
     for (status, code, kind) in [
         (410, "SESSION_EXPIRED", ErrorKind::Rejected),
         (500, "SESSION_CREATE_FAILED", ErrorKind::Unavailable),

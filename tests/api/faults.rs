@@ -1,4 +1,4 @@
-//! Answers that are none, and answers that get lost.
+//! Answers that are not Sipher's, and answers that get lost.
 
 use std::{error::Error as StdError, future::ready, io, time::Duration};
 
@@ -112,7 +112,7 @@ async fn the_managers_own_client_follows_no_redirect() {
     assert!(elsewhere.log().is_empty());
 }
 
-/// As `reqwest` does with the URL, and a proxy may with anything.
+/// `reqwest` repeats the URL in its errors, and a proxy may repeat anything.
 #[tokio::test(start_paused = true)]
 async fn what_a_transport_says_is_shown_without_the_id_and_the_key() {
     let service = service_fn(async |call: Request<Full<Bytes>>| {
@@ -136,11 +136,11 @@ async fn what_a_transport_says_is_shown_without_the_id_and_the_key() {
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 
-/// A create that was sent and not answered may have left a session behind; one that had no connection has not.
+/// A create that was sent and not answered may have left a session on the server. A create that got no connection cannot have.
 #[tokio::test(start_paused = true)]
 async fn only_an_open_connection_that_fails_leaves_it_open_whether_a_session_was_made() {
     for kind in [
-        io::ErrorKind::Other, // as of a name that is not found
+        io::ErrorKind::Other, // for example, a host name that does not resolve
         io::ErrorKind::AddrNotAvailable,
         io::ErrorKind::HostUnreachable,
         io::ErrorKind::NetworkUnreachable,
@@ -172,8 +172,8 @@ async fn orphans_of(transport: Transport) -> u64 {
     manager.shutdown(Duration::ZERO).await.possible_orphans
 }
 
-/// As with a client whose connection is read by a task of its own, on a runtime that stood still from before the answer came
-/// until after the time was over.
+/// The client reads its connection in a task of its own. The runtime of the call stalls before the answer arrives, and
+/// goes on after the timeout. The answer counts.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_there_when_a_runtime_goes_on_counts_though_its_time_is_over() {
     let world = World::in_process();

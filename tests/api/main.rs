@@ -1,5 +1,5 @@
-//! The four typed operations, over every kind of transport.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! The four typed session operations, over every kind of transport.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod bounds;
 mod errors;
@@ -16,7 +16,7 @@ use sipher_session::{
     testing::{FakeSipher, Served, Tier},
 };
 
-/// A server, and a client of its first key.
+/// A server, and an API client with that server's first key.
 pub(crate) struct World {
     sipher: FakeSipher,
     key: String,
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// A client of another key.
+    /// Returns an API client with another key.
     fn with_key(&self, key: &str) -> SessionsApi {
         SessionsApi::new(self.transport.clone(), &self.base_url, key).unwrap()
     }
@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-/// A message without the server, chain and key that it names at its end.
+/// Returns an error's message without its end, which names the server, the chain and the key.
 fn said(error: &impl std::fmt::Display) -> String {
     let message = error.to_string();
     let end = message.rfind(" (http").expect("it names the server");
@@ -85,7 +85,7 @@ fn said(error: &impl std::fmt::Display) -> String {
     message[..end].to_owned()
 }
 
-/// Makes each rule a test of its own over each transport.
+/// Turns each rule into one test for each transport.
 macro_rules! over_every_transport {
     ($($rule:ident),*) => {
         mod in_process {

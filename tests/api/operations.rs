@@ -1,4 +1,4 @@
-//! Create, get, update, delete: what is asked for, what is told, and what the server then has.
+//! Create, get, update and delete: what the request asks for, what the answer says, and what the server then stores.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ async fn times_are_milliseconds_beyond_32_bits(world: World) {
         fetched.expires_at,
         fetched.last_accessed_at.unwrap(),
     ] {
-        // As of November 2026; 32 bits end in February 1970.
+        // The time is in November 2026. 32 bits of milliseconds end in February 1970.
         assert!((1_795_000_000_000..1_796_000_000_000).contains(&time));
     }
 }

@@ -1,4 +1,4 @@
-//! Every value of every default, there and back.
+//! Every value of every default survives a round trip to the server.
 
 use std::sync::{Arc, Mutex};
 
@@ -30,7 +30,7 @@ const CHAINS: [(Chain, &str); 17] = [
     (Chain::Bitcoin, "bitcoin"), (Chain::Zcash, "zcash"),
 ];
 
-/// Each default alone, as this crate has it and as the server has it.
+/// Each default alone, as this crate writes it and as the server writes it.
 fn every_value() -> Vec<(SessionDefaults, Value)> {
     let new = SessionDefaults::new;
     let mut values: Vec<_> = CHAINS
@@ -117,7 +117,7 @@ async fn what_a_newer_server_knows_is_kept(world: World) {
     assert_eq!(again, newer["data"]["defaults"]);
 }
 
-/// The fake drops what it does not know, as the server does; so this looks at what is sent.
+/// The fake drops unknown defaults, as the server does. So this test examines the request.
 #[tokio::test(start_paused = true)]
 async fn what_only_a_newer_server_knows_is_sent_as_it_is() {
     let sent = Arc::new(Mutex::new(Value::Null));

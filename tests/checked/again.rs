@@ -1,4 +1,4 @@
-//! One session after another is wrong: behind servers that share nothing, and behind a proxy that takes the id away.
+//! Every new session is wrong: behind servers that do not share sessions, and behind a proxy that removes the session id.
 
 use sipher_session::{CheckedLayer, ErrorKind};
 use tower::{Layer, ServiceExt};
@@ -6,7 +6,7 @@ use tower::{Layer, ServiceExt};
 use super::{answering, checked, json};
 use crate::support::{SECOND, Setup, generate, ours, pass};
 
-/// A day of quota of a pro key are 2,000 calls.
+/// A pro key has a quota of 2,000 session operations a day.
 #[tokio::test(start_paused = true)]
 async fn a_day_behind_a_proxy_that_takes_the_id_away_costs_few_sessions() {
     let setup = Setup::new();
@@ -18,7 +18,7 @@ async fn a_day_behind_a_proxy_that_takes_the_id_away_costs_few_sessions() {
         let error = service.clone().oneshot(generate()).await.unwrap_err();
         let error = ours(&error);
         assert_eq!(error.kind(), ErrorKind::WrongDefaults);
-        // Without a session it is not sent, and the error says when that is worth another try.
+        // Without a session, the request is not sent. The error then says when a retry makes sense.
         sent += u64::from(error.retry_after().is_none());
         assert!(error.retry_after().unwrap_or_default() <= 600 * SECOND);
         pass(10.0).await;

@@ -1,4 +1,4 @@
-//! What is read is handed on as it was: bytes, size, trailers, errors.
+//! A body that the layer has read is handed on unchanged: bytes, size, trailers and errors.
 
 use std::{
     collections::VecDeque,
@@ -25,7 +25,7 @@ use crate::support::{SECOND, Setup, generate, ours, pass};
 
 const MIB: usize = 1024 * 1024;
 
-/// A body of these frames, which lets others run before each.
+/// A body with these frames. It yields to other tasks before each frame.
 #[derive(Default)]
 struct Frames {
     frames: VecDeque<Result<Frame<Bytes>, io::ErrorKind>>,
@@ -52,7 +52,7 @@ impl Frames {
     }
 }
 
-/// It bears no window that would prove anything.
+/// The answer has no rate-limit headers, so nothing proves the server's process.
 fn is_unproven<B>(answer: &Response<B>) -> bool {
     let unproven = Some(Doubt::Unproven);
     matches!(proof(answer), Some(Proof::Session { doubt, .. }) if doubt == unproven)
@@ -85,7 +85,7 @@ impl Body for Frames {
     }
 }
 
-/// The answer with this body, through the layer.
+/// Sends a request through the layer, and returns the given answer as it comes out of the layer.
 async fn through<B>(
     answer: impl Fn() -> Response<B> + Clone + Send,
 ) -> Result<Response<CheckedBody<B>>, BoxError>
@@ -108,7 +108,7 @@ async fn an_answer_in_pieces_with_trailers_is_read_and_handed_on_whole() {
     let answer = through(answer).await.unwrap();
     assert!(is_confirmed(&answer));
     let body = answer.into_body();
-    // A client that knows the length sends no trailers.
+    // The size is not exact, because a client that knows the length would send no trailers.
     assert_eq!(
         (body.size_hint().lower(), body.size_hint().upper()),
         (25, None)
@@ -238,7 +238,7 @@ async fn depth_and_doubled_keys_do_not_hide_a_wrong_answer() {
     }
 }
 
-/// What the inner service got of a request with this body.
+/// Returns the body and the trailers that reach the inner service.
 async fn arrives(frames: Frames) -> Result<(Bytes, Option<HeaderMap>), String> {
     let setup = Setup::new();
     let seen = Arc::new(Mutex::new(None));
@@ -286,7 +286,7 @@ async fn a_requests_body_arrives_as_it_was_sent() {
     );
 }
 
-/// Two bytes, after a time.
+/// A body of two bytes that arrives after a pause.
 struct Slow(Option<Pin<Box<tokio::time::Sleep>>>);
 impl Body for Slow {
     type Data = Bytes;

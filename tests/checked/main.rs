@@ -1,5 +1,5 @@
-//! The answer itself is read where it names its chain, and withheld where that is not the session's.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! Checked layers read an answer that names its chain. They withhold the answer if the chain is not the session's.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -48,14 +48,14 @@ fn is_confirmed<B>(response: &Response<B>) -> bool {
     matches!(proof(response), Some(Proof::Confirmed { .. }))
 }
 
-/// The chain that the caller gets to see.
+/// Returns the chain in the answer that the caller gets.
 async fn chain(answer: Answer) -> String {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     body["data"]["chain"].as_str().unwrap().to_owned()
 }
 
-/// A server that answers every request with this, whatever it bears.
+/// A server that gives every request the same answer, whatever the request carries.
 fn answering<B, F>(
     answer: F,
 ) -> impl Service<

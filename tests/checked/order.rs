@@ -1,4 +1,4 @@
-//! Where the layer may stand in a stack.
+//! The positions in a stack that the checked layer supports.
 
 use std::task::Poll;
 
@@ -17,7 +17,7 @@ use tower_test::mock;
 use super::{chain, is_confirmed, json, post, proof};
 use crate::support::{Call, Setup, generate, ours};
 
-/// With the server restarted in between, unseen.
+/// Sends a request that is confirmed. Then the server restarts unnoticed, and the next answer is withheld.
 macro_rules! confirms_and_withholds {
     ($setup:expr, $service:expr, $chain:literal) => {{
         let answer = $service.clone().oneshot(generate()).await.unwrap();
@@ -94,7 +94,7 @@ async fn requests_that_a_session_layer_above_has_made_ready_are_handed_on_as_the
 #[tokio::test(start_paused = true)]
 async fn an_answer_from_elsewhere_confirms_nothing() {
     let setup = Setup::new();
-    // Redirects to somebody else, who says what the caller wants to hear.
+    // The inner service redirects to another server, whose answer names the chain that the caller expects.
     let inner = service_fn(|request: Request<CheckedBody<Full<Bytes>>>| async move {
         let is_here = request.uri().host() == Some("sipher-api.sip-protocol.org");
         Ok::<_, std::io::Error>(if is_here {
@@ -128,7 +128,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
         let mut service = mock::Spawn::new(CheckedLayer::new(setup.manager()).layer(inner));
         handle.allow(1);
         assert!(matches!(service.poll_ready(), Poll::Ready(Ok(()))));
-        // From here on nobody gets ready any more.
+        // From here on, the inner service does not become ready again.
         let answer = service.call(call);
         handle.allow(0);
         assert!(service.poll_ready().is_pending());
@@ -140,7 +140,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
     }
 }
 
-/// Waits until the service is ready, and calls that very one.
+/// Waits until the service is ready, and calls this service and not a clone.
 async fn begin<S>(service: &mut S, call: Call) -> S::Future
 where
     S: Service<Call, Error: std::fmt::Debug>,

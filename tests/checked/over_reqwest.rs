@@ -196,7 +196,7 @@ async fn a_request_with_an_empty_body_leaves_the_chain_open() {
     let http = http(CheckedLayer::new(here.sessions.clone()));
     let mut request = here.generate("");
     *request.body_mut() = None;
-    // Without it the server sees no body at all, and answers 400.
+    // Without this header, the server sees no body at all and answers 400.
     let none = http::HeaderValue::from_static("0");
     request.headers_mut().insert("content-length", none);
     let answer = http.execute(request).await.unwrap();

@@ -1,4 +1,4 @@
-//! Which requests are checked: those of three routes that leave the chain to a session of this crate's.
+//! Which requests are checked: requests to three routes that name no chain and use a session of this crate.
 
 use http::{Method, Request, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -14,7 +14,7 @@ use crate::support::{Call, Setup, generate, ours};
 
 const WRONG: &str = r#"{"data":{"chain":"solana"}}"#;
 
-/// Whether the answer to a request is checked: a wrong one is withheld then.
+/// Returns whether the answer to this request is checked. A checked answer is withheld here, because it is wrong.
 async fn is_checked(call: Call) -> bool {
     let setup = Setup::new();
     let service = CheckedLayer::new(setup.manager()).layer(answering(|| json(WRONG)));

@@ -1,4 +1,4 @@
-//! Answers for another chain: none reaches the caller, and the session is lost at once.
+//! No answer for another chain reaches the caller, and its session counts as lost at once.
 
 use sipher_session::{
     Chain, Doubt, ErrorKind, Event, Events, Proof, RetireReason, SessionDefaults, SessionLayer,
@@ -90,14 +90,14 @@ async fn of_many_wrong_answers_each_is_withheld_and_the_session_is_lost_once() {
         for part in ["`near`", "`solana`", &id] {
             assert!(text.contains(part), "{text}");
         }
-        // One of them must not end what was made after another.
+        // A late wrong answer to the lost session must not end its successor.
         send(&setup, &manager, generate()).await.unwrap();
     }
     assert_eq!(setup.creates(), 2);
     let events = all(&mut events);
     let is_wrong = |event: &Event| matches!(event, Event::WrongDefaults { session, expected: Chain::Near, answered: Chain::Solana, .. } if session.generation == lost.generation());
     assert_eq!(count(&events, is_wrong), 1, "{events:#?}");
-    // The five, and the one who warmed up.
+    // Five requests with a wrong answer, and the first request.
     let is_lost = |event: &Event| matches!(event, Event::Lost { requests: 6, .. });
     assert_eq!(count(&events, is_lost), 1, "{events:#?}");
     let is_retired = |event: &Event| {
@@ -125,7 +125,7 @@ async fn what_has_lost_one_session_is_asked_about_the_others() {
     setup.sipher.restart();
     send(&setup, &manager, generate()).await.unwrap_err();
     let before = setup.uses().len();
-    // Through a layer that does not check: a dead id would be on it.
+    // This layer does not check, so a dead id would show in the log.
     sui.oneshot(generate()).await.unwrap();
     let use_of_sui = &setup.uses()[before];
     assert!(matches!(use_of_sui.session, SessionUse::Live { .. }));
@@ -232,7 +232,7 @@ async fn an_answer_that_came_late_and_is_right_is_confirmed() {
     setup.sipher.fault(slow.times(2));
     let answer = send(&setup, &manager, generate()).await.unwrap();
     assert!(is_confirmed(&answer), "the answer is the better evidence");
-    // One that is not checked is doubted.
+    // An answer that is not checked is marked as late instead.
     let named = post("/v1/stealth/generate", r#"{"chain":"near"}"#);
     let answer = send(&setup, &manager, named).await.unwrap();
     let Some(Proof::Session { doubt, .. }) = proof(&answer) else {

@@ -1,4 +1,4 @@
-//! Settings from files and the environment, good and bad.
+//! Right and wrong settings from files and from the environment.
 
 mod switches;
 

@@ -1,4 +1,4 @@
-//! Settings that say nothing, and settings that are taken back.
+//! Settings that are null, and settings that undo others.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which names of the server the layer knows.
+//! Which names of the server the layer recognises.
 
 use http_body_util::Full;
 use sipher_session::{
@@ -16,7 +16,7 @@ in_every_world!(
     an_alias_ends_where_its_path_ends
 );
 
-/// The id and the key that arrived.
+/// Returns the session id and the API key that arrived with a request.
 fn borne(exchange: &Exchange) -> (Option<String>, Option<String>) {
     let id = match &exchange.session {
         SessionUse::Live { id, .. } | SessionUse::Dead { id, .. } => Some(id.clone()),
@@ -34,7 +34,7 @@ async fn a_request_below_an_alias_bears_the_session_of_the_base_url(world: World
     let layer = with_alias(&world, &world.other_origin);
     world.send(&layer, Spec::generate()).await;
     let id = world.last_id();
-    // The third and later ones are remembered.
+    // The layer remembers its decision from the third request on.
     for _ in 0..5 {
         let outcome = world.send(&layer, Spec::generate().elsewhere()).await;
         assert_eq!(outcome.status(), 200);
@@ -80,7 +80,7 @@ const VENDORS: [&str; 2] = [
     "https://sipher.sip-protocol.org",
 ];
 
-/// Sends one request below each of the vendor's names; returns whether it got a session.
+/// Sends one request to each of the vendor's host names. Returns whether each got a session.
 async fn reached(sessions: SessionManager, sipher: &FakeSipher) -> [bool; 2] {
     let service = SessionLayer::new(sessions).layer(sipher.clone());
     let mut reached = [false; 2];
@@ -119,7 +119,7 @@ async fn both_of_the_vendors_names_are_sipher_until_another_base_url_is_set() {
     }
 }
 
-/// As the older name is today: a front end that knows no API.
+/// The older host name behaves like this today: a front end answers that does not know the API.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_address_of_the_vendors_says_which_other_one_to_try() {
     let sipher = FakeSipher::new();

@@ -1,4 +1,4 @@
-//! Whose session a request gets: that of the API key which it really bears.
+//! A request gets the session of the API key that it carries.
 
 use sipher_session::{
     ErrorKind, SessionLayer,
@@ -18,7 +18,7 @@ in_every_world!(
     without_any_key_nothing_is_sent
 );
 
-/// Who made the last call.
+/// Returns the API key of the last call.
 fn last_key(world: &World) -> Option<String> {
     world.uses().last()?.key.clone()
 }
@@ -54,7 +54,7 @@ async fn another_key_gets_a_session_of_its_own(world: World) {
     }
     assert_eq!(world.creates(), 2);
     assert_eq!(world.sipher.live_sessions_of(&theirs), 1);
-    // Of the caller's own session and key, not of somebody else's.
+    // Each call had a session of the caller's own key.
     world.sipher.assert_every_call_had_a_session();
 }
 

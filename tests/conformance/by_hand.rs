@@ -1,4 +1,4 @@
-//! A caller changes or deletes the manager's own session by a request through the layer.
+//! A request through the layer changes or deletes one of the manager's own sessions.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ in_every_world!(
     a_delete_with_another_key_is_made_up_for_by_the_manager
 );
 
-/// A session that the layer remembers.
+/// Returns a manager, a layer that remembers a session, and the id of that session.
 async fn in_use(world: &World) -> (SessionManager, SessionLayer, String) {
     let manager = world.manager();
     let layer = SessionLayer::new(manager.clone());

@@ -1,4 +1,4 @@
-//! No live session, no request.
+//! Without a live session, a request is not sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,7 +57,8 @@ async fn a_hundred_first_requests_share_one_failure(world: World) {
     assert!(world.uses().is_empty());
 }
 
-/// `key` is refused with this code, as the configured key and as a request's own; each costs one call.
+/// Asserts that the server refuses `key` with this code, both as the configured key and as a request's own key. Each
+/// refusal costs one call.
 async fn assert_refused(world: &World, key: &str, code: &str, status: u16) {
     let configured = SessionLayer::new(world.keyless().api_key(key).build().unwrap());
     let on_request = Spec::generate().header("x-api-key", key);
@@ -110,7 +111,7 @@ async fn after_the_shutdown_nothing_is_sent_that_needs_a_session(world: World) {
     ] {
         assert_eq!(world.send(&layer, spec).await.kind(), ErrorKind::Shutdown);
     }
-    // What needs no session goes on.
+    // Requests that need no session still go out.
     let elsewhere = world.send(&layer, Spec::generate().elsewhere()).await;
     assert_eq!(elsewhere.status(), 401);
     world.settle(&layer).await;

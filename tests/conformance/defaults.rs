@@ -71,7 +71,7 @@ async fn a_request_with_defaults_of_its_own_gets_exactly_those(world: World) {
     let aptos = plain
         .clone()
         .defaults(SessionDefaults::new().chain(Chain::Aptos));
-    // Their own sessions are at hand, and not taken for it.
+    // The layers already have sessions of their own. The request must not get one of those.
     assert_eq!(world.send(&plain, Spec::generate()).await.chain(), "near");
     assert_eq!(world.send(&aptos, Spec::generate()).await.chain(), "aptos");
     for layer in [&plain, &aptos, &plain] {
@@ -79,7 +79,7 @@ async fn a_request_with_defaults_of_its_own_gets_exactly_those(world: World) {
         assert_eq!(world.send(layer, own).await.chain(), "sui");
         let private = SessionDefaults::new().privacy_level(PrivacyLevel::Shielded);
         let own = Spec::generate().defaults(private);
-        // Nothing of the layer's chain is left in it.
+        // Nothing of the layer's chain remains.
         assert_eq!(world.send(layer, own).await.chain(), "solana");
         assert_eq!(stored(&world), json!({"privacyLevel": "shielded"}));
     }
@@ -92,7 +92,7 @@ async fn a_request_without_a_session_still_gets_the_key(world: World) {
     assert_eq!(world.send(&layer, bare()).await.chain(), "solana");
     assert_eq!(world.creates(), 0);
     world.send(&layer, Spec::generate()).await;
-    // Not even when there is one.
+    // The request gets no session, even if the manager has one.
     assert_eq!(world.send(&layer, bare()).await.chain(), "solana");
     for exchange in [&world.uses()[0], &world.uses()[2]] {
         assert_eq!(exchange.session, SessionUse::None);
@@ -100,7 +100,7 @@ async fn a_request_without_a_session_still_gets_the_key(world: World) {
     }
 }
 
-/// What the server had stored for the last call's session.
+/// Returns the defaults that the server had stored for the last call's session.
 fn stored(world: &World) -> serde_json::Value {
     match world.uses().last().map(|last| last.session.clone()) {
         Some(SessionUse::Live { defaults, .. }) => defaults,

@@ -1,4 +1,4 @@
-//! What becomes of requests that bring along a session id of their own.
+//! What happens to requests that bring a session id of their own.
 
 use sipher_session::{
     Chain, ErrorKind, ForeignIds, SessionDefaults, SessionLayer, SessionManager,
@@ -40,7 +40,7 @@ async fn current(sessions: &SessionManager) -> String {
     session.id().as_str().to_owned()
 }
 
-/// Expects that a request is refused before it is sent.
+/// Asserts that the request is refused before it is sent.
 #[track_caller]
 fn assert_refused(outcome: &crate::outcome::Outcome) {
     let message = outcome.error().to_string();
@@ -59,7 +59,7 @@ async fn a_strangers_id_is_refused_by_name_of_the_setting_and_nothing_is_sent(wo
     }
 }
 
-/// Sees to it that the layer has a session at hand.
+/// Makes the layer create a session.
 async fn layer_session(world: &World, layer: &SessionLayer) {
     assert_eq!(world.send(layer, Spec::generate()).await.chain(), "near");
 }
@@ -147,7 +147,7 @@ async fn the_id_of_another_layers_session_is_refused_replaced_or_kept(world: Wor
     }
 }
 
-/// The server would ignore it.
+/// The server would ignore a session id of another key.
 async fn an_id_of_another_key_is_refused(world: World) {
     let sessions = world.manager();
     let layer = SessionLayer::new(sessions.clone());
@@ -192,12 +192,12 @@ async fn a_live_id_of_another_manager_of_the_process_is_kept_until_it_has_ended(
     let id = current(&other).await;
     assert_eq!(world.send(&layer, with_id(&*id)).await.chain(), "sui");
     assert_eq!(world.last_id(), id);
-    // At another server nobody knows it.
+    // Another server does not know the id.
     let elsewhere = world.keyless().api_key(&*world.key);
     let elsewhere = elsewhere.base_url(&world.other_origin).build().unwrap();
     let elsewhere = SessionLayer::new(elsewhere);
     assert_refused(&world.send(&elsewhere, with_id(&*id).elsewhere()).await);
-    // By another name it is the same server.
+    // An alias names the same server.
     let by_alias = world.keyless().api_key(&*world.key);
     let by_alias = by_alias
         .base_url(&world.other_origin)
@@ -218,7 +218,7 @@ async fn headers_on_their_own_are_judged_as_requests_are(world: World) {
     let first = sessions.apply(&mut headers).await.unwrap().unwrap();
     first.complete();
     sessions.invalidate(1);
-    // The same headers once more.
+    // The caller passes the same headers again.
     let second = sessions.apply(&mut headers).await.unwrap().unwrap();
     assert_eq!(second.session().generation(), 2);
     assert_eq!(headers["x-session-id"], *current(&sessions).await);

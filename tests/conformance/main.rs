@@ -1,5 +1,5 @@
-//! One set of rules for every kind of client that the layer wraps. What counts is what the server saw.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! The same rules for every kind of client that the layer wraps. They are judged by what the server received.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod outcome;
 mod spec;
@@ -15,7 +15,7 @@ mod outside;
 mod reach;
 mod session_id;
 
-/// Makes each rule a test of its own in each world; the rules after `extensions:` only where a request can carry them.
+/// Turns each rule into one test for each world. Rules after `extensions:` run only in worlds whose requests carry extensions.
 macro_rules! in_every_world {
     ($($rule:ident),* $(; extensions: $($extended:ident),*)?) => {
         mod in_process {

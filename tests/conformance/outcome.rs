@@ -1,9 +1,9 @@
-//! What came of a request, the same for every world.
+//! The outcome of a request, in the same form for every world.
 
 use serde_json::Value;
 use sipher_session::{BoxError, Error, ErrorKind};
 
-/// What the caller got.
+/// What the caller got back.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Answered { status: u16, chain: Option<String> },
@@ -41,7 +41,7 @@ impl Outcome {
         }
     }
 
-    /// The chain of an answer that is a success.
+    /// Returns the chain of a successful answer.
     #[track_caller]
     pub(crate) fn chain(&self) -> &str {
         match self {
@@ -64,7 +64,7 @@ impl Outcome {
     }
 }
 
-/// This crate's error, wherever the client wraps it; anything else is not what a rule is about.
+/// Finds this crate's error inside of the client's. Panics on any other error, because no rule expects one.
 #[track_caller]
 fn ours(error: &BoxError) -> Error {
     if let Some(error) = Error::find(&**error) {

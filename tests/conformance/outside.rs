@@ -1,4 +1,4 @@
-//! Requests that go elsewhere and yet look like Sipher's.
+//! Requests to other addresses that look like Sipher's.
 
 use sipher_session::{
     ErrorKind, Event, Events, Outside, OutsideReason, SessionLayer, SessionManager,
@@ -14,7 +14,7 @@ in_every_world!(
     where_that_was_asked_for_it_is_refused_and_nothing_is_sent
 );
 
-/// Makes the other server another spelling of the first: a name of the vendor's, or of the same machine.
+/// Makes the other server's address another spelling of the first: a host name of the vendor, or another name of loopback.
 fn spelt_otherwise(world: &mut World) -> OutsideReason {
     if world.origin.contains("127.0.0.1") {
         world.other_origin = world.origin.replace("127.0.0.1", "localhost");
@@ -39,7 +39,7 @@ fn told(events: &mut Events) -> Vec<(String, String, OutsideReason)> {
     all.filter_map(outside).collect()
 }
 
-/// What arrived at either server.
+/// Returns the requests that arrived at either server.
 fn arrived(world: &World) -> Vec<Exchange> {
     [world.sipher.log(), world.other.log()].concat()
 }
@@ -64,7 +64,7 @@ async fn another_spelling_of_the_server_passes_as_it_is_and_is_told_of_once(mut 
     assert_eq!(sessions.stats().outside, 3);
     let expected = (world.other_origin.clone(), world.origin.clone(), reason);
     assert_eq!(told(&mut events), [expected]);
-    // As an alias it is Sipher's.
+    // As an alias, the address counts as Sipher's.
     let alias = world.keyless().api_key(&*world.key);
     let alias = alias.alias(&world.other_origin).build().unwrap();
     world
@@ -87,7 +87,7 @@ async fn a_key_of_the_managers_is_told_of_wherever_it_goes(world: World) {
         let sessions = world.manager();
         let (layer, mut events) = (SessionLayer::new(sessions.clone()), sessions.events());
         let call = || Spec::generate().header(header, value);
-        // Another key is the manager's once it has a session for it.
+        // A key on a request counts as the manager's once it has a session for that key.
         world.send(&layer, call()).await;
         for _ in 0..2 {
             world.send(&layer, call().elsewhere()).await;

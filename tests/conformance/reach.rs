@@ -1,4 +1,4 @@
-//! Which requests the layer touches at all.
+//! Which requests the layer changes at all.
 
 use sipher_session::{
     SessionLayer,
@@ -28,14 +28,14 @@ async fn public_paths_pass_untouched_and_create_nothing(world: World) {
             assert_eq!(outcome.status(), 200, "{path}");
         }
     }
-    // What would be refused elsewhere is nobody's business here.
+    // A malformed `Authorization` header is refused on other paths. On a public path, the layer ignores it.
     let odd = Spec::get("/v1/ready").header("authorization", "bearer x");
     assert_eq!(world.send(&layer, odd).await.status(), 200);
     let log = world.sipher.log();
     assert_eq!(log.len(), 9);
     log.iter().take(8).for_each(assert_bare);
 
-    // Not even once there is a session.
+    // This also holds once there is a session.
     world.send(&layer, Spec::generate()).await;
     world.send(&layer, Spec::get("/v1/health")).await;
     assert_bare(world.sipher.log().last().unwrap());

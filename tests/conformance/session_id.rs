@@ -1,4 +1,4 @@
-//! Which session id arrives.
+//! Which session id arrives at the server.
 
 use sipher_session::{Chain, ErrorKind, SessionDefaults, api::CreateSession};
 
@@ -15,7 +15,7 @@ const WELL_FORMED: &str = "sess_0123456789abcdef0123456789abcdef0123456789abcdef
 
 async fn exactly_one_id_arrives_on_the_first_request_and_on_later_ones(world: World) {
     let layer = world.layer();
-    // A doubled one is a dead one.
+    // If the id arrived twice, the server would count it as dead.
     world.sipher.refuse_dead_ids(true);
     world.send(&layer, Spec::generate()).await;
     let first = world.last_id();

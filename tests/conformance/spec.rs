@@ -19,7 +19,7 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// A call that is silent about the chain.
+    /// A call that does not name a chain.
     pub(crate) fn generate() -> Self {
         Self {
             method: "POST",
@@ -58,19 +58,19 @@ impl Spec {
         Self { body, ..self }
     }
 
-    /// To the other server.
+    /// Sends the request to the other server.
     pub(crate) fn elsewhere(self) -> Self {
         let elsewhere = true;
         Self { elsewhere, ..self }
     }
 
-    /// Only where the world can carry extensions.
+    /// Sets defaults for this request. Only for worlds whose requests carry extensions.
     pub(crate) fn defaults(self, defaults: SessionDefaults) -> Self {
         let defaults = Some(defaults);
         Self { defaults, ..self }
     }
 
-    /// Only where the world can carry extensions.
+    /// Asks for no session. Only for worlds whose requests carry extensions.
     pub(crate) fn no_session(self) -> Self {
         let no_session = true;
         Self { no_session, ..self }
@@ -97,7 +97,7 @@ impl Spec {
     }
 }
 
-/// The same call, and the extensions that travel beside it.
+/// Returns the same call for `reqwest`, and its extensions, which are passed separately.
 pub(crate) fn for_reqwest(call: Call) -> (reqwest::Request, Extensions) {
     let (mut head, body) = call.into_parts();
     let extensions = std::mem::take(&mut head.extensions);

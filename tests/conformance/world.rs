@@ -1,4 +1,4 @@
-//! The four ways through the layer, behind one door.
+//! The four kinds of clients below the layer, with one interface.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use crate::{
     spec::{Call, Spec, for_reqwest},
 };
 
-/// Two servers, of which only the first is Sipher to the manager, and a client to both.
+/// Two servers and a client to both. To the manager, only the first server is Sipher.
 pub(crate) struct World {
     pub(crate) sipher: FakeSipher,
     pub(crate) other: FakeSipher,
-    /// Known to the first server as `pro 1`.
+    /// The first server knows this key as `pro 1`.
     pub(crate) key: String,
     pub(crate) origin: String,
     pub(crate) other_origin: String,
@@ -84,7 +84,7 @@ impl World {
         served: Vec<Served>,
     ) -> Self {
         let key = sipher.api_key(Tier::Pro);
-        // The other server would take the key as well, if it got it.
+        // The other server would accept the key if it received it.
         other.accept_key(&key, Tier::Pro);
         Self {
             sipher,
@@ -97,7 +97,7 @@ impl World {
         }
     }
 
-    /// A manager with no API key of its own, and the chain `near`, which the server never chooses by itself.
+    /// A manager without an API key. Its chain is `near`, which the server never chooses on its own.
     pub(crate) fn keyless(&self) -> SessionManagerBuilder {
         let builder = SessionManager::builder()
             .base_url(&self.origin)
@@ -107,7 +107,7 @@ impl World {
             Client::InProcess(service) => builder.transport(Transport::new(service.clone())),
             Client::Hyper(client) => builder.transport(Transport::new(client.clone())),
             Client::ReqwestService(client) => builder.http_client(client.clone()),
-            // The one that the manager makes for itself.
+            // The manager builds this client itself.
             Client::ReqwestMiddleware(_) => builder,
         }
     }
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// The calls that were not about sessions.
+    /// Returns the calls that are not session calls.
     pub(crate) fn uses(&self) -> Vec<Exchange> {
         let log = self.sipher.log().into_iter();
         log.filter(|exchange| exchange.operation == Operation::Other)
@@ -174,7 +174,7 @@ impl World {
         self.sipher.count(Operation::Create)
     }
 
-    /// Lets the server see what was begun before: by a call that comes after it, and in virtual time by a pause.
+    /// Waits until the server has seen the work that was begun before: by another call, or by a pause in virtual time.
     pub(crate) async fn settle(&self, layer: &SessionLayer) {
         if let Client::InProcess(_) = self.client {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -183,7 +183,7 @@ impl World {
         assert_eq!(health.status(), 200);
     }
 
-    /// The id of the last call's session.
+    /// Returns the session id of the last call.
     #[track_caller]
     pub(crate) fn last_id(&self) -> String {
         match self.uses().last().map(|exchange| exchange.session.clone()) {

@@ -1,4 +1,4 @@
-//! A header map takes 24,576 names, and panics past that.
+//! A header map holds 24,576 names at most, and panics beyond that.
 
 use std::pin::pin;
 
@@ -12,7 +12,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::support::{Call, Setup, generate};
 
-/// What a map holds.
+/// The most headers that fit into a map.
 const MOST: usize = 24_576;
 
 fn fill(headers: &mut HeaderMap, count: usize) {
@@ -22,7 +22,7 @@ fn fill(headers: &mut HeaderMap, count: usize) {
     }
 }
 
-/// A JSON request with so many headers.
+/// A JSON request with this many headers.
 fn call(count: usize) -> Call {
     let mut request = Request::post(generate().uri())
         .body(Full::<Bytes>::from("{}"))
@@ -41,7 +41,7 @@ fn assert_refused(error: Option<&Error>) {
     assert!(error.to_string().contains("headers"), "{error}");
 }
 
-/// The longest that fit, and some that do not: key and session id are put in.
+/// Sends the fullest requests that still fit, and some that do not. The layer adds an API key and a session id.
 async fn check(manager: &SessionManager, setup: &Setup) {
     for count in [MOST, MOST - 1] {
         let refused = setup.service(manager).oneshot(call(count)).await;
@@ -67,7 +67,7 @@ async fn a_request_without_room_for_its_session_is_refused_cold_and_warm_and_as_
     for _ in 0..3 {
         check(&manager, &setup).await;
     }
-    // One layer that has seen such requests before repeats what it found.
+    // A layer that has seen such requests before reuses its decision.
     let service = setup.service(&manager);
     for _ in 0..3 {
         service.clone().oneshot(generate()).await.unwrap();

@@ -1,6 +1,6 @@
-//! Errors reach whoever has to decide on them, whatever stands in between.
+//! An error of this crate can be found below any wrapper.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // helpers outside of tests; paused time
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // for the helper functions; paused time
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -20,14 +20,14 @@ use std::time::Duration;
 use sipher_session::{Error, ErrorKind};
 use support::{Call, Setup};
 
-/// The quota of the day is used up, and is there again in six hours.
+/// The quota of the day is used up. It resets in six hours.
 fn without_quota() -> Setup {
     let setup = Setup::apart();
     setup.sipher.burn(&setup.key, 2_000);
     setup
 }
 
-/// Nothing of the error is lost.
+/// Asserts that the error has kept all its values.
 #[track_caller]
 fn assert_is_quota(found: Option<&Error>) {
     let error = found.expect("it is found");

@@ -1,4 +1,4 @@
-//! What messages name: which server, which chain, which key; and no secret.
+//! Messages name the server, the chain and the key, and show no secret.
 
 use sipher_session::{
     Chain, Error, ErrorKind, SessionDefaults, SessionLayer, SessionManager,
@@ -75,7 +75,7 @@ async fn a_wait_that_ends_and_a_budget_that_is_used_up_name_them_too() {
     assert_names(error, "sui", &setup.key);
 }
 
-/// One tenant's failure holds back the other; each reads of its own session.
+/// One tenant's failure holds back the other tenant. The error of each names its own session.
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_is_shared_names_who_reads_it() {
     let setup = Setup::apart();
@@ -113,7 +113,7 @@ async fn a_session_call_by_hand_names_server_and_key() {
     assert!(fingerprint(&message).is_some(), "{message}");
 }
 
-/// A chain may be any text, and so may repeat what must not be seen.
+/// A chain is any text, so it may contain a secret.
 #[tokio::test(start_paused = true)]
 async fn a_chain_that_is_a_secret_is_not_named() {
     let sipher = FakeSipher::new();

@@ -1,4 +1,4 @@
-//! A panic of what the user gave is a typed failure with a pause.
+//! If a transport or a clock of the user panics, callers get a typed failure, and the next call follows after a pause.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use tower::{ServiceExt, service_fn};
 
 use crate::support::{Call, Setup, pass};
 
-/// As where no TLS provider was chosen: every call panics, and is counted.
+/// Every call panics, as if no TLS provider was chosen. The calls are counted.
 fn panicking(calls: &Arc<AtomicUsize>) -> Transport {
     let calls = calls.clone();
     Transport::new(service_fn(move |_: Call| {
@@ -61,7 +61,7 @@ async fn a_transport_that_panics_costs_few_calls_and_says_so() {
     );
 }
 
-/// There the create may end before whoever started it looks.
+/// On such a runtime, the create may end before the request that started it waits for it.
 #[test]
 fn on_a_runtime_with_threads_its_kind_is_the_same() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,7 +81,7 @@ fn on_a_runtime_with_threads_its_kind_is_the_same() {
     });
 }
 
-/// Panics once, when it is read next, after the transport was called.
+/// A clock that panics once: at the next reading after the transport was called.
 #[derive(Clone, Debug)]
 struct Trap(TestClock, Arc<AtomicBool>);
 
@@ -96,7 +96,7 @@ fn trapped(setup: &Setup) -> (SessionManager, Arc<AtomicBool>) {
     trapped_after(setup, |_| true)
 }
 
-/// Only after those calls that are meant, the first being 1.
+/// Sets the trap only at calls for which `is_meant` returns `true`. The first call is number 1.
 fn trapped_after(
     setup: &Setup,
     is_meant: impl Fn(usize) -> bool + Send + Sync + 'static,
@@ -143,7 +143,7 @@ async fn a_create_that_panics_elsewhere_fails_all_who_wait_and_the_next_comes_af
         start.elapsed()
     );
     assert_eq!(setup.creates(), 1);
-    // The server has made the session, and nobody knows it.
+    // The server has created the session, but the manager never learned its id.
     assert_eq!(manager.stats().possible_orphans, 1);
     assert_eq!(fails(&setup, &manager).await.kind(), ErrorKind::Unavailable);
     assert_eq!(setup.creates(), 1, "held back");
@@ -169,7 +169,7 @@ async fn a_create_that_panics_after_it_could_not_connect_holds_back_no_other_ten
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_in_which_a_delete_panics_ends_and_says_so_and_deletes_the_others() {
     let setup = Setup::apart();
-    // The first two calls make the sessions.
+    // The first two calls create the sessions.
     let (manager, _) = trapped_after(&setup, |call| call == 3);
     manager.session().await.unwrap();
     let key = setup.sipher.api_key(Tier::Pro);

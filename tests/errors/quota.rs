@@ -1,4 +1,4 @@
-//! When a try can succeed, and when the crate makes the next one.
+//! When a retry can succeed, and when the crate makes its next call.
 
 use std::time::Duration;
 

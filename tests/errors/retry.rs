@@ -1,4 +1,4 @@
-//! Retries with `reqwest-retry` that go by this crate's errors.
+//! Retries with `reqwest-retry` that use this crate's errors.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ use crate::{
     without_quota,
 };
 
-/// In place of the network: answers with statuses, the last of them for ever.
+/// Takes the place of the network: answers with these statuses, and repeats the last one forever.
 struct Answers(Vec<u16>, Arc<AtomicUsize>);
 
 #[async_trait::async_trait]
@@ -115,7 +115,7 @@ async fn what_no_retry_mends_fails_at_once_and_so_does_what_takes_too_long() {
     let (http, _) = self::http(with_reqwest::retry(policy()), &setup.manager(), &[200]);
     assert_is_quota(Error::find(&send(&http).await.unwrap_err()));
     assert_eq!(start.elapsed(), Duration::ZERO);
-    // A batch has time until midnight.
+    // A batch job may wait until midnight.
     let strategy = SessionRetryStrategy::new().longest_wait(24 * 3_600 * SECOND);
     let policy = RetryAfterPolicy::new(policy());
     let patient = RetryTransientMiddleware::new_with_policy_and_strategy(policy, strategy);
@@ -124,7 +124,7 @@ async fn what_no_retry_mends_fails_at_once_and_so_does_what_takes_too_long() {
     assert!(start.elapsed() > 5 * 3_600 * SECOND);
 }
 
-/// The policy counts, and the last failure comes out whole.
+/// The policy counts the tries, and the caller gets the last failure unchanged.
 #[tokio::test(start_paused = true)]
 async fn retries_end_with_the_policy() {
     let setup = Setup::apart();

@@ -1,4 +1,4 @@
-//! Through tower's own middleware, on either side of the layer.
+//! Errors pass through tower's own middleware, above and below the layer.
 
 use std::{future::Ready, time::Duration};
 
@@ -43,7 +43,7 @@ where
     assert_is_quota(error.downcast_ref());
 }
 
-/// With one of tower's layers outside of the session layer, and inside.
+/// Sends requests with one of tower's layers above the session layer, and then below it.
 async fn fails_over<L, O, I>(setup: &Setup, layer: L)
 where
     L: Layer<sipher_session::SessionService<sipher_session::testing::FakeSipher>, Service = O>

@@ -1,4 +1,4 @@
-//! A runtime without timers is told of, and nothing panics.
+//! A runtime without timers gives a typed error and no panic.
 
 use std::{
     panic,
@@ -42,11 +42,11 @@ fn every_call_on_it_fails_with_no_runtime_and_goes_on_elsewhere() {
     without_timers().block_on(every_call_fails(&setup, &manager));
     assert_eq!(setup.sipher.session_calls(), 0);
     elsewhere.block_on(async { setup.call(&manager).await.unwrap() });
-    // With a session at hand nothing has to wait.
+    // With a live session, no request has to wait.
     without_timers().block_on(async { setup.call(&manager).await.unwrap() });
 }
 
-/// Nothing can be deleted there, and that is reported.
+/// Without timers nothing can be deleted, and the report says so.
 #[test]
 fn a_shutdown_on_it_and_outside_of_any_reports_what_it_leaves() {
     let elsewhere = paused();
@@ -75,7 +75,7 @@ fn a_shutdown_on_it_and_outside_of_any_reports_what_it_leaves() {
     }
 }
 
-/// Drives what needs no runtime.
+/// Drives a future that needs no runtime.
 fn futures_executor<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -85,7 +85,7 @@ fn futures_executor<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// A runtime is asked once whether it has timers: tokio answers with a panic.
+/// The crate asks a runtime only once whether it has timers, because tokio answers with a panic.
 #[test]
 fn it_is_found_out_once() {
     let said = Arc::new(Mutex::new(0));
@@ -106,6 +106,6 @@ fn it_is_found_out_once() {
             manager.session().await.unwrap_err();
         }
     });
-    let said = *said.lock().unwrap(); // a failing assertion tells the hook
+    let said = *said.lock().unwrap(); // taken out first: a failing assertion would call the panic hook
     assert_eq!(said, 1);
 }

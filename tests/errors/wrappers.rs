@@ -1,4 +1,5 @@
-//! Below what reqwest-middleware, reqwest-retry, tracing middleware, `anyhow` and `#[error(transparent)]` make of it.
+//! Errors are found below `reqwest-middleware`, `reqwest-retry`, tracing middleware, `anyhow` and
+//! `#[error(transparent)]`.
 
 use std::{
     error::Error as StdError,
@@ -15,7 +16,7 @@ use sipher_session::{BoxError, Error, SessionLayer};
 
 use crate::{assert_is_quota, without_quota};
 
-/// What the README asks for: retries outside of the layer.
+/// Retries above the layer, as the README advises.
 fn retrying() -> ClientBuilder {
     let policy = ExponentialBackoff::builder().build_with_max_retries(2);
     ClientBuilder::new(reqwest::Client::new())
@@ -53,7 +54,7 @@ async fn it_is_found_through_retries_and_by_whoever_walks_the_chain() {
     assert_eq!(by_hand.unwrap().kind(), sipher_session::ErrorKind::Quota);
 }
 
-/// As `reqwest_tracing::TracingMiddleware` does: it notes the error with its causes, and hands it on.
+/// Notes the error with its causes and hands it on, as `reqwest_tracing::TracingMiddleware` does.
 struct Traces(Arc<Mutex<Vec<String>>>);
 
 #[async_trait::async_trait]
@@ -109,7 +110,7 @@ impl fmt::Display for App {
     }
 }
 
-/// What `thiserror` makes of `#[error(transparent)]`.
+/// The code that `thiserror` generates for `#[error(transparent)]`.
 impl StdError for App {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {

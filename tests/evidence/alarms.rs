@@ -15,7 +15,7 @@ use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 
 use crate::support::{Setup, generate, pass};
 
-/// Fails as often as it is told to, with an error of its own, and after that is Sipher.
+/// A service that fails a given number of times with an error of its own, and then answers as Sipher.
 #[derive(Clone)]
 struct Failing<F> {
     sipher: FakeSipher,
@@ -82,7 +82,7 @@ fn wrong(sipher: &FakeSipher) -> usize {
         .count()
 }
 
-/// What is not recognised is a sign: an error of the user's own, a text, one whose cause is hidden, one of the network's.
+/// An unknown error counts as a sign: a type of the user, a text, an error that hides its cause, an error of the network.
 #[tokio::test(start_paused = true)]
 async fn whatever_a_client_fails_with_while_the_server_restarts_costs_no_later_request() {
     let errors: [fn() -> BoxError; 9] = [
@@ -113,7 +113,7 @@ async fn whatever_a_client_fails_with_while_the_server_restarts_costs_no_later_r
     }
 }
 
-/// `/v1/health` says 503 whenever Solana is away, to whoever polls it through the layer.
+/// While Solana is away, `/v1/health` answers 503 to anyone who polls it through the layer.
 #[tokio::test(start_paused = true)]
 async fn polling_health_while_solana_is_away_costs_nothing() {
     let setup = Setup::new();
@@ -133,7 +133,7 @@ async fn polling_health_while_solana_is_away_costs_nothing() {
     assert_eq!(sessions.stats().health_calls, asked);
 }
 
-/// A 503 that the application wrote, one in two seconds for an hour: free questions alone, and few.
+/// The application answers 503 every two seconds for an hour. This costs few free questions and no session call.
 #[tokio::test(start_paused = true)]
 async fn the_applications_own_503_costs_no_session_call_and_few_questions() {
     let setup = Setup::new();
@@ -152,7 +152,7 @@ async fn the_applications_own_503_costs_no_session_call_and_few_questions() {
     setup.sipher.assert_no_dead_id();
 }
 
-/// Of 300 tenants one meets a gateway's 503.
+/// One of 300 tenants gets a 503 from a gateway.
 #[tokio::test(start_paused = true)]
 async fn one_tenants_503_is_one_free_question_and_nobodys_failure() {
     let setup = Setup::new();
@@ -200,7 +200,7 @@ async fn futures<T: Send + 'static>(
     done
 }
 
-/// A gateway that wants everybody to stay away for a day is asked again after five minutes.
+/// A gateway sends a `Retry-After` of a day. It is asked again after five minutes.
 #[tokio::test(start_paused = true)]
 async fn a_strangers_retry_after_of_a_day_holds_a_key_for_five_minutes() {
     for status in [503, 429] {
@@ -224,7 +224,7 @@ async fn a_strangers_retry_after_of_a_day_holds_a_key_for_five_minutes() {
     }
 }
 
-/// Callers that give up, one after another, for ten minutes.
+/// Callers give up, one after another, for ten minutes.
 #[tokio::test(start_paused = true)]
 async fn callers_that_give_up_cost_no_session_call_and_few_questions() {
     let setup = Setup::new();
@@ -246,7 +246,7 @@ async fn callers_that_give_up_cost_no_session_call_and_few_questions() {
     assert!(health <= 15, "{health} in ten minutes");
 }
 
-/// A stack that wraps everything in an error of its own, below the layer and above it.
+/// The stack wraps every error in one of its own, below the layer and above it.
 #[tokio::test(start_paused = true)]
 async fn an_own_upload_that_fails_is_no_sign() {
     let setup = Setup::new();
@@ -255,7 +255,7 @@ async fn an_own_upload_that_fails_is_no_sign() {
     let asked = sessions.stats().health_calls;
     let inner = setup.sipher.clone();
     let nested = SessionLayer::new(sessions.clone()).layer(inner);
-    // An inner layer of this crate's refuses: nothing was sent.
+    // An inner session layer refuses the request, so nothing was sent.
     let outer = SessionLayer::new(sessions.clone()).layer(BoxCloneService::new(nested));
     let mut twice = generate();
     for id in ["sess_1", "sess_2"] {

@@ -13,7 +13,7 @@ fn wrong(setup: &Setup) -> usize {
         .count()
 }
 
-/// Health is not Sipher's own, comes from a cache, hangs, or says too little: the session itself is asked for.
+/// Health is answered by something else or a cache, hangs, or says too little. Then the session itself is asked for.
 #[tokio::test(start_paused = true)]
 async fn a_health_answer_that_cannot_be_believed_falls_back_to_one_session_call() {
     let answer = |status, headers: &[(&str, &str)], body: &str| What::Answer {
@@ -56,7 +56,7 @@ async fn a_health_answer_that_cannot_be_believed_falls_back_to_one_session_call(
     }
 }
 
-/// Where health hangs for hours, a quiet server is asked for a session in five minutes at most.
+/// Health hangs for hours, and requests are rare. At most one session call is made in five minutes.
 #[tokio::test(start_paused = true)]
 async fn where_health_hangs_no_more_than_one_session_is_asked_for_in_five_minutes() {
     let setup = Setup::new();

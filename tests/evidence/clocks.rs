@@ -17,7 +17,7 @@ fn wrong(setup: &Setup) -> usize {
         .count()
 }
 
-/// A process that stood still, by either clock, does not go on with what it knew.
+/// A process that stood still, by either clock, does not trust its older evidence.
 #[tokio::test(start_paused = true)]
 async fn a_restart_while_the_process_was_frozen_or_the_machine_slept_costs_no_request() {
     let freeze: [fn(&Setup); 2] = [
@@ -30,14 +30,14 @@ async fn a_restart_while_the_process_was_frozen_or_the_machine_slept_costs_no_re
         setup.call(&sessions).await.unwrap();
         setup.sipher.restart();
         freeze(&setup);
-        // With the wall clock set back, it is the other one that goes on.
+        // If the wall clock was set back, the monotonic clock still shows the pause.
         pass(if number == 0 { 0.5 } else { 70.0 }).await;
         setup.call(&sessions).await.unwrap();
         assert_eq!(wrong(&setup), 0, "{number}");
     }
 }
 
-/// The server's clock steps, so that it takes sessions for expired, or a restart for older than they are.
+/// The server's clock steps. So the server takes sessions for expired, or a restart seems older than it is.
 #[tokio::test(start_paused = true)]
 async fn a_server_whose_clock_steps_costs_no_more_than_a_few_requests() {
     let setup = Setup::new();
@@ -67,8 +67,9 @@ async fn a_server_whose_clock_steps_costs_no_more_than_a_few_requests() {
     assert!(wrong(&setup) <= 2, "back: {}", wrong(&setup));
 }
 
-/// A session that was asked for after the server's clock had been set back is known by the clock as it is now. What it says is younger
-/// than the session itself would hide a restart, where health says nothing before that.
+/// The server's clock was set back, and then the server knew a session when it was asked for. From then on, the
+/// session's age follows the new clock. An answer that is younger than the session by the old clock would hide a
+/// restart, if health says nothing before.
 #[tokio::test(start_paused = true)]
 async fn a_restart_is_seen_on_a_clock_that_was_set_back_in_the_life_of_the_session() {
     let setup = Setup::new();
@@ -77,7 +78,7 @@ async fn a_restart_is_seen_on_a_clock_that_was_set_back_in_the_life_of_the_sessi
     setup.call(&sessions).await.unwrap();
     setup.sipher.clock().set_back(Duration::from_secs(50 * 60));
     pass(5.0).await;
-    // Its create says what time it is.
+    // The answer to this create shows the server's new time.
     let mut other = generate();
     other.extensions_mut().insert(SessionDefaults::new());
     setup.service(&sessions).oneshot(other).await.unwrap();
@@ -98,8 +99,8 @@ async fn a_restart_is_seen_on_a_clock_that_was_set_back_in_the_life_of_the_sessi
     assert_eq!((wrong(&setup), setup.creates()), (0, 3));
 }
 
-/// While its clocks leave it open whether the server is the one of before, a session goes on in doubt. That is no proof: once it is
-/// found to be lost, all requests count that were given it since something last proved it.
+/// The server's clocks do not show whether a restart happened, so the session goes on in doubt. That is no proof. When
+/// the session turns out to be lost, the count includes all requests since the last proof.
 #[tokio::test(start_paused = true)]
 async fn requests_that_went_on_in_doubt_are_counted_when_their_session_is_found_to_be_lost() {
     let setup = Setup::new();
@@ -113,13 +114,13 @@ async fn requests_that_went_on_in_doubt_are_counted_when_their_session_is_found_
         .sipher
         .fault(Fault::new(What::Refuse).on(Target::Calls));
     setup.call(&sessions).await.unwrap_err();
-    // It is asked for by itself, and is there.
+    // The session itself is asked for, and the server has it.
     setup.call(&sessions).await.unwrap();
     assert_eq!((setup.gets(), wrong(&setup)), (1, 0));
     setup.sipher.clear_faults();
     setup.sipher.restart();
     setup.sipher.clock().set_back(Duration::from_secs(3600));
-    // Each time the windows of before have ended, and the server is asked.
+    // Each time, the older windows have ended, so the server is asked.
     for _ in 0..2 {
         pass(61.0).await;
         for _ in 0..10 {
@@ -129,7 +130,7 @@ async fn requests_that_went_on_in_doubt_are_counted_when_their_session_is_found_
     }
     let before = wrong(&setup);
     assert!(before > 0, "nothing to be counted");
-    // Where it would have expired by now.
+    // By this time, the session would have expired.
     setup
         .sipher
         .clock()

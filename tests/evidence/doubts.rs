@@ -1,4 +1,4 @@
-//! Doubt is for a moment: while one server answers at one address, nearly all answers are proven.
+//! Doubt is short: while one server answers at one address, nearly all answers are proven.
 
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ fn proving(setup: &Setup) -> SessionService<FakeSipher> {
     layer.layer(setup.sipher.clone())
 }
 
-/// Sends a request `every` so many seconds, of which each takes as long as one of `latencies`. Returns which part of the answers is in
-/// doubt.
+/// Sends a request every `every` seconds. Each takes as long as one of `latencies`. Returns the share of answers in doubt.
 async fn doubted(
     setup: &Setup,
     service: &SessionService<FakeSipher>,

@@ -1,4 +1,4 @@
-//! A gateway that refuses health alone: the server is there, and an outage only looks the same.
+//! A gateway refuses only health. The server works, although this looks like an outage.
 
 use std::{future::ready, time::Duration};
 
@@ -14,7 +14,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Call, SECOND, Setup, generate, ours, pass};
 
-/// All that may come back to the question of a client whose other calls are well.
+/// All ways in which health can be refused while other calls work.
 fn refusals() -> Vec<What> {
     let mut all = vec![
         What::Html(502),
@@ -39,7 +39,7 @@ fn refuse_health(setup: &Setup, what: What) {
         .fault(Fault::new(what).on(Target::Health).always());
 }
 
-/// How many times an outage was told of, and its end.
+/// Counts the events that report the start and the end of an outage.
 fn told(events: &mut sipher_session::Events) -> (usize, usize) {
     let (mut down, mut up) = (0, 0);
     while let Some(event) = events.try_recv() {
@@ -59,7 +59,7 @@ async fn health_that_is_refused_alone_fails_no_request_and_costs_one_session_cal
         setup.call(&sessions).await.unwrap();
         refuse_health(&setup, what);
         let start = Instant::now();
-        // Nothing proves the process for a while, again and again.
+        // Again and again, nothing proves the process for a while.
         for number in 0..20 {
             pass(70.0).await;
             let asked = Instant::now();
@@ -70,7 +70,7 @@ async fn health_that_is_refused_alone_fails_no_request_and_costs_one_session_cal
         let (minutes, gets) = (start.elapsed().as_secs() / 60, setup.gets());
         assert!((4..=5).contains(&gets), "{name}: {gets} in {minutes}");
         assert_eq!(setup.creates(), 1, "{name}");
-        // And a restart is found out, all the same.
+        // A restart is still noticed.
         setup.sipher.restart();
         pass(310.0).await;
         setup.call(&sessions).await.unwrap();
@@ -79,7 +79,7 @@ async fn health_that_is_refused_alone_fails_no_request_and_costs_one_session_cal
     }
 }
 
-/// One call a second: the first hint is looked into while requests go on, and their answers say that the server is there.
+/// With one call a second, requests go on during the question after the first hint. Their answers show that the server works.
 #[tokio::test(start_paused = true)]
 async fn where_requests_go_on_all_the_time_nobody_waits_and_no_outage_is_told_of() {
     for what in refusals() {
@@ -137,7 +137,7 @@ fn request(key: &str) -> Call {
     request
 }
 
-/// Ten tenants, of whom each calls once in a while.
+/// Ten tenants, each of which calls rarely.
 #[tokio::test(start_paused = true)]
 async fn of_several_tenants_none_fails_and_one_session_is_asked_for_in_five_minutes() {
     for what in [What::Html(502), What::Cloudflare(521), What::Refuse] {
@@ -170,7 +170,7 @@ async fn of_several_tenants_none_fails_and_one_session_is_asked_for_in_five_minu
     }
 }
 
-/// Nothing of the server's can be reached, and nobody is asked to no end.
+/// Nothing reaches the server. Requests fail at once, and few session calls are tried.
 #[tokio::test(start_paused = true)]
 async fn while_all_is_refused_requests_fail_at_once_and_few_session_calls_are_tried() {
     for (idle, what) in [
@@ -196,7 +196,7 @@ async fn while_all_is_refused_requests_fail_at_once_and_few_session_calls_are_tr
             let asked = Instant::now();
             let error = setup.call(&sessions).await.unwrap_err();
             assert_eq!(ours(&error).kind(), ErrorKind::Unavailable, "{name}");
-            // By then a question is asked as often as somebody waits for it.
+            // By then, the question is asked only as often as a request waits for it.
             if start.elapsed() > 60 * SECOND {
                 longest = longest.max(asked.elapsed());
             }
@@ -212,7 +212,7 @@ async fn while_all_is_refused_requests_fail_at_once_and_few_session_calls_are_tr
     }
 }
 
-/// Health had been refused for a while, when the rest followed; and the rest came back without it.
+/// First health is refused, then all other calls. Later the other calls work again, but health does not.
 #[tokio::test(start_paused = true)]
 async fn an_outage_while_health_is_refused_ends_with_the_next_session_call() {
     for what in [What::Html(502), What::Cloudflare(521), What::Refuse] {
@@ -232,7 +232,7 @@ async fn an_outage_while_health_is_refused_ends_with_the_next_session_call() {
         for _ in 0..400 {
             pass(1.0).await;
             held += usize::from(setup.call(&sessions).await.is_err_and(|error| {
-                // Once a session call has failed as well.
+                // From the moment at which a session call has failed, too.
                 ours_or(&error) == Some(ErrorKind::Unavailable)
             }));
         }
@@ -252,7 +252,7 @@ fn ours_or(error: &BoxError) -> Option<ErrorKind> {
     Some(error.downcast_ref::<sipher_session::Error>()?.kind())
 }
 
-/// The calls of others are answered, while the requests of this one wait for health.
+/// Calls of other tenants are answered while a request of this tenant waits for health.
 #[tokio::test(start_paused = true)]
 async fn the_answer_to_anybodys_call_says_that_the_server_is_there() {
     let setup = Setup::new();
@@ -270,7 +270,7 @@ async fn the_answer_to_anybodys_call_says_that_the_server_is_there() {
     assert!(start.elapsed() < 3 * SECOND, "{:?}", start.elapsed());
 }
 
-/// The oldest session is asked for, whoever's request waits: those that were made after it are there as well.
+/// The oldest session is asked for, whichever tenant waits. If the server has it, it has all younger ones.
 #[tokio::test(start_paused = true)]
 async fn the_oldest_session_is_asked_for_whoever_waits() {
     for what in [What::Html(502), What::NoUptime] {
@@ -283,7 +283,7 @@ async fn the_oldest_session_is_asked_for_whoever_waits() {
         call_older().await.unwrap();
         pass(1.0).await;
         setup.sipher.restart();
-        // The younger session is made by the new process, and the older one is not asked about until the other waits.
+        // The new process creates the younger session. Nobody asks for the older one until its tenant waits.
         setup.call(&sessions).await.unwrap();
         refuse_health(&setup, what);
         for _ in 0..3 {
@@ -298,7 +298,7 @@ async fn the_oldest_session_is_asked_for_whoever_waits() {
     }
 }
 
-/// Each tenant's session is lost: two are asked for, and the others need not be.
+/// All tenants' sessions are lost. Only two are asked for.
 #[tokio::test(start_paused = true)]
 async fn where_the_oldest_session_is_lost_the_youngest_says_whether_all_are() {
     for what in [What::Html(502), What::NoUptime] {
@@ -323,7 +323,8 @@ async fn where_the_oldest_session_is_lost_the_youngest_says_whether_all_are() {
     }
 }
 
-/// Of the sessions of several processes one is lost: what is known of one says nothing of those in between.
+/// The server restarts between the second and the third create. The answers about the oldest and the youngest session
+/// say nothing about those in between.
 #[tokio::test(start_paused = true)]
 async fn where_the_oldest_is_lost_and_the_youngest_is_not_each_other_one_is_asked_for() {
     let setup = Setup::new();
@@ -349,7 +350,7 @@ async fn where_the_oldest_is_lost_and_the_youngest_is_not_each_other_one_is_aske
     assert!(setup.gets() <= 4, "{}", setup.gets());
 }
 
-/// The key of the oldest session is refused meanwhile: another session is asked for.
+/// The key of the oldest session is refused in the meantime. Then another session is asked for.
 #[tokio::test(start_paused = true)]
 async fn where_the_oldest_session_cannot_be_asked_for_the_callers_own_is() {
     let setup = Setup::new();

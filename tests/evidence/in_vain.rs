@@ -1,5 +1,4 @@
-//! Health says nothing, and the session that is asked for in its place is no help either: what is alive goes on, in doubt, and few calls
-//! are made for it.
+//! Health says nothing, and asking for a session instead does not help either. Live sessions go on, in doubt, and few calls are made.
 
 use http::Method;
 use sipher_session::{
@@ -65,13 +64,14 @@ async fn where_sessions_cannot_be_asked_for_either_none_is_given_up_and_few_call
                 answer.unwrap_or_else(|error| panic!("{count}, {what:?}: {error}"));
             }
             let made = setup.sipher.session_calls() - before;
-            // One in five minutes, or two where the oldest session is not one's own.
+            // One call in five minutes, or two if the oldest session belongs to another tenant.
             assert!((1..=14).contains(&made), "{count}, {what:?}: {made}");
         }
     }
 }
 
-/// One was lost and replaced, and then the other is in doubt. Nothing has spoken against the successor.
+/// One session was lost and replaced. That loss is a sign against the other session, and not against the successor. The
+/// successor's requests fail as well while nothing reaches the server.
 #[tokio::test(start_paused = true)]
 async fn where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after_the_last_sign() {
     for what in [
@@ -86,7 +86,7 @@ async fn where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after
         let keys = tenants(&setup, &manager, 2).await;
         setup.sipher.evict(&setup.last_id().unwrap());
         pass(1_200.0).await;
-        // The first call finds out, and the second gets the successor.
+        // The first call finds the loss, and the second gets the successor.
         for _ in 0..2 {
             let _ = call(&setup, &manager, &keys[1]).await;
             pass(1.0).await;
@@ -100,7 +100,7 @@ async fn where_nothing_reaches_the_server_no_session_goes_on_that_was_made_after
     }
 }
 
-/// Health, creates and all other calls get through. The session of a tenant that was idle has to be asked for.
+/// Health, creates and all other calls get through. An idle tenant's session has to be asked for, and that call fails.
 #[tokio::test(start_paused = true)]
 async fn where_session_calls_alone_do_not_get_through_an_idle_tenant_gets_another_session_and_holds_up_nobody()
  {
@@ -181,7 +181,7 @@ async fn a_restart_that_only_windows_show_is_found_in_seconds_where_health_alone
     }
 }
 
-/// The server is back, and health says so, while a session call of before that is still waited for.
+/// The server is back and health says so, while an older session call is still in flight.
 #[tokio::test(start_paused = true)]
 async fn where_health_answers_during_a_session_call_in_its_place_no_other_session_is_asked_for() {
     let setup = Setup::new();
@@ -204,7 +204,7 @@ async fn where_health_answers_during_a_session_call_in_its_place_no_other_sessio
     assert_eq!(setup.creates(), 3, "all sessions go on");
 }
 
-/// The server has dropped one session, and says that while health answers again.
+/// The server has dropped one session, and says so at the time at which health answers again.
 #[tokio::test(start_paused = true)]
 async fn where_health_answers_while_a_session_turns_out_to_be_lost_no_other_is_asked_for() {
     let setup = Setup::new();

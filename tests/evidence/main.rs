@@ -1,5 +1,5 @@
-//! Whether the server is still the one that knows the sessions: restarts that no call met, and alarms that are none.
-// Virtual time is read here, and helpers are tests too.
+//! Whether the server is still the process that knows the sessions: restarts that no call met, and false alarms.
+// For the helper functions, which also read virtual time.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]

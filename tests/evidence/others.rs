@@ -1,4 +1,4 @@
-//! Health says nothing, and the session that is asked for in its place is another tenant's.
+//! Health says nothing, and the session that is asked for instead belongs to another tenant.
 
 use std::sync::{
     Arc,
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::support::{Call, SECOND, Setup, generate, is_of, pass};
 
-/// Two tenants, of which the first has the older session, and a front that may answer its checks by itself.
+/// Two tenants, of which the first has the older session. A front may answer that tenant's checks instead of the server.
 struct Two {
     setup: Setup,
     manager: SessionManager,
@@ -29,7 +29,7 @@ struct Two {
 type Front = fn() -> Response<Full<Bytes>>;
 
 impl Two {
-    /// Both have a session, and health hangs. `front` is what so many of the first tenant's checks are answered with.
+    /// Both tenants have a session, and health hangs. `front` says how many of the first tenant's checks it answers, and with what.
     async fn new(front: Option<(Front, usize)>) -> Self {
         let setup = Setup::new();
         let keys = [(); 2].map(|()| setup.sipher.api_key(Tier::Pro));

@@ -1,5 +1,5 @@
-//! Answers that bear no session of the manager's take places in the server's rate-limit window as well. Unseen, they would let the
-//! window of a new process pass for that of the old one.
+//! Requests without one of the manager's sessions also take places in the server's rate-limit window. If the manager
+//! ignored their answers, the window of a new process could pass for the window of the old process.
 
 use bytes::Bytes;
 use http::Request;
@@ -15,7 +15,7 @@ use crate::support::{Call, Setup, generate, pass};
 
 const ORIGIN: &str = "https://sipher-api.sip-protocol.org";
 
-/// A request that takes one place in the window of whichever process answers it.
+/// A request that takes one place in the rate-limit window of the process that answers it.
 #[derive(Clone, Copy, Debug)]
 enum Other {
     OptedOut,
@@ -103,7 +103,7 @@ fn base(sessions: &SessionManager) -> SessionLayer {
     SessionLayer::new(sessions.clone()).defaults(defaults)
 }
 
-/// The chain that one request got, and the doubt in its proof.
+/// Returns the chain that one request got, and the doubt in its proof.
 async fn prove(setup: &Setup, sessions: &SessionManager) -> (Option<String>, Option<Doubt>) {
     let layer = SessionLayer::new(sessions.clone()).with_proof();
     let service = layer.layer(setup.sipher.clone());
@@ -115,7 +115,8 @@ async fn prove(setup: &Setup, sessions: &SessionManager) -> (Option<String>, Opt
     (setup.last_chain(), doubt)
 }
 
-/// Whether a restart that no call of a session met stays hidden where this takes the first place in the new process's window.
+/// Returns whether a restart stays hidden. No call with a session meets the restart, and the `other` request takes the
+/// first place in the new process's window.
 async fn hides_a_restart(other: Other) -> bool {
     let setup = Setup::new();
     let builder = setup.builder().foreign_ids(ForeignIds::Keep);
@@ -123,7 +124,7 @@ async fn hides_a_restart(other: Other) -> bool {
     sessions.session().await.unwrap();
     let second = base(&sessions).layer(setup.sipher.clone());
     second.oneshot(generate()).await.unwrap();
-    // In its next window, of which one place is taken.
+    // This is the server's next window. One of its places is taken.
     pass(61.0).await;
     prove(&setup, &sessions).await;
     pass(0.3).await;
@@ -133,7 +134,7 @@ async fn hides_a_restart(other: Other) -> bool {
     let (chain, doubt) = prove(&setup, &sessions).await;
     let is_undoubted = chain.as_deref() != Some("near") && doubt.is_none();
     if matches!(other, Other::Public) {
-        // A hint, which is asked about while requests go on.
+        // This is a hint: the question is asked while requests go on.
         pass(20.0).await;
         prove(&setup, &sessions).await;
     }
@@ -153,7 +154,7 @@ async fn whatever_answer_takes_a_place_in_the_window_of_a_new_process_does_not_h
     assert!(hide.is_empty(), "{hide:?}");
 }
 
-/// Before a session was made there is nothing to prove, and nothing is asked for what others do.
+/// Before the first session there is nothing to prove, so other requests cause no question.
 #[tokio::test(start_paused = true)]
 async fn what_others_ask_for_before_the_first_session_costs_no_question() {
     for other in [

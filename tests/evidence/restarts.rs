@@ -8,7 +8,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::support::{Setup, generate, pass};
 
-/// One request of a layer that proves; returns the chain that it got, and the doubt.
+/// Sends one request through a layer that proves. Returns the chain that the request got, and the doubt.
 async fn prove(setup: &Setup, layer: &SessionLayer) -> (Option<String>, Option<Doubt>) {
     let service = layer.layer(setup.sipher.clone());
     let response: http::Response<FakeBody> = service.oneshot(generate()).await.unwrap();
@@ -19,7 +19,7 @@ async fn prove(setup: &Setup, layer: &SessionLayer) -> (Option<String>, Option<D
     (setup.last_chain(), doubt)
 }
 
-/// How many requests were answered under the server's own defaults.
+/// Returns how many requests were answered under the server's own defaults.
 fn wrong(sipher: &FakeSipher) -> usize {
     let is_wrong = |session: &SessionUse| !matches!(session, SessionUse::Live { .. });
     let log = sipher.log().into_iter();
@@ -27,7 +27,7 @@ fn wrong(sipher: &FakeSipher) -> usize {
         .count()
 }
 
-/// At any gap between the restart and the calls around it, and at any time of a window.
+/// The test covers many gaps between the restart and the calls around it, and many positions in a window.
 #[tokio::test(start_paused = true)]
 async fn of_ten_restarts_that_no_call_met_each_costs_one_request_at_most_which_is_doubted_and_counted()
  {
@@ -82,7 +82,7 @@ async fn a_restart_during_a_pause_of_a_minute_costs_no_request() {
     assert_eq!(setup.creates(), 4);
 }
 
-/// One call a second, a restart each hour, and Solana away half of the time.
+/// A day with one call a second, one restart an hour, and Solana away half of the time.
 #[tokio::test(start_paused = true)]
 async fn a_day_of_restarts_with_solana_away_costs_two_session_calls_for_each_and_the_renewals() {
     let setup = Setup::new();
@@ -113,7 +113,7 @@ async fn a_day_of_restarts_with_solana_away_costs_two_session_calls_for_each_and
     assert!(health <= 62 * 6, "about one a minute: {health}");
 }
 
-/// Also where every answer that the client sees says nothing of the server: the question is asked all the same.
+/// The client sees only answers of a gateway, which say nothing about the server. The question is asked all the same.
 #[tokio::test(start_paused = true)]
 async fn a_restart_that_a_gateway_answers_for_costs_no_request_whatever_its_status() {
     for status in [
@@ -133,8 +133,8 @@ async fn a_restart_that_a_gateway_answers_for_costs_no_request_whatever_its_stat
     }
 }
 
-/// A request that meets a restart may be answered when the new process is known by its window. That answer does not prove the process
-/// of before, whose session the request bears.
+/// A request that meets a restart may be answered after the new process became known by its window. That answer does
+/// not prove the old process, whose session the request carries.
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_of_the_new_process_is_no_proof_for_a_session_of_the_old_one() {
     let setup = Setup::new();
@@ -175,7 +175,7 @@ async fn a_late_answer_of_the_new_process_is_no_proof_for_a_session_of_the_old_o
     assert!(lost.len() == 2 && !lost.contains(&0), "{lost:?}");
 }
 
-/// It is in no cache then, and comes back with the next request for it.
+/// The evicted session is in no cache, and the next request for it brings it back.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_made_room_while_it_was_in_use_is_not_proven_by_the_first_one_after_a_restart()
  {
@@ -194,7 +194,7 @@ async fn a_session_that_made_room_while_it_was_in_use_is_not_proven_by_the_first
         };
         (session.generation, *doubt)
     };
-    // The server has said of itself since when it runs.
+    // The server's health has shown when its process started.
     call(&setup.key).await;
     pass(70.0).await;
     call(&setup.key).await;
@@ -202,10 +202,10 @@ async fn a_session_that_made_room_while_it_was_in_use_is_not_proven_by_the_first
     call(&setup.key).await;
     let (others, _) = call(&other).await;
     assert!(manager.invalidate(others));
-    // It is deleted.
+    // The session is deleted on the server.
     pass(1.0).await;
     setup.sipher.restart();
-    // The window of before is over.
+    // The window of the old process has ended.
     pass(11.0).await;
     let (thirds, _) = call(&third).await;
     assert!(manager.invalidate(thirds));

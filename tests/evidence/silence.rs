@@ -1,4 +1,4 @@
-//! Health that says nothing, and what is asked in its place.
+//! Health says nothing, and the manager asks for a session instead.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::support::{SECOND, Setup, generate, pass};
 
-/// A gateway has put its own page in place of what health says while Solana is away. All else goes on.
+/// A gateway replaces the 503 of health, while Solana is away, with a page of its own. Everything else works.
 #[tokio::test(start_paused = true)]
 async fn a_gateways_page_in_place_of_health_costs_one_session_call_in_five_minutes() {
     for page in [
@@ -29,7 +29,7 @@ async fn a_gateways_page_in_place_of_health_costs_one_session_call_in_five_minut
         let page = Fault::new(page).on(Target::Health);
         setup.sipher.fault(page.always());
         let gets = setup.gets();
-        // Nothing proves the process for a while, again and again.
+        // Again and again, nothing proves the process for a while.
         for _ in 0..20 {
             pass(70.0).await;
             setup.call(&sessions).await.expect(&name);
@@ -37,7 +37,7 @@ async fn a_gateways_page_in_place_of_health_costs_one_session_call_in_five_minut
         let gets = setup.gets() - gets;
         assert!((4..=5).contains(&gets), "{name}: {gets} in 23 minutes");
         assert_eq!(setup.creates(), 1, "{name}");
-        // And it is found out.
+        // A restart is still noticed.
         setup.sipher.restart();
         pass(310.0).await;
         setup.call(&sessions).await.unwrap();
@@ -46,7 +46,7 @@ async fn a_gateways_page_in_place_of_health_costs_one_session_call_in_five_minut
     }
 }
 
-/// What a gateway says that does not reach the server says nothing of health: the session call would fare no better.
+/// A gateway that cannot reach the server answers in place of health. The session call would fail in the same way, so it is not made.
 #[tokio::test(start_paused = true)]
 async fn while_a_gateway_does_not_reach_the_server_no_session_is_asked_for() {
     for status in [502, 504, 521, 530] {
@@ -66,7 +66,7 @@ async fn while_a_gateway_does_not_reach_the_server_no_session_is_asked_for() {
     }
 }
 
-/// The question and the session call in its place have to fit into it.
+/// The question and the session call after it must both fit into `max_wait`.
 #[tokio::test(start_paused = true)]
 async fn a_question_that_hangs_leaves_time_for_what_takes_its_place() {
     for max_wait in [300, 1_000, 1_500, 10_000].map(Duration::from_millis) {
@@ -84,7 +84,7 @@ async fn a_question_that_hangs_leaves_time_for_what_takes_its_place() {
     }
 }
 
-/// More sessions are in use than there is room for, so that each is fetched back by the request that uses it.
+/// More sessions are in use than `max_sessions` allows. Each request brings its evicted session back.
 #[tokio::test(start_paused = true)]
 async fn sessions_that_make_room_for_one_another_are_asked_about_as_well() {
     let setup = Setup::new();
@@ -108,8 +108,8 @@ async fn sessions_that_make_room_for_one_another_are_asked_about_as_well() {
     assert!(setup.questions() > 0, "no proof for 100 s");
 }
 
-/// Health says nothing, and the one session call of five minutes has been for another session. One that nobody has used for long
-/// is asked for in any case: its request waits for that.
+/// Health says nothing, and the one session call of five minutes was made for another session. A session that was idle
+/// for long is asked for all the same, and its request waits for the answer.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_was_idle_for_long_and_is_in_doubt_is_asked_for_before_it_is_used() {
     let setup = Setup::new();
@@ -132,7 +132,7 @@ async fn a_session_that_was_idle_for_long_and_is_in_doubt_is_asked_for_before_it
     assert_eq!((setup.gets(), setup.creates()), (2, 4));
 }
 
-/// The question has taken so long that no request may bear the session any more.
+/// The question has taken so long that no request may carry the session any more.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_while_health_is_silent_is_not_asked_for() {
     let setup = Setup::new();

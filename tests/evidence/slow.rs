@@ -1,4 +1,4 @@
-//! Requests that were not answered in time, which is a hint: the next ones go on while the server is asked.
+//! Requests without an answer in time are a hint: later requests go on while the server is asked.
 
 use std::{error::Error as StdError, fmt};
 
@@ -27,7 +27,7 @@ impl StdError for Transparent {
     }
 }
 
-/// Says what went wrong, and has its cause below it.
+/// Has a message of its own, and its cause as the source.
 #[derive(Debug)]
 struct Wrapped(BoxError);
 
@@ -43,7 +43,7 @@ impl StdError for Wrapped {
     }
 }
 
-/// How long the next request is held after one that failed like this, and how often the server was asked.
+/// Returns how long the next request waits after a request that failed in this way, and how many questions were asked.
 async fn held_after(wrap: fn(BoxError) -> BoxError) -> (std::time::Duration, usize) {
     let setup = Setup::new();
     let sessions = setup.manager();
@@ -79,12 +79,12 @@ async fn a_request_that_towers_timeout_ended_is_a_hint_however_it_is_wrapped() {
         assert!(held.is_zero(), "{n}: {held:?}");
         assert_eq!(asked, 1, "{n}");
     }
-    // What says something else is a sign.
+    // A failure with another cause is a sign.
     let (held, _) = held_after(|_| "something went wrong".into()).await;
     assert!(!held.is_zero());
 }
 
-/// They were all on their way when the first one broke.
+/// All these requests were in flight when the first connection broke.
 #[tokio::test(start_paused = true)]
 async fn connections_that_break_one_after_another_are_asked_about_ever_more_seldom() {
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! Real clients, whose own bodies fail on the way.
+//! Real clients whose own request bodies fail while they are sent.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use sipher_session::{
 };
 use tower::{Layer, ServiceExt};
 
-/// Begins, and fails like a file that cannot be read, or like a pipe that broke.
+/// A body that begins and then fails, like a file that cannot be read or a pipe that broke.
 struct Broken(u8, io::ErrorKind);
 
 impl Body for Broken {
@@ -76,7 +76,7 @@ async fn a_callers_own_upload_that_fails_asks_nothing() {
     assert_eq!(sipher.session_calls(), 1);
 }
 
-/// A connection that cannot be made is no fault of the caller's.
+/// If no connection can be made, that is not the caller's fault.
 #[tokio::test]
 async fn a_server_that_is_gone_and_comes_back_with_nothing_costs_no_request() {
     let sipher = FakeSipher::new();

@@ -1,4 +1,4 @@
-//! What the log says, and the checks on it.
+//! What the log contains, and the assertions about it.
 
 use std::{panic, time::Duration};
 
@@ -12,7 +12,7 @@ fn panic_of(check: impl FnOnce() + panic::UnwindSafe) -> Option<String> {
     panic.downcast_ref::<String>().cloned()
 }
 
-/// Sends `session` to a stealth call, and expects the check to say why that was wrong.
+/// Sends `session` with a stealth call, and expects the assertion to name this reason.
 async fn dies(sipher: &FakeSipher, key: &str, session: &str, why: DeadReason) {
     sipher.clear_log();
     assert_eq!(

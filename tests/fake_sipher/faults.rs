@@ -17,7 +17,7 @@ use crate::{create, create_request, on, send, stealth, stealth_request};
 
 const NEAR: &str = r#"{"chain":"near"}"#;
 
-/// A fake, a pro key, and a live session of it on `near`.
+/// Returns a fake, a pro key, and a live session of that key on `near`.
 async fn fake() -> (FakeSipher, String, String) {
     let sipher = FakeSipher::new();
     let key = sipher.api_key(Tier::Pro);
@@ -25,7 +25,7 @@ async fn fake() -> (FakeSipher, String, String) {
     (sipher, key, id)
 }
 
-/// What a create answers with this fault.
+/// Returns the answer to a create with this fault.
 async fn create_with(
     sipher: &FakeSipher,
     key: &str,
@@ -259,7 +259,7 @@ async fn a_request_delivered_twice_is_handled_twice() {
 async fn creates_that_go_subtly_wrong() {
     let (sipher, key, _) = fake().await;
     let wrong = async |what| {
-        // Any other call leaves the fault for the create.
+        // A call that is no create must not use up the fault.
         sipher.fault(Fault::new(what));
         stealth(&sipher, &key, "").await;
         let (status, body) = send(&sipher, create_request(&key, NEAR)).await.unwrap();

@@ -1,5 +1,5 @@
-//! The fake Sipher: against recordings of the real one, and in what it can do beyond it.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! Tests of the fake Sipher: it behaves like recordings of the real server, and it has features of its own.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod checks;
 mod faults;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use sipher_session::testing::{FakeError, FakeSipher};
 use tower::ServiceExt;
 
-/// A request with a JSON body; an empty `session` is none.
+/// A request with a JSON body. If `session` is empty, the request has no session id.
 fn request(method: &str, path: &str, key: &str, session: &str, body: &str) -> Request<Full<Bytes>> {
     let uri = format!("{}{path}", FakeSipher::base_url());
     let mut request = Request::builder()
@@ -50,14 +50,14 @@ fn create_request(key: &str, defaults: &str) -> Request<Full<Bytes>> {
     request("POST", "/v1/sessions", key, "", &body)
 }
 
-/// Creates a session; returns its id.
+/// Creates a session and returns its id.
 async fn create(sipher: &FakeSipher, key: &str, defaults: &str) -> String {
     let (status, body) = send(sipher, create_request(key, defaults)).await.unwrap();
     assert_eq!(status, 201);
     body["data"]["sessionId"].as_str().unwrap().to_owned()
 }
 
-/// The status of a call on a session itself.
+/// Returns the status of a call on a session itself.
 async fn on(sipher: &FakeSipher, method: &str, key: &str, id: &str, body: &str) -> u16 {
     let path = format!("/v1/sessions/{id}");
     send(sipher, request(method, &path, key, "", body))
@@ -70,7 +70,7 @@ fn stealth_request(key: &str, session: &str) -> Request<Full<Bytes>> {
     request("POST", "/v1/stealth/generate", key, session, "{}")
 }
 
-/// The chain that a stealth call with this session uses.
+/// Returns the chain that a stealth call with this session uses.
 async fn stealth(sipher: &FakeSipher, key: &str, session: &str) -> String {
     let (status, body) = send(sipher, stealth_request(key, session)).await.unwrap();
     assert_eq!(status, 200);

@@ -1,4 +1,4 @@
-//! What becomes of a body, with a session and without, as recorded from the real server.
+//! How the server reads a body, with a session and without, as recorded from the real server.
 
 use http::Request;
 use http_body_util::Full;

@@ -1,4 +1,4 @@
-//! In the place of a `reqwest::Client`, under a paused clock.
+//! The fake in the place of a `reqwest::Client`, with a paused clock.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn below_the_tower_layer_it_answers_as_the_server_does() {
     assert_eq!(sipher.session_calls(), 1);
 }
 
-/// With another clock than `manager()` brings along, the dead id would be put on.
+/// With another clock than that of `manager()`, the layer would put the dead id on the request.
 #[tokio::test(start_paused = true)]
 async fn a_session_grows_old_while_paused_time_passes() {
     let sipher = FakeSipher::new();

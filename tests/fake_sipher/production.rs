@@ -1,4 +1,4 @@
-//! What production adds: health, rate-limit windows, restarts, edges.
+//! Features of the production server: health, rate-limit windows, restarts, edges.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{create, create_request, request, stealth_request};
 
 const NEAR: &str = r#"{"chain":"near"}"#;
 
-/// Sends a request; returns status, headers and body.
+/// Sends a request and returns status, headers and body.
 pub(crate) async fn ask(
     sipher: &FakeSipher,
     request: Request<Full<bytes::Bytes>>,
@@ -30,12 +30,12 @@ pub(crate) async fn get(sipher: &FakeSipher, path: &str) -> (u16, HeaderMap, Val
     ask(sipher, request("GET", path, "", "", "")).await
 }
 
-/// `data` of a health answer.
+/// Returns `data` of a health answer.
 pub(crate) async fn health(sipher: &FakeSipher) -> Value {
     get(sipher, "/v1/health").await.2["data"].clone()
 }
 
-/// `timestamp - uptime`, in milliseconds since 1970.
+/// Returns `timestamp - uptime` in milliseconds since 1970.
 pub(crate) fn boot(health: &Value) -> u128 {
     let timestamp = health["timestamp"].as_str().unwrap();
     let timestamp = humantime::parse_rfc3339(timestamp).unwrap();
@@ -44,13 +44,13 @@ pub(crate) fn boot(health: &Value) -> u128 {
     u128::try_from(i128::try_from(millis.as_millis()).unwrap() - uptime).unwrap()
 }
 
-/// `Remaining` and `Reset`.
+/// Returns `Remaining` and `Reset`.
 fn window(headers: &HeaderMap) -> (u32, u32) {
     let number = |name: &str| headers[name].to_str().unwrap().parse().unwrap();
     (number("ratelimit-remaining"), number("ratelimit-reset"))
 }
 
-/// The window that a stealth call shows.
+/// Returns the rate-limit window that a stealth call shows.
 async fn window_of(sipher: &FakeSipher, key: &str) -> (u32, u32) {
     window(&ask(sipher, stealth_request(key, "")).await.1)
 }

@@ -1,4 +1,4 @@
-//! Exchanges recorded from a real server, sent to a fake in the same state: the answers must be the same.
+//! Sends exchanges that were recorded from a real server to a fake in the same state. The answers must be the same.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::{create, stealth};
 
-/// One line of a recording. Keys and session ids are names in braces.
+/// One line of a recording. API keys and session ids are replaced by names in braces.
 #[derive(Deserialize)]
 struct Recorded {
     name: String,
@@ -22,7 +22,7 @@ struct Recorded {
     headers: Vec<(String, String)>,
     body: Option<String>,
     body_base64: Option<String>,
-    /// A JSON object of this length.
+    /// The body is a JSON object of this length.
     body_of_bytes: Option<usize>,
     status: u16,
     #[serde(default)]
@@ -30,7 +30,7 @@ struct Recorded {
     answer: Option<Value>,
 }
 
-/// A fake, and what the names in a recording stand for at it.
+/// A fake, and the values of the names in a recording.
 struct Replay {
     sipher: FakeSipher,
     names: HashMap<String, String>,
@@ -137,7 +137,7 @@ impl Replay {
         forget_times_of_day(&mut expected);
         forget_times_of_day(&mut body);
         if recorded.send.to_lowercase().contains("stealth") && expected["success"] == true {
-            // The recording is cut to the chain.
+            // The recording keeps only the chain.
             assert_eq!(body["data"]["chain"], expected["data"]["chain"], "{name}");
         } else if expected["data"] == "(cut)" {
             assert!(body["data"].is_object(), "{name}");
@@ -170,7 +170,7 @@ impl Replay {
     }
 }
 
-/// Leaves how long a session lives, and that the other times are whole numbers.
+/// Removes the times of day, but keeps how long a session lives. Asserts that the times are whole numbers.
 fn forget_times_of_day(body: &mut Value) {
     let Some(data) = body["data"].as_object_mut() else {
         return;
@@ -189,7 +189,7 @@ fn forget_times_of_day(body: &mut Value) {
     forget_what_a_process_is(data);
 }
 
-/// Leaves the form of a day, of a time of day and of a size, and whole what health says otherwise.
+/// Reduces dates, times and sizes to their form, and keeps the rest of a health answer.
 fn forget_what_a_process_is(data: &mut serde_json::Map<String, Value>) {
     for (name, length) in [
         ("timestamp", "2026-11-29T12:34:17.874Z".len()),
@@ -223,7 +223,7 @@ async fn session_calls_are_answered_as_recorded() {
     assert_eq!(count, 59);
 }
 
-/// The answers' headers are recorded whole, but for the type and `X-Request-ID`.
+/// All headers of the answers are recorded, except for the content type and `X-Request-ID`.
 #[tokio::test(start_paused = true)]
 async fn production_is_answered_as_recorded() {
     let mut replay = Replay::new();

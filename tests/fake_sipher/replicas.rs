@@ -13,7 +13,7 @@ use crate::{
 
 const NEAR: &str = r#"{"chain":"near"}"#;
 
-/// Two replicas; the second began 10 s after the first.
+/// Two replicas. The second one started 10 s after the first.
 async fn two(has_store: bool) -> (FakeSipher, String) {
     let sipher = FakeSipher::new();
     let key = sipher.api_key(Tier::Pro);

@@ -1,4 +1,4 @@
-//! Idempotency keys, tiers, and what is wrong with a body.
+//! Idempotency keys, tiers, and wrong bodies.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const COMMIT: &str = "/v1/commitment/create";
 const FIVE: &str = r#"{"value":"5"}"#;
 const UUID: &str = "7d9f1c8e-1d2b-4c3a-9f5e-0123456789ab";
 
-/// A `POST` with an `Idempotency-Key`.
+/// Sends a `POST` with an `Idempotency-Key`.
 async fn keyed(
     sipher: &FakeSipher,
     (path, api_key): (&str, &str),

@@ -1,4 +1,4 @@
-//! Keys, sessions, replicas, limits and time.
+//! API keys, sessions, replicas, limits and time.
 
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ async fn a_stale_replica_undoes_an_update() {
     let key = sipher.api_key(Tier::Pro);
     sipher.replicas(2);
     let id = create(&sipher, &key, NEAR).await;
-    stealth(&sipher, &key, &id).await; // now both have it
+    stealth(&sipher, &key, &id).await; // now both replicas have the session
     sipher.route_to(0);
     assert_eq!(on(&sipher, "PATCH", &key, &id, TO_SUI).await, 200);
     assert_eq!(sipher.defaults_of(&id), Some(json!({ "chain": "sui" })));
@@ -244,7 +244,7 @@ async fn quotas_differ_by_tier_and_end_at_midnight() {
         assert_eq!(on(&sipher, "DELETE", key, &id, "").await, 429);
         assert_eq!(stealth(&sipher, key, &id).await, "near");
     }
-    // The clock starts at 18:00.
+    // The fake's clock starts at 18:00.
     tokio::time::advance(Duration::from_secs(6 * 3600)).await;
     create(&sipher, &pro, NEAR).await;
 }

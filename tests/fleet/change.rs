@@ -1,4 +1,4 @@
-//! What is changed in one process reaches the others.
+//! A change in one process reaches the other processes.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn a_change_of_defaults_is_followed_by_those_who_were_built_alike_and_by_n
         2,
         "the older one is deleted"
     );
-    // Changed back, by another of them.
+    // Another process changes the defaults back.
     let change = processes[1].manager.replace_defaults(chain(Chain::Near));
     change.await.unwrap();
     pass(0.1).await;
@@ -134,7 +134,7 @@ async fn a_change_is_told_also_when_nobody_waits_until_it_is() {
     };
     processes[0].store.set(slow);
     let change = processes[0].manager.update_defaults(chain(Chain::Sui));
-    // Enough to make the session, and not enough to tell of it.
+    // The time is enough to create the session, and too short to tell the store.
     let given_up = tokio::time::timeout(Duration::from_millis(6_500), change).await;
     assert!(given_up.is_err());
     fleet.setup.call(&processes[0].manager).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_change_that_cannot_be_followed_does_not_end_the_use_of_what_there_is(
             .for_each(|process| process.store.cut());
         let change = processes[0].manager.update_defaults(chain(Chain::Sui));
         change.await.unwrap();
-        // The session with the new defaults is there no more, and there is no other to be had.
+        // The session with the new defaults has ended, and no other can be created.
         processes[0].shutdown().await;
         let never = Fault::new(what.clone()).on(Target::Create).always();
         fleet.setup.sipher.fault(never);
@@ -168,7 +168,7 @@ async fn a_change_that_cannot_be_followed_does_not_end_the_use_of_what_there_is(
             .iter()
             .for_each(|process| process.store.mend());
         pass(500.0).await;
-        // Would delete it, had the other not been heard of.
+        // This shutdown would delete the session if the process thought that it was the last user.
         processes.pop().unwrap().shutdown().await;
         assert_eq!(fleet.call(&processes[1..]).await, before, "{what:?}");
     }
@@ -190,6 +190,6 @@ async fn a_change_is_followed_without_its_session_where_defaults_in_the_body_do_
         .unwrap();
     pass(120.0).await;
     assert_eq!(processes[0].manager.defaults(), chain(Chain::Sui));
-    // Without them a session has to be there first.
+    // Without inline defaults, this process needs a session before it follows.
     assert_eq!(processes[1].manager.defaults(), chain(Chain::Near));
 }

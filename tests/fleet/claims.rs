@@ -1,4 +1,4 @@
-//! Waiting for the session that another process makes, and how long its failure keeps the others from trying.
+//! Waiting for a session that another process creates, and how long its failure holds back the others.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn who_waits_for_the_session_of_another_has_it_as_soon_as_it_is_published(
     pass(0.1).await;
     let start = Instant::now();
     other.manager.session().await.unwrap();
-    // It asks the server itself, which is free, before it uses what it has taken up.
+    // Before the process uses the adopted session, it asks the server for its health, which is free.
     let least = Duration::from_millis(200);
     assert_eq!(start.elapsed(), least + latency);
     call.await.unwrap().unwrap();
@@ -45,7 +45,7 @@ async fn what_the_server_says_of_one_create_holds_back_the_others_of_the_fleet()
                 .on_store_down(OnStoreDown::Fail)
         })
     });
-    // Refused for a minute, whoever asks.
+    // Creates are refused for a minute, whichever process makes them.
     let fault = Fault::new(What::Html(404)).on(Target::Create).always();
     fleet.setup.sipher.fault(fault);
     let error = fleet.setup.call(&one.manager).await.unwrap_err();
@@ -74,7 +74,7 @@ async fn a_create_that_waited_for_a_call_is_not_given_up_before_its_own_time() {
     pass(1.0).await;
     fleet.setup.sipher.set_latency(4 * SECOND);
     let begins = tokio::spawn(call());
-    // It has waited for nine seconds, and its call takes four.
+    // The create waits nine seconds for a free call, and its call takes four.
     pass(12.0).await;
     call().await.unwrap();
     begins.await.unwrap().unwrap();
@@ -83,7 +83,7 @@ async fn a_create_that_waited_for_a_call_is_not_given_up_before_its_own_time() {
     assert!(!process.events().iter().any(orphan));
 }
 
-/// For how long the other process waits for a session, resp. for its change.
+/// Returns how long the other process waits for a session or for its change.
 async fn takes<T>(work: impl Future<Output = T>) -> Duration {
     let start = Instant::now();
     work.await;
@@ -141,11 +141,11 @@ async fn a_claim_on_defaults_is_released_by_whoever_could_not_write_them_down() 
     let manager = processes[0].manager.clone();
     let claims = processes[0].store.claims();
     let change = tokio::spawn(async move { manager.update_defaults(near).await });
-    // The first one is for a session with the new defaults.
+    // The first claim is for a session with the new defaults.
     while processes[0].store.claims() < claims + 2 {
         pass(0.01).await;
     }
-    // The claim is granted, and that is not known yet.
+    // The store has granted the claim, but the answer has not arrived yet.
     pass(0.5).await;
     processes[0].store.cut();
     change.await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! A session that is deleted or changed by hand in one process is used by nobody, also where that process does not use it now.
+//! If a session is deleted or changed by hand in one process, no process uses it any more, even if that process no longer uses it itself.
 
 use http::Request;
 use http_body_util::Full;
@@ -11,7 +11,7 @@ use crate::{
     support::{Call, SECOND, generate, pass},
 };
 
-/// How a session is ended.
+/// How the session is ended.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Api,
@@ -39,7 +39,7 @@ async fn end(fleet: &Fleet, process: &Process, id: &SessionId, by: By) {
     }
 }
 
-/// Two processes on one session, which the first has evicted since.
+/// Two processes share a session, which the first has evicted.
 async fn evicted(fleet: &mut Fleet) -> (Process, Process, SessionId) {
     let one = fleet.start_with(|builder| builder.max_sessions(1));
     let other = fleet.start();
@@ -54,7 +54,7 @@ async fn evicted(fleet: &mut Fleet) -> (Process, Process, SessionId) {
     (one, other, id)
 }
 
-/// Whether a request of this process has a live session with the defaults that were asked for.
+/// Returns whether a request of this process has a live session with the right defaults.
 async fn is_well(fleet: &Fleet, process: &Process) -> bool {
     fleet.setup.call(&process.manager).await.unwrap();
     let last = fleet.setup.uses().pop().unwrap();
@@ -87,7 +87,7 @@ async fn what_is_ended_while_it_is_taken_up_again_is_not_used() {
         });
         let manager = one.manager.clone();
         let again = tokio::spawn(async move { manager.session().await.unwrap().id().clone() });
-        // It has claimed, and is about to say that it uses what there is.
+        // The process has claimed, and is about to tell the store that it uses the existing session.
         pass(1.0).await;
         end(&fleet, &one, &id, by).await;
         assert_ne!(again.await.unwrap(), id, "{by:?}");

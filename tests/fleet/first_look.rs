@@ -1,4 +1,4 @@
-//! A process begins with what its group has now, and goes on with that after an idle time.
+//! A process starts with the current defaults of its group, and reads them again after an idle time.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn a_process_that_starts_begins_with_what_the_others_have_now() {
     assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
     let session = later[1].manager.session().await.unwrap();
     assert_eq!(session.defaults().chain, Some(Chain::Sui));
-    // A change of one field by a process that has just started leaves the others as they are.
+    // A process that has just started changes one field. The other fields keep their values.
     let change = later[2]
         .manager
         .update_defaults(level(PrivacyLevel::Maximum));
@@ -70,7 +70,7 @@ async fn a_clock_that_steps_makes_no_newcomer_follow_what_is_not_current() {
             assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
             pass(20.0).await;
         }
-        // Whoever knows of a change makes a later one, whatever the clock says.
+        // A process that knows of a change makes a later one, whatever the clock says.
         later[0]
             .manager
             .update_defaults(chain(Chain::Base))
@@ -101,7 +101,7 @@ async fn the_first_look_is_one_step_for_all_who_wait_and_for_the_managers_own_de
         outcome.unwrap();
     }
 
-    // A layer with defaults of its own does not wait for it.
+    // A layer with defaults of its own does not wait for the look.
     let process = fleet.start();
     process.store.set(Trouble {
         delay: SECOND,
@@ -177,8 +177,8 @@ async fn with_fail_nobody_gets_a_session_before_the_first_look() {
     );
 }
 
-/// Two processes of a group. The second one has neither a session nor a heartbeat any more, and the first one has changed the
-/// defaults since.
+/// Two processes of a group. The second one has neither a session nor a heartbeat any more. The first one has changed
+/// the defaults in the meantime.
 async fn after_an_idle_time(on_store_down: OnStoreDown) -> (Fleet, Process) {
     let mut fleet = Fleet::new();
     let first = fleet.start_many(1);
@@ -202,7 +202,7 @@ async fn a_process_that_was_idle_looks_before_its_next_request_is_given_a_sessio
     assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
     assert_eq!(fleet.setup.creates(), creates, "the group has one");
 
-    // So it does for a caller of its own, and for a change of another field.
+    // A caller that wants the session makes the process look as well. So does a change of another field.
     let (_fleet, idle) = after_an_idle_time(OnStoreDown::OwnSession).await;
     let session = idle.manager.session().await.unwrap();
     assert_eq!(session.defaults().chain, Some(Chain::Sui));
@@ -256,7 +256,7 @@ async fn without_the_store_an_idle_process_goes_on_or_fails_as_was_chosen() {
 #[tokio::test(start_paused = true)]
 async fn who_has_a_session_or_has_just_looked_does_not_look() {
     let mut fleet = Fleet::new();
-    // Asking the server for its health is another matter.
+    // A question about the server's health would also take time, so it is postponed.
     let process = fleet.start_with(|builder| builder.verify_after(3_600 * SECOND));
     fleet.setup.call(&process.manager).await.unwrap();
     process.store.set(Trouble {
@@ -264,7 +264,7 @@ async fn who_has_a_session_or_has_just_looked_does_not_look() {
         ..Trouble::default()
     });
     pass(60.0).await;
-    // A hit waits for nothing, however long ago the last look was.
+    // A hit never waits, however long ago the last look was.
     let start = tokio::time::Instant::now();
     fleet.setup.call(&process.manager).await.unwrap();
     let session = process.manager.session().await.unwrap();
@@ -278,7 +278,7 @@ async fn who_has_a_session_or_has_just_looked_does_not_look() {
     assert_eq!(process.store.gets(), looks);
 }
 
-/// Requests, and callers who want the session itself.
+/// Sends requests at once, together with callers that want the session itself.
 async fn all_at_once(
     fleet: &Fleet,
     manager: &SessionManager,

@@ -1,4 +1,4 @@
-//! One process's way to a store, which can be cut, slow, or lose answers.
+//! One process's connection to a store. It can be cut or slow, or lose answers.
 
 use std::{
     collections::HashMap,
@@ -18,26 +18,26 @@ use sipher_session::{
 };
 
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a trouble of its own
+#[allow(clippy::struct_excessive_bools)] // each is a separate kind of trouble
 pub struct Trouble {
     pub is_cut: bool,
     pub panics: Panics,
-    /// It does what it is asked for, and does not say so.
+    /// The store carries out each step, but its answer is lost.
     pub loses_answers: bool,
     pub delay: Duration,
-    /// What a claim is answered with is on its way for so long.
+    /// The answer to a claim takes this long.
     pub answers_claims_after: Duration,
-    /// The same for what is said of a session in use.
+    /// The answer to the report that a session is in use takes this long.
     pub answers_keeps_after: Duration,
-    /// Nothing is told by itself: all that is left is to look.
+    /// The store announces nothing, so processes must look.
     pub is_mute: bool,
-    /// It answers reads and nothing else.
+    /// The store answers reads and nothing else.
     pub is_read_only: bool,
-    /// It accepts no publication.
+    /// The store accepts no publication.
     pub refuses: bool,
-    /// What is on its way arrives, also when nobody waits for it any more.
+    /// A step that is on its way arrives, even if nobody waits for it any more.
     pub is_late: bool,
-    /// Only these slots are in trouble, of two halves.
+    /// Only the slots of one half are in trouble.
     pub half: Option<u8>,
 }
 
@@ -60,13 +60,13 @@ impl Trouble {
     }
 }
 
-/// What somebody else makes of a record before it is read.
+/// Changes a record before it is read, as an attacker would.
 pub type Meddler = Box<dyn Fn(Slot, Record) -> Record + Send + Sync>;
 
-/// All that was published, by whomever.
+/// All records that any process published.
 pub type Published = Arc<Mutex<Vec<(Slot, Record)>>>;
 
-/// What the store has said of who may publish, in order.
+/// The store's grants of the right to publish, in order.
 pub type Grants = Arc<Mutex<Vec<Said>>>;
 
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ pub struct Flaky {
     grants: Grants,
     meddler: Arc<Mutex<Option<Meddler>>>,
     trouble: Arc<Mutex<Trouble>>,
-    /// Instead of that, for parts of the store.
+    /// Trouble of single slots. It replaces the general one.
     at: Arc<Mutex<HashMap<Slot, Trouble>>>,
     keeps: Arc<AtomicUsize>,
     claims: Arc<AtomicUsize>,
@@ -114,12 +114,12 @@ impl Flaky {
         *self.trouble.lock().unwrap() = trouble;
     }
 
-    /// Trouble with one slot alone, as if it was on a machine of its own.
+    /// Sets the trouble of one slot alone, as if that slot were on a machine of its own.
     pub fn set_at(&self, slot: Slot, trouble: Trouble) {
         self.at.lock().unwrap().insert(slot, trouble);
     }
 
-    /// How often somebody claimed to make a session.
+    /// How often a process claimed the right to create a session.
     pub fn claims(&self) -> usize {
         self.claims.load(Ordering::SeqCst)
     }
@@ -129,7 +129,7 @@ impl Flaky {
         at.unwrap_or_else(|| self.trouble.lock().unwrap().of(slot))
     }
 
-    /// Whatever is read from here on has gone through somebody's hands.
+    /// From here on, `meddler` changes every record that is read.
     pub fn meddle(&self, meddler: impl Fn(Slot, Record) -> Record + Send + Sync + 'static) {
         *self.meddler.lock().unwrap() = Some(Box::new(meddler));
     }
@@ -143,7 +143,7 @@ impl Flaky {
         Found { record, ..found }
     }
 
-    /// How often a slot was looked at.
+    /// How often a slot was read.
     pub fn gets(&self) -> usize {
         self.gets.load(Ordering::SeqCst)
     }
@@ -159,7 +159,7 @@ impl Flaky {
         self.set(Trouble::default());
     }
 
-    /// How often it was told that a session is in use.
+    /// How often a process reported that it uses a session.
     pub fn keeps(&self) -> usize {
         self.keeps.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! A request that brings along the id of a session which another process of the fleet has made.
+//! A request brings the id of a session that another process of the fleet has created.
 
 use sipher_session::ErrorKind;
 use tower::ServiceExt;
@@ -15,7 +15,7 @@ fn with_id(id: &str) -> Call {
     request
 }
 
-/// The id of the fleet's session, whose maker is gone: what is known of it stands in the store alone.
+/// Returns the id of the fleet's session. The process that created it has ended, so only the store knows the session.
 async fn id_in_the_store(fleet: &mut Fleet) -> String {
     let maker = fleet.start();
     let id = fleet.call(std::slice::from_ref(&maker)).await.remove(0);
@@ -38,7 +38,7 @@ async fn the_id_of_the_fleets_session_is_known_to_a_process_that_has_not_adopted
     let id = id_in_the_store(&mut fleet).await;
     let process = fleet.start();
     assert_eq!(send(&fleet, &process, &id).await, Ok(id.clone()));
-    // Once it has been adopted as well.
+    // This also holds once the process has adopted the session.
     assert_eq!(send(&fleet, &process, &id).await, Ok(id));
     assert_eq!(fleet.setup.creates(), 1);
 }
@@ -54,6 +54,6 @@ async fn a_strangers_id_is_refused_once_the_store_has_been_asked() {
         assert_eq!(refused, Err(ErrorKind::InvalidRequest));
     }
     assert_eq!(fleet.setup.uses().len(), 1, "that of the maker");
-    // Who was refused does not count as using it: the last one out deletes it.
+    // A refused request does not make the process a user of the session. The last real user deletes it.
     assert_eq!(process.manager.stats().in_flight, 0);
 }

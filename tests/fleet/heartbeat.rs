@@ -1,4 +1,4 @@
-//! What is in use here is kept in the store for as long as it is, whatever becomes of others beside it.
+//! A session in use stays in the store for as long as it is used, whatever happens to other sessions.
 
 use sipher_session::{
     Event,
@@ -10,7 +10,7 @@ use crate::{
     support::{SECOND, pass},
 };
 
-/// Whether a session had to be taken up anew, because the store had not been told that it was in use.
+/// Returns whether the process had to adopt a session again because the store did not know that it was in use.
 fn has_lapsed(process: &mut Process) -> bool {
     let taken_up = |event: &Event| matches!(event, Event::Adopted { .. });
     process.events().iter().any(taken_up)
@@ -49,7 +49,7 @@ async fn what_the_server_has_lost_is_told_also_by_who_shuts_down_at_once() {
     let processes = [fleet.start(), fleet.start()];
     fleet.call(&processes).await;
     processes[0].store.cut();
-    // Only the session itself can tell.
+    // Only a call for the session itself can reveal the loss.
     fleet.setup.silence_health();
     let lost = fleet.setup.last_id().unwrap();
     fleet.setup.sipher.evict(&lost);

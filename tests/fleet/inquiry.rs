@@ -1,4 +1,4 @@
-//! One question to the server for the whole fleet.
+//! One question to the server serves the whole fleet.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ fn gateway(fleet: &Fleet, processes: &[Process], status: u16) {
     fleet.setup.sipher.fault(fault.times(processes.len()));
 }
 
-/// Each process sends two requests, one after the other, beside those of the others; returns what the second ones got.
+/// Each process sends two requests, one after the other, at the same time as the other processes. Returns the answers
+/// to the second requests.
 async fn call_together(fleet: &Fleet, processes: &[Process]) -> Vec<Response<FakeBody>> {
     let mut all = JoinSet::new();
     for process in processes {
@@ -35,7 +36,7 @@ async fn call_together(fleet: &Fleet, processes: &[Process]) -> Vec<Response<Fak
     all.join_all().await
 }
 
-/// Fifty of them, with a session that they share, and a server that takes a moment to answer.
+/// Fifty processes that share a session, and a server that takes a moment to answer.
 async fn fifty(fleet: &mut Fleet) -> Vec<Process> {
     fleet.setup.sipher.set_rate_limit(None);
     let processes = fleet.start_many(50);
@@ -54,7 +55,7 @@ async fn a_gateways_answer_that_every_process_meets_is_one_question_and_no_sessi
     for answer in call_together(&fleet, &processes).await {
         assert_eq!(answer.status(), 200);
     }
-    // A sign that is seen while another asks wants an answer of its own.
+    // A sign that a process sees while another one asks needs an answer of its own.
     let asked = fleet.setup.sipher.health_calls();
     assert!((1..=2).contains(&asked), "{asked}");
     assert_eq!(fleet.setup.sipher.session_calls(), 0);
@@ -101,7 +102,7 @@ async fn without_the_store_each_process_asks_for_itself_and_none_goes_on_with_a_
     fleet.setup.sipher.assert_no_dead_id();
 }
 
-/// Requests every 70 s for twenty minutes, while health says nothing or is refused.
+/// Sends requests every 70 s for twenty minutes, while health says nothing or is refused.
 async fn idle_twenty_minutes(fleet: &Fleet, processes: &[Process], what: What) -> usize {
     let silent = Fault::new(what).on(Target::Health);
     fleet.setup.sipher.fault(silent.always());
@@ -163,7 +164,7 @@ async fn where_the_store_is_gone_too_each_process_asks_for_its_session() {
     fleet.setup.sipher.assert_no_dead_id();
 }
 
-/// One process has asked for the session, and then the store's clock is set back. What it found must not count as after the next sign.
+/// One process asks for the session, and then the store's clock is set back. The result must not count as newer than the next sign.
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_before_a_sign_is_none_of_after_it_where_the_stores_clock_was_set_back() {
     for back in [0, 25, 60, 600] {
@@ -200,7 +201,7 @@ async fn an_answer_of_before_a_sign_is_none_of_after_it_where_the_stores_clock_w
             }
             pass(5.0).await;
         }
-        // Without a step, what another found five minutes ago counts.
+        // Without a step of the clock, the result of another process counts for five minutes.
         assert!(
             last_wrong < Duration::from_secs(310),
             "{back}: {last_wrong:?}"

@@ -1,4 +1,4 @@
-//! A process that begins to use a session and does not get to use it leaves it all the same.
+//! A process that begins to use a session, but never gets to use it, still leaves the session.
 
 use sipher_session::Event;
 use tokio::time::timeout;
@@ -10,7 +10,7 @@ use crate::{
     support::{SECOND, pass},
 };
 
-/// The store counts the process as a user at once, and says so three seconds later.
+/// The store counts the process as a user at once, but its answer takes three seconds.
 fn answers_late(process: &Process) {
     process.store.set(Trouble {
         answers_keeps_after: 3 * SECOND,
@@ -31,7 +31,7 @@ async fn a_session_is_left_by_who_was_taking_it_up_when_its_runtime_ended() {
     runtime.shutdown_background();
     processes[1].store.mend();
 
-    // It is taken up once more, as another user.
+    // The process adopts the session again, as another user.
     fleet.call(&processes).await;
     pass(1.0).await;
     assert_eq!(processes[1].shutdown().await.left_to_others, 1);
@@ -51,7 +51,7 @@ async fn a_session_is_left_by_who_was_taking_it_up_when_it_shut_down() {
         let call = tokio::spawn(async move { manager.session().await.map(drop) });
         pass(1.0).await;
         let mut reports = Vec::new();
-        // Whoever leaves last deletes it.
+        // The process that leaves last deletes the session.
         for process in [usize::from(!is_last), usize::from(is_last)] {
             reports.push(processes[process].shutdown().await);
         }
@@ -69,7 +69,7 @@ async fn a_session_that_could_not_be_taken_up_is_deleted_by_who_was_the_last_to_
     let mut fleet = Fleet::new();
     let mut processes = fleet.start_many(2);
     fleet.call(&processes[..1]).await;
-    // The store has the newcomer as a user, and does not say so within the time of a step.
+    // The store counts the new process as a user, but its answer takes longer than a step may take.
     processes[1].store.set(Trouble {
         answers_keeps_after: 8 * SECOND,
         ..Trouble::default()

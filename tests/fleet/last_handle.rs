@@ -1,4 +1,4 @@
-//! When the last handle is gone, every task ends at its next poll, whatever it waits for.
+//! When the last handle is dropped, every task ends at its next poll, whatever it waits for.
 
 use sipher_session::{
     Chain, Event, SessionDefaults,
@@ -20,7 +20,7 @@ fn chain(chain: Chain) -> SessionDefaults {
     SessionDefaults::new().chain(chain)
 }
 
-/// Two processes with one session, and no request for longer than a proof lasts.
+/// Two processes with one session. There was no request for longer than a proof is valid.
 async fn two_that_are_idle() -> (Fleet, [Process; 2]) {
     let mut fleet = Fleet::new();
     let processes = [fleet.start(), fleet.start()];
@@ -35,7 +35,7 @@ async fn a_change_that_is_being_followed_keeps_no_task_alive() {
     let change = changes.manager.update_defaults(chain(Chain::Sui));
     change.await.unwrap();
     follows.events();
-    // The successor can be taken up, but nobody says whether the server still knows it.
+    // The successor can be adopted, but nobody answers whether the server still knows it.
     for target in [Target::Health, Target::Get] {
         let hangs = Fault::new(What::Hang).on(target);
         fleet.setup.sipher.fault(hangs.always());

@@ -1,4 +1,4 @@
-//! A session whose id went elsewhere in one process is used by none.
+//! If a session id leaks in one process, no process uses that session any more.
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
@@ -11,7 +11,8 @@ use crate::{
     support::{Call, SECOND, generate, pass},
 };
 
-/// Sends a request whose answer takes so many seconds, and comes from elsewhere: a client below the layer follows a redirect.
+/// Sends a request whose answer takes this many seconds and comes from another server, because a client below the layer
+/// follows a redirect.
 async fn leak(manager: &SessionManager, seconds: f64) {
     let elsewhere = service_fn(async |_: Call| {
         pass(seconds).await;
@@ -24,8 +25,8 @@ async fn leak(manager: &SessionManager, seconds: f64) {
     layer.layer(elsewhere).oneshot(generate()).await.unwrap();
 }
 
-/// Two processes with one session, shortly before it is renewed. The second one asks the server before it takes up another, and
-/// so goes on with this one until it is asked for the next.
+/// Two processes with one session, shortly before its renewal. The second process asks the server before it adopts
+/// another session, so it uses this one until then.
 async fn before_a_renewal() -> (Fleet, Vec<Process>, Vec<String>) {
     let mut fleet = Fleet::new();
     let processes = vec![
@@ -64,7 +65,7 @@ async fn what_is_ended_by_hand_after_it_was_replaced_here_is_used_by_no_other() 
         let (fleet, processes, before) = before_a_renewal().await;
         let manager = &processes[0].manager;
         let session = manager.session().await.unwrap();
-        // Keeps the session from being left.
+        // Keeps the process from leaving the session.
         let lease = manager.apply(&mut HeaderMap::new()).await.unwrap();
         pass(5.0).await;
         assert_ne!(fleet.call(&processes[..1]).await, before, "it was replaced");

@@ -1,4 +1,4 @@
-//! Who deletes a session that many use.
+//! Which process deletes a session that many processes use.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn what_a_killed_process_used_is_left_to_expire_and_the_report_says_so() {
     fleet.call(&processes).await;
     drop(processes.pop()); // killed
     for process in &processes {
-        // Long after the lease of the killed one.
+        // The lease of the killed process has ended long ago.
         pass(301.0).await;
         let report = process.shutdown().await;
         assert_eq!((report.deleted, report.left_to_others), (0, 1), "{report}");
@@ -50,7 +50,7 @@ async fn what_a_killed_process_used_is_left_to_expire_and_the_report_says_so() {
         (fleet.setup.sipher.live_sessions(), fleet.setup.deletes()),
         (1, 0)
     );
-    // The next session has not been used by the killed one.
+    // The killed process has not used the next session.
     pass(3_600.0).await;
     let processes = fleet.start_many(2);
     fleet.call(&processes).await;
@@ -96,7 +96,7 @@ async fn steps_of_the_stores_clock_cost_a_create_at_most_and_never_a_session_in_
             } else {
                 clock.set_back(step);
             }
-            // The first one comes at once, before anybody has put anything back.
+            // The first process starts at once, before any process has repaired the store.
             processes.insert(0, fleet.start());
             fleet.work(&processes, 7_200 * SECOND, 5 * SECOND).await;
             assert_eq!(fleet.call(&processes).await.len(), 1);
@@ -132,7 +132,7 @@ async fn a_store_that_forgot_who_uses_a_session_does_not_let_it_be_deleted() {
     let processes = fleet.start_many(3);
     let ids = fleet.call(&processes).await;
     fleet.store.clear();
-    // Only one of them has told the store again.
+    // Only one process has told the store again that it uses the session.
     processes[1].store.cut();
     processes[2].store.cut();
     pass(16.0).await;
@@ -155,7 +155,7 @@ async fn a_session_whose_store_is_down_at_shutdown_is_left_to_expire() {
     assert_eq!(fleet.setup.sipher.live_sessions(), 1);
 }
 
-/// The way to the store takes so long.
+/// Each step of the store takes this long.
 fn slow(process: &Process, delay: Duration) {
     process.store.set(Trouble {
         delay,
@@ -176,23 +176,23 @@ async fn who_is_cut_off_leaves_time_for_requests_that_are_held_up() {
             last = cut.elapsed();
         }
     }
-    // Its lease is 5 min; of a session of an hour, requests may be held up for 1 min.
+    // The lease is 5 min. For a session of an hour, requests may be delayed for 1 min.
     assert!((220 * SECOND..=240 * SECOND).contains(&last), "{last:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_said_that_it_uses_a_session_while_it_left_it_is_not_a_user() {
     let mut fleet = Fleet::new();
-    // A session that is evicted is left, and the process goes on.
+    // The process leaves a session that it evicts, and goes on.
     let process = fleet.start_with(|builder| builder.max_sessions(1));
     let other = [fleet.start()];
     fleet.setup.call(&process.manager).await.unwrap();
     fleet.call(&other).await;
-    // What was used within a minute is not evicted.
+    // A session that was used within the last minute is not evicted.
     pass(69.0).await;
     slow(&process, 3 * SECOND);
     pass(2.0).await;
-    // That it is in use is on its way since 10 s; that it is not overtakes it.
+    // For 10 s, the report that the session is in use has been on its way. The report that the process leaves the session overtakes it.
     process.store.mend();
     let sui = SessionDefaults::new().chain(Chain::Sui);
     let layer = SessionLayer::new(process.manager.clone()).defaults(sui);
@@ -213,7 +213,7 @@ async fn once_the_last_handle_is_gone_no_task_waits_for_the_store() {
     let manager = process.manager.clone();
     let call = tokio::spawn(async move { manager.session().await.map(drop) });
     pass(0.5).await;
-    // It has the claim, fails to make the session, and releases it.
+    // The process gets the claim, fails to create the session, and releases the claim.
     slow(&process, 4 * SECOND);
     pass(2.0).await;
     let tasks = || {

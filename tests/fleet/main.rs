@@ -1,6 +1,6 @@
-//! Many processes on one API key, with one store between them, in virtual time.
+//! Many processes with one API key and one shared store, in virtual time.
 
-// Helpers outside of tests, and a look at how long things took.
+// For the helper functions, and to measure how long something took.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,

@@ -12,7 +12,7 @@ use crate::{
     support::{Call, SECOND, generate, pass},
 };
 
-/// What is promised where the announcement is lost.
+/// The promised time if the store's announcement is lost.
 const HEARD_WITHIN: Duration = Duration::from_secs(15);
 
 fn with_own(n: usize) -> Call {
@@ -36,7 +36,7 @@ fn new_fleet() -> Fleet {
     fleet
 }
 
-/// The process uses a session for each of so many sets of defaults.
+/// The process uses one session for each of `count` sets of defaults.
 async fn use_all(fleet: &Fleet, process: &Process, count: usize) {
     let mut callers = JoinSet::new();
     for n in 0..count {
@@ -66,7 +66,7 @@ fn half_hangs() -> Trouble {
     }
 }
 
-/// Of how many revocations the process has heard since it was last asked.
+/// Returns how many revocations the process has learned of since the last call.
 fn revoked(process: &mut Process) -> usize {
     let is_revoked = |event: &Event| matches!(event, Event::Retired { reason, .. } if *reason == RetireReason::Revoked);
     process
@@ -76,8 +76,8 @@ fn revoked(process: &mut Process) -> usize {
         .count()
 }
 
-/// Another process ends some of the sessions that both use. Returns when the first one heard of the last of those that it can
-/// hear of, and of how many.
+/// Another process ends some of the sessions that both use. Returns when the first process learned of the last one that
+/// it can learn of, and how many those were.
 async fn heard_after(fleet: &Fleet, process: &mut Process, other: &Process) -> (Duration, usize) {
     for n in (0..1_000).step_by(32) {
         let service = fleet.setup.service(&other.manager);

@@ -10,7 +10,7 @@ use crate::{
     support::{SECOND, generate, pass},
 };
 
-/// The processes send a request each, a twentieth of a second after one another.
+/// Each process sends one request, 50 ms after the one before.
 async fn call_in_turn(fleet: &Fleet, processes: &[Process], key: Option<&str>) {
     let mut callers = JoinSet::new();
     for process in processes {
@@ -42,7 +42,7 @@ async fn a_new_key_costs_a_create_for_each_process_that_looked_before_the_first_
  {
     let mut fleet = Fleet::new();
     let processes = fleet.start_many(20);
-    // Each has a heartbeat already.
+    // Each process already has a heartbeat.
     fleet.call(&processes).await;
     pass(3.0).await;
     let (before, key) = (fleet.setup.creates(), fleet.setup.sipher.api_key(Tier::Pro));

@@ -1,4 +1,4 @@
-//! A store that panics is one that cannot be reached.
+//! A store that panics counts as a store that cannot be reached.
 
 use sipher_session::{ErrorKind, Event, OnStoreDown};
 
@@ -52,7 +52,7 @@ async fn a_process_whose_store_panics_goes_on_with_a_session_of_its_own() {
         );
         process.store.mend();
         pass(30.0).await;
-        // The others take it up.
+        // The other process adopts the session.
         let other = fleet.start();
         fleet.setup.call(&other.manager).await.unwrap();
         assert_eq!(fleet.setup.creates(), 1);

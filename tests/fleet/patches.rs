@@ -1,4 +1,4 @@
-//! What several processes change is merged, field by field.
+//! Changes by several processes are merged field by field.
 
 use std::time::Duration;
 
@@ -214,14 +214,14 @@ async fn a_change_whose_publication_is_refused_is_tried_for_a_bounded_time_and_a
     let change = tokio::time::timeout(30 * SECOND, change).await;
     change.unwrap().unwrap();
     processes[0].store.mend();
-    // When its own claim has lapsed, and not only with the next look.
+    // The change is tried again when the process's own claim has lapsed, and not only with the next look.
     pass(13.0).await;
     fleet.call(&processes[1..]).await;
     assert_eq!(fleet.setup.last_chain().as_deref(), Some("sui"));
 }
 
-/// Each process patches fields at random while its way to the store is cut and mended at random. In the end every field is
-/// what its last writer made it, everywhere.
+/// Each process changes fields at random, while its connection to the store is cut and repaired at random. In the end,
+/// every field has the value of its last writer, in every process.
 #[tokio::test(start_paused = true)]
 async fn whatever_is_cut_every_field_ends_as_its_last_writer_made_it() {
     let seed = std::env::var("CHANGE_SEED").map_or(7, |seed| seed.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Callers that are not polled, or that give up early, take nothing from the others.
+//! Callers that are not polled, or that give up early, do not hold up the others.
 
 use std::pin::pin;
 

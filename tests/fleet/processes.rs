@@ -1,4 +1,4 @@
-//! A fleet: managers as if each was a process of its own.
+//! A fleet: several managers in one test, each in the role of a process.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Fleet {
     started: u64,
 }
 
-/// One of them.
+/// One process of the fleet.
 pub struct Process {
     pub manager: SessionManager,
     pub store: Flaky,
@@ -32,7 +32,7 @@ impl Fleet {
         Self::with(setup, clock)
     }
 
-    /// With a store that goes by a clock of its own.
+    /// A fleet whose store has a clock of its own.
     pub fn with_store_clock() -> (Self, TestClock) {
         let clock = TestClock::new();
         (Self::with(Setup::new(), clock.clone()), clock)
@@ -70,7 +70,7 @@ impl Fleet {
         (0..count).map(|_| self.start()).collect()
     }
 
-    /// Each sends a request; returns the ids that they bore.
+    /// Each process sends a request. Returns the session ids of the requests.
     pub async fn call(&self, processes: &[Process]) -> Vec<String> {
         let mut ids = Vec::new();
         for process in processes {
@@ -81,7 +81,7 @@ impl Fleet {
         ids
     }
 
-    /// Time passes under traffic: each process sends a request every `step`.
+    /// Lets time pass under traffic: each process sends a request every `step`.
     pub async fn work(&self, processes: &[Process], time: Duration, step: Duration) {
         let end = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() < end {

@@ -1,4 +1,4 @@
-//! A session enters the store by a publication that was accepted, and in no other way.
+//! A session enters the store by a publication that the store accepted, and in no other way.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn until_published(fleet: &Fleet) {
     }
 }
 
-/// A process has a session of other defaults, and so keeps in touch with the store.
+/// The process has a session with other defaults, so it stays in contact with the store.
 async fn keeps_in_touch(fleet: &Fleet, process: &Process) {
     let sui = SessionDefaults::new().chain(Chain::Sui);
     let layer = SessionLayer::new(process.manager.clone()).defaults(sui);
@@ -28,7 +28,7 @@ async fn keeps_in_touch(fleet: &Fleet, process: &Process) {
     other.oneshot(generate()).await.unwrap();
 }
 
-/// The first process begins a create; returns once the session is made, and its way to the store takes 0.9 s.
+/// The first process begins a create. Returns once the session exists and its publication, which takes 0.9 s, is on its way.
 async fn publishes(fleet: &Fleet, process: &Process) -> tokio::task::JoinHandle<()> {
     process.store.set(Trouble {
         delay: 9 * SECOND / 10,
@@ -46,11 +46,11 @@ async fn a_session_that_was_refused_is_put_into_the_store_by_nobody() {
     let processes = [fleet.start(), fleet.start()];
     fleet.call(&processes[1..]).await;
     keeps_in_touch(&fleet, &processes[0]).await;
-    // The store has lost the session that the other one still uses, so the first one may make another.
+    // The store has forgotten the session that the other process still uses. So the first process may create another.
     fleet.store.clear();
     fleet.setup.sipher.set_latency(SECOND / 2);
     let call = publishes(&fleet, &processes[0]).await;
-    // This takes its right away.
+    // This invalidation takes the right to publish away from the first process.
     let session = processes[1].manager.session().await.unwrap();
     assert!(processes[1].manager.invalidate(session.generation()));
     call.await.unwrap();
@@ -66,7 +66,7 @@ async fn a_session_that_was_refused_is_put_into_the_store_by_nobody() {
     );
 }
 
-/// The first process makes a session, and has this trouble when it publishes it.
+/// The process creates a session, and has this trouble when it publishes the session.
 async fn publishes_with(fleet: &Fleet, process: &Process, trouble: Trouble) {
     fleet.setup.sipher.set_latency(2 * SECOND);
     let manager = process.manager.clone();
@@ -103,7 +103,7 @@ async fn who_does_not_know_whether_its_session_was_accepted_does_not_delete_it_u
     };
     publishes_with(&fleet, &processes[0], loses_answers).await;
     let ids = fleet.call(&processes[1..]).await;
-    // The store forgets it before it is told again, and then refuses it.
+    // The store forgets the session before the process reports it again. Then the store refuses the report.
     fleet.store.clear();
     processes[0].store.mend();
     pass(3.0).await;
@@ -122,7 +122,7 @@ async fn who_was_refused_goes_on_with_its_session_until_it_has_another() {
         ..Trouble::default()
     };
     publishes_with(&fleet, &processes[0], is_cut).await;
-    // Its claim lapses meanwhile.
+    // The claim of the process lapses in the meantime.
     pass(11.0).await;
     processes[0].store.mend();
     pass(3.0).await;
@@ -142,13 +142,13 @@ async fn a_session_that_its_maker_does_not_want_any_more_is_not_published() {
     fleet.call(&processes).await;
     pass(3000.0).await;
     fleet.setup.sipher.set_latency(2 * SECOND);
-    // A renewal begins, and what speaks against the session may speak against its successor.
+    // A renewal begins. Then the session is invalidated, and the reason may concern its successor as well.
     let session = processes[0].manager.session().await.unwrap();
     pass(1.0).await;
     assert_eq!(fleet.setup.creates(), 2);
     assert!(processes[0].manager.invalidate(session.generation()));
     pass(10.0).await;
-    // What the server says of itself has a slot of its own.
+    // The results of questions to the server are in a slot of their own.
     let published = fleet.published.lock().unwrap();
     let slot = published[0].0;
     let of_sessions = published.iter().filter(|(of, _)| *of == slot);
@@ -163,7 +163,7 @@ async fn a_session_is_not_said_to_be_in_use_before_the_store_has_it() {
     let call = publishes(&fleet, &process).await;
     process.store.mend();
     let slot = fleet.published.lock().unwrap()[1].0;
-    // Something is told of the slot, and whoever has a session there looks at it.
+    // An announcement for the slot makes each process with a session there read the slot.
     fleet.store.revoke(slot, 0).await.unwrap();
     call.await.unwrap();
     let report = process.shutdown().await;

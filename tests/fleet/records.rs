@@ -1,4 +1,4 @@
-//! What stands in the store is not believed without a look.
+//! Records in the store are verified before use.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn published(fleet: &Fleet) -> Vec<(Slot, Record)> {
     fleet.published.lock().unwrap().clone()
 }
 
-/// A process that reads what somebody has changed, in a fleet that has a session; returns what it refused.
+/// A process reads records that somebody has changed, in a fleet that has a session. Returns how many it refused.
 async fn meddled(meddler: impl Fn(Slot, Record) -> Record + Send + Sync + 'static) -> usize {
     let mut fleet = Fleet::new();
     let others = fleet.start_many(1);
@@ -118,7 +118,7 @@ async fn an_older_record_is_not_taken_by_who_has_seen_a_newer_one() {
     pass(1.0).await;
     let new = fleet.call(&processes).await;
     assert_ne!(new, old);
-    // The server still has it, so nothing but the number speaks against it.
+    // The server still has the older session, so the record's number is the only reason to refuse it.
     let (_, older) = published(&fleet)[0].clone();
     for process in &processes {
         let older = older.clone();
@@ -148,7 +148,7 @@ async fn an_older_record_that_the_server_has_forgotten_is_found_out_by_asking() 
 
 #[tokio::test(start_paused = true)]
 async fn the_clock_that_says_older_counts() {
-    // The store says that there is more life left than there is, as one whose keys do not end.
+    // The store says that more life is left than there is, like a store whose keys do not expire.
     let mut fleet = Fleet::new();
     let others = fleet.start_many(1);
     fleet.call(&others).await;
@@ -185,7 +185,7 @@ async fn a_record_that_the_store_has_lost_since_it_was_read_is_neither_put_back_
     let mut fleet = Fleet::new();
     let processes = [fleet.start(), fleet.start()];
     fleet.call(&processes[..1]).await;
-    // It reads the record, and its word that it uses it is on its way for 2 s.
+    // The process reads the record. Its report that it uses the session is on its way for 2 s.
     processes[1].store.set(Trouble {
         answers_claims_after: SECOND,
         ..Trouble::default()
@@ -198,7 +198,7 @@ async fn a_record_that_the_store_has_lost_since_it_was_read_is_neither_put_back_
         ..Trouble::default()
     });
     pass(1.0).await;
-    // Meanwhile the only one who uses it deletes it, and the store forgets all of that.
+    // In the meantime the only user deletes the session, and the store forgets all of this.
     assert_eq!(processes[0].shutdown().await.deleted, 1);
     fleet.store.clear();
     call.await.unwrap();
@@ -206,7 +206,7 @@ async fn a_record_that_the_store_has_lost_since_it_was_read_is_neither_put_back_
     fleet.setup.sipher.assert_every_call_had_a_session();
 }
 
-/// The store forgets everything, and grants what it granted `ago` once more.
+/// The store forgets everything. Its clock is set back, so it grants the same numbers again.
 fn begin_again(fleet: &Fleet, store_clock: &TestClock, ago: Duration) {
     fleet.store.clear();
     store_clock.set_back(ago);
@@ -225,7 +225,7 @@ async fn a_session_whose_number_another_one_has_got_since_it_was_read_is_not_tak
     let manager = processes[1].manager.clone();
     let call = tokio::spawn(async move { manager.session().await.map(drop).unwrap() });
     pass(0.5).await;
-    // That it uses what it has read is on its way for 2 s.
+    // The report that the process uses the session it has read is on its way for 2 s.
     processes[1].store.set(Trouble {
         delay: 2 * SECOND,
         ..Trouble::default()
@@ -286,7 +286,7 @@ async fn a_session_from_before_a_sign_that_nobody_could_look_into_is_asked_about
     let layer = SessionLayer::new(processes[1].manager.clone()).defaults(sui);
     let with_sui = || layer.layer(fleet.setup.sipher.clone()).oneshot(generate());
     with_sui().await.unwrap();
-    // It knows the server from before this session was made.
+    // This process knows the server from before the other process's session was created.
     pass(10.0).await;
     fleet.call(&processes[..1]).await;
     pass(10.0).await;

@@ -1,4 +1,4 @@
-//! One create for the fleet.
+//! A fleet makes one create for each session.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn a_day_costs_a_fleet_what_it_costs_one_process_and_no_dead_id_is_sent() 
     let processes = fleet.start_many(10);
     fleet.work(&processes, 24 * 60 * MINUTE, 4 * MINUTE).await;
     fleet.setup.sipher.assert_every_call_had_a_session();
-    // The one that draws the earliest moment renews for all: never before half of the life.
+    // The process that draws the earliest moment renews for all. No renewal starts before half of the session's life.
     let creates = fleet.setup.creates();
     assert!(
         (one_create_each..=one_create_each * 5 / 4).contains(&creates),
@@ -86,7 +86,7 @@ async fn a_session_that_is_published_too_late_is_refused_and_deleted() {
     let manager = slow.manager.clone();
     let late = tokio::spawn(async move { manager.session().await.unwrap().id().clone() });
     pass(1.0).await;
-    // It has the claim, and gets its session; then its word reaches the store after the end of its lease.
+    // The process has the claim and creates its session. Its publication reaches the store after the claim has ended.
     slow.store.set(Trouble {
         delay: 4 * SECOND,
         ..Trouble::default()
@@ -106,7 +106,7 @@ async fn a_session_that_is_published_too_late_is_refused_and_deleted() {
     assert_eq!(fleet.setup.sipher.live_sessions(), 1, "its own is no more");
 }
 
-/// The session that was made too late, and the one that was taken up instead of it by the same create.
+/// One create may bring two sessions: the one that was published too late, and the one that was adopted instead.
 #[tokio::test(start_paused = true)]
 async fn no_two_sessions_of_a_process_have_the_same_number() {
     let mut fleet = Fleet::new();
@@ -167,7 +167,7 @@ async fn a_process_that_starts_again_finds_the_session_of_the_others() {
     assert_eq!(fleet.setup.creates(), 1);
     let events = processes[1].events();
     assert!(matches!(events[..], [Event::Adopted { .. }]), "{events:?}");
-    // Whether the server has restarted since that was made.
+    // The process asks health whether the server has restarted since the session was created.
     let asked = fleet.setup.sipher.health_calls();
     assert!((1..=2).contains(&asked), "{asked}");
     assert_eq!(fleet.setup.gets(), 0);
@@ -180,14 +180,14 @@ async fn who_waits_for_the_renewal_of_another_takes_it_up_and_makes_none() {
     fleet.call(&processes).await;
     pass(3000.0).await;
     fleet.setup.sipher.set_latency(SECOND / 2);
-    // Who waits hears nothing from here on; the one task that did so before still does.
+    // From here on, a process that begins to wait gets no announcement. Tasks that were already listening still get them.
     for process in &processes {
         process.store.set(Trouble {
             is_mute: true,
             ..Trouble::default()
         });
     }
-    // All of them find that it is due, and go on with what there is.
+    // All processes notice that the renewal is due, and go on with the current session.
     for process in &processes {
         process.manager.session().await.unwrap();
     }
@@ -203,7 +203,7 @@ async fn who_is_told_late_of_what_it_has_taken_up_meanwhile_makes_none_of_its_ow
     fleet.call(&processes).await;
     pass(3000.0).await;
     fleet.setup.sipher.set_latency(SECOND / 2);
-    // The first one makes it, and the other waits for that.
+    // The first process creates the session, and the other one waits for it.
     for process in &processes {
         process.manager.session().await.unwrap();
     }
@@ -229,7 +229,7 @@ async fn who_begins_a_renewal_while_it_takes_another_session_up_makes_none_of_it
         ..Trouble::default()
     });
     processes[0].manager.session().await.unwrap();
-    // The other has learnt of it, and says just now that it uses it too.
+    // The other process has learned of the session, and is just telling the store that it uses the session too.
     pass(1.0).await;
     processes[1].manager.session().await.unwrap();
     pass(10.0).await;
@@ -249,7 +249,7 @@ async fn the_shortest_lease_is_long_enough_for_the_longest_time_that_a_request_m
     assert_eq!(fleet.setup.creates(), 1);
 }
 
-/// Their session ends while health, which takes too long to answer, is waited for. Then the first one makes another.
+/// The processes' session ends while they wait for health, which takes too long. Then the first process creates another session.
 #[tokio::test(start_paused = true)]
 async fn who_waited_for_another_process_has_time_to_ask_for_what_that_has_made() {
     let mut fleet = Fleet::new();

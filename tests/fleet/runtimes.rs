@@ -1,4 +1,4 @@
-//! The runtime of whoever used a session first may end, or stand still; others use the session on runtimes of their own.
+//! The runtime of the process's first user of a session may end or stall. Others use the session on runtimes of their own.
 
 use std::{
     pin::pin,
@@ -22,7 +22,7 @@ use crate::{
     support::{SECOND, pass},
 };
 
-/// Does something on a runtime of its own, which nobody drives after that.
+/// Runs `work` on a runtime of its own. Nobody drives that runtime afterwards.
 pub fn elsewhere<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> (T, Runtime) {
@@ -37,7 +37,7 @@ pub fn elsewhere<T: Send + 'static>(
     elsewhere.join().unwrap()
 }
 
-/// Two processes with one session. The first one has been warmed up elsewhere, and is told nothing: it has to look.
+/// Two processes with one session. The first was warmed up on another runtime, and gets no announcements: it has to look.
 fn warmed_up_elsewhere() -> (Fleet, [Process; 2], Runtime) {
     let mut fleet = Fleet::new();
     let processes = [fleet.start(), fleet.start()];
@@ -50,8 +50,8 @@ fn warmed_up_elsewhere() -> (Fleet, [Process; 2], Runtime) {
     (fleet, processes, runtime)
 }
 
-/// For how many seconds after the other process has invalidated a session it is still on requests of the first one, which
-/// sends one each second.
+/// The other process invalidates the session. Returns for how many seconds the first process, which sends a request
+/// each second, still uses it.
 async fn hears_of_it_after(fleet: &Fleet, processes: &[Process; 2]) -> u32 {
     let before = fleet.call(processes).await;
     assert_eq!(before.len(), 1);
@@ -84,7 +84,7 @@ async fn what_others_invalidate_is_heard_of_though_the_runtime_of_the_warm_up_st
     let (fleet, processes, runtime) = warmed_up_elsewhere();
     let last = hears_of_it_after(&fleet, &processes).await;
     assert!(last < 15, "used for {last} s more");
-    // The task that stood still sees that another has taken over, and does nothing more.
+    // The stalled task notices that another task has taken over, and does nothing more.
     let kept = processes[0].store.keeps();
     let driven = thread::spawn(move || {
         let alive = || runtime.metrics().num_alive_tasks();

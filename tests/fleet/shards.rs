@@ -1,4 +1,4 @@
-//! A store that is spread over several machines, of which one is down.
+//! A store that is spread over several machines, one of which is down.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     support::{SECOND, generate, pass},
 };
 
-/// One process sends a request that asks for another chain than the process's own.
+/// One process sends a request with another chain than the process's own.
 async fn call_for(fleet: &Fleet, process: &Process, chain: Chain) -> Option<String> {
     let defaults = SessionDefaults::new().chain(chain);
     let layer = SessionLayer::new(process.manager.clone()).defaults(defaults);
@@ -21,12 +21,12 @@ async fn call_for(fleet: &Fleet, process: &Process, chain: Chain) -> Option<Stri
     fleet.setup.last_id()
 }
 
-/// Where the process has published the session of its own chain.
+/// Returns the slot of the session with the process's own chain.
 fn first_slot(fleet: &Fleet) -> Slot {
     fleet.published.lock().unwrap()[0].0
 }
 
-/// Errors at once, and nothing at all.
+/// Two kinds of trouble: the store fails at once, or it never answers.
 fn troubles() -> [Trouble; 2] {
     let is_cut = Trouble {
         is_cut: true,
@@ -67,7 +67,7 @@ async fn what_is_over_on_the_healthy_shards_is_heard_of_while_another_is_down() 
             is_mute: true,
             ..Trouble::default()
         });
-        // The one that is down comes first in the order in which they were joined.
+        // The shard that is down comes first in the order in which the slots were joined.
         fleet.setup.call(&process.manager).await.unwrap();
         let before = call_for(&fleet, &process, Chain::Sui).await;
         process.store.set_at(first_slot(&fleet), trouble);
@@ -76,7 +76,7 @@ async fn what_is_over_on_the_healthy_shards_is_heard_of_while_another_is_down() 
             .layer(fleet.setup.sipher.clone());
         service.oneshot(generate()).await.unwrap();
         pass(30.0).await;
-        // There is just one more that the other knows of.
+        // The other process knows of exactly one session.
         assert!(other.manager.invalidate(1));
         let (start, mut last) = (Instant::now(), Duration::ZERO);
         while start.elapsed() < 60 * SECOND {
@@ -129,7 +129,7 @@ async fn a_process_that_shuts_down_tells_the_healthy_shards_what_it_knows() {
     assert_ne!(after, before);
 }
 
-/// One process sends a request with another API key, and the manager's defaults. Returns how long it took.
+/// One process sends a request with another API key and the manager's defaults. Returns how long the request took.
 async fn call_with_key(fleet: &Fleet, process: &Process, key: &str) -> Duration {
     let mut request = generate();
     request
@@ -141,7 +141,7 @@ async fn call_with_key(fleet: &Fleet, process: &Process, key: &str) -> Duration 
     start.elapsed()
 }
 
-/// Where the group's defaults stand: what was published last, after a change.
+/// Returns the slot of the group's defaults. A change of defaults publishes to that slot last.
 async fn slot_of_defaults(fleet: &Fleet, process: &Process) -> Slot {
     let change = SessionDefaults::new().chain(Chain::Sui);
     process.manager.update_defaults(change).await.unwrap();
@@ -153,7 +153,7 @@ async fn creates_for_other_keys_wait_once_for_a_shard_that_has_the_groups_defaul
     let mut fleet = Fleet::new();
     let changes = fleet.start();
     let slot = slot_of_defaults(&fleet, &changes).await;
-    // It never has a session for the manager's own key, so it has to look at the group's defaults again and again.
+    // The process never has a session for the manager's own key, so it has to read the group's defaults again and again.
     let process = fleet.start();
     process.store.set_at(slot, troubles()[1]);
     let mut waited = Vec::new();
@@ -165,7 +165,7 @@ async fn creates_for_other_keys_wait_once_for_a_shard_that_has_the_groups_defaul
     let held_up = waited.iter().filter(|waited| **waited > SECOND).count();
     assert_eq!(held_up, 1, "{waited:?}");
 
-    // Once it answers, the process follows within two looks, without another session or request that waits.
+    // Once the shard answers, the process follows within two looks. It needs no other session, and no request waits.
     process.store.set_at(slot, Trouble::default());
     for _ in 0..20 {
         let key = fleet.setup.sipher.api_key(Tier::Pro);
@@ -187,7 +187,7 @@ async fn a_process_that_was_idle_for_a_day_after_a_shard_was_down_begins_with_th
     let key = fleet.setup.sipher.api_key(Tier::Pro);
     call_with_key(&fleet, &process, &key).await;
     assert_eq!(fleet.setup.last_chain().as_deref(), Some("near"));
-    // The session ends, and with it the heartbeat.
+    // The session ends, and the heartbeat ends with it.
     pass(120.0).await;
     process.store.set_at(slot, Trouble::default());
     let looks = process.store.gets();

@@ -1,4 +1,4 @@
-//! A store that is not there, or has forgotten everything.
+//! A store that is down, or that has forgotten everything.
 
 use std::time::Duration;
 
@@ -210,11 +210,11 @@ async fn an_older_session_of_ones_own_does_not_take_the_place_of_the_fleets() {
     let ids = fleet.call(&others).await;
     process[0].store.mend();
     pass(1500.0).await;
-    // Its renewal is due. It finds the fleet's session, and asks the server about it.
+    // The renewal of the process's own session is due. The process finds the fleet's session, and asks the server about it.
     fleet.setup.sipher.set_latency(2 * SECOND);
     process[0].manager.session().await.unwrap();
     pass(0.5).await;
-    // Meanwhile something is told of the slot, and so it is looked at.
+    // In the meantime, the store announces a change of the slot, so the process reads the slot.
     others[1].shutdown().await;
     pass(10.0).await;
     fleet.setup.sipher.set_latency(Duration::ZERO);
@@ -251,7 +251,7 @@ async fn a_store_that_answers_reads_alone_counts_as_down_once() {
         is_read_only: true,
         ..Trouble::default()
     });
-    // A session of one's own: each look reads whether the fleet has another, then claims in vain.
+    // The process has a session of its own. Each look reads whether the fleet has another session, and then claims in vain.
     fleet.work(&processes, 5 * MINUTE, SECOND).await;
     processes[0].store.mend();
     fleet.work(&processes, MINUTE, SECOND).await;
@@ -282,7 +282,7 @@ async fn a_session_says_for_how_long_it_is_used_without_the_store() {
         "the lease goes on: {renewal_in:?}"
     );
     processes[0].store.cut();
-    // Until it is used no more, it is never said to be usable for longer than it is.
+    // For as long as the session is used, it never claims to be usable for longer than it is.
     let mut said = Vec::new();
     for second in 0..600_u32 {
         let now = processes[0].manager.session().await.unwrap();

@@ -1,4 +1,4 @@
-//! Keys that requests bring: they have a place in the store once the server has taken them.
+//! API keys on requests get a place in the store only after the server has accepted them.
 
 use http::HeaderValue;
 use sipher_session::{
@@ -21,7 +21,7 @@ fn with_key(key: &str) -> Call {
     request
 }
 
-/// A call with defaults of its own, as many of them as are asked for.
+/// A call with defaults of its own: other defaults for each `n`.
 fn with_own(n: usize) -> Call {
     let mut defaults = SessionDefaults::new();
     defaults.default_viewing_key = Some(format!("0x{n:08x}").as_str().into());
@@ -30,7 +30,7 @@ fn with_own(n: usize) -> Call {
     request
 }
 
-/// The tasks that are not the callers.
+/// Returns the number of tasks that are not callers.
 fn tasks(callers: &JoinSet<()>) -> usize {
     let all = Handle::current().metrics().num_alive_tasks();
     all.saturating_sub(callers.len())
@@ -169,8 +169,8 @@ async fn a_key_that_the_server_refuses_later_keeps_its_place_in_the_store() {
     assert_eq!(process.store.claims(), 4);
 }
 
-/// One half of the store hangs, and half of 600 sets of defaults that somebody asks for again and again. Returns how many of 16
-/// others are served within 10 s.
+/// Half of the store hangs. Callers ask again and again for 600 sets of defaults, half of which are in that half.
+/// Returns how many of 16 other requests get a session within 10 s.
 async fn served_while_half_of_the_store_hangs(half: u8) -> usize {
     let mut fleet = Fleet::new();
     let fails = |builder: SessionManagerBuilder| {

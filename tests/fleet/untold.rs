@@ -1,4 +1,4 @@
-//! What the store could not be told, in a process that has no session any more.
+//! News that a process could not tell the store, after its last session has ended.
 
 use sipher_session::{Chain, SessionDefaults};
 use tokio::runtime::Handle;
@@ -17,14 +17,14 @@ fn chain(chain: Chain) -> SessionDefaults {
     SessionDefaults::new().chain(chain)
 }
 
-/// The process stops using whatever session it has.
+/// Ends the use of every session of the process.
 fn end_all(process: &Process) {
     for generation in 0..10 {
         process.manager.invalidate(generation);
     }
 }
 
-/// A request that asks for defaults of its own.
+/// Sends a request with defaults of its own.
 async fn call_for(fleet: &Fleet, process: &Process, defaults: SessionDefaults) {
     let mut request = generate();
     request.extensions_mut().insert(defaults);

@@ -1,4 +1,4 @@
-//! The table of a session's life, lived through.
+//! Lives through a session's life, and compares it with the guide's table.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -15,7 +15,7 @@ use tower::{Layer, ServiceExt};
 const LIFE: &str = include_str!("../../src/guide/life.md");
 const HOUR: u64 = 3_600;
 
-/// Calls for so long, at this pace, and returns how many sessions were created and deleted.
+/// Sends a request every `pace` seconds for `span` seconds. Returns how many sessions were created and deleted.
 async fn under_traffic(ttl: u64, span: u64, pace: u64) -> (usize, usize) {
     let sipher = FakeSipher::new();
     let ttl = Duration::from_secs(ttl);
@@ -36,7 +36,7 @@ async fn under_traffic(ttl: u64, span: u64, pace: u64) -> (usize, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn steady_traffic_costs_as_many_sessions_a_day_as_the_table_says() {
-    // ttl, for so long, a call each so many seconds, so many renewals, whether those that were renewed are deleted
+    // ttl, span, pace, number of renewals, whether renewed sessions are deleted; times in seconds
     let cases: [(u64, u64, u64, RangeInclusive<usize>, bool); 3] = [
         (60, HOUR / 3, 1, 1_800 / 72 - 1..=1_920 / 72, false),
         (HOUR, 12 * HOUR, 30, 30 / 2 - 1..=32 / 2, true),

@@ -1,4 +1,4 @@
-//! What the guide says, against the code that it is about.
+//! Compares the guide with the code.
 #![allow(clippy::unwrap_used)]
 
 mod life;
@@ -12,7 +12,7 @@ const OBSERVABILITY: &str = include_str!("../../src/guide/observability.md");
 const PERFORMANCE: &str = include_str!("../../src/guide/performance.md");
 const TROUBLESHOOTING: &str = include_str!("../../src/guide/troubleshooting.md");
 
-/// The variants of an enum, as they stand in its source.
+/// Returns the variants of an enum, read from its source.
 fn variants(source: &'static str, name: &str) -> BTreeSet<&'static str> {
     let body = source.split(&format!("pub enum {name} {{")).nth(1).unwrap();
     let lines = body.split("\n}").next().unwrap().lines();
@@ -23,7 +23,7 @@ fn variants(source: &'static str, name: &str) -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// What stands between backticks, and begins like this.
+/// Returns the code spans that begin with `start`.
 fn quoted<'a>(text: &'a str, start: &str) -> BTreeSet<&'a str> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter(|it| it.starts_with(start)).collect()

@@ -1,4 +1,4 @@
-//! What the pages name is there.
+//! Everything that the pages name exists.
 
 use std::{
     collections::BTreeSet,
@@ -55,7 +55,7 @@ fn every_file_that_contributing_names_is_there() {
     let paths: BTreeSet<_> = paths.collect();
     assert!(paths.len() > 30, "{paths:?}");
     for path in paths {
-        // What is not in the package: whoever has only that cannot run it.
+        // These folders are not in the published package.
         let is_packaged = [".ci/", "benches/", "fuzz/"]
             .iter()
             .all(|it| !path.starts_with(it));
@@ -67,7 +67,7 @@ fn every_file_that_contributing_names_is_there() {
 
 #[test]
 fn every_check_can_be_run_alone() {
-    // The package does not have it.
+    // The published package does not contain this file.
     let Ok(run) = fs::read_to_string(root().join(".ci/run")) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Rows of the table of situations, as they are told there.
+//! Tests rows of the guide's table of situations.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ struct Situation {
 impl Situation {
     fn new(tier: Tier) -> Self {
         let sipher = FakeSipher::new();
-        sipher.clock().suspend(HOUR); // it has been up for a while
+        sipher.clock().suspend(HOUR); // the server has been up for an hour
         let (key, clock) = (sipher.api_key(tier), TestClock::new());
         let sessions = SessionManager::builder()
             .api_key(key.as_str())
@@ -75,7 +75,7 @@ async fn while_nobody_can_connect_a_session_is_used_until_a_call_fails() {
         .fault(Fault::new(What::Refuse).on(Target::SessionCalls).always());
     it.call().await.unwrap();
     it.sipher.fault(Fault::new(What::Refuse).always());
-    it.call().await.unwrap_err(); // the client's own
+    it.call().await.unwrap_err(); // the client's own error
     assert_eq!(it.failure().await.kind(), ErrorKind::Unavailable);
     it.sipher.clear_faults();
     sleep(MINUTE).await;

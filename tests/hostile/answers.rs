@@ -1,4 +1,4 @@
-//! Recorded answers, changed at random, to every call.
+//! Recorded answers, changed at random, in reply to every call.
 
 use std::sync::{Arc, Mutex};
 
@@ -43,7 +43,7 @@ fn recorded() -> Vec<(u16, Vec<u8>)> {
     RECORDED.lines().map(exchange).collect()
 }
 
-/// A server that answers with something near to what was recorded.
+/// A server whose answers are random changes of recorded ones.
 fn transport(
     recorded: &[(u16, Vec<u8>)],
     rng: &mut Rng,
@@ -69,7 +69,7 @@ fn transport(
             } else {
                 value.to_vec()
             };
-            // Nothing else comes out of an HTTP parser.
+            // An HTTP parser produces no other header values.
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 response = response.header(HeaderName::from_static(name), value);
             }
@@ -115,7 +115,7 @@ fn no_answer_makes_a_call_panic() {
                 let text = format!("{error} {error:?}");
                 assert!(text.len() < 300_000, "{}", text.len());
                 assert!(error.to_string().chars().count() < 600);
-                // A create does not know whose id it is that somebody broke up.
+                // A create does not know which id the answer has broken up.
                 let piece = if call == 0 { &ID[5..] } else { "0123456789ab" };
                 assert!(!text.contains(piece), "{text}");
                 assert!(

@@ -20,12 +20,12 @@ use sipher_session::{
 };
 use tower::service_fn;
 
-/// Goes on for ever, a piece at a time.
+/// A body that never ends. It comes in pieces.
 struct Endless {
     piece: Bytes,
-    /// What was read of it.
+    /// How many bytes were read.
     read: Arc<AtomicU64>,
-    /// Between two pieces.
+    /// The pause between two pieces.
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 

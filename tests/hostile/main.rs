@@ -1,7 +1,7 @@
-//! Servers and settings that are out to do harm: nothing panics, nothing grows without bound, nothing hangs.
+//! Hostile servers and settings: nothing panics, nothing grows without bound, nothing hangs.
 //!
-//! The answers are recorded ones that were changed at random; `HOSTILE_SEED` replays a run and `HOSTILE_CASES` makes it
-//! longer.
+//! The answers are recorded ones that were changed at random. `HOSTILE_SEED` replays one case, and `HOSTILE_CASES` sets
+//! the number of cases.
 #![allow(clippy::unwrap_used, unreachable_pub)] // a test crate
 
 mod answers;

@@ -1,10 +1,10 @@
-//! Changes bytes at random, in the ways in which parsers are known to break.
+//! Changes bytes at random, in ways that are known to break parsers.
 
 use std::env;
 
 use fastrand::Rng;
 
-/// What parsers stumble over.
+/// Inputs that often break parsers.
 const PIECES: [&[u8]; 24] = [
     b"null",
     b"-1",
@@ -32,7 +32,7 @@ const PIECES: [&[u8]; 24] = [
     b"\"",
 ];
 
-/// Runs a test on so many inputs, each from a seed that is printed if it fails.
+/// Runs a test on this many inputs. Each input comes from a seed, which is printed if the test fails.
 pub fn each_case(cases: u64, mut test: impl FnMut(&mut Rng)) {
     let number = |name| env::var(name).ok().and_then(|text| text.parse().ok());
     if let Some(seed) = number("HOSTILE_SEED") {
@@ -46,7 +46,7 @@ pub fn each_case(cases: u64, mut test: impl FnMut(&mut Rng)) {
     }
 }
 
-/// Dropped only by a panic.
+/// Prints the seed. It is dropped only by a panic.
 struct Replay(u64);
 
 impl Drop for Replay {
@@ -65,7 +65,7 @@ pub fn mutate(input: &[u8], rng: &mut Rng) -> Vec<u8> {
             1 => bytes.truncate(at),
             2 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
             3 if at < bytes.len() => bytes[at] ^= 1 << rng.u8(..8),
-            // A whole value, up to the comma.
+            // Replaces a whole value, up to the comma.
             4 => {
                 let value = bytes[at..]
                     .iter()

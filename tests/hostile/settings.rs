@@ -24,7 +24,7 @@ call_budget = { per_minute = 30, burst = 10, upkeep_per_day = 200 }
 "#;
 
 fn build(config: SessionConfig) -> bool {
-    // No files of the machine's.
+    // Do not read files of the machine.
     if config.api_key_file.is_some() || config.defaults.default_viewing_key_file.is_some() {
         return false;
     }
@@ -33,7 +33,7 @@ fn build(config: SessionConfig) -> bool {
     let builder = sipher_session::SessionManagerBuilder::from_config(config).unwrap();
     match builder.transport(Transport::new(FakeSipher::new())).build() {
         Ok(manager) => {
-            // What was let through can be lived with.
+            // The manager must work with every setting that was accepted.
             let runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = { runtime }
                 .enable_time()

@@ -1,4 +1,4 @@
-//! What is written down about security, and must stay true.
+//! Compares the pages on security, architecture and dependencies with the code.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -127,7 +127,7 @@ fn every_feature_is_in_both_tables_and_said_to_be_on_where_it_is() {
     }
 }
 
-/// The documentation of a method of the manager.
+/// Returns the documentation of a method of the manager.
 fn docs_of(method: &str) -> &'static str {
     let before = MANAGER.split(&format!("pub async fn {method}(")).next();
     before.unwrap().rsplit("\n\n").next().unwrap()
@@ -138,7 +138,7 @@ fn every_kind_of_error_that_a_session_can_fail_with_is_documented() {
     let kinds = ERRORS.split("pub enum ErrorKind {").nth(1).unwrap();
     let kinds = kinds.split("\n}").next().unwrap().lines();
     let kinds = kinds.filter_map(|line| line.trim().strip_suffix(','));
-    // Not of a session that is wanted: of `build`, of a session that was asked about, and of an answer that was read.
+    // No call for a session fails with these. They come from `build`, from a look-up of a session, and from an answer that was read.
     let elsewhere = ["Config", "NotFound", "WrongDefaults"];
     let of_requests = ["InvalidRequest"];
     let mut named = 0;

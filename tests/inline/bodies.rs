@@ -1,4 +1,4 @@
-//! Bodies of all types, however they come.
+//! Bodies of all types, in one piece or many.
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
@@ -24,7 +24,7 @@ async fn warm() -> (Setup, SessionManager) {
     (setup, manager)
 }
 
-/// What the inner service gets.
+/// Returns the request that the inner service gets.
 async fn passed<B>(manager: &SessionManager, request: Request<B>) -> (Request<Bytes>, Inlined)
 where
     B: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
@@ -84,7 +84,7 @@ async fn an_empty_body_that_says_so_becomes_an_object() {
     }
 }
 
-/// A client would send it in chunks, and the server takes no chunks for an object.
+/// A client would send an empty stream as a chunked body, and the server reads an empty chunked body as an object.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_turns_out_to_be_empty_becomes_an_object() {
     let (_setup, manager) = warm().await;
@@ -133,7 +133,7 @@ async fn a_body_that_lacks_nothing_keeps_every_byte() {
     assert_eq!(became, Inlined::Complete);
 }
 
-/// Of a body that is too long the first part was read already.
+/// The layer has already read the first part of a body that is too long.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_too_long_goes_on_whole_with_its_session_alone() {
     let (_setup, manager) = warm().await;
@@ -184,7 +184,7 @@ async fn strict_refuses_what_cannot_be_merged_and_sends_nothing() {
     assert!(error.to_string().contains("Content-Encoding"), "{error}");
     assert_eq!(manager.stats().not_inlined.encoded, 1);
     assert!(setup.uses().is_empty());
-    // What the server would not merge either is no reason.
+    // A body that the server would not merge either is not refused.
     let answer = stack(&manager, setup.sipher.clone())
         .oneshot(post("[]"))
         .await;
@@ -215,7 +215,7 @@ async fn a_signature_over_the_body_is_not_broken() {
         let error = Error::find(&*error).unwrap();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.to_string().starts_with(name), "{error}");
-        // It stays right where nothing is put in.
+        // The signature stays right if nothing is added.
         let answer = signed(r#"{"chain":"sui"}"#).await.unwrap();
         assert_eq!(inlined(&answer), Inlined::Complete);
     }
@@ -254,7 +254,7 @@ async fn trailers_and_errors_are_handed_on() {
     assert_eq!(manager.stats().not_inlined.body_failed, 1);
 }
 
-/// One frame now and the rest in `wait`.
+/// A body whose first frame comes at once, and the rest after `wait`.
 pub(super) fn slow(wait: Duration) -> Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>> {
     let frames = stream::unfold(0, move |at| async move {
         match at {
@@ -282,7 +282,7 @@ async fn a_session_that_ends_while_the_body_comes_is_not_borne() {
     assert_ne!(id(answer.body()), Some(older.as_str()));
 }
 
-/// Nobody answered it late: no request was sent with it.
+/// No request was sent with this session, so no answer can be late.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_while_the_body_comes_meets_no_late_answer() {
     let (_setup, manager) = warm().await;
@@ -318,7 +318,7 @@ async fn who_gives_up_while_the_body_comes_leaves_nothing_in_flight() {
     assert_eq!(setup.questions(), 0, "nothing speaks against the server");
 }
 
-/// A client that knows a length leaves trailers out.
+/// A client that knows the length would leave out the trailers.
 #[tokio::test(start_paused = true)]
 async fn a_merged_body_with_trailers_has_no_length_that_is_known() {
     let (_setup, manager) = warm().await;

@@ -1,4 +1,4 @@
-//! Defaults that are changed while requests go on: the body has those of the session that the request gets.
+//! Defaults change while requests go on. The body has the defaults of the session that its request gets.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn once_a_change_has_returned_no_body_has_the_older_defaults() {
     }
 }
 
-/// What it gets was decided when it was called. A session of the older ones would be made for nobody else.
+/// The call decided which defaults the request gets. A session with the older defaults would serve no other request, so none is created.
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_body_comes_while_they_are_changed_keeps_its_own_and_makes_no_session() {
     let setup = Setup::new();
@@ -81,7 +81,7 @@ async fn a_request_whose_body_comes_while_they_are_changed_keeps_its_own_and_mak
     assert_eq!(setup.creates(), 2);
 }
 
-/// As with a body that is at hand.
+/// The request carries the session, as a request with a complete body does.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_comes_while_the_body_is_read_is_borne() {
     let setup = Setup::new();

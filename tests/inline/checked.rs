@@ -1,4 +1,4 @@
-//! Answers that are read: what a checked layer makes of them where the body names the chain.
+//! Checked layers, with a chain in the body.
 
 use bytes::Bytes;
 use http::Response;
@@ -45,7 +45,7 @@ async fn a_checked_layer_above_confirms_what_was_merged() {
     assert_eq!(proof.inlined(), Inlined::Merged);
 }
 
-/// Nothing is known to be wrong with any session: the server reads bodies in another way than it used to.
+/// No session is known to be lost. The server reads bodies in another way than it used to.
 #[tokio::test(start_paused = true)]
 async fn a_checked_layer_withholds_a_wrong_answer_also_where_only_the_body_names_the_chain() {
     let setup = Setup::new();
@@ -67,7 +67,7 @@ async fn a_checked_layer_withholds_a_wrong_answer_also_where_only_the_body_names
     assert_eq!(manager.stats().confirmed, 1);
 }
 
-/// The body named the chain, so that the answer says nothing of the session.
+/// The body named the chain, so the answer says nothing about the session.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_answer_to_a_merged_body_costs_no_session() {
     let setup = Setup::new();

@@ -1,5 +1,6 @@
-//! Defaults in the bodies of requests: what they survive, and that nothing goes out which they should have been put into.
-// Virtual time is read here, and helpers are tests too.
+//! Defaults in the bodies of requests: what they survive, and that no request goes out without the defaults it should
+//! have.
+// For the helper functions, which also read virtual time.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
@@ -34,7 +35,7 @@ fn manager(setup: &Setup, mode: InlineDefaults) -> SessionManager {
     setup.builder().inline_defaults(mode).build().unwrap()
 }
 
-/// The session layer, the inline layer, and what is below.
+/// The session layer over the inline layer over `inner`.
 fn stack<S>(manager: &SessionManager, inner: S) -> Stack<S> {
     let inner = InlineDefaultsLayer::new(manager.clone()).layer(inner);
     SessionLayer::new(manager.clone()).with_proof().layer(inner)
@@ -48,7 +49,7 @@ async fn send(
     stack(manager, setup.sipher.clone()).oneshot(call).await
 }
 
-/// The chain that the server used.
+/// Returns the chain that the server used.
 async fn chain(answer: Response<FakeBody>) -> String {
     let status = answer.status();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
@@ -82,7 +83,7 @@ fn bears_session<B>(answer: &Response<B>) -> bool {
     matches!(proof(answer), Proof::Session { .. })
 }
 
-/// What comes out below, and nothing else.
+/// A service that answers with the request it got.
 fn echo<B>() -> impl Service<
     Request<ReadAhead<B>>,
     Response = Response<Request<Bytes>>,

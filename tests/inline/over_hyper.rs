@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use super::stack;
 
-/// The chain that the server used for a body of this kind.
+/// Returns the chain that the server used for a body of this kind.
 async fn chain<B>(manager: &SessionManager, url: &str, body: B) -> String
 where
     B: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + Unpin + 'static,

@@ -1,4 +1,4 @@
-//! Over `reqwest`, on real sockets: as a middleware, and as a tower service. The session layer does it all.
+//! Over `reqwest`, on real sockets: as a middleware, and as a tower service. The session layer does everything.
 
 use std::{
     sync::{
@@ -48,7 +48,7 @@ impl Here {
     }
 }
 
-/// Both ways at once: as a middleware, and as a service.
+/// Sends a request both ways: through the middleware, and through the service.
 async fn both(
     sessions: &SessionManager,
     request: impl Fn() -> Request,
@@ -129,7 +129,7 @@ async fn a_key_of_the_free_tier_has_its_defaults() {
             assert_eq!(answer.unwrap(), (Inlined::Merged, false, "near".into()));
         }
     }
-    // What cannot be merged is not sent.
+    // A request whose body cannot be merged is not sent.
     let packed = || {
         let mut request = here.generate("{}");
         request
@@ -150,7 +150,7 @@ async fn a_stream_that_is_too_long_is_sent_whole() {
     let here = Here::start().await;
     let sessions = here.builder().build().unwrap();
     sessions.session().await.unwrap();
-    // A little less than the server takes, and more than fits with the defaults.
+    // The body is a little shorter than the server's limit, and longer than the limit with the defaults.
     let long = || {
         let body = format!("{{\"pad\":\"{}\"}}", "x".repeat(1024 * 1024 - 10));
         let chunks: Vec<_> = body
@@ -187,7 +187,7 @@ async fn a_get_without_a_session_waits_for_none() {
     }
 }
 
-/// A session does, and then the body stays a stream.
+/// The session suffices, so the body stays a stream.
 #[tokio::test]
 async fn a_stream_is_not_collected_where_its_session_is_at_hand_and_bodies_stay_as_they_are() {
     let here = Here::start().await;
@@ -230,7 +230,7 @@ async fn a_stream_is_not_collected_where_its_session_is_at_hand_and_bodies_stay_
     assert_eq!(seen(Ok(answer)).await.unwrap().0, Inlined::Merged);
 }
 
-/// A stream that says nothing any more. `reqwest` counts a request's timeout from when it is sent.
+/// A stream that stalls. `reqwest` counts a request's timeout from the moment at which it is sent.
 #[tokio::test]
 async fn a_stream_that_stalls_ends_with_the_requests_own_timeout_and_with_the_manager() {
     let here = Here::start().await;
@@ -258,8 +258,8 @@ async fn a_stream_that_stalls_ends_with_the_requests_own_timeout_and_with_the_ma
     assert!(here.sipher.log().is_empty());
 }
 
-/// Outside of the layer, as the README asks for, each sending is merged from the caller's own body. Inside of it, the merged body
-/// is sent again.
+/// Above the layer, as the README advises, each retry is merged from the caller's own body. Below the layer, the retry
+/// sends the merged body again.
 #[tokio::test]
 async fn a_request_that_is_retried_is_merged_once() {
     let here = Here::start().await;

@@ -1,4 +1,4 @@
-//! What a proof says of the body.
+//! What a proof says about the body.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_covered_body_leaves_no_doubt() {
             other => assert!(matches!(other, Proof::Inline { .. })),
         }
     }
-    // The session alone would be doubted.
+    // With the session alone, the answer is in doubt.
     let array = send(&setup, &manager, post("[]")).await.unwrap();
     let became = Inlined::from(NotInlined::NotAnObject);
     assert_eq!(proof(&array).inlined(), became);
@@ -99,7 +99,7 @@ async fn each_reason_is_told_once_and_counted_each_time() {
     );
 }
 
-/// It asked for the server's own defaults, whatever its body is.
+/// The request asked for the server's own defaults, whatever its body is.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_opts_out_says_no_more_than_that() {
     for mode in super::MODES {

@@ -1,4 +1,4 @@
-//! The settings, from everywhere.
+//! The settings of inline defaults, from every source.
 
 use sipher_session::{
     Error, ErrorKind, InlineDefaults, SessionConfig, SessionManager, testing::Tier,
@@ -54,7 +54,7 @@ fn a_manager_that_has_nothing_to_be_strict_about_is_not_built() {
     assert!(error.to_string().starts_with("inline_strict"), "{error}");
 }
 
-/// It has to ask the store first which defaults its group has.
+/// The manager first has to read its group's defaults from the store.
 #[cfg(feature = "store")]
 #[tokio::test(start_paused = true)]
 async fn a_manager_without_sessions_in_a_fleet_has_the_groups_defaults() {

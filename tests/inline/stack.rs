@@ -1,4 +1,4 @@
-//! Where the layers stand, and what is missing.
+//! The order of the layers, and stacks that lack one.
 
 use std::{io::Write, time::Duration};
 
@@ -27,7 +27,7 @@ async fn an_inline_layer_that_no_session_layer_has_decided_for_sends_nothing() {
         let alone = InlineDefaultsLayer::new(manager.clone()).layer(setup.sipher.clone());
         let error = alone.oneshot(post("{}")).await.unwrap_err();
         assert_eq!(kind(&error), ErrorKind::Config);
-        // The other way round.
+        // With the layers in the wrong order.
         let session = SessionLayer::new(manager.clone()).layer(setup.sipher.clone());
         let outside = InlineDefaultsLayer::new(manager.clone()).layer(session);
         let error = outside.oneshot(post("{}")).await.unwrap_err();
@@ -62,7 +62,7 @@ async fn a_stack_without_an_inline_layer_bears_its_session_and_says_so() {
     assert_eq!(manager.stats().not_inlined.no_layer, 2);
 }
 
-/// A service that sends on the spot, as some clients do.
+/// A service that sends in `call`, as some clients do.
 fn eager(
     sipher: &FakeSipher,
 ) -> impl Service<Call, Response = Response<FakeBody>, Error = FakeError, Future: Send> + Clone {
@@ -100,7 +100,7 @@ async fn strict_sends_nothing_where_no_inline_layer_would_see_it() {
     assert!(setup.uses().is_empty());
 }
 
-/// Not every caller asks first whether a service is ready.
+/// Some callers do not call `poll_ready`.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_called_unasked_is_merged_all_the_same() {
     let setup = Setup::new();
@@ -110,7 +110,7 @@ async fn a_service_that_is_called_unasked_is_merged_all_the_same() {
     assert_eq!(inlined(&answer.unwrap()), Inlined::Merged);
 }
 
-/// It asks nobody below whether they are ready, so that no inline layer shows itself.
+/// `poll_ready` of a buffer does not reach the services below it, so no inline layer makes itself known.
 #[tokio::test(start_paused = true)]
 async fn behind_a_buffer_the_first_request_waits_for_its_session_and_is_merged() {
     let setup = Setup::new();
@@ -149,7 +149,7 @@ async fn a_request_that_is_sent_twice_between_the_layers_is_refused() {
         .service(setup.sipher.clone());
     let error = service.oneshot(post("{}")).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::Config);
-    // Outside of both it is merged once each time.
+    // Above both layers, each try is merged once.
     let service = ServiceBuilder::new()
         .retry(Twice(1))
         .layer(SessionLayer::new(manager.clone()))
@@ -202,7 +202,7 @@ async fn an_id_that_is_kept_is_kept_with_its_body() {
     assert_eq!(chain(answer).await, "sui");
 }
 
-/// Off, the layer is as good as not there.
+/// With the setting off, the layer changes nothing.
 #[tokio::test(start_paused = true)]
 async fn a_layer_in_a_stack_that_is_off_changes_nothing() {
     let setup = Setup::new();
@@ -259,7 +259,7 @@ async fn a_request_below_goes_to_a_service_that_was_polled_ready() {
     }
 }
 
-/// What a layer that compresses the bodies of requests does.
+/// Does what a layer does that compresses request bodies.
 fn compressed(body: &[u8]) -> Bytes {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(body).unwrap();
@@ -306,7 +306,7 @@ async fn bodies_that_were_compressed_above_bear_their_session() {
     assert_eq!(chain(answer).await, "near");
 }
 
-/// The service below may keep it for as long as it likes.
+/// The service below may keep the request for as long as it likes.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_its_caller_gave_up_holds_no_session_by_what_was_handed_down() {
     let setup = Setup::new();
@@ -325,7 +325,7 @@ async fn a_request_that_its_caller_gave_up_holds_no_session_by_what_was_handed_d
     assert_eq!(manager.stats().in_flight, 0);
 }
 
-/// It does not say where it goes, so that the inline layer alone could not tell whose it is.
+/// The request does not say where it goes. So the inline layer alone cannot decide whether the request is Sipher's.
 #[tokio::test(start_paused = true)]
 async fn a_request_without_an_address_that_is_sent_twice_between_the_layers_is_refused() {
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! What a request is right through, with a session alone and with defaults in its body.
+//! The troubles through which requests get the right answer, with a session alone and with defaults in the body.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn the_session_comes_in_the_background_and_is_borne_from_then_on() {
     }
 }
 
-/// The body of such a request cannot take the defaults, and the server would look for them there.
+/// The body of such a request cannot take the defaults, but the server would merge them.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_merged_is_not_sent_without_a_session() {
     for mode in MODES {
@@ -154,7 +154,7 @@ fn without_type(mut call: Call) -> Call {
     call
 }
 
-/// The server would merge nothing into these either.
+/// The server would merge nothing into these bodies either.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_no_session_could_change_needs_none() {
     for mode in MODES {
@@ -179,7 +179,7 @@ async fn a_request_that_no_session_could_change_needs_none() {
     }
 }
 
-/// Clients add a type from their defaults, and a length to a `POST` without a body over HTTP/2. Then the server merges.
+/// Clients add a content type from their defaults, and a length to a `POST` without a body over HTTP/2. Then the server merges.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_a_client_below_may_complete_is_not_sent_without_a_session() {
     for mode in MODES {

@@ -1,5 +1,5 @@
-//! What may stand below the layer, and what may be made of the service: tower's own boxes on both sides, and a body that is `Send`
-//! alone.
+//! The services that may stand below the layer, and the wrappers that the layer's service fits into: tower's own boxes
+//! above and below, and bodies that are only `Send`.
 
 use std::{
     future::{Ready, ready},
@@ -22,14 +22,14 @@ use tower::{
 
 use crate::support::{SECOND, Setup, generate};
 
-/// A request whose body is not `Sync`, as those of hyper and axum are.
+/// A request whose body is not `Sync`, like the bodies of hyper and axum.
 type Unsync = Request<UnsyncBoxBody<Bytes, BoxError>>;
 
 fn unsync() -> Unsync {
     generate().map(|body| body.map_err(BoxError::from).boxed_unsync())
 }
 
-/// A service whose future is not `Sync`, as boxed ones are not.
+/// A service whose future is not `Sync`, like that of any boxed service.
 fn boxed(setup: &Setup) -> BoxCloneSyncService<Unsync, Response<FakeBody>, BoxError> {
     let sipher = setup.sipher.clone();
     BoxCloneSyncService::new(ServiceExt::<Unsync>::map_err(sipher, BoxError::from))
@@ -67,7 +67,7 @@ async fn a_stack_of_all_layers_can_be_boxed_too() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// `RateLimit` is not `Clone`, which the layer asks of the service below it.
+/// The layer requires `Clone` of the service below it, and `RateLimit` is not `Clone`.
 #[tokio::test(start_paused = true)]
 async fn what_is_not_clone_stands_below_in_a_buffer() {
     let setup = Setup::new();
@@ -84,7 +84,7 @@ async fn what_is_not_clone_stands_below_in_a_buffer() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// Takes any request; its future is `Sync`, as that of hyper-util's client is.
+/// Accepts any request. Its future is `Sync`, like that of hyper-util's client.
 #[derive(Clone)]
 struct Answers;
 
@@ -102,7 +102,7 @@ impl<B> Service<Request<B>> for Answers {
     }
 }
 
-/// What `ServiceBuilder::boxed_clone_sync` asks for.
+/// The bounds of `ServiceBuilder::boxed_clone_sync`.
 fn can_be_boxed<S, R>(service: S) -> S
 where
     S: Service<R> + Clone + Send + Sync + 'static,

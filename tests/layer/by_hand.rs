@@ -1,4 +1,4 @@
-//! Ids that an owner has got from `sessions.api()` may stand on requests as long as their sessions are known to be alive, and no longer.
+//! Requests may carry session ids from `sessions.api()` for as long as the session is known to be alive.
 
 use bytes::Bytes;
 use http::Request;

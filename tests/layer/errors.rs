@@ -1,4 +1,4 @@
-//! Whose error it was can be told.
+//! A caller can tell whether an error is this crate's or the inner service's.
 
 use std::{error::Error, fmt, future::ready, io};
 
@@ -54,7 +54,7 @@ async fn an_error_while_getting_ready_passes_and_costs_no_session() {
     handle.send_error(io::Error::other("gone"));
     let mut service = SessionLayer::new(setup.manager()).layer(inner);
     let error = service.ready().await.err().unwrap();
-    // The mock hands its errors on inside one of its own.
+    // The mock wraps its errors in an error of its own.
     let cause = error
         .source()
         .map_or(error.to_string(), ToString::to_string);
@@ -74,7 +74,7 @@ async fn an_error_of_this_crate_is_one_level_with_the_cause_below() {
     assert!(!error.to_string().contains(&cause.to_string()), "{error}");
 }
 
-/// After an error the inner service is used as before.
+/// After an error, the inner service is used as before.
 #[tokio::test(start_paused = true)]
 async fn a_failed_call_takes_nothing_with_it() {
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! Requests that bring along a session id of their own, as time goes by.
+//! Requests with a session id of their own, over time.
 
 use sipher_session::{
     Chain, ErrorKind, ForeignIds, NoSession, OnNoSession, Proof, SessionDefaults, SessionLayer,
@@ -22,7 +22,7 @@ async fn current(manager: &SessionManager) -> String {
     session.id().as_str().to_owned()
 }
 
-/// Sends a request that the server takes 20 s for.
+/// Sends a request for which the server takes 20 s.
 async fn slowly(setup: &Setup, manager: &SessionManager, request: Call) {
     let fault = Fault::new(What::Delay(20 * SECOND)).on(Target::Others);
     setup.sipher.fault(fault);
@@ -73,7 +73,7 @@ async fn a_request_that_brought_the_managers_id_along_is_proved_and_one_that_kep
     assert_eq!(proofs[1], Some(Proof::OwnSession));
 }
 
-/// The server's answers count for as long as they say.
+/// An id counts as alive until the time that the server's answer named.
 #[tokio::test(start_paused = true)]
 async fn an_id_from_the_sessions_api_is_kept_until_it_expires() {
     let setup = Setup::apart();
@@ -82,7 +82,7 @@ async fn an_id_from_the_sessions_api_is_kept_until_it_expires() {
     let sui = CreateSession::new(sui).ttl(100 * SECOND);
     let made = maker.api().create_session(&sui).await.unwrap();
     pass(50.0).await;
-    // Fetched by another manager, it is known there as well, for the rest of its life.
+    // Another manager fetched the session. So the id is known there as well, for the rest of the session's life.
     user.api().get_session(&made.id).await.unwrap();
     drop(maker);
     pass(44.0).await;
@@ -93,7 +93,7 @@ async fn an_id_from_the_sessions_api_is_kept_until_it_expires() {
         .await
         .unwrap();
     assert_eq!(setup.last_chain().as_deref(), Some("sui"));
-    pass(2.0).await; // 4 s are left of it
+    pass(2.0).await; // the session has 4 s left
     let error = service
         .oneshot(with_id(made.id.as_str()))
         .await
@@ -101,7 +101,7 @@ async fn an_id_from_the_sessions_api_is_kept_until_it_expires() {
     assert_eq!(ours(&error).kind(), ErrorKind::InvalidRequest);
 }
 
-/// With `SendWithout` nothing takes the place of the id.
+/// With `SendWithout`, no other id takes the place of the ended one.
 #[tokio::test(start_paused = true)]
 async fn an_id_that_has_ended_is_not_sent_where_there_is_no_session_to_take_its_place() {
     let setup = Setup::apart();
@@ -129,7 +129,7 @@ async fn a_request_that_is_to_get_no_session_gets_none_in_place_of_its_own() {
             let error = setup.service(&manager).oneshot(request).await.unwrap_err();
             assert_eq!(ours(&error).kind(), ErrorKind::InvalidRequest);
         }
-        // The one that it would get anyway is its own wish.
+        // The request already carries the current id, so that is its own choice.
         let mut request = with_id(&current);
         request.extensions_mut().insert(NoSession);
         setup.service(&manager).oneshot(request).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_request_that_is_to_get_no_session_gets_none_in_place_of_its_own() {
     }
 }
 
-/// What one request brought along is not put on those after it.
+/// An id on one request is not put on later requests.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_remembered_of_an_id_that_was_brought_along() {
     let setup = Setup::apart();
@@ -154,7 +154,7 @@ async fn nothing_is_remembered_of_an_id_that_was_brought_along() {
     assert_eq!(setup.creates(), 1);
 }
 
-/// It may be a stranger's, and the server would say so in its own way.
+/// The id may belong to another tenant. Without a key, only the server can decide that.
 #[tokio::test(start_paused = true)]
 async fn an_id_without_an_api_key_is_refused_unless_ids_are_kept() {
     let setup = Setup::apart();
@@ -173,7 +173,7 @@ async fn an_id_without_an_api_key_is_refused_unless_ids_are_kept() {
     }
 }
 
-/// As where two proxies on the way each put one in.
+/// Two proxies on the way may each add a session id.
 #[tokio::test(start_paused = true)]
 async fn an_id_that_is_malformed_or_doubled_is_replaced_where_that_is_asked_for() {
     let good = format!("sess_{}", "0a".repeat(32));
@@ -200,7 +200,7 @@ async fn an_id_that_is_malformed_or_doubled_is_replaced_where_that_is_asked_for(
                 let error = answer.unwrap_err();
                 assert_eq!(ours(&error).kind(), ErrorKind::InvalidRequest, "{ids:?}");
             }
-            // One that wants no session gets none, and does not go out with what the server would ignore.
+            // A request that opts out gets no session. It must not go out with headers that the server would ignore.
             let mut without = with_ids(generate());
             without.extensions_mut().insert(NoSession);
             let error = setup.service(&manager).oneshot(without).await.unwrap_err();

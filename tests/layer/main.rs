@@ -1,5 +1,5 @@
-//! The layer as a tower service: what it owes to the service below it, and to whoever calls it.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // tests read time, and helpers are tests too
+//! The layer as a tower service: its duties towards the service below it and towards its callers.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // for the helper functions, which also read virtual time
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -28,19 +28,19 @@ use sipher_session::{SessionLayer, SessionManager};
 use support::{Call, Setup};
 use tower::{Service, ServiceExt};
 
-/// A manager that has its session already, so that the next request is a hit.
+/// Returns a manager that already has a session, so the next request is a hit.
 async fn warm(setup: &Setup) -> SessionManager {
     let manager = setup.manager();
     manager.session().await.unwrap();
     manager
 }
 
-/// One layer whose next request has to wait for a session, and one whose next request finds it there.
+/// Returns a layer whose next request waits for a session, and one whose next request is a hit.
 async fn miss_and_hit(setup: &Setup) -> [SessionLayer; 2] {
     [setup.manager(), warm(setup).await].map(SessionLayer::new)
 }
 
-/// Waits until the service is ready, and calls that very one.
+/// Waits until the service is ready, and calls this service and not a clone.
 async fn begin<S>(service: &mut S, call: Call) -> S::Future
 where
     S: Service<Call, Error: Debug>,

@@ -1,4 +1,4 @@
-//! What a layer remembers from one request to the next: it never knows better than a layer that remembers nothing.
+//! The memory of a layer: a layer that remembers decides in the same way as one that does not.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::support::{Call, SECOND, Setup, generate, pass};
 
-/// A service that has found the same session so often that it remembers it.
+/// Returns a service that has found the same session often enough to remember it.
 pub(crate) async fn remembering(
     setup: &Setup,
     manager: &SessionManager,
@@ -131,7 +131,7 @@ async fn requests_that_differ_are_looked_at_anew() {
     }
 }
 
-/// A memo for each key, of which one is looked at first.
+/// The layer has a memo for each key, and looks at one of them first.
 #[tokio::test(start_paused = true)]
 async fn each_of_many_keys_is_given_its_own_session_and_no_other() {
     let setup = Setup::new();
@@ -171,7 +171,7 @@ async fn each_of_many_keys_is_given_its_own_session_and_no_other() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// The cache is told of a use no more often than each second: it must not throw out what is used all the time.
+/// The cache learns of a use at most every 250 ms. It must not evict a session that is in constant use.
 #[tokio::test(start_paused = true)]
 async fn a_session_in_use_is_the_last_to_make_room_for_others() {
     let setup = Setup::new();
@@ -185,7 +185,7 @@ async fn a_session_in_use_is_the_last_to_make_room_for_others() {
             .headers_mut()
             .insert("x-api-key", other.parse().unwrap());
         setup.service(&manager).oneshot(request).await.unwrap();
-        // The other one is idle for more than a minute.
+        // The other session is idle for more than a minute.
         for _ in 0..220 {
             send(&service, generate()).await;
             assert_eq!(setup.last_id(), id);
@@ -195,7 +195,7 @@ async fn a_session_in_use_is_the_last_to_make_room_for_others() {
     assert_eq!(manager.stats().evicted, 8);
 }
 
-/// What is merely remembered is not in flight.
+/// A session that a service merely remembers is not in flight.
 #[tokio::test(start_paused = true)]
 async fn an_idle_service_keeps_no_predecessor_from_being_deleted() {
     let setup = Setup::new();
@@ -261,7 +261,7 @@ async fn what_is_remembered_counts_where_requests_are_counted() {
     assert_eq!(lost, Some(105), "all that were given it");
 }
 
-/// The server behind somebody who takes off what its answers tell of it: the two look at different ones.
+/// The server behind a proxy that removes the rate-limit headers. Otherwise the two managers would examine different answers.
 fn silent(
     setup: &Setup,
 ) -> impl tower::Service<Call, Response = Response<FakeBody>, Error = BoxError, Future: Send + 'static>
@@ -286,7 +286,7 @@ fn silent(
 struct Twin {
     setup: Setup,
     manager: SessionManager,
-    /// One that remembers; without it each request gets a new layer.
+    /// A layer that remembers. If this is `None`, each request gets a new layer.
     layer: Option<SessionLayer>,
 }
 
@@ -299,7 +299,7 @@ impl Twin {
             .builder()
             .seed(seed)
             .ttl(100 * SECOND)
-            // What is remembered puts the question off for as long as it is.
+            // A remembered decision delays the free question, so the question is postponed for both.
             .verify_after(3_600 * SECOND)
             .transport(Transport::new(silent(&setup)))
             .build()
@@ -339,15 +339,15 @@ impl Twin {
         }
     }
 
-    /// What each request bore, and what it got.
+    /// The session of each request, and the answer that it got.
     fn story(&self) -> Vec<(SessionUse, Option<String>, u16)> {
         let bears = |exchange: Exchange| (exchange.session, exchange.chain, exchange.status);
         self.setup.uses().into_iter().map(bears).collect()
     }
 }
 
-/// One life of two managers, of which one has a layer that remembers and the other a new one for each request. Both act at the
-/// same moment: one that waited for the other would have sessions of another age.
+/// One life of two managers. One has a layer that remembers, and the other gets a new layer for each request. Both act
+/// at the same moment. If one waited for the other, their sessions would differ in age.
 async fn twins(seed: u64) {
     let [one, two] = [true, false].map(|remembers| Twin::new(seed, remembers));
     let mut rng = Rng::with_seed(seed);

@@ -1,5 +1,5 @@
-//! The layer asks of the inner service no more than it needs: neither `Send` nor `'static`, of it, its requests or its
-//! futures.
+//! The layer asks no more of the inner service than it needs. The service, its requests and its futures need be neither
+//! `Send` nor `'static`.
 
 use std::{
     cell::RefCell,
@@ -15,7 +15,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::{miss_and_hit, support::Setup};
 
-/// Notes the bodies that come, in something borrowed from its caller.
+/// Records the bodies of requests in a place that it borrows from its caller.
 #[derive(Clone)]
 struct Local<'a> {
     seen: &'a RefCell<Vec<String>>,
@@ -103,7 +103,7 @@ async fn a_local_task_may_wait_for_its_session() {
     assert_eq!(setup.creates(), 2, "one for each manager");
 }
 
-/// What is `Send` stays so, or nobody could spawn it.
+/// With a `Send` service, the layer's futures are `Send`. Otherwise nobody could spawn them.
 #[test]
 fn a_send_service_has_send_futures() {
     fn send<T: Send>() {}

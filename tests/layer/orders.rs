@@ -1,4 +1,4 @@
-//! What a layer is asked for may be asked for in any order.
+//! The options of a layer can be set in any order.
 
 use http::Response;
 use http_body::Body;
@@ -10,7 +10,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::support::{Call, SECOND, Setup, generate};
 
-/// The server restarts, and answers 503 once. What comes out at last has the layer's chain, and says so.
+/// The server restarts and answers 503 once. The final answer is for the layer's chain, and its proof says so.
 async fn replays<S, B>(setup: &Setup, service: S, is_checked: bool)
 where
     S: Service<Call, Response = Response<B>> + Clone,
@@ -90,14 +90,14 @@ async fn a_request_that_says_not_where_it_goes_is_sent_again_too() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// Its request was carried out.
+/// The server carried out the request, so it is not sent again.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_withheld_is_not_replayed() {
     let setup = Setup::apart();
     let layer = SessionLayer::new(setup.manager()).replay_once().checked();
     let service = layer.layer(setup.sipher.clone());
     service.clone().oneshot(generate()).await.unwrap();
-    setup.sipher.restart(); // and no call meets it
+    setup.sipher.restart(); // no call meets the restart
     let uses = setup.uses().len();
     let error = service.oneshot(generate()).await.unwrap_err();
     let kind = sipher_session::Error::find(&error).unwrap().kind();

@@ -1,4 +1,4 @@
-//! Requests that go elsewhere and yet look like Sipher's: the odd ones.
+//! Unusual requests to other addresses that look like Sipher's.
 
 use http::{Method, Request};
 use http_body_util::Full;
@@ -90,7 +90,7 @@ async fn a_relative_uri_is_told_of_by_its_host_and_what_is_for_a_proxy_is_not() 
             .collect();
         assert_eq!(told(&mut events), expected, "{uri} {headers:?}");
         assert_eq!(manager.stats().outside, expected.len() as u64);
-        // Where somebody has said whose it is, it is none of these.
+        // If the user said that the inner service is Sipher, such a request is not outside.
         if uri.starts_with("/v1") {
             let layer = SessionLayer::new(manager.clone()).inner_is_sipher();
             let service = layer.layer(setup.sipher.clone());
@@ -103,7 +103,7 @@ async fn a_relative_uri_is_told_of_by_its_host_and_what_is_for_a_proxy_is_not() 
     }
 }
 
-/// A crawler below the layer does not fill the log.
+/// A program that sends requests to many hosts does not fill the log.
 #[tokio::test(start_paused = true)]
 async fn of_many_origins_a_thousand_are_told_of_and_all_are_counted() {
     let setup = Setup::new();
@@ -121,7 +121,7 @@ async fn of_many_origins_a_thousand_are_told_of_and_all_are_counted() {
     assert_eq!(manager.stats().outside, 2_020);
 }
 
-/// Letter case is lost in a host, and a key in it is a key all the same.
+/// A host name loses its letter case. A key in it is still recognised.
 #[tokio::test(start_paused = true)]
 async fn a_key_in_the_name_of_a_host_is_not_shown() {
     let setup = Setup::new();

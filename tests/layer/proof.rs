@@ -1,4 +1,4 @@
-//! What a response says about the session that its request was sent with.
+//! What a response says about the session of its request.
 
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
@@ -23,7 +23,7 @@ async fn send(setup: &Setup, manager: &SessionManager, request: Call) -> Respons
     proving(setup, manager).oneshot(request).await.unwrap()
 }
 
-/// A request that the server has handled, and whose answer takes its time.
+/// Sends a request that the server has handled, and whose answer is slow.
 async fn under_way(setup: &Setup, manager: &SessionManager) -> JoinHandle<Response<FakeBody>> {
     let slow = Fault::new(What::DelayAnswer(10 * SECOND)).on(Target::Calls);
     setup.sipher.fault(slow);
@@ -72,7 +72,7 @@ async fn a_response_names_the_session_its_age_and_what_is_left_of_it() {
         "when the answer was there"
     );
     assert_eq!(doubt, Some(Doubt::Unproven), "the first of its window");
-    // It was asked about right before that. The next question is due, and goes out with the next request.
+    // The server was asked about this window just before. The next question is due, and the next request starts it.
     for seconds in [25.0, 1.0] {
         send(&setup, &manager, generate()).await;
         pass(seconds).await;
@@ -216,7 +216,7 @@ async fn an_answer_of_a_session_that_was_found_lost_meanwhile_says_so() {
     assert_eq!(doubt(&response), Some(Doubt::Lost));
 }
 
-/// A service that has its answer as soon as it is asked for.
+/// A service whose answer is ready as soon as it is called.
 fn at_once()
 -> impl tower::Service<Call, Response = Response<()>, Error = BoxError, Future: Send + 'static>
 + Clone
@@ -232,7 +232,7 @@ async fn an_answer_that_is_asked_for_after_the_end_of_its_session_is_late_howeve
     let manager = setup.builder().ttl(60 * SECOND).build().unwrap();
     let layer = SessionLayer::new(manager.clone()).with_proof();
     let mut late_answers = 0;
-    // Looked up, found again, and remembered.
+    // With these numbers of earlier requests, the request is looked up, found again, and remembered.
     for requests_before in [0, 1, 4] {
         let mut events = manager.events();
         manager.session().await.unwrap();
@@ -302,7 +302,7 @@ async fn an_answer_that_waits_in_a_buffer_until_its_session_has_ended_is_late() 
             .unwrap();
     }
     let answer = buffer.ready().await.unwrap().call(generate());
-    // Its worker has called the layer long before anybody asks for the answer; the machine sleeps meanwhile.
+    // The buffer's worker calls the layer long before the caller polls for the answer. The machine sleeps in the meantime.
     pass(1.0).await;
     setup.clock.suspend(30 * SECOND);
     pass(30.0).await;

@@ -1,4 +1,4 @@
-//! The service that was ready is the one that is called. The mock panics when it is called and was not.
+//! The layer calls the same service that was ready. The mock panics if it is called without being ready.
 
 use std::task::Poll;
 
@@ -53,7 +53,7 @@ async fn what_stays_behind_is_another_that_has_to_get_ready_anew() {
             handle.allow(1);
             assert!(is_ready(&mut service));
             let response = service.call(generate());
-            // From here on nobody gets ready any more; but this request's service was.
+            // From here on, no service becomes ready. The service of this request already was.
             handle.allow(0);
             assert!(!is_ready(&mut service));
             let (response, _) = tokio::join!(response, answer(&mut handle));
@@ -86,7 +86,7 @@ async fn what_needs_no_session_is_called_within_the_call() {
     without.extensions_mut().insert(NoSession);
     for request in [elsewhere(), without] {
         let response = begin(&mut service, request).await;
-        // The response's future was not polled yet.
+        // The future of the response has not been polled yet.
         let Poll::Ready(Some((_, answer))) = handle.poll_request() else {
             panic!("the inner service was not called");
         };

@@ -1,4 +1,4 @@
-//! Requests that are sent once more, where that was asked for.
+//! Requests that are sent a second time, if the user asked for that.
 
 use sipher_session::{
     ErrorKind, NoSession, SessionLayer,
@@ -106,7 +106,7 @@ async fn answers_that_are_no_sign_and_requests_without_a_session_of_ours_are_not
         service.clone().oneshot(request).await.unwrap();
         assert_eq!(setup.uses().len(), before + 1);
     }
-    // What was not sent for want of a session is not a sending.
+    // A request that fails because it gets no session does not count as sent.
     manager.invalidate(manager.session().await.unwrap().generation());
     let refused = Fault::new(What::Refuse).on(Target::SessionCalls);
     setup.sipher.fault(refused.always());

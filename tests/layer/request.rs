@@ -1,4 +1,4 @@
-//! What the inner service gets to see: the request as it was, and two headers more.
+//! The inner service gets the request unchanged, with two more headers.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use crate::{
     warm,
 };
 
-/// Sends a request through the layer and returns it as it came out below.
+/// Sends a request through the layer, and returns the request that the inner service gets.
 async fn below(layer: &SessionLayer, request: Call) -> Call {
     let seen = Arc::new(Mutex::new(None));
     let inner = service_fn(|request: Call| {
@@ -100,7 +100,7 @@ async fn a_request_to_another_origin_is_handed_on_as_it_is() {
     }
 }
 
-/// `Host` is for the server to believe, and for a connection that somebody else has made.
+/// The `Host` header is for the server, on a connection that another component opened. It does not make a request Sipher's.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_does_not_say_where_it_goes_is_sipher_only_if_somebody_said_so() {
     let setup = Setup::new();

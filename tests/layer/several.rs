@@ -1,4 +1,4 @@
-//! Several keys at one layer, and several layers on one session.
+//! Several API keys at one layer, and several layers with one session.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn with_key(key: &str) -> Call {
     request
 }
 
-/// A thread looks at its first memo before the others. They are found again once that one is made anew.
+/// A thread looks at its first memo before the others. Once the first memo is replaced, the lookup reaches the others again.
 #[tokio::test(start_paused = true)]
 async fn after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it() {
     let setup = Setup::new();
@@ -36,7 +36,7 @@ async fn after_a_sign_of_trouble_no_key_is_given_what_was_remembered_before_it()
     setup.sipher.restart();
     let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
     lease.complete_with(StatusCode::SERVICE_UNAVAILABLE);
-    // A third key takes the place of the first, before what was remembered of the other is too old to be used.
+    // A third key takes the first place, before the memo of the other key is too old.
     let start = setup.clock.now().monotonic;
     let third = setup.sipher.api_key(Tier::Pro);
     for _ in 0..4 {
@@ -93,7 +93,7 @@ async fn what_ends_a_session_ends_what_each_of_several_layers_remembers_of_it() 
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// The server reads no key from an `Authorization` that is not `Bearer`: such a request is the configured key's.
+/// The server reads no API key from an `Authorization` header that is not `Bearer`. Such a request belongs to the configured key.
 #[tokio::test(start_paused = true)]
 async fn the_same_value_in_another_header_is_not_the_same_key() {
     let setup = Setup::new();

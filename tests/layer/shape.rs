@@ -1,4 +1,4 @@
-//! What the service and its future are made of.
+//! The size and type of the service and of its future.
 
 use std::{
     convert::Infallible,
@@ -58,7 +58,7 @@ impl<B> Service<Request<B>> for Large {
     }
 }
 
-/// Neither a box around the inner future, nor a request that is carried along after it was handed on.
+/// The layer's future contains no box around the inner future, and does not keep the request after handing it on.
 #[test]
 fn the_future_is_the_inner_one_and_a_lease_whatever_the_request_weighs() {
     let inner = size_of::<LargeFuture>();

@@ -1,4 +1,4 @@
-//! With tower's own layers below: places are held while a request waits, and given back.
+//! With tower's own layers below: a request that waits holds its place there, and gives it back.
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
@@ -23,7 +23,7 @@ fn one_at_a_time(setup: &Setup) -> Limited {
         .service(setup.sipher.clone())
 }
 
-/// Whether there is a place; if so, it is given back.
+/// Returns whether there is a free place. If so, the place is given back.
 async fn has_a_place(service: &Limited) -> bool {
     let mut service = service.clone();
     let ready = poll_fn(|cx| Poll::Ready(Service::<Call>::poll_ready(&mut service, cx)));
@@ -90,7 +90,7 @@ async fn a_buffer_below_is_neither_starved_nor_overrun() {
     setup
         .sipher
         .fault(Fault::new(What::Delay(SECOND)).on(Target::Create));
-    // Given up while it holds the only slot.
+    // The caller gives up while its request holds the only place.
     let given_up = service.clone().oneshot(generate());
     assert!(timeout(SECOND / 2, given_up).await.is_err());
     let mut calls = tokio::task::JoinSet::new();
@@ -104,7 +104,7 @@ async fn a_buffer_below_is_neither_starved_nor_overrun() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// With other defaults in the inner one, the id of the outer one is foreign to it.
+/// If the inner layer has other defaults, the id of the outer layer is foreign to it.
 #[tokio::test(start_paused = true)]
 async fn of_two_layers_that_agree_one_id_arrives_and_of_others_the_outer_one_decides_where_ids_are_kept()
  {
@@ -132,7 +132,7 @@ async fn of_two_layers_that_agree_one_id_arrives_and_of_others_the_outer_one_dec
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// The response's future is what holds the session: a timeout above lets both go.
+/// The future of the response holds the session and the place. A timeout above drops the future, and so both.
 #[tokio::test(start_paused = true)]
 async fn a_timeout_above_ends_the_wait_and_not_the_create() {
     let setup = Setup::new();

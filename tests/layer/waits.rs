@@ -1,4 +1,4 @@
-//! How long a request waits for its session: by its own timeout, by its own word, else by the manager's setting.
+//! How long a request waits for its session: as its own timeout says, or its `MaxWait`, or the manager's setting.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{SECOND, Setup, generate, ours, pass};
 
-/// Takes the place of a `reqwest::Client`, and notes the timeout of what it is to send.
+/// Takes the place of a `reqwest::Client`, and records the timeout of each request.
 #[derive(Clone, Default)]
 struct Terminal(Arc<Mutex<Vec<Option<Duration>>>>);
 
@@ -41,7 +41,7 @@ impl Middleware for Terminal {
     }
 }
 
-/// Sends it as a tower service does, and then as a middleware does. Each gets a manager that has no session yet.
+/// Sends the request through the tower service, and then through the middleware. Each gets a manager without a session.
 async fn both<F>(
     manager: impl Fn() -> SessionManager,
     request: impl Fn() -> Request,
@@ -91,7 +91,7 @@ fn post(timeout: Option<Duration>) -> Request {
     request
 }
 
-/// A server whose creates take so long.
+/// A server whose creates take this long.
 fn slow(create: Duration) -> Setup {
     let setup = Setup::new();
     let slow = Fault::new(What::DelayAnswer(create)).on(Target::Create);
@@ -251,11 +251,11 @@ async fn a_request_with_more_patience_than_others_waits_for_a_call_as_long_as_it
         assert_eq!(ours(&error).kind(), ErrorKind::Budget);
         assert_eq!(took, Duration::ZERO);
     };
-    // It knows that it would be too late.
+    // This request already knows that it would be too late.
     refused(ask(Some(20), Chain::Sui).await);
     let patient = tokio::spawn(ask(Some(60), Chain::Sui));
     pass(1.0).await;
-    // Nobody else waits any longer because of it, for the same session or another.
+    // No other request waits any longer because of it, for the same session or another.
     refused(ask(None, Chain::Sui).await);
     refused(ask(Some(4), Chain::Sui).await);
     refused(ask(None, Chain::Base).await);
@@ -302,7 +302,7 @@ async fn a_patient_request_waits_no_longer_than_until_others_have_got_its_sessio
     request.extensions_mut().insert(MaxWait(60 * SECOND));
     let patient = tokio::spawn(setup.service(&manager).oneshot(request));
     pass(1.0).await;
-    // The machine sleeps, and with it the timers.
+    // The machine sleeps, and its timers stop.
     setup.clock.suspend(60 * SECOND);
     manager.session().await.unwrap();
     let answer = tokio::time::timeout(SECOND, patient).await;

@@ -1,4 +1,4 @@
-//! The bound on session calls, under floods.
+//! The bound on session calls, under floods of requests.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ async fn a_create_that_is_fenced_while_it_waits_for_its_call_makes_none() {
         .unwrap();
     let first = manager.session().await.unwrap();
     pass(46.0).await;
-    // Another key has the token that the renewal needs.
+    // Another key takes the token that the renewal needs.
     let mut request = generate();
     request
         .headers_mut()
@@ -168,7 +168,7 @@ async fn ten_thousand_tenants_pass_through_a_thousand_places_and_leave_nothing_b
         }
         pass(1.0).await;
     }
-    // What was used within a minute makes no room.
+    // A session that was used within the last minute is not evicted.
     pass(65.0).await;
     assert_eq!(manager.stats().live_sessions, 1_000);
     assert_eq!(
@@ -200,7 +200,7 @@ async fn who_finds_the_budget_used_up_is_told_when_there_is_more() {
     setup.call(&manager).await.unwrap();
 }
 
-/// A call with defaults of its own, as many of them as are asked for.
+/// A call with defaults of its own: other defaults for each `n`.
 fn with_own(n: usize) -> Call {
     let mut defaults = SessionDefaults::new();
     defaults.default_viewing_key = Some(format!("0x{n:08x}").as_str().into());
@@ -209,7 +209,7 @@ fn with_own(n: usize) -> Call {
     request
 }
 
-/// The ends of a create that waits for its first call: its key is refused, it is fenced, its caller's manager goes on.
+/// The API key is refused while creates wait for their first call.
 #[tokio::test(start_paused = true)]
 async fn creates_that_fail_while_they_wait_for_a_call_leave_their_places_to_others() {
     for what in [What::Status(401), What::Status(403)] {
@@ -224,7 +224,7 @@ async fn creates_that_fail_while_they_wait_for_a_call_leave_their_places_to_othe
             let kind = ours(&answer.unwrap_err()).kind();
             assert!(matches!(kind, ErrorKind::Credentials | ErrorKind::Budget));
         }
-        // The server takes the key again, and the bucket is full.
+        // The server accepts the key again, and the token bucket is full.
         pass(600.0).await;
         for n in 0..10 {
             let answer = setup.service(&manager).oneshot(with_own(n)).await;
@@ -249,7 +249,7 @@ async fn one_call_at_a_time_and_short_waits_do_not_end_creates_after_a_refusal()
     let mut callers = JoinSet::new();
     callers.spawn(setup.service(&manager).oneshot(with_own(0)));
     pass(1.0).await;
-    // Waits for the next token, and finds the key refused by then.
+    // This create waits for the next token. By then, the key is refused.
     callers.spawn(setup.service(&manager).oneshot(with_own(1)));
     for answer in callers.join_all().await {
         assert_eq!(ours(&answer.unwrap_err()).kind(), ErrorKind::Credentials);
@@ -275,7 +275,7 @@ async fn who_waits_for_a_call_hears_at_once_of_a_pace_that_it_cannot_wait_for() 
     let first = tokio::spawn(setup.service(&manager).oneshot(with_own(0)));
     pass(0.1).await;
     let start = tokio::time::Instant::now();
-    // Waits for the next token, and the server has named its pace by then.
+    // This create waits for the next token. By then, the server has sent its `Retry-After`.
     let answer = setup.service(&manager).oneshot(with_own(1)).await;
     assert_eq!(ours(&answer.unwrap_err()).kind(), ErrorKind::RateLimited);
     assert!(start.elapsed() < 2 * SECOND, "{:?}", start.elapsed());
@@ -302,7 +302,7 @@ async fn those_who_wait_for_a_call_already_count_before_whoever_comes_later() {
     assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
 }
 
-/// With one call at once, every pause of a create would else be long enough for a delete to take its token.
+/// With a burst of 1, a delete could otherwise take the token during any pause of a create.
 #[tokio::test(start_paused = true)]
 async fn a_create_that_is_tried_again_comes_before_a_delete() {
     for seed in 0..10 {

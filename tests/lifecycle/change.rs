@@ -1,4 +1,4 @@
-//! Changing defaults and key under traffic.
+//! Changes of defaults and API key under traffic.
 
 use sipher_session::{
     Chain, ErrorKind, Event, PrivacyLevel, SessionDefaults,

@@ -1,4 +1,4 @@
-//! What comes of asking the server about a session.
+//! The outcomes of a check, which asks the server for a session.
 
 use http::HeaderMap;
 use sipher_session::{
@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use crate::support::{SECOND, Setup, generate, pass};
 
-/// Gives a session another chain than its manager knows of.
+/// Gives a session another chain, behind the manager's back.
 async fn change_by_a_stranger(setup: &Setup, session: &Session) {
     let (transport, url) = (
         Transport::new(setup.sipher.clone()),
@@ -22,7 +22,7 @@ async fn change_by_a_stranger(setup: &Setup, session: &Session) {
     stranger.update_session(session.id(), &base).await.unwrap();
 }
 
-/// Whether a session ended because the server had not stored what it should have.
+/// Returns whether a session ended because the server stores wrong defaults.
 fn is_wrong(event: &Event) -> bool {
     let wrong = RetireReason::WrongAnswer;
     matches!(event, Event::Retired { reason, .. } if *reason == wrong)
@@ -46,12 +46,12 @@ async fn a_check_that_finds_other_defaults_ends_that_session_and_suspects_no_oth
     assert!(!told.iter().any(is_suspected), "{told:?}");
 }
 
-/// It tells as much of the server as one that is still handed out.
+/// A retired session that the server has lost says as much about the server as the current one.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_found_lost_after_it_was_retired_makes_the_others_suspect() {
     let setup = Setup::new();
     let manager = setup.builder().verify_every(60 * SECOND).build().unwrap();
-    // Held, so that its delete does not find out first.
+    // The lease delays the delete, which would otherwise notice the loss first.
     let lease = manager.apply(&mut HeaderMap::new()).await.unwrap().unwrap();
     pass(50.0).await;
     let other = setup.sipher.api_key(Tier::Pro);
@@ -95,7 +95,7 @@ async fn a_session_that_is_evicted_in_use_while_it_is_checked_ends_with_what_the
     let mut request = generate();
     let value = other.parse().unwrap();
     request.headers_mut().insert("x-api-key", value);
-    setup.service(&manager).oneshot(request).await.unwrap(); // takes its place
+    setup.service(&manager).oneshot(request).await.unwrap(); // takes the place of the checked session
     pass(2.0).await;
     assert!(std::iter::from_fn(|| events.try_recv()).any(|event| is_wrong(&event)));
     setup.call(&manager).await.unwrap();
@@ -103,7 +103,8 @@ async fn a_session_that_is_evicted_in_use_while_it_is_checked_ends_with_what_the
     lease.complete();
 }
 
-/// Whose session was made in the very moment of the server's start: only the session itself can tell whether it is still there.
+/// The session was created at the very moment of the server's start. Only a call for the session itself can tell
+/// whether the server still has it.
 fn since_the_start() -> (FakeSipher, String, SessionManager) {
     let sipher = FakeSipher::new();
     let key = sipher.api_key(Tier::Pro);
@@ -140,7 +141,7 @@ async fn a_session_that_cannot_be_asked_for_is_asked_for_ever_more_seldom() {
     let fault = Fault::new(What::Status(503)).on(Target::Get);
     sipher.fault(fault.always());
     pass(61.0).await;
-    // In ten minutes.
+    // These requests take ten minutes in total.
     for _ in 0..200 {
         let _ = timeout(SECOND, manager.session()).await;
         pass(2.0).await;

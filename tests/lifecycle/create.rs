@@ -1,4 +1,4 @@
-//! From the first use to the first session.
+//! From the first request to the first session.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn nothing_is_called_before_the_first_use_and_one_create_on_it() {
 
 #[test]
 fn building_needs_no_runtime() {
-    // The clock of the fake needs one; the system's does not.
+    // The fake's clock needs a runtime; the system's clock does not.
     let manager = sipher_session::SessionManager::builder()
         .api_key("sk_pro_1")
         .build()
@@ -99,7 +99,7 @@ async fn a_caller_waits_no_longer_than_max_wait_and_the_create_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_create_that_does_not_end_is_given_up_and_deleted_when_it_answers_late() {
     let setup = Setup::new();
-    // The create's own deadline ends it at the same moment, so its answer is lost: a possible orphan.
+    // The create's own deadline ends it at the same moment. So its answer is lost, and the session is a possible orphan.
     setup
         .sipher
         .fault(Fault::new(What::HangAnswer).on(Target::Create));
@@ -172,7 +172,7 @@ async fn what_the_server_makes_of_the_defaults_is_checked() {
 #[tokio::test(start_paused = true)]
 async fn the_way_to_the_server_is_taken_from_the_sessions_life() {
     let setup = Setup::new();
-    // The server makes the session at once, and its answer takes 20 s.
+    // The server creates the session at once, but its answer takes 20 s.
     setup
         .sipher
         .fault(Fault::new(What::DelayAnswer(20 * SECOND)).on(Target::Create));
@@ -201,7 +201,7 @@ async fn headers_are_put_in_place_of_others_never_beside_them() {
     let setup = Setup::new();
     let manager = setup.manager();
     let mut headers = http::HeaderMap::new();
-    // An empty key counts as none, two keys as a wrong one.
+    // An empty key counts as none. Two keys count as wrong.
     headers.insert("x-api-key", http::HeaderValue::from_static(""));
     let lease = manager.apply(&mut headers).await.unwrap().unwrap();
     let keys: Vec<_> = headers.get_all("x-api-key").iter().collect();

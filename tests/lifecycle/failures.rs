@@ -1,4 +1,4 @@
-//! The table of failures: who is held back, for how long, and that nothing is final.
+//! Tests the table of failures: which requests each failure holds back, for how long, and that none is final.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::support::{Call, SECOND, Setup, ours, pass};
 
-/// What a request gets, and how many creates the server has seen since the last look.
+/// Sends a request. Returns its outcome, and how many creates the server received for it.
 async fn ask(setup: &Setup, manager: &SessionManager) -> (Result<(), ErrorKind>, usize) {
     let before = setup.creates();
     let answer = setup.call(manager).await;
@@ -25,7 +25,7 @@ async fn ask(setup: &Setup, manager: &SessionManager) -> (Result<(), ErrorKind>,
     (answer, setup.creates() - before)
 }
 
-/// A manager that does not try again by itself.
+/// A manager that does not retry on its own.
 fn hasty(setup: &Setup) -> SessionManager {
     setup
         .builder()
@@ -182,7 +182,7 @@ async fn a_used_up_quota_is_probed_each_quarter_of_an_hour_until_it_resets() {
     let manager = setup.manager();
     setup.sipher.burn(&setup.key, 2_000);
     let mut probes = 0;
-    // It is 18:00 on the fake's clock; the quota is there again at midnight.
+    // The fake's clock shows 18:00. The quota resets at midnight.
     for minute in 0..6 * 60 {
         let (answer, creates) = ask(&setup, &manager).await;
         assert_eq!(answer, Err(ErrorKind::Quota), "in minute {minute}");
@@ -259,15 +259,15 @@ async fn a_dead_server_is_asked_within_the_pace_of_the_cool_down() {
     setup.sipher.clear_faults();
     pass(31.0).await;
     setup.call(&manager).await.unwrap();
-    // A refused connection leaves nothing behind.
+    // A refused connection leaves no possible orphan.
     let orphan = |event: &_| matches!(event, sipher_session::Event::PossibleOrphan { .. });
     assert!(!std::iter::from_fn(|| events.try_recv()).any(|event| orphan(&event)));
 }
 
-/// Too short to be known for one by its looks.
+/// Too short to be recognised as a viewing key by its form.
 const VIEWING_KEY: &str = "0xfeed1234";
 
-/// A manager with a viewing key, and a server that repeats it whatever it is asked about a session.
+/// A manager with a viewing key, and a server that repeats this key in each answer about a session.
 fn repeats_the_viewing_key(setup: &Setup, target: Target) -> SessionManager {
     let error = format!(r#"{{"error":{{"code":"NEW","message":"for {VIEWING_KEY}"}}}}"#);
     let answer = What::Answer {
@@ -309,7 +309,7 @@ async fn a_call_by_hand_does_not_show_the_managers_viewing_key_that_the_server_r
     assert!(!shown.contains(VIEWING_KEY), "{shown}");
 }
 
-/// A transport that panics, in its call or while it is waited for, as often as is asked for.
+/// A transport that panics a given number of times, either in its call or in its future.
 fn panicking(setup: &Setup, times: usize, method: http::Method, at_once: bool) -> Transport {
     let (sipher, left) = (setup.sipher.clone(), Arc::new(AtomicUsize::new(times)));
     Transport::new(tower::service_fn(move |call: Call| {
@@ -338,7 +338,7 @@ async fn a_create_whose_transport_panics_is_a_failure_like_others() {
         assert!(error.is_transient() && error.retry_after().is_some());
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         assert!(start.elapsed() <= 20 * SECOND, "{:?}", start.elapsed());
-        // One after the other, with pauses in between.
+        // The calls come one after another, with pauses in between.
         assert!(manager.stats().session_calls <= 20, "{:?}", manager.stats());
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of a request to a lease, by clients that cannot be wrapped.
+//! What clients that cannot be wrapped report to a lease about their request.
 
 use std::{error::Error, future, io, time::Duration};
 

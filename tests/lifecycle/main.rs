@@ -1,6 +1,6 @@
 //! The life of a session, in virtual time.
 
-// Helpers outside of tests, and a look at how long things took.
+// For the helper functions, and to measure how long something took.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! Sessions that may have gone without a sign: after a long idle, and after the clocks have moved apart.
+//! Sessions that may be lost without a sign: after a long idle time, and after the clocks have moved apart.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{SECOND, Setup, pass};
 
 const MINUTE: f64 = 60.0;
 
-/// One call, which waits for nothing that counts against a quota, and then time for what it started in the background.
+/// Sends a call, which must not wait for anything metered. Then waits for the work that the call started in the background.
 #[allow(clippy::disallowed_methods)] // virtual time
 async fn call(setup: &Setup, manager: &sipher_session::SessionManager) {
     let start = Instant::now();
@@ -76,7 +76,7 @@ async fn a_check_after_a_long_idle_that_could_not_be_made_is_made_up_for() {
     let manager = setup.builder().call_budget(1, 2).build().unwrap();
     call(&setup, &manager).await;
     pass(16.0 * MINUTE).await;
-    // The budget is used up by other defaults.
+    // Requests with other defaults use up the budget.
     for chain in ["sui", "base"] {
         let defaults = sipher_session::SessionDefaults::new().chain(chain.into());
         manager.ready(setup.key.as_str(), defaults).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_wall_clock_that_is_set_back_is_a_reason_to_ask_as_well() {
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
 }
 
-/// What has lost one session may have lost them all; and once that is known, each is asked about once and no more.
+/// A server that has lost one session may have lost them all. Once that is known, the manager asks for each session once and no more.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_found_gone_makes_the_others_suspect() {
     let setup = Setup::new();
@@ -138,7 +138,7 @@ async fn a_session_that_is_found_gone_makes_the_others_suspect() {
     }
     pass(5.0).await;
     setup.sipher.restart();
-    // Nobody knows, until one of them is asked about for another reason.
+    // The restart stays unnoticed until the manager asks for one of the sessions for another reason.
     setup.clock.suspend(40 * SECOND);
     assert_ne!(call_as(&keys[0]).await.as_deref(), Some("near"));
     pass(1.0).await;

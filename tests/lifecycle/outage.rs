@@ -1,4 +1,4 @@
-//! Nobody can connect to the server: one tenant finds out, and spares the others the wait.
+//! Nobody can connect to the server: one tenant's create finds out, and the other tenants need not wait.
 
 use std::{future::pending, time::Duration};
 
@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use crate::support::{Call, SECOND, Setup, generate, ours, pass};
 
-/// A server with these many tenants.
+/// A server, and a manager with this many tenants.
 fn tenants(count: usize) -> (Setup, SessionManager, Vec<String>) {
     let setup = Setup::new();
     let manager = setup.manager();
@@ -28,7 +28,7 @@ fn request(key: &str) -> Call {
     request
 }
 
-/// What a tenant gets, and how long that took.
+/// Returns what a tenant gets, and how long that took.
 async fn ask(
     setup: &Setup,
     manager: &SessionManager,
@@ -92,7 +92,7 @@ async fn tenants_that_asked_before_are_told_with_the_first() {
     let ends = asked.join_all().await;
     assert!(ends.iter().all(|(answer, _)| is_down(answer)));
     let first = ends.iter().map(|(_, end)| *end).min();
-    // The first was tried anew for up to 20 s, the last had waited for a few.
+    // The first create was retried for up to 20 s. The last request had waited for only a few.
     assert!(ends.iter().all(|(_, end)| Some(*end) == first), "{ends:?}");
 }
 
@@ -111,7 +111,7 @@ async fn one_call_at_a_time_finds_out_whether_the_server_is_back() {
         pass(0.5).await;
     }
     let calls = manager.stats().session_calls - calls;
-    // After 1, 2, 4, 8 and then every 10 s.
+    // After 1, 2, 4 and 8 s, and then every 10 s.
     assert!((6..=10).contains(&calls), "{calls}");
     setup.sipher.clear_faults();
     pass(10.0).await;
@@ -142,13 +142,13 @@ async fn while_one_finds_out_the_others_fail_at_once_and_none_of_them_forever() 
     }
     assert_eq!(manager.stats().session_calls, calls);
     probe.await.unwrap().unwrap_err();
-    // It was not answered, so that the next one finds out.
+    // The call was not answered, so the next one finds out.
     pass(10.0).await;
     ask(&setup, &manager, &keys[1]).await.0.unwrap();
     ask(&setup, &manager, &keys[2]).await.0.unwrap();
 }
 
-/// The way to a server that never answers a create for this key.
+/// A transport to a server that never answers a create for this key.
 fn hangs_for(key: &str, sipher: &FakeSipher) -> Transport {
     let (key, sipher) = (key.to_owned(), sipher.clone());
     Transport::new(tower::service_fn(move |call: Call| {
@@ -159,7 +159,7 @@ fn hangs_for(key: &str, sipher: &FakeSipher) -> Transport {
         let hangs = is_meant && call.uri().path() == "/v1/sessions";
         let sipher = sipher.clone();
         async move {
-            // The server refuses it too while it is down.
+            // While the server is down, it refuses this create too.
             let answer = sipher.oneshot(call).await;
             if hangs && answer.is_ok() {
                 pending::<()>().await;
@@ -177,7 +177,7 @@ async fn a_tenant_whose_create_is_never_answered_does_not_keep_the_others_out_af
     go_down(&setup, What::Refuse);
     ask(&setup, &manager, &keys[0]).await.0.unwrap_err();
     setup.sipher.clear_faults();
-    // It asks all the time, and so is the first to find out.
+    // This tenant asks all the time, so its call is the first to find out.
     let asks = setup.service(&manager);
     let always = keys[0].clone();
     tokio::spawn(async move {
@@ -193,7 +193,7 @@ async fn a_tenant_whose_create_is_never_answered_does_not_keep_the_others_out_af
         pass(3.0).await;
     }
     assert!(is_served);
-    // From then on it waits alone.
+    // From then on, only this tenant waits.
     ask(&setup, &manager, &keys[2]).await.0.unwrap();
 }
 
@@ -241,7 +241,7 @@ async fn tenants_that_have_sessions_are_spared_the_wait_as_well() {
         ask(&setup, &manager, key).await.0.unwrap();
     }
     go_down(&setup, What::Refuse);
-    // A sign that concerns all of them.
+    // This failure is a sign against the sessions of all tenants.
     ask(&setup, &manager, &keys[0]).await.0.unwrap_err();
     let start = Instant::now();
     for key in &keys {
@@ -263,7 +263,7 @@ async fn tenants_that_have_sessions_are_spared_the_wait_as_well() {
     assert_eq!(setup.creates(), 20, "the server had kept them");
 }
 
-/// How many times an outage was told of, and for how long each one had lasted that has ended.
+/// Returns how many outages were reported, and how long each ended outage had lasted.
 fn outages_told(events: &mut Events) -> (usize, Vec<Duration>) {
     let (mut begun, mut ended) = (0, Vec::new());
     while let Some(event) = events.try_recv() {

@@ -1,4 +1,4 @@
-//! Sessions that are to be deleted while nobody can connect to the server.
+//! Sessions that are due for deletion while nobody can connect to the server.
 
 use sipher_session::{
     Event, SessionDefaults, SessionManager,
@@ -8,7 +8,7 @@ use tower::ServiceExt;
 
 use crate::support::{SECOND, Setup, generate, pass};
 
-/// Sessions of so many tenants, which are all given up.
+/// Creates the sessions of this many tenants, and gives them all up.
 async fn given_up(setup: &Setup, manager: &SessionManager, count: usize) {
     let mut events = manager.events();
     for _ in 0..count {
@@ -69,7 +69,7 @@ async fn deletes_try_no_more_where_creates_look_whether_the_server_is_back() {
     let setup = Setup::new();
     let manager = setup.manager();
     given_up_in_an_outage(&setup, &manager, What::Refuse, 50).await;
-    // A tenant that asks all the time.
+    // One tenant sends requests all the time.
     for _ in 0..600 {
         setup
             .service(&manager)
@@ -78,7 +78,7 @@ async fn deletes_try_no_more_where_creates_look_whether_the_server_is_back() {
             .unwrap_err();
         pass(1.0).await;
     }
-    // Each is made before a create has given up.
+    // The few deletes are sent before a create has failed.
     let tried = setup.deletes();
     assert!(tried <= 5, "{tried}");
     setup.sipher.clear_faults();
@@ -110,7 +110,7 @@ async fn at_shutdown_deletes_are_tried_though_an_outage_holds_them() {
     assert_eq!(report.deleted, 50, "{report}");
 }
 
-/// A delete says nothing of creates: they are tried for as long as ever.
+/// A failed delete says nothing about creates, so creates are retried as usual.
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_cannot_connect_fails_no_create() {
     let setup = Setup::new();

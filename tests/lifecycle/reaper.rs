@@ -1,4 +1,4 @@
-//! The one background task that deletes what is used no more.
+//! The single background task that deletes sessions that are no longer used.
 
 use http::Request;
 use http_body_util::Full;
@@ -40,8 +40,8 @@ async fn requests_that_bear_a_retired_session_are_counted_in_flight() {
     assert_eq!(manager.stats().in_flight, 0);
 }
 
-/// A gateway answers 200 in place of the server, as a captive portal does: only the application's own answer says that a session is
-/// deleted.
+/// A gateway answers 200 in place of the server, as a captive portal does. Only the application's own answer proves
+/// that a session is deleted.
 #[tokio::test(start_paused = true)]
 async fn a_delete_through_the_layer_that_a_gateway_answers_is_made_up_for() {
     for (is_ours, deletes) in [(false, 2), (true, 1)] {

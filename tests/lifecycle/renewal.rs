@@ -1,4 +1,4 @@
-//! Successors: made in time, in the background, one at a time.
+//! Successors are created in time, in the background, and one at a time.
 
 use std::time::Duration;
 
@@ -194,7 +194,7 @@ async fn after_a_failed_renewal_a_session_says_when_the_next_one_begins() {
         .sipher
         .fault(Fault::new(What::Status(429)).on(Target::Create).always());
     setup.call(&manager).await.unwrap();
-    pass(21.0).await; // it fails, and holds for a minute
+    pass(21.0).await; // the create fails, and holds the next one back for a minute
     let creates = setup.creates();
     let next_in = session.renewal_in();
     assert!((30 * SECOND..60 * SECOND).contains(&next_in), "{next_in:?}");

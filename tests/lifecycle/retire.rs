@@ -52,7 +52,7 @@ async fn a_create_that_began_before_an_invalidation_is_not_used_after_it() {
     manager.invalidate(first.generation());
     setup.call(&manager).await.unwrap();
     assert_eq!(manager.session().await.unwrap().generation(), 3);
-    pass(10.0).await; // the first one's life is over as well
+    pass(10.0).await; // the first session has expired as well
     assert_eq!(setup.creates(), 3);
     assert_eq!(manager.session().await.unwrap().generation(), 3, "still");
     assert_eq!(setup.sipher.live_sessions(), 1, "the fenced one is deleted");
@@ -60,7 +60,7 @@ async fn a_create_that_began_before_an_invalidation_is_not_used_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_is_not_deleted_while_a_request_that_bears_it_is_in_flight() {
-    // The first request is looked at, and the fourth remembered.
+    // The first request is looked up, and the fourth is remembered.
     for before in [0, 3] {
         let setup = Setup::new();
         let manager = setup.manager();
@@ -69,7 +69,7 @@ async fn a_session_is_not_deleted_while_a_request_that_bears_it_is_in_flight() {
         for _ in 0..before {
             service.clone().oneshot(generate()).await.unwrap();
         }
-        // The server looks the session up only after these 30 s.
+        // The server looks up the session only after these 30 s.
         setup
             .sipher
             .fault(Fault::new(What::Delay(30 * SECOND)).on(Target::Calls));
@@ -89,7 +89,7 @@ async fn a_session_is_not_deleted_while_a_request_that_bears_it_is_in_flight() {
     }
 }
 
-/// A clock of the user's own that fails once.
+/// A user's clock that panics once.
 #[derive(Clone, Debug)]
 struct FailsOnce {
     clock: TestClock,
@@ -248,7 +248,7 @@ async fn a_session_is_not_evicted_under_a_request_that_was_given_it_from_memory(
         .sipher
         .fault(Fault::new(What::Delay(80 * SECOND)).on(Target::Calls));
     let slow = tokio::spawn(service.oneshot(generate()));
-    pass(65.0).await; // its last use was noted longer ago than counts
+    pass(65.0).await; // the last noted use is too long ago to count
     let mut request = generate();
     request.extensions_mut().insert(SessionDefaults::new());
     setup.service(&manager).oneshot(request).await.unwrap();
@@ -288,7 +288,7 @@ async fn what_is_changed_by_hand_is_not_used_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_holds_up_the_deletes_of_one_key_does_not_hold_up_those_of_another() {
-    // By the pause between two calls, or because the key is refused.
+    // The deletes are held up by the pause between two calls, or because the key is refused.
     for is_refused in [false, true] {
         let setup = Setup::new();
         let manager = setup.builder().linger(5 * SECOND).build().unwrap();
@@ -305,7 +305,7 @@ async fn what_holds_up_the_deletes_of_one_key_does_not_hold_up_those_of_another(
                 .sipher
                 .fault(Fault::new(What::Status(401)).on(Target::Delete));
         }
-        // All three are due at one moment, and nothing wakes the reaper after the first.
+        // All three deletes are due at the same moment, and nothing wakes the reaper after the first.
         drop(leases);
         pass(4.9).await;
         assert_eq!(setup.deletes(), 0);

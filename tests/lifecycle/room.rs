@@ -70,7 +70,7 @@ async fn once_they_are_idle_there_are_no_more_than_the_setting_says_and_those_in
     for key in &keys {
         ask(&setup, &manager, key).await.unwrap();
     }
-    // Those that had to make room are as good as the others.
+    // A tenant whose session was evicted gets another one like any tenant.
     for _ in 0..20 {
         for key in &keys[..4] {
             ask(&setup, &manager, key).await.unwrap();

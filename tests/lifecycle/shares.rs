@@ -1,4 +1,4 @@
-//! Keys that the server has accepted and those that it has not, on one budget.
+//! Keys that the server has accepted, and keys that it has not, share one budget.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::support::{SECOND, Setup, pass};
 
-/// Tenants that the server has accepted; each has a session.
+/// Creates tenants that the server accepts. Each has a session.
 async fn tenants(setup: &Setup, manager: &SessionManager, count: usize) -> Vec<String> {
     let mut keys = Vec::new();
     for _ in 0..count {
@@ -29,7 +29,7 @@ async fn ready(manager: &SessionManager, key: &str, number: usize) -> Result<(),
     session.map(drop).map_err(|error| error.kind())
 }
 
-/// A tenant that needs other sessions all the time, as many as there are calls for.
+/// A tenant that always needs more sessions, and so uses every call it can get.
 fn keep_busy(manager: &SessionManager, key: &str) {
     for worker in 0..8 {
         let (manager, key) = (manager.clone(), key.to_owned());
@@ -42,7 +42,7 @@ fn keep_busy(manager: &SessionManager, key: &str) {
     }
 }
 
-/// Requests with keys that nobody knows, hundred at a time.
+/// Sends requests with made-up keys, a hundred at a time.
 fn flood(manager: &SessionManager) {
     let manager = manager.clone();
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The end.
+//! Shutdown.
 
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ async fn a_session_that_only_a_wall_clock_set_forward_has_ended_is_deleted_too()
     let setup = Setup::new();
     let manager = setup.manager();
     manager.session().await.unwrap();
-    setup.clock.suspend(Duration::from_secs(86_400)); // but the server's clock goes on as before
+    setup.clock.suspend(Duration::from_secs(86_400)); // the server's clock is not set
     let report = manager.shutdown(5 * SECOND).await;
     assert_eq!(report.deleted, 1);
     assert_eq!(setup.sipher.live_sessions(), 0);
@@ -226,7 +226,7 @@ async fn the_longest_life_is_deleted_first_when_the_budget_does_not_do_for_all()
     assert!(!setup.sipher.is_live(&last), "the youngest is among them");
 }
 
-/// What the last handle says when it goes without a shutdown.
+/// What the manager reports if its last handle is dropped without a shutdown.
 #[tokio::test(start_paused = true)]
 async fn the_last_handle_says_something_only_where_something_is_left() {
     for is_orphan in [false, true] {
@@ -308,7 +308,7 @@ async fn tenants_whose_deletes_hang_keep_no_others_from_theirs() {
     }
 }
 
-/// How much of its day the key has used up is asked for with a delete.
+/// Together with a delete, the manager asks how much of its quota the key has used.
 #[tokio::test(start_paused = true)]
 async fn no_task_goes_on_after_a_shutdown() {
     let setup = Setup::new();

@@ -134,7 +134,7 @@ async fn a_session_call_that_fails_is_a_sign_too() {
     setup.call(&manager).await.unwrap();
     pass(5.0).await;
     setup.sipher.restart();
-    // None of the new process's answers is ever seen.
+    // The manager never gets an answer of the new process.
     let other = setup.sipher.api_key(Tier::Pro);
     let refused = Fault::new(What::Refuse).on(Target::Create);
     setup.sipher.fault(refused.always());
@@ -187,7 +187,7 @@ async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
     let setup = Setup::new();
     let manager = setup.manager();
     let first = manager.session().await.unwrap();
-    // Somebody else with the same key and a client of his own.
+    // Another program uses the same key, with a client of its own.
     let api = sipher_session::SessionsApi::new(
         sipher_session::api::Transport::new(setup.sipher.clone()),
         sipher_session::testing::FakeSipher::base_url(),
@@ -198,7 +198,7 @@ async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
         .update_session(first.id(), &other)
         .await
         .unwrap();
-    // Only the session itself can tell.
+    // Only a call for the session itself can reveal the change.
     setup.silence_health();
     setup
         .sipher
@@ -210,7 +210,8 @@ async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
     assert!(!setup.sipher.is_live(first.id().as_str()));
 }
 
-/// A call each second for five minutes, with a restart after 100 s that none of them met; how many got other defaults.
+/// Sends a call each second for five minutes. After 100 s the server restarts, which no call meets. Returns how many
+/// calls got other defaults.
 async fn restart_unmet<S>(setup: &Setup, service: S) -> u64
 where
     S: Service<Call, Error = BoxError> + Clone,
@@ -240,7 +241,7 @@ async fn a_restart_that_no_call_met_is_found_by_the_first_answer_after_it() {
     assert!(setup.questions() <= 8, "{}", setup.questions());
 }
 
-/// Neither its answers nor its health tell of it.
+/// Neither the server's answers nor its health reveal the restart.
 #[tokio::test(start_paused = true)]
 async fn a_restart_of_which_nothing_tells_is_found_by_the_periodic_check() {
     let setup = Setup::new();
@@ -366,7 +367,7 @@ async fn a_check_does_not_hold_up_the_others_of_its_key() {
     for layer in &layers {
         call(layer).await;
     }
-    // The key was held back for a while, and that is remembered.
+    // The key was held back for a while, and the manager remembers that.
     setup
         .sipher
         .fault(Fault::new(What::Status(401)).on(Target::Create));

@@ -1,4 +1,4 @@
-//! What whoever serves many tenants does by hand.
+//! Calls for programs that serve many tenants.
 
 use sipher_session::{
     ApiKey, Chain, ErrorKind, SessionDefaults,
@@ -183,7 +183,7 @@ async fn keys_that_nobody_knows_never_starve_those_that_the_server_has_accepted(
         let key = key.as_str();
         manager.ready(key, SessionDefaults::new()).await.unwrap();
     }
-    // Their sessions have to be made anew all the time.
+    // The tenants' sessions have to be created again and again.
     for minute in 0..10 {
         pass(60.0).await;
         for number in 0..200 {
@@ -220,7 +220,7 @@ async fn many_new_tenants_that_come_at_once_may_use_all_of_the_budget_where_ther
     assert_eq!(start.elapsed(), SECOND);
 }
 
-/// 300 tenants whose keys were accepted once are refused now, and go on asking for other sessions.
+/// The keys of 300 tenants were accepted once and are refused now. The tenants still ask for other sessions.
 #[tokio::test(start_paused = true)]
 async fn keys_that_the_server_refuses_now_never_starve_those_that_it_accepts() {
     let setup = Setup::new();
@@ -245,7 +245,7 @@ async fn keys_that_the_server_refuses_now_never_starve_those_that_it_accepts() {
         });
         pass(0.01).await;
     }
-    // Until each has been refused once, they are tenants like others.
+    // Until each key has been refused once, it counts as accepted.
     pass(600.0).await;
     let mut failed = 0;
     for number in 0..120 {

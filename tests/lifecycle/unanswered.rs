@@ -76,7 +76,7 @@ async fn where_the_question_is_not_answered_a_successor_that_failed_is_tried_aga
     setup.sipher.clear_faults();
     setup.silence_health();
     unanswered();
-    // The question is not asked again for a minute; creates are held back for less.
+    // The manager does not ask again for a minute. Creates are held back for less time.
     pass(10.0).await;
     setup.call(&manager).await.unwrap();
 }

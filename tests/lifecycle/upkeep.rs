@@ -50,7 +50,7 @@ async fn what_may_be_lost_is_replaced_unasked_where_the_key_may_not_ask() {
         let manager = setup.builder().upkeep_per_day(upkeep).build().unwrap();
         for lost in 0..3 {
             setup.call(&manager).await.unwrap();
-            // More than the five minutes between two questions of that kind.
+            // Longer than the five minutes between two such session calls.
             pass(400.0).await;
             setup.sipher.restart();
             let gateway = Fault::new(What::Html(502)).on(Target::Calls).times(1);
@@ -64,11 +64,11 @@ async fn what_may_be_lost_is_replaced_unasked_where_the_key_may_not_ask() {
     }
 }
 
-/// A process that counts alone would use up what all processes of the key share.
+/// A process that counted only its own calls would use up the quota that all processes of the key share.
 #[tokio::test(start_paused = true)]
 async fn where_others_use_up_the_keys_day_its_last_quarter_is_left_to_creates() {
     let setup = Setup::new();
-    // Of the 2,000 session calls of a pro key.
+    // A pro key has 2,000 session operations a day.
     use_up(&setup, 1_510).await;
     let before = (setup.creates(), setup.gets() + setup.deletes());
     let builder = setup.builder().ttl(600 * SECOND).verify_every(60 * SECOND);
@@ -120,7 +120,7 @@ async fn a_key_that_has_calls_again_before_midnight_is_checked_again() {
             assert!(manager.clear_holds(setup.key.as_str()));
             10
         } else {
-            // It counts in memory.
+            // The server keeps its counts in memory.
             setup.sipher.restart();
             180
         };

@@ -1,4 +1,4 @@
-//! Faults in fleets whose store is big, slow or half down, and with keys that are new or refused.
+//! Faults in fleets whose store is big, slow or half down, and in fleets whose API key is new or refused.
 
 use crate::list::{By::Scenario, Mutation};
 

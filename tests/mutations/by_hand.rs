@@ -1,4 +1,5 @@
-//! Faults of session ids of by hand, of windows and questions that tell nothing, and of tenants beside one another.
+//! Faults with session ids that callers use by hand, with windows and questions that prove nothing, and with tenants
+//! that affect one another.
 
 use crate::list::{By::Test, Mutation};
 

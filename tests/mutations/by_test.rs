@@ -1,4 +1,4 @@
-//! The faults that one test of its own shows, whatever the target.
+//! Faults that one test each finds, in any target.
 
 use crate::list::{By::Test, Mutation};
 

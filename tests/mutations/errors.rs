@@ -1,4 +1,4 @@
-//! Faults of what errors say, and of panics that become errors.
+//! Faults in error messages, and in panics that become errors.
 
 use crate::list::{By::Test, Mutation};
 

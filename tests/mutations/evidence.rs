@@ -1,4 +1,4 @@
-//! Faults of the evidence whether the server is still the one that knows the sessions.
+//! Faults in the evidence that the server's process still knows the sessions.
 
 use crate::list::{
     By::{Life, Production, Scenario, Test},

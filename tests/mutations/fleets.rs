@@ -1,4 +1,4 @@
-//! The same for sessions that a fleet shares.
+//! Faults in the sessions that a fleet shares.
 
 use crate::list::{By::Scenario, Mutation};
 

@@ -1,4 +1,4 @@
-//! Faults in what is put into bodies, and in what goes out without a session.
+//! Faults in the defaults that are put into bodies, and in requests that go out without a session.
 
 use super::list::{
     By::{Life, Test},

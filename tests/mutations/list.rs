@@ -1,17 +1,17 @@
-//! The faults, each with the invariant that it breaks and what shows it.
+//! The faults, each with the invariant that it breaks, and the seed or test that finds it.
 
 use By::Life;
 
-/// What finds a fault.
+/// The seed or test that finds a fault.
 #[derive(Clone, Copy)]
 pub(crate) enum By {
     /// A seed of the simulation.
     Life(u64),
-    /// The same of a life in production.
+    /// A seed of the simulation of lives in production.
     Production(u64),
-    /// One test of fleets.
+    /// One test of `tests/fleet`.
     Scenario(&'static str),
-    /// One test of any target, `lib` among them, with all features.
+    /// One test of any target, including `lib`, with all features.
     Test {
         target: &'static str,
         name: &'static str,
@@ -20,7 +20,7 @@ pub(crate) enum By {
 
 pub(crate) struct Mutation {
     pub(crate) name: &'static str,
-    /// Separated by blanks if there are several.
+    /// Several invariants are separated by spaces.
     pub(crate) invariant: &'static str,
     pub(crate) by: By,
     pub(crate) file: &'static str,

@@ -1,4 +1,4 @@
-//! Whether the simulations can fail: faults are put into the source one by one, and each has to be found.
+//! Whether the tests can fail: faults are put into the source one by one, and a test must find each.
 //!
 //! ```text
 //! cargo test --test mutations                            each still fits the source, and is in the documentation
@@ -7,7 +7,7 @@
 //! MUTATION_SEEDS=2000 cargo test --test mutations -- --ignored      finds seeds, where they are not right any more
 //! ```
 
-#![allow(clippy::unwrap_used)] // what cannot be set up is a failure
+#![allow(clippy::unwrap_used)] // if the set-up fails, the test fails
 
 mod big_fleets;
 mod by_hand;
@@ -60,7 +60,7 @@ fn root() -> &'static Path {
 }
 
 impl Mutation {
-    /// The source with the fault in it.
+    /// Returns the source with the fault in it.
     fn apply(&self) -> String {
         let source = fs::read_to_string(root().join(self.file)).unwrap();
         let times = source.matches(self.old).count();
@@ -167,16 +167,16 @@ fn every_mutation_is_killed_by_its_seed() {
     );
 }
 
-/// In tenths of a second: a build and many lives.
+/// In tenths of a second. Long enough for a build and many lives.
 const PATIENCE: u32 = 6_000;
 
-/// Where lives are drawn from seeds.
+/// A test target that draws lives from seeds.
 #[derive(Clone, Copy)]
 struct Lives {
     target: &'static [&'static str],
-    /// Names one.
+    /// The variable that selects one seed.
     seed: &'static str,
-    /// Says how many.
+    /// The variable that sets the number of seeds.
     seeds: &'static str,
 }
 
@@ -191,7 +191,7 @@ const FLEETS: Lives = Lives {
     seeds: "FLEET_SEEDS",
 };
 
-/// What has cargo run the tests of a target.
+/// Returns the arguments with which cargo runs the tests of a target.
 fn arguments(target: &'static str) -> Vec<&'static str> {
     match target {
         "lib" => vec!["--all-features", "--lib"],
@@ -199,7 +199,7 @@ fn arguments(target: &'static str) -> Vec<&'static str> {
     }
 }
 
-/// The sources of a target, one after the other.
+/// Returns the sources of a target, concatenated.
 fn sources(target: &str) -> String {
     fn read(path: &Path) -> String {
         if !path.is_dir() {
@@ -216,7 +216,7 @@ fn sources(target: &str) -> String {
     }
 }
 
-/// The crate in a place of its own, where it can be spoilt.
+/// A copy of the crate, into which faults can be put.
 struct Copy(PathBuf);
 
 impl Copy {
@@ -231,14 +231,15 @@ impl Copy {
             "Cargo.lock",
             "docs",
         ] {
-            // What is gone here is gone there.
+            // Files that were removed here must not stay in the copy.
             let _ = fs::remove_dir_all(to.join(part));
             copy(&root().join(part), &to.join(part));
         }
         Self(to)
     }
 
-    /// Runs a test, with a variable that says which lives; what it found is the error. Panics if it does not build.
+    /// Runs a test, with an environment variable that selects the lives. A failure is returned as the error. Panics if
+    /// the copy does not build.
     fn passes<'a>(
         &self,
         target: &[&str],
@@ -289,7 +290,7 @@ impl Copy {
     }
 }
 
-/// `I1: …`, also after `seed 5: ` or `request 7: `.
+/// Whether the line names a broken invariant, as in `I1: …`, also after `seed 5: ` or `request 7: `.
 fn is_verdict(line: &str) -> bool {
     let mut words = line.split([' ', ':']).take(8);
     words.any(|word| {

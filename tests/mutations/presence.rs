@@ -1,4 +1,4 @@
-//! Faults of the evidence: in which process answers, and in whether the server is there where health is not.
+//! Faults in the evidence: in which process answers, and in whether the server works if health does not.
 
 use crate::list::{By::Test, Mutation};
 

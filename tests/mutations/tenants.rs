@@ -1,4 +1,4 @@
-//! Faults of tenants and waits: who waits for whom, who makes room, and what one key may cost.
+//! Faults with tenants and waits: which requests wait for which, which sessions are evicted, and what one key may cost.
 
 use crate::list::{By::Test, Mutation};
 

@@ -1,4 +1,4 @@
-//! Many callers, one create.
+//! Many callers share one create.
 
 use std::{
     future::{Future, poll_fn},
@@ -22,7 +22,7 @@ use crate::{
     support::{SECOND, Setup, generate, ours, pass},
 };
 
-/// Polls a future so many times, then drops it where it stands.
+/// Polls a future this many times, and then drops it.
 async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = times;
@@ -40,7 +40,7 @@ async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
     .await
 }
 
-/// Pain 3: whoever asked first carried the fetch for all, and when his request was cancelled everybody's failed.
+/// Pain 3: the first caller made the call for everyone. When its request was cancelled, every request failed.
 #[tokio::test(start_paused = true)]
 async fn the_first_caller_may_be_dropped_at_any_await_point() {
     let mut points = 0;
@@ -73,7 +73,7 @@ async fn the_first_caller_may_be_dropped_at_any_await_point() {
     assert!(points >= 2, "{points}");
 }
 
-/// Pain 3, by the clock: at any moment of a create that fails once and is slow.
+/// Pain 3, by the clock: the caller gives up at any moment of a create that is slow and fails once.
 #[tokio::test(start_paused = true)]
 async fn the_first_caller_may_have_a_deadline_at_any_moment() {
     for deadline in (0..4_000).step_by(50).map(Duration::from_millis) {
@@ -102,8 +102,8 @@ async fn the_first_caller_may_have_a_deadline_at_any_moment() {
     }
 }
 
-/// Pain 4: a cache that let one caller run the fetch inside of itself gave up, with a panic, on whoever saw some two
-/// hundred such callers aborted.
+/// Pain 4: a cache let one caller run the fetch inside of the cache. After some two hundred such callers had been
+/// aborted, the cache panicked in the callers that waited.
 #[tokio::test(start_paused = true)]
 async fn three_hundred_leaders_aborted_one_after_the_other_cost_nobody_anything() {
     let setup = Setup::new();
@@ -125,8 +125,8 @@ async fn three_hundred_leaders_aborted_one_after_the_other_cost_nobody_anything(
     assert_eq!((setup.creates(), setup.uses().len()), (1, 300));
 }
 
-/// Pain 4: a leader whose future was kept but not polled blocked everybody, and a cache whose callers had less patience
-/// than its fetch took was never filled.
+/// Pain 4: a first caller whose future was kept but not polled blocked everyone. And a cache was never filled if its
+/// callers gave up sooner than the fetch ended.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_nobody_polls_and_followers_without_patience_do_not_keep_the_create_from_ending()
  {
@@ -153,7 +153,7 @@ async fn a_leader_that_nobody_polls_and_followers_without_patience_do_not_keep_t
     leader.await.unwrap();
 }
 
-/// Pain 10: each of the callers that waited for a fetch that failed made the fetch once more, one after the other.
+/// Pain 10: each caller that waited for a failed fetch made the fetch again, one after the other.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_share_one_failure_and_so_do_those_who_come_right_after() {
     for what in failures() {
@@ -181,7 +181,7 @@ async fn a_thousand_callers_share_one_failure_and_so_do_those_who_come_right_aft
             }
             let limit = if waits { SECOND } else { Duration::ZERO };
             assert!(start.elapsed() <= limit, "{name}");
-            // What fails at once is tried again within the second that one create has; the floor allows for five.
+            // A failure that comes at once is retried within the one second that a create has. The floor between calls allows five tries.
             made = if waits { setup.creates() } else { made };
             assert!((1..=5).contains(&made), "{name}: {made}");
             assert_eq!(setup.creates(), made, "{name}");
@@ -189,7 +189,7 @@ async fn a_thousand_callers_share_one_failure_and_so_do_those_who_come_right_aft
     }
 }
 
-/// Pain 11: callers hung for as long as the source of the credentials did, and a timeout short enough for them was too
+/// Pain 11: callers hung for as long as the source of the credentials did. A timeout that suited the callers was too
 /// short for a source that is merely slow.
 #[tokio::test(start_paused = true)]
 async fn a_source_that_hangs_holds_each_caller_for_max_wait_and_nobody_for_ever() {
@@ -227,7 +227,7 @@ async fn a_source_that_hangs_holds_each_caller_for_max_wait_and_nobody_for_ever(
                     (Err(ErrorKind::Timeout), 3 * SECOND),
                     "{name}"
                 ),
-                // The create's own deadline of 20 s ends it, and the next is due a second later.
+                // The create's own deadline of 20 s ends it, and the next one is due a second later.
                 22.. => assert_eq!(answer, Ok(()), "{name}: {arrival}"),
                 _ => {}
             }
@@ -241,7 +241,7 @@ async fn a_source_that_hangs_holds_each_caller_for_max_wait_and_nobody_for_ever(
     }
 }
 
-/// Pain 11, and what follows for a request is what its owner chose.
+/// Pain 11: what a request does after `max_wait` is its owner's choice.
 #[tokio::test(start_paused = true)]
 async fn a_merely_slow_source_is_waited_for_once_and_who_may_go_without_goes_after_max_wait() {
     let setup = Setup::new();

@@ -19,8 +19,7 @@ use crate::{
     told,
 };
 
-/// Pain 16: a close returned before its deletes were made, or hung for ever in one of them, or left sessions behind
-/// without a word.
+/// Pain 16: a close returned before its deletes were made, or hung forever in one of them, or left sessions behind without reporting it.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_ends_by_its_deadline_and_says_what_became_of_every_session() {
     let setup = Setup::new();
@@ -71,7 +70,7 @@ async fn a_shutdown_ends_by_its_deadline_and_says_what_became_of_every_session()
     assert!(failed.clone().count() > 0 && failed.into_iter().all(|status| status == 500));
 }
 
-/// Pain 16: who just drops the client leaves its sessions on the server; that is told, with their number.
+/// Pain 16: a client that is dropped without a shutdown leaves its sessions on the server. The manager reports how many.
 #[tokio::test(start_paused = true)]
 async fn a_manager_that_is_dropped_says_how_many_sessions_it_leaves() {
     let setup = Setup::new();
@@ -95,7 +94,7 @@ async fn a_manager_that_is_dropped_says_how_many_sessions_it_leaves() {
     assert_eq!((setup.deletes(), setup.sipher.live_sessions()), (0, 0));
 }
 
-/// Pain 17: every client that was made and dropped left a task behind, which went on renewing for the dead.
+/// Pain 17: every client that was dropped left a task behind, which went on renewing.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_managers_dropped_at_any_moment_leave_no_task_and_make_no_call() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
@@ -111,7 +110,7 @@ async fn a_thousand_managers_dropped_at_any_moment_leave_no_task_and_make_no_cal
             .verify_every(10 * SECOND)
             .build()
             .unwrap();
-        // A create, a renewal, a check or a delete is under way by then, or none.
+        // By then, a create, a renewal, a check or a delete may be in flight.
         for _ in 0..random.u8(0..4) {
             drop(
                 timeout(
@@ -134,7 +133,7 @@ async fn a_thousand_managers_dropped_at_any_moment_leave_no_task_and_make_no_cal
         );
         drop(manager);
         let calls = setup.sipher.session_calls();
-        // At once, and not when they next wake up.
+        // The tasks end at once, and not when their next timer fires.
         let before = Instant::now();
         yield_now().await;
         yield_now().await;
@@ -148,7 +147,7 @@ async fn a_thousand_managers_dropped_at_any_moment_leave_no_task_and_make_no_cal
     }
 }
 
-/// Pain 17: nor does a manager that lives on keep a task for what is over.
+/// Pain 17: a manager that lives on keeps no task for finished work either.
 #[tokio::test(start_paused = true)]
 async fn a_manager_at_rest_has_no_task() {
     let setup = Setup::new();
@@ -165,8 +164,8 @@ async fn a_manager_at_rest_has_no_task() {
     assert_eq!(setup.deletes(), 10);
 }
 
-/// Pain 23: the old credential was ended as soon as the new one was there, under requests that were still on their way
-/// with it. This server would answer them with its own defaults.
+/// Pain 23: the old credential was ended as soon as the new one existed, while requests in flight still used it. Sipher
+/// would answer such requests under its own defaults.
 #[tokio::test(start_paused = true)]
 async fn a_predecessor_lives_until_the_last_request_that_bears_it_has_its_answer() {
     for change in ["renewal", "defaults", "key", "invalidation", "deletion"] {
@@ -175,7 +174,7 @@ async fn a_predecessor_lives_until_the_last_request_that_bears_it_has_its_answer
         let first = manager.session().await.unwrap();
         let id = first.id().as_str();
         tokio::time::sleep(first.renewal_in().saturating_sub(SECOND)).await;
-        // The server looks a session up only when the whole body has come, here after up to 40 s.
+        // The server looks up a session only when the whole body has arrived, here after up to 40 s.
         let mut slow = JoinSet::new();
         for seconds in 1..=40 {
             setup
@@ -231,7 +230,7 @@ async fn a_predecessor_lives_until_the_last_request_that_bears_it_has_its_answer
     }
 }
 
-/// Pain 23: a caller that gave up does not mean a server that has stopped reading.
+/// Pain 23: if a caller gives up, the server may still be reading the request.
 #[tokio::test(start_paused = true)]
 async fn requests_that_were_given_up_still_keep_the_predecessor_for_a_while() {
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! What a server in trouble may cost: no more calls than were promised, and no dead end.
+//! The cost of a server in trouble: no more calls than promised, and no final failure.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     told,
 };
 
-/// The least time between two session calls of one partition.
+/// The shortest time between two session calls of one partition.
 const FLOOR: Duration = Duration::from_millis(200);
 
 fn session_calls(setup: &Setup) -> Vec<Exchange> {
@@ -23,7 +23,7 @@ fn session_calls(setup: &Setup) -> Vec<Exchange> {
         .collect()
 }
 
-/// In any span of time no more calls than the published formula says, and none of one key right after another.
+/// Asserts that no span of time has more calls than the published formula allows, and that calls of one key keep their distance.
 fn assert_paced(setup: &Setup, name: &str) {
     let calls = session_calls(setup);
     let mut last: HashMap<Option<String>, Duration> = HashMap::new();
@@ -38,7 +38,7 @@ fn assert_paced(setup: &Setup, name: &str) {
     }
     let budget = CallBudget::default();
     for (i, start) in calls.iter().enumerate().step_by(5) {
-        // Spans of some minutes, and all of it from the first call.
+        // Checks spans of a few minutes, and the whole time from the first call.
         let most = if i == 0 { calls.len() } else { 400 };
         for (j, end) in calls.iter().enumerate().skip(i).take(most) {
             let (count, span) = ((j - i + 1) as u64, end.at - start.at);
@@ -47,7 +47,7 @@ fn assert_paced(setup: &Setup, name: &str) {
     }
 }
 
-/// Pain 5: a create whose answer was lost left a session behind that nobody knew of, and nobody was told.
+/// Pain 5: a create whose answer was lost left an unknown session on the server, and nothing reported it.
 #[tokio::test(start_paused = true)]
 async fn every_session_that_a_lost_answer_leaves_behind_is_counted_and_told_of() {
     for (what, certain) in [
@@ -88,7 +88,7 @@ async fn every_session_that_a_lost_answer_leaves_behind_is_counted_and_told_of()
     }
 }
 
-/// Pain 5: a caller that gave up aborted the create half-way, and its outcome was lost with it.
+/// Pain 5: a caller that gave up aborted the create half-way, and its outcome was lost.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_leaves_no_orphan() {
     for patience in (0..60).map(|tenths| Duration::from_millis(100) * tenths) {
@@ -109,7 +109,7 @@ async fn a_caller_that_gives_up_leaves_no_orphan() {
     }
 }
 
-/// Pain 7: one error that was taken for a final one ended renewal for the life of the process.
+/// Pain 7: one error that was mistaken for a final one ended renewal for the life of the process.
 #[tokio::test(start_paused = true)]
 async fn after_hours_of_any_failure_requests_go_out_again_by_themselves() {
     for what in failures() {
@@ -147,8 +147,8 @@ async fn after_hours_of_any_failure_requests_go_out_again_by_themselves() {
     }
 }
 
-/// Pain 8: clients called as fast as they could while the server failed; one made hundreds of calls a second, others got
-/// their address blocked.
+/// Pain 8: while the server failed, clients called as fast as they could. One made hundreds of calls a second. Others
+/// got their address blocked.
 #[tokio::test(start_paused = true)]
 async fn a_hundred_tenants_under_any_failure_keep_the_published_bound_and_the_floor() {
     for what in failures() {
@@ -163,7 +163,7 @@ async fn a_hundred_tenants_under_any_failure_keep_the_published_bound_and_the_fl
     }
 }
 
-/// Pain 8, with failures that come and go over hours, successes between them, and sessions that are thrown away.
+/// Pain 8: failures come and go over hours, with successes between them, and sessions are thrown away.
 #[tokio::test(start_paused = true)]
 async fn hours_of_changing_failures_keep_the_published_bound_and_the_floor() {
     let setup = Setup::new();
@@ -183,7 +183,7 @@ async fn hours_of_changing_failures_keep_the_published_bound_and_the_floor() {
     setup.sipher.assert_no_dead_id();
 }
 
-/// Ten requests a second of a hundred tenants, none of which waits to the end for the one before.
+/// Sends ten requests a second from a hundred tenants. No request waits for the end of the one before.
 async fn hammer(
     setup: &Setup,
     manager: &SessionManager,
@@ -212,10 +212,10 @@ async fn hammer(
     }
 }
 
-/// Pain 8: a lease shorter than the margin at which it was renewed was renewed without a pause.
+/// Pain 8: a lease that was shorter than its renewal margin was renewed without a pause.
 #[tokio::test(start_paused = true)]
 async fn short_lives_are_not_renewed_in_a_loop() {
-    // Renewed at 17.5 s of 30 s at the earliest; or taken for a wrong answer, which holds for a minute.
+    // A life of 30 s is renewed after 17.5 s at the earliest. A shorter life counts as a wrong answer, which holds for a minute.
     for (life, most) in [
         (30, 7_200 * 10 / 175 + 1),
         (29, 7_200 / 60 + 1),
@@ -241,7 +241,7 @@ async fn short_lives_are_not_renewed_in_a_loop() {
     }
 }
 
-/// Pain 9: retries went on during a ban and made it longer; what the server said about when to come back was not read.
+/// Pain 9: retries went on during a ban and prolonged it. Clients did not read when the server allowed the next call.
 #[tokio::test(start_paused = true)]
 async fn no_session_call_of_anybodys_comes_before_the_server_said() {
     let limited = |retry_after| What::RateLimited {
@@ -264,7 +264,7 @@ async fn no_session_call_of_anybodys_comes_before_the_server_said() {
             .sipher
             .fault(Fault::new(limited).on(Target::SessionCalls));
         drop(timeout(SECOND, call_as(&setup, &manager, &keys[0])).await);
-        // A delete is due as well, and does not make the ban longer.
+        // A delete is due as well. It must not prolong the ban.
         manager.invalidate(first.generation());
         setup.sipher.clear_log();
         let banned = Instant::now();
@@ -292,7 +292,7 @@ async fn no_session_call_of_anybodys_comes_before_the_server_said() {
     }
 }
 
-/// Pain 9: the hint was in the body and nobody looked; and one key's empty quota is not another's.
+/// Pain 9: the hint was in the body, and no client read it. Also, the empty quota of one key must not affect another key.
 #[tokio::test(start_paused = true)]
 async fn a_used_up_quota_is_probed_rarely_and_holds_back_its_own_key_alone() {
     let setup = Setup::new();

@@ -1,4 +1,4 @@
-//! Sessions that are dead without anybody having said so.
+//! Sessions that died without a notice.
 
 use std::time::Duration;
 
@@ -16,8 +16,7 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Pain 12: a laptop slept, its monotonic clock with it, and on waking the dead credential was sent as if no time had
-/// passed.
+/// Pain 12: a laptop slept, and its monotonic clock stopped. After waking, it sent the dead credential as if no time had passed.
 #[tokio::test(start_paused = true)]
 async fn however_long_a_machine_sleeps_at_whatever_age_no_dead_id_is_sent() {
     for age in (0..=60).step_by(4) {
@@ -39,7 +38,7 @@ async fn however_long_a_machine_sleeps_at_whatever_age_no_dead_id_is_sent() {
     }
 }
 
-/// Pain 12: what was under way while the machine slept was taken for fresh when it woke.
+/// Pain 12: work that was in flight while the machine slept counted as fresh when it woke.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_aged_on_its_way_through_the_sleep_is_not_used() {
     let setup = Setup::new();
@@ -57,7 +56,7 @@ async fn a_session_that_aged_on_its_way_through_the_sleep_is_not_used() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// Pain 12: a wait that had begun before the sleep was waited for all over again after it.
+/// Pain 12: a wait that had begun before the sleep started again after it.
 #[tokio::test(start_paused = true)]
 async fn a_back_off_goes_by_while_the_machine_sleeps() {
     let setup = Setup::new();
@@ -73,8 +72,8 @@ async fn a_back_off_goes_by_while_the_machine_sleeps() {
     setup.call(&manager).await.unwrap();
 }
 
-/// Pain 13: with a clock that was wrong by more than the life of a token, tokens looked expired at birth and were
-/// fetched in a loop, or looked valid for ever and were sent long after they were dead.
+/// Pain 13: a clock was wrong by more than the life of a token. Tokens looked expired at birth and were fetched in a
+/// loop, or looked valid forever and were sent long after they had died.
 #[tokio::test(start_paused = true)]
 async fn clocks_that_are_days_apart_either_way_cost_no_call_and_send_no_dead_id() {
     let mut creates = Vec::new();
@@ -114,7 +113,7 @@ async fn clocks_that_are_days_apart_either_way_cost_no_call_and_send_no_dead_id(
     assert!((75..=80).contains(&creates[0]), "{creates:?}");
 }
 
-/// Pain 13: a wall clock that is put right in the middle of a life prolongs nothing, whichever way it was wrong.
+/// Pain 13: if a wall clock is corrected in the middle of a life, that prolongs nothing, whichever way the clock was wrong.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_in_the_middle_of_a_life_sends_no_dead_id() {
     for turn in [-400, -3, -1, 1, 3, 400] {
@@ -133,13 +132,12 @@ async fn a_clock_that_is_set_in_the_middle_of_a_life_sends_no_dead_id() {
             pass(1.0).await;
         }
         setup.sipher.assert_every_call_had_a_session();
-        // At most one create more for each of the sixteen turns.
+        // At most one more create for each of the sixteen steps of the clock.
         assert!(setup.creates() <= 14 + 16, "{turn}: {}", setup.creates());
     }
 }
 
-/// Pain 14: a server was restarted and had forgotten every session, and clients went on with the dead ids for as long as
-/// they lived.
+/// Pain 14: a restarted server had forgotten every session. Clients went on with the dead ids for the rest of their lives.
 #[tokio::test(start_paused = true)]
 async fn of_thirty_restarts_that_a_request_met_none_costs_a_later_request_its_defaults() {
     let setup = Setup::new();
@@ -157,13 +155,13 @@ async fn of_thirty_restarts_that_a_request_met_none_costs_a_later_request_its_de
     }
     let mut events = manager.events();
     for restart in 0..30 {
-        // So short that none of them is held before it can meet it.
+        // The time is so short that no request waits for a question before it can meet the restart.
         pass(30.0).await;
         let sign = signs[restart % signs.len()].clone();
         setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         setup.sipher.restart();
         pass(2.0).await;
-        // Whoever meets it is the one whom it may cost something.
+        // The restart may affect only the request that meets it.
         drop(call_as(&setup, &manager, &keys[restart % keys.len()]).await);
         setup.sipher.clear_log();
         for key in &keys {
@@ -186,7 +184,7 @@ async fn of_thirty_restarts_that_a_request_met_none_costs_a_later_request_its_de
     }
 }
 
-/// Pain 14: a session that the server had dropped to make room left no trace at all. Only asking finds it.
+/// Pain 14: a session that the server had evicted left no trace. Only asking finds the loss.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_the_server_dropped_silently_is_found_by_asking() {
     let setup = Setup::new();
@@ -221,8 +219,8 @@ async fn a_session_that_the_server_dropped_silently_is_found_by_asking() {
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
 }
 
-/// Pain 15: servers, and clients, that recover by themselves from a session they do not know go on with another meaning,
-/// and nobody learns of it. Here nothing goes out unless its owner chose so.
+/// Pain 15: servers and clients recovered from an unknown session by giving the request another meaning, and nobody
+/// noticed. Here, nothing is sent without a session unless the owner chose that.
 #[tokio::test(start_paused = true)]
 async fn without_a_session_nothing_is_sent_whatever_the_reason() {
     for what in failures() {
@@ -264,7 +262,7 @@ async fn without_a_session_nothing_is_sent_whatever_the_reason() {
     }
 }
 
-/// Pain 15: a server that takes what it does not know or like, and answers as if all was well, is not believed.
+/// Pain 15: a server ignores values that it does not know, and answers as if all was well. Its answer is checked here.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_means_something_else_than_was_asked_for_is_never_used() {
     for what in [What::EchoWrong, What::DropDefault("chain".into())] {
@@ -293,7 +291,7 @@ async fn a_session_that_means_something_else_than_was_asked_for_is_never_used() 
     }
 }
 
-/// Pain 15: defaults that somebody else changed on the server are another meaning as well.
+/// Pain 15: defaults that another client changed on the server give the request another meaning as well.
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_defaults_were_changed_elsewhere_is_told_of_and_replaced() {
     let setup = Setup::new();
@@ -314,7 +312,7 @@ async fn a_session_whose_defaults_were_changed_elsewhere_is_told_of_and_replaced
         assert_eq!(setup.last_chain().as_deref(), Some(chain));
         pass(1.0).await;
     }
-    // The one before the change is counted too: nobody knows when it was made.
+    // The request before the change is counted too, because nobody knows when the change was made.
     let lost = |event: &Event| matches!(event, Event::Lost { requests: 2, .. });
     assert!(told(&mut events).iter().any(lost));
     assert!(!setup.sipher.is_live(id.as_str()));

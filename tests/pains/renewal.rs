@@ -1,4 +1,4 @@
-//! When and how a session is replaced before its end.
+//! When and how a session is replaced before it expires.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -17,8 +17,8 @@ use crate::{
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Pain 1: elsewhere a renewal stopped every request for as long as it took, although the credential at hand was still
-/// good; users saw it as a spike in their slowest answers.
+/// Pain 1: a renewal stopped every request while it ran, although the current credential was still good. Users saw this
+/// as a spike in their slowest answers.
 #[tokio::test(start_paused = true)]
 async fn thousands_of_requests_pass_through_a_slow_renewal_and_none_waits() {
     for (slow, sessions) in [(What::DelayAnswer(15 * SECOND), 2), (What::Hang, 1)] {
@@ -53,8 +53,7 @@ async fn thousands_of_requests_pass_through_a_slow_renewal_and_none_waits() {
     }
 }
 
-/// Pain 2: processes that were started together renewed together, and the burst brought the server down; the deployment
-/// had to be rolled back.
+/// Pain 2: processes that started together renewed together. The burst brought the server down, and the deployment had to be rolled back.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_started_at_one_instant_renews_spread_over_minutes() {
     let setup = Setup::new();
@@ -77,7 +76,7 @@ async fn a_fleet_that_started_at_one_instant_renews_spread_over_minutes() {
     let creates = log.filter(|exchange| exchange.operation == Operation::Create);
     let ages: Vec<_> = creates.map(|create| (create.at - born).as_secs()).collect();
     assert_eq!(ages.len(), fleet.len());
-    // Only ever earlier than the 2,880 s that they would all renew at.
+    // All of them would renew at 2,880 s without jitter. Jitter only moves a renewal earlier.
     assert!(
         ages.iter().all(|age| (2_700..=2_880).contains(age)),
         "{ages:?}"
@@ -88,13 +87,13 @@ async fn a_fleet_that_started_at_one_instant_renews_spread_over_minutes() {
     assert!(busiest.max() <= Some(8), "{ages:?}");
 }
 
-/// Whatever keeps a session from being renewed, all requests are served with it for as long as it was said to be usable.
+/// If renewals fail, for whatever reason, the current session serves all requests for as long as it was promised to be usable.
 async fn serves_to_the_end(setup: &Setup, manager: &SessionManager, first: &Session, what: What) {
     let name = format!("{what:?}");
     tokio::time::sleep(first.renewal_in()).await;
     let fails = Fault::new(what).on(Target::Create).always();
     setup.sipher.fault(fails);
-    // As it was said beforehand, and not as it may be seen after a failure.
+    // The promise was made before the failure, and must not change after it.
     let over = Instant::now() + first.usable_for();
     while Instant::now() < over {
         let answer = setup.call(manager).await;
@@ -106,7 +105,7 @@ async fn serves_to_the_end(setup: &Setup, manager: &SessionManager, first: &Sess
     }
 }
 
-/// Pain 6: a refresh that was tried early and failed took a credential out of use that had minutes to live.
+/// Pain 6: a refresh that started early and failed took a credential out of use that was good for minutes.
 #[tokio::test(start_paused = true)]
 async fn whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end() {
     for what in plain_failures() {
@@ -131,8 +130,8 @@ async fn whatever_becomes_of_a_renewal_the_session_is_used_up_to_its_own_end() {
     }
 }
 
-/// Pain 6, where the failure is a sign that the server may have lost its sessions as well: it is there to be asked, and
-/// says that this one is alive.
+/// Pain 6: the failure is a sign that the server may have lost its sessions as well. But the server answers the
+/// question, and says that this session is alive.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_is_a_sign_of_trouble_costs_no_request_while_the_server_knows_the_session() {
     for what in signs_of_trouble() {
@@ -143,7 +142,7 @@ async fn a_renewal_that_is_a_sign_of_trouble_costs_no_request_while_the_server_k
     }
 }
 
-/// Pain 18: clients went on renewing for tenants that nobody had asked anything of in days.
+/// Pain 18: clients went on renewing for tenants that had made no request in days.
 #[tokio::test(start_paused = true)]
 async fn of_fifty_tenants_only_the_one_that_is_used_is_renewed() {
     let setup = Setup::new();
@@ -179,7 +178,7 @@ async fn of_fifty_tenants_only_the_one_that_is_used_is_renewed() {
     assert_eq!(setup.sipher.live_sessions(), 1);
 }
 
-/// Pain 28: users had to read the source to learn when exactly a credential is renewed, and alarms were set on a window
+/// Pain 28: users had to read the source to learn when exactly a credential is renewed. They set alarms on a window
 /// that was wider than they believed.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_starts_at_the_published_moment_and_an_id_ends_at_the_published_moment() {
@@ -196,7 +195,7 @@ async fn a_renewal_starts_at_the_published_moment_and_an_id_ends_at_the_publishe
             .unwrap();
         let session = manager.session().await.unwrap();
         let total = Duration::from_secs(u64::from(ttl));
-        // The formula as the crate's front page has it.
+        // The formula of the crate's documentation.
         let soft = total.mul_f64(0.20).clamp(10 * SECOND, 900 * SECOND);
         let (latest, earliest) = (soft.min(total / 2), soft.mul_f64(1.25).min(total / 2));
         let hard = total.mul_f64(0.03).clamp(5 * SECOND, 60 * SECOND);
@@ -207,12 +206,12 @@ async fn a_renewal_starts_at_the_published_moment_and_an_id_ends_at_the_publishe
         );
         assert_eq!(session.usable_for(), total - hard, "{ttl}");
 
-        // What was said at first holds, however often one looks: it is drawn once.
+        // The first value holds, however often one asks, because the jitter is drawn only once.
         tokio::time::sleep(renewal_in - MILLI).await;
         for _ in 0..100 {
             setup.call(&manager).await.unwrap();
         }
-        // After so long an idle it is asked about first; no renewal begins until that is answered.
+        // After this idle time, the manager asks for the session first. No renewal begins before the answer.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -223,7 +222,7 @@ async fn a_renewal_starts_at_the_published_moment_and_an_id_ends_at_the_publishe
             .fault(Fault::new(What::Status(400)).on(Target::Create).always());
         tokio::time::sleep(2 * MILLI).await;
         setup.call(&manager).await.unwrap();
-        // It was asked about just now, after so long an idle: two calls keep a distance.
+        // The manager has just asked for the session, because of the idle time. Two calls keep their distance.
         pass(0.25).await;
         assert_eq!(setup.creates(), 2, "{ttl}: nor after");
 

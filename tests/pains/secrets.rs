@@ -1,4 +1,4 @@
-//! What may be seen, and what must not.
+//! What logs and errors may show, and what they must not show.
 
 use std::{collections::HashSet, fmt::Write};
 
@@ -38,8 +38,8 @@ fn chain_of(error: &BoxError) -> String {
     text
 }
 
-/// Pain 26: session ids, which are as good as passwords, stood in logs in dozens of places; and where they were taken
-/// out, nobody could tell any more which line belonged to which session.
+/// Pain 26: session ids, which are as good as passwords, were in logs in dozens of places. Where they were removed,
+/// nobody could tell which line belonged to which session.
 #[tokio::test(start_paused = true)]
 async fn nothing_shows_an_id_or_a_key_and_yet_all_that_is_told_of_one_session_can_be_put_together()
 {
@@ -114,7 +114,7 @@ async fn nothing_shows_an_id_or_a_key_and_yet_all_that_is_told_of_one_session_ca
             .map(|id| &id["sess_".len()..])
             .chain([setup.key.as_str()])
         {
-            // Not whole, nor enough of it to find the rest.
+            // The text contains neither the secret nor enough of it to find the rest.
             assert!(
                 !shown.contains(&secret[..secret.len() / 2]),
                 "{name}: {shown}"

@@ -1,4 +1,4 @@
-//! The table at the top of `main.rs` is kept true.
+//! Compares the table at the top of `main.rs` with the tests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// The tests that each row names, by the row's number, and whether it points elsewhere.
+/// Returns for each row its number, the tests that it names, and whether it refers to other files.
 fn rows() -> Vec<(u32, Vec<String>, bool)> {
     let lines = include_str!("main.rs").lines();
     let rows = lines.filter_map(|line| {
@@ -23,7 +23,7 @@ fn source(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The tests in a source, with the text above each.
+/// Returns the tests of a source, with the text above each.
 fn tests_in(source: &str) -> BTreeMap<String, String> {
     let mut above = String::new();
     let mut tests = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Whose session a request gets: its own key's, with its own defaults, and not one that was rejected.
+//! A request gets the session of its own key with its own defaults, and never one that was rejected.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     told,
 };
 
-/// Pain 20: one slot held the credential of whoever had asked last, and other tenants' requests went out with it.
+/// Pain 20: one slot held the credential of the last caller, and requests of other tenants used it.
 #[tokio::test(start_paused = true)]
 async fn tenants_and_defaults_that_take_turns_each_get_their_own_session() {
     let setup = Setup::new();
@@ -44,7 +44,7 @@ async fn tenants_and_defaults_that_take_turns_each_get_their_own_session() {
             .insert(SessionDefaults::new().chain(chains[chain].clone()));
         setup.service(&manager).oneshot(request).await.unwrap();
         assert_eq!(setup.last_chain(), Some(chains[chain].to_string()));
-        // Another key's session is dead to the server.
+        // To the server, a session of another key is dead.
         let id = setup
             .last_id()
             .expect("a live session of the request's own key");
@@ -56,7 +56,7 @@ async fn tenants_and_defaults_that_take_turns_each_get_their_own_session() {
     assert_eq!(manager.stats().created, 18);
 }
 
-/// Pain 20: one tenant's failure was remembered for all of them.
+/// Pain 20: one tenant's failure was remembered for all tenants.
 #[tokio::test(start_paused = true)]
 async fn a_tenant_that_is_refused_or_hangs_is_nobody_elses_trouble() {
     for what in [
@@ -81,8 +81,7 @@ async fn a_tenant_that_is_refused_or_hangs_is_nobody_elses_trouble() {
     }
 }
 
-/// Pain 21: a cache of clients grew without end, and one that emptied itself when it was full sent everybody to the
-/// server at once.
+/// Pain 21: a cache of clients grew without bound. Another one emptied itself when it was full, and sent everyone to the server at once.
 #[tokio::test(start_paused = true)]
 async fn one_tenant_too_many_costs_one_session_and_not_all_of_them() {
     const PLACES: usize = 50;
@@ -95,7 +94,7 @@ async fn one_tenant_too_many_costs_one_session_and_not_all_of_them() {
         call_as(&setup, &manager, key).await.unwrap();
         pass(2.0).await;
     }
-    // The first ten are old, and in use.
+    // The first ten sessions are the oldest, and in use.
     for key in &keys[..10] {
         call_as(&setup, &manager, key).await.unwrap();
     }
@@ -127,8 +126,8 @@ async fn one_tenant_too_many_costs_one_session_and_not_all_of_them() {
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// Pain 22: who joined a fetch that was under way was handed the very token that he had just rejected, or one that had
-/// been asked for before the rejection; and a second rejection threw the good successor away.
+/// Pain 22: a caller that joined a fetch in flight got the very token that it had just rejected, or one that was
+/// requested before the rejection. A second rejection threw the good successor away.
 #[tokio::test(start_paused = true)]
 async fn a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after_it() {
     let setup = Setup::new();
@@ -152,7 +151,7 @@ async fn a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after
         });
     }
     let outcomes = herd.join_all().await;
-    // The session before them was asked about, and its renewal was under way.
+    // One session was invalidated, and its renewal, which was in flight, is not used either.
     assert!(outcomes.iter().all(|(_, generation)| *generation == 4));
     assert_eq!(
         outcomes.iter().filter(|(rejected, _)| *rejected).count(),
@@ -161,7 +160,7 @@ async fn a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after
     );
     assert_eq!(setup.creates(), 3);
 
-    // The older fetch, whenever it answers, puts nothing in its place.
+    // The older renewal, whenever it answers, does not replace the new session.
     pass(60.0).await;
     assert!(!manager.invalidate(1) && !manager.invalidate(2));
     assert_eq!(manager.session().await.unwrap().generation(), 4);
@@ -169,7 +168,7 @@ async fn a_herd_that_rejects_one_session_gets_one_successor_that_was_begun_after
     setup.sipher.assert_every_call_had_a_session();
 }
 
-/// Pain 22: who had waited for a fetch was handed its token, although that had been rejected by the time he looked.
+/// Pain 22: a caller that had waited for a fetch got its token, although the token had been rejected by the time the caller looked.
 #[tokio::test(start_paused = true)]
 async fn a_joiner_is_not_handed_what_was_rejected_before_it_looked() {
     let setup = Setup::new();
@@ -181,7 +180,7 @@ async fn a_joiner_is_not_handed_what_was_rejected_before_it_looked() {
     for _ in 0..20 {
         joiners.spawn(setup.service(&manager).oneshot(generate()));
     }
-    // In a task, because tasks run in the order in which they are woken: this one right before the joiners.
+    // Tasks run in the order in which they are woken, so this task runs right before the joiners.
     let rejection = tokio::spawn({
         let (manager, mut events) = (manager.clone(), manager.events());
         async move {
@@ -204,8 +203,8 @@ async fn a_joiner_is_not_handed_what_was_rejected_before_it_looked() {
     }
 }
 
-/// Pain 29: processes that shared one stored credential renewed it under each other's hands. Here each has a session of
-/// its own, and none touches what another one made.
+/// Pain 29: processes that shared one stored credential renewed it while others used it. Here each process has a
+/// session of its own, and none touches a session that another one created.
 #[tokio::test(start_paused = true)]
 async fn processes_with_one_key_do_not_end_each_others_sessions() {
     let setup = Setup::new();
@@ -223,7 +222,7 @@ async fn processes_with_one_key_do_not_end_each_others_sessions() {
         .id()
         .as_str()
         .to_owned();
-    // A process may use the id of another, which then sees to it that it is alive.
+    // All managers of this test run in one process, so one accepts the live id of another.
     let mut request = generate();
     request
         .headers_mut()

@@ -1,4 +1,4 @@
-//! What a middleware owes to the services around it, and to the runtime below it.
+//! The duties of a middleware towards the services around it and the runtime below it.
 
 use std::{
     convert::Infallible,
@@ -34,7 +34,7 @@ use tower::{
 
 use crate::support::{Call, SECOND, Setup, generate, ours, pass};
 
-/// One of three, given back however the call ends.
+/// One of three places. It is returned however the call ends.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {
@@ -50,8 +50,8 @@ impl Drop for Place {
     }
 }
 
-/// Pain 24: the middleware made the call on a clone that had never been polled ready, so that limits below it were
-/// overrun, or panicked, or leaked their places.
+/// Pain 24: the middleware called a clone that had never been polled ready. Limits below it were overrun, or panicked,
+/// or leaked their places.
 #[tokio::test(start_paused = true)]
 async fn a_limit_and_a_buffer_below_are_neither_overrun_nor_drained() {
     let setup = Setup::new();
@@ -69,7 +69,7 @@ async fn a_limit_and_a_buffer_below_are_neither_overrun_nor_drained() {
             }
         }
     });
-    // Who is called without being ready panics here.
+    // These services panic if they are called without being ready.
     let limited = ConcurrencyLimit::new(Buffer::new(ConcurrencyLimit::new(counted, 3), 5), 5);
     let service = SessionLayer::new(manager.clone()).layer(limited);
     let mut random = fastrand::Rng::with_seed(24);
@@ -96,7 +96,7 @@ async fn a_limit_and_a_buffer_below_are_neither_overrun_nor_drained() {
         }
         pass(2.0).await;
     }
-    // All five places are there: each can be taken without an answer to another.
+    // All five places are free: each can be taken before the others are answered.
     let mut places = Vec::new();
     for _ in 0..5 {
         let mut place = service.clone();
@@ -137,8 +137,8 @@ impl Policy<Call, Response<sipher_session::testing::FakeBody>, BoxError> for Twi
     }
 }
 
-/// Pain 25: a retry sent the header of the first attempt once more, which was stale by then. Below the retry, each
-/// attempt is a request of its own.
+/// Pain 25: a retry sent the header of the first attempt again, which was stale by then. Below the retry, the layer
+/// sees each attempt as a new request.
 #[tokio::test(start_paused = true)]
 async fn below_a_retry_each_attempt_gets_the_session_of_its_own_moment() {
     let setup = Setup::new();
@@ -161,7 +161,7 @@ async fn below_a_retry_each_attempt_gets_the_session_of_its_own_moment() {
         assert_ne!(id, before.id().as_str());
         assert_eq!(attempts[1].chain.as_deref(), Some("near"));
     }
-    // And without a restart, an attempt that fails for the server's own reasons keeps what is good.
+    // Without a restart, an attempt that fails inside of the server keeps the session, which is still good.
     setup
         .sipher
         .fault(Fault::new(What::Status(500)).on(Target::Calls));
@@ -172,7 +172,7 @@ async fn below_a_retry_each_attempt_gets_the_session_of_its_own_moment() {
     assert_ne!(before.generation(), first.generation());
 }
 
-/// A body that can be read once, and counts who touches it.
+/// A body that can be read once, and counts the reads.
 struct Stream(Arc<AtomicUsize>, Option<Bytes>);
 
 impl Body for Stream {
@@ -188,7 +188,7 @@ impl Body for Stream {
     }
 }
 
-/// Pain 25: a request was replayed by the middleware, and the second time its streamed body was empty.
+/// Pain 25: the middleware replayed a request, and the second time its streamed body was empty.
 #[tokio::test(start_paused = true)]
 async fn no_body_is_touched_and_no_request_is_sent_twice_whatever_comes_of_it() {
     for trouble in [
@@ -232,7 +232,7 @@ async fn no_body_is_touched_and_no_request_is_sent_twice_whatever_comes_of_it() 
 }
 
 fn outside() -> (FakeSipher, SessionManager) {
-    // The fake's clock starts in a runtime.
+    // The fake's clock needs a runtime to start.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -246,13 +246,13 @@ fn outside() -> (FakeSipher, SessionManager) {
     (sipher, manager)
 }
 
-/// Polled by nobody's executor.
+/// Polls a future once, without a runtime.
 fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Pain 27: a client that spawned in its constructor panicked where there was no runtime yet, and so did a request that
-/// was made after its runtime had gone.
+/// Pain 27: a client that spawned a task in its constructor panicked if there was no runtime yet. So did a request that
+/// was made after its runtime had ended.
 #[test]
 fn a_layer_outside_of_any_runtime_and_after_its_own_gives_errors_and_no_panic() {
     let (sipher, manager) = outside();
@@ -272,7 +272,7 @@ fn a_layer_outside_of_any_runtime_and_after_its_own_gives_errors_and_no_panic() 
         runtime
             .block_on(service.clone().oneshot(generate()))
             .unwrap();
-        // A delete, too, is under way when its runtime goes.
+        // A delete is in flight, too, when its runtime ends.
         runtime.block_on(async { assert!(manager.invalidate(ended + 1)) });
         drop(runtime);
         is_refused();
@@ -286,7 +286,7 @@ fn a_layer_outside_of_any_runtime_and_after_its_own_gives_errors_and_no_panic() 
     assert_eq!(sipher.live_sessions(), 0);
 }
 
-/// Pain 27: the worker had died of a panic, and everybody who asked it panicked or waited for ever.
+/// Pain 27: the worker task had died of a panic. Every caller then panicked or waited forever.
 #[tokio::test(start_paused = true)]
 async fn a_create_that_panics_is_an_error_within_the_bound_and_not_the_end() {
     let setup = Setup::new();

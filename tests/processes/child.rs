@@ -1,4 +1,4 @@
-//! One process: several managers under load, until it is told to end or killed.
+//! One process of the fleet: several managers under load, until the process is told to end or is killed.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ pub fn run() {
         let variable = |name| env::var(name).unwrap();
         let number = |name| variable(name).parse::<u64>().unwrap();
         let pause = Duration::from_millis(number("PAUSE_MILLIS"));
-        // One for all: it takes a while to build.
+        // All managers share one client, because building one takes a while.
         let client = reqwest::Client::new();
         let managers: Vec<SessionManager> = (0..number("MANAGERS"))
             .map(|_| {
@@ -79,7 +79,7 @@ async fn work(manager: SessionManager, client: reqwest::Client, base_url: String
     }
 }
 
-/// What the parent says, line by line; nothing more once it is gone.
+/// Returns the orders of the parent, line by line. The channel closes when the parent is gone.
 fn orders() -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! The processes, and what Sipher saw of them.
+//! The processes of a fleet, and what the server saw of them.
 
 use std::{
     collections::BTreeSet,
@@ -14,14 +14,14 @@ use tokio::runtime::Runtime;
 
 use crate::server::Server;
 
-/// How large it is, and for how long its sessions live.
+/// The size of the fleet, and the life of its sessions.
 #[derive(Clone, Copy)]
 pub struct Size {
     pub processes: usize,
-    /// In each process.
+    /// The number of managers in each process.
     pub managers: usize,
     pub ttl: Duration,
-    /// Twice as long as others wait for a process that is killed while it makes a session.
+    /// Twice the time for which others wait if a process is killed during a create.
     pub create_timeout: Duration,
 }
 
@@ -30,7 +30,7 @@ impl Size {
         self.processes * self.managers
     }
 
-    /// How long a manager rests between two requests: all of them together send a thousand in a second.
+    /// How long a manager rests between two requests, so that all managers together send a thousand a second.
     fn pause(self) -> Duration {
         Duration::from_millis(1) * u32::try_from(self.all()).unwrap()
     }
@@ -45,7 +45,7 @@ pub struct Fleet {
     processes: Vec<Option<Child>>,
     invalidations: usize,
     kills: usize,
-    // The last to go: the server runs on it.
+    // Dropped last, because the server runs on this runtime.
     _runtime: Runtime,
 }
 
@@ -53,7 +53,7 @@ impl Fleet {
     pub fn new(redis: &Server, size: Size) -> Self {
         let runtime = Runtime::new().unwrap();
         let sipher = FakeSipher::new();
-        // Long enough for a kill in the middle of a create.
+        // Long enough that a kill can hit the middle of a create.
         sipher.set_latency(Duration::from_millis(30));
         sipher.set_rate_limit(None);
         let served = runtime.block_on(sipher.serve()).unwrap();
@@ -119,7 +119,7 @@ impl Fleet {
         self.sipher.count(Operation::Create)
     }
 
-    /// The session calls, and when they came.
+    /// Prints the session calls and their times.
     pub fn print_session_calls(&self) {
         let log = self.sipher.log();
         let start = log.first().map_or(Duration::ZERO, |first| first.at);
@@ -131,7 +131,7 @@ impl Fleet {
         }
     }
 
-    /// Waits until whatever was under way has ended, and everybody has sent something since.
+    /// Waits until all work in flight has ended, and every manager has sent a request since then.
     pub fn come_to_rest(&self) {
         let sent = || {
             let log = self.sipher.log();
@@ -147,7 +147,7 @@ impl Fleet {
         }
     }
 
-    /// The sessions that the last requests bore.
+    /// Returns the sessions of the last requests.
     pub fn sessions_in_use(&self) -> BTreeSet<String> {
         let log = self.sipher.log();
         let last = log
@@ -162,7 +162,7 @@ impl Fleet {
             .collect()
     }
 
-    /// All end in peace; what was seen is judged.
+    /// Lets all processes end normally, and judges what the server saw.
     pub fn end(mut self) {
         for child in self.processes.iter_mut().flatten() {
             drop(child.stdin.take());

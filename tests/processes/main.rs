@@ -1,4 +1,4 @@
-//! A fleet of real processes on a real Redis, which are killed on the spot.
+//! A fleet of real processes on a real Redis. Processes are killed without warning.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ const SIZE: Size = Size {
     create_timeout: Duration::from_secs(4),
 };
 
-/// Draws from a seed who is killed when. `PROCESSES_SEED` repeats it, as far as the machine goes along.
+/// Draws from a seed which process is killed, and when. `PROCESSES_SEED` repeats a run, as far as the timing of the machine allows.
 fn rng() -> Rng {
     let seed =
         env::var("PROCESSES_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
@@ -44,7 +44,7 @@ fn killed_processes_leave_the_others_with_one_session_that_is_alive() {
     let mut fleet = Fleet::new(&redis, SIZE);
     fleet.start_all();
     fleet.come_to_rest();
-    // Sessions are ended all the time, so that many a killed process was just about to make one.
+    // Sessions are invalidated all the time, so a killed process was often just about to create one.
     for _ in 0..60 {
         sleep(MOMENT.mul_f64(rng.f64() * 2.0));
         fleet.tell(rng.usize(..SIZE.processes), "invalidate");
@@ -90,7 +90,7 @@ fn a_redis_that_is_killed_and_comes_back_empty_costs_no_session() {
     fleet.come_to_rest();
     assert_eq!(fleet.sessions_in_use(), before);
     assert_eq!(fleet.creates(), 1);
-    // A process that starts now finds it.
+    // A process that starts now finds the session.
     fleet.kill(0);
     fleet.start(0);
     fleet.come_to_rest();
@@ -98,7 +98,7 @@ fn a_redis_that_is_killed_and_comes_back_empty_costs_no_session() {
     fleet.end();
 }
 
-/// For some minutes: `cargo test --release --test processes --features redis,testing -- --ignored thousand --nocapture`
+/// Takes some minutes: `cargo test --release --test processes --features redis,testing -- --ignored thousand --nocapture`
 #[test]
 #[ignore = "takes four minutes"]
 fn a_thousand_managers_make_one_session_for_each_period_of_renewal() {
@@ -117,14 +117,14 @@ fn a_thousand_managers_make_one_session_for_each_period_of_renewal() {
     fleet.start_all();
     fleet.come_to_rest();
     println!("once all have begun: {} sessions", fleet.creates());
-    // A renewal is due after three quarters of a life at the earliest: so many sessions in so many lives.
+    // A renewal is due after three quarters of a life at the earliest. This bounds the number of sessions in `lives` lives.
     let most = |lives: usize| 1 + lives * 4 / 3;
     sleep(2 * TTL);
     let creates = fleet.creates();
     fleet.print_session_calls();
     println!("in peace: {creates} sessions in {:?}", 2 * TTL);
     assert!((3..=most(2)).contains(&creates), "{creates}");
-    // Each kill may be in the middle of a create.
+    // Each kill may hit the middle of a create.
     for _ in 0..TTL.as_secs() {
         sleep(10 * MOMENT);
         let number = rng.usize(..size.processes);
@@ -150,14 +150,14 @@ fn a_thousand_managers_make_one_session_for_each_period_of_renewal() {
     }
     let creates = fleet.creates() - before;
     println!("with Redis killed, stopped and flushed three times: {creates} sessions");
-    // Whoever needs one while it is down makes one of its own.
+    // A manager that needs a session while Redis is down creates one of its own.
     assert!(creates <= size.processes * size.managers, "{creates}");
     fleet.come_to_rest();
     assert_eq!(fleet.sessions_in_use().len(), 1, "in the end");
     fleet.end();
 }
 
-/// Not a test, but one of the processes.
+/// Not a test, but the entry point of each process.
 #[test]
 #[ignore = "is started by the others"]
 fn member() {

@@ -1,4 +1,4 @@
-//! What is noticed where a client follows redirects without the policy.
+//! What the layer notices if a client follows redirects without the policy.
 
 use http::Response;
 use reqwest::redirect::Policy;
@@ -18,7 +18,7 @@ async fn an_answer_from_elsewhere_ends_its_session_and_is_told_once() {
     here.redirects_to(&elsewhere.url("/secret?of=theirs"));
     http.get(here.url("/v1/backends")).send().await.unwrap();
 
-    // This is what the policy is for.
+    // The policy exists to prevent this leak.
     let seen = elsewhere.seen();
     let leaked = seen[0]["x-session-id"].to_str().unwrap();
     assert_eq!(seen[0]["x-api-key"], *here.key);
@@ -28,7 +28,7 @@ async fn an_answer_from_elsewhere_ends_its_session_and_is_told_once() {
         match event {
             Event::Leaked { session, to, .. } => {
                 assert_eq!(session.unwrap().generation, 1);
-                // Not where exactly: that is the other's to write.
+                // The event does not contain the full URL, because the other server chooses its text.
                 assert_eq!(to, elsewhere.base_url);
                 told.push("leaked");
             }
@@ -68,7 +68,7 @@ async fn an_answer_from_elsewhere_proves_nothing() {
     assert_eq!(doubt(answer), None);
 }
 
-/// As many requests as were under way with it.
+/// Several requests with this session were in flight.
 #[tokio::test]
 async fn many_answers_from_elsewhere_are_told_once_for_their_session() {
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
@@ -76,7 +76,7 @@ async fn many_answers_from_elsewhere_are_told_once_for_their_session() {
     let mut events = here.sessions.events();
     let http = here.http(Policy::default());
     let mut calls = tokio::task::JoinSet::new();
-    // All are sent before the first one has its answer.
+    // All requests are sent before the first one gets its answer.
     let gate = std::sync::Arc::new(tokio::sync::Barrier::new(8));
     for _ in 0..8 {
         here.redirects_to(&elsewhere.url("/"));
@@ -161,7 +161,7 @@ async fn a_key_that_was_put_in_without_a_session_is_told_of_and_one_of_the_calle
     assert!(leaks(&mut events).is_empty());
 }
 
-/// Why there is a policy: the last URL does not show where a chain has been.
+/// The policy is necessary: the last URL does not show through which servers a chain went.
 #[tokio::test]
 async fn a_chain_that_comes_back_is_not_noticed() {
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
@@ -185,7 +185,7 @@ async fn a_redirect_within_sipher_is_no_leak_without_the_policy_either() {
     assert!(leaks(&mut events).is_empty());
 }
 
-/// As a cache below the layer does, or a mock: `reqwest` gives it a URL of its own invention.
+/// A cache below the layer, or a mock, creates such a response. `reqwest` gives it a URL that it made up.
 #[tokio::test]
 async fn a_response_made_by_hand_is_no_leak() {
     let here = Here::start().await;

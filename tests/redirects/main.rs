@@ -1,5 +1,5 @@
-//! Redirects, over real sockets: what the policy follows, what the guard notices, and that nothing arrives elsewhere.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! Redirects over real sockets: which ones the policy follows, which ones the guard notices, and that nothing arrives at other servers.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod guard;
 mod order;
@@ -29,7 +29,8 @@ struct Here {
 impl Here {
     async fn start() -> Self {
         let sipher = FakeSipher::new();
-        // It has been up for a day: of what is made in the second of a start, nobody can tell whether the process knows it.
+        // The server has been up for a day. If a session was created in the second of the server's start, nobody could
+        // tell whether the process knows it.
         sipher
             .clock()
             .suspend(std::time::Duration::from_secs(86_400));
@@ -52,7 +53,7 @@ impl Here {
         self.served.base_url() + path
     }
 
-    /// Lets the next call that is not about sessions be redirected.
+    /// Redirects the next call that is no session call.
     fn redirects_to(&self, url: &str) {
         let fault = Fault::new(What::RedirectTo(url.to_owned()));
         self.sipher.fault(fault.on(Target::Calls));
@@ -66,7 +67,7 @@ impl Here {
             .build()
     }
 
-    /// What the calls that are not about sessions bore, in order.
+    /// Returns the path of each call that is no session call, and whether it had a session, in order.
     fn calls(&self) -> Vec<(String, bool)> {
         let log = self.sipher.log().into_iter();
         log.filter(|exchange| !exchange.path.starts_with("/v1/sessions"))
@@ -79,7 +80,7 @@ fn client(policy: Policy) -> reqwest::Client {
     reqwest::Client::builder().redirect(policy).build().unwrap()
 }
 
-/// Somebody else's server, which keeps what arrives.
+/// Another server, which records the requests that arrive.
 struct Elsewhere {
     base_url: String,
     state: Arc<Mutex<Arrivals>>,
@@ -119,13 +120,13 @@ impl Elsewhere {
         self.state.lock().unwrap().location = Some(url);
     }
 
-    /// The headers of what arrived.
+    /// Returns the headers of the requests that arrived.
     fn seen(&self) -> Vec<HeaderMap> {
         self.state.lock().unwrap().headers.clone()
     }
 }
 
-/// What was told of leaks so far: whether of a session, of which, and where to.
+/// Returns the leaks that were reported so far: the session's generation, if one leaked, and the destination.
 fn leaks(events: &mut Events) -> Vec<(Option<u64>, String)> {
     std::iter::from_fn(|| events.try_recv())
         .filter_map(|event| match event {

@@ -1,4 +1,4 @@
-//! tower-http's `FollowRedirect`, on either side of the layer, in both versions that real trees have.
+//! tower-http's `FollowRedirect`, above and below the layer, in both versions that are in use.
 
 use http::{Request, Response};
 use http_body_util::Full;
@@ -40,7 +40,7 @@ macro_rules! in_each_version {
                 .layer(FollowRedirectLayer::new())
                 .layer(SessionLayer::new(here.sessions.clone()))
                 .service(hyper());
-            // Sipher, Sipher, elsewhere, and back again.
+            // The chain goes from Sipher to Sipher, to another server, and back.
             here.redirects_to("/v1/chains");
             here.redirects_to(&elsewhere.url("/"));
             elsewhere.redirects_to(here.url("/v1/tokens"));
@@ -68,24 +68,24 @@ macro_rules! in_each_version {
             here.redirects_to(&elsewhere.url("/"));
             let request = get(here.url("/v1/backends"));
             http.clone().oneshot(request).await.unwrap();
-            // The leak.
+            // This is the leak.
             let seen = elsewhere.seen();
             let id = seen[0]["x-session-id"].to_str().unwrap();
             assert_eq!(seen[0]["x-api-key"], *here.key);
-            // And what is made of it.
+            // The manager reports the leak and replaces the session.
             assert_eq!(leaks(&mut events), [(Some(1), elsewhere.base_url.clone())]);
             let next = here.sessions.session().await.unwrap();
             assert_eq!(next.generation(), 2);
             assert_ne!(next.id().as_str(), id);
 
-            // A redirect within Sipher does no harm there.
+            // A redirect within Sipher does no harm in this order.
             here.redirects_to("/v1/chains");
             let response = http.oneshot(get(here.url("/v1/backends"))).await.unwrap();
             assert_eq!(came_from(&response), here.url("/v1/chains"));
             assert!(leaks(&mut events).is_empty());
         }
 
-        /// With the address put in between the two, the last URI is compared with the base URL as ever.
+        /// A service between the layer and `FollowRedirect` adds the address. The last URI is compared with the base URL as usual.
         #[tokio::test]
         async fn a_request_that_got_its_address_further_down_is_watched_too() {
             let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
@@ -116,7 +116,7 @@ in_each_version! {
     v0_7: tower_http_07,
 }
 
-/// Whichever of them left Sipher, and whichever of them says so last.
+/// It does not matter which of the two services left Sipher, and which one reports last.
 #[tokio::test]
 async fn of_two_that_follow_redirects_below_the_layer_either_is_noticed() {
     for outer_is_newer in [false, true] {

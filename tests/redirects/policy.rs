@@ -1,4 +1,4 @@
-//! The policy for `reqwest`.
+//! The redirect policy for `reqwest`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn within_sipher_redirects_are_followed_with_the_session() {
     let here = Here::start().await;
     let mut events = here.sessions.events();
     let http = here.http(here.sessions.redirect_policy());
-    // With the host as it is, and in another spelling; absolute and relative.
+    // Absolute and relative URLs.
     for location in [&here.url("/v1/chains"), "/v1/chains", "../v1/chains"] {
         here.sipher.clear_log();
         here.redirects_to(location);
@@ -32,8 +32,8 @@ async fn within_sipher_redirects_are_followed_with_the_session() {
 async fn a_redirect_that_leaves_sipher_is_the_response_and_nothing_arrives_there() {
     let (here, elsewhere) = (Here::start().await, Elsewhere::start().await);
     let mut events = here.sessions.events();
-    // Also where the user's own policy would go on.
-    #[allow(clippy::redundant_closure_for_method_calls)] // by itself it is not general enough
+    // This also holds if the user's own policy would follow the redirect.
+    #[allow(clippy::redundant_closure_for_method_calls)] // a path is not general enough
     let follows_all = Policy::custom(|attempt| attempt.follow());
     for policy in [
         here.sessions.redirect_policy(),
@@ -48,7 +48,7 @@ async fn a_redirect_that_leaves_sipher_is_the_response_and_nothing_arrives_there
     }
     assert!(elsewhere.seen().is_empty());
     assert!(leaks(&mut events).is_empty());
-    // Nothing has happened to the session.
+    // The session is unaffected.
     let session = here.sessions.session().await.unwrap();
     assert_eq!(session.generation(), 1);
 }
@@ -79,7 +79,7 @@ async fn between_the_base_url_and_an_alias_redirects_are_followed_and_nothing_ha
     );
     assert!(leaks(&mut events).is_empty());
 
-    // Outside of the alias's path it is somebody else's.
+    // A path outside of the alias's path is another service.
     let http = here.http(here.sessions.redirect_policy());
     here.redirects_to(&alias.url("/v1/chains"));
     let answer = http.get(here.url("/v1/backends")).send().await.unwrap();
@@ -108,7 +108,7 @@ async fn a_chain_that_has_been_within_sipher_stops_where_it_leaves() {
     assert!(elsewhere.seen().is_empty());
 }
 
-/// Another scheme, port or spelling of the host is another origin to whoever listens there.
+/// At another scheme, port or spelling of the host, another server may listen.
 #[tokio::test]
 async fn a_redirect_to_another_spelling_of_sipher_is_not_followed() {
     let here = Here::start().await;

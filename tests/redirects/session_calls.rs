@@ -9,7 +9,7 @@ use tower::ServiceBuilder;
 
 use crate::{Elsewhere, Here, client};
 
-/// The next create is redirected, to be gone on with by `GET`: what has a body is not sent twice.
+/// Redirects the next create to a `GET`, because a request with a body is not sent twice.
 fn redirected_create(here: &Here, url: &str) {
     let see_other = What::Answer {
         status: 303,
@@ -49,7 +49,7 @@ async fn an_answer_from_elsewhere_is_no_session() {
     assert_eq!(elsewhere.seen().len(), 1);
 }
 
-/// Another Sipher that answers well is not the one that was asked, wherever it is.
+/// A correct answer of another Sipher does not count, because it is not the server that was asked.
 #[tokio::test]
 async fn an_answer_from_another_path_is_no_session_either() {
     let here = Here::start().await;

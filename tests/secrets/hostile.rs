@@ -1,4 +1,4 @@
-//! A server that repeats all it knows, in every dress and wherever it can.
+//! A server that repeats every secret it knows, in every encoding and wherever it can.
 
 use http::Response;
 use http_body_util::Full;
@@ -14,7 +14,7 @@ use crate::{
     witness::Witness,
 };
 
-// Not in Sipher's form, so that nobody knows it by its looks.
+// The key does not look like one of Sipher's, so nothing recognises it by its form.
 const KEY: &str = "Key-Of-Our-Own.4711/0815=0042";
 const VIEWING_KEY: &str = "0xca11ab1eca11ab1eca11ab1e";
 const ID: &str = "sess_fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
@@ -23,7 +23,7 @@ const RECORDED: [&str; 2] = [
     include_str!("../wire/edges.jsonl"),
 ];
 
-/// The same text in other dresses.
+/// Returns the same text in other encodings.
 fn dresses(text: &str) -> Vec<String> {
     let each = |dress: fn(u8) -> String| text.bytes().map(dress).collect::<String>();
     let percent = each(|b| format!("%{b:02x}"));
@@ -37,7 +37,7 @@ fn dresses(text: &str) -> Vec<String> {
         percent,
         format!("{}\r\n  {}", &text[..middle], &text[middle..]),
         format!("<a href=\"/x?y={text}\">{text}</a>"),
-        // Of an id that no call names, only the beginning gives it away.
+        // If no call names the id, only its beginning shows that this is an id.
         text[if text == ID { 0..24 } else { 4..24 }].to_owned(),
     ]
 }
@@ -53,7 +53,7 @@ async fn answered(
     tell(witness, transport).await;
 }
 
-/// Every call there is, with all that comes of it.
+/// Makes every kind of call, and records everything that results.
 async fn tell(witness: &Witness, transport: Transport) {
     let defaults = SessionDefaults::new().default_viewing_key(VIEWING_KEY);
     let manager = SessionManager::builder()
@@ -165,7 +165,7 @@ async fn a_success_that_repeats_secrets_where_none_belong_is_none() {
                 response.body(Full::from(sent.clone())).unwrap()
             })
             .await;
-            let knows_it = secret != ID; // no call names it
+            let knows_it = secret != ID; // no call names this id
             let transport = Transport::new(service_fn(move |_: Call| {
                 let response = Response::builder().status(201);
                 let response = response.body(Full::<Bytes>::from(body.clone())).unwrap();
@@ -224,7 +224,7 @@ async fn recorded_answers_show_none_of_the_ids_that_they_repeat() {
     let mut repeated = 0;
     for line in RECORDED.iter().flat_map(|recorded| recorded.lines()) {
         let exchange: serde_json::Value = serde_json::from_str(line).unwrap();
-        // They stand for what was there when it was recorded.
+        // The names in braces stand for the values at the time of the recording.
         let mut body = exchange["answer"].to_string();
         for n in 0..20 {
             let id = format!("sess_{}", format!("{:08x}", n * 0x0135_79bd).repeat(8));

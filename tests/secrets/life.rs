@@ -1,4 +1,4 @@
-//! Whole lives, in which each thing that can go wrong does.
+//! Whole lives of a manager, in which everything that can fail does fail.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::{
 const VIEWING_KEY: &str = "0x5ec2e7c0ffee5ec2e7c0ffee5ec2e7c0ffee";
 const OTHER_VIEWING_KEY: &str = "0xfeedbeef0123feedbeef4567feedbeef89ab";
 
-/// One manager from its first request to its end.
+/// One manager, from its first request to its end.
 struct Life<'a> {
     witness: &'a Witness,
     setup: Setup,
@@ -62,12 +62,12 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// As configured, as another customer, and with defaults of its own.
+    /// Sends requests with the configured key, with another customer's key, and with defaults of their own.
     async fn requests(&self) {
         self.send(generate()).await;
         let mut request = generate();
         let mut key: http::HeaderValue = self.other_key.parse().unwrap();
-        key.set_sensitive(true); // the caller's own
+        key.set_sensitive(true); // the caller marks its own key
         request.headers_mut().insert("x-api-key", key);
         self.send(request).await;
         let mut request = generate();
@@ -80,7 +80,7 @@ impl<'a> Life<'a> {
         self.witness.note(&(lease, headers));
     }
 
-    /// The four calls by hand.
+    /// Makes the four session calls by hand.
     async fn by_hand(&self) {
         let (api, witness) = (self.manager.api().timeout(2 * SECOND), self.witness);
         let request = CreateSession::new(defaults(OTHER_VIEWING_KEY)).ttl(60 * SECOND);
@@ -104,9 +104,9 @@ impl<'a> Life<'a> {
         self.setup.sipher.fault(fault.clone());
         self.requests().await;
         self.by_hand().await;
-        pass(31.0).await; // a look whether it is still there
+        pass(31.0).await; // time for a check
         self.requests().await;
-        pass(50.0 * 60.0).await; // a renewal
+        pass(50.0 * 60.0).await; // time for a renewal
         self.requests().await;
         self.setup.sipher.restart();
         let sign = Fault::new(What::Status(503)).on(Target::Calls);
@@ -205,7 +205,7 @@ async fn no_failure_of_any_call_shows_a_secret() {
         kinds.extend(all_kinds.map(|text| text.split(',').next().unwrap().to_owned()));
         messages.extend(witness.logged().into_iter().map(|logged| logged.message));
     }
-    // The lives met what there is to meet; the rest is met below.
+    // The lives had all these kinds of errors. The tests below cover the other kinds.
     for kind in [
         "Credentials",
         "NotFound",
@@ -245,7 +245,7 @@ async fn no_failure_of_the_callers_own_shows_a_secret() {
     let _recording = metrics::set_default_local_recorder(witness.recorder());
     let life = Life::new(&witness, OnNoSession::Fail);
     let mut events = life.manager.events();
-    // Two keys, two ids, half an id, a key with a blank in it.
+    // Two API keys, two session ids, half an id, and a key with a space in it.
     let id = format!("sess_{}", "0123456789abcdef".repeat(4));
     let long_key = format!("sk_pro_{}", "0123456789abcdef".repeat(100));
     witness.secret(&id);
@@ -287,7 +287,7 @@ async fn no_failure_of_the_callers_own_shows_a_secret() {
     let keyless = SessionManager::builder().transport(witness.transport(&life.setup.sipher));
     let keyless = keyless.build().unwrap();
     assert_eq!(kind(&witness, keyless.session().await), ErrorKind::NoApiKey);
-    // The last handle goes without a shutdown.
+    // The last handle is dropped without a shutdown.
     life.manager.session().await.unwrap();
     witness.ids_of(&life.setup.sipher);
     drop((life.manager, keyless));

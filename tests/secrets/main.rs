@@ -1,8 +1,8 @@
-//! No API key, viewing key or session id is in anything that this crate shows, whole or in part: in no `Debug`, no
-//! `Display`, no error with its causes, no event, log, span or metric, and no panic.
-#![allow(clippy::unwrap_used, unreachable_pub)] // a test crate, also in what its tests share
+//! Nothing that this crate shows contains an API key, a viewing key or a session id, or a part of one. This holds for
+//! `Debug`, `Display`, errors with their causes, events, logs, spans, metrics and panics.
+#![allow(clippy::unwrap_used, unreachable_pub)] // for helper functions and shared modules
 
-#[allow(dead_code)] // made for other tests
+#[allow(dead_code)] // other tests use the rest
 #[path = "../signals/capture.rs"]
 mod capture;
 mod hostile;

@@ -1,4 +1,4 @@
-//! A panic with a request in hand.
+//! A panic while a request is being handled shows no secret.
 
 use std::{
     collections::BTreeSet,
@@ -22,13 +22,13 @@ use crate::{
 
 const VIEWING_KEY: &str = "0x0ddba11c0de50ddba11c0de50ddba11c0de5";
 
-/// Keeps what is said about panics, also by this crate's own.
+/// Records the messages of all panics, including those of this crate.
 fn overhear_panics() -> Arc<Mutex<String>> {
     let said = Arc::new(Mutex::new(String::new()));
     let (notes, before) = (said.clone(), panic::take_hook());
     panic::set_hook(Box::new(move |info| {
         writeln!(notes.lock().unwrap(), "{info}\n{info:?}").unwrap();
-        // Others panic on purpose as well.
+        // Other tests panic on purpose as well.
         if !info.to_string().contains("on purpose") {
             before(info);
         }
@@ -47,7 +47,7 @@ async fn a_panic_with_a_request_in_hand_shows_no_secret() {
     }
     let mut creates_in_vain = 0;
     for calls_before in 0..4 {
-        // The transport panics from some call on, wherever that is.
+        // The transport panics from call number `calls_before` on.
         let (sipher, calls) = (setup.sipher.clone(), Arc::new(Mutex::new(0)));
         let transport = Transport::new(service_fn(move |call: Call| {
             let calls = {
@@ -74,7 +74,7 @@ async fn a_panic_with_a_request_in_hand_shows_no_secret() {
     }
     assert_eq!(creates_in_vain, 1);
 
-    // The wrapped client panics, and its caller's task with it.
+    // The wrapped client panics, and its caller's task panics with it.
     let manager = setup.manager();
     let client = service_fn(|call: Call| async move {
         assert!(
@@ -92,7 +92,7 @@ async fn a_panic_with_a_request_in_hand_shows_no_secret() {
 
     witness.ids_of(&setup.sipher);
     witness.assert_saw_no_secret();
-    let said = said.lock().unwrap().clone(); // a failing assertion tells the hook
+    let said = said.lock().unwrap().clone(); // taken out first: a failing assertion would call the panic hook
     assert!(said.matches("on purpose").count() > 5, "{said}");
     assert!(said.contains("x-session-id") && said.contains("Sensitive"));
     let mut secrets = BTreeSet::from([setup.key.clone(), VIEWING_KEY.to_owned()]);

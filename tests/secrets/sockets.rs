@@ -1,4 +1,4 @@
-//! The same over real sockets, with all that the libraries below have to say at `TRACE`.
+//! The same test over real sockets, with everything that libraries below log at `TRACE`.
 
 use std::sync::{LazyLock, Mutex};
 
@@ -12,7 +12,7 @@ use crate::{support::SECOND, witness::Witness};
 
 const VIEWING_KEY: &str = "0xdecafbad0011decafbad0022decafbad0033";
 
-/// What libraries log that know nothing of `tracing`.
+/// Records what libraries log through `log` instead of `tracing`.
 struct Logger(Mutex<String>);
 
 static LOGGER: LazyLock<Logger> = LazyLock::new(|| Logger(Mutex::default()));

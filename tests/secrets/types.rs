@@ -1,4 +1,4 @@
-//! Every public type, with secrets in it.
+//! Prints every public type with secrets in it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -29,7 +29,7 @@ const VIEWING_KEY: &str = "0xbadc0ffee0ddf00dbadc0ffee0ddf00d";
 const ID: &str = "sess_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 #[tokio::test(start_paused = true)]
-#[allow(clippy::too_many_lines)] // one for each type
+#[allow(clippy::too_many_lines)] // one statement for each type
 async fn the_debug_output_of_every_public_type_shows_no_secret() {
     let witness = Witness::new();
     let setup = Setup::new();
@@ -75,7 +75,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("SystemClock", &SystemClock::new());
     shown.of("TestClock", &TestClock::new());
 
-    // Stores. What they keep is sealed before they get it.
+    // Stores. Records are encrypted before a store gets them.
     let url = format!("redis://user:{KEY}@host");
     shown.of("RedisStore", &RedisStore::connect(&url).unwrap());
     let store = MemoryStore::new(setup.clock.clone());
@@ -107,7 +107,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
         "defaults": {"default_viewing_key": VIEWING_KEY}});
     let config: SessionConfig = serde_json::from_value(settings).unwrap();
     let mut written = config.clone();
-    written.base_url = None; // is refused, and written as it is
+    written.base_url = None; // this URL is refused, but printed as it is
     witness.note_text(&serde_json::to_string(&written).unwrap());
     shown.of("DefaultsConfig", &config.defaults);
     shown.of("CallBudgetConfig", &config.call_budget);
@@ -121,7 +121,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("SessionManagerBuilder", &builder);
     shown.of("Transport", &witness.transport(&setup.sipher));
 
-    // What lives.
+    // A manager, and everything that belongs to it.
     let manager = builder.build().unwrap();
     let mut events = manager.events();
     shown.of("SessionLayer", &SessionLayer::new(manager.clone()));
@@ -132,7 +132,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     shown.of("ResponseFuture", &call);
     service.clone().oneshot(generate()).await.unwrap();
     shown.of("SessionService", &service);
-    // With a key of its own that nobody has marked, and often enough to be remembered.
+    // The key is the request's own and not marked as sensitive. After three requests, the layer remembers it.
     for _ in 0..3 {
         let mut request = generate();
         request
@@ -191,7 +191,7 @@ async fn the_debug_output_of_every_public_type_shows_no_secret() {
     assert_eq!(shown.1, public_types(), "shown here, and there");
 }
 
-/// Layers that read answers, and what they make of them.
+/// Layers that read answers, and their results.
 async fn show_what_checks(shown: &mut Shown<'_>, manager: &SessionManager, setup: &Setup) {
     let layer = CheckedLayer::new(manager.clone());
     shown.of("CheckedLayer", &layer);
@@ -215,7 +215,7 @@ async fn show_what_checks(shown: &mut Shown<'_>, manager: &SessionManager, setup
     shown.of("Answering", &tower::Service::call(&mut client, request));
 }
 
-/// Layers that put defaults into bodies, a viewing key among them.
+/// Layers that put defaults into bodies, among them a viewing key.
 async fn show_what_inlines(shown: &mut Shown<'_>, defaults: &SessionDefaults, setup: &Setup) {
     let builder = setup.builder().defaults(defaults.clone());
     let builder = builder.inline_defaults(InlineDefaults::Always);
@@ -250,8 +250,8 @@ impl Shown<'_> {
     }
 }
 
-/// The types that the source declares public; what is `pub` there is in the interface. The test kit's are not for
-/// production.
+/// Returns the names of the types that the source declares as `pub`. All of these are in the public interface. The
+/// types of the test kit are left out, because they are not for production.
 fn public_types() -> BTreeSet<String> {
     let mut names: BTreeSet<_> = ["Chain", "PrivacyLevel", "RpcProvider", "Backend"]
         .map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Who writes down all that is shown, and looks for secrets in it.
+//! Records everything that the crate shows, and searches it for secrets.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -20,12 +20,12 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::{capture::Capture, support::Call};
 
-/// So many characters of a secret in a row are a part of it.
+/// This many characters in a row count as a part of a secret.
 const PIECE: usize = 12;
-/// What is no secret about secrets.
+/// Prefixes of secrets that are not secret themselves.
 const PREFIXES: [&str; 5] = ["sess_", "sk_pro_", "sk_free_", "sk_ent_", "0x"];
 
-/// Keeps what is shown on its thread.
+/// Records everything that is shown on its thread.
 pub struct Witness {
     shown: Arc<Mutex<String>>,
     secrets: Arc<Mutex<BTreeSet<String>>>,
@@ -54,12 +54,12 @@ impl Witness {
         self.capture.logged()
     }
 
-    /// Something that is to be found in nothing.
+    /// Adds a secret that must not appear anywhere.
     pub fn secret(&self, secret: &str) {
         self.secrets.lock().unwrap().insert(secret.to_owned());
     }
 
-    /// Something that is shown.
+    /// Records a value that the crate shows.
     pub fn note(&self, shown: &dyn Debug) {
         writeln!(self.shown.lock().unwrap(), "{shown:?}\n{shown:#?}").unwrap();
     }
@@ -98,8 +98,7 @@ impl Witness {
         told
     }
 
-    /// A client or a transport below this crate that logs the headers of each request, as many do. The ids that come by
-    /// in answers are secrets.
+    /// A client or transport below this crate that logs the headers of each request, as many do. The ids in its answers count as secrets.
     pub fn overhear(
         &self,
         sipher: &FakeSipher,
@@ -131,7 +130,7 @@ impl Witness {
         Transport::new(self.overhear(sipher))
     }
 
-    /// The ids that the server knows to have been there.
+    /// Adds all session ids that the server has created.
     pub fn ids_of(&self, sipher: &FakeSipher) {
         let mut secrets = self.secrets.lock().unwrap();
         for exchange in sipher.log() {
@@ -142,7 +141,7 @@ impl Witness {
         }
     }
 
-    /// All that was shown.
+    /// Returns everything that was shown.
     pub fn everything(&self) -> String {
         let (logged, metrics) = (self.capture.everything(), self.recorder.handle().render());
         format!("{}{logged}{metrics}", self.shown.lock().unwrap())
@@ -160,7 +159,7 @@ fn note_headers(shown: &Mutex<String>, headers: &HeaderMap) {
     writeln!(shown.lock().unwrap(), "{headers:?}").unwrap();
 }
 
-/// Not one piece of a secret is in a text.
+/// Asserts that a text contains no piece of a secret.
 #[track_caller]
 pub fn assert_no_secret(text: &str, secrets: &BTreeSet<String>) {
     let mut pieces = HashSet::new();
@@ -179,7 +178,7 @@ pub fn assert_no_secret(text: &str, secrets: &BTreeSet<String>) {
     }
 }
 
-/// Every id in a text.
+/// Returns every session id in a text.
 pub fn ids(text: &str) -> Vec<String> {
     let ids = text
         .match_indices("sess_")

@@ -1,4 +1,4 @@
-//! Whoever is told of something may call back into the manager: nothing of it is locked then.
+//! A subscriber, recorder, transport or waker may call back into the manager, because the manager holds no lock when it calls them.
 
 use std::{
     cell::Cell,
@@ -31,11 +31,11 @@ use tracing_subscriber::{Layer, Registry, layer::SubscriberExt};
 use crate::support::{Call, SECOND, Setup, generate, pass};
 
 thread_local! {
-    /// What a callback does is told as well.
+    /// The calls of a callback cause signals as well. This flag prevents endless recursion.
     static IS_AT_IT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Who calls, and how often it has.
+/// The kinds of callbacks. Used to count their calls.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Logs,
@@ -44,12 +44,12 @@ enum By {
     Waker,
 }
 
-/// Calls everything that there is on a manager, whenever it is called itself.
+/// Calls every method of a manager whenever it is called itself.
 #[derive(Debug, Default)]
 struct Meddler {
     sessions: OnceLock<SessionManager>,
     calls: [AtomicU64; 4],
-    /// Whether it also begins what only ends.
+    /// Whether it also calls the methods that end sessions.
     ends: Mutex<bool>,
 }
 
@@ -82,7 +82,7 @@ impl Meddler {
     }
 }
 
-/// Polls it once, as a callback cannot wait.
+/// Polls the future once, because a callback cannot wait.
 fn once(future: impl Future) {
     let mut future = pin!(future);
     let _ = future
@@ -90,7 +90,7 @@ fn once(future: impl Future) {
         .poll(&mut Context::from_waker(Waker::noop()));
 }
 
-/// Meddles with whatever is logged.
+/// Calls the manager for everything that is logged.
 struct Logs(Arc<Meddler>);
 
 impl<S: Subscriber> Layer<S> for Logs {
@@ -99,7 +99,7 @@ impl<S: Subscriber> Layer<S> for Logs {
     }
 }
 
-/// Meddles with whatever is counted or measured.
+/// Calls the manager for everything that is counted or measured.
 #[derive(Debug)]
 struct Metrics(Arc<Meddler>);
 
@@ -151,7 +151,7 @@ impl Recorder for Metrics {
     }
 }
 
-/// Meddles when an event wakes whoever listens.
+/// Calls the manager when an event wakes its listener.
 struct Woken(Arc<Meddler>);
 
 impl Wake for Woken {
@@ -167,7 +167,7 @@ fn of_tenant(key: &str) -> Call {
     request
 }
 
-/// Creates, evictions, renewals, a restart, failures, deletes, a create that hangs, a shutdown.
+/// Runs creates, evictions, renewals, a restart, failures, deletes, a create that hangs, and a shutdown.
 async fn a_life(meddler: Arc<Meddler>, deadline: Duration) {
     let setup = Setup::new();
     let (sipher, inner) = (setup.sipher.clone(), meddler.clone());
@@ -214,7 +214,7 @@ async fn a_life(meddler: Arc<Meddler>, deadline: Duration) {
     let hangs = of_tenant(&setup.sipher.api_key(Tier::Pro));
     let hanging = tokio::spawn(service.clone().oneshot(hangs.clone()));
     pass(1.0).await;
-    // The shutdown wakes whoever waits for that create.
+    // The shutdown wakes the request that waits for that create.
     let mut waits = Box::pin(service.oneshot(hangs));
     let waker = Waker::from(Arc::new(Woken(meddler.clone())));
     let polled = waits.as_mut().poll(&mut Context::from_waker(&waker));
@@ -255,7 +255,7 @@ fn subscribers_recorders_transports_and_wakers_may_call_back_into_the_manager() 
         }
         done.send(()).unwrap();
     });
-    // It takes a fraction of a second where nobody waits for himself.
+    // This takes a fraction of a second if no thread waits for itself.
     let ended = is_done.recv_timeout(Duration::from_secs(60));
     assert!(
         ended != Err(mpsc::RecvTimeoutError::Timeout),

@@ -1,4 +1,4 @@
-//! A subscriber that keeps everything, at TRACE and of every target.
+//! A subscriber that records everything, at TRACE and for every target.
 
 use std::{
     collections::BTreeMap,
@@ -18,21 +18,21 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-/// An event, or a span with what was recorded in it later.
+/// An event, or a span with all its values, including later ones.
 #[derive(Clone, Debug)]
 pub struct Logged {
     pub level: Level,
     pub target: String,
     pub message: String,
     pub fields: BTreeMap<String, String>,
-    /// The spans it is in, the outermost first.
+    /// The spans around it, the outermost first.
     pub spans: Vec<String>,
     /// The spans it follows from.
     pub follows: Vec<String>,
 }
 
 impl Logged {
-    /// The text of a field, or nothing if there is none.
+    /// Returns the text of a field. It is empty if there is no such field.
     pub fn get(&self, field: &str) -> &str {
         self.fields.get(field).map_or("", |value| value)
     }
@@ -55,10 +55,10 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Keeps what is logged on this thread for as long as the guard lives.
+    /// Records everything that is logged on this thread, until the guard is dropped.
     pub fn start() -> (Self, DefaultGuard) {
-        // While there is one subscriber alone, `tracing` asks that of the thread which comes by a callsite first, and
-        // if that has none, the callsite is off for all: tests side by side would miss events.
+        // With only one subscriber, `tracing` asks the first thread that reaches a callsite. If that thread has no
+        // subscriber, the callsite is off for all threads, and tests on other threads would miss events.
         static ANOTHER: LazyLock<[Dispatch; 2]> =
             LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Registry::default())));
         LazyLock::force(&ANOTHER);
@@ -67,7 +67,7 @@ impl Capture {
         (capture, tracing::subscriber::set_default(subscriber))
     }
 
-    /// What this crate has logged.
+    /// Returns what this crate has logged.
     pub fn logged(&self) -> Vec<Logged> {
         let events = self.events.lock().unwrap();
         let ours = events.iter().filter(|l| l.target == "sipher_session");
@@ -86,7 +86,7 @@ impl Capture {
         named.map(|(_, l)| l.clone()).collect()
     }
 
-    /// All of it as text, of whatever target.
+    /// Returns everything as text, for every target.
     pub fn everything(&self) -> String {
         let (events, spans) = (self.events.lock().unwrap(), self.spans.lock().unwrap());
         format!("{events:#?} {spans:#?}")
@@ -113,7 +113,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
         let mut fields = Fields::default();
         record.record(&mut fields);
         let mut spans = self.spans.lock().unwrap();
-        // An id is used again once its span is closed: the last one is meant.
+        // Ids are reused once their span is closed, so this takes the last span with the id.
         let (_, span) = spans.iter_mut().rfind(|(i, _)| i == id).unwrap();
         span.fields.extend(fields.0);
     }

@@ -1,4 +1,4 @@
-//! What `tracing` is told.
+//! What the crate logs through `tracing`.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ async fn five_hundred_waiters_are_one_warning() {
     for waiter in waiters {
         assert!(waiter.await.unwrap().is_err());
     }
-    // Those who ask while it is held back are told, and nobody else.
+    // Callers that ask during the cooldown get the error, and nothing is logged.
     assert!(manager.session().await.is_err());
     let all = capture.logged();
     assert_eq!(all.len(), 1, "{all:#?}");
@@ -156,7 +156,7 @@ async fn every_class_of_failure_is_one_warning_with_what_is_known_of_it() {
         assert_eq!(failed[0].get("kind"), kind, "{what:?}");
         assert_eq!(failed[0].get("status"), status, "{what:?}");
         assert!(failed[0].lacks("session") && !failed[0].get("error").is_empty());
-        // One for each call whose outcome nobody knows.
+        // One warning for each call whose outcome is unknown.
         let suspected = if orphans { setup.creates() } else { 0 };
         let count = |message| warnings.iter().filter(|l| l.message == message).count();
         assert_eq!(count("possible orphan"), suspected, "{what:?}");
@@ -320,7 +320,7 @@ async fn what_cannot_be_deleted_is_a_warning_and_what_need_not_be_is_none() {
     assert_eq!(left[0].message, "session left to expire");
     assert_eq!(left[0].get("kind"), "Unavailable");
     assert!(left[0].get("left").parse::<f64>().unwrap() > 60.0);
-    // One at the end of its life is not worth a call.
+    // A session at the end of its life is not worth a delete.
     let session = manager.session().await.unwrap();
     tokio::time::sleep(session.usable_for()).await;
     manager.session().await.unwrap();
@@ -363,7 +363,7 @@ async fn sending_without_is_told_once_and_counted_for_each_request() {
     assert_metrics(&recorder, &[("sent_without_total", 20)]);
 }
 
-/// Even if whoever wrote the redirect puts what they know into the name of a host.
+/// The author of the redirect may put a secret into the host name.
 #[tokio::test(start_paused = true)]
 async fn a_leak_is_a_warning_that_names_the_origin_and_no_secret() {
     let (capture, _guard) = Capture::start();

@@ -1,5 +1,5 @@
-//! What `tracing` and `metrics` are told: each cause once, as documented, and nothing that is secret.
-#![allow(clippy::unwrap_used, unreachable_pub)] // a test crate, also in what its tests share
+//! The signals to `tracing` and `metrics`: each cause once, as documented, and without secrets.
+#![allow(clippy::unwrap_used, unreachable_pub)] // for helper functions and shared modules
 
 mod callbacks;
 mod capture;
@@ -30,7 +30,7 @@ use self::{
 const VIEWING_KEY: &str = "0x5ec2e7c0ffee5ec2e7c0ffee5ec2e7c0ffee";
 const DOCS: &str = include_str!("../../src/observability.rs");
 
-/// The fields of every log that an error has.
+/// The fields of an error that every such log line has.
 const OF_ERRORS: [&str; 3] = ["error", "kind", "session"];
 
 /// A manager that gives up soon, with a viewing key among its defaults.
@@ -45,7 +45,7 @@ fn hasty(setup: &Setup) -> SessionManagerBuilder {
         .create_timeout(SECOND)
 }
 
-/// A transport to the fake that keeps every answer, because the ids are in them.
+/// A transport to the fake that records every answer, because answers contain the ids.
 fn overheard(setup: &Setup) -> (Transport, Arc<Mutex<String>>) {
     let answers = Arc::new(Mutex::new(String::new()));
     let (sipher, notes) = (setup.sipher.clone(), answers.clone());
@@ -61,7 +61,7 @@ fn overheard(setup: &Setup) -> (Transport, Arc<Mutex<String>>) {
     (Transport::new(service), answers)
 }
 
-/// The hexadecimal digits of every id in a text.
+/// Returns the hexadecimal digits of every session id in a text.
 fn ids(text: &str) -> Vec<String> {
     let ids = text.split("sess_").skip(1);
     ids.map(|id| {
@@ -73,7 +73,7 @@ fn ids(text: &str) -> Vec<String> {
     .collect()
 }
 
-/// Not one piece of a secret, 12 characters or longer, is in a text.
+/// Asserts that no piece of the secret of 12 characters or more is in the text.
 #[track_caller]
 fn assert_hides(text: &str, secret: &str) {
     for piece in secret.as_bytes().windows(12) {
@@ -118,7 +118,7 @@ async fn a_session_that_the_server_lost_is_told_once_and_leaves_the_gauge() {
         (Level::DEBUG, "session verified")
     );
     assert_metrics(&recorder, &[("create_duration_seconds_count", 1)]);
-    // So soon after a sign that was none, another one holds nobody.
+    // So soon after a false alarm, another sign holds no request.
     pass(20.0).await;
     setup
         .sipher
@@ -152,7 +152,7 @@ async fn a_session_that_the_server_lost_is_told_once_and_leaves_the_gauge() {
     );
 }
 
-/// A server, or somebody on the way to it, that repeats whatever it was told wherever it can.
+/// A server, or a proxy before it, that repeats everything it received wherever it can.
 fn parrot(setup: &Setup, by_error: bool) -> Transport {
     let (key, sipher) = (setup.key.clone(), setup.sipher.clone());
     let said = Arc::new(Mutex::new(String::new()));

@@ -1,4 +1,4 @@
-//! What `metrics` is told.
+//! What the crate reports through `metrics`.
 
 use std::time::Duration;
 
@@ -196,7 +196,7 @@ async fn the_gauge_forgets_sessions_that_end_by_themselves_or_with_their_manager
         assert_metrics(&recorder, &[("live_sessions", 1)]);
         tokio::time::sleep(session.usable_for()).await;
     }
-    // One whose place nobody takes is forgotten with the next of another key.
+    // A session that nobody replaces leaves the gauge when another key's session is created.
     let mut request = generate();
     let other = setup.sipher.api_key(Tier::Pro);
     request
@@ -255,7 +255,7 @@ async fn the_gauge_is_right_again_after_an_exporter_has_forgotten_it() {
         manager.session().await.unwrap();
     }
     let handle = recorder.handle();
-    // It is dropped at the second look, as nothing changed in between.
+    // The exporter drops the gauge at the second look, because its value has not changed.
     let is_forgotten = || !handle.render().contains("live_sessions ");
     assert!(is_forgotten() || is_forgotten());
     managers[0].shutdown(SECOND).await;

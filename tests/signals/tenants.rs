@@ -1,4 +1,4 @@
-//! What an operator of many tenants reads: whose trouble it is, and when calls run out.
+//! The signals for an operator of many tenants: which tenant is in trouble, and when calls run out.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn a_budget_that_is_used_up_is_one_line_and_so_is_its_end_however_many_are
         let key = setup.sipher.api_key(Tier::Pro);
         let session = manager.ready(key, SessionDefaults::new()).await;
         refused += u64::from(session.is_err());
-        // A probe refuses nobody.
+        // A probe of the health refuses no request.
         manager.health();
     }
     assert!(refused > 190, "{refused}");

@@ -1,4 +1,4 @@
-//! One request, from its call to what came of it.
+//! One request, from its call to its outcome.
 
 use std::{
     future::{Future, poll_fn},
@@ -20,7 +20,7 @@ use crate::{
     world::{World, value},
 };
 
-/// Hosts of the vendor's that are not where Sipher is.
+/// Hosts of the vendor that are not Sipher's.
 const OUTSIDE: [&str; 3] = [
     "https://sip-protocol.org",
     "https://api.sip-protocol.org",
@@ -77,7 +77,7 @@ impl World {
                 ..self.wire.clone()
             };
             let mut answer = layers.call(wire, request, self.replays);
-            // A layer for bodies sends nothing before it is polled.
+            // A layer that reads bodies sends nothing before it is polled.
             let is_polled = self.inline.is_none() || call.polled_after.is_zero();
             let first = if self.inline.is_some() && is_polled {
                 poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await
@@ -113,7 +113,7 @@ impl World {
         trace.add(Entry::Got { n, outcome, proof });
     }
 
-    /// Deletes or changes the session that the last request of this key bore, by a request through the layer.
+    /// Deletes or changes the session of this key's last request, by a request through the layer.
     async fn session_call(self, layers: Layers, call: &Call, session_call: SessionCall) {
         if self.inline.is_some_and(|inline| !inline.makes_sessions) {
             return;
@@ -155,7 +155,7 @@ impl World {
         self.trace().add(Entry::Hand(told));
     }
 
-    /// Whose session with which defaults a request that starts now may bear.
+    /// The partitions whose session a request that starts now may carry.
     fn wants(&self, call: &Call) -> Vec<Partition> {
         let desk = self.desk();
         let now = Some((desk.key, desk.defaults.clone()));

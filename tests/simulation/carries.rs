@@ -1,4 +1,4 @@
-//! What requests carry: bodies of all kinds, and how they come.
+//! The bodies of requests: all kinds, and how they arrive.
 
 use std::{
     future::Future,
@@ -32,9 +32,9 @@ const OBJECTS: [&str; 8] = [
     r#"{"chain":"polygon","privacyLevel":"shielded","rpcProvider":"helius"}"#,
     " {\n} ",
 ];
-/// What is no object, and what the server refuses.
+/// Bodies that are no JSON object, and bodies that the server refuses.
 const OTHERS: [&str; 4] = ["[1]", "no json", r#""x""#, r#"{"a":1} x"#];
-/// `{}`, packed.
+/// `{}`, compressed.
 const GZIP: [u8; 22] = [
     31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 171, 174, 5, 0, 67, 191, 166, 163, 2, 0, 0, 0,
 ];
@@ -50,7 +50,7 @@ fn object_of(length: usize) -> Bytes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Object(usize),
-    /// An empty body whose request says that it is empty counts as `{}`.
+    /// An empty body whose request has `Content-Length: 0`. It counts as `{}`.
     ZeroLength,
     Other(usize),
     NoBody,
@@ -58,18 +58,18 @@ pub(crate) enum Kind {
     Text,
     Gzip,
     Utf16,
-    /// It is as long as it may be, and so takes nothing in.
+    /// The body is as long as allowed, so no defaults fit in.
     JustFits,
     TooLong,
-    /// It breaks off.
+    /// The body breaks off.
     Fails,
 }
 
-/// A request that gets no session, nor anything in its body.
+/// A request that gets neither a session nor defaults in its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aside {
     Public,
-    /// It bears an id that is kept.
+    /// The request has an id of its own, which is kept.
     Kept,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Carries {
     pub(crate) says_length: bool,
     pub(crate) aside: Option<Aside>,
     pieces: usize,
-    /// Before each piece.
+    /// The pause before each piece.
     pause: Duration,
 }
 
@@ -109,7 +109,7 @@ impl Carries {
             _ if rng.u8(0..3) > 0 => 1,
             _ => rng.usize(1..5),
         };
-        // Some for longer than `hard`, which is 5 to 60 s.
+        // Some pauses are longer than `hard`, which is 5 to 60 s.
         let longest = *rng.choice(&[1, 1, 500, 4_000, 20_000]).unwrap_or(&1);
         Self {
             kind,
@@ -120,7 +120,7 @@ impl Carries {
         }
     }
 
-    /// `{}`, all at once.
+    /// A body `{}` in one piece.
     pub(crate) fn plain() -> Self {
         Self {
             kind: Kind::Object(0),
@@ -149,7 +149,7 @@ impl Carries {
         }
     }
 
-    /// Why nothing can be put in, where that is so.
+    /// Why no defaults can be added, if that is so.
     pub(crate) fn not(self) -> Option<NotInlined> {
         match self.kind {
             Kind::Object(_) | Kind::ZeroLength => None,
@@ -213,7 +213,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// All at once.
+    /// A body in one piece.
     pub(crate) fn whole(data: impl Into<Bytes>) -> Self {
         Self {
             data: data.into(),
@@ -225,7 +225,7 @@ impl Stream {
     }
 }
 
-/// Of one that was not polled yet.
+/// Only a stream that has not been polled yet is cloned.
 impl Clone for Stream {
     fn clone(&self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The trouble of one run, drawn.
+//! Draws the trouble of one run.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sipher_session::testing::{Target, What};
 
 use crate::script::{ON_THE_WAY, Weather, at, millis, secs};
 
-/// A request that is held up for longer than most sessions live, before or after the server has looked at it.
+/// A request that is delayed for longer than most sessions live, before or after the server handles it.
 pub(crate) fn hold_up(rng: &mut Rng, until: Duration) -> (Duration, Weather) {
     let long = secs(rng, 10..600);
     let what = if rng.bool() {
@@ -19,7 +19,7 @@ pub(crate) fn hold_up(rng: &mut Rng, until: Duration) -> (Duration, Weather) {
     (at(rng, until), Weather::Fault { what, on, times })
 }
 
-/// A run has only some kinds of trouble, so that each kind also meets long quiet stretches.
+/// A run has only some kinds of trouble, so that each kind also meets long quiet times.
 pub(crate) fn weather(rng: &mut Rng, until: Duration) -> Vec<(Duration, Weather)> {
     let kinds: Vec<u8> = (0..rng.usize(0..10)).map(|_| rng.u8(0..36)).collect();
     let mut all = Vec::new();
@@ -85,7 +85,7 @@ fn one(rng: &mut Rng, kind: u8) -> Weather {
             return match rng.u8(0..3) {
                 0 => Weather::RateLimit(Some(rng.u32(1..20))),
                 1 => Weather::RateLimit(None),
-                // Only the first key's day: its sessions are what most ask for.
+                // Only the quota of the first key, because most requests ask for its sessions.
                 _ => Weather::Burn(0),
             };
         }

@@ -1,5 +1,5 @@
-//! Hard lives: one in four has more kinds of trouble. They are drawn from a second generator, so that the rest of the script,
-//! and every other life, stays what it was.
+//! Hard lives: one in four has more kinds of trouble. A second generator draws them, so the rest of the script, and
+//! every other life, stays the same.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) fn harden(script: &mut Script) {
     }
 }
 
-/// Many sets of defaults of one key at once, while creates fail; and again when they do not.
+/// Requests ask for many sets of defaults of one key at once, while creates fail, and again when creates work.
 fn refused(rng: &mut Rng, script: &mut Script) {
     let (start, key) = (at(rng, script.until), rng.usize(0..FREE));
     let what = match rng.u8(0..5) {
@@ -64,7 +64,7 @@ fn refused(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// The manager's own session is deleted or changed by a request that passes the layer, under traffic.
+/// Under traffic, a request through the layer deletes or changes the manager's own session.
 fn through_the_layer(rng: &mut Rng, script: &mut Script) {
     for _ in 0..rng.usize(1..4) {
         let (start, key) = (at(rng, script.until), some_key(rng));
@@ -96,7 +96,7 @@ fn made_up_keys(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// Whoever called polls later, as behind a queue: some of it when the session is over.
+/// The caller polls its future late, as behind a queue. Sometimes the session has expired by then.
 fn unpolled(rng: &mut Rng, script: &mut Script) {
     let ttl = u64::try_from(script.settings.ttl.as_millis()).unwrap_or(u64::MAX);
     for _ in 0..rng.usize(3..12) {
@@ -110,7 +110,7 @@ fn unpolled(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// Several keys in one thread, at the moment of a sign that the server has lost everything.
+/// Requests of several keys in one thread, at the moment of a sign that the server has lost everything.
 fn sign(rng: &mut Rng, script: &mut Script) {
     let start = at(rng, script.until);
     train(rng, script, start, &[Some(0), Some(1), Some(2)]);
@@ -123,7 +123,7 @@ fn sign(rng: &mut Rng, script: &mut Script) {
         .push((moment, Weather::Fault { what, on, times }));
 }
 
-/// More sessions than there is room for, under requests that layers remember and that are long on their way.
+/// More sessions than `max_sessions`, under requests that layers remember and that take long.
 fn evictions(rng: &mut Rng, script: &mut Script) {
     script.settings.max_sessions = rng.u64(1..4);
     let start = at(rng, script.until);
@@ -143,7 +143,7 @@ fn evictions(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// The server's clock is stepped often, and not far.
+/// The server's clock is stepped often, by small amounts.
 fn steps(rng: &mut Rng, script: &mut Script) {
     for _ in 0..rng.usize(2..8) {
         let by = secs(rng, 1..300);
@@ -160,7 +160,7 @@ fn some_key(rng: &mut Rng) -> Option<usize> {
     rng.bool().then(|| rng.usize(0..FREE))
 }
 
-/// Requests of several keys in turn, each like the one before it of the same key.
+/// Requests of several keys in turn. The requests of one key are alike.
 fn train(rng: &mut Rng, script: &mut Script, mut start: Duration, keys: &[Option<usize>]) {
     for n in 0..rng.usize(30..100) {
         start += millis(rng, 5..150);

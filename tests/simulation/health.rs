@@ -1,4 +1,4 @@
-//! What the server says of itself, as the client sees it.
+//! The server's health, as the client sees it.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 pub(crate) const HEALTH: &str = "/v1/health";
 
-/// By the server's clock, since 1970.
+/// Times are by the server's clock, since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Health {
     /// When the process began, up to 1 s late.
     pub(crate) boot: Duration,
     pub(crate) now: Duration,
-    /// Its sessions outlive it.
+    /// Whether the sessions outlive the process.
     pub(crate) keeps: bool,
 }
 
-/// `None` if it says too little, or that it is about to end.
+/// Returns `None` if the answer says too little, or that the process is about to end.
 pub(crate) fn read(bytes: &[u8]) -> Option<Health> {
     let answer: Value = serde_json::from_slice(bytes).ok()?;
     let data = answer.get("data")?;

@@ -1,4 +1,4 @@
-//! Inline defaults: every third life has them. Drawn from generators of their own, so that all other lives stay what they were.
+//! Inline defaults: every third life has them. Generators of their own draw them, so all other lives stay the same.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
     world::World,
 };
 
-/// The lives before this one stay without.
+/// Lives with smaller numbers have no inline defaults.
 const FIRST: u64 = 30;
 
 /// The settings of a life with inline defaults.
@@ -31,7 +31,7 @@ pub(crate) struct Inline {
     pub(crate) mode: InlineDefaults,
     pub(crate) strict: bool,
     pub(crate) makes_sessions: bool,
-    /// The configured key is one of the free tier.
+    /// Whether the configured key is of the free tier.
     is_free: bool,
 }
 
@@ -56,7 +56,7 @@ impl Inline {
         })
     }
 
-    /// The place of the configured key.
+    /// Returns the place of the configured key.
     pub(crate) fn key(inline: Option<Self>) -> usize {
         if inline.is_some_and(|inline| inline.is_free) {
             FREE
@@ -84,7 +84,7 @@ impl Inline {
 }
 
 impl World {
-    /// What the request of this number carries. One that must succeed is plain.
+    /// Returns the body of the request with this number. A request that must succeed has a plain body.
     pub(crate) fn carries(&self, n: u64) -> Option<Carries> {
         let is_calm = |line: &Line| matches!(line.what, Entry::Calm { n: calm } if calm == n);
         let is_calm = self.trace().with(|lines| lines.iter().rev().any(is_calm));
@@ -125,7 +125,7 @@ impl Layers {
     }
 }
 
-/// What such a life has to meet: restarts that no call meets, and a server from which no session is to be had.
+/// Adds the trouble of such a life: restarts that no call meets, and a server that gives no sessions.
 pub(crate) fn befall(script: &mut Script) {
     if Inline::of(script.seed).is_none() {
         return;

@@ -1,5 +1,5 @@
-//! Whole lives of a manager, drawn from one number each: many callers, a bad network, a worse server, clocks that are
-//! turned and an owner who changes his mind; and a checker that knows what must hold through all of it.
+//! Whole lives of a manager, each drawn from one number. There are many callers, a bad network, a worse server, clocks
+//! that are set, and an owner who makes changes. A checker knows what must hold in all of this.
 //!
 //! ```text
 //! cargo test --test simulation                          as many lives as are quick
@@ -8,9 +8,9 @@
 //! SIM_SEED=42 cargo test --test simulation -- --nocapture     one, with its trace
 //! ```
 //!
-//! A seed gives the same life again, to the last byte of its trace, in whatever process.
+//! The same seed gives the same life, to the last byte of its trace, in any process.
 
-// Virtual time is read here, and a run that cannot be set up is a failure.
+// This test reads virtual time, and a run that cannot be set up is a failure.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod caller;
@@ -42,18 +42,18 @@ use production::PRODUCTION;
 use script::Script;
 use trace::Entry;
 
-/// So many lives are run when nobody says otherwise.
+/// The number of lives to run, unless an environment variable sets another.
 const SEEDS: u64 = 2_000;
-/// And so many as in production, where they begin at 0.
+/// The number of lives in production that are added if lives begin at 0.
 const IN_PRODUCTION: u64 = 300;
 
-/// What came of many lives.
+/// The results of many lives.
 #[derive(Default)]
 struct Tally {
     time: Duration,
     counts: BTreeMap<&'static str, u64>,
     weather: BTreeMap<String, u64>,
-    /// By seed, with the trace.
+    /// The failed lives, by seed, each with its failure and its trace.
     failed: BTreeMap<u64, (String, String)>,
 }
 
@@ -158,7 +158,7 @@ fn replay(seed: u64) {
     assert!(failures.is_empty(), "seed {seed}:\n{}", failures.join("\n"));
 }
 
-/// Seeds whose traces are compared.
+/// The seeds whose traces are compared.
 const REPLAYED: std::ops::Range<u64> = 0..100;
 
 fn traces() -> String {

@@ -1,4 +1,4 @@
-//! What the owner of the handle does.
+//! The actions of the handle's owner.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl World {
-    /// What the owner of the handle does, one thing after another.
+    /// Carries out the owner's actions, one after another.
     pub(crate) async fn own(
         self,
         manager: SessionManager,

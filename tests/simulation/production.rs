@@ -1,5 +1,6 @@
-//! Lives as they are in production: those from [`PRODUCTION`] on, and one in four if `SIM_PRODUCTION` is set. The server is restarted where no call meets it, and what could tell so is
-//! late, missing or wrong. Drawn from a generator of their own, so that every other life stays what it was.
+//! Lives as in production: all seeds from [`PRODUCTION`] on, and one in four of the others if `SIM_PRODUCTION` is set.
+//! The server restarts when no call meets it. The evidence that could show this is late, missing or wrong. A generator
+//! of their own draws these lives, so every other life stays the same.
 
 use std::{env, time::Duration};
 
@@ -8,7 +9,7 @@ use sipher_session::testing::{Solana, Target, What};
 
 use crate::script::{Call, ON_THE_WAY, Script, Weather, at, millis, secs};
 
-/// All seeds from here on.
+/// All seeds from this one on are lives in production.
 pub(crate) const PRODUCTION: u64 = 1 << 40;
 
 pub(crate) fn is_production(seed: u64) -> bool {
@@ -18,7 +19,7 @@ pub(crate) fn is_production(seed: u64) -> bool {
 pub(crate) fn befall(script: &mut Script) {
     let rng = &mut Rng::with_seed(script.seed ^ 0x2545_f491_4f6c_dd1d);
     script.proves = script.late || rng.u8(0..4) > 0;
-    // Half of them have no other trouble, so that what is asked can be judged more sharply.
+    // Half of these lives have no other trouble, so the checker can judge more strictly which questions are asked.
     if rng.bool() {
         script.weather.clear();
         script.hand.clear();
@@ -46,7 +47,7 @@ pub(crate) fn befall(script: &mut Script) {
     script.is_opaque = rng.u8(0..4) == 0;
 }
 
-/// Requests that follow one another at about the same pause for a while.
+/// Requests that follow one another for a while, with about the same pause.
 fn traffic(rng: &mut Rng, script: &mut Script) {
     for _ in 0..rng.usize(1..5) {
         let mut start = at(rng, script.until);
@@ -66,7 +67,7 @@ fn traffic(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// At any time, or right before or after a request.
+/// Restarts at any time, or right before or after a request.
 fn restarts(rng: &mut Rng, script: &mut Script) {
     for _ in 0..rng.usize(1..8) {
         let near = rng.usize(..script.calls.len());
@@ -74,7 +75,7 @@ fn restarts(rng: &mut Rng, script: &mut Script) {
             0 => at(rng, script.until),
             1 => script.calls[near].0.saturating_sub(millis(rng, 0..400)),
             2 => script.calls[near].0 + millis(rng, 0..400),
-            // Where the window of that request ends.
+            // At the end of that request's rate-limit window.
             _ => script.calls[near].0 + millis(rng, 58_000..62_000),
         };
         script.weather.push((moment, Weather::Restart));
@@ -112,7 +113,7 @@ fn solana(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// Health is slow, late, missing, old, or says too little.
+/// Health is slow, late, missing or old, or says too little.
 fn health(rng: &mut Rng, script: &mut Script) {
     let age = secs(rng, 1..3_000);
     let what = match rng.u8(0..10) {
@@ -144,7 +145,7 @@ fn replicas(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// The edge shows the window of another address.
+/// The edge shows the rate-limit window of another address.
 fn strangers(rng: &mut Rng, script: &mut Script) {
     for _ in 0..rng.usize(1..10) {
         let what = What::SeenFrom([192, 0, 2, rng.u8(1..4)].into());
@@ -153,7 +154,7 @@ fn strangers(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// Answers come late, and out of order.
+/// Answers come late and out of order.
 fn late_answers(rng: &mut Rng, script: &mut Script) {
     let start = at(rng, script.until);
     for _ in 0..rng.usize(5..40) {
@@ -177,7 +178,7 @@ fn late_answers(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// The server's clock steps, or an edge's is wrong.
+/// The server's clock steps, or the clock of an edge is wrong.
 fn clocks(rng: &mut Rng, script: &mut Script) {
     for _ in 0..rng.usize(1..4) {
         let by = secs(rng, 1..4_000);

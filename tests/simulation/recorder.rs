@@ -1,4 +1,4 @@
-//! Writes down the bodies that leave the client, as far as the server reads them.
+//! Records the bodies that leave the client, as far as the server reads them.
 
 use std::{
     io,
@@ -15,18 +15,18 @@ use tower::Service;
 
 use crate::wire::{self, Seen, Wire};
 
-/// A body, and the headers that say something of it.
+/// A body, and the headers that describe it.
 #[derive(Debug)]
 pub(crate) struct Passed {
     pub(crate) n: Option<u64>,
     pub(crate) id: Option<String>,
     pub(crate) length: Option<String>,
     pub(crate) bytes: Vec<u8>,
-    /// It was read to its end.
+    /// Whether the body was read to its end.
     pub(crate) is_whole: bool,
 }
 
-/// All of them, in the order in which their requests were sent.
+/// All bodies, in the order in which their requests were sent.
 #[derive(Clone, Default)]
 pub(crate) struct Bodies(Arc<Mutex<Vec<Passed>>>);
 
@@ -35,7 +35,7 @@ impl Bodies {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns its place.
+    /// Adds a body. Returns its index.
     fn begin(&self, path: &str, headers: &HeaderMap) -> usize {
         let text = |name| {
             let value = headers.get(name)?.to_str().ok()?;
@@ -53,7 +53,7 @@ impl Bodies {
     }
 }
 
-/// The wire, with the bodies written down.
+/// The wire, with a record of the bodies.
 #[derive(Clone)]
 pub(crate) struct Recorder(pub(crate) Wire);
 

@@ -1,4 +1,4 @@
-//! What happens in one run: everything that is left to chance is drawn here, from one number.
+//! The script of one run. One number determines every random choice.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use sipher_session::{
 pub(crate) use crate::weather::Weather;
 use crate::{forecast, hard, inline, production};
 
-/// API keys by their place: the manager starts with the first; the last two cannot have sessions.
+/// The number of API keys. The manager starts with the first, and the last two cannot have sessions.
 pub(crate) const KEYS: usize = 5;
 pub(crate) const FREE: usize = 3;
 pub(crate) const WRONG: usize = 4;
-/// So many more than these that nobody has.
+/// The number of additional made-up keys, which the server does not know.
 pub(crate) const MADE_UP: usize = 12;
 
-/// How long a request may be under way below the layer. Shorter than the least `hard`, so that no session ends meanwhile.
+/// How long a request may be delayed below the layer. Shorter than the shortest `hard`, so no session expires in the meantime.
 pub(crate) const ON_THE_WAY: u64 = 4_000;
 
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools)] // each is drawn for itself
+#[allow(clippy::struct_excessive_bools)] // each is drawn separately
 pub(crate) struct Script {
     pub(crate) seed: u64,
     pub(crate) settings: Settings,
     pub(crate) replicas: usize,
-    /// Whether the replicas share a store; as the fake server has it, if nothing is said.
+    /// Whether the replicas share a store. If this is `None`, the fake server decides.
     pub(crate) common_store: Option<bool>,
-    /// Addresses that the server sees calls come from.
+    /// The number of addresses from which the server sees calls.
     pub(crate) edges: u8,
-    /// Errors of the client below say nothing of their cause.
+    /// Whether the errors of the client below the layer hide their cause.
     pub(crate) is_opaque: bool,
-    /// Answers bear proofs.
+    /// Whether answers have proofs.
     pub(crate) proves: bool,
     /// How far the server's clock is ahead of the host's from the start on, in seconds.
     pub(crate) skew: i64,
     pub(crate) calls: Vec<(Duration, Call)>,
     pub(crate) weather: Vec<(Duration, Weather)>,
     pub(crate) hand: Vec<(Duration, Hand)>,
-    /// When the manager ends if it ends in the middle of everything, else when the callers have had enough.
+    /// When the manager ends, if it ends in the middle of everything. Otherwise, when the callers stop.
     pub(crate) until: Duration,
     pub(crate) abrupt: bool,
-    /// Requests may be held up below the layer for longer than their sessions live.
+    /// Whether requests may be delayed below the layer for longer than their sessions live.
     pub(crate) late: bool,
     pub(crate) end: End,
 }
@@ -64,23 +64,23 @@ pub(crate) struct Settings {
 
 /// One request.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // each is drawn for itself
+#[allow(clippy::struct_excessive_bools)] // each is drawn separately
 pub(crate) struct Call {
     pub(crate) key: Option<usize>,
     pub(crate) defaults: Option<usize>,
-    /// One of many more sets of defaults, in place of those.
+    /// One of many more sets of defaults, instead of the above.
     pub(crate) set: Option<usize>,
-    /// It is no use of the session, but deletes or changes it.
+    /// Instead of using the session, the request deletes or changes it.
     pub(crate) by_layer: Option<SessionCall>,
-    /// How long its future lies there before it is polled.
+    /// How long the caller waits before it polls the future.
     pub(crate) polled_after: Duration,
-    /// It is on its way all the same.
+    /// The request is sent even before its future is polled.
     pub(crate) is_eager: bool,
     pub(crate) no_session: bool,
     pub(crate) elsewhere: bool,
-    /// It goes to another of the vendor's hosts, outside of the base URL.
+    /// The request goes to another host of the vendor, outside of the base URL.
     pub(crate) outside: Option<usize>,
-    /// It goes to the other name of the server.
+    /// The request goes to the server's other name.
     pub(crate) by_alias: bool,
     pub(crate) gives_up_after: Duration,
 }
@@ -97,7 +97,7 @@ impl Call {
     }
 }
 
-/// What the owner of the handle does.
+/// One action of the handle's owner.
 #[derive(Clone, Debug)]
 pub(crate) struct Hand {
     pub(crate) deed: Deed,
@@ -109,9 +109,9 @@ pub(crate) enum Deed {
     Update(usize),
     Replace(usize),
     SetKey(usize),
-    /// Looks at the current session, and ends its use so much later.
+    /// Takes the current session, and invalidates it after this time.
     Invalidate(Duration),
-    /// Waits until it is renewed, makes that take longer than so long, and ends its use then.
+    /// Waits until the session is due for renewal, makes the renewal take longer than this time, and then invalidates the session.
     InvalidateInRenewal(Duration),
     Delete,
     Patch(usize),
@@ -122,12 +122,12 @@ pub(crate) enum Deed {
 pub(crate) enum End {
     Shutdown(Duration),
     Twice(Duration),
-    /// Begun, dropped, and asked for again.
+    /// A shutdown that is begun, dropped, and called again.
     DroppedShutdown(Duration),
     HandleDropped,
 }
 
-/// The defaults that callers and the handle choose from.
+/// The sets of defaults that callers and the handle choose from.
 pub(crate) fn defaults(which: usize) -> SessionDefaults {
     let none = SessionDefaults::new();
     match which % 5 {
@@ -141,7 +141,7 @@ pub(crate) fn defaults(which: usize) -> SessionDefaults {
     }
 }
 
-/// Many more.
+/// Many more sets of defaults.
 pub(crate) fn set(which: usize) -> SessionDefaults {
     use Chain::{Aptos, Base, Bitcoin, Cosmos, Near, Polygon, Sui, Zcash};
     let chains = [Aptos, Base, Bitcoin, Cosmos, Near, Polygon, Sui, Zcash];
@@ -176,14 +176,14 @@ impl Script {
         if late {
             let held_up = (0..rng.usize(1..8)).map(|_| forecast::hold_up(rng, until));
             weather.extend(held_up.collect::<Vec<_>>());
-            // Who would see it, must wait for it.
+            // Half of the callers wait long enough to see the answer.
             for (_, call) in plan.iter_mut().step_by(2) {
                 call.gives_up_after = Duration::from_secs(700);
             }
         }
         let deeds = rng.usize(0..8);
         let mut hand: Vec<_> = (0..deeds).map(|_| (at(rng, until), deed(rng))).collect();
-        // What is done to the manager is done to it with requests on their way.
+        // The owner's actions happen while requests are in flight.
         let moments = hand.iter().map(|(at, _)| *at);
         for moment in moments.chain(abrupt.then_some(until)) {
             if rng.bool() {
@@ -230,7 +230,7 @@ impl Script {
         script
     }
 
-    /// A cache in front of the server keeps its health, and does not say so.
+    /// Whether a cache in front of the server keeps the answers of health, without saying so.
     pub(crate) fn has_cached_health(&self) -> bool {
         self.has(|weather| {
             let Weather::Fault { what, .. } = weather else {
@@ -240,7 +240,7 @@ impl Script {
         })
     }
 
-    /// Each replica has sessions of its own.
+    /// Whether each replica has sessions of its own.
     pub(crate) fn is_split(&self) -> bool {
         self.replicas > 1 && self.common_store == Some(false)
     }
@@ -296,7 +296,7 @@ pub(crate) fn call(rng: &mut Rng, keys: usize) -> Call {
     }
 }
 
-/// Many requests at once, and some a little apart.
+/// Requests at the same time, and requests shortly after one another.
 fn bursts(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration, Call)>) {
     for _ in 0..rng.usize(0..5) {
         let start = at(rng, until);
@@ -310,7 +310,7 @@ fn bursts(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration,
     }
 }
 
-/// Requests that follow one another closely and are alike, so that a layer finds again what it found before.
+/// Similar requests that follow one another closely, so that a layer reuses its decision.
 fn trains(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration, Call)>) {
     for _ in 0..rng.usize(0..4) {
         let mut start = at(rng, until);
@@ -335,7 +335,7 @@ fn trains(rng: &mut Rng, until: Duration, keys: usize, plan: &mut Vec<(Duration,
     }
 }
 
-/// Slow requests that are under way at a moment.
+/// Slow requests that are in flight at a given moment.
 fn crowd(
     rng: &mut Rng,
     moment: Duration,

@@ -1,4 +1,4 @@
-//! What has happened, in the order in which it did.
+//! The events of a run, in their order.
 
 use std::{
     fmt::{self, Write},
@@ -15,7 +15,7 @@ use sipher_session::{
 
 use crate::{carries::Carries, health::Health};
 
-/// One thing, and what the host's clocks said.
+/// One event, and the time on the host's clocks.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) at: Reading,
@@ -24,15 +24,15 @@ pub(crate) struct Line {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
-    /// A caller calls; `wants` says whose sessions with which defaults would be right.
+    /// A caller makes a request. `wants` lists the partitions whose session would be right.
     Call {
         n: u64,
         wants: Vec<Partition>,
         without: bool,
         elsewhere: bool,
-        /// It is polled later, or its body comes later.
+        /// The future is polled later, or the body comes later.
         held: bool,
-        /// In a life with inline defaults.
+        /// Only in a life with inline defaults.
         carries: Option<Carries>,
     },
     /// The layer did not hand the request on at once.
@@ -47,18 +47,18 @@ pub(crate) enum Entry {
     },
     /// A request leaves the client.
     Sent(Sent),
-    /// Its response head is there.
+    /// The head of its response has arrived.
     Head {
         wire: u64,
         status: u16,
-        /// How many calls are left in its window, and for how many seconds that goes on.
+        /// How many calls are left in the rate-limit window, and in how many seconds it ends.
         stamp: Option<(u32, u32)>,
     },
-    /// The server is asked for its health.
+    /// The manager asks for the server's health.
     Asks {
         wire: u64,
     },
-    /// What it says of it, where that can be used.
+    /// The answer of health, if it is usable.
     Says {
         wire: u64,
         status: u16,
@@ -68,13 +68,13 @@ pub(crate) enum Entry {
     Broke {
         wire: u64,
     },
-    /// The whole answer to a session call is there.
+    /// The complete answer to a session call has arrived.
     Whole {
         wire: u64,
         status: u16,
         record: Option<Record>,
     },
-    /// Nobody waits for it any more, or its body broke off.
+    /// Nobody waits for the answer any more, or its body broke off.
     Dropped {
         wire: u64,
     },
@@ -92,28 +92,28 @@ pub(crate) enum Entry {
     },
     Invalidated {
         id: String,
-        /// Whether it was still held.
+        /// Whether the manager still used the session.
         held: bool,
     },
-    /// Deleted or changed, by who holds the manager.
+    /// The owner of the manager deleted or changed the session.
     ChangedByHand {
         id: String,
     },
     Event(String),
-    /// An answer came after the end of the session of this generation: the event comes once for each.
+    /// An answer came after the end of the session of this generation. The event comes once for each session.
     ToldLate {
         generation: u64,
     },
-    /// A session was lost, which had been given to so many requests.
+    /// A session was lost, which this many requests had carried.
     Lost {
         session: Unprinted,
         requests: u64,
     },
-    /// Requests to there pass by outside: the event comes once for each origin.
+    /// Requests to this origin look like Sipher's, but go elsewhere. The event comes once for each origin.
     ToldOutside {
         origin: String,
     },
-    /// So many requests have passed by outside.
+    /// The number of such requests.
     CountedOutside(u64),
     ShutdownBegins,
     Report {
@@ -125,11 +125,11 @@ pub(crate) enum Entry {
         remaining: usize,
         orphans: u64,
     },
-    /// Faults are over since long, and so a request must succeed.
+    /// All faults ended long ago, so this request must succeed.
     Calm {
         n: u64,
     },
-    /// What is alive on the server at the end.
+    /// The sessions that are alive on the server at the end.
     Alive {
         known: Vec<String>,
         total: usize,
@@ -137,7 +137,7 @@ pub(crate) enum Entry {
     Tasks(usize),
 }
 
-/// Whose sessions, with which defaults.
+/// The API key and the defaults of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Partition {
     pub(crate) key: usize,
@@ -148,12 +148,12 @@ pub(crate) struct Partition {
 pub(crate) struct Sent {
     pub(crate) wire: u64,
     pub(crate) operation: Operation,
-    /// The caller's number, if it is a caller's.
+    /// The number of the caller's request, if a caller made it.
     pub(crate) n: Option<u64>,
     pub(crate) key: Option<usize>,
-    /// The id in the header, or in the path of a session call.
+    /// The session id in the header, or in the path of a session call.
     pub(crate) id: Option<String>,
-    /// What a create asks for.
+    /// The defaults that a create asks for.
     pub(crate) defaults: Option<Value>,
     pub(crate) by_hand: bool,
 }
@@ -163,7 +163,7 @@ pub(crate) struct Sent {
 pub(crate) struct Record {
     pub(crate) id: String,
     pub(crate) life: Duration,
-    /// When it was made, by the server's clock, since 1970.
+    /// When the session was created, by the server's clock, since 1970.
     pub(crate) made: Duration,
     pub(crate) defaults: Value,
 }
@@ -172,7 +172,7 @@ pub(crate) struct Record {
 pub(crate) enum Got {
     Answer(u16),
     Error(ErrorKind),
-    /// An error of the client below.
+    /// An error of the client below the layer.
     Broke,
     GaveUp,
 }
@@ -297,7 +297,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// Not the same in another process.
+/// A fingerprint differs between processes, so the trace does not print it.
 #[derive(Clone, Copy)]
 pub(crate) struct Unprinted(pub(crate) Fingerprint);
 

@@ -1,4 +1,4 @@
-//! What befalls the network, the server and the clocks.
+//! The trouble of the network, the server and the clocks.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sipher_session::testing::{Fault, Solana, Target, What};
 
 use crate::{script::Script, trace::Entry, world::World};
 
-/// What befalls the network, the server and the clocks.
+/// One kind of trouble of the network, the server or the clocks.
 #[derive(Clone, Debug)]
 pub(crate) enum Weather {
     Fault {
@@ -32,7 +32,7 @@ pub(crate) enum Weather {
 }
 
 impl Script {
-    /// By how much the server's clock is set back in all.
+    /// Returns by how much the server's clock is set back in total.
     pub(crate) fn server_back(&self) -> Duration {
         let back = self.weather.iter().map(|(_, weather)| match weather {
             Weather::ServerBack(by) => *by,
@@ -81,7 +81,7 @@ impl World {
         name.split('(').next().unwrap_or_default().to_owned()
     }
 
-    /// The ids of sessions that were made and are alive.
+    /// Returns the ids of the sessions that were created and are alive.
     pub(crate) fn known(&self) -> Vec<String> {
         let ids: Vec<_> = self.trace().with(|lines| {
             let made = lines.iter().filter_map(|line| match &line.what {

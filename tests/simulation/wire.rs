@@ -1,4 +1,4 @@
-//! The client's end of the network: passes everything on to the servers, and writes down what the client sends and sees.
+//! The client's end of the network. It passes everything on to the servers, and records what the client sends and receives.
 
 use std::{
     any::Any,
@@ -33,7 +33,7 @@ use crate::{
 };
 
 tokio::task_local! {
-    /// Set while somebody makes session calls by hand.
+    /// Set while a user makes session calls by hand.
     pub(crate) static BY_HAND: ();
 }
 
@@ -45,12 +45,12 @@ pub(crate) struct Wire {
     pub(crate) trace: Trace,
     pub(crate) calls: Arc<AtomicU64>,
     pub(crate) sent: Arc<Mutex<HashSet<u64>>>,
-    /// Requests are sent when they are handed on, and not only when somebody waits for the answer.
+    /// Requests are sent in `call`, and not only when their future is polled.
     pub(crate) is_eager: bool,
     pub(crate) is_opaque: bool,
-    /// Requests that go on by themselves, each in a task.
+    /// The number of requests that run in tasks of their own.
     pub(crate) under_way: Arc<AtomicUsize>,
-    /// How long a request goes on whose caller is gone.
+    /// How long a request stays on its way after its caller has gone.
     pub(crate) linger: Duration,
     pub(crate) bodies: Bodies,
 }
@@ -73,7 +73,7 @@ impl Wire {
             return Operation::Other;
         }
         if path == USAGE {
-            // The manager's own, and no session has to do with it.
+            // This is the manager's own call, and it concerns no session.
             return Operation::Get;
         }
         let header = request.headers().get("x-session-id");
@@ -115,13 +115,13 @@ const USAGE: &str = "/v1/billing/usage";
 /// The server's two names.
 const NAMES: [&str; 2] = ["sipher-api.sip-protocol.org", "sipher.sip-protocol.org"];
 
-/// What is left of the rate-limit window, and for how long it goes on, if the application has written that.
+/// Returns how many calls are left in the rate-limit window, and in how many seconds it ends. Only the application writes these headers.
 fn stamp(headers: &HeaderMap) -> Option<(u32, u32)> {
     let number = |name| headers.get(name)?.to_str().ok()?.parse().ok();
     Some((number("ratelimit-remaining")?, number("ratelimit-reset")?))
 }
 
-/// The number of a caller's request.
+/// Returns the number of a caller's request.
 pub(crate) fn number(path: &str, request_id: Option<&str>) -> Option<u64> {
     let of_path = path.strip_prefix("/v1/sim/");
     let number = of_path.or_else(|| request_id?.strip_prefix("sim-"));
@@ -230,7 +230,7 @@ where
     }
 }
 
-/// A request that was sent goes on when its caller drops it, as long as the manager has been told that it may.
+/// A request that was sent goes on after its caller dropped it, for as long as the manager has been told to expect.
 fn under_way<T: Send + 'static>(
     answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
     linger: Duration,
@@ -253,7 +253,7 @@ fn under_way<T: Send + 'static>(
     }
 }
 
-/// Until it is dropped.
+/// Counts one until it is dropped.
 struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
@@ -281,7 +281,7 @@ impl Drop for Ticket {
     }
 }
 
-/// The body of an answer, read along.
+/// The body of an answer, recorded while it is read.
 pub(crate) struct Seen {
     body: FakeBody,
     bytes: Vec<u8>,

@@ -28,23 +28,23 @@ use crate::{
     wire::Wire,
 };
 
-/// Everything that is known of a run once it is over.
+/// The complete record of a run.
 pub(crate) struct Run {
     pub(crate) lines: Vec<Line>,
     pub(crate) log: Vec<Exchange>,
     pub(crate) elsewhere: Vec<Exchange>,
-    /// In lives with inline defaults.
+    /// Only in lives with inline defaults.
     pub(crate) bodies: Vec<Passed>,
-    /// The labels that the server's log has for the keys.
+    /// The labels of the keys in the server's log.
     pub(crate) labels: Vec<String>,
     pub(crate) weather: BTreeMap<String, u64>,
     pub(crate) budget: CallBudget,
-    /// Everything that the crate has put into words.
+    /// Every text that the crate has produced.
     pub(crate) said: Vec<String>,
     pub(crate) keys: Vec<String>,
 }
 
-/// What the handle stands for at present, and what it is just being changed to.
+/// The current key and defaults of the handle, and those that it is just changing to.
 pub(crate) struct Desk {
     pub(crate) key: usize,
     pub(crate) defaults: SessionDefaults,
@@ -101,7 +101,7 @@ async fn live(script: &Script) -> Run {
         is_eager: false,
         is_opaque: script.is_opaque,
         sent: Arc::default(),
-        // At its very end the session may be gone.
+        // A little shorter than the manager's setting: at its very end, the session may already be deleted.
         linger: script.settings.linger.mul_f64(0.9),
         bodies: Bodies::default(),
     };
@@ -143,7 +143,7 @@ async fn live(script: &Script) -> Run {
     }
 }
 
-/// It has been up for an hour when the life begins.
+/// Creates the server. It has been up for an hour when the life begins.
 fn server(script: &Script) -> FakeSipher {
     let sipher = FakeSipher::seeded(script.seed);
     turn(&sipher.clock(), script.skew);
@@ -222,7 +222,7 @@ impl World {
             .expect("good settings")
     }
 
-    /// Everything up to the end of the manager.
+    /// Runs everything up to the end of the manager.
     async fn play(
         &self,
         script: &Script,
@@ -317,14 +317,14 @@ impl World {
         if let End::HandleDropped = script.end {
             self.alive();
         }
-        // Whatever is under way ends by itself: the longest is a create that was given up.
+        // Work that is in flight ends on its own. The longest is a create that was given up.
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
         let runtime = tokio::runtime::Handle::current();
         let alive = || runtime.metrics().num_alive_tasks();
         if let End::HandleDropped = script.end {
-            // At their next poll, which is now.
+            // All tasks end at their next poll, which is now.
             let under_way = self.wire.under_way.load(Ordering::Relaxed);
             trace.add(Entry::Tasks(alive() - under_way));
         }

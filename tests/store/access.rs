@@ -1,4 +1,4 @@
-//! A user of the server that may do what is documented, and nothing else, can do everything.
+//! The documented access rules are enough: a user of the Redis server with these rights, and no others, can do everything.
 
 use sipher_session::store::{Left, RedisStore, SessionStore};
 
@@ -49,7 +49,7 @@ async fn what_is_documented_in_addition_is_enough_in_a_cluster_and_behind_sentin
     all_steps(server, store.unwrap()).await;
 }
 
-/// Takes each step, and hears of it.
+/// Takes each step of the store, and waits for its announcement.
 async fn all_steps(server: Server, store: RedisStore) -> Subject {
     let it = Subject::with(server, store);
     let mut changes = it.store.changes();
@@ -71,7 +71,7 @@ async fn all_steps(server: Server, store: RedisStore) -> Subject {
     it.current().await;
     it.keep(member(1), &lost).await;
     let mut denied: Vec<redis::Value> = it.server().ask(&["ACL", "LOG"]);
-    // What newer servers are told besides, and older ones have no rule for.
+    // Newer servers get this command as well, and older ones have no rule for it.
     denied.retain(|entry| !format!("{entry:?}").contains("client|setinfo"));
     assert!(denied.is_empty(), "{denied:?}");
     it
@@ -121,7 +121,7 @@ async fn an_error_of_a_wrong_password_does_not_show_it() {
     );
 }
 
-/// The one line of the module's documentation.
+/// Returns the line with the rules from the module's documentation.
 fn documented_rules() -> String {
     let docs = include_str!("../../src/store/redis/mod.rs");
     let line = docs

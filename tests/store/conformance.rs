@@ -1,4 +1,4 @@
-//! What the trait's documentation says, of every store that there is.
+//! The promises of the trait's documentation, tested with every store.
 
 mod claims;
 mod members;

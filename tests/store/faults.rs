@@ -1,4 +1,4 @@
-//! A server that is full, stopped, gone, or holds what nobody put there.
+//! A server that is full, stopped or gone, or that holds values which no store wrote.
 
 use std::{
     future::{Future, poll_fn},
@@ -137,7 +137,7 @@ async fn a_master_that_is_one_no_more_is_left_and_looked_for_again() {
     );
 }
 
-/// Between a store and its server.
+/// A proxy between a store and its server.
 struct Way {
     port: u16,
     cut: Arc<Notify>,
@@ -157,7 +157,7 @@ impl Way {
                 tokio::spawn(async move {
                     tokio::select! {
                         _ = copy_bidirectional(&mut one, &mut other) => {}
-                        () = lost.notified() => std::future::pending().await, // both stay open
+                        () = lost.notified() => std::future::pending().await, // both connections stay open
                     }
                 });
             }
@@ -262,7 +262,7 @@ async fn values_that_nobody_could_have_put_there_are_errors() {
                 .map(|part| if *part == "KEY" { &key } else { *part })
                 .collect();
             it.server().ask::<()>(&set);
-            // Errors or not, but answers.
+            // These calls may fail, but they must return.
             let member = member(1);
             let _ = it.store.get(it.slot).await;
             let _ = it.store.claim(it.slot, member, 0, MINUTE).await;

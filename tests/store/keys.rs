@@ -1,4 +1,4 @@
-//! What is left on the server: all of it named as it is documented, and with an end.
+//! The keys on the server: all are named as documented, and all expire.
 
 use sipher_session::store::{Member, SessionStore, Slot};
 
@@ -87,7 +87,7 @@ async fn what_was_published_is_remembered_for_two_days_whatever_is_claimed_after
 async fn a_number_above_the_time_is_remembered_until_the_time_is_above_it() {
     let Some(it) = Subject::redis() else { return };
     let now = it.store.get(it.slot).await.unwrap().now;
-    // As if the clock had been set back by an hour since.
+    // As if the clock had since been set back by an hour.
     let after = u64::try_from((now + 60 * MINUTE).as_millis()).unwrap();
     let granted = it.granted(member(1), after).await;
     it.store
@@ -109,7 +109,7 @@ async fn stores_with_other_prefixes_share_nothing() {
     assert_eq!(other.get(it.slot).await.unwrap().record, None);
 }
 
-/// What the documentation says of sizes is printed here.
+/// Prints the sizes that the documentation names.
 #[tokio::test]
 async fn a_slot_takes_about_a_kilobyte_and_a_member_less_than_200_bytes() {
     let Some(it) = Subject::redis() else { return };

@@ -1,4 +1,4 @@
-//! Changes, and the tasks that bring them.
+//! Announcements of changes, and the tasks that deliver them.
 
 use sipher_session::store::SessionStore;
 use tokio::runtime::Handle;
@@ -35,7 +35,7 @@ async fn changes_of_another_process_are_heard() {
     it.published(member(1)).await;
     assert_eq!(others.next().await, Some(it.slot));
     drop(listening);
-    // Of a store that is gone: never anything, and no end.
+    // A store that was dropped announces nothing more.
     let ended = tokio::time::timeout(std::time::Duration::from_millis(10), changes.next());
     assert!(!matches!(ended.await, Ok(Some(_))));
 }

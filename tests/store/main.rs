@@ -1,5 +1,5 @@
-//! What a store has to do, of each store that there is; and what can become of a server.
-#![allow(clippy::unwrap_used, unreachable_pub)] // a test crate, also in what its tests share
+//! The duties of a store, tested with every store, and the faults of a Redis server.
+#![allow(clippy::unwrap_used, unreachable_pub)] // for helper functions and shared modules
 
 mod access;
 mod cluster;

@@ -1,4 +1,4 @@
-//! Both stores, driven by the same script of steps, answer the same.
+//! Both stores give the same answers to the same script of steps.
 
 use std::{env, time::Duration};
 
@@ -39,7 +39,7 @@ async fn two_stores_answer_the_same_whatever_is_asked() {
 struct Step {
     what: What,
     by: Member,
-    /// Which of the grants so far it is about.
+    /// The index of the grant that the step is about.
     grant: usize,
     lease: Duration,
     left: Duration,
@@ -88,13 +88,13 @@ impl Step {
         if matches!(what, Forget) && rng.bool() {
             what = Get;
         }
-        // Never ends when time is turned: that is by whole minutes.
+        // The clock is set by whole minutes, so no lease ends exactly at such a moment.
         let mut time = || *rng.choice(&[10, 30, 90]).unwrap() * MINUTE + MINUTE / 2;
         let (lease, left) = (time(), time());
         Self {
             what,
             by: member(rng.u8(1..4)),
-            // Mostly one of the latest.
+            // Mostly one of the latest grants.
             grant: grants - 1 - rng.usize(0..grants).min(rng.usize(0..grants)),
             lease,
             left,
@@ -102,7 +102,7 @@ impl Step {
     }
 }
 
-/// A store, and what it has granted. The clocks differ, and so do the numbers; which one it was is the same.
+/// A store, and the grants that it gave. Clocks and numbers differ between two stores, but the order of the grants is the same.
 struct Side<'a> {
     it: &'a Subject,
     granted: Vec<u64>,
@@ -119,7 +119,7 @@ impl<'a> Side<'a> {
     async fn take(&mut self, step: &Step) -> String {
         let (it, by, lease) = (self.it, step.by, step.lease);
         let (store, slot, generation) = (&it.store, it.slot, self.granted[step.grant]);
-        // What is sealed does not depend on the number.
+        // The encrypted part of the record does not depend on the number.
         let made = Record {
             generation,
             left: step.left,
@@ -160,8 +160,8 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Until the time is above what was granted: only then is a grant above it that nobody remembers. A server's own time
-    /// does not pass when everything ends earlier.
+    /// Waits until the time is above all granted numbers. Only then is a new grant above a number that the store has
+    /// forgotten. On Redis, `pass` only shortens expiry times, and does not move the server's time.
     async fn wait_for_higher_grants(&self) {
         let highest = u128::from(*self.granted.iter().max().unwrap());
         while self
@@ -178,7 +178,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Which grant it was, and what was sealed.
+    /// Returns which grant a found record belongs to, and its encrypted part.
     fn found(&self, found: &Found) -> String {
         let record = found.record.as_ref();
         let grant = |record: &Record| self.granted.iter().position(|it| *it == record.generation);

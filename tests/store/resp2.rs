@@ -1,4 +1,4 @@
-//! Servers that know version 2 of the protocol alone.
+//! Servers that only know version 2 of the protocol.
 
 use sipher_session::store::{RedisStore, SessionStore};
 
@@ -8,7 +8,7 @@ use crate::{
     subject::{Subject, member, slot},
 };
 
-/// As a server from before version 3, or a proxy in front of one.
+/// Starts a server that behaves like one from before version 3, or like a proxy in front of one.
 fn without_hello(more: &[&str]) -> Option<Server> {
     let mut arguments = vec![
         "--save",

@@ -1,4 +1,4 @@
-//! A server that comes back with less than it had, or with a doubt: nobody is told that it is the last.
+//! A server that comes back without all of its data, or may have. No process may then learn that it is the last user.
 
 use sipher_session::store::{Kept, Left, RedisStore, SessionStore};
 
@@ -7,7 +7,7 @@ use crate::{
     subject::{MINUTE, Subject, member, record},
 };
 
-/// With a snapshot only when it is told to make one.
+/// Starts a server that writes a snapshot only when it is told to.
 fn with_snapshots() -> Option<Subject> {
     Server::with(&["--save", "3600 1000000", "--appendonly", "no"]).map(Subject::of)
 }
@@ -125,11 +125,11 @@ async fn a_replica_that_takes_over_and_a_master_that_takes_over_again_are_not_be
     let published = it.published(member(1)).await;
     second.catch_up_with(it.server());
 
-    // The second takes over, the first follows it and takes over again, with nothing written in between.
+    // The second server takes over. Then the first follows it and takes over again. Nothing is written in between.
     lead(&second);
     it.server().follow(&second);
     lead(it.server());
-    // On the second meanwhile, and lost with it.
+    // This was written to the second server in the meantime, and is lost with it.
     let lost: RedisStore = second.store();
     lost.keep(it.slot, member(2), published.clone(), MINUTE)
         .await

@@ -1,4 +1,4 @@
-//! A server that a sentinel names, and the one that takes over from it.
+//! A server that a sentinel names, and the replica that takes over from it.
 
 use sipher_session::store::{Left, RedisStore, SessionStore};
 
@@ -29,7 +29,7 @@ async fn the_server_that_takes_over_is_found_and_not_believed() {
     ] {
         sentinel.ask::<()>(&["SENTINEL", "SET", "fleet", option, value]);
     }
-    // It learns of the replica from the master.
+    // The sentinel learns of the replica from the master.
     while sentinel
         .ask::<Vec<redis::Value>>(&["SENTINEL", "REPLICAS", "fleet"])
         .is_empty()
@@ -48,7 +48,7 @@ async fn the_server_that_takes_over_is_found_and_not_believed() {
     first.kill();
     it.until_it_works().await;
     assert_eq!(changes.next().await, None);
-    while it.store.leave(it.slot, member(9), 1).await.is_err() {} // it can be written to
+    while it.store.leave(it.slot, member(9), 1).await.is_err() {} // waits until the new master accepts writes
     assert_eq!(it.current().await, Some(published.generation));
     assert_eq!(it.leave(1, &published).await, Left::Others);
     it.published(member(2)).await;

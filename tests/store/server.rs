@@ -1,4 +1,4 @@
-//! A real server in a folder of its own, which can be killed, stopped, filled and started again.
+//! A real Redis server in a folder of its own. It can be killed, stopped, filled and started again.
 
 use std::{
     env, fs,
@@ -22,7 +22,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Without a word on the disk. `None`, and loudly so, if there is no server to start; in CI that is a failure.
+    /// Starts a server that writes nothing to disk. If no server can be started, this prints a notice and returns
+    /// `None`. In CI, that is a failure.
     pub fn start() -> Option<Self> {
         Self::with(&["--save", "", "--appendonly", "no"])
     }
@@ -45,9 +46,9 @@ impl Server {
         );
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("sentinel.conf"), "").unwrap(); // a sentinel wants a file that it can write to
+        fs::write(folder.join("sentinel.conf"), "").unwrap(); // a sentinel needs a writable file
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
-        // Another process may take the port in between: then this server ends at once, and the next port is tried.
+        // Another process may take the port in the meantime. Then this server ends at once, and the next port is tried.
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0")
                 .unwrap()
@@ -75,7 +76,7 @@ impl Server {
         RedisStore::connect(&self.url()).unwrap()
     }
 
-    /// Asks something by another way than the store's.
+    /// Sends a command on a connection of its own, not the store's.
     pub fn ask<T: FromRedisValue>(&self, command: &[&str]) -> T {
         self.try_ask(command).unwrap()
     }
@@ -98,7 +99,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Becomes a replica, with what the master has.
+    /// Turns this server into a replica with the master's data.
     pub fn follow(&self, master: &Self) {
         self.ask::<()>(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
         let is_up = |info: String| info.contains("master_link_status:up");
@@ -107,14 +108,14 @@ impl Server {
         }
     }
 
-    /// Waits until it has as many keys: the writes of a script come all at once.
+    /// Waits until this replica has as many keys as the master. The writes of a script arrive together.
     pub fn catch_up_with(&self, master: &Self) {
         while self.keys().len() != master.keys().len() {
             thread::yield_now();
         }
     }
 
-    /// On the same port, with what it finds on the disk.
+    /// Starts the server again on the same port, with the data on disk.
     pub fn start_again(&mut self) {
         self.child = spawn(self.port, &self.folder, &self.arguments);
         assert!(
@@ -124,7 +125,7 @@ impl Server {
         );
     }
 
-    /// Keeps its connections, and answers nobody.
+    /// Keeps the server's connections open, but answers nobody.
     pub fn stop(&self) {
         self.signal("-STOP");
     }
@@ -153,7 +154,7 @@ impl Drop for Server {
     }
 }
 
-/// Says so, past what captures the output of tests that pass. In CI nothing is skipped.
+/// Prints that a test is skipped, past the capture of test output. In CI, nothing is skipped.
 pub fn skip(what: &str) {
     assert!(env::var_os("CI").is_none(), "there is no {what}");
     let skipped = format!("\nSKIPPED: there is no {what}\n");
@@ -166,7 +167,7 @@ fn program() -> String {
 
 fn spawn(port: u16, folder: &PathBuf, arguments: &[String]) -> Child {
     let mut command = Command::new(program());
-    // A file of settings comes first.
+    // A configuration file comes first.
     let (first, others) = match arguments.split_first() {
         Some((file, others)) if !file.starts_with("--") => (Some(file), others),
         _ => (None, arguments),
@@ -190,7 +191,7 @@ fn spawn(port: u16, folder: &PathBuf, arguments: &[String]) -> Child {
     command.spawn().unwrap()
 }
 
-/// Waits until it does, or has ended.
+/// Waits until the server answers, or has ended.
 fn answers(port: u16, child: &mut Child) -> bool {
     let client = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
     loop {
@@ -202,7 +203,7 @@ fn answers(port: u16, child: &mut Child) -> bool {
             .and_then(|mut it| redis::cmd("PING").exec(&mut it));
         match asked {
             Ok(()) => return true,
-            // One that wants a password has been started as well.
+            // A server that wants a password has started as well.
             Err(error) if error.to_string().contains("NOAUTH") => return true,
             Err(_) => thread::sleep(Duration::from_millis(5)),
         }

@@ -1,4 +1,4 @@
-//! What is wrong with a setting is said when the store is made, without what is in the URL.
+//! Wrong settings are errors when the store is created. The errors do not show the contents of the URL.
 
 use sipher_session::{Error, ErrorKind, store::RedisStore};
 

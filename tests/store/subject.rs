@@ -1,4 +1,4 @@
-//! A store to be tested, whose time can be turned forward and which can be made to forget.
+//! A store under test. Its time can be moved forward, and it can be made to forget.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ enum Behind {
     Redis(Server),
 }
 
-/// As if so much time had passed: everything ends so much earlier.
+/// Makes every key expire earlier by this time, as if so much time had passed.
 const TURN: &str = "
     local by = tonumber(ARGV[1])
     for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -74,7 +74,7 @@ impl Subject {
         }
     }
 
-    /// Kills the server, and starts it again with what it finds on its disk.
+    /// Kills the server, and starts it again with the data on its disk.
     pub fn restart(&mut self) {
         let Behind::Redis(server) = &mut self.behind else {
             panic!("there is none");
@@ -83,7 +83,7 @@ impl Subject {
         server.start_again();
     }
 
-    /// Asks until there is an answer.
+    /// Asks the store until it answers.
     pub async fn until_it_works(&self) {
         while self.store.get(self.slot).await.is_err() {
             tokio::task::yield_now().await;
@@ -114,7 +114,7 @@ impl Subject {
         }
     }
 
-    /// Claims and publishes: a record for an hour, with a lease of a minute.
+    /// Claims with a lease of a minute, and publishes a record for an hour.
     pub async fn published(&self, member: Member) -> Record {
         let generation = self
             .granted(member, self.current().await.unwrap_or(0))
@@ -139,7 +139,7 @@ impl Subject {
         left.await.unwrap()
     }
 
-    /// The generation of the current record.
+    /// Returns the generation of the current record.
     pub async fn current(&self) -> Option<u64> {
         let found = self.store.get(self.slot).await.unwrap();
         found.record.map(|record| record.generation)
@@ -162,7 +162,7 @@ pub fn member(number: u8) -> Member {
     Member::parse(&format!("{number:032x}")).unwrap()
 }
 
-/// For an hour, with every byte that could end a text.
+/// A record for an hour. It contains every byte, also those that could end a text.
 pub fn record(generation: u64) -> Record {
     let mut sealed: Vec<u8> = (0..=255).collect();
     sealed.extend(generation.to_be_bytes());

@@ -1,4 +1,4 @@
-//! A server that speaks TLS, with a certificate that only a process of its own trusts.
+//! A server with TLS, whose certificate is trusted only by a process that this test starts.
 #![cfg(feature = "rustls")]
 
 use std::{
@@ -51,7 +51,7 @@ fn a_server_that_speaks_tls_is_spoken_to_if_its_certificate_is_trusted() {
             .env(PORT, &port)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        // What the system trusts is read from here.
+        // The system's trusted certificates are read from this file.
         child.env("SSL_CERT_FILE", trusted.map_or("/dev/null", String::as_str));
         assert_eq!(child.status().unwrap().success(), works, "{trusted:?}");
     }
@@ -66,7 +66,7 @@ async fn child() {
     store.get(slot()).await.unwrap();
 }
 
-/// Signed by itself, and no authority.
+/// Creates a self-signed certificate that is no authority.
 fn make_certificate(key: &str, certificate: &str) -> bool {
     let mut command = Command::new("openssl");
     command.args([

@@ -1,5 +1,5 @@
-//! What the tests share: a manager against a fake Sipher, in virtual time.
-// No test uses all of it, and it is no crate of its own.
+//! Shared by the tests: a manager against a fake Sipher, in virtual time.
+// Each test uses only a part, and the module is not a crate of its own.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::{
@@ -23,13 +23,13 @@ use tower::{Layer, ServiceExt, service_fn};
 
 pub type Call = Request<Full<Bytes>>;
 
-/// Whether a call bears this key.
+/// Returns whether a call carries this API key.
 pub fn is_of(call: &Call, key: &str) -> bool {
     let own = call.headers().get("x-api-key");
     own.is_some_and(|own| own.as_bytes() == key.as_bytes())
 }
 
-/// A fake server, a key of it, and a clock that the manager goes by.
+/// A fake server, an API key of that server, and a clock for the manager.
 pub struct Setup {
     pub sipher: FakeSipher,
     pub key: String,
@@ -41,14 +41,16 @@ impl Setup {
         Self::over(FakeSipher::new())
     }
 
-    /// With session ids that no other test of this process has: managers look for ids among each other's.
+    /// A server whose session ids differ from those of all other tests in this process. Managers of one process
+    /// recognise each other's ids.
     pub fn apart() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
         Self::over(FakeSipher::seeded(NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
     fn over(sipher: FakeSipher) -> Self {
-        // It has been up for a day. What is created in the very moment of its start cannot be told from what was before.
+        // The server has been up for a day. If a session was created at the moment of the start, nobody could tell
+        // whether the process knows it.
         sipher.clock().suspend(24 * 3_600 * SECOND);
         let key = sipher.api_key(Tier::Pro);
         Self {
@@ -58,7 +60,7 @@ impl Setup {
         }
     }
 
-    /// A manager whose default is the chain `near`, which the server never chooses by itself.
+    /// A builder whose default is the chain `near`, which the server never chooses on its own.
     pub fn builder(&self) -> SessionManagerBuilder {
         SessionManager::builder()
             .api_key(self.key.as_str())
@@ -76,7 +78,7 @@ impl Setup {
         SessionLayer::new(manager.clone()).layer(self.sipher.clone())
     }
 
-    /// A way to the server with something in front of it, which may answer a call by itself.
+    /// A transport to the server with a front that may answer calls instead of the server.
     pub fn behind<F>(&self, front: F) -> Transport
     where
         F: Fn(&Call) -> Option<Response<Full<Bytes>>> + Clone + Send + 'static,
@@ -95,7 +97,7 @@ impl Setup {
         }))
     }
 
-    /// A way to the server on which some calls are never answered.
+    /// A transport to the server on which some calls are never answered.
     pub fn behind_what_hangs<F>(&self, hangs: F) -> Transport
     where
         F: Fn(&Call) -> bool + Clone + Send + 'static,
@@ -114,7 +116,7 @@ impl Setup {
         }))
     }
 
-    /// A gateway in front that refuses the session calls of one tenant, with a page of its own.
+    /// A transport with a gateway that refuses the session calls of one tenant, with a page of its own.
     pub fn behind_a_gateway_that_refuses(&self, tenant: &str) -> Transport {
         let tenant = tenant.to_owned();
         self.behind(move |call| {
@@ -129,7 +131,7 @@ impl Setup {
         self.service(manager).oneshot(generate()).await
     }
 
-    /// The calls that were not about sessions, and not about the server's health.
+    /// Returns the calls that are neither session calls nor health calls.
     pub fn uses(&self) -> Vec<Exchange> {
         let log = self.sipher.log().into_iter();
         log.filter(|exchange| {
@@ -138,18 +140,18 @@ impl Setup {
         .collect()
     }
 
-    /// From now on, nobody can tell when the server began.
+    /// From now on, health does not say when the server started.
     pub fn silence_health(&self) {
         let silent = Fault::new(What::NoUptime).on(Target::Health);
         self.sipher.fault(silent.always());
     }
 
-    /// How often the server was asked for its health, which is free.
+    /// Returns how often the server was asked for its health, which is free.
     pub fn questions(&self) -> usize {
         self.sipher.health_calls()
     }
 
-    /// How often it was asked for a session, which counts against the day's quota.
+    /// Returns how often the server was asked for a session, which counts against the quota.
     pub fn gets(&self) -> usize {
         self.sipher.count(Operation::Get)
     }
@@ -162,7 +164,7 @@ impl Setup {
         self.sipher.count(Operation::Delete)
     }
 
-    /// The chain that the last call got.
+    /// Returns the chain of the last call.
     pub fn last_chain(&self) -> Option<String> {
         self.uses().last()?.chain.clone()
     }
@@ -175,7 +177,7 @@ impl Setup {
     }
 }
 
-/// A call that is silent about the chain.
+/// A call that does not name a chain.
 pub fn generate() -> Call {
     Request::post("https://sipher-api.sip-protocol.org/v1/stealth/generate")
         .header("content-type", "application/json")
@@ -187,7 +189,7 @@ pub fn ours(error: &BoxError) -> &Error {
     error.downcast_ref().expect("an error of this crate")
 }
 
-/// A message without the server, chain and key that it names at its end.
+/// Returns an error's message without its end, which names the server, the chain and the key.
 pub fn said(error: &impl std::fmt::Display) -> String {
     let message = error.to_string();
     let end = message.rfind(" (http").expect("it names the server");

@@ -1,13 +1,13 @@
-//! What a machine brings along: proxies, certificates, runtimes. What is read from the environment is tested in a process of its
-//! own.
-#![allow(clippy::unwrap_used)] // helpers are tests too
+//! The environment that a machine provides: proxies, certificates, runtimes. A test that depends on environment
+//! variables runs in a process of its own.
+#![allow(clippy::unwrap_used)] // for the helper functions
 
 mod certificates;
 mod proxy;
 
 use std::{env, process::Command};
 
-/// Runs a test that is ignored otherwise, in a process of its own with these variables.
+/// Runs an ignored test in a process of its own, with these environment variables.
 #[track_caller]
 fn run_with(variables: &[(&str, &str)], test: &str) {
     let run = Command::new(env::current_exe().unwrap())

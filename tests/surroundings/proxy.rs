@@ -25,7 +25,7 @@ fn session_calls_to_loopback_go_through_no_proxy() {
     }
 }
 
-/// That the proxy is heeded otherwise, so that the test above can fail.
+/// Shows that the proxy is used otherwise, so the test above can fail.
 #[test]
 fn session_calls_elsewhere_go_through_the_proxy() {
     let proxy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -61,6 +61,6 @@ async fn a_session_elsewhere() {
         .create_timeout(std::time::Duration::from_millis(500))
         .build()
         .unwrap();
-    // The proxy of the test takes the connection and says nothing.
+    // The test's proxy accepts the connection, and does not answer.
     assert!(sessions.session().await.is_err());
 }

@@ -1,5 +1,5 @@
-//! 2,500 requests recorded from a real server, each sent with a session and without. Shared by tests of the crate and of
-//! the fake.
+//! 2,500 requests that were recorded from a real server, each sent with a session and without. Tests of the crate and
+//! of the fake share them.
 
 use std::io::Read;
 
@@ -16,7 +16,7 @@ pub(crate) struct Case {
     headers: Vec<(String, String)>,
     framing: String,
     body: Option<String>,
-    /// Length, begin and end of a body that repeats itself.
+    /// Length, start and end of a body that repeats itself.
     pad: Option<(usize, String, String)>,
     pub(crate) with: Answered,
     pub(crate) without: Answered,
@@ -31,7 +31,7 @@ impl Case {
         }
     }
 
-    /// With what its client said of the body's length.
+    /// The recorded headers, with the body's length as the client sent it.
     pub(crate) fn headers(&self) -> http::HeaderMap {
         let mut headers = http::HeaderMap::new();
         for (name, value) in &self.headers {

@@ -1,7 +1,7 @@
-//! How many session calls a fleet makes in a day, alone and with a shared store, by simulation.
+//! Simulates how many session calls a fleet makes in a day, alone and with a shared store.
 //!
 //! `fleet DIRECTORY` writes a table and a plot. Each process sends one request every five minutes, for 24 hours of
-//! virtual time, and sessions live for an hour.
+//! virtual time. Sessions live for an hour.
 
 use std::{env, fmt::Write, fs, path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ use tower::{Layer, ServiceExt};
 const PROCESSES: [usize; 9] = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const EVERY: Duration = Duration::from_secs(5 * 60);
-/// What a pro key may do in a day.
+/// The session operations that a pro key has in a day.
 const QUOTA: f64 = 2_000.0;
 
 fn main() -> Result<(), BoxError> {
@@ -32,13 +32,13 @@ fn main() -> Result<(), BoxError> {
         let (alone, shared) = (alone?, shared?);
         eprintln!("{processes} processes: {alone} alone, {shared} shared");
         measured.push((processes, alone, shared));
-        // The last ones take long.
+        // Writes after each size, because the last ones take long.
         write(Path::new(&directory), &measured)?;
     }
     Ok(())
 }
 
-/// The session calls of one day.
+/// Returns the number of session calls of one day.
 fn day(processes: usize, is_shared: bool) -> Result<usize, BoxError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -47,7 +47,7 @@ fn day(processes: usize, is_shared: bool) -> Result<usize, BoxError> {
     runtime.block_on(async {
         let clock = TestClock::new();
         let store = MemoryStore::new(clock.clone());
-        // Alone, each has a server of its own: what is counted is what it wants, not what a quota leaves it.
+        // Without a store, each process has a server of its own. So the count is what the process wants, not what a quota allows.
         let servers = if is_shared { 1 } else { processes };
         let servers: Vec<_> = (0..servers).map(|_| server()).collect();
         let mut fleet = JoinSet::new();
@@ -70,7 +70,7 @@ fn day(processes: usize, is_shared: bool) -> Result<usize, BoxError> {
         let mut calls = 0;
         for _ in 0..24 * 12 {
             sleep(DAY / (24 * 12)).await;
-            // What is in the log is kept in memory.
+            // The log is kept in memory, so it is cleared.
             for (sipher, _) in &servers {
                 calls += sipher.session_calls();
                 sipher.assert_no_dead_id();

@@ -1,6 +1,6 @@
-//! Whether a call still costs what it is known to cost: counts and ratios of counts, never times.
+//! Checks that a call costs no more than recorded. Compares counts and ratios of counts, never times.
 //!
-//! Reads `benches/cost.txt`, or with `--write` writes it.
+//! Reads `benches/cost.txt`, or writes it with `--write`.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -16,7 +16,7 @@ mod allocations;
 use allocations::allocations;
 use sipher_session_benches::count;
 
-/// What is guarded, and beside which anchor of the same binary.
+/// The guarded cases, each with its anchor in the same binary.
 const GUARDED: [(&str, &str); 10] = [
     ("hit", "set-header"),
     ("hit-key", "set-header"),
@@ -29,7 +29,7 @@ const GUARDED: [(&str, &str); 10] = [
     ("inline-no-body", "hit-no-body"),
     ("inline-not-ours", "not-ours"),
 ];
-/// How much more than what was written down is let pass: compilers differ.
+/// How far a cost may exceed the recorded one, because compilers differ.
 const MARGIN: f64 = 1.08;
 const THRESHOLDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cost.txt");
 
@@ -50,7 +50,7 @@ struct Cost {
     allocations: f64,
 }
 
-/// Instructions of what has been counted already.
+/// The instructions that have already been counted.
 #[derive(Default)]
 struct Counted(HashMap<String, f64>);
 
@@ -63,11 +63,11 @@ impl Counted {
     }
 }
 
-/// What a case costs now.
+/// Returns what a case costs now.
 fn cost(counted: &mut Counted, case: &str, anchor: &str) -> Result<Cost, Box<dyn Error>> {
     let ratio = counted.instructions(case)? / counted.instructions(anchor)?;
     let own = allocations(case);
-    // The middleware's boxes are reqwest-middleware's.
+    // The boxes of the middleware belong to reqwest-middleware.
     let allocations = own - allocations(anchor);
     Ok(Cost { ratio, allocations })
 }

@@ -1,4 +1,4 @@
-//! Times and instructions.
+//! Measures times and instructions.
 
 use std::{env, fs, path::Path, time::Duration};
 

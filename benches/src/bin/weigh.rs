@@ -1,6 +1,6 @@
-//! Bytes and tasks of many sessions in one manager.
+//! Measures the bytes and tasks of many sessions in one manager.
 //!
-//! A program of its own, because its allocator counts, which the times must not pay for.
+//! This is a program of its own, because its counting allocator would slow down the measurement of times.
 
 use std::{env, time::Duration};
 
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (with_short, at_rest) = bytes_with(&short);
     let (with_long, _) = bytes_with(&long);
     let each = |bytes: i64| (bytes - nothing) as f64 / n as f64;
-    // What grows with the key's length are the copies of the key.
+    // The bytes that grow with the key's length are copies of the key.
     let copies = (each(with_long) - each(with_short)) / 64.0;
     let key = copies * short[0].len() as f64;
     let (idle, peak) = tasks_over_a_life(&short);
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What a manager with a session for each of these keys holds, and how many tasks there then are.
+/// Returns the bytes that a manager with a session for each of these keys holds, and the number of tasks.
 fn bytes_with(keys: &[String]) -> (i64, usize) {
     let mut world = None;
     let held = measure(|| world = Some(World::with_keys(keys))).bytes_current;
@@ -52,7 +52,7 @@ fn bytes_with(keys: &[String]) -> (i64, usize) {
     (held, world.runtime.metrics().num_alive_tasks())
 }
 
-/// The most tasks alive while nothing is asked of the sessions, and while requests renew them all.
+/// Returns the largest number of live tasks while no request uses the sessions, and while requests renew them all.
 fn tasks_over_a_life(keys: &[String]) -> (usize, usize) {
     let runtime = paused();
     let metrics = runtime.metrics();
@@ -77,7 +77,7 @@ fn tasks_over_a_life(keys: &[String]) -> (usize, usize) {
                 assert!(service.call(call_with_key(OURS, key)).await.is_ok());
                 request::take_back(drop);
                 peak = peak.max(metrics.num_alive_tasks());
-                // Shares no factor with the pauses of the background, so that virtual time does not move in lockstep.
+                // This pause shares no factor with the pauses of background tasks, so virtual time does not move in lockstep.
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
         }

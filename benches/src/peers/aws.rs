@@ -1,5 +1,5 @@
-//! aws-smithy-runtime's lazy identity cache. It holds identities of any type, for several resolvers, and reads the clock
-//! for each; what would be signed with the identity is left out here.
+//! aws-smithy-runtime's lazy identity cache. It holds identities of any type for several resolvers, and reads the clock
+//! for each. The signature with the identity is left out here.
 
 use std::{
     sync::LazyLock,

@@ -1,5 +1,5 @@
-//! azure_core's bearer token policy. It is a pipeline of boxed policies with a context, looks for a challenge in the answer,
-//! and has request and response types of its own: the terminal policy's answer is counted in.
+//! azure_core's bearer token policy. It is a pipeline of boxed policies with a context, looks for a challenge in the
+//! answer, and has its own request and response types. The time of the terminal policy's answer is included.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ impl Lane for Pipeline {
         }
     }
 
-    /// There is no taking a header out again: it is overwritten.
+    /// The header cannot be removed. It is overwritten.
     fn reset(&mut self) {}
 }
 

@@ -1,5 +1,6 @@
-//! google-cloud-auth's cached credentials of a user, whose token comes from an address on this machine. It makes a whole header
-//! map for each request, for it may need several headers, and can say that nothing has changed since the last.
+//! google-cloud-auth's cached user credentials, with a token from an address on this machine. The cache creates a whole
+//! header map for each request, because a request may need several headers. The cache can also report that nothing has
+//! changed since the last request.
 
 use std::{
     io::{Read, Write},
@@ -27,7 +28,7 @@ static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(|| {
     credentials
 });
 
-/// Answers every call with a token.
+/// Starts a server that answers every call with a token. Returns its address.
 fn serve_tokens() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

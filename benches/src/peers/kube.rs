@@ -1,5 +1,5 @@
-//! kube-client's `AuthLayer` with a token from a file. It can also run commands and OAuth, reads the clock, and makes the
-//! header value anew for each request.
+//! kube-client's `AuthLayer` with a token from a file. It also supports commands and OAuth, reads the clock, and
+//! creates the header value anew for each request.
 
 use std::{env, fs, process, sync::LazyLock};
 

@@ -1,7 +1,7 @@
-//! Other crates that keep a credential fresh and put it on requests, each with one that is cached and good.
+//! Other crates that keep a credential fresh and put it on requests. Each has a valid credential in its cache.
 //!
-//! They put in an `authorization` header and know of no scope, no life cut short by a margin, and nothing in flight;
-//! what each does more than ours is said where it is built.
+//! They insert an `authorization` header. They know no scope, no margin before the end of a life, and no requests in
+//! flight. Each module says what else its peer does that this crate does not.
 
 mod aws;
 mod azure;
@@ -20,7 +20,7 @@ use crate::{
     request::{self, Call, OURS, Sink, call},
 };
 
-/// What peers do in the background is done here.
+/// The background work of peers runs here.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -29,7 +29,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     runtime.expect("a runtime")
 });
 
-/// Peers want to be in a runtime also where they do not wait.
+/// Peers need a runtime even if they do not wait.
 pub fn enter() -> EnterGuard<'static> {
     RUNTIME.enter()
 }
@@ -59,7 +59,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Asks a peer for a header value, and puts it in by hand.
+/// Asks a peer for a header value, and inserts it by hand.
 struct Inserts<F> {
     value: F,
     requests: Vec<Call>,

@@ -1,8 +1,8 @@
-//! What is to be reached, and whether it is.
+//! The goals, and whether they are reached.
 
 use std::fmt;
 
-/// The median of some runs, with the least and the most.
+/// The median of several runs, with the lowest and the highest value.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     pub median: f64,
@@ -48,10 +48,10 @@ impl fmt::Display for Spread {
 pub struct Goal {
     pub what: String,
     pub value: Spread,
-    /// What must be, and what would be better still.
+    /// The required value, and a better one.
     pub must: f64,
     pub better: f64,
-    /// More is better.
+    /// Higher values are better.
     pub at_least: bool,
 }
 
@@ -82,7 +82,7 @@ impl Goal {
     }
 
     fn reached(&self) -> &'static str {
-        // As it is shown: to two places.
+        // The value as it is shown, with two decimal places.
         let value = (self.value.median * 100.0).round() / 100.0;
         let within = |bound| {
             if self.at_least {

@@ -1,4 +1,4 @@
-//! On what, and with which versions, it was measured.
+//! The machine and the versions of a measurement.
 
 use std::{fs, process::Command, thread};
 

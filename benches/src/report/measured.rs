@@ -1,4 +1,4 @@
-//! All that is measured, in the order in which it is.
+//! All measurements, in the order in which they run.
 
 use std::{collections::HashMap, io::Result, thread, time::Duration};
 
@@ -24,12 +24,12 @@ const SCALED: [&str; 7] = [
     "hit-crowd",
 ];
 
-/// What grows, its points, and where its line is fitted from.
+/// The name of what grows, its points, and the value from which its curve is fitted.
 pub type Growth<'a> = (&'static str, &'a [(f64, f64)], f64);
 
 pub struct Measured {
     pub cases: Vec<Case>,
-    /// Nanoseconds a call, of each run.
+    /// Nanoseconds per call, for each run.
     nanos: HashMap<&'static str, Vec<f64>>,
     pub instructions: HashMap<&'static str, f64>,
     pub scale: HashMap<&'static str, Spread>,
@@ -42,7 +42,7 @@ pub struct Measured {
     pub waiting: [Points; 2],
 }
 
-/// Ours ÷ by hand.
+/// The layer's cost divided by that of a header that is inserted by hand.
 pub struct Loopback {
     pub instructions: Spread,
     pub throughput: Spread,
@@ -76,7 +76,7 @@ impl Measured {
         };
         let scale = SCALED.into_iter().map(scaled).collect();
         eprintln!("loopback");
-        // On a thread of its own, since it is bound to a core.
+        // Runs on a thread of its own, because it is bound to a core.
         let loopback = thread::spawn(loopback).join().expect("no panic")?;
         eprintln!("renewals, herd");
         let waits = renewals::waits();
@@ -108,7 +108,7 @@ impl Measured {
         Spread::of(self.nanos[name].iter().copied())
     }
 
-    /// Time ÷ that of an anchor in the same run.
+    /// Returns the time divided by that of an anchor in the same run.
     pub fn times(&self, name: &str, anchor: &str) -> Spread {
         Spread::of(
             self.nanos[name]
@@ -122,7 +122,7 @@ impl Measured {
         self.instructions[name] / self.instructions[anchor]
     }
 
-    /// Instructions and nanoseconds.
+    /// Returns the difference in instructions and in nanoseconds.
     pub fn difference(&self, more: &str, less: &str) -> (f64, f64) {
         let instructions = self.instructions[more] - self.instructions[less];
         (
@@ -131,7 +131,7 @@ impl Measured {
         )
     }
 
-    /// With where the line is fitted from: below, what is there once outweighs what grows.
+    /// Each curve is fitted from a minimum on. Below it, fixed costs outweigh the costs that grow.
     pub fn growth(&self) -> [Growth<'_>; 6] {
         let [keys, constant, made] = &self.with_keys;
         let [served, woken] = &self.waiting;
@@ -166,7 +166,7 @@ fn loopback() -> Result<Loopback> {
     }
     let load = Load::new(&server.url);
     let pair = |i: usize| {
-        // In turns who comes first.
+        // The two take turns in going first.
         let window = |how| load.for_a_while(how, Duration::from_millis(60));
         if i.is_multiple_of(2) {
             let ours = window(How::Ours);

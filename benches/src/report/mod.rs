@@ -1,4 +1,4 @@
-//! Measures everything and writes it down: a table, and plots.
+//! Measures everything and writes a table and plots.
 
 mod goals;
 mod machine;
@@ -13,7 +13,7 @@ use svg::Bar;
 
 use crate::growth::exponent;
 
-/// Writes `results.md` and the plots. `weights` is what the program `weigh` has printed.
+/// Writes `results.md` and the plots. `weights` is the output of the program `weigh`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Two kinds of plot, as plain SVG.
+//! Two kinds of plots, as plain SVG.
 
 use std::fmt::Write;
 
@@ -8,11 +8,11 @@ const COLOURS: [&str; 4] = ["#1f6feb", "#8c959f", "#bf8700", "#1a7f37"];
 pub struct Bar {
     pub label: String,
     pub value: f64,
-    /// Which of the colours.
+    /// The index of the bar's colour.
     pub kind: usize,
 }
 
-/// Horizontal bars.
+/// Draws horizontal bars.
 pub fn bars(title: &str, bars: &[Bar]) -> String {
     let (left, row) = (330.0, 22.0);
     let height = 50.0 + row * bars.len() as f64;
@@ -35,7 +35,7 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
     svg + "</svg>\n"
 }
 
-/// Lines on two logarithmic axes.
+/// Draws lines on two logarithmic axes.
 pub fn lines(title: &str, x_axis: &str, series: &[(String, &[(f64, f64)])]) -> String {
     let (left, top, height) = (70.0, 40.0, 360.0);
     let plot = (WIDTH - left - 30.0, height - top - 50.0);

@@ -1,4 +1,4 @@
-//! Judges a run by what the processes sent, by what the server made of it, and by what the store said.
+//! Judges a run by the requests of the processes, by the server's answers, and by the store's answers.
 
 mod changes;
 mod excuses;
@@ -21,31 +21,31 @@ use super::{
 };
 use crate::flaky::Said;
 
-/// Which processes were built alike: key, defaults.
+/// Processes with the same key and defaults form a group.
 type Group = (usize, usize);
 
 #[derive(Default)]
 struct Checker<'a> {
     script: Option<&'a Script>,
     asked: HashMap<u64, Asked>,
-    /// Who is at a create, by call.
+    /// The process behind each create in flight, by the number of the call.
     creating: BTreeMap<u64, (Who, String)>,
-    /// When the creates of one slot were sent, once all is well.
+    /// When the last create of each slot was sent, once all trouble is over.
     created: HashMap<String, Duration>,
     calls: HashMap<usize, Vec<Duration>>,
     call_of: HashMap<u64, (Who, Operation)>,
     undelivered: HashSet<u64>,
     invalidated: HashSet<(Who, String)>,
-    /// Sessions that were deleted, changed or leaked by hand: by whom, and when.
+    /// Sessions that were deleted, changed or leaked by hand: by which process, and when.
     taken: HashMap<String, (Who, Duration)>,
     changes: Changes,
     asleep: Vec<usize>,
     /// When the store's clock was set back, and by how much.
     store_back: Vec<(Duration, Duration)>,
-    /// When the requests were on their way, by line.
+    /// The first and last line of the trace at which each request was below the layer.
     way: HashMap<u64, (usize, usize)>,
     is_well: bool,
-    /// No more requests.
+    /// No request is sent any more.
     is_over: bool,
     others: Vec<(Who, usize)>,
     remaining: usize,
@@ -60,7 +60,7 @@ struct Asked {
     barred: HashSet<String>,
 }
 
-/// Returns what is wrong with a run.
+/// Returns the broken promises of a run.
 pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
     let mut checker = Checker {
         script: Some(script),
@@ -178,7 +178,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I1, I6, I11: what a request bears when it leaves the layer.
+    /// I1, I6, I11: judges the session of a request that leaves the layer.
     fn departs(&mut self, who: Who, n: u64, id: Option<&str>, is_live: bool, at: Duration) {
         let Some(id) = id else {
             return self.fails(format!("I6: request {n} of {who} went without a session"));
@@ -229,7 +229,7 @@ impl Checker<'_> {
                 self.fails(format!("I2: {who} creates beside {other} at {at:?}"));
             }
             let (least, _) = self.script().ttl();
-            // A renewal comes no earlier than this, by the clock that is ahead.
+            // By the clock that is furthest ahead, no renewal comes earlier than this.
             let period = least.mul_f64(0.75 - 5.0 / 20.0);
             let before = self.created.insert(slot.clone(), at);
             let apart = before.map_or(Duration::MAX, |before| at.saturating_sub(before));
@@ -242,7 +242,7 @@ impl Checker<'_> {
         self.creating.insert(call, (who, slot));
     }
 
-    /// I1, as the server saw it when it looked the session up; and whose defaults it applied.
+    /// I1, as the server judged the session at its look-up. Also checks the defaults that the server applied.
     fn server(&mut self, run: &Run) {
         let mut orphans: HashMap<Who, u64> = HashMap::new();
         for exchange in &run.log {
@@ -258,7 +258,7 @@ impl Checker<'_> {
             };
             let asked = &self.asked[&n];
             match &exchange.session {
-                // Whether it may bear that was judged when it left.
+                // The check at departure has already judged whether the request may carry this session.
                 SessionUse::Live { id, .. } | SessionUse::Dead { id, .. }
                     if self.taken.contains_key(id) => {}
                 SessionUse::Live { defaults, .. } => {
@@ -308,12 +308,12 @@ impl Checker<'_> {
         }
     }
 
-    /// What is made known is made known by who was last granted the claim, and each time with a higher number.
+    /// A publication comes from the process that was last granted the claim, and each one has a higher number.
     fn grants(&mut self, run: &Run) {
         let (mut granted, mut accepted) = (HashMap::new(), HashMap::new());
         for said in &run.grants {
             match *said {
-                // Its clock alone makes numbers rise after that, for those who have seen no higher one.
+                // After a flush, only the store's clock makes numbers rise, for processes that have seen no higher number.
                 Said::Flushed if self.script().has(is_store_back) => accepted.clear(),
                 Said::Flushed => {}
                 Said::Granted(slot, member, generation) => {
@@ -322,7 +322,7 @@ impl Checker<'_> {
                 Said::Accepted(slot, member, generation) => {
                     let before = accepted.insert(slot, generation);
                     let has_claim = granted.get(&slot) == Some(&(member, generation));
-                    // Who was not answered asks again.
+                    // A process that got no answer asks again.
                     let is_told_again = before == Some(generation);
                     if !is_told_again && (!has_claim || before > Some(generation)) {
                         let text = format!("I2: {slot}: {generation} after {before:?}");
@@ -333,9 +333,9 @@ impl Checker<'_> {
         }
     }
 
-    /// I9: all of one partition agree in the end.
+    /// I9: in the end, all processes of one partition use the same session.
     fn last(&mut self, last: &[(Who, String, Option<String>)]) {
-        // Only the last look counts.
+        // Only the last comparison counts.
         self.failures
             .retain(|failure| !failure.starts_with("I9: apart"));
         let mut ids: BTreeMap<&str, HashSet<&Option<String>>> = BTreeMap::new();

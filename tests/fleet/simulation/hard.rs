@@ -1,5 +1,5 @@
-//! Hard lives of fleets: one in four has more kinds of trouble. They are drawn from a second generator, so that the rest of the
-//! script, and every other life, stays what it was.
+//! Hard lives of fleets: one in four has more kinds of trouble. A second generator draws them, so the rest of the
+//! script, and every other life, stays the same.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) fn harden(script: &mut Script) {
 
 type Plan = Vec<(Duration, Deed)>;
 
-/// Every step of the store's takes about a second, all the time.
+/// Every step of the store takes about a second, all the time.
 fn slow_store(rng: &mut Rng, script: &Script) -> Plan {
     let trouble = Trouble {
         delay: millis(rng, 500..1_500),
@@ -37,7 +37,7 @@ fn slow_store(rng: &mut Rng, script: &Script) -> Plan {
     places.map(store).collect()
 }
 
-/// Requests are on their way for longer than the last moments of a lease.
+/// Requests are delayed for longer than the last moments of a lease.
 fn held_up(rng: &mut Rng, script: &Script) -> Plan {
     let request = |_| {
         let request = Deed::Request {
@@ -63,7 +63,7 @@ fn steps(rng: &mut Rng, script: &Script) -> Plan {
     (0..3).map(step).collect()
 }
 
-/// Some slots are cut off and others not, one way after another.
+/// Some slots are cut off and others not, for one connection after another.
 fn shards(rng: &mut Rng, script: &Script) -> Plan {
     let (mut plan, mut start) = (Plan::new(), at(rng, script.until));
     let half = rng.u8(0..2);
@@ -82,7 +82,7 @@ fn shards(rng: &mut Rng, script: &Script) -> Plan {
     plan
 }
 
-/// The session is deleted or changed by a request through the layer.
+/// A request through the layer deletes or changes the session.
 fn by_layer(rng: &mut Rng, script: &Script) -> Plan {
     let call = |_| {
         let place = rng.usize(..script.places.len());
@@ -92,9 +92,9 @@ fn by_layer(rng: &mut Rng, script: &Script) -> Plan {
     (0..3).map(call).collect()
 }
 
-/// A client below the layer follows a redirect to elsewhere.
+/// A client below the layer follows a redirect to another server.
 fn leaks(rng: &mut Rng, script: &Script) -> Plan {
-    // Otherwise it is not noticed.
+    // Without this feature, the manager cannot notice the leak.
     let leaks = if cfg!(feature = "tower-http") { 2 } else { 0 };
     let leak = |_| {
         (

@@ -1,6 +1,6 @@
-//! Whole lives of a fleet, drawn from one number each: processes that come and go and are killed, ways to the store that are
-//! cut, slow or lose answers, a store that forgets, a server in trouble, clocks that differ; and a checker that knows what
-//! must hold through all of it.
+//! Whole lives of a fleet, each drawn from one number. Processes start, end and are killed. Connections to the store
+//! are cut, slow or lose answers. The store forgets, the server is in trouble, and clocks differ. A checker knows what
+//! must hold in all of this.
 //!
 //! ```text
 //! cargo test --test fleet --features store,testing                     as many as are quick, and all else
@@ -26,7 +26,7 @@ use std::{
 
 use script::Script;
 
-/// So many lives are run when nobody says otherwise.
+/// The number of lives to run, unless an environment variable sets another.
 const SEEDS: u64 = 120;
 
 fn number(name: &str) -> Option<u64> {

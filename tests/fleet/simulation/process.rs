@@ -22,7 +22,7 @@ pub(crate) struct Process {
     pub(crate) manager: SessionManager,
     pub(crate) events: Events,
     pub(crate) wire: Wire,
-    /// What is done with it, which ends with it.
+    /// Tasks that use the process. They end with it.
     pub(crate) hands: Vec<AbortHandle>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn session_call(who: Who, manager: SessionManager, wire: Wire, 
         ..wire
     };
     let answer = SessionLayer::new(manager).layer(wire).oneshot(request);
-    // A call that hangs would hang for ever.
+    // Without this limit, a call that hangs would never end.
     drop(timeout(Duration::from_secs(90), answer).await);
 }
 

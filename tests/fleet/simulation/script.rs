@@ -1,4 +1,4 @@
-//! What happens in one run: everything that is left to chance is drawn here, from one number.
+//! The script of one run. One number determines every random choice.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use sipher_session::{
 use super::hard;
 use crate::flaky::Trouble;
 
-/// How long a request may be under way below the layer: shorter than the least `hard`.
+/// How long a request may be delayed below the layer: shorter than the shortest `hard`.
 pub(crate) const ON_THE_WAY: u64 = 3_000;
-/// How long the server takes with anything, at most.
+/// The longest latency of the server.
 const LATENCY: u64 = 1_500;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) seed: u64,
-    /// What all of the fleet agree on.
+    /// The member lease, which all processes share.
     pub(crate) lease: Duration,
     pub(crate) places: Vec<Place>,
     pub(crate) latency: Duration,
     pub(crate) store_ahead: i64,
     pub(crate) until: Duration,
     pub(crate) plan: Vec<(Duration, Deed)>,
-    /// Wall clocks differ by more than a renewal can make up for.
+    /// The wall clocks differ by more than a renewal can make up for.
     pub(crate) is_skewed: bool,
     pub(crate) end: End,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Place {
     pub(crate) burst: u32,
     pub(crate) verify_adopted: bool,
     pub(crate) fails_without_store: bool,
-    /// Its wall clock, in milliseconds.
+    /// How far the machine's wall clock is ahead, in milliseconds.
     pub(crate) ahead: i64,
 }
 
@@ -75,16 +75,16 @@ pub(crate) enum Deed {
     },
     SetBack(usize, Duration),
     SetForward(usize, Duration),
-    /// All machines at once.
+    /// All machines sleep at once.
     Sleep(Duration),
     StoreForward(Duration),
     StoreBack(Duration),
-    /// Deletes or changes the session that a process has, by a request through its layer.
+    /// Deletes or changes the session of a process, by a request through its layer.
     ByLayer {
         place: usize,
         is_delete: bool,
     },
-    /// A request is redirected to elsewhere.
+    /// A request is redirected to another server.
     Leak(usize),
 }
 
@@ -114,7 +114,7 @@ impl Script {
             _ => secs(rng, 1_200..3_600),
         };
         let lease = secs(rng, 90..300);
-        // Few lives and many are both worth a look.
+        // The run covers few or many lives of a session.
         let until = ttl.mul_f64(0.5 + 3.0 * rng.f64()).max(lease * 2);
         let skew = match rng.u8(0..10) {
             0..5 => 0,
@@ -191,7 +191,7 @@ fn requests(rng: &mut Rng, until: Duration, places: usize) -> Vec<(Duration, Dee
     let mut plan: Vec<_> = (0..rng.usize(20..80))
         .map(|_| (at(rng, until), request(rng, places)))
         .collect();
-    // Many at once, and some a little apart.
+    // Some requests come at the same time, and some shortly after one another.
     for _ in 0..rng.usize(0..6) {
         let start = at(rng, until);
         let apart = *rng.choice(&[1, 300, 3_000]).unwrap();
@@ -218,7 +218,7 @@ fn request(rng: &mut Rng, places: usize) -> Deed {
     }
 }
 
-/// A run has only some kinds of trouble, so that each kind also meets long quiet stretches.
+/// A run has only some kinds of trouble, so that each kind also meets long quiet times.
 fn trouble(
     rng: &mut Rng,
     until: Duration,
@@ -238,7 +238,7 @@ fn trouble(
                     plan.push((later, Deed::Start(place)));
                 }
                 1 | 2 => {
-                    // Often several leave at one moment.
+                    // Often several processes shut down at the same moment.
                     for _ in 0..rng.usize(1..4) {
                         let (place, moment) = (rng.usize(..places), start + millis(rng, 0..3_000));
                         plan.push((moment, Deed::Shutdown(place, millis(rng, 0..20_000))));
@@ -250,7 +250,7 @@ fn trouble(
                     plan.push((later, Deed::Store(place, Trouble::default())));
                 }
                 5 => {
-                    // The store itself, and so all of them.
+                    // The store itself is in trouble, so all processes notice.
                     let trouble = store_trouble(rng);
                     for place in 0..places {
                         let (from, to) = (millis(rng, 0..20_000), millis(rng, 0..20_000));

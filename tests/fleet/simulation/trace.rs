@@ -1,4 +1,4 @@
-//! What has happened, in the order in which it did.
+//! The events of a run, in their order.
 
 use std::{
     fmt,
@@ -28,13 +28,13 @@ pub(crate) struct Line {
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     Starts(Who),
-    /// A caller calls.
+    /// A caller makes a request.
     Asks {
         who: Who,
         n: u64,
         held_up: Duration,
     },
-    /// His request leaves the layer.
+    /// The request leaves the layer.
     Departs {
         who: Who,
         n: u64,
@@ -42,7 +42,7 @@ pub(crate) enum Entry {
         /// Whether the server has that session at this moment.
         is_live: bool,
     },
-    /// Nothing of it is on its way any more, whether or not the caller waited for that.
+    /// The network carries nothing of this request any more, whether or not its caller waited.
     Ended {
         n: u64,
     },
@@ -55,10 +55,10 @@ pub(crate) enum Entry {
         call: u64,
         operation: Operation,
         key: String,
-        /// The session, or the defaults that are asked for.
+        /// The session, or the requested defaults.
         about: String,
     },
-    /// The whole answer is there, or why there is none.
+    /// The answer has arrived in full, or there will be none.
     Answered {
         call: u64,
         status: Option<u16>,
@@ -67,19 +67,19 @@ pub(crate) enum Entry {
         who: Who,
         id: String,
     },
-    /// Deleted, changed or leaked by this process, which tells the others.
+    /// This process deleted, changed or leaked the session, and tells the others.
     TakenOut {
         who: Who,
         id: String,
     },
-    /// A change begins: by these defaults, or to them.
+    /// A change begins: with a patch, or with complete defaults.
     Change {
         who: Who,
         n: u64,
         to: Value,
         is_patch: bool,
     },
-    /// Whether it was made, if that is certain.
+    /// Whether the change was made, if that is certain.
     Changed {
         n: u64,
         is_made: Option<bool>,
@@ -92,9 +92,9 @@ pub(crate) enum Entry {
     },
     Asleep,
     Calm,
-    /// Enough time has passed since all trouble was over.
+    /// Enough time has passed since all trouble ended.
     Well,
-    /// What every process bore, with its key and defaults, so many times until they agreed.
+    /// The session on the last request of every process, with its key and defaults. Repeated until all agree.
     Last(Vec<(Who, String, Option<String>)>),
     End {
         live: usize,

@@ -1,4 +1,4 @@
-//! One process's end of the network: passes everything on to the server, and writes down what it sends and sees.
+//! One process's end of the network. It passes everything on to the server, and records what the process sends and receives.
 
 use std::{
     future::Future,
@@ -23,9 +23,9 @@ use tower_http::follow_redirect::RequestUri;
 
 use super::trace::{Entry, Trace, Who};
 
-/// Says how long a request is held up on its way.
+/// Says for how long a request is delayed on its way.
 pub(crate) const HELD_UP: &str = "x-held-up";
-/// Says that the answer comes from elsewhere, where a redirect has led.
+/// Says that the answer comes from another server, to which a redirect led.
 pub(crate) const LEAKS: &str = "x-leaks";
 
 #[derive(Clone)]
@@ -34,9 +34,9 @@ pub(crate) struct Wire {
     pub(crate) sipher: FakeSipher,
     pub(crate) trace: Trace,
     pub(crate) calls: Arc<AtomicU64>,
-    /// How long a request goes on whose caller is gone.
+    /// How long a request stays on its way after its caller has gone.
     pub(crate) linger: Duration,
-    /// Session calls on it are a caller's, and not the manager's.
+    /// Session calls on this wire come from a caller, not from the manager.
     pub(crate) by_hand: bool,
 }
 
@@ -60,7 +60,7 @@ impl Service<Request<Full<Bytes>>> for Wire {
     }
 }
 
-/// The number of a caller's request.
+/// Returns the number of a caller's request.
 pub(crate) fn number(path: &str) -> Option<u64> {
     path.strip_prefix("/v1/sim/")?.parse().ok()
 }
@@ -94,7 +94,7 @@ impl Wire {
         };
         Box::pin(async move {
             let (caller, gone) = oneshot::channel::<()>();
-            // What was sent goes on when its caller drops it, as long as the manager has been told that it may.
+            // A request that was sent goes on after its caller dropped it, for as long as the manager has been told to expect.
             let under_way = tokio::spawn(async move {
                 let _ended = ended;
                 let answer = async {
@@ -131,7 +131,7 @@ impl Wire {
         };
         let (who, trace, sipher) = (self.who, self.trace.clone(), self.sipher.clone());
         let key = Self::header(&request, "x-api-key").unwrap_or_default();
-        // So that it is found again in the server's log.
+        // The header makes it possible to find the call in the server's log.
         let named = call.to_string().parse().unwrap();
         request.headers_mut().insert("x-request-id", named);
         Box::pin(async move {
@@ -181,7 +181,7 @@ fn broken(error: &FakeError) -> io::Error {
     io::Error::new(kind, error.to_string())
 }
 
-/// One request on its way, which may take longer than its caller waits.
+/// One request on its way. It may take longer than its caller waits.
 struct Ended {
     trace: Trace,
     n: u64,

@@ -28,10 +28,10 @@ use super::{
 };
 use crate::flaky::{Flaky, Grants, Published, Said, Trouble};
 
-/// How long it takes until whatever was held back by trouble is tried again.
+/// How long it takes until all work that trouble held back is tried again.
 const HOLD: Duration = Duration::from_secs(180);
 
-/// Everything that is known of a run once it is over.
+/// The complete record of a run.
 pub(crate) struct Run {
     pub(crate) lines: Vec<Line>,
     pub(crate) log: Vec<Exchange>,
@@ -282,7 +282,7 @@ impl World<'_> {
         }
         let (_, ttl) = self.script.ttl();
         let start = Instant::now();
-        // By then, whatever trouble has left behind is over.
+        // By this time, all consequences of the trouble have ended.
         let end = start + HOLD + ttl.mul_f64(1.5) + self.script.lease;
         let mut is_well = false;
         let rng = &mut Rng::with_seed(self.script.seed);
@@ -302,7 +302,7 @@ impl World<'_> {
             if self.last(from) {
                 break;
             }
-            // The look after a renewal that was under way comes at once: otherwise each may meet the next renewal.
+            // If a renewal was in flight, look again at once. A later look might meet the next renewal.
             if look % 2 == 1 {
                 sleep(ttl / 10).await;
             }
@@ -315,7 +315,7 @@ impl World<'_> {
         }
     }
 
-    /// Writes down what the requests bore that were sent from a number on; returns whether those of a kind agree.
+    /// Records the sessions of the requests from number `from` on. Returns whether requests of one partition carry the same session.
     fn last(&mut self, from: u64) -> bool {
         let log = self.sipher.log();
         let find = |n: u64| {
@@ -356,7 +356,7 @@ impl World<'_> {
             }
         }
         while self.work.join_next().await.is_some() {}
-        // What is on its way arrives, and what the network still holds ends.
+        // Time for requests on their way to arrive, and for the rest of the network's tasks to end.
         sleep(Duration::from_secs(60)).await;
         self.trace.add(Entry::End {
             live: self.sipher.live_sessions(),

@@ -1,4 +1,4 @@
-//! The session calls: one create at a time, within the bound; what their answers say; and nothing secret in what is said of them.
+//! Judges the session calls: one create at a time, calls within the bound, their answers, and no secrets in texts.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::{
     world::Run,
 };
 
-/// The least time between two session calls of one partition.
+/// The shortest time between two session calls of one partition.
 const FLOOR: Duration = Duration::from_millis(200);
 
 impl Checker<'_> {
-    /// I8: nor are two calls of one partition closer than this, whatever came of the first.
+    /// I8: two calls of one partition are at least this far apart, whatever the outcome of the first.
     pub(super) fn floor(&mut self, sent: &Sent, at: Reading) {
         let known = sent.id.as_ref().and_then(|id| self.known.get(id));
         let partition = match (known, sent.key, &sent.defaults) {
@@ -42,7 +42,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I8: no span of time holds more calls than the published formula says.
+    /// I8: no span of time has more calls than the published formula allows.
     pub(super) fn budget(&mut self, run: &Run) {
         for (first, start) in self.calls.iter().enumerate() {
             for (last, end) in self.calls.iter().enumerate().skip(first) {
@@ -56,7 +56,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I2: no other create of its partition is under way.
+    /// I2: no other create of this partition is in flight.
     pub(super) fn create(&mut self, sent: &Sent, at: Reading) {
         self.creates += 1;
         let timeout = self.settings.create_timeout + GRACE;
@@ -72,13 +72,13 @@ impl Checker<'_> {
         }
     }
 
-    /// What the server says also holds for a session whose create is not answered yet.
+    /// Returns the creates in flight. What the server says also applies to the session of an unanswered create.
     pub(super) fn creates_under_way(&mut self) -> impl Iterator<Item = &mut Flying> {
         let flying = self.flying.values_mut();
         flying.filter(|flying| flying.sent.operation == Operation::Create)
     }
 
-    /// The answer to a session call is there: none counts before it is whole.
+    /// The complete answer to a session call has arrived. No answer counts before it is complete.
     pub(super) fn whole(
         &mut self,
         (wire, status): (u64, u16),
@@ -94,15 +94,15 @@ impl Checker<'_> {
         if (502..=504).contains(&status) && !flying.is_stamped {
             self.sign(Some(&flying), !self.questions.may_damp(at));
         }
-        // Its window may be a new one.
+        // The answer's rate-limit window may be a new one.
         self.signs.possible += u64::from(flying.is_stamped);
         if status == 404 && flying.sent.operation != Operation::Create {
-            // What has lost one session may have lost the others.
+            // A server that has lost one session may have lost the others.
             self.signs.possible += 1;
             self.questions.found(at);
         }
         if flying.sent.operation == Operation::Get && matches!(status, 200 | 404) {
-            // Unless it says that all is well.
+            // Doubt the session, unless the answer below says that all is well.
             if let Some(known) = flying
                 .sent
                 .id
@@ -117,7 +117,7 @@ impl Checker<'_> {
             (Operation::Create, 201) => {
                 let partition = Partition {
                     key: flying.sent.key.unwrap_or(usize::MAX),
-                    // As it was asked for: what is stored is seen when it is used.
+                    // The defaults that were asked for. The stored ones show when the session is used.
                     defaults: flying.sent.defaults.unwrap_or_default(),
                 };
                 let known = Known {
@@ -138,7 +138,7 @@ impl Checker<'_> {
                     was_asked_for: false,
                     found: (at.monotonic, at.monotonic),
                 };
-                // From here on this is the one that is used, if it is.
+                // From here on, this session is used, if any.
                 self.last.retain(|(of, _)| *of != known.partition);
                 self.tries
                     .retain(|tries| tries.partition != known.partition);
@@ -150,7 +150,7 @@ impl Checker<'_> {
                     self.questions.settled(index, at);
                 }
                 if let Some(known) = self.known.get_mut(&record.id) {
-                    // Two who asked may be answered in any order.
+                    // The answers to two questions may arrive in any order.
                     known.proved = known.proved.or_later(flying.signs);
                     known.found = (flying.at.monotonic, at.monotonic);
                     known.doubted = record.defaults != known.partition.defaults;
@@ -160,7 +160,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns when the create began of which this call may be a try.
+    /// This call may be a try of an earlier create. Returns when that create began.
     pub(super) fn begun(&mut self, sent: &Sent, at: Reading) -> Reading {
         let (Some(key), Some(defaults)) = (sent.key, &sent.defaults) else {
             return at;
@@ -186,7 +186,7 @@ impl Checker<'_> {
         at
     }
 
-    /// I5: no key and no id in anything that the crate has put into words.
+    /// I5: no key and no id is in any text of the crate.
     pub(super) fn secrets(&mut self, run: &Run) {
         let ids = self.known.keys().map(|id| &id[id.len() - 32..]);
         let keys = run.keys.iter().map(String::as_str);

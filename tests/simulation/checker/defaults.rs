@@ -1,4 +1,4 @@
-//! I12: whom the server answers under its own defaults, since no call met the restart that cost it his session.
+//! I12: requests that the server answered under its own defaults, because no call met the restart that lost their session.
 
 use std::{collections::HashMap, ops::Range, time::Duration};
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{trace::Got, wire, world::Run};
 
-/// The heads of answers are looked at so often, where no proof is asked for.
+/// The layer reads the heads of answers this often, unless a proof is asked for.
 const LOOK: Duration = Duration::from_millis(250);
-/// Where health says nothing, a restart is found by the call for a session that is made at most once in five minutes, after
-/// nothing has proved the process for a minute, and after the last question for another.
+/// If health says nothing, a call for a session finds the restart. There is at most one such call in five minutes. It
+/// comes after a minute without a proof of the process, and after the last call for another session.
 const LONGEST_UNSEEN: Duration = Duration::from_secs(8 * 60);
 
 /// A request that was answered under the server's own defaults.
@@ -25,14 +25,14 @@ struct Wrong {
     n: u64,
     id: String,
     why: DeadReason,
-    /// When it was called, also by line.
+    /// When the request was called. The index is a line of the trace.
     index: usize,
     at: Reading,
-    /// When the head of its answer was seen by the manager, by line and by the clock that is never set.
+    /// When the manager examined the head of the answer: the line of the trace, and the time on the clock that is never set.
     seen: Option<(usize, Duration)>,
-    /// The same of any head, also of one that the manager does not look at as a rule.
+    /// The line at which any head arrived, also one that the manager does not examine.
     head: Option<usize>,
-    /// Its answer bears a proof without a doubt.
+    /// The answer has a proof without a doubt.
     is_undoubted: bool,
 }
 
@@ -52,7 +52,7 @@ impl Checker<'_> {
                 self.after_a_head(one, &wrong);
             }
         }
-        // Where one of several knew the session, that says nothing of what the others took.
+        // With several replicas, the answer of one that knew the session says nothing about the answers of the others.
         if self.script.replicas == 1 {
             self.counted(&wrong);
         }
@@ -64,7 +64,7 @@ impl Checker<'_> {
             let Some(n) = wire::number(&exchange.path, exchange.request_id.as_deref()) else {
                 continue;
             };
-            // Of several, the answer to the last one is the one that arrives.
+            // If a request was sent several times, the answer to the last sending arrives.
             all.remove(&n);
             if let SessionUse::Dead { id, why } = &exchange.session
                 && matches!(
@@ -83,7 +83,7 @@ impl Checker<'_> {
 
     fn judge(&self, n: u64, id: &str, why: DeadReason) -> Option<Wrong> {
         let asked = self.asked.get(&n).filter(|_| !self.is_aside(n))?;
-        // Sent once more, its answer is to another sending.
+        // If the request was sent again, its answer belongs to another sending.
         if asked.sent.as_ref()?.id.as_deref() != Some(id) {
             return None;
         }
@@ -103,9 +103,9 @@ impl Checker<'_> {
         })
     }
 
-    /// What no client can know from windows and health: that there are several processes, where health has been answered
-    /// by one of them alone in the session's life; that a cache has kept the answer, where it does not say so; and which of two
-    /// was first, where an answer came and a request was sent at the very same moment.
+    /// What no client can know from windows and health. There may be several processes, of which only one answered
+    /// health in the session's life. A cache may have kept an answer without saying so. And if an answer arrived and a
+    /// request was sent at the same moment, their order is unknown.
     fn cannot_be_known(&self, one: &Wrong) -> bool {
         let made = self.known.get(&one.id).map_or(0, |known| known.landed_line);
         let until = one.seen.map_or(one.index, |(line, _)| line);
@@ -123,7 +123,7 @@ impl Checker<'_> {
                 .is_some_and(|(head, _)| self.is_window_unseen(head))
     }
 
-    /// Once the server has said that it is another process, no request starts with a session of the one before.
+    /// Once the server has said that it is another process, no request starts with a session of the old process.
     fn after_an_answer(&mut self, one: &Wrong) {
         let Some(known) = self.known.get(&one.id).filter(|it| !it.was_asked_for) else {
             return;
@@ -142,7 +142,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Once the head of a wrong answer was there, the server is asked as soon as that is due.
+    /// Once the head of a wrong answer has arrived, the server is asked as soon as a question is due.
     fn after_a_head(&mut self, one: &Wrong, all: &[Wrong]) {
         for first in all {
             let Some((line, seen)) = first.seen else {
@@ -167,7 +167,7 @@ impl Checker<'_> {
                     one.n, first.n
                 ));
             }
-            // A window is a hint once. Where the question was not due then, the next request looks.
+            // A window is a hint only once. If no question was due at that time, the next request checks again.
             let is_news = !self.is_window_known(line);
             if self.is_overdue((line, seen), is_news, one) {
                 self.fails(format!(
@@ -178,7 +178,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Where health says nothing, the call that is due may be for another session, which was made later and says nothing of this one.
+    /// If health says nothing, the call that is due may be for another session. That session may be younger, and then
+    /// it says nothing about this one.
     fn longest_unseen(&self, lines: Range<usize>) -> Duration {
         let others = self
             .questions
@@ -193,12 +194,12 @@ impl Checker<'_> {
     /// Whether a question was due between a head and the start of a request, and was not asked.
     fn is_overdue(&self, (line, seen): (usize, Duration), is_news: bool, one: &Wrong) -> bool {
         let asked = &self.questions.asked;
-        // A sign is damped from the moment on at which the last one was found to be none.
+        // After a false alarm, a sign waits for its question.
         let before = self.questions.settled_before(line);
         let due = before.map_or(seen, |at| seen.max(at + LONGEST_PAUSE));
         let asks_itself = |asked: &super::known::Asked| {
             let sent = asked.sent.as_ref().filter(|sent| sent.id.is_some());
-            // One that waited may have waited for its own session, and looks when it is handed that.
+            // A request may have waited for its own session. It checks again when it gets the session.
             let sent_line = sent.and_then(|sent| self.handled.get(&sent.n?));
             let is_between = sent_line.is_some_and(|(at, _)| (line..one.index).contains(at));
             is_between && asked.index >= line && asked.at.monotonic >= due
@@ -206,27 +207,27 @@ impl Checker<'_> {
         let is_due_at_once = is_news && due == seen;
         let is_due =
             one.at.monotonic > seen && (is_due_at_once || self.asked.values().any(asks_itself));
-        // Its task is seen a moment later.
+        // The trace shows the task of the question a moment later.
         let mut asked = asked.iter();
         is_due && !asked.any(|(index, at)| *index >= line && *at <= one.at.monotonic)
     }
 
-    /// Whether it was on its way then: when its process was last proved, it may have been counted as answered.
+    /// Whether the request was in flight at a restart. It may then count as answered when its process was last proved.
     fn met_a_restart(&self, n: u64) -> bool {
         let (from, until) = self.handled.get(&n).copied().unwrap_or_default();
         let mut restarts = self.restarts.iter();
         restarts.any(|(restart, _)| (from..until).contains(restart))
     }
 
-    /// A session's loss is told with at least as many requests as were answered wrong.
+    /// The event of a lost session counts at least as many requests as were answered wrong.
     fn counted(&mut self, wrong: &[Wrong]) {
         let told: Vec<(usize, Fingerprint, u64)> = self.lost.clone();
         for (index, session, requests) in told {
             let is_its = |one: &&Wrong| {
                 let fingerprint = SessionId::parse(&one.id).map(|id| id.fingerprint());
-                // One whose body came slowly was given the session long before the server looked it up.
+                // A request with a slow body got its session long before the server looked up the session.
                 let was_on_its_way = self.met_a_restart(one.n) || self.has_slow_body(one.n);
-                // An answer that seemed to prove the process took it off the count, and all that were sent before it.
+                // An answer that seemed to prove the process removed its request, and all earlier ones, from the count.
                 let seems_to_prove = |later: &Wrong| {
                     let head = later.head.filter(|_| later.index >= one.index);
                     head.is_some_and(|head| self.is_window_unseen(head))
@@ -244,11 +245,11 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a proof leaves nothing to prove. Of a request without a session the answer is not looked at.
+/// Whether a proof leaves no doubt about the process. The answer to a request without a session is not examined.
 pub(super) fn is_proof(proof: Option<Proof>) -> bool {
     let Some(Proof::Session { doubt, inlined, .. }) = proof else {
         return matches!(proof, Some(Proof::Confirmed { .. }));
     };
-    // What names its defaults itself is right without one.
+    // A request that names its defaults itself needs no proof.
     !inlined.is_covered() && !matches!(doubt, Some(Doubt::Unproven | Doubt::Suspect))
 }

@@ -1,4 +1,4 @@
-//! The free question: when it is asked, what it settles, and that nothing else is asked where it will do.
+//! The free question: when it is asked, what it settles, and that no session is asked for if this question suffices.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,83 +14,83 @@ use crate::{
     trace::{Record, Sent},
 };
 
-/// The longest pause between two questions while there is something to ask about.
+/// The longest pause between two questions while there is a reason to ask.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// So many questions in a row that do not reach the server say that health alone is out of reach, if other calls are answered.
+/// After this many failed questions in a row, health alone counts as unreachable, if other calls are answered.
 const AWAY_ALONE: usize = 3;
-/// Two answers of one process never disagree by more about when it began.
+/// Two answers of one process never differ by more about when the process began.
 pub(super) const SAME_BOOT: Duration = Duration::from_secs(2);
-/// More than the way to the server explains: its clock was set, or the client's own missed a sleep.
+/// A difference that latency cannot explain: the server's clock was set, or the client's own clock missed a sleep.
 pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
-/// What is not used for so long is asked about by itself: the server keeps those that were used last.
+/// The manager asks for a session that was not used for this long, because the server keeps the recently used ones.
 pub(super) const LONG_IDLE: Duration = Duration::from_secs(60);
 
-/// A question on its way.
+/// A question in flight.
 struct Question {
     signs: Signs,
     at: Reading,
 }
 
-/// What became of one.
+/// The outcome of a question.
 pub(super) struct Said {
-    /// By line.
+    /// The line of the trace.
     pub(super) index: usize,
-    /// On the clock that is never set.
+    /// The time on the clock that is never set.
     pub(super) at: Duration,
     pub(super) health: Health,
 }
 
 #[derive(Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[allow(clippy::struct_excessive_bools)] // each is a separate fact
 pub(super) struct Questions {
     flying: HashMap<u64, Question>,
-    /// When they were asked: by line, and on the clock that is never set.
+    /// When questions were asked: lines of the trace, and times on the clock that is never set.
     pub(super) asked: Vec<(usize, Duration)>,
     pub(super) said: Vec<Said>,
     pub(super) boots: Vec<Duration>,
-    /// When one found that the server had been restarted, after which the next ones come sooner.
+    /// When a question found a restart. The next questions then come sooner.
     found: Vec<Duration>,
-    /// When one was last answered, in whatever way.
+    /// When a question was last answered, in whatever way.
     answered: Option<Duration>,
-    /// One was not answered with what is needed.
+    /// The answer to a question lacked the required data.
     pub(super) is_silent: bool,
-    /// How many in a row did not reach the server, and when the first of them was asked.
+    /// How many questions in a row did not reach the server, and when the first of them was asked.
     away: usize,
     away_since: Option<Reading>,
-    /// The server has answered another call meanwhile.
+    /// The server has answered another call in the meantime.
     answers_others: bool,
-    /// The last one was not.
+    /// The last question got no usable answer.
     pub(super) was_last_silent: bool,
-    /// One was answered with another time than the server's clock had said before: a cache had kept it, and did not say so.
+    /// An answer showed another time than the server's clock had shown before. A cache had kept the answer, and did not say so.
     is_clock_off: bool,
-    /// Sessions that were asked for and found: by line, and on the clock that is never set.
+    /// Sessions that were asked for and found: lines of the trace, and times on the clock that is never set.
     settled: Vec<(usize, Duration)>,
-    /// Sessions that were asked for, by line.
+    /// Lines at which a session was asked for.
     pub(super) gets: Vec<usize>,
-    /// How many calls were left in the last window, and when it ends.
+    /// How many calls were left in the last window, and when that window ends.
     pub(super) window: Option<(u32, Duration)>,
-    /// When a question that was answered last was asked.
+    /// When the last answered question was asked.
     proven: Option<Reading>,
 }
 
 impl Questions {
-    /// Whether health alone may be out of reach.
+    /// Whether health alone may be unreachable.
     fn is_away_alone(&self) -> bool {
         self.answers_others && self.away >= AWAY_ALONE
     }
 
-    /// Whether a sign may hold nobody: one is looked into, or the last one may have been found to be none a moment ago.
+    /// Whether a sign may hold no request: a question is in flight, or the last sign may have been a false alarm a moment ago.
     pub(super) fn may_damp(&self, now: Reading) -> bool {
         let is_recent = |at| now.monotonic.saturating_sub(at) <= LONGEST_PAUSE;
         !self.flying.is_empty() || self.answered.is_some_and(is_recent)
     }
 
-    /// Whether nothing of it, and no answer, may have proved the process for so long that requests wait for that.
+    /// Whether the last proof of the process may be so old that requests wait for a question.
     pub(super) fn may_be_stale(&self, now: Reading) -> bool {
         self.proven.is_none_or(|at| now.since(at) >= LONGEST_PAUSE)
     }
 
-    /// An answer proved the process, whose request was sent then.
+    /// An answer proved the process. Its request was sent at `at`.
     pub(super) fn proved(&mut self, at: Reading) {
         let later = |before: Reading| before.monotonic > at.monotonic;
         if !self.proven.is_some_and(later) {
@@ -98,7 +98,7 @@ impl Questions {
         }
     }
 
-    /// When the last one before a line was settled.
+    /// Returns when the last question before this line was settled.
     pub(super) fn settled_before(&self, line: usize) -> Option<Duration> {
         let (index, asked) = self.asked.iter().rev().find(|(index, _)| *index < line)?;
         let answer = self.said.iter().find(|said| said.index > *index);
@@ -107,13 +107,13 @@ impl Questions {
         Some(by_session.map_or(settled, |(_, at)| settled.max(*at)))
     }
 
-    /// A session was asked for, and is there: that settles what the last question left open.
+    /// The server has a session that was asked for. That settles what the last question left open.
     pub(super) fn settled(&mut self, index: usize, now: Reading) {
         self.answered = Some(now.monotonic);
         self.settled.push((index, now.monotonic));
     }
 
-    /// A call for a session found that it is gone.
+    /// A call for a session found that the session is gone.
     pub(super) fn found(&mut self, now: Reading) {
         self.found.push(now.monotonic);
     }
@@ -122,7 +122,7 @@ impl Questions {
 impl Checker<'_> {
     pub(super) fn asks(&mut self, wire: u64, index: usize, at: Reading) {
         let mut signs = self.signs;
-        // It may have been decided upon before the last of them, which then holds requests until the next one is answered.
+        // The decision to ask may be older than the last sign. That sign then holds requests until the next question is answered.
         if let Some(before) = self.breaks.of_many(at) {
             signs.possible = before;
         }
@@ -130,7 +130,7 @@ impl Checker<'_> {
         self.questions.asked.push((index, at.monotonic));
     }
 
-    /// The server answers. Where it does so with what is needed, that settles all signs from before the question.
+    /// The server answers. A usable answer settles all signs from before the question.
     pub(super) fn says(
         &mut self,
         wire: u64,
@@ -139,7 +139,7 @@ impl Checker<'_> {
         now: Reading,
     ) {
         let Some(health) = health else {
-            // A gateway that does not reach the server says nothing.
+            // A gateway that cannot reach the server says nothing.
             if is_gateways(status) {
                 self.away(wire, now);
             } else {
@@ -175,7 +175,8 @@ impl Checker<'_> {
         }
         let at = now.monotonic;
         questions.said.push(Said { index, at, health });
-        // Another process, or a store that outlives it, or a clock that was set: the session itself is to be asked for.
+        // It may be another process, a store that outlives the process, or a clock that was set. Then the session
+        // itself must be asked for.
         let is_only_one = questions.boots.len() == 1 && !self.is_server_clock_set();
         for known in self.known.values_mut() {
             let expires_early = known.left_there(health.now) + CLOCK_STEP < known.left(now);
@@ -183,7 +184,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether the time that health says is not what follows from a create or from another answer.
+    /// Whether the time in a health answer contradicts a create or another answer.
     fn is_clock_off(&self, server: Duration, now: Reading) -> bool {
         let creates = self.known.values();
         let creates = creates.map(|known| (known.made, known.born.monotonic));
@@ -203,7 +204,7 @@ impl Checker<'_> {
         self.script.has(is_set)
     }
 
-    /// Nobody answers in time, or with what is needed: a session is asked for instead, or what there is goes on in doubt.
+    /// The question gets no usable answer in time. Then a session is asked for, or sessions go on in doubt.
     pub(super) fn silent(&mut self, wire: u64, at: Reading) -> bool {
         if self.questions.flying.remove(&wire).is_none() {
             return false;
@@ -234,8 +235,8 @@ impl Checker<'_> {
         self.questions.flying.remove(&wire).is_some()
     }
 
-    /// The server has answered a call. If health could not be reached when that was sent, health is no more than silent. A session that
-    /// was asked for in its place needs no more questions.
+    /// The server has answered a call. If health could not be reached when that call was sent, health counts as silent
+    /// only. A session that was asked for instead needs no more questions.
     pub(super) fn answers(&mut self, wire: u64, status: u16, at: Reading) {
         let questions = &mut self.questions;
         let Some((flying, since)) = self.flying.get(&wire).zip(questions.away_since) else {
@@ -253,9 +254,9 @@ impl Checker<'_> {
         }
     }
 
-    /// I8: the free question has bounds as well. A pause between two of them is at least 200 ms and doubles to 10 s while
-    /// connections break or nobody answers (seven in all), and begins anew where a restart is found or after ten quiet
-    /// minutes; others are 10 s apart, and those about signs 20 s.
+    /// I8: the free question has a bound as well. While connections break or nobody answers, pauses start at 200 ms and
+    /// double to 10 s (seven in all). They start again after a restart was found, or after ten quiet minutes. Other
+    /// questions are 10 s apart, and questions about signs 20 s.
     pub(super) fn pace(&mut self) {
         let asked: Vec<_> = self.questions.asked.iter().map(|(_, at)| *at).collect();
         for (first, start) in asked.iter().enumerate() {
@@ -275,7 +276,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I8: no session is asked for where the free question has been answered, as long as one process was seen.
+    /// I8: if the free question was answered, and only one process was seen, no session is asked for.
     pub(super) fn get(&mut self, sent: &Sent, at: Reading) {
         let clocks = |weather: &Weather| {
             use Weather::{ServerBack, ServerForward, Suspend, WallBack, WallForward};
@@ -301,7 +302,8 @@ impl Checker<'_> {
         }
     }
 
-    /// A session was used when a request was given it, or when that was sent, if its body came later: nobody sees which.
+    /// A session counts as used when a request got it, or, if the body came later, when the request was sent. The trace
+    /// does not show which.
     pub(super) fn used(&mut self, id: &str, given: Reading, sent: Reading) {
         if let Some(known) = self.known.get_mut(id) {
             known.idle = known.idle.max(sent.since(known.used));
@@ -309,8 +311,8 @@ impl Checker<'_> {
         }
     }
 
-    /// It was asked for, and is there. Where health says nothing, that speaks for the others too; for those that are no older also
-    /// where health has spoken again before the answer.
+    /// The server has the session that was asked for. If health says nothing, this also proves the other sessions. If
+    /// health answered again before this answer, it only proves sessions that are no older.
     pub(super) fn was_asked_for(&mut self, record: &Record, signs: Signs) {
         let (is_for_all, stands_in) = (self.questions.was_last_silent, self.questions.is_silent);
         let is_proved = |known: &&mut Known| is_for_all || (stands_in && known.made >= record.made);
@@ -324,7 +326,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a gateway says that it does not reach the server.
+/// Whether the status means that a gateway cannot reach the server.
 fn is_gateways(status: u16) -> bool {
     matches!(status, 502 | 504 | 520..=527 | 530)
 }

@@ -1,4 +1,4 @@
-//! I12 with inline defaults: what was put into bodies, what went out without a session, and under which defaults it was answered.
+//! I12 with inline defaults: what was put into bodies, what went out without a session, and the defaults of the answers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,7 +25,7 @@ pub(super) struct Inline {
     carries: HashMap<u64, Carries>,
     /// Requests that went out with the defaults in their bodies.
     covered: HashSet<u64>,
-    /// Heads with a window that the manager looks at.
+    /// Heads of answers with a window that the manager examines.
     pub(super) heads: Vec<Stamped>,
 }
 
@@ -44,13 +44,14 @@ impl Inline {
     }
 }
 
-/// Whether the server would not look for defaults there either.
+/// Whether the server would not apply defaults to such a body either.
 fn is_servers(reason: NotInlined) -> bool {
     use NotInlined::{NoBody, NoType};
     needs_none(reason) || matches!(reason, NoBody | NoType)
 }
 
-/// Whether a session makes no difference. To a `POST` without a type or a body, a client may still add what is missing.
+/// Whether a session makes no difference for such a body. For a `POST` without a content type or body, it does, because
+/// a client may still add what is missing.
 fn needs_none(reason: NotInlined) -> bool {
     matches!(reason, NotInlined::NotJson | NotInlined::NotAnObject)
 }
@@ -60,7 +61,7 @@ fn object(text: &[u8]) -> Option<Map<String, Value>> {
     serde_json::from_slice(text).ok()
 }
 
-/// Whether all bytes are there, in order.
+/// Whether all bytes of the original are there, in order.
 fn has_all(original: &[u8], passed: &[u8]) -> bool {
     let mut passed = passed.iter();
     original
@@ -68,7 +69,7 @@ fn has_all(original: &[u8], passed: &[u8]) -> bool {
         .all(|byte| passed.any(|other| other == byte))
 }
 
-/// What the server makes of a body together with a session that has these defaults.
+/// Returns the body as the server reads it, with a session that has these defaults.
 fn merged(original: &[u8], defaults: &Value) -> Option<Map<String, Value>> {
     let mut body = object(original)?;
     for (name, value) in defaults.as_object()? {
@@ -91,20 +92,20 @@ impl Checker<'_> {
         carries.is_some_and(|carries| carries.has_pauses())
     }
 
-    /// When a request was called whose body came later, or whose future was polled later.
+    /// Returns when a request was called, if its body came later or its future was polled later.
     pub(super) fn given_at(&self, sent: &Sent) -> Option<Reading> {
         let asked = self.asked.get(&sent.n?)?;
         let is_later = asked.held || sent.n.is_some_and(|n| self.has_slow_body(n));
         is_later.then_some(asked.at)
     }
 
-    /// Whether what comes of it says nothing of the server.
+    /// Whether the outcome of the call says nothing about the server.
     pub(super) fn is_public(&self, flying: &Flying) -> bool {
         let aside = flying.sent.n.and_then(|n| self.aside(n));
         aside == Some(Aside::Public)
     }
 
-    /// Whether it went out with its defaults in its body. Known once the bodies were looked at.
+    /// Whether the request went out with its defaults in its body. Known once the bodies have been examined.
     pub(super) fn is_covered(&self, n: u64) -> bool {
         self.inline.covered.contains(&n)
     }
@@ -124,7 +125,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I7: a request that needs no session does not wait for one. Returns whether that is all there is to judge.
+    /// I7: a request that needs no session does not wait for one. Returns whether the request needs no further judgement.
     pub(super) fn waits_inline(&mut self, n: u64) -> bool {
         let Some(carries) = self.inline.carries.get(&n).copied() else {
             return false;
@@ -140,7 +141,7 @@ impl Checker<'_> {
         needs_none
     }
 
-    /// Whether its body may be a reason to refuse it.
+    /// Whether the request may be refused because of its body.
     pub(super) fn may_be_refused(&self, n: u64) -> bool {
         let Some(setting) = self.inline.setting else {
             return false;
@@ -156,7 +157,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Everything that can be judged once the run is over.
+    /// Judges everything that can only be judged once the run is over.
     pub(super) fn inline(&mut self, run: &Run) {
         let Some(setting) = self.inline.setting else {
             return;
@@ -211,14 +212,14 @@ impl Checker<'_> {
         }
     }
 
-    /// I11 for the body, too: nothing of before a change that had returned when it was called.
+    /// I11 for the body: it has no defaults from before a change that had returned when the request was called.
     fn is_merged_right(&self, n: u64, original: &[u8], passed: &Passed) -> bool {
         let body = object(&passed.bytes);
         let mut partitions = self.partitions(n, passed.id.as_deref());
         body.is_some() && partitions.any(|wants| merged(original, &wants.defaults) == body)
     }
 
-    /// Whose defaults it may have: those of its session, if it bears one.
+    /// The partitions whose defaults the body may have: only that of its session, if it carries one.
     fn partitions<'a>(
         &'a self,
         n: u64,
@@ -229,7 +230,7 @@ impl Checker<'_> {
         wants.filter(move |wants| of_session.is_none_or(|of| of == Some(*wants)))
     }
 
-    /// What could not be put in goes out with a session, or because somebody said so.
+    /// Whether a request whose body could not be merged may go out: with a session, or because a setting allows it.
     fn may_go(&self, n: u64, carries: Carries, passed: &Passed, setting: Setting) -> bool {
         let Some(reason) = carries.not().filter(|reason| !needs_none(*reason)) else {
             return true;
@@ -243,14 +244,14 @@ impl Checker<'_> {
         lacks_nothing || (has_a_reason && !is_refused)
     }
 
-    /// Whether a body that takes nothing in is complete all the same, as there are no defaults.
+    /// Whether a body that has no room for defaults is complete all the same, because there are none.
     fn lacks_nothing(&self, n: u64, carries: Carries, passed: &Passed) -> bool {
         let mut partitions = self.partitions(n, passed.id.as_deref());
         carries.kind == Kind::JustFits
             && partitions.any(|wants| wants.defaults.as_object().is_none_or(Map::is_empty))
     }
 
-    /// What its answer says of the body.
+    /// Checks what the proof of the answer says about the body.
     fn proved(&mut self, n: u64, passed: &Passed, setting: Setting) {
         let (asked, carries) = (&self.asked[&n], self.inline.carries[&n]);
         if asked.without && !asked.elsewhere && asked.proof.is_some_and(|it| it != Proof::Without) {
@@ -262,7 +263,7 @@ impl Checker<'_> {
         else {
             return;
         };
-        // Whether that lacks anything depends on the defaults.
+        // Whether such a body lacks anything depends on the defaults.
         if carries.kind == Kind::JustFits || !passed.is_whole {
             return;
         }
@@ -288,7 +289,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Without any excuse: whatever the server has forgotten, and whichever replica answers.
+    /// Judges the answer, without exceptions: whatever the server has forgotten, and whichever replica answers.
     fn answered(&mut self, exchange: &Exchange, setting: Setting, run: &Run) {
         if exchange.operation != Operation::Other && !setting.makes_sessions {
             return self.fails(format!("I12: a session call without sessions: {exchange}"));
@@ -311,7 +312,7 @@ impl Checker<'_> {
                 .unwrap_or("solana");
             expected == chain && exchange.key.as_ref() == run.labels.get(wants.key)
         });
-        // By hand, its user gave it other defaults than the client knows.
+        // The user changed this session by hand, to defaults that the client does not know.
         let by_hand = matches!(&exchange.session, SessionUse::Live { id, .. }
             if self.known.get(id).is_some_and(|known| known.by_hand));
         if !right && !by_hand {

@@ -1,4 +1,4 @@
-//! What the client is known to know.
+//! What the client knows, as far as the checker can tell.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -7,50 +7,50 @@ use sipher_session::{Proof, clock::Reading};
 use super::health::{CLOCK_STEP, LONG_IDLE};
 use crate::trace::{Got, Partition, Sent};
 
-/// How much later than its deadline a create counts as lost.
+/// A create counts as lost this long after its deadline.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
-/// How much earlier a use may seem to have been.
+/// A use may seem to be this much older than it is.
 const NOTED: Duration = Duration::from_secs(1);
 
-/// A session that the client knows of.
+/// A session that the client knows.
 #[derive(Clone)]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[allow(clippy::struct_excessive_bools)] // each is a separate fact
 pub(super) struct Known {
     pub(super) partition: Partition,
     pub(super) born: Reading,
     pub(super) life: Duration,
-    /// How many signs of trouble there had been when the call that proved it alive was sent.
+    /// The signs of trouble that had been seen when the call that proved this session was sent.
     pub(super) proved: Signs,
-    /// The server does not know it, or not as it was made, and has said so.
+    /// The server has said that it does not know the session, or has other defaults for it.
     pub(super) doubted: bool,
     pub(super) out_of_use: Option<&'static str>,
     pub(super) by_hand: bool,
-    /// By the host's clock at some time, even if that was set back later.
+    /// The session had expired at some time, by the host's clock, even if that clock was set back later.
     pub(super) over: bool,
-    /// When the server's clock was first stepped forward in its life, by line.
+    /// The line at which the server's clock was first stepped forward in the session's life.
     pub(super) jumped: Option<usize>,
-    /// By the server's clock, since 1970.
+    /// When the session was created, by the server's clock, since 1970.
     pub(super) made: Duration,
     /// When its create was answered, on the clock that is never set.
     pub(super) landed: Duration,
     pub(super) landed_line: usize,
     pub(super) used: Reading,
-    /// The longest time without a use since it was last asked for.
+    /// The longest time without a use since the session was last asked for.
     pub(super) idle: Duration,
     pub(super) was_asked_for: bool,
-    /// When it was last asked for, and found, on the clock that is never set.
+    /// When the last successful call for the session was sent and answered, on the clock that is never set.
     pub(super) found: (Duration, Duration),
 }
 
 impl Known {
-    /// Whether it may have been idle for so long that it is asked for by itself. Uses in quick succession are noted once.
+    /// Whether the session may have been idle for so long that the manager asks for it. Uses in quick succession are noted once.
     pub(super) fn is_idle(&self, now: Reading) -> bool {
         let long = (self.life / 4).max(LONG_IDLE);
         self.idle.max(now.since(self.used)) + NOTED >= long
     }
 
-    /// Whether it was made or found so soon before or after a restart that health cannot tell the two apart.
+    /// Whether the session was created or found so close to a restart that health cannot tell their order.
     pub(super) fn is_near(&self, restart: Duration) -> bool {
         let second = Duration::from_secs(2);
         let is_near = restart + second >= self.born.monotonic && restart <= self.landed + second;
@@ -58,7 +58,7 @@ impl Known {
         is_near || (restart + second >= asked && restart <= found + second)
     }
 
-    /// The wall clock goes back, and with it what it knew of a sleep: by the server's clock it expires early from here on.
+    /// The wall clock is set back, and forgets a sleep. By the server's clock, the session expires early from here on.
     pub(super) fn forgets_sleep(&mut self, now: Reading) {
         self.over |= self.left(now).is_zero();
         let awake = now.monotonic.saturating_sub(self.born.monotonic);
@@ -69,7 +69,7 @@ impl Known {
         self.life.saturating_sub(now.since(self.born))
     }
 
-    /// What is left when the server's clock says this.
+    /// Returns how much of the session's life is left when the server's clock shows `clock`.
     pub(super) fn left_there(&self, clock: Duration) -> Duration {
         (self.made + self.life).saturating_sub(clock)
     }
@@ -81,17 +81,17 @@ impl Known {
     }
 }
 
-/// The tries of a partition's creates that have failed since `begun`: the next may be one more of the same create.
+/// The failed tries of a partition's creates since `begun`. The next call may be another try of the same create.
 pub(super) struct Tries {
     pub(super) partition: Partition,
     pub(super) begun: Reading,
 }
 
 impl Flying {
-    /// Whether a waiter may have given it up by `now`, `timeout` after it began.
+    /// Whether a waiter may have given the create up by `now`, `timeout` after it began.
     ///
-    /// A create's deadline counts from its first try. Which tries belong together cannot be seen from outside, so that counts
-    /// only where the wall clock has moved ahead; otherwise a retry ends by its own deadline.
+    /// A create's deadline counts from its first try. The trace does not show which tries belong to one create. So this
+    /// counts only if the wall clock has moved ahead. Otherwise a retry ends by its own deadline.
     pub(super) fn is_overdue(&self, timeout: Duration, now: Reading) -> bool {
         let elapsed = now.since(self.begun);
         let is_ahead = elapsed > now.monotonic.saturating_sub(self.begun.monotonic);
@@ -104,21 +104,21 @@ impl Flying {
     }
 }
 
-/// Sessions of which an answer came after their end, by generation.
+/// Sessions for which an answer came after their end, by generation.
 #[derive(Default)]
 pub(super) struct Late {
     pub(super) proved: HashSet<u64>,
     pub(super) told: HashSet<u64>,
-    /// There were more events than were heard.
+    /// Some events were missed.
     pub(super) missed: bool,
 }
 
 /// Signs of trouble that the client has seen.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Signs {
-    /// After which no session may be used unproved.
+    /// Signs after which no session may be used without a proof.
     pub(super) certain: u64,
-    /// These, and those that the manager is free to take for one.
+    /// The certain signs, and those that the manager may treat as one.
     pub(super) possible: u64,
 }
 
@@ -131,12 +131,12 @@ impl Signs {
     }
 }
 
-/// Failures of one moment.
+/// Failures at the same moment.
 #[derive(Default)]
 pub(super) struct Breaks {
     at: Duration,
     count: usize,
-    /// How many possible signs there had been before them.
+    /// The number of possible signs before these failures.
     before: u64,
 }
 
@@ -152,48 +152,48 @@ impl Breaks {
         self.count += 1;
     }
 
-    /// The possible signs from before this moment, if there were several failures in it.
+    /// Returns the possible signs from before this moment, if several failures happened in it.
     pub(super) fn of_many(&self, now: Reading) -> Option<u64> {
         (self.count > 1 && self.at == now.monotonic).then_some(self.before)
     }
 }
 
-#[allow(clippy::struct_excessive_bools)] // each says something else of the request
+#[allow(clippy::struct_excessive_bools)] // each is a separate fact
 pub(super) struct Asked {
     pub(super) wants: Vec<Partition>,
     pub(super) without: bool,
     pub(super) elsewhere: bool,
-    /// Its future was polled later than it was made.
+    /// The future of the request was polled later than it was created.
     pub(super) held: bool,
     pub(super) at: Reading,
-    /// By line.
+    /// The line of the trace.
     pub(super) index: usize,
     pub(super) signs: Signs,
     pub(super) sent: Option<Sent>,
     pub(super) sent_at: Reading,
-    /// It was sent at the very moment at which an answer came.
+    /// The request was sent at the very moment at which an answer came.
     pub(super) met_a_head: bool,
     pub(super) head: Option<Head>,
     pub(super) outcome: Option<Got>,
-    /// What came of its sending was a sign, and so it may be sent once more.
+    /// The outcome of the sending was a sign, so the request may be sent again.
     pub(super) met_sign: bool,
     pub(super) proof: Option<Proof>,
 }
 
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[allow(clippy::struct_excessive_bools)] // each is a separate fact
 pub(super) struct Flying {
     pub(super) sent: Sent,
     pub(super) at: Reading,
-    /// When the first try was sent of which this may be a retry.
+    /// This call may be a retry. When the first try was sent.
     pub(super) begun: Reading,
-    /// Its deadline had passed at some time, by the host's clock, even if that was set back later.
+    /// The deadline had passed at some time, by the host's clock, even if that clock was set back later.
     pub(super) overdue: bool,
     pub(super) signs: Signs,
-    /// Its partition's session has been invalidated since: another may begin.
+    /// The partition's session has been invalidated since then, so another create may begin.
     pub(super) fenced: bool,
-    /// And what it brings is not to be used.
+    /// The session that this create brings must not be used either.
     pub(super) barred: bool,
-    /// When the server's clock was first stepped forward meanwhile, by line.
+    /// The line at which the server's clock was first stepped forward during the create.
     pub(super) jumped: Option<usize>,
     pub(super) is_stamped: bool,
 }
@@ -201,14 +201,14 @@ pub(super) struct Flying {
 /// The head of an answer.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
-    /// By line.
+    /// The line of the trace.
     pub(super) index: usize,
-    /// On the clock that is never set.
+    /// The time on the clock that is never set.
     pub(super) at: Duration,
-    /// How long after the one before.
+    /// The time since the previous head.
     pub(super) pause: Duration,
-    /// It was there as soon as its request was sent, as no server's is.
+    /// The head arrived at the moment at which its request was sent. No real server is that fast.
     pub(super) at_once: bool,
-    /// It says what is left of its window.
+    /// The head has rate-limit headers.
     pub(super) is_stamped: bool,
 }

@@ -1,5 +1,6 @@
-//! Judges a run by what the client sent and saw, and by what the server made of it.
-//! What the promises excuse is excused exactly where it can be told apart, else by kind of trouble for the whole run; each excuse says so.
+//! Judges a run by the messages that the client sent and received, and by the server's log. An exception to a promise
+//! is as narrow as the trace allows. If the trace is not enough, the exception covers a kind of trouble for the whole
+//! run. Each exception says so.
 
 mod calls;
 mod defaults;
@@ -37,7 +38,7 @@ pub(crate) struct Checker<'a> {
     known: HashMap<String, Known>,
     asked: BTreeMap<u64, Asked>,
     flying: HashMap<u64, Flying>,
-    /// Which session the last request of a partition bore.
+    /// The session of each partition's last request.
     last: Vec<(Partition, String)>,
     signs: Signs,
     breaks: Breaks,
@@ -46,7 +47,7 @@ pub(crate) struct Checker<'a> {
     last_calls: Vec<(Partition, Reading)>,
     tries: Vec<Tries>,
     shutdown: bool,
-    /// The shutdown takes the sessions in a task of its own, after those who were to run already at that moment.
+    /// The shutdown takes the sessions in a task of its own, after the tasks that were already due at that moment.
     shutdown_at: Duration,
     calm: HashSet<u64>,
     creates: usize,
@@ -57,18 +58,18 @@ pub(crate) struct Checker<'a> {
     questions: Questions,
     outside: Outside,
     inline: Inline,
-    /// When the server was restarted, also by line.
+    /// When the server was restarted: lines of the trace, and times.
     restarts: Vec<(usize, Duration)>,
-    /// Losses that were told: by line, of which session, and of how many requests.
+    /// Reported losses: the line of the trace, the session, and the number of requests.
     lost: Vec<(usize, Fingerprint, u64)>,
-    /// When the head of an answer was last seen.
+    /// When the head of an answer last arrived.
     head_at: Duration,
-    /// When there was a sign last.
+    /// When a sign was last seen.
     sign_at: Option<Duration>,
     failures: Vec<String>,
 }
 
-/// Returns what is wrong with a run.
+/// Returns the broken promises of a run.
 pub(crate) fn check(script: &Script, run: &Run) -> Vec<String> {
     let mut checker = Checker {
         script,
@@ -184,7 +185,7 @@ impl Checker<'_> {
                     return;
                 }
                 self.breaks.add(at.monotonic, self.signs.possible);
-                // Given up, and then the server may still be at it; or broken off in the middle of the answer.
+                // The caller gave up, and the server may still be working on the request. Or the answer broke off half-way.
                 self.flying.remove(wire);
                 self.signs.possible += 1;
                 self.sign_at = Some(at.monotonic);
@@ -229,7 +230,7 @@ impl Checker<'_> {
             }
             Entry::Lost { session, requests } => {
                 self.lost.push((index, session.0, *requests));
-                // Where its answer did not arrive whole, only this tells that it is used no more.
+                // If the answer did not arrive in full, only this event shows that the session is no longer used.
                 let is_lost =
                     |id: &str| SessionId::parse(id).is_some_and(|id| id.fingerprint() == session.0);
                 self.last.retain(|(_, id)| !is_lost(id));
@@ -244,7 +245,7 @@ impl Checker<'_> {
                     flying.jumped.get_or_insert(index);
                 }
             }
-            // Written down just before it is turned.
+            // The trace records this just before the clock is set.
             Entry::Weather(weather) if weather.starts_with("WallBack") => {
                 self.known
                     .values_mut()

@@ -1,4 +1,4 @@
-//! I13: what goes to other hosts of the vendor's is counted, and told once for each origin.
+//! I13: requests to other hosts of the vendor are counted, and reported once for each origin.
 
 use std::collections::HashSet;
 

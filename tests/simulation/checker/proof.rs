@@ -1,4 +1,4 @@
-//! What responses say of the sessions that their requests were sent with.
+//! What responses say about the sessions of their requests.
 
 use sipher_session::{Doubt, Proof, SessionId, clock::Reading};
 
@@ -6,7 +6,7 @@ use super::{Checker, defaults::is_proof, known::Late};
 use crate::trace::Got;
 
 impl Checker<'_> {
-    /// A response names the session that was sent, and is late exactly if it came after the session's end.
+    /// A response names the session of its request. It is late exactly if it came after the session's end.
     pub(super) fn proof(&mut self, n: u64, outcome: Got, proof: Option<Proof>, at: Reading) {
         let Some(asked) = self.asked.get_mut(&n) else {
             return;
@@ -53,7 +53,7 @@ impl Checker<'_> {
                     && (!late || doubt.is_some() || inlined.is_covered())
             }
             (Got::Answer(_), None, Some(Proof::Without)) => true,
-            // Judged with the body.
+            // These are judged together with the body.
             (Got::Answer(_), None, Some(Proof::Inline { .. } | Proof::Neither { .. })) => {
                 self.inline.setting.is_some()
             }
@@ -67,16 +67,16 @@ impl Checker<'_> {
         }
     }
 
-    /// The owner hears of a late answer exactly if it says that it is late.
+    /// The event of a late answer comes exactly if an answer says that it is late.
     pub(super) fn late(&mut self) {
         let Late {
             proved,
             told,
             missed,
         } = &self.late;
-        // An answer that was not passed on, but the request sent again, bears no proof that could be seen.
+        // If the layer replaced the answer by that of a replay, nobody sees the first answer's proof.
         let untold = proved.difference(told).filter(|_| !missed);
-        // Nor does any answer where no layer proves.
+        // If no layer proves, no answer has a proof.
         let are_seen = self.script.proves && !self.settings.replays;
         let unproved = told.difference(proved).filter(|_| are_seen);
         let wrong: Vec<_> = untold
@@ -88,11 +88,11 @@ impl Checker<'_> {
         self.failures.extend(wrong);
     }
 
-    /// What the server looked up after the end of a session is late, and so is in doubt.
+    /// If the server looked up the session after its end, the answer is late, and so in doubt.
     pub(super) fn is_told_late(&self, n: u64) -> bool {
         match self.asked[&n].proof {
             Some(Proof::Session { doubt, inlined, .. }) => doubt.is_some() || inlined.is_covered(),
-            // Nobody took the answer.
+            // Nobody received the answer.
             None => true,
             Some(_) => false,
         }

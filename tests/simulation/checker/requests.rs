@@ -1,4 +1,4 @@
-//! The requests: what they bear, whether they wait, and what comes of them.
+//! Judges the requests: their sessions, whether they wait, and their outcomes.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Checker<'_> {
-    /// I1, I6, I11: what a request bears, at the moment at which it is handed on.
+    /// I1, I6, I11: judges the session of a request at the moment at which the layer hands the request on.
     pub(super) fn wrapped(&mut self, sent: &Sent, at: Reading) {
         let Some((n, asked)) = sent.n.and_then(|n| Some((n, self.asked.get_mut(&n)?))) else {
             return self.fails(format!("a request that nobody made: {sent:?}"));
@@ -29,7 +29,7 @@ impl Checker<'_> {
         let mut wrong = Vec::new();
         match &sent.id {
             None if asked.without || self.settings.send_without => {}
-            // Judged with the body.
+            // This is judged together with the body.
             None if self.inline.setting.is_some() => {}
             None => wrong.push("I6: sent without a session".to_owned()),
             Some(_) if asked.without => wrong.push("a session on a request that wants none".into()),
@@ -49,7 +49,7 @@ impl Checker<'_> {
                     if let Some(why) = known.out_of_use {
                         wrong.push(why.to_owned());
                     }
-                    // Else what there is may go on in doubt.
+                    // If the server does not answer, the session may go on in doubt.
                     let can_be_known = !self.questions.was_last_silent;
                     if can_be_known && known.proved.certain < asked.signs.certain {
                         wrong.push("I1: not known to be alive since a sign of trouble".to_owned());
@@ -76,9 +76,10 @@ impl Checker<'_> {
         }
         let asked = &self.asked[&n];
         let [wants] = &asked.wants[..] else { return };
-        // With little room, the session may have been evicted.
+        // If `max_sessions` is small, the session may have been evicted.
         let is_stale = self.questions.may_be_stale(asked.at);
-        // Several processes leave the question open, and a session that is asked for is waited for. A damped sign is made up for.
+        // With several processes the question stays open, and requests wait for a session that is asked for. A sign
+        // that was damped is dealt with later.
         let is_recent = |sign| asked.at.monotonic.saturating_sub(sign) <= 2 * LONGEST_PAUSE;
         let is_open = self.script.replicas > 1 || self.sign_at.is_some_and(is_recent);
         if self.shutdown
@@ -107,7 +108,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A session is asked for before another is made, where health does not tell: that may take longer than requests wait.
+    /// If health says nothing, the manager asks for a session before it creates another. That may take longer than requests wait.
     fn may_lack_calls(&self) -> bool {
         let Settings {
             per_minute,
@@ -118,12 +119,12 @@ impl Checker<'_> {
         } = *self.settings;
         let patience = max_wait.min(create_timeout);
         let interval = Duration::from_secs(60) / per_minute;
-        // Where replicas share no sessions, one that was just made may be asked for at another, and then be made once more.
+        // If replicas share no sessions, a new session may be asked for at another replica, and then be created again.
         let spent = if self.script.is_split() { 2 } else { 1 };
         !self.questions.gets.is_empty() && burst <= spent && interval > patience
     }
 
-    /// The same, where a request that gets no session goes without one.
+    /// The same for requests that go without a session if they get none.
     fn may_go_without(&self, asked: &Asked) -> bool {
         let was_asked_for = |line: &usize| *line > asked.index;
         self.settings.send_without
@@ -163,7 +164,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A request that is sent once more after a change may be sent as the change has it.
+    /// A request that is replayed after a change may be sent as before or after the change.
     pub(super) fn follow(&mut self, from: &Partition, to: &Partition) {
         let unanswered = self
             .asked

@@ -1,4 +1,4 @@
-//! What the server made of it.
+//! Judges the requests as the server saw them.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::Checker;
 use crate::{script::Weather, trace::Entry, wire, world::Run};
 
 impl Checker<'_> {
-    /// I1, as the server saw it: every session that was used was what its request wanted.
+    /// I1, as the server saw it: every session belonged to its request's partition.
     pub(super) fn server(&mut self, run: &Run) {
         let mut wrong = Vec::new();
         for exchange in &run.log {
@@ -47,19 +47,19 @@ impl Checker<'_> {
         self.failures.extend(wrong);
     }
 
-    /// Whether the server lost the session, so that only a sign could have told; that of signs is checked on the wire.
+    /// Whether the server lost the session, so that only a sign could show it. The checks of the wire judge signs.
     fn is_excused(&self, n: u64, id: &str, why: DeadReason) -> bool {
         let script = self.script;
         match why {
-            // Which requests may is judged for itself.
+            // Other checks judge which requests may carry such a session.
             DeadReason::Forgotten => !self.restarts.is_empty(),
             DeadReason::Evicted => {
                 script.has(|weather| matches!(weather, Weather::Evict(_) | Weather::Capacity(_)))
             }
-            // At another replica, or at one that restarted, or had no room, and whose store was emptied.
+            // The session is at another replica, at one that restarted or had no room, or its store was emptied.
             DeadReason::Elsewhere | DeadReason::Unknown => script.replicas > 1,
             DeadReason::Expired => {
-                // A suspension after the wall clock was set back is seen by neither clock.
+                // If the machine sleeps after the wall clock was set back, neither clock shows it.
                 let unseen = script.has(|weather| matches!(weather, Weather::Suspend(_)))
                     && script.has(|weather| matches!(weather, Weather::WallBack(_)));
                 let asleep = self.handled.get(&n).is_some_and(|(from, to)| {
@@ -88,22 +88,22 @@ impl Checker<'_> {
         }
     }
 
-    /// Its answer was a sign, and nobody got it: the request was sent once more, with another session.
+    /// Whether the answer was a sign that nobody received, so the layer sent the request again with another session.
     fn was_sent_again(&self, n: u64, id: &str) -> bool {
         let last = self.asked[&n].sent.as_ref();
         self.settings.replays && last.is_some_and(|last| last.id.as_deref() != Some(id))
     }
 
-    /// Where nobody could be asked, what is alive may have been taken for lost.
+    /// If the server could not be asked, a live session may have been taken for lost.
     fn is_told_lost(&self, id: &str) -> bool {
         let fingerprint = SessionId::parse(id).map(|id| id.fingerprint());
         let mut lost = self.lost.iter();
         lost.any(|(_, session, _)| Some(*session) == fingerprint)
     }
 
-    /// I3: what is alive at the end is accounted for.
+    /// I3: the sessions that are alive at the end are accounted for.
     pub(super) fn end(&mut self, run: &Run) {
-        // A stale replica writes sessions back that were deleted.
+        // A stale replica writes deleted sessions back.
         if self.script.replicas > 1 {
             return;
         }
@@ -123,7 +123,7 @@ impl Checker<'_> {
                     || self.is_told_lost(id)
             })
             .collect();
-        // A network that delivers twice makes sessions that no client can know.
+        // A network that delivers a create twice makes a session that no client can know.
         let creates = |exchange: &&Exchange| exchange.operation == Operation::Create;
         let doubled = run.log.iter().filter(creates).count() - self.creates;
         let unaccounted = (total - over.len()).saturating_sub(doubled) as u64;

@@ -1,4 +1,4 @@
-//! What speaks against the server: heads of answers, and what its owner takes out of use.
+//! The signs: heads of answers, and sessions that their owner takes out of use.
 
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ impl Checker<'_> {
         }
     }
 
-    /// A window that is not the last one, before that has ended, may be taken for a sign: now, or when that is not damped any more.
+    /// An unknown window that appears before the last one has ended may count as a sign. It counts at once, or when
+    /// signs are no longer damped.
     pub(super) fn saw_window(&mut self, (left, reset): (u32, u32), at: Reading) {
         let ends = at.monotonic + Duration::from_secs(reset.into());
         let is_strange = |(before, last): (u32, Duration)| {
@@ -74,18 +75,18 @@ impl Checker<'_> {
             .is_some_and(|flying| flying.sent.operation == Operation::Other)
     }
 
-    /// `is_certain` says that it holds whoever starts later.
+    /// If `is_certain` is set, the sign holds for every request that starts later.
     pub(super) fn sign(&mut self, flying: Option<&Flying>, is_certain: bool) {
         let Some(flying) = flying.filter(|flying| !self.is_public(flying)) else {
             return;
         };
-        // What a caller meets with a client of his own is not seen, though a sign it is.
+        // A failure of a caller's own client is a sign, but the manager does not see it.
         self.signs.certain += u64::from(is_certain && !flying.sent.by_hand);
         self.signs.possible += 1;
         self.sign_at = Some(self.head_at.max(flying.at.monotonic));
         if let Some(asked) = flying.sent.n.and_then(|n| self.asked.get_mut(&n)) {
             asked.met_sign = true;
-            // What is sent after it is looked at anew.
+            // The layer checks again before it replays the request.
             asked.signs = self.signs;
         }
     }

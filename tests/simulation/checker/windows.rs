@@ -1,4 +1,4 @@
-//! The rate-limit windows on answers, as far as the manager may have seen them.
+//! The rate-limit windows of answers, as far as the manager may have seen them.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use sipher_session::{clock::Reading, testing::Operation};
 
 use super::Checker;
 
-/// In a window.
+/// The calls in one window.
 const CALLS: u32 = 100;
-/// Two windows that end so close together pass for one.
+/// Two windows whose ends are this close look like one.
 const ALIKE: Duration = Duration::from_secs(2);
 
 /// The head of an answer.
 pub(super) struct Stamped {
     wire: u64,
-    /// By line.
+    /// The line of the trace.
     index: usize,
-    /// From this line on the manager may have looked at it: at that of a session call once its body is there.
+    /// From this line on, the manager may have examined the head. For a session call, that is once the body has arrived.
     seen: usize,
-    /// When its request was sent, and when it came, on the clock that is never set.
+    /// When the request was sent, and when the head arrived, on the clock that is never set.
     sent: Duration,
     at: Duration,
-    /// How many calls are left in its window.
+    /// How many calls are left in the window.
     left: u32,
-    /// When that ends at the latest.
+    /// The latest time at which the window ends.
     ends: Duration,
 }
 
 impl Stamped {
-    /// Between when and when its window ends: what is left of it is told in whole seconds, rounded up.
+    /// Returns the earliest and the latest end of the window. The server gives the rest of the window in whole seconds, rounded up.
     fn span(&self) -> (Duration, Duration) {
         let took = self.at.saturating_sub(self.sent);
         let earliest = self.ends.saturating_sub(took + Duration::from_secs(1));
@@ -40,7 +40,7 @@ impl Stamped {
         first <= end && begin <= last
     }
 
-    /// Whether the answer may have been written before one of the same window, or after it.
+    /// Whether this answer may have been written later than `other` in the same window, or before it.
     fn goes_with(&self, other: &Self) -> bool {
         self.left < other.left || (other.at >= self.sent && self.left != other.left)
     }
@@ -79,7 +79,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether the manager has looked at the window of the process that answers before this line.
+    /// Whether the manager, before this line, has examined a window of the process that answers.
     pub(super) fn is_window_known(&self, line: usize) -> bool {
         let restarts = self.restarts.iter().rev().map(|(index, _)| *index);
         let restart = restarts.into_iter().find(|index| *index < line);
@@ -88,8 +88,8 @@ impl Checker<'_> {
         heads.any(|head| since.contains(&head.index) && head.seen < line)
     }
 
-    /// Whether a call whose answer nobody saw, such as one that was delivered twice, took a place in the window of the process
-    /// that answered this one. The windows of two processes can then pass for one.
+    /// Whether a call whose answer nobody saw took a place in the window of the process that sent this head. An example
+    /// is a call that was delivered twice. The windows of two processes can then look like one.
     pub(super) fn is_window_unseen(&self, head: usize) -> bool {
         let restarts = self.restarts.iter().rev().map(|(index, _)| *index);
         let Some(restart) = restarts.into_iter().find(|index| *index < head) else {
@@ -104,7 +104,7 @@ impl Checker<'_> {
             .first()
             .zip(before)
             .map(|(one, two)| (one.ends, two.ends));
-        // Not every head is looked at then.
+        // Without proofs, the layer does not examine every head.
         let is_alike = ends.is_some_and(|(one, two)| one.abs_diff(two) <= ALIKE);
         if (is_alike && !self.script.proves) || self.may_be_of_before(head, restart) {
             return true;
@@ -113,8 +113,9 @@ impl Checker<'_> {
         taken as usize > since.iter().filter(|it| it.seen <= head).count()
     }
 
-    /// Whether an answer took so long that it may be of the window that the process of before the restart began while it was on its way,
-    /// or a second before. As many calls left as it says must have been seen in none of that window's answers.
+    /// Whether an answer was so slow that it may belong to a window of the process before the restart. That window
+    /// began while the answer was on its way, or up to a second before. None of its answers may have shown this number
+    /// of calls left, or fewer.
     fn may_be_of_before(&self, head: usize, restart: usize) -> bool {
         let heads = &self.inline.heads;
         let answer = heads.iter().find(|it| it.index == head);

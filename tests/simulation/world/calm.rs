@@ -1,4 +1,4 @@
-//! The quiet at the end of a life, when everything must go well again.
+//! The quiet end of a life, when everything must work again.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl World {
-    /// All trouble ends; a while later a request must succeed.
+    /// Ends all trouble. After a while, a request must succeed.
     pub(super) async fn calm_down(
         &self,
         script: &Script,
@@ -31,7 +31,7 @@ impl World {
         sipher.set_edge_clock(None);
         self.trace().add(Entry::Weather("calm".to_owned()));
         let burnt = script.has(|weather| matches!(weather, Weather::Burn(_)));
-        // A key whose day is used up has to wait for the next, by the server's clock.
+        // If the quota of a key is used up, the key has to wait for the next day, by the server's clock.
         let minutes = |n: u64| Duration::from_secs(60 * n);
         sleep(if burnt {
             minutes(25 * 60) + script.server_back()
@@ -46,10 +46,11 @@ impl World {
             gives_up_after: Duration::from_secs(90),
             ..Call::default()
         };
-        // One session may be there still. Others can be had too, each when there is budget for it.
+        // One session may still exist. Requests must also get others, each when the budget allows a call.
         let sets = (0..5).filter(|_| hard::is_hard(script.seed)).map(Some);
         let sets = [None].into_iter().chain(sets);
-        // With a budget for one call in more than a create may take, a request may find out that its session is lost, and no more.
+        // The budget may allow only one call in a span longer than a create may take. Then a request may learn that its
+        // session is lost, and fail.
         let settings = &script.settings;
         let refill = Duration::from_secs(60) / settings.per_minute;
         let patience = settings.max_wait.min(settings.create_timeout);

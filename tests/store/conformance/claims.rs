@@ -1,4 +1,4 @@
-//! Who may make the next session of a slot, as the trait's documentation says it, sentence by sentence.
+//! Which process may create the next session of a slot, sentence by sentence of the trait's documentation.
 
 use std::time::Duration;
 

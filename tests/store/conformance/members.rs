@@ -1,4 +1,4 @@
-//! Who uses a record, and who is the last to, as the trait's documentation says it.
+//! Which processes use a record, and which one is the last, as the trait's documentation says.
 
 use sipher_session::store::{Kept, Left};
 

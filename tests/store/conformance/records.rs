@@ -1,4 +1,4 @@
-//! What is published, found, lost and revoked, as the trait's documentation says it.
+//! How records are published, found, lost and revoked, as the trait's documentation says.
 
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ async fn times_of_no_and_of_any_length_are_taken() {
 async fn whoever_listens_hears_of_what_is_published_released_and_revoked() {
     on_each(async |it| {
         let mut changes = it.store.changes();
-        // A store that has to connect says first that anything may have changed.
+        // A store that has to connect first announces that anything may have changed.
         let generation = it.granted(member(1), 0).await;
         loop {
             let released = it

@@ -1,4 +1,4 @@
-//! Counts what calls take from the heap. Not in the library, since whoever names the counter gets its allocator.
+//! Counts the heap allocations of calls. This is not in the library, because a program that links the counter gets its allocator.
 
 use allocation_counter::measure;
 use sipher_session_benches::{
@@ -6,10 +6,10 @@ use sipher_session_benches::{
     lane::{BATCH, timed_section},
 };
 
-/// Allocations a call.
+/// Returns the allocations per call.
 pub fn allocations(name: &str) -> f64 {
     let mut lane = (cases::named(name).lane)();
-    // Each key comes by several times before anything is counted, as it does where times are taken.
+    // Each key is used several times before the count starts, as in the measurement of times.
     let warm_up = 3 * cases::MANY / BATCH;
     let batches = 64;
     let mut counted = 0;

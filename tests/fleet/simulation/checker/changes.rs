@@ -1,4 +1,4 @@
-//! Whose defaults a request may have: field by field, those of the last writer.
+//! Which defaults a request may have: for each field, the value of its last writer.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -9,20 +9,20 @@ use serde_json::Value;
 
 use super::{Checker, Deed, Group, Who, excuses::MOMENTS, value};
 
-/// Those that scripts set.
+/// The fields that scripts set.
 const FIELDS: [&str; 2] = ["chain", "privacyLevel"];
-/// Stamps are in milliseconds, and a change is at least one above those that its maker knew of.
+/// Stamps are in milliseconds. A change is at least one above the stamps that its process knew.
 const ROUNDING: Duration = Duration::from_millis(20);
 const EVER: Duration = Duration::MAX;
 
-/// From when to when.
+/// A start and an end.
 type Span = (Duration, Duration);
 
-/// What one change makes of fields.
+/// The values that one change gives to fields.
 pub(super) struct Write {
     by: Who,
     n: u64,
-    /// It was made between these two, if at all.
+    /// If the change was made at all, it was made between these two times.
     begun: Duration,
     ended: Duration,
     outcome: Outcome,
@@ -33,11 +33,11 @@ pub(super) struct Write {
 enum Outcome {
     Made,
     Failed,
-    /// The caller gave up, or was killed.
+    /// The caller gave up, or its process was killed.
     Unknown,
 }
 
-/// When something was so: from when on, and whether.
+/// Times at which a state began or ended: when, and whether it holds from then on.
 #[derive(Default)]
 struct Phases(Vec<(Duration, bool)>);
 
@@ -60,7 +60,7 @@ impl Phases {
     }
 }
 
-/// What is known of all groups.
+/// All changes of all groups.
 #[derive(Default)]
 pub(super) struct Changes {
     writes: HashMap<Group, Vec<Write>>,
@@ -68,10 +68,10 @@ pub(super) struct Changes {
     started: HashMap<Who, Duration>,
     /// When processes were killed or told to shut down.
     gone: HashMap<Who, Duration>,
-    /// When the way to the store was troubled, by place.
+    /// When the connection to the store was in trouble, by place.
     trouble: HashMap<usize, Phases>,
     flushed: Vec<Duration>,
-    /// By so much the clocks were stepped that say when a change was made.
+    /// The sum of all steps of the clocks that stamp changes.
     steps: Duration,
 }
 
@@ -140,16 +140,16 @@ impl Changes {
         }
     }
 
-    /// Whether a process had no good way to the store from then on until it was gone.
+    /// Whether a process had no working connection to the store from this time until it was gone.
     pub(super) fn was_mute(&self, who: Who, since: Duration) -> bool {
         let (gone, trouble) = (self.gone.get(&who), self.trouble.get(&who.place));
         gone.zip(trouble)
             .is_some_and(|(gone, trouble)| *gone >= since && trouble.is_all(since, *gone))
     }
 
-    /// Whether a change is older than another, whatever the clocks said.
+    /// Whether a change is certainly older than another, however the clocks were stepped.
     fn is_before(&self, one: &Write, other: &Write) -> bool {
-        // Whoever makes two knows of the first.
+        // A process that makes two changes knows of the first.
         let steps = if one.by == other.by {
             Duration::ZERO
         } else {
@@ -158,7 +158,7 @@ impl Changes {
         one.ended.saturating_add(steps) < other.begun
     }
 
-    /// Whether the store has certainly been told.
+    /// Whether the store certainly learned of the change.
     fn is_told(&self, write: &Write) -> bool {
         let heard = write.ended.saturating_add(MOMENTS);
         let is_troubled = self
@@ -169,15 +169,16 @@ impl Changes {
         !is_troubled && !is_gone
     }
 
-    /// Whether a change is known as long as there is a group.
+    /// Whether the change is known for as long as the group exists.
     fn is_kept(&self, write: &Write) -> bool {
-        // Whoever made it tells it anew.
+        // While the process that made the change lives, it tells the store again.
         let lives = !self.gone.contains_key(&write.by);
         let was_forgotten = self.flushed.iter().any(|at| *at >= write.begun);
         write.outcome == Outcome::Made && (lives || (self.is_told(write) && !was_forgotten))
     }
 
-    /// The values of a field that a group may have, after the changes begun by then, if those that are `known` count for all.
+    /// Returns the values that a field of the group may have. Counts changes that began by `until`, and assumes that
+    /// all processes know those for which `is_known` returns `true`.
     fn possible(
         &self,
         group: Group,
@@ -204,7 +205,7 @@ impl Changes {
         values
     }
 
-    /// Whether defaults are made of what a group may have in the end.
+    /// Whether these defaults consist of values that the group may have in the end.
     fn is_settled(&self, group: Group, defaults: &Value) -> bool {
         self.is_made_of(group, defaults, EVER, |write| self.is_kept(write))
     }
@@ -225,7 +226,7 @@ impl Changes {
             })
     }
 
-    /// Whether a process must have known of a change before a request. A process without a session looks only then.
+    /// Whether a process must know of a change before this request. A process without a session looks only then.
     fn must_know(
         &self,
         who: Who,
@@ -247,14 +248,14 @@ impl Changes {
         let started = self.started[&who];
         let trouble = self.trouble.get(&who.place);
         let is_clear = |from| !trouble.is_some_and(|trouble| trouble.has_any(from, departed));
-        // A process begins with what its group has, and follows from then on.
+        // A process starts with the current defaults of its group, and follows changes from then on.
         (started > told && is_clear(started))
             || (can_follow && asked > told && is_clear(write.begun))
     }
 }
 
 impl Checker<'_> {
-    /// Whether a request that was asked for at `asked`, and left at `departed`, may have these defaults.
+    /// Whether a request that was asked for at `asked`, and left the layer at `departed`, may have these defaults.
     pub(super) fn may_have(
         &self,
         who: Who,
@@ -264,7 +265,7 @@ impl Checker<'_> {
         is_well: bool,
     ) -> bool {
         let (changes, group) = (&self.changes, self.group(who));
-        // A change is followed once there is a successor.
+        // A process follows a change only once there is a successor.
         let script = self.script();
         let hinders = |deed: &Deed| {
             matches!(
@@ -289,7 +290,7 @@ impl Checker<'_> {
             && (!is_well || changes.is_settled(group, defaults))
     }
 
-    /// I9: all of a group have the same defaults in the end, and those are what was written last.
+    /// I9: in the end, all processes of a group have the same defaults, and those were written last.
     pub(super) fn followed(&mut self, last: &[(Who, String, Option<String>)]) {
         let mut groups: BTreeMap<Group, HashSet<&str>> = BTreeMap::new();
         for (who, partition, _) in last {

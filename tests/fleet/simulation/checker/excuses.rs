@@ -1,10 +1,10 @@
-//! What the promises excuse.
+//! Exceptions to the promises.
 
 use std::time::Duration;
 
 use super::{Checker, Deed, Run, Who};
 
-/// How long it takes at most, without trouble, until others hear of something.
+/// Without trouble, other processes learn of anything within this time.
 pub(super) const MOMENTS: Duration = Duration::from_secs(16);
 
 pub(super) fn is_store_back(deed: &Deed) -> bool {
@@ -12,15 +12,15 @@ pub(super) fn is_store_back(deed: &Deed) -> bool {
 }
 
 impl Checker<'_> {
-    /// Whether a newcomer may take a session for younger than it is: the store's clock was set back in its life, and the wall
-    /// clock, the only other witness, differs from its maker's.
+    /// Whether a new process may take a session for younger than it is. This needs a store clock that was set back in
+    /// the session's life, and a wall clock, the only other witness, that differs from that of the process which created the session.
     pub(super) fn may_misjudge_age(&self, at: Duration) -> bool {
         let script = self.script();
         let is_turned = |deed: &Deed| matches!(deed, Deed::SetBack(..) | Deed::SetForward(..));
         let differ = script.places.iter().any(|place| place.ahead != 0) || script.has(is_turned);
         let (_, ttl) = script.ttl();
         let steps = self.store_back.iter().enumerate();
-        // Each step that came in its life makes it look so much younger.
+        // Each step during the session's life makes the session look younger by that step.
         let mut ends = steps.map(|(nth, (step, _))| {
             let in_its_life = self.store_back[nth..].iter();
             let in_its_life = in_its_life.filter(|(step, _)| *step <= at);
@@ -35,9 +35,9 @@ impl Checker<'_> {
         self.may_misjudge_age(run.lines[departed].at)
     }
 
-    /// Whether a request may still bear a session that was taken out of use: others hear of it within moments, and as long as
-    /// something kept them from hearing, their lease bounds it. They never hear of it if the only one who knew was gone before it
-    /// reached the store.
+    /// Whether a request may still carry a session that was taken out of use. Other processes learn of it within
+    /// moments. If something kept the news from them, their lease is the bound. They never learn of it if the only
+    /// process that knew was gone before it reached the store.
     pub(super) fn may_bear(&self, (by, since): (Who, Duration), who: Who, at: Duration) -> bool {
         let is_deaf = |deed: &Deed| {
             let deeds = matches!(
@@ -55,7 +55,7 @@ impl Checker<'_> {
         who != by && (is_soon || self.changes.was_mute(by, since))
     }
 
-    /// All machines slept while it was on its way.
+    /// Whether all machines slept while the request was below the layer.
     pub(super) fn was_asleep(&self, n: u64) -> bool {
         let (from, until) = self.way[&n];
         self.asleep.iter().any(|at| (from..until).contains(at))

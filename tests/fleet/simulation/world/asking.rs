@@ -1,4 +1,4 @@
-//! What is done with the processes that run.
+//! What the script does to the running processes.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl World<'_> {
         n
     }
 
-    /// From one moment to the next, with all that it was at.
+    /// Kills a process at once, with everything that it is doing.
     pub(super) fn kill(&mut self, place: usize) {
         if let Some(process) = self.running.remove(&place) {
             process.hands.iter().for_each(AbortHandle::abort);
