@@ -147,6 +147,13 @@ impl Changes {
             .is_some_and(|(gone, trouble)| *gone >= since && trouble.is_all(since, *gone))
     }
 
+    /// Whether the store lost its data while a process had no working connection to it since this time.
+    pub(super) fn was_deaf(&self, who: Who, since: Duration) -> bool {
+        let trouble = self.trouble.get(&who.place);
+        let mut flushed = self.flushed.iter().filter(|at| **at >= since);
+        trouble.is_some_and(|trouble| flushed.any(|at| trouble.is_all(since, *at)))
+    }
+
     /// Whether a change is certainly older than another, however the clocks were stepped.
     fn is_before(&self, one: &Write, other: &Write) -> bool {
         // A process that makes two changes knows of the first.

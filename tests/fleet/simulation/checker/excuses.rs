@@ -37,7 +37,7 @@ impl Checker<'_> {
 
     /// Whether a request may still carry a session that was taken out of use. Other processes learn of it within
     /// moments. If something kept the news from them, their lease is the bound. They never learn of it if the only
-    /// process that knew was gone before it reached the store.
+    /// process that knew was gone before it reached the store, or if the store lost the news before they could read it.
     pub(super) fn may_bear(&self, (by, since): (Who, Duration), who: Who, at: Duration) -> bool {
         let is_deaf = |deed: &Deed| {
             let deeds = matches!(
@@ -52,7 +52,8 @@ impl Checker<'_> {
             MOMENTS
         };
         let is_soon = at.saturating_sub(since) < moments;
-        who != by && (is_soon || self.changes.was_mute(by, since))
+        let is_unheard = self.changes.was_mute(by, since) || self.changes.was_deaf(who, since);
+        who != by && (is_soon || is_unheard)
     }
 
     /// Whether all machines slept while the request was below the layer.
