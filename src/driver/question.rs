@@ -74,8 +74,10 @@ impl Core {
                     if let Some((asking, word)) = asking.zip(leaves_it) {
                         return Ok((word, asking.question.signs));
                     }
-                    // There was a sign since. The next question would tell nothing either, and may be further away than a request waits.
-                    if let Some(word) = self.inquiry.evidence().foregone_word() {
+                    // There was a sign since. If the next question will tell nothing either, do not wait for it: it may be further
+                    // away than `max_wait`.
+                    let foregone = self.inquiry.evidence().foregone_word(self.now());
+                    if let Some(word) = foregone {
                         return Ok((word, self.suspicion.signs()));
                     }
                     sleep(wait).await;

@@ -167,3 +167,28 @@ async fn while_health_tells_nothing_no_request_waits_for_the_next_question() {
         pass(60.0).await;
     }
 }
+
+/// A gateway put its page in place of health. The server is replaced by another version, and the gateway by one that lets health through.
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_call_requests_wait_for_health_also_where_it_told_nothing_for_long() {
+    let setup = Setup::new();
+    let sessions = setup.manager();
+    setup.call(&sessions).await.unwrap();
+    setup
+        .sipher
+        .fault(Fault::new(What::Html(503)).on(Target::Health).always());
+    for _ in 0..4 {
+        pass(50.0).await;
+        setup.call(&sessions).await.unwrap();
+    }
+    assert_eq!(setup.gets(), 1, "the next one is not due");
+    setup
+        .sipher
+        .fault(Fault::new(What::Html(503)).on(Target::Calls).times(1));
+    assert_eq!(setup.call(&sessions).await.unwrap().status(), 503);
+    setup.sipher.restart();
+    setup.sipher.clear_faults();
+    setup.call(&sessions).await.unwrap();
+    setup.sipher.assert_no_dead_id();
+    assert_eq!((setup.gets(), setup.creates()), (1, 2));
+}

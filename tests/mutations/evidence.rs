@@ -230,7 +230,18 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
             name: "while_health_tells_nothing_no_request_waits_for_the_next_question",
         },
         file: "src/engine/evidence/mod.rs",
-        old: "        let is_silent = self.silent >= QUESTIONS;\n",
-        new: "        let is_silent = self.silent == u32::MAX;\n",
+        old: "            questions >= QUESTIONS && now.since(since) >= SETTLED\n",
+        new: "            questions == u32::MAX && now.since(since) >= SETTLED\n",
+    },
+    Mutation {
+        name: "what_health_says_next_is_foregone_during_a_restart",
+        invariant: "I1",
+        by: Test {
+            target: "evidence",
+            name: "after_a_failed_call_requests_wait_for_health_also_where_it_told_nothing_for_long",
+        },
+        file: "src/engine/evidence/mod.rs",
+        old: "        if self.failed.is_some() {\n            None\n",
+        new: "        if self.failed.is_some() && self.silent.is_none() {\n            None\n",
     },
 ];

@@ -52,6 +52,9 @@ use crate::{
     model::evidence::{Cause, Made},
 };
 
+/// A gateway's page in place of health that stays for longer does not belong to a restart.
+const SETTLED: Duration = Duration::from_secs(60);
+
 /// What is known of the server, for all API keys.
 #[derive(Debug)]
 pub(crate) struct Evidence {
@@ -95,8 +98,8 @@ pub(crate) struct Evidence {
     asking: Option<Cause>,
     /// Whether health has answered the last question.
     is_told: bool,
-    /// How many questions in a row the server has answered without telling what is needed.
-    silent: u32,
+    /// When the server began to answer health without what is needed, and how many questions in a row got such an answer.
+    silent: Option<(Reading, u32)>,
     last_cause: Cause,
     alarms: Backoff,
     breaks: Backoff,
@@ -131,7 +134,7 @@ impl Evidence {
             unclear: None,
             asking: None,
             is_told: false,
-            silent: 0,
+            silent: None,
             last_cause: Cause::Hint,
             alarms: SELDOM,
             breaks: SOON,
@@ -247,10 +250,9 @@ impl Evidence {
     }
 
     fn note_presence(&mut self, question: Question, word: Word) {
-        self.silent = match word {
-            Word::Silent => self.silent.saturating_add(1),
-            Word::Says(_) | Word::Away => 0,
-        };
+        let (since, questions) = self.silent.unwrap_or((question.asked, 0));
+        let is_silent = word == Word::Silent;
+        self.silent = is_silent.then_some((since, questions.saturating_add(1)));
         match word {
             Word::Says(_) => {
                 self.presence = Presence::default();
@@ -299,12 +301,21 @@ impl Evidence {
 
     /// Returns what the next question to health will bring, if the last ones brought nothing and the server answers other calls.
     /// A request then need not wait for that question.
-    pub(crate) fn foregone_word(&self) -> Option<Word> {
-        let is_away = self.presence.is_there();
-        let is_silent = self.silent >= QUESTIONS;
-        is_away
-            .then_some(Word::Away)
-            .or(is_silent.then_some(Word::Silent))
+    ///
+    /// After a failed call nothing is certain: the server may be restarting, and health may answer again as soon as that is over.
+    pub(crate) fn foregone_word(&self, now: Reading) -> Option<Word> {
+        let is_settled = |(since, questions): (Reading, u32)| {
+            questions >= QUESTIONS && now.since(since) >= SETTLED
+        };
+        if self.failed.is_some() {
+            None
+        } else if self.presence.is_there() {
+            Some(Word::Away)
+        } else {
+            self.silent
+                .filter(|it| is_settled(*it))
+                .map(|_| Word::Silent)
+        }
     }
 
     /// Returns whether health alone cannot be reached.
