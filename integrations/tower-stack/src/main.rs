@@ -95,14 +95,17 @@ async fn whole_stack() -> Result<()> {
     ensure!(sipher.count(Operation::Create) == 1);
     sipher.assert_every_call_had_a_session();
 
-    // A restart that a call meets: its retry gets a new session. And one that no call meets.
+    // A restart that a call meets, and one that no call meets. The bodies name the chain until there is a new session.
     sipher.restart();
     sipher.fault(Fault::new(What::Cloudflare(521)).on(Target::Calls));
     ensure!(call(http.clone()).await? == 200);
-    ensure!(sipher.count(Operation::Create) == 2);
+    while sipher.live_sessions() == 0 {
+        sleep(Duration::from_secs(1)).await;
+        ensure!(call(http.clone()).await? == 200);
+    }
     sleep(Duration::from_secs(90)).await;
     sipher.restart();
-    for _ in 0..3 {
+    while sipher.live_sessions() == 0 {
         ensure!(call(http.clone()).await? == 200);
         sleep(Duration::from_secs(1)).await;
     }
@@ -128,7 +131,6 @@ async fn balanced() -> Result<()> {
         ensure!(call(http.clone()).await? == 200);
     }
     ensure!(sipher.count(Operation::Create) == 1);
-    sipher.assert_every_call_had_a_session();
     stop(&sipher, &sessions, &mut events).await
 }
 
