@@ -11,7 +11,7 @@ use sipher_session::{
     Chain, InlineDefaults, SessionDefaults, SessionLayer, SessionManager,
     testing::{FakeSipher, Operation, Tier},
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 /// A client for each worker: a connection is driven by the runtime that opened it, and ends with it.
 fn client(sessions: &SessionManager) -> Result<ClientWithMiddleware, reqwest::Error> {
@@ -89,23 +89,27 @@ async fn main() -> Result<()> {
     let serving = tokio::spawn(agent);
 
     // Callers at both workers share one session.
-    visit(address, 16).await.context("first")?;
+    visit(address, 16).await?;
     ensure!(sipher.count(Operation::Create) == 1);
 
     // The server restarts and forgets it. Every answer is still for the right chain.
     support::restart(&sipher, &mut server).await?;
-    while sipher.live_sessions() < 1 {
-        visit(address, 16).await.context("restart")?;
+    while !support::have_sessions(&sipher, &["near"]) {
+        sleep(Duration::from_millis(50)).await;
+        visit(address, 16).await?;
     }
     let probe = reqwest::get(format!("http://{address}/ready")).await?;
     ensure!(probe.status() == 200);
 
     // SIGTERM would do this. Calls in flight still have a session: the sessions are deleted last.
     sipher.set_latency(Duration::from_millis(300));
+    let before = support::calls(&sipher).len();
     let late = tokio::spawn(visit(address, 4));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    while support::calls(&sipher).len() < before + 4 {
+        sleep(Duration::from_millis(10)).await;
+    }
     handle.stop(true).await;
-    late.await?.context("late")?;
+    late.await??;
     serving.await??;
     let report = sessions.shutdown(Duration::from_secs(5)).await;
     println!("{report}");

@@ -17,7 +17,7 @@ use sipher_session::{
     Chain, ErrorKind, InlineDefaults, SessionLayer, SessionManager,
     testing::{FakeSipher, Operation, Tier},
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// One client for each chain. Both share one manager, one API key and one connection pool.
@@ -94,7 +94,8 @@ async fn main() -> Result<()> {
 
     // The server restarts and forgets both. Every answer is still for the right chain, because the bodies name it.
     support::restart(&sipher, &mut server).await?;
-    while sipher.live_sessions() < 2 {
+    while !support::have_sessions(&sipher, &["near", "ethereum"]) {
+        sleep(Duration::from_millis(50)).await;
         visit(agent, 8).await?;
     }
 
@@ -110,8 +111,11 @@ async fn main() -> Result<()> {
 
     // SIGTERM would do this. Calls in flight still have a session: the sessions are deleted last.
     sipher.set_latency(Duration::from_millis(300));
+    let before = support::calls(&sipher).len();
     let late = tokio::spawn(visit(agent, 1));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    while support::calls(&sipher).len() < before + 2 {
+        sleep(Duration::from_millis(10)).await;
+    }
     stop.cancel();
     late.await??;
     serving.await??;

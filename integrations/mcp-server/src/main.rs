@@ -83,6 +83,7 @@ async fn main() -> Result<()> {
         .inline_defaults(InlineDefaults::Always)
         .build()?;
     let mut events = sessions.events();
+    sessions.session().await?; // optional: the first call does not have to wait for it
 
     // A program of yours would serve `rmcp::transport::stdio()`.
     let (ours, theirs) = tokio::io::duplex(4096);
@@ -100,20 +101,15 @@ async fn main() -> Result<()> {
     ensure!(sipher.count(Operation::Create) == 2);
 
     // The server restarts between two calls, and forgets both sessions. Every answer is still for the tool's chain.
-    for c in sipher.log() {
-        eprintln!("{:?} {c}", c.at);
-    }
     support::restart(&sipher, &mut server).await?;
-    while sipher.live_sessions() < 2 {
+    while !support::have_sessions(&sipher, &["near", "ethereum"]) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
         ensure!(call(&client, "near_address").await? == "near");
         ensure!(call(&client, "ethereum_address").await? == "ethereum");
     }
 
     client.cancel().await?;
     serving.await??;
-    for c in sipher.log() {
-        eprintln!("{:?} {c}", c.at);
-    }
     let report = sessions.shutdown(Duration::from_secs(5)).await;
     println!("{report}");
     support::check_calls(&sipher, &mut events, &["near", "ethereum"]).await?;

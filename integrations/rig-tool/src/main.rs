@@ -102,7 +102,8 @@ async fn main() -> Result<()> {
 
     // The server restarts between two prompts, and forgets the session.
     support::restart(&sipher, &mut server).await?;
-    while sipher.live_sessions() == 0 {
+    while !support::have_sessions(&sipher, &["near"]) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
         ensure!(agent.prompt("Another one, please.").await? == "It is on near.");
     }
 

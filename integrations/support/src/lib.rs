@@ -8,7 +8,12 @@ use sipher_session::{
     Event, Events, ShutdownReport,
     testing::{Exchange, FakeSipher, Operation, Served, SessionUse},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How long a server runs before a program restarts it.
+///
+/// A restart in the second in which a rate-limit window began looks like no restart, until the window ends a minute later.
+pub const UPTIME: Duration = Duration::from_secs(2);
 
 /// Kills the server and starts it again: all sessions are gone, and every open connection is closed.
 ///
@@ -16,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 ///
 /// If another program took the port in between.
 pub async fn restart(sipher: &FakeSipher, server: &mut Served) -> Result<()> {
+    sleep(UPTIME).await;
     server.close().await?;
     sipher.restart();
     server.reopen()?;
@@ -27,6 +33,18 @@ pub fn calls(sipher: &FakeSipher) -> Vec<Exchange> {
     let mut calls = sipher.log();
     calls.retain(|call| call.operation == Operation::Other && call.path != "/v1/health");
     calls
+}
+
+/// Tells whether the last call on each of these chains had a session that is still alive. After a restart that takes a few calls.
+pub fn have_sessions(sipher: &FakeSipher, chains: &[&str]) -> bool {
+    let calls = calls(sipher);
+    chains.iter().all(|chain| {
+        let mut on_chain = calls.iter().rev();
+        let last = on_chain.find(|call| call.chain.as_deref() == Some(chain));
+        last.is_some_and(
+            |call| matches!(&call.session, SessionUse::Live { id, .. } if sipher.is_live(id)),
+        )
+    })
 }
 
 /// Checks that every answer is for its session's chain, and that this is one of `chains`.

@@ -99,13 +99,13 @@ async fn whole_stack() -> Result<()> {
     sipher.restart();
     sipher.fault(Fault::new(What::Cloudflare(521)).on(Target::Calls));
     ensure!(call(http.clone()).await? == 200);
-    while sipher.live_sessions() == 0 {
+    while !support::have_sessions(&sipher, &["near"]) {
         sleep(Duration::from_secs(1)).await;
         ensure!(call(http.clone()).await? == 200);
     }
     sleep(Duration::from_secs(90)).await;
     sipher.restart();
-    while sipher.live_sessions() == 0 {
+    while !support::have_sessions(&sipher, &["near"]) {
         ensure!(call(http.clone()).await? == 200);
         sleep(Duration::from_secs(1)).await;
     }
