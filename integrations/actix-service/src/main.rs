@@ -52,9 +52,10 @@ fn status(error: &reqwest_middleware::Error) -> StatusCode {
 }
 
 async fn ready(sessions: web::Data<SessionManager>) -> HttpResponse {
-    match sessions.health().is_ready() {
-        true => HttpResponse::Ok().finish(),
-        false => HttpResponse::ServiceUnavailable().finish(),
+    if sessions.health().is_ready() {
+        HttpResponse::Ok().finish()
+    } else {
+        HttpResponse::ServiceUnavailable().finish()
     }
 }
 

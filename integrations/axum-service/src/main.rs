@@ -35,9 +35,12 @@ fn app(
         app = app.route(&path, post(address).with_state((http, url.clone())));
     }
     let sessions = sessions.clone();
-    let ready = async move || match sessions.health().is_ready() {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
+    let ready = async move || {
+        if sessions.health().is_ready() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     let metrics = async move || metrics.render();
     Ok(app
