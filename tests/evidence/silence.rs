@@ -182,7 +182,9 @@ async fn after_a_failed_call_requests_wait_for_health_also_where_it_told_nothing
         setup.call(&sessions).await.unwrap();
     }
     assert_eq!(setup.gets(), 1, "the next one is not due");
-    setup.sipher.fault(Fault::new(What::LoseAnswer).on(Target::Calls).times(3));
+    setup
+        .sipher
+        .fault(Fault::new(What::LoseAnswer).on(Target::Calls).times(3));
     for _ in 0..3 {
         setup.call(&sessions).await.unwrap_err();
     }
