@@ -42,6 +42,7 @@ async fn main() -> Result<()> {
         .build()?;
     let client = reqwest::Client::builder()
         .redirect(sessions.redirect_policy())
+        .retry(reqwest::retry::never())
         .build()?;
     let sdk = Configuration {
         base_path: server.base_url(),
