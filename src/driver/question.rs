@@ -28,6 +28,9 @@ use crate::{
 /// for another process.
 const OVERDUE: Duration = Duration::from_secs(4);
 
+/// What a request needs of its `max_wait` for the answer to a question, and for what follows.
+const ANSWER: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
     question: Question,
@@ -74,10 +77,11 @@ impl Core {
                     if let Some((asking, word)) = asking.zip(leaves_it) {
                         return Ok((word, asking.question.signs));
                     }
-                    // There was a sign since. If the next question will tell nothing either, do not wait for it: it may be further
-                    // away than `max_wait`.
+                    // There was a sign since. If the next question will tell nothing either, a request need not wait for it
+                    // in vain.
+                    let is_too_late = wait + ANSWER > self.patience();
                     let foregone = self.inquiry.evidence().foregone_word(self.now());
-                    if let Some(word) = foregone {
+                    if let Some(word) = foregone.filter(|_| is_too_late) {
                         return Ok((word, self.suspicion.signs()));
                     }
                     sleep(wait).await;

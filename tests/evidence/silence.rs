@@ -172,7 +172,7 @@ async fn while_health_tells_nothing_no_request_waits_for_the_next_question() {
 #[tokio::test(start_paused = true)]
 async fn after_a_failed_call_requests_wait_for_health_also_where_it_told_nothing_for_long() {
     let setup = Setup::new();
-    let sessions = setup.manager();
+    let sessions = setup.builder().max_wait(SECOND).build().unwrap();
     setup.call(&sessions).await.unwrap();
     setup
         .sipher
@@ -190,6 +190,10 @@ async fn after_a_failed_call_requests_wait_for_health_also_where_it_told_nothing
     }
     setup.sipher.restart();
     setup.sipher.clear_faults();
+    // Health answers again. Until it is asked, no request goes out.
+    drop(setup.call(&sessions).await);
+    setup.sipher.assert_no_dead_id();
+    pass(10.0).await;
     setup.call(&sessions).await.unwrap();
     setup.sipher.assert_no_dead_id();
     assert_eq!((setup.gets(), setup.creates()), (1, 2));

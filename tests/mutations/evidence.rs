@@ -241,7 +241,7 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
             name: "after_a_failed_call_requests_wait_for_health_also_where_it_told_nothing_for_long",
         },
         file: "src/engine/evidence/mod.rs",
-        old: "        if self.failed.is_some() {\n            None\n",
-        new: "        if self.failed.is_some() && self.silent.is_none() {\n            None\n",
+        old: "        if self.failed.is_some() || self.asking.is_some() {\n",
+        new: "        if self.asking.is_some() {\n",
     },
 ];

@@ -33,6 +33,10 @@ impl Evidence {
             self.proven = Some(exchange.sent);
             self.since = Some(exchange.sent);
         }
+        if stamp.is_some() && exchange.takes_long() {
+            // Its window is not confirmed. Without a question, all later answers in it would leave requests in doubt.
+            return self.weigh(Cause::Hint, exchange.received);
+        }
         Reaction::Nothing
     }
 

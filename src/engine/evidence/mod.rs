@@ -195,6 +195,7 @@ impl Evidence {
     /// Records that the question under way will not be answered.
     pub(crate) fn drop_question(&mut self) {
         self.unanswered = self.unanswered.max(self.asking.take());
+        self.silent = None;
     }
 
     /// Handles the answer to a question. `sessions` are all live sessions. Returns whether the process is another one
@@ -302,12 +303,13 @@ impl Evidence {
     /// Returns what the next question to health will bring, if the last ones brought nothing and the server answers other calls.
     /// A request then need not wait for that question.
     ///
-    /// After a failed call nothing is certain: the server may be restarting, and health may answer again as soon as that is over.
+    /// Nothing is certain while a question is on its way, or after a failed call: the server may be restarting, and health may
+    /// answer again as soon as that is over.
     pub(crate) fn foregone_word(&self, now: Reading) -> Option<Word> {
         let is_settled = |(since, questions): (Reading, u32)| {
             questions >= QUESTIONS && now.since(since) >= SETTLED
         };
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.asking.is_some() {
             None
         } else if self.presence.is_there() {
             Some(Word::Away)
@@ -339,6 +341,7 @@ impl Evidence {
 
     fn restarted(&mut self) {
         self.since = None;
+        self.silent = None;
         self.unclear = None;
         self.strange = None;
         self.false_alarm = None;

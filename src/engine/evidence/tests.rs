@@ -350,6 +350,20 @@ fn a_create_that_took_long_does_not_set_the_servers_clock() {
     );
 }
 
+/// Its window is not confirmed, so that no answer in it proves anything.
+#[test]
+fn after_a_first_create_that_took_long_the_server_is_asked() {
+    for (took, expected) in [(5_000, Reaction::Nothing), (5_001, Reaction::Ask)] {
+        let mut evidence = Evidence::new(VERIFY_AFTER);
+        let slow = Exchange {
+            sent: at(100_000),
+            received: at(100_000 + took),
+        };
+        let reaction = evidence.created(Some(stamp(97, 60)), slow, true);
+        assert_eq!(reaction, expected, "{took} ms");
+    }
+}
+
 #[test]
 fn a_date_that_parts_is_a_hint_until_the_server_has_been_asked() {
     let mut evidence = begun();

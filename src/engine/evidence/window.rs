@@ -46,7 +46,7 @@ impl Exchange {
     }
 
     /// In so long a time, the process may have ended after its answer, and the next process may have begun a window.
-    fn takes_long(&self) -> bool {
+    pub(crate) fn takes_long(&self) -> bool {
         self.received().saturating_sub(self.sent()) > LONGEST_PROOF
     }
 }
