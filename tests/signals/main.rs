@@ -1,12 +1,17 @@
 //! What `tracing` and `metrics` are told: each cause once, as documented, and nothing that is secret.
 #![allow(clippy::unwrap_used, unreachable_pub)] // a test crate, also in what its tests share
 
+mod alerts;
 mod callbacks;
 mod capture;
+mod dashboard;
+mod emitted;
 mod logged;
 mod measured;
+mod promql;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 mod tenants;
 
 use std::sync::{Arc, Mutex};
