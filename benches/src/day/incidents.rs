@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sipher_session::{
     BoxError, Chain, SessionDefaults, SessionManager,
-    testing::{FakeSipher, Fault, What},
+    testing::{FakeSipher, Fault, Operation, What},
 };
 use tokio::time::sleep;
 
@@ -82,16 +82,19 @@ pub fn script(draw: &mut Draw) -> Vec<Mark> {
     plan.into_iter().map(mark).collect()
 }
 
-/// Lets all of it happen.
+/// Lets all of it happen, and returns when it did.
 pub async fn happen(
-    script: Vec<Mark>,
+    mut script: Vec<Mark>,
     sipher: FakeSipher,
     sessions: SessionManager,
+    now: impl Fn() -> f64,
 ) -> Result<Vec<Mark>, BoxError> {
-    let mut now = 0.0;
-    for mark in &script {
-        sleep(Duration::from_secs_f64(mark.at - now)).await;
-        now = mark.at + mark.incident.lasts();
+    for mark in &mut script {
+        sleep(Duration::from_secs_f64((mark.at - now()).max(0.0))).await;
+        if mark.incident.lasts() > 0.0 {
+            until_the_agent_works(&sipher).await;
+        }
+        mark.at = now();
         if mark.incident.lasts() > 0.0 {
             sipher.fault(Fault::new(What::Refuse).always());
             sleep(Duration::from_secs_f64(mark.incident.lasts())).await;
@@ -107,4 +110,16 @@ pub async fn happen(
         }
     }
     Ok(script)
+}
+
+/// Waits until calls come one after the other, so that the next one is near.
+async fn until_the_agent_works(sipher: &FakeSipher) {
+    let calls = || sipher.count(Operation::Other) - sipher.health_calls();
+    loop {
+        let before = calls();
+        sleep(Duration::from_secs(45)).await;
+        if calls() > before + 3 {
+            return;
+        }
+    }
 }

@@ -89,7 +89,12 @@ async fn day(seed: u64) -> Result<Day, BoxError> {
     let mut draw = Draw::new(seed);
     let script = incidents::script(&mut draw);
     let watch = tokio::spawn(watch::watch(sessions.events(), clock.clone(), midnight));
-    let happen = tokio::spawn(incidents::happen(script, sipher.clone(), sessions.clone()));
+    let now = {
+        let clock = clock.clone();
+        move || (clock.now().wall - midnight).as_secs_f64()
+    };
+    let happen = incidents::happen(script, sipher.clone(), sessions.clone(), now);
+    let happen = tokio::spawn(happen);
     let http = SessionLayer::new(sessions.clone()).layer(sipher.clone());
     let agent = Agent::new(http, draw, clock, midnight);
     let failed = agent.work().await?;

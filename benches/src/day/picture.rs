@@ -10,7 +10,7 @@ use super::{DAY, Day, End, Incident, Outcome, Request};
 use crate::report::svg;
 
 const WIDTH: f64 = 1_240.0;
-const LEFT: f64 = 128.0;
+const LEFT: f64 = 148.0;
 const RIGHT: f64 = 24.0;
 /// Where the lanes begin and end.
 const TOP: f64 = 92.0;
@@ -45,17 +45,17 @@ const ENDS: [(End, &str, &str); 5] = [
 
 /// Draws a day.
 pub fn draw(day: &Day) -> String {
-    let height = BOTTOM + 100.0 + 18.0 * (day.marks.len() + 2) as f64;
+    let height = BOTTOM + 84.0 + 18.0 * (day.marks.len() + 1) as f64;
     let title =
         "A day of an agent's sessions: 24 hours of virtual time, sessions of an hour, times in UTC";
     let mut svg = svg::start(title, WIDTH, height);
     background(&mut svg, day);
+    marks(&mut svg, day);
     requests(&mut svg, &day.requests);
     sessions(&mut svg, day);
     ticks(&mut svg, day);
-    marks(&mut svg, day);
     legend(&mut svg, day);
-    notes::write(&mut svg, day, BOTTOM + 84.0);
+    notes::write(&mut svg, day, BOTTOM + 76.0);
     svg + "</svg>\n"
 }
 
@@ -126,7 +126,7 @@ fn requests(svg: &mut String, requests: &[Request]) {
         let mut y = BASE;
         for (count, colour) in part.iter().zip([RED, "#f2a900", "#57606a"]) {
             // One that went wrong must be seen.
-            let least = if colour == "#57606a" { 0.0 } else { 4.0 };
+            let least = if colour == "#57606a" { 0.0 } else { 7.0 };
             let height = (f64::from(*count) * scale).max(least);
             if *count > 0 {
                 y -= height;
@@ -174,9 +174,7 @@ fn ticks(svg: &mut String, day: &Day) {
         for at in &times {
             line(svg, x(*at), [y, y + 16.0], INK);
         }
-        lane(svg, y + 9.0, name);
-        let count = format!("{} calls", times.len());
-        text(svg, LEFT - 12.0, y + 20.0, "end", GREY, count);
+        lane(svg, y + 12.0, &format!("{name}: {}", times.len()));
     }
 }
 

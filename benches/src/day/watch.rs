@@ -45,8 +45,12 @@ pub async fn watch(mut events: Events, clock: TestClock, midnight: Duration) -> 
                 let end = End::Expired;
                 bars.insert(session.generation, Bar { from: now, to, end });
             }
-            Event::Retired { session, reason } => {
-                if let Some(bar) = bars.get_mut(&session.generation) {
+            Event::Retired {
+                session, reason, ..
+            } => {
+                let bar: Option<&mut Bar> = bars.get_mut(&session.generation);
+                // One that had expired before is retired in the shutdown all the same.
+                if let Some(bar) = bar.filter(|bar| now < bar.to) {
                     (bar.to, bar.end) = (now, End::Retired(reason));
                 }
             }

@@ -3,7 +3,7 @@
 use super::{super::Mark, Day, INK, Incident, LEFT, text};
 
 /// What a pro key may do in a day.
-const QUOTA: usize = 2_000;
+const QUOTA: &str = "2,000";
 
 /// Writes a line for each mark, and the day's totals below them.
 pub fn write(svg: &mut String, day: &Day, top: f64) {
@@ -42,12 +42,12 @@ fn note(mark: &Mark) -> String {
         ),
     };
     let found = mark.found.map_or_else(
-        || "no session was live".to_owned(),
-        |at| format!("found out at {}", clock(at)),
+        || "nobody notices".to_owned(),
+        |at| format!("noticed at {}", clock(at)),
     );
     match mark.incident {
         Incident::RestartUnseen => format!("a restart between two calls: {came}, {found}"),
-        Incident::RestartSeen => format!("a restart of 20 s that calls meet: {came}, {found}"),
+        Incident::RestartSeen => format!("a restart of 20 s: {came}, {found}"),
         Incident::Outage => format!("an outage of 3 minutes: {came}; the session goes on after it"),
         Incident::Update => format!("the defaults are changed: {came}"),
     }
