@@ -3,6 +3,7 @@
 pub mod anchors;
 pub mod cases;
 pub mod count;
+pub mod day;
 pub mod e2e;
 pub mod growth;
 pub mod herd;

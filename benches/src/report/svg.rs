@@ -1,4 +1,4 @@
-//! Two kinds of plots, as plain SVG.
+//! Two kinds of plots, as plain SVG, and what other pictures share with them.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
     let (left, row) = (330.0, 22.0);
     let height = 50.0 + row * bars.len() as f64;
     let most = bars.iter().map(|bar| bar.value).fold(0.0, f64::max);
-    let mut svg = start(title, height);
+    let mut svg = start(title, WIDTH, height);
     for (i, bar) in bars.iter().enumerate() {
         let y = 38.0 + row * i as f64;
         let width = bar.value / most * (WIDTH - left - 70.0);
@@ -51,7 +51,7 @@ pub fn lines(title: &str, x_axis: &str, series: &[(String, &[(f64, f64)])]) -> S
     let (xs, ys) = (range(|p| p.0), range(|p| p.1));
     let x_of = |x: f64| left + (x.log10() - xs.0) / (xs.1 - xs.0) * plot.0;
     let y_of = |y: f64| top + plot.1 - (y.log10() - ys.0) / (ys.1 - ys.0) * plot.1;
-    let mut svg = start(title, height + 18.0 * series.len() as f64);
+    let mut svg = start(title, WIDTH, height + 18.0 * series.len() as f64);
     let ticks = |(low, high): (f64, f64)| (low as i32..=high as i32).map(|e| 10_f64.powi(e));
     for x in ticks(xs) {
         let at = x_of(x);
@@ -98,15 +98,16 @@ pub fn lines(title: &str, x_axis: &str, series: &[(String, &[(f64, f64)])]) -> S
     svg + "</svg>\n"
 }
 
-fn start(title: &str, height: f64) -> String {
+/// Begins a picture of this size with a white background and a title.
+pub fn start(title: &str, width: f64, height: f64) -> String {
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"12\" y=\"22\" font-size=\"15\">{}</text>\n",
         escaped(title)
     )
 }
 
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace(['*', '`'], "")
