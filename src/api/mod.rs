@@ -52,10 +52,10 @@ pub use bytes::Bytes;
 pub(crate) use self::over_reqwest::default_transport;
 pub(crate) use self::{
     change::{Answered, Change, Deed, Found, OnAnswer, OnChange, OnSend, Ongoing},
-    defaults::KNOWN as KNOWN_DEFAULTS,
+    defaults::{KNOWN as KNOWN_DEFAULTS, MAX_KEY as LONGEST_VIEWING_KEY},
     health::{Health, Word},
     id::KeptId,
-    model::check_ttl,
+    model::{MAX_TTL, MIN_TTL, check_ttl},
     quota::Quota,
     stamp::{Stamp, is_by_application},
     transport::{NotSent, Redirected},

@@ -20,12 +20,13 @@ use crate::{
     },
 };
 
-/// A module for serde's `with` that reads and writes an optional duration.
+/// A type for serde's `with` that reads and writes an optional duration.
 macro_rules! duration {
     ($($name:ident),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
                 d.deserialize_option(Optional(Humane(stringify!($name))))
             }
@@ -52,9 +53,10 @@ duration!(member_lease);
 /// The same for one of the values that a session stores; unlike the server's answers, settings must be known.
 macro_rules! known {
     ($($name:ident: $type:ident),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 let name = stringify!($name);
                 let Some(text) = named_in("defaults.", name, <Option<String> as de::Deserialize>::deserialize(d))? else {
@@ -83,9 +85,10 @@ known!(chain: Chain, privacy_level: PrivacyLevel, rpc_provider: RpcProvider, bac
 /// The same for what serde can read by itself, but not name.
 macro_rules! named {
     ($($name:ident: $type:ty = $path:literal),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 named_in("", $path, de::Deserialize::deserialize(d))
             }
@@ -117,9 +120,10 @@ named!(verify_adopted: bool = "verify_adopted");
 /// The same for a word out of a few.
 macro_rules! choice {
     ($($name:ident: $type:ty),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 d.deserialize_option(Optional(Choice(stringify!($name), PhantomData)))
             }

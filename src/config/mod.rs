@@ -38,33 +38,46 @@
 //! ```
 
 mod build;
+mod debug;
 mod env;
 mod fields;
 mod merge;
+#[cfg(feature = "schema")]
+mod schema;
 mod secrets;
+mod tables;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::tables::{CallBudgetConfig, DefaultsConfig};
 #[cfg(feature = "store")]
 use crate::model::settings::OnStoreDown;
 use crate::{
-    api::{Backend, Chain, PrivacyLevel, RpcProvider},
     model::{
         inlining::InlineDefaults,
         outside::Outside,
         settings::{ForeignIds, OnNoSession},
     },
-    scope,
-    secret::{ApiKey, ViewingKey},
+    secret::ApiKey,
 };
 
 /// The settings of a [`SessionManager`](crate::SessionManager), as data.
 ///
 /// Secrets are better read from files (`api_key_file`) or from the environment. When this is serialized, a secret in it
 /// is written as `[redacted]`, which is refused when it is read back.
+///
+/// With the feature `schema` it implements `schemars::JsonSchema`. The [guide](crate::guide::configuration) shows how editors use it.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(
+        description = "Settings of sipher-session, the client middleware for sessions of the Sipher API.",
+        transform = |it: &mut schemars::Schema| schema::not_both(it, "api_key"),
+    )
+)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SessionConfig {
@@ -74,26 +87,26 @@ pub struct SessionConfig {
     /// A file that contains the API key and nothing else; blanks and line ends around it are dropped.
     #[serde(with = "fields::api_key_file", skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
-    /// Where Sipher is.
+    /// Where Sipher is: a URL without `/v1`. https, except for loopback.
     #[serde(with = "fields::base_url", skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// Other names of the same server. Without `base_url` they come on top of the default one.
+    /// Other names of the same server, 16 at most. Without `base_url` they come on top of the default one.
     #[serde(with = "fields::aliases", skip_serializing_if = "Option::is_none")]
     pub aliases: Option<Vec<String>>,
-    /// Whether `base_url` and `aliases` may be http elsewhere than on loopback: everybody on the way can then read API key and session
-    /// id.
+    /// Allows http elsewhere than on loopback. Everybody on the way can then read API key and session id.
     #[serde(
         with = "fields::allow_plain_http",
         skip_serializing_if = "Option::is_none"
     )]
     pub allow_plain_http: Option<bool>,
-    /// What the server fills in where a request is silent.
+    /// What the session stores. The server fills it in where a request names nothing.
     #[serde(deserialize_with = "fields::defaults")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<DefaultsConfig>"))]
     pub defaults: DefaultsConfig,
-    /// How long a session lives on the server, from `"1m"` to `"24h"`.
+    /// How long a session lives on the server: whole seconds, from `"1m"` to `"24h"`.
     #[serde(with = "fields::ttl", skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
-    /// How long one create may take.
+    /// How long one create may take, with its retries.
     #[serde(
         with = "fields::create_timeout",
         skip_serializing_if = "Option::is_none"
@@ -105,10 +118,11 @@ pub struct SessionConfig {
     /// How long a dropped request still counts as using its session.
     #[serde(with = "fields::linger", skip_serializing_if = "Option::is_none")]
     pub linger: Option<Duration>,
-    /// See [`SessionManagerBuilder::verify_after`](crate::SessionManagerBuilder::verify_after).
+    /// After so long without a proof that the server is the same process, the next request waits for a free question. From `"10s"` to
+    /// `"24h"`.
     #[serde(with = "fields::verify_after", skip_serializing_if = "Option::is_none")]
     pub verify_after: Option<Duration>,
-    /// How often the server is asked whether it still knows a session in use.
+    /// How often the server is asked whether it still knows a session in use. Costs a session call each time. Not asked by default.
     #[serde(with = "fields::verify_every", skip_serializing_if = "Option::is_none")]
     pub verify_every: Option<Duration>,
     /// What happens to a request without a session: `"fail"` or `"send_without"`.
@@ -120,35 +134,36 @@ pub struct SessionConfig {
     /// What happens to a request with a session id that is not known here: `"refuse"`, `"replace"` or `"keep"`.
     #[serde(with = "fields::foreign_ids", skip_serializing_if = "Option::is_none")]
     pub foreign_ids: Option<ForeignIds>,
-    /// What happens to a request that goes elsewhere and yet looks like one for Sipher: `"pass"` or `"refuse"`.
+    /// What happens to a request that looks like one for Sipher and goes elsewhere: `"pass"` or `"refuse"`.
     #[serde(with = "fields::on_outside", skip_serializing_if = "Option::is_none")]
     pub on_outside: Option<Outside>,
-    /// Whether defaults are put into the bodies of requests: `"off"`, `"without_session"` or `"always"`.
+    /// Puts defaults into the bodies of requests: `"off"`, `"without_session"` or `"always"`.
     #[serde(
         with = "fields::inline_defaults",
         skip_serializing_if = "Option::is_none"
     )]
     pub inline_defaults: Option<InlineDefaults>,
-    /// Whether a request is refused whose body the server would merge and this crate cannot.
+    /// Refuses a request whose body cannot take its defaults. Needs `inline_defaults`.
     #[serde(
         with = "fields::inline_strict",
         skip_serializing_if = "Option::is_none"
     )]
     pub inline_strict: Option<bool>,
-    /// Whether no session is ever made.
+    /// Creates no session. Needs `inline_defaults`.
     #[serde(
         with = "fields::without_sessions",
         skip_serializing_if = "Option::is_none"
     )]
     pub without_sessions: Option<bool>,
-    /// How many sessions are held at once.
+    /// How many sessions are kept while nobody uses them.
     #[serde(with = "fields::max_sessions", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u64>,
     /// How many session calls may be made.
     #[serde(deserialize_with = "fields::call_budget")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<CallBudgetConfig>"))]
     pub call_budget: CallBudgetConfig,
-    /// What happens when the store of a fleet cannot be reached: `"own_session"` or `"fail"`. This setting and the next two are there
-    /// with the feature `store`; without a [`store`](crate::SessionManagerBuilder::store) they change nothing.
+    /// What happens when the store of a fleet cannot be reached: `"own_session"` or `"fail"`. This setting and the next two need the
+    /// feature `store`. Without a store they change nothing.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     #[serde(
@@ -156,12 +171,13 @@ pub struct SessionConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub on_store_down: Option<OnStoreDown>,
-    /// How long a process goes on with a shared session while it cannot reach the store.
+    /// How long a process goes on with a shared session while it cannot reach the store: `"30s"` at least, and the same in all
+    /// processes.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     #[serde(with = "fields::member_lease", skip_serializing_if = "Option::is_none")]
     pub member_lease: Option<Duration>,
-    /// Whether the server is asked about each session that another process has made.
+    /// Asks the server about each session that another process created.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     #[serde(
@@ -169,95 +185,4 @@ pub struct SessionConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub verify_adopted: Option<bool>,
-}
-
-/// The defaults in a [`SessionConfig`].
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct DefaultsConfig {
-    /// The blockchain.
-    #[serde(with = "fields::chain", skip_serializing_if = "Option::is_none")]
-    pub chain: Option<Chain>,
-    /// How much of a payment is hidden.
-    #[serde(
-        with = "fields::privacy_level",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub privacy_level: Option<PrivacyLevel>,
-    /// Who gives access to the chain.
-    #[serde(with = "fields::rpc_provider", skip_serializing_if = "Option::is_none")]
-    pub rpc_provider: Option<RpcProvider>,
-    /// What does the hiding.
-    #[serde(with = "fields::backend", skip_serializing_if = "Option::is_none")]
-    pub backend: Option<Backend>,
-    /// The key that lets an auditor see payments.
-    #[serde(with = "secrets::viewing_key", skip_serializing_if = "Option::is_none")]
-    pub default_viewing_key: Option<ViewingKey>,
-    /// A file that contains the viewing key and nothing else.
-    #[serde(
-        with = "fields::default_viewing_key_file",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub default_viewing_key_file: Option<PathBuf>,
-}
-
-/// The budget of session calls in a [`SessionConfig`].
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct CallBudgetConfig {
-    /// How many calls on average.
-    #[serde(with = "fields::per_minute", skip_serializing_if = "Option::is_none")]
-    pub per_minute: Option<u32>,
-    /// How many at once.
-    #[serde(with = "fields::burst", skip_serializing_if = "Option::is_none")]
-    pub burst: Option<u32>,
-    /// How many checks and deletes for one API key in a day.
-    #[serde(
-        with = "fields::upkeep_per_day",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub upkeep_per_day: Option<u32>,
-}
-
-impl fmt::Debug for SessionConfig {
-    /// A URL that is going to be refused may have a password in it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("SessionConfig");
-        debug
-            .field("api_key", &self.api_key)
-            .field("api_key_file", &self.api_key_file)
-            .field(
-                "base_url",
-                &self.base_url.as_deref().map(scope::presentable),
-            )
-            .field("aliases", &self.aliases.as_deref().map(presentable))
-            .field("allow_plain_http", &self.allow_plain_http)
-            .field("defaults", &self.defaults)
-            .field("ttl", &self.ttl)
-            .field("create_timeout", &self.create_timeout)
-            .field("max_wait", &self.max_wait)
-            .field("linger", &self.linger)
-            .field("verify_after", &self.verify_after)
-            .field("verify_every", &self.verify_every)
-            .field("on_no_session", &self.on_no_session)
-            .field("foreign_ids", &self.foreign_ids)
-            .field("on_outside", &self.on_outside)
-            .field("inline_defaults", &self.inline_defaults)
-            .field("inline_strict", &self.inline_strict)
-            .field("without_sessions", &self.without_sessions)
-            .field("max_sessions", &self.max_sessions)
-            .field("call_budget", &self.call_budget);
-        #[cfg(feature = "store")]
-        debug
-            .field("on_store_down", &self.on_store_down)
-            .field("member_lease", &self.member_lease)
-            .field("verify_adopted", &self.verify_adopted);
-        debug.finish()
-    }
-}
-
-fn presentable(urls: &[String]) -> Vec<String> {
-    urls.iter().map(|url| scope::presentable(url)).collect()
 }

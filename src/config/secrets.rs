@@ -3,29 +3,33 @@
 use std::{fs::File, io::Read, path::PathBuf};
 
 use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Deserializer, Serializer, de};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    secret::{ApiKey, ViewingKey},
+};
 
 /// What is written in the place of a secret.
-const REDACTED: &str = "[redacted]";
+pub(super) const REDACTED: &str = "[redacted]";
 /// No key is longer than this many bytes, with the line end that editors add.
 const MAX_FILE: u64 = 64 * 1024;
+/// [`MAX_FILE`], and some more for how reading grows its buffer: it never does.
 const ROOM: usize = 64 * 1024 + 64;
 
-/// A module for serde's `with` that reads an optional secret, and writes that there is one.
+/// A type for serde's `with` that reads an optional secret, and writes that there is one.
 macro_rules! secret {
     ($($name:ident: $type:ident = $path:literal),+) => {$(
-        pub(super) mod $name {
-            use serde::{Deserialize, Deserializer, Serializer, de};
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
-            use crate::secret::$type;
-
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 // What is no text may be the secret all the same: it is not repeated.
                 let secret = Option::<String>::deserialize(d)
                     .map_err(|_| de::Error::custom(concat!($path, ": is not text; expected it in quotes")))?;
                 let Some(secret) = secret else { return Ok(None) };
-                if secret == super::REDACTED {
+                if secret == REDACTED {
                     return Err(de::Error::custom(concat!(
                         $path,
                         ": is what was written in its place; expected the secret itself, or a file with it"
@@ -36,7 +40,7 @@ macro_rules! secret {
 
             #[allow(clippy::ref_option)] // the form that serde asks for
             pub(crate) fn serialize<S: Serializer>(_: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(super::REDACTED)
+                s.serialize_str(REDACTED)
             }
         }
     )+};

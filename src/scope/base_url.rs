@@ -24,7 +24,7 @@ pub(crate) enum PlainHttp {
 }
 
 /// Longer than any that servers take, shorter than what fills a log.
-const MAX_URL: usize = 2048;
+pub(crate) const MAX_URL: usize = 2048;
 
 /// A URL that the server's API is below: an origin and a path prefix.
 #[derive(Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ mod vendor;
 
 pub(crate) use self::{
     aliases::Aliases,
-    base_url::{BaseUrl, PlainHttp, presentable},
+    base_url::{BaseUrl, MAX_URL, PlainHttp, presentable},
     outside::is_vendors,
     path::session_id_in,
     target::{Origin, Place, Target},
