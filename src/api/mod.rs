@@ -52,13 +52,18 @@ pub use bytes::Bytes;
 pub(crate) use self::over_reqwest::default_transport;
 pub(crate) use self::{
     change::{Answered, Change, Deed, Found, OnAnswer, OnChange, OnSend, Ongoing},
-    defaults::{KNOWN as KNOWN_DEFAULTS, MAX_KEY as LONGEST_VIEWING_KEY},
+    defaults::KNOWN as KNOWN_DEFAULTS,
     health::{Health, Word},
     id::KeptId,
-    model::{MAX_TTL, MIN_TTL, check_ttl},
+    model::check_ttl,
     quota::Quota,
     stamp::{Stamp, is_by_application},
     transport::{NotSent, Redirected},
+};
+#[cfg(feature = "schema")]
+pub(crate) use self::{
+    defaults::MAX_KEY as LONGEST_VIEWING_KEY,
+    model::{MAX_TTL, MIN_TTL},
 };
 pub use self::{
     defaults::SessionDefaults,

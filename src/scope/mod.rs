@@ -17,9 +17,11 @@ mod target;
 mod tests;
 mod vendor;
 
+#[cfg(feature = "schema")]
+pub(crate) use self::base_url::MAX_URL;
 pub(crate) use self::{
     aliases::Aliases,
-    base_url::{BaseUrl, MAX_URL, PlainHttp, presentable},
+    base_url::{BaseUrl, PlainHttp, presentable},
     outside::is_vendors,
     path::session_id_in,
     target::{Origin, Place, Target},

@@ -98,7 +98,7 @@ fn at_each_digit(
     let limit = limit.to_string();
     let digits = limit.chars().enumerate();
     let digits = digits.filter(|(_, digit)| varied.contains(digit));
-    let pattern = |(at, digit)| {
+    let pattern = |(at, digit): (usize, char)| {
         let rest = limit.len() - at - 1;
         format!("{}{}[0-9]{{{rest}}}", &limit[..at], other(digit))
     };

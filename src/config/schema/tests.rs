@@ -1,7 +1,7 @@
 //! The schema against what is really read and built.
 
-// Builds managers for https.
-#[cfg(feature = "rustls")]
+// Builds managers for https, and has cases for all settings.
+#[cfg(all(feature = "rustls", feature = "store"))]
 mod verdicts;
 
 use std::{collections::BTreeSet, env, fs, path::Path};

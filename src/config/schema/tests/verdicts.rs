@@ -21,6 +21,7 @@ fn both_say(good: bool, config: &Value) {
 }
 
 /// Each setting with values that are right, and values that are wrong.
+#[allow(clippy::too_many_lines)] // a table
 fn cases() -> Vec<(&'static str, Value, Value)> {
     let urls = json!([
         "https://sipher.example",
@@ -168,19 +169,16 @@ fn cases() -> Vec<(&'static str, Value, Value)> {
             json!([0, u32::MAX]),
             json!([-1, 4_294_967_296_u64]),
         ),
-        #[cfg(feature = "store")]
         (
             "on_store_down",
             json!(["own_session", "fail"]),
             json!(["own"]),
         ),
-        #[cfg(feature = "store")]
         (
             "member_lease",
             json!(["30s", "1h", "30000ms", "2w"]),
             json!(["29s", "29999ms", "0m", "half"]),
         ),
-        #[cfg(feature = "store")]
         ("verify_adopted", json!([true, false]), json!(["no"])),
         ("time_to_live", json!([]), json!(["30m", null])),
     ]

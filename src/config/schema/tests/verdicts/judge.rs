@@ -49,12 +49,8 @@ impl Judge<'_> {
             "maxLength" => value
                 .as_str()
                 .is_none_or(|text| text.chars().count() as u64 <= rule.as_u64().unwrap()),
-            "minimum" => value
-                .as_i128()
-                .is_none_or(|number| number >= rule.as_i128().unwrap()),
-            "maximum" => value
-                .as_i128()
-                .is_none_or(|number| number <= rule.as_i128().unwrap()),
+            "minimum" => whole(value).is_none_or(|number| number >= whole(rule).unwrap()),
+            "maximum" => whole(value).is_none_or(|number| number <= whole(rule).unwrap()),
             _ => panic!("a keyword that the test does not know: {keyword}"),
         })
     }
@@ -102,4 +98,9 @@ fn is_of(kinds: &Value, value: &Value) -> bool {
         || kinds
             .as_array()
             .is_some_and(|kinds| kinds.iter().any(|it| it == kind))
+}
+
+fn whole(value: &Value) -> Option<i128> {
+    let negative = value.as_i64().map(i128::from);
+    negative.or(value.as_u64().map(i128::from))
 }
