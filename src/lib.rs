@@ -127,6 +127,7 @@
 //! | `rustls` | yes | https for the session calls, with rustls |
 //! | `hyper` | with `reqwest` | recognizes the errors of hyper's clients when a connection breaks or fails: turn it on with a tower stack over hyper |
 //! | `tower-http` | with `reqwest` | notices when tower-http's `FollowRedirect` (0.6 or 0.7) below the layer sends a request to another origin |
+//! | `schema` | | [`SessionConfig`] as a JSON schema, by `schemars` 1 |
 //! | `store` | | sessions that several processes share, through a `store` |
 //! | `redis` | | such a store in Redis or Valkey |
 //! | `tracing` | | spans and log lines: see [`observability`] |
@@ -137,13 +138,23 @@
 //!
 //! # Stability
 //!
-//! The minimum Rust version is 1.88. Raising it takes a minor release.
+//! Versions follow [semantic versioning](https://semver.org), as Cargo reads it: before 1.0 a breaking change raises the second number
+//! (0.1 to 0.2).
 //!
-//! These are not part of the API and may change: the wording of errors, the types of their sources, the default numbers
-//! of settings, which events occur and in which order, and `Debug` output.
+//! | breaking | not breaking |
+//! | --- | --- |
+//! | a public item, or an implemented trait, that goes away or changes | a new one; a new variant or field of what is `#[non_exhaustive]` |
+//! | a metric, label, log message, span or field that goes away or changes its meaning | a new one |
+//! | a setting or `SIPHER_` variable that goes away, refuses what it accepted, or changes its meaning | a new one |
+//! | an [`Event`] or [`ErrorKind`] that goes away or changes its meaning | a new one; how often and in which order events come |
+//! | a feature that goes away, or leaves `default` | a new one |
+//! | a new major version of a crate in the interface: `http`, `http-body`, `serde`, `tower-layer`, `tower-service` and, under their features, `reqwest` (0.13), `reqwest-middleware` (0.5), `reqwest-retry` (0.9), `schemars` (1) | other dependencies |
 //!
-//! `reqwest` (0.13) and `reqwest-middleware` (0.5) are part of the API under their features. A new version of either is
-//! a breaking release of this crate.
+//! Also not breaking: the wording of errors, the types of their sources, `Debug` output, and the numbers that settings default to. A
+//! release that changes a default says so.
+//!
+//! **Minimum Rust version.** It is `rust-version` in `Cargo.toml`: 1.88. A higher one takes a minor release, as from 0.1 to 0.2 or from 1.1
+//! to 1.2, and the changelog says so.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::Error;
 
 /// The longest API key that is accepted, in bytes. Real keys are much shorter, and servers accept much longer headers.
-const MAX_KEY: usize = 1024;
+pub(crate) const MAX_KEY: usize = 1024;
 
 /// A Sipher API key.
 ///

@@ -9,7 +9,7 @@ use super::{Backend, Chain, PrivacyLevel, RpcProvider, scrub};
 use crate::{error::Error, secret::ViewingKey};
 
 /// The longest accepted viewing key, in bytes. Real ones are far shorter.
-const MAX_KEY: usize = 1024;
+pub(crate) const MAX_KEY: usize = 1024;
 /// The longest accepted defaults, in bytes of JSON. An answer that repeats them must be short enough to be read.
 const MAX_LENGTH: usize = 16 * 1024;
 

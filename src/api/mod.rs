@@ -60,6 +60,11 @@ pub(crate) use self::{
     stamp::{Stamp, is_by_application},
     transport::{NotSent, Redirected},
 };
+#[cfg(feature = "schema")]
+pub(crate) use self::{
+    defaults::MAX_KEY as LONGEST_VIEWING_KEY,
+    model::{MAX_TTL, MIN_TTL},
+};
 pub use self::{
     defaults::SessionDefaults,
     id::SessionId,

@@ -21,12 +21,13 @@ use crate::{
     },
 };
 
-/// Generates a module for serde's `with` that reads and writes an optional duration.
+/// Generates a type for serde's `with` that reads and writes an optional duration.
 macro_rules! duration {
     ($($name:ident),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
                 d.deserialize_option(Optional(Humane(stringify!($name))))
             }
@@ -54,9 +55,10 @@ duration!(member_lease);
 /// an error.
 macro_rules! known {
     ($($name:ident: $type:ident),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 let name = stringify!($name);
                 let Some(text) = named_in("defaults.", name, <Option<String> as de::Deserialize>::deserialize(d))? else {
@@ -85,9 +87,10 @@ known!(chain: Chain, privacy_level: PrivacyLevel, rpc_provider: RpcProvider, bac
 /// Generates such a module for a type that serde can read, but whose errors do not name the setting.
 macro_rules! named {
     ($($name:ident: $type:ty = $path:literal),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 named_in("", $path, de::Deserialize::deserialize(d))
             }
@@ -119,9 +122,10 @@ named!(verify_adopted: bool = "verify_adopted");
 /// Generates such a module for an enum, which is written as one of a few words.
 macro_rules! choice {
     ($($name:ident: $type:ty),+) => {$(
-        pub(super) mod $name {
-            use super::*;
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 d.deserialize_option(Optional(Choice(stringify!($name), PhantomData)))
             }

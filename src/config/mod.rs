@@ -38,26 +38,29 @@
 //! ```
 
 mod build;
+mod debug;
 mod env;
 mod fields;
 mod merge;
+#[cfg(feature = "schema")]
+mod schema;
 mod secrets;
+mod tables;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::tables::{CallBudgetConfig, DefaultsConfig};
 #[cfg(feature = "store")]
 use crate::model::settings::OnStoreDown;
 use crate::{
-    api::{Backend, Chain, PrivacyLevel, RpcProvider},
     model::{
         inlining::InlineDefaults,
         outside::Outside,
         settings::{ForeignIds, OnNoSession},
     },
-    scope,
-    secret::{ApiKey, ViewingKey},
+    secret::ApiKey,
 };
 
 /// The settings of a [`SessionManager`](crate::SessionManager), as data. The [builder](crate::SessionManagerBuilder)
@@ -65,7 +68,17 @@ use crate::{
 ///
 /// Prefer to read secrets from a file (`api_key_file`) or from the environment. When a configuration is serialized, its
 /// secrets are written as `[redacted]`. Reading `[redacted]` back is an error.
+///
+/// With the feature `schema` it implements `schemars::JsonSchema`. The [guide](crate::guide::configuration) shows how editors use it.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(
+        description = "Settings of sipher-session, the client middleware for sessions of the Sipher API.",
+        transform = |it: &mut schemars::Schema| schema::not_both(it, "api_key"),
+    )
+)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SessionConfig {
@@ -94,6 +107,7 @@ pub struct SessionConfig {
     /// The defaults that the server fills into requests that leave them out. Defaults to none. Set at least the chain
     /// if you depend on it.
     #[serde(deserialize_with = "fields::defaults")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<DefaultsConfig>"))]
     pub defaults: DefaultsConfig,
     /// How long a session lives on the server, from `"1m"` to `"24h"`. Defaults to `"1h"`. Raise it to make fewer
     /// session calls.
@@ -161,6 +175,7 @@ pub struct SessionConfig {
     pub max_sessions: Option<u64>,
     /// How many session calls may be made. [`CallBudgetConfig`] has the defaults.
     #[serde(deserialize_with = "fields::call_budget")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<CallBudgetConfig>"))]
     pub call_budget: CallBudgetConfig,
     /// What happens when there is no session and the fleet's store cannot be reached: `"own_session"` or `"fail"`.
     /// Defaults to `"own_session"`. Set `"fail"` if a session with older defaults is worse than a failed request.
@@ -189,97 +204,4 @@ pub struct SessionConfig {
         skip_serializing_if = "Option::is_none"
     )]
     pub verify_adopted: Option<bool>,
-}
-
-/// The defaults in a [`SessionConfig`]. None of them is set by default: then the server's own apply.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct DefaultsConfig {
-    /// The blockchain. Set it if you depend on it.
-    #[serde(with = "fields::chain", skip_serializing_if = "Option::is_none")]
-    pub chain: Option<Chain>,
-    /// How much of a payment is hidden.
-    #[serde(
-        with = "fields::privacy_level",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub privacy_level: Option<PrivacyLevel>,
-    /// The provider of the access to the chain.
-    #[serde(with = "fields::rpc_provider", skip_serializing_if = "Option::is_none")]
-    pub rpc_provider: Option<RpcProvider>,
-    /// The backend that hides payments.
-    #[serde(with = "fields::backend", skip_serializing_if = "Option::is_none")]
-    pub backend: Option<Backend>,
-    /// The key with which an auditor can see payments.
-    #[serde(with = "secrets::viewing_key", skip_serializing_if = "Option::is_none")]
-    pub default_viewing_key: Option<ViewingKey>,
-    /// A file that contains the viewing key and nothing else. Blanks and line ends around the key are ignored.
-    #[serde(
-        with = "fields::default_viewing_key_file",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub default_viewing_key_file: Option<PathBuf>,
-}
-
-/// The budget of session calls in a [`SessionConfig`].
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct CallBudgetConfig {
-    /// How many calls a minute on average. Defaults to 60. Raise it if [`Event::BudgetUsedUp`](crate::Event) comes
-    /// often and your other calls leave room.
-    #[serde(with = "fields::per_minute", skip_serializing_if = "Option::is_none")]
-    pub per_minute: Option<u32>,
-    /// How many calls at once. Defaults to 60. Raise it if many tenants start at the same time.
-    #[serde(with = "fields::burst", skip_serializing_if = "Option::is_none")]
-    pub burst: Option<u32>,
-    /// How many checks and deletes one API key may cost in a day. Defaults to 500. Lower it if other programs use the
-    /// same key.
-    #[serde(
-        with = "fields::upkeep_per_day",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub upkeep_per_day: Option<u32>,
-}
-
-impl fmt::Debug for SessionConfig {
-    /// Hides the user info in URLs: a URL that will be refused may contain a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("SessionConfig");
-        debug
-            .field("api_key", &self.api_key)
-            .field("api_key_file", &self.api_key_file)
-            .field(
-                "base_url",
-                &self.base_url.as_deref().map(scope::presentable),
-            )
-            .field("aliases", &self.aliases.as_deref().map(presentable))
-            .field("allow_plain_http", &self.allow_plain_http)
-            .field("defaults", &self.defaults)
-            .field("ttl", &self.ttl)
-            .field("create_timeout", &self.create_timeout)
-            .field("max_wait", &self.max_wait)
-            .field("linger", &self.linger)
-            .field("verify_after", &self.verify_after)
-            .field("verify_every", &self.verify_every)
-            .field("on_no_session", &self.on_no_session)
-            .field("foreign_ids", &self.foreign_ids)
-            .field("on_outside", &self.on_outside)
-            .field("inline_defaults", &self.inline_defaults)
-            .field("inline_strict", &self.inline_strict)
-            .field("without_sessions", &self.without_sessions)
-            .field("max_sessions", &self.max_sessions)
-            .field("call_budget", &self.call_budget);
-        #[cfg(feature = "store")]
-        debug
-            .field("on_store_down", &self.on_store_down)
-            .field("member_lease", &self.member_lease)
-            .field("verify_adopted", &self.verify_adopted);
-        debug.finish()
-    }
-}
-
-fn presentable(urls: &[String]) -> Vec<String> {
-    urls.iter().map(|url| scope::presentable(url)).collect()
 }

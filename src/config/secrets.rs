@@ -3,30 +3,34 @@
 use std::{fs::File, io::Read, path::PathBuf};
 
 use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Deserializer, Serializer, de};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    secret::{ApiKey, ViewingKey},
+};
 
 /// Written in place of a secret.
-const REDACTED: &str = "[redacted]";
+pub(super) const REDACTED: &str = "[redacted]";
 /// The longest file that is accepted, in bytes. No key is longer, with the line end that editors add.
 const MAX_FILE: u64 = 64 * 1024;
+/// [`MAX_FILE`], and some more for how reading grows its buffer: it never does.
 const ROOM: usize = 64 * 1024 + 64;
 
-/// Generates a module for serde's `with` that reads an optional secret, and writes only that there is one.
+/// Generates a type for serde's `with` that reads an optional secret, and writes only that there is one.
 macro_rules! secret {
     ($($name:ident: $type:ident = $path:literal),+) => {$(
-        pub(super) mod $name {
-            use serde::{Deserialize, Deserializer, Serializer, de};
+        #[allow(non_camel_case_types)] // the name of the setting
+        pub(super) enum $name {}
 
-            use crate::secret::$type;
-
+        impl $name {
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$type>, D::Error> {
                 // A value that is not text may still be the secret, written without quotes. So the error does not
                 // repeat it.
                 let secret = Option::<String>::deserialize(d)
                     .map_err(|_| de::Error::custom(concat!($path, ": is not text; expected it in quotes")))?;
                 let Some(secret) = secret else { return Ok(None) };
-                if secret == super::REDACTED {
+                if secret == REDACTED {
                     return Err(de::Error::custom(concat!(
                         $path,
                         ": is what was written in its place; expected the secret itself, or a file with it"
@@ -37,7 +41,7 @@ macro_rules! secret {
 
             #[allow(clippy::ref_option)] // serde requires this form
             pub(crate) fn serialize<S: Serializer>(_: &Option<$type>, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(super::REDACTED)
+                s.serialize_str(REDACTED)
             }
         }
     )+};

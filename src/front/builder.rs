@@ -1,13 +1,18 @@
 //! The builder: the settings of a manager, checked once.
 
 mod addresses;
+pub(crate) mod defaults;
 mod inlining;
 #[cfg(feature = "store")]
 mod sharing;
 mod trust;
 
-use std::{fmt, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use self::defaults::{
+    CREATE_TIMEOUT, LEAST_MEMBER_LEASE, LINGER, MAX_SESSIONS, MAX_WAIT, MEMBER_LEASE, TTL,
+    VERIFY_AFTER, VERIFY_AFTER_RANGE,
+};
 use super::manager::SessionManager;
 use crate::{
     api::{self, SessionDefaults, Transport},
@@ -28,21 +33,6 @@ use crate::{
     secret::ApiKey,
     store::SessionStore,
 };
-
-const TTL: Duration = Duration::from_secs(60 * 60);
-// Less than `MAX_WAIT`, so that a waiting request learns why the create failed before its own wait ends.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_WAIT: Duration = Duration::from_secs(30);
-const VERIFY_AFTER: Duration = Duration::from_secs(60);
-/// At least 10 s, because the server's own documents advise against asking health more often. At most a day, because no
-/// session lives longer.
-const VERIFY_AFTER_RANGE: RangeInclusive<Duration> =
-    Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
-const LINGER: Duration = Duration::from_secs(10);
-const MAX_SESSIONS: u64 = 1_000;
-const MEMBER_LEASE: Duration = Duration::from_secs(5 * 60);
-/// Four heartbeats fit into 30 s, with some time to spare.
-const LEAST_MEMBER_LEASE: Duration = Duration::from_secs(30);
 
 /// Builds a [`SessionManager`].
 ///
@@ -104,7 +94,7 @@ impl SessionManagerBuilder {
             api_key: None,
             base_url: None,
             aliases: Vec::new(),
-            plain_http: PlainHttp::OnLoopback,
+            plain_http: PlainHttp::default(),
             defaults: SessionDefaults::new(),
             ttl: TTL,
             create_timeout: CREATE_TIMEOUT,
@@ -112,9 +102,9 @@ impl SessionManagerBuilder {
             linger: LINGER,
             verify_after: VERIFY_AFTER,
             verify_every: None,
-            on_no_session: OnNoSession::Fail,
-            foreign_ids: ForeignIds::Refuse,
-            on_outside: Outside::Pass,
+            on_no_session: OnNoSession::default(),
+            foreign_ids: ForeignIds::default(),
+            on_outside: Outside::default(),
             inline: Inline::default(),
             max_sessions: MAX_SESSIONS,
             call_budget: (per_minute, burst),
@@ -123,7 +113,7 @@ impl SessionManagerBuilder {
             clock: Arc::new(SystemClock::new()),
             random: Random::System,
             store: None,
-            on_store_down: OnStoreDown::OwnSession,
+            on_store_down: OnStoreDown::default(),
             member_lease: MEMBER_LEASE,
             verify_adopted: false,
         }

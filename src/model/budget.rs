@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+/// The server allows 100 calls of any kind a minute. The rest is left to requests.
+pub(crate) const PER_MINUTE: u32 = 60;
+/// A minute's calls at once: a process that starts can serve 60 keys without a wait.
+pub(crate) const BURST: u32 = 60;
 /// A quarter of the 2,000 session operations that a pro key has in a day.
-const UPKEEP_PER_DAY: u32 = 500;
+pub(crate) const UPKEEP_PER_DAY: u32 = 500;
 
 /// How many session calls a manager may make: a number at once (the burst), and a number per minute on average.
 ///
@@ -74,8 +78,8 @@ impl CallBudget {
 impl Default for CallBudget {
     fn default() -> Self {
         Self {
-            per_minute: 60,
-            burst: 60,
+            per_minute: PER_MINUTE,
+            burst: BURST,
             upkeep_per_day: UPKEEP_PER_DAY,
         }
     }

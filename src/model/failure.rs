@@ -17,15 +17,21 @@ use fastrand::Rng;
 use super::{evidence::Cause, sign};
 use crate::error::{Error, ErrorKind};
 
+/// Only a change of settings or of the server helps, and nobody says when there is one.
 const SETTLED: Duration = Duration::from_secs(60);
+/// Somebody has to correct the key or its tier.
 const CREDENTIALS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10 * 60));
+/// The server's rate-limit window.
 const PACE: Duration = Duration::from_secs(60);
+/// A key may get a higher tier, or the server may forget the day's counts, before the quota resets.
 const QUOTA_PROBE: Duration = Duration::from_secs(15 * 60);
+/// Short, as it may be over at once. At most 30 s, as callers fail until the next try.
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// All other creates wait for the one that probes, so it must notice soon that the server is back.
 const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// A server that says "retry now" still gets this much time.
 const LEAST: Duration = Duration::from_secs(1);
+/// Retries within one create, while callers wait for it.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// The least time between two session calls of one partition, whatever the outcome of the first.

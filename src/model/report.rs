@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use super::session_ref::SessionRef;
 use crate::error::Error;
 
-/// How many sessions the report describes one by one.
+/// How many sessions the report describes one by one, so that it stays small.
 const DETAILS: usize = 1_000;
 
 /// What happened to the sessions that a manager held when it was shut down.

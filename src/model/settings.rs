@@ -40,7 +40,7 @@ pub(crate) struct Inline {
 impl Default for Inline {
     fn default() -> Self {
         Self {
-            defaults: InlineDefaults::Off,
+            defaults: InlineDefaults::default(),
             strict: false,
             makes_sessions: true,
         }

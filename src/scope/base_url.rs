@@ -25,7 +25,7 @@ pub(crate) enum PlainHttp {
 }
 
 /// The longest URL that is accepted: longer than servers accept, and short enough for a log.
-const MAX_URL: usize = 2048;
+pub(crate) const MAX_URL: usize = 2048;
 
 /// The URL that the server's API is below: an origin and a path prefix.
 #[derive(Clone, PartialEq, Eq)]

@@ -17,6 +17,8 @@ mod target;
 mod tests;
 mod vendor;
 
+#[cfg(feature = "schema")]
+pub(crate) use self::base_url::MAX_URL;
 pub(crate) use self::{
     aliases::Aliases,
     base_url::{BaseUrl, PlainHttp, presentable},

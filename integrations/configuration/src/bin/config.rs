@@ -1,0 +1,20 @@
+//! With the crate `config`. It ends with 0 if all is as it should be.
+
+#![forbid(unsafe_code)]
+
+use ::config::{Config, Environment, File, FileFormat};
+use anyhow::Result;
+use configuration::{Settings, check};
+
+fn main() -> Result<()> {
+    check(|file| {
+        let variables = Environment::with_prefix("APP")
+            .prefix_separator("_")
+            .separator("__"); // `APP_SIPHER__TTL` is `sipher.ttl`
+        let config = Config::builder()
+            .add_source(File::from_str(file, FileFormat::Toml)) // `File::with_name("service")`
+            .add_source(variables)
+            .build()?;
+        Ok(config.try_deserialize::<Settings>()?)
+    })
+}

@@ -1,0 +1,19 @@
+//! With figment. It ends with 0 if all is as it should be.
+
+#![forbid(unsafe_code)]
+
+use anyhow::Result;
+use configuration::{Settings, check};
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+
+fn main() -> Result<()> {
+    check(|file| {
+        let figment = Figment::new()
+            .merge(Toml::string(file)) // `Toml::file("service.toml")`
+            .merge(Env::prefixed("APP_").split("__")); // `APP_SIPHER__TTL` is `sipher.ttl`
+        Ok(figment.extract::<Settings>()?)
+    })
+}
