@@ -127,7 +127,7 @@ pub struct SessionConfig {
     #[serde(with = "fields::linger", skip_serializing_if = "Option::is_none")]
     pub linger: Option<Duration>,
     /// How long requests go on without a proof that the server is still the same process, from `"10s"` to `"24h"`.
-    /// Defaults to `"1m"`. See [`SessionManagerBuilder::verify_after`](crate::SessionManagerBuilder::verify_after).
+    /// Defaults to `"1m"`. See `SessionManagerBuilder::verify_after`.
     #[serde(with = "fields::verify_after", skip_serializing_if = "Option::is_none")]
     pub verify_after: Option<Duration>,
     /// How often to ask the server whether it still knows a session that is in use. Each time costs a session call.
@@ -181,7 +181,7 @@ pub struct SessionConfig {
     /// Defaults to `"own_session"`. Set `"fail"` if a session with older defaults is worse than a failed request.
     ///
     /// This setting, `member_lease` and `verify_adopted` exist with the feature `store`. Without a
-    /// [`store`](crate::SessionManagerBuilder::store) they have no effect.
+    /// `store` they have no effect.
     #[cfg(feature = "store")]
     #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
     #[serde(

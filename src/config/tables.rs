@@ -52,7 +52,7 @@ pub struct DefaultsConfig {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct CallBudgetConfig {
-    /// How many calls a minute on average. Defaults to 60. Raise it if [`Event::BudgetUsedUp`](crate::Event) comes
+    /// How many calls a minute on average. Defaults to 60. Raise it if `Event::BudgetUsedUp` comes
     /// often and your other calls leave room.
     #[serde(with = "fields::per_minute", skip_serializing_if = "Option::is_none")]
     pub per_minute: Option<u32>,

@@ -1,4 +1,4 @@
-//! As much of PromQL as tells which series a query asks for.
+//! As much of `PromQL` as tells which series a query asks for.
 
 use std::collections::BTreeSet;
 
