@@ -110,7 +110,7 @@ fn every_line_of_the_log_has_its_row_with_its_levels_and_fields() {
     let lines = lines();
     let mut documented = BTreeSet::new();
     for row in rows("Logs") {
-        let [messages, levels, fields_of_row] = [&row[0], &row[1], &row[2]];
+        let [messages, levels, fields_of_row] = [&row[0], &row[1], &row[3]];
         for message in quoted(messages) {
             let Some(line) = lines.get(&message) else {
                 panic!("{message}: no such line");
@@ -198,11 +198,16 @@ fn labels(name: &str, cell: &str) -> Labels {
 fn reasons(metric: &str) -> Words {
     let section = DOCS.split_once("//! # Reasons\n").unwrap().1;
     let section = section.split("//! # ").next().unwrap();
-    let (of_sessions, of_bodies) = section.split_once("//! Those of ").unwrap();
+    let (of_sessions, of_bodies) = section.split_once("//! The reasons of ").unwrap();
     let list = if metric.contains("not_inlined") {
         of_bodies
     } else {
         of_sessions
     };
-    quoted(list.split_once(")s: ").unwrap().1)
+    quoted(
+        list.split_once(": `")
+            .map(|(_, list)| format!("`{list}"))
+            .unwrap()
+            .as_str(),
+    )
 }
