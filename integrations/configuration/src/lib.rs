@@ -110,15 +110,11 @@ fn check_in_deployment(settings: &Settings, read: impl Fn(&str) -> Result<Settin
         "api_key_file = \"/run/secrets/sipher\"",
         "api_key = 4711471147",
     );
-    let told = format!(
-        "{:#}",
-        read(&secret)
-            .err()
-            .context("a key that is a number is an error")?
-    );
-    ensure!(
-        told.contains("api_key: is not text") && !told.contains("4711"),
-        "it does not show it: {told}"
-    );
+    // figment refuses a key that is a number, and the crate `config` takes it for text. Neither shows it.
+    let told = match read(&secret) {
+        Ok(settings) => format!("{settings:?}"),
+        Err(error) => format!("{error:#}"),
+    };
+    ensure!(!told.contains("4711"), "{told}");
     Ok(())
 }

@@ -10,7 +10,8 @@ fn main() -> Result<()> {
     check(|file| {
         let variables = Environment::with_prefix("APP")
             .prefix_separator("_")
-            .separator("__"); // `APP_SIPHER__TTL` is `sipher.ttl`
+            .separator("__") // `APP_SIPHER__TTL` is `sipher.ttl`
+            .try_parsing(true); // numbers and switches
         let config = Config::builder()
             .add_source(File::from_str(file, FileFormat::Toml)) // `File::with_name("service")`
             .add_source(variables)
