@@ -39,7 +39,12 @@ fn rules() -> Vec<Rule> {
             rules.push(rule.into());
             why = String::new();
         } else if depth >= 12 || (depth == 10 && field == "expr") {
-            *rules.last_mut().unwrap().entry(field).or_default() += &format!(" {text}");
+            rules
+                .last_mut()
+                .unwrap()
+                .entry(field)
+                .or_default()
+                .extend([" ", text]);
         } else if let Some((key, value)) = text.split_once(':') {
             field = key;
             let value = value.trim().trim_start_matches(['|', '>', '-']);

@@ -1,4 +1,4 @@
-//! As much of PromQL as tells which series a query asks for.
+//! Reads queries of Prometheus, as far as needed to know which series they ask for.
 
 use std::collections::BTreeSet;
 

@@ -81,8 +81,8 @@ fn arguments(text: &str) -> Vec<String> {
 }
 
 /// The name of a field, from `name = value` or `name`.
-fn name(argument: &String) -> String {
-    argument.split(" =").next().unwrap().to_owned()
+fn name(argument: impl AsRef<str>) -> String {
+    argument.as_ref().split(" =").next().unwrap().to_owned()
 }
 
 /// The lines of the code, by their messages.
