@@ -106,7 +106,7 @@
 //!
 //! One [`SessionManager`] serves a process. Clone it to every place that makes requests. It holds one session for each
 //! API key and set of defaults. A request gets the session of the API key that the request carries, or else of the
-//! configured key. The [extensions](layer#what-is-put-in-and-what-is-left-alone) of a request can ask for other
+//! configured key. The [extensions](layer#which-requests-change-and-which-are-left-alone) of a request can ask for other
 //! defaults, or for no session.
 //!
 //! A session of one hour is renewed by the first request that finds 12 to 15 minutes or less left. In its last minute
