@@ -32,6 +32,7 @@ pub(super) fn above_zero() -> Schema {
     with(Some("^[^1-9]*$".to_owned()))
 }
 
+#[cfg(feature = "store")]
 pub(super) fn at_least(least: Duration) -> Schema {
     with(Some(outside(least, None)))
 }
