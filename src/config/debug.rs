@@ -6,7 +6,7 @@ use super::SessionConfig;
 use crate::scope;
 
 impl fmt::Debug for SessionConfig {
-    /// A URL that is going to be refused may have a password in it.
+    /// Hides the user info in URLs: a URL that will be refused may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("SessionConfig");
         debug

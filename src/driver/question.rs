@@ -80,8 +80,9 @@ impl Core {
                     // There was a sign since. If the next question will tell nothing either, a request need not wait for it
                     // in vain.
                     let is_too_late = wait + ANSWER > self.patience();
-                    let foregone = self.inquiry.evidence().foregone_word(self.now());
-                    if let Some(word) = foregone.filter(|_| is_too_late) {
+                    if is_too_late
+                        && let Some(word) = self.inquiry.evidence().foregone_word(self.now())
+                    {
                         return Ok((word, self.suspicion.signs()));
                     }
                     sleep(wait).await;

@@ -44,7 +44,7 @@ pub struct Mark {
     pub incident: Incident,
     pub wrong: usize,
     pub failed: usize,
-    /// When the loss of the session was told.
+    /// When the loss of the session was reported.
     pub found: Option<f64>,
 }
 

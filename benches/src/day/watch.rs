@@ -17,7 +17,7 @@ pub struct Bar {
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// No request came any more, so nothing was told.
+    /// No further request came, so nothing was reported.
     Expired,
     Retired(RetireReason),
 }
@@ -25,7 +25,7 @@ pub enum End {
 #[derive(Debug, Default)]
 pub struct Watched {
     pub sessions: Vec<Bar>,
-    /// When the loss of a session was told.
+    /// When the loss of a session was reported.
     pub lost: Vec<f64>,
 }
 

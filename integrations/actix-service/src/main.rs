@@ -82,7 +82,7 @@ async fn main() -> Result<()> {
             .route("/ready", web::get().to(ready))
     })
     .workers(2)
-    .disable_signals() // this program stops by itself; a service leaves them on
+    .disable_signals() // the program stops the server itself; leave them on in a service
     .bind("127.0.0.1:0")?;
     let address = *agent.addrs().first().context("no address")?;
     let agent = agent.run();

@@ -123,7 +123,7 @@ async fn main() -> Result<()> {
     support::check_calls(&sipher, &mut events, &["near"]).await?;
     support::check_end(&sipher, &report)?;
 
-    // Whoever calls now is told so, and nothing is sent.
+    // A call after the shutdown fails, and nothing is sent.
     let late = generate(&http, "sk_pro_1")
         .await
         .err()

@@ -7,6 +7,7 @@ mod damped;
 mod restarted;
 mod several;
 mod silent;
+mod slow;
 mod steps;
 
 use std::iter;
@@ -332,36 +333,6 @@ fn a_server_whose_clock_is_set_forward_expires_sessions_early_and_one_set_back_h
         Some(Fate::Unclear)
     );
     assert_eq!(says(server(50_000), server(112_000)), Some(Fate::Alive));
-}
-
-/// The server's clock was read at an unknown moment of the slow create.
-#[test]
-fn a_create_that_took_long_does_not_set_the_servers_clock() {
-    let mut evidence = begun();
-    let slow = Exchange {
-        sent: at(101_000),
-        received: at(110_000),
-    };
-    evidence.see_clock(server(101_010), slow);
-    ask(&mut evidence, 1, 112_000, 50_000);
-    assert_eq!(
-        evidence.judge(&made(100_000, 112_100), 1),
-        Some(Fate::Alive)
-    );
-}
-
-/// Its window is not confirmed, so that no answer in it proves anything.
-#[test]
-fn after_a_first_create_that_took_long_the_server_is_asked() {
-    for (took, expected) in [(5_000, Reaction::Nothing), (5_001, Reaction::Ask)] {
-        let mut evidence = Evidence::new(VERIFY_AFTER);
-        let slow = Exchange {
-            sent: at(100_000),
-            received: at(100_000 + took),
-        };
-        let reaction = evidence.created(Some(stamp(97, 60)), slow, true);
-        assert_eq!(reaction, expected, "{took} ms");
-    }
 }
 
 #[test]

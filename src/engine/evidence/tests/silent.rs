@@ -326,3 +326,27 @@ fn where_one_session_is_missing_each_other_is_asked_for_itself_though_only_a_hin
     let later = made(185_000, 190_100);
     assert_eq!(evidence.judge(&later, 2), Some(Fate::Alive));
 }
+
+#[test]
+fn what_health_will_say_is_foregone_after_a_minute_unless_it_is_being_asked_or_a_call_has_failed() {
+    let mut evidence = begun();
+    let silent = |evidence: &mut Evidence, now| {
+        let question = evidence.ask(1, at(now));
+        let is_foregone = evidence.foregone_word(at(now)).is_some();
+        assert!(!is_foregone, "it is being asked at {now}");
+        evidence.answered(question, Word::Silent, iter::empty(), at(now + 10));
+    };
+    for now in [110_000, 112_000, 114_000] {
+        silent(&mut evidence, now);
+        assert_eq!(evidence.foregone_word(at(now + 20)), None, "{now}");
+    }
+    assert_eq!(evidence.foregone_word(at(169_990)), None);
+    assert_eq!(evidence.foregone_word(at(170_000)), Some(Word::Silent));
+    let _ = evidence.raise(Cause::Broken, at(171_000));
+    assert_eq!(evidence.foregone_word(at(171_000)), None);
+    evidence.call_answered(at(172_000));
+    assert_eq!(evidence.foregone_word(at(172_000)), Some(Word::Silent));
+    silent(&mut evidence, 180_000);
+    ask(&mut evidence, 2, 190_000, 50_000);
+    assert_eq!(evidence.foregone_word(at(190_020)), None);
+}
