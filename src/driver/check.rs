@@ -65,7 +65,8 @@ impl Create {
             // This also adds the uses that memos have counted to the session's count.
             memo::forget(suspect);
             before = Some((now, suspect.uses()));
-            let (word, signs) = core.inquire().await?;
+            let (heard, signs) = core.inquire().await?;
+            let word = heard.word;
             if !matches!(word, Word::Says(_)) && self.falls_back(suspect, word, signs).await? {
                 // Begin before the next wait: if this create is dropped there, another one has to make the call.
                 self.begin_standing_in();
@@ -74,7 +75,7 @@ impl Create {
                     self.standing_in = None;
                     return Ok(Fate::Gone);
                 }
-                if self.asks_itself(signs).await {
+                if self.asks_itself(signs, heard.since).await {
                     return Ok(Fate::Unclear);
                 }
             }

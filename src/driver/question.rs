@@ -34,7 +34,21 @@ const ANSWER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
     question: Question,
-    answer: Receiver<Word>,
+    answer: Receiver<Heard>,
+}
+
+/// What a question brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    pub(crate) word: Word,
+    /// When the question began, by the store's clock. All signs that it covers came before.
+    pub(crate) since: Option<Duration>,
+}
+
+impl From<Word> for Heard {
+    fn from(word: Word) -> Self {
+        Self { word, since: None }
+    }
 }
 
 impl Core {
@@ -56,12 +70,12 @@ impl Core {
     }
 
     /// Asks the server, or waits for the question under way, until the answer decides about suspect sessions. Returns
-    /// the answer, and how many signs there had been when it was asked.
+    /// what was heard, and how many signs there had been when it was asked.
     ///
     /// # Errors
     ///
     /// Returns [`ErrorKind::Unavailable`] if the server cannot be reached.
-    pub(crate) async fn inquire(self: &Arc<Self>) -> Result<(Word, u64), Error> {
+    pub(crate) async fn inquire(self: &Arc<Self>) -> Result<(Heard, u64), Error> {
         let runtime = runtime()?;
         loop {
             let wait = self.inquiry.evidence().may_ask_in(self.now());
@@ -74,8 +88,8 @@ impl Core {
                 // The last answer came before this request, and another question would get no better one. A session
                 // call can find out instead.
                 asking => {
-                    if let Some((asking, word)) = asking.zip(leaves_it) {
-                        return Ok((word, asking.question.signs));
+                    if let Some((asking, heard)) = asking.zip(leaves_it) {
+                        return Ok((heard, asking.question.signs));
                     }
                     // There was a sign since. If the next question will tell nothing either, a request need not wait for it
                     // in vain.
@@ -83,7 +97,7 @@ impl Core {
                     if is_too_late
                         && let Some(word) = self.inquiry.evidence().foregone_word(self.now())
                     {
-                        return Ok((word, self.suspicion.signs()));
+                        return Ok((word.into(), self.suspicion.signs()));
                     }
                     sleep(wait).await;
                     continue;
@@ -93,28 +107,28 @@ impl Core {
             // answered.
             let (now, asked) = (self.now().monotonic, asking.question.asked.monotonic);
             let asked_for = now.saturating_sub(asked);
-            let word = tokio::select! {
+            let heard = tokio::select! {
                 biased;
-                word = asking.answer.wait() => word.copied(),
+                heard = asking.answer.wait() => heard.copied(),
                 () = sleep(OVERDUE.saturating_sub(asked_for)) => None,
             };
-            match word {
-                Some(word) => return Ok((word, asking.question.signs)),
+            match heard {
+                Some(heard) => return Ok((heard, asking.question.signs)),
                 // The question's task has ended, or its runtime has stalled.
                 None => self.give_up_question(&asking),
             }
         }
     }
 
-    /// Returns the answer to the last question, if a session call can find out more than the next question.
-    fn leaves_it_to_others(&self, asking: &Asking) -> Option<Word> {
-        let word = asking.answer.get().copied()?;
-        let leaves_it = match word {
+    /// Returns what the last question brought, if a session call can find out more than the next question.
+    fn leaves_it_to_others(&self, asking: &Asking) -> Option<Heard> {
+        let heard = asking.answer.get().copied()?;
+        let leaves_it = match heard.word {
             Word::Silent => true,
             Word::Away => self.inquiry.evidence().is_health_alone_away(),
             Word::Says(_) => false,
         };
-        leaves_it.then_some(word)
+        leaves_it.then_some(heard)
     }
 
     /// Returns whether the answer applies to sessions that are suspect now.
@@ -284,7 +298,7 @@ impl Drop for Unanswered {
     }
 }
 
-async fn answer_to(unanswered: Unanswered, done: Sender<Word>) {
+async fn answer_to(unanswered: Unanswered, done: Sender<Heard>) {
     let core = &unanswered.core;
     // A random number, so that no two questions are alike, even from several processes at once.
     let number = core.with_rng(|rng| rng.u64(..));
@@ -299,11 +313,11 @@ async fn answer_to(unanswered: Unanswered, done: Sender<Word>) {
         word
     };
     let ask = core.fleet.ask_once(core, ask);
-    let word = tokio::select! {
+    let heard = tokio::select! {
         biased;
         () = core.abandoned() => return,
-        word = ask => word,
+        heard = ask => heard,
     };
-    core.was_told(unanswered.asking.question, word);
-    done.send(word);
+    core.was_told(unanswered.asking.question, heard.word);
+    done.send(heard);
 }

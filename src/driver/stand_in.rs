@@ -63,11 +63,12 @@ impl Create {
     }
 
     /// Returns whether this process has to ask, because no other process of the fleet has asked lately. If another
-    /// one has, its result is noted here.
-    pub(crate) async fn asks_itself(&mut self, signs: u64) -> bool {
+    /// one has, its result is noted here. The present number of signs is `signs`, and they came before `since`, by the
+    /// store's clock.
+    pub(crate) async fn asks_itself(&mut self, signs: u64, since: Option<Duration>) -> bool {
         let core = &self.core;
         let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
-        match core.fleet.stand_in(core, signs, counts_for).await {
+        match core.fleet.stand_in(core, (signs, since), counts_for).await {
             WhoAsks::This(for_fleet) => {
                 if let Some(standing_in) = &mut self.standing_in {
                     standing_in.for_fleet = for_fleet;

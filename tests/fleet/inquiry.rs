@@ -142,6 +142,23 @@ async fn where_health_says_nothing_a_fleet_makes_one_session_call_in_five_minute
     }
 }
 
+/// Health takes longer than a question waits. While the others wait for the first process, it asks for a session.
+#[tokio::test(start_paused = true)]
+async fn a_session_call_that_was_made_since_the_sign_counts_for_all_who_wait() {
+    let mut fleet = Fleet::new();
+    fleet.setup.sipher.set_rate_limit(None);
+    let processes = fleet.start_many(5);
+    fleet.call(&processes).await;
+    pass(70.0).await;
+    fleet.setup.sipher.set_latency(Duration::from_millis(1_260));
+    fleet.setup.sipher.clear_log();
+    for answer in call_together(&fleet, &processes).await {
+        assert_eq!(answer.status(), 200);
+    }
+    let (asked, gets) = (fleet.setup.sipher.health_calls(), fleet.setup.gets());
+    assert_eq!((asked, gets), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_the_store_is_gone_too_each_process_asks_for_its_session() {
     let mut fleet = Fleet::new();

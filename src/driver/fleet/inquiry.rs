@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{Health, SessionDefaults, Word},
-    driver::core::Core,
+    driver::{core::Core, question::Heard},
     secret::ApiKey,
     store::{Found, Record},
 };
@@ -46,11 +46,12 @@ enum Turn {
 impl Fleet {
     /// Asks with `ask`, unless another process has asked since the sign. Without the store, each process asks for
     /// itself.
-    pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Word {
+    pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Heard {
         let turn = self.within(None, async |inner| {
             timeout(PATIENCE, inner.turn(core)).await.ok().flatten()
         });
-        match turn.await {
+        let (turn, since) = turn.await.unzip();
+        let word = match turn {
             Some(Turn::Told(word)) => word,
             Some(Turn::Ask(seal, claim)) => {
                 let word = ask.await;
@@ -62,7 +63,8 @@ impl Fleet {
                 word
             }
             None => ask.await,
-        }
+        };
+        Heard { word, since }
     }
 }
 
@@ -73,23 +75,24 @@ impl Inner {
         Some(self.seal(core, kind, &key, &defaults))
     }
 
-    /// Finds out who asks. Returns `None` if this process has no session, or if the store cannot be asked.
-    async fn turn(&self, core: &Core) -> Option<Turn> {
+    /// Finds out who asks. Also returns a time by the store's clock before which all signs came. Returns `None` if this
+    /// process has no session, or if the store cannot be asked.
+    async fn turn(&self, core: &Core) -> Option<(Turn, Duration)> {
         let seal = self.common_slot(core, Kind::Health)?;
         let member = new_member(core);
         let found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
         // The sign came before this time.
         let (since, mut after) = (found.now, generation(&found));
-        loop {
+        let turn = loop {
             let (at, whose) = (Some(seal.slot), (seal.slot, member));
             let lasts = (core.now(), LEASE);
             match self.claim(core, at, whose, after, lasts).await.ok()? {
-                Claimed::Granted(claim) => return Some(Turn::Ask(seal, Box::new(claim))),
+                Claimed::Granted(claim) => break Turn::Ask(seal, Box::new(claim)),
                 Claimed::Held(_) => sleep(AGAIN).await,
                 // The published answer may be older than the sign.
                 Claimed::Published(found) => {
                     if let Some(word) = read(&seal, &found, since) {
-                        return Some(Turn::Told(word));
+                        break Turn::Told(word);
                     }
                     // A replica's record, or one of another writer. The store would offer it again and again.
                     if generation(&found) <= after {
@@ -98,7 +101,8 @@ impl Inner {
                     after = generation(&found);
                 }
             }
-        }
+        };
+        Some((turn, since))
     }
 
     /// Tells the others the answer. If this process could not reach the server, it tells nothing: others may reach

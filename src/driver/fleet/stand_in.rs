@@ -48,11 +48,17 @@ pub(crate) enum WhoAsks {
 }
 
 impl Fleet {
-    /// Finds out whether this process has to ask for a session. `signs` is the present number of signs. Another
-    /// process's result is used for `counts_for` after its call. Without the store, each process asks.
-    pub(crate) async fn stand_in(&self, core: &Core, signs: u64, counts_for: Duration) -> WhoAsks {
+    /// Finds out whether this process has to ask for a session. `signs` is the present number of signs and a time by
+    /// the store's clock, if known, before which they came. Another process's result is used for `counts_for` after
+    /// its call. Without the store, each process asks.
+    pub(crate) async fn stand_in(
+        &self,
+        core: &Core,
+        signs: (u64, Option<Duration>),
+        counts_for: Duration,
+    ) -> WhoAsks {
         let who = self.within(None, async |inner| {
-            let who = inner.who_asks(core, (signs, counts_for));
+            let who = inner.who_asks(core, signs, counts_for);
             timeout(LEASE, who).await.ok().flatten()
         });
         who.await.unwrap_or(WhoAsks::This(None))
@@ -69,12 +75,16 @@ impl Fleet {
 
 impl Inner {
     /// Returns `None` if this process has no session, or if the store cannot be asked.
-    async fn who_asks(&self, core: &Core, (signs, counts_for): (u64, Duration)) -> Option<WhoAsks> {
+    async fn who_asks(
+        &self,
+        core: &Core,
+        (signs, since): (u64, Option<Duration>),
+        counts_for: Duration,
+    ) -> Option<WhoAsks> {
         let seal = self.common_slot(core, Kind::StandIn)?;
         let member = new_member(core);
         let mut found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
-        // The sign came before this time.
-        let since = found.now;
+        let since = since.unwrap_or(found.now);
         loop {
             if let Some((answer, asked)) = read(core, &seal, &found, (signs, counts_for)) {
                 return Some(WhoAsks::Another(answer, asked >= since));

@@ -33,7 +33,7 @@ impl Evidence {
             self.proven = Some(exchange.sent);
             self.since = Some(exchange.sent);
         }
-        if stamp.is_some() && exchange.takes_long() {
+        if stamp.is_some() && exchange.is_held_up() {
             // Its window is not confirmed. Without a question, all later answers in it would leave requests in doubt.
             return self.weigh(Cause::Hint, exchange.received);
         }
@@ -115,8 +115,7 @@ impl Evidence {
         let _ = self.windows.see(stamp, exchange);
         self.windows.is_of_the_session(stamp, exchange);
         // Only up to `sent`: the answer may have been written at once and then have been delayed.
-        self.windows.confirm(exchange.sent.monotonic);
-        self.strange = None;
+        self.confirm(exchange.sent);
         self.proves(exchange.sent);
     }
 }

@@ -53,6 +53,11 @@ impl Backoff {
         self.last = Some(now);
     }
 
+    /// Returns the monotonic time of the last question.
+    pub(super) fn last(&self) -> Option<Duration> {
+        self.last.map(|last| last.monotonic)
+    }
+
     /// Records that the question found nothing, or got no answer.
     pub(super) fn for_nothing(&mut self) {
         self.floor = self.floor.saturating_mul(2).min(self.most);

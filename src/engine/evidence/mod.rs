@@ -86,6 +86,8 @@ pub(crate) struct Evidence {
     false_alarm: Option<(Reading, Duration)>,
     /// When a call last failed. None once the server has answered a later call.
     failed: Option<Reading>,
+    /// The monotonic send time of the first call that the server has answered since one failed. None until then.
+    well_since: Option<Duration>,
     /// The cause of the next question, which was not asked yet.
     owed: Option<Cause>,
     /// The monotonic time of that cause.
@@ -125,6 +127,7 @@ impl Evidence {
             replaced_before: None,
             since: None,
             strange: None,
+            well_since: Some(Duration::ZERO),
             fates: Fates::default(),
             false_alarm: None,
             failed: None,
@@ -243,8 +246,7 @@ impl Evidence {
             }
         }
         if is_another || are_clear {
-            self.windows.confirm(question.asked.monotonic);
-            self.strange = None;
+            self.confirm(question.asked);
         }
         self.since = self.since.or(Some(question.asked));
         is_another
@@ -271,10 +273,14 @@ impl Evidence {
         let is_later = |failed: &Reading| failed.monotonic > sent.monotonic;
         self.failed = self.failed.filter(is_later);
         self.presence.call_answered(sent);
+        if self.failed.is_none() && !self.presence.has_failed_since(sent) {
+            self.well_since.get_or_insert(sent.monotonic);
+        }
     }
 
     /// Records that a session call sent at `sent` did not reach the server.
     pub(crate) fn call_failed(&mut self, sent: Reading) {
+        self.well_since = None;
         self.presence.call_failed(sent);
     }
 
@@ -304,12 +310,13 @@ impl Evidence {
     /// A request then need not wait for that question.
     ///
     /// Nothing is certain while a question is on its way, or after a failed call: the server may be restarting, and health may
-    /// answer again as soon as that is over.
+    /// answer again as soon as that is over. So a question must have been asked since calls are answered again.
     pub(crate) fn foregone_word(&self, now: Reading) -> Option<Word> {
         let is_settled = |(since, questions): (Reading, u32)| {
             questions >= QUESTIONS && now.since(since) >= SETTLED
         };
-        if self.failed.is_some() || self.asking.is_some() {
+        let is_asked = |since| self.breaks.last() >= Some(since);
+        if self.asking.is_some() || !self.well_since.is_some_and(is_asked) {
             None
         } else if self.presence.is_there() {
             Some(Word::Away)
@@ -337,6 +344,13 @@ impl Evidence {
         if let Some(cause) = self.unclear.take() {
             self.was_for_nothing(cause, now);
         }
+    }
+
+    /// Records that the process that answered a call sent at `asked` has the sessions. What was seen later remains in
+    /// doubt.
+    fn confirm(&mut self, asked: Reading) {
+        self.windows.confirm(asked.monotonic);
+        self.strange = self.strange.filter(|seen| *seen > asked.monotonic);
     }
 
     fn restarted(&mut self) {

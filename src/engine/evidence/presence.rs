@@ -89,6 +89,11 @@ impl Presence {
         self.failed = self.failed.max(Some(sent.monotonic));
     }
 
+    /// Returns whether a session call sent after `sent` did not reach the server.
+    pub(super) fn has_failed_since(&self, sent: Reading) -> bool {
+        self.failed > Some(sent.monotonic)
+    }
+
     /// Returns whether other calls are answered while health cannot be reached.
     pub(super) fn is_there(&self) -> bool {
         let since = self.away_since.map(|since| since.monotonic);

@@ -20,7 +20,7 @@ impl Evidence {
     /// Weighs an observation that speaks against the known process: a failed call, or less.
     pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
         if cause >= Cause::Sign {
-            self.failed = Some(now);
+            (self.failed, self.well_since) = (Some(now), None);
         }
         self.weigh(cause, now)
     }

@@ -124,9 +124,11 @@ impl Evidence {
         // The next sign would tell no more, and nobody can be asked about it for a while.
         self.false_alarm = Some((now, self.alarms.floor()));
         self.decide(self.question(signs, now), says);
-        // This decides what was unanswered, so no question needs to repeat it.
+        // This decides what was unanswered, so no question needs to repeat it. What nobody has asked about yet is
+        // asked about as soon as a question may go out.
         self.unanswered = None;
-        self.owed = self.owed.filter(|cause| *cause == Cause::Hint);
+        let is_asked = self.breaks.last() >= self.owed_at;
+        self.owed = self.owed.filter(|cause| *cause == Cause::Hint || !is_asked);
     }
 
     /// Like `fallback`, if the question did not even reach the server. That is an outage, unless other calls are
@@ -189,8 +191,7 @@ impl Evidence {
         }
         self.proves(answer.asked);
         if answer.is_oldest {
-            self.windows.confirm(answer.asked.monotonic);
-            self.strange = None;
+            self.confirm(answer.asked);
         }
         self.was_for_nothing(self.last_cause, now);
     }

@@ -23,6 +23,8 @@ use crate::{api::Stamp, clock::Reading};
 const ROUNDED: Duration = Duration::from_secs(1);
 /// An answer that took longer is no proof: it says too little about when its window ends.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
+/// Like it, for a session call. Its whole answer is timed, and the body may have been held up over a restart.
+const LONGEST_CALL: Duration = ROUNDED;
 /// The most windows that are kept. A server has a few processes, and a CDN has a few addresses.
 const MOST: usize = 16;
 /// How many values of one window are kept apart. It is more than the server allows calls in a window. Older values are
@@ -45,9 +47,14 @@ impl Exchange {
         self.received.monotonic
     }
 
-    /// In so long a time, the process may have ended after its answer, and the next process may have begun a window.
-    pub(crate) fn takes_long(&self) -> bool {
+    fn takes_long(&self) -> bool {
         self.received().saturating_sub(self.sent()) > LONGEST_PROOF
+    }
+
+    /// Returns whether this session call took so long that the process may have ended after its answer, and the next
+    /// process may have begun a window.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.received().saturating_sub(self.sent()) > LONGEST_CALL
     }
 }
 
@@ -133,7 +140,7 @@ impl Windows {
     /// Begins with the window of an answer that certainly comes from the right process.
     pub(crate) fn begin_with(&mut self, stamp: Stamp, exchange: Exchange) {
         self.0.clear();
-        self.begin(stamp, exchange, (!exchange.takes_long(), false));
+        self.begin(stamp, exchange, (!exchange.is_held_up(), false));
     }
 
     /// Confirms the windows whose first answer was received before `asked`: they are of the right process.
@@ -155,7 +162,7 @@ impl Windows {
 
     /// Records that the window of this answer belongs to the process that has the session.
     pub(crate) fn is_of_the_session(&mut self, stamp: Stamp, exchange: Exchange) {
-        if exchange.takes_long() {
+        if exchange.is_held_up() {
             return;
         }
         let ends = ends(stamp, exchange);

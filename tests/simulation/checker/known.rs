@@ -61,8 +61,13 @@ impl Known {
     /// The wall clock is set back, and forgets a sleep. By the server's clock, the session expires early from here on.
     pub(super) fn forgets_sleep(&mut self, now: Reading) {
         self.over |= self.left(now).is_zero();
+        self.doubted |= self.seems_asleep(now);
+    }
+
+    /// Whether more time has passed by the wall clock than by the monotonic clock since the session was created.
+    pub(super) fn seems_asleep(&self, now: Reading) -> bool {
         let awake = now.monotonic.saturating_sub(self.born.monotonic);
-        self.doubted |= now.since(self.born) > awake + CLOCK_STEP;
+        now.since(self.born) > awake + CLOCK_STEP
     }
 
     pub(super) fn left(&self, now: Reading) -> Duration {

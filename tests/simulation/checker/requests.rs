@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sipher_session::{ErrorKind, Proof, clock::Reading};
+use sipher_session::{ErrorKind, Proof, clock::Reading, testing::Operation};
 
 use super::{Checker, health::LONGEST_PAUSE, known::Asked};
 use crate::{
@@ -91,9 +91,14 @@ impl Checker<'_> {
             return;
         }
         let last = self.last.iter().find(|(of, _)| of == wants);
-        let Some(known) = last.and_then(|(_, id)| self.known.get(id)) else {
+        let Some((id, known)) = last.and_then(|(_, id)| Some((id, self.known.get(id)?))) else {
             return;
         };
+        // The wall clock was set while the machine slept, so the server's clock seems to have stepped. Another request
+        // has begun to ask for the session.
+        if known.seems_asleep(asked.at) && self.is_asked_for(id) {
+            return;
+        }
         let is_near = |restart: &(usize, Duration)| known.is_near(restart.1);
         let good = !known.doubted
             && !self.restarts.iter().any(is_near)
@@ -106,6 +111,12 @@ impl Checker<'_> {
                 "I7: request {n} waits, with a good session at hand"
             ));
         }
+    }
+
+    fn is_asked_for(&self, id: &str) -> bool {
+        self.flying.values().any(|flying| {
+            flying.sent.operation == Operation::Get && flying.sent.id.as_deref() == Some(id)
+        })
     }
 
     /// If health says nothing, the manager asks for a session before it creates another. That may take longer than requests wait.

@@ -27,6 +27,12 @@ impl Checker<'_> {
             self.head_at = at.monotonic;
             flying.is_stamped = is_stamped;
         }
+        // A network may deliver a `DELETE` twice. Its second answer says that the session is missing.
+        let is_missing =
+            |flying: &Flying| flying.sent.operation == Operation::Delete && status == 404;
+        if self.flying.get(&wire).is_some_and(is_missing) {
+            self.sign_at = Some(at.monotonic);
+        }
         if !self.is_other(wire) {
             return;
         }

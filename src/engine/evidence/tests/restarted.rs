@@ -97,3 +97,17 @@ fn what_is_answered_while_a_session_is_asked_for_is_not_of_its_process() {
     let (proves, _) = evidence.see(stamp(98, 52), exchange(173_000));
     assert!(!proves);
 }
+
+/// Like it, with a delay of seconds. The window of the old process then fits that of the new one.
+#[test]
+fn a_session_call_that_was_held_up_over_a_restart_does_not_confirm_its_window() {
+    let mut evidence = begun();
+    ask(&mut evidence, 1, 101_000, 50_000);
+    let held_up = Exchange {
+        sent: at(161_000),
+        received: at(165_000),
+    };
+    evidence.knows(stamp(99, 60), held_up);
+    let (proves, _) = evidence.see(stamp(98, 57), exchange(166_000));
+    assert!(!proves);
+}

@@ -345,8 +345,60 @@ fn what_health_will_say_is_foregone_after_a_minute_unless_it_is_being_asked_or_a
     let _ = evidence.raise(Cause::Broken, at(171_000));
     assert_eq!(evidence.foregone_word(at(171_000)), None);
     evidence.call_answered(at(172_000));
-    assert_eq!(evidence.foregone_word(at(172_000)), Some(Word::Silent));
+    let was_asked = evidence.foregone_word(at(172_000));
+    assert_eq!(was_asked, None, "a server that is back may say more");
     silent(&mut evidence, 180_000);
+    assert_eq!(evidence.foregone_word(at(180_020)), Some(Word::Silent));
+    evidence.call_failed(at(181_000));
+    assert_eq!(evidence.foregone_word(at(181_000)), None);
+    evidence.call_answered(at(180_900));
+    evidence.call_answered(at(182_000));
+    silent(&mut evidence, 181_500);
+    assert_eq!(evidence.foregone_word(at(183_000)), None, "asked too early");
+    silent(&mut evidence, 184_000);
+    assert_eq!(evidence.foregone_word(at(184_020)), Some(Word::Silent));
     ask(&mut evidence, 2, 190_000, 50_000);
     assert_eq!(evidence.foregone_word(at(190_020)), None);
+}
+
+/// The answers of a new process come while the session is asked for, and health stays silent.
+#[test]
+fn a_strange_window_that_was_seen_after_a_call_was_sent_is_not_forgotten_by_its_answer() {
+    for (seen, expected) in [(115_000, Fate::Gone), (112_000, Fate::Alive)] {
+        let mut evidence = begun();
+        let earlier = evidence.see(stamp(99, 60), exchange(seen));
+        assert_eq!(earlier, (false, Reaction::Hold), "{seen}");
+        let slow = Exchange {
+            sent: at(114_000),
+            received: at(116_000),
+        };
+        evidence.knows(stamp(50, 46), slow);
+        let question = evidence.ask(1, at(117_000));
+        evidence.answered(question, Word::Silent, iter::empty(), at(117_010));
+        assert_eq!(evidence.fallback(1, at(117_010)), Fallback::Meter);
+        evidence.metered_in_vain((1, at(113_000)), at(117_020));
+        let session = made(100_000, 117_020);
+        assert_eq!(evidence.judge(&session, 1), Some(expected), "{seen}");
+    }
+}
+
+/// A request decided without a question, because it could not wait for one.
+#[test]
+fn a_sign_that_was_decided_without_a_question_is_asked_about_later() {
+    for (is_asked, expected) in [(false, Reaction::Hold), (true, Reaction::Nothing)] {
+        let mut evidence = begun();
+        let question = evidence.ask(1, at(110_000));
+        evidence.answered(question, Word::Silent, iter::empty(), at(110_010));
+        assert_eq!(evidence.fallback(1, at(110_010)), Fallback::Meter);
+        evidence.metered(metered(true, 1, 110_020), at(110_030));
+        let (_, reaction) = evidence.see(stamp(99, 60), exchange(120_000));
+        assert_eq!(reaction, Reaction::Hold);
+        if is_asked {
+            let question = evidence.ask(2, at(120_100));
+            evidence.answered(question, Word::Silent, iter::empty(), at(120_110));
+        }
+        assert_eq!(evidence.fallback(2, at(120_120)), Fallback::Decided);
+        assert_eq!(evidence.look(at(120_130)), Reaction::Nothing, "{is_asked}");
+        assert_eq!(evidence.look(at(141_000)), expected, "{is_asked}");
+    }
 }
