@@ -17,7 +17,7 @@ use super::{
     log::{Exchange, Operation, SessionUse},
     server::Server,
 };
-use crate::clock::testing::TestClock;
+use crate::{Chain, clock::testing::TestClock};
 
 /// A fake Sipher server that runs in this process.
 ///
@@ -333,6 +333,24 @@ impl FakeSipher {
             calls && !matches!(exchange.session, SessionUse::Live { .. })
         };
         self.assert_none(bare, "a call reached Sipher without a live session");
+    }
+
+    /// Asserts that every call that uses a chain used this one, and that there was such a call. It makes no difference
+    /// whether the chain came from a session or from the body, as with
+    /// [`InlineDefaults`](crate::InlineDefaults).
+    ///
+    /// # Panics
+    ///
+    /// If a call used another chain, or if no call used any. The message names each call with another chain.
+    #[track_caller]
+    pub fn assert_every_call_used(&self, chain: &Chain) {
+        let chain = chain.as_str();
+        let log = self.log();
+        let is_used = log.iter().any(|exchange| exchange.chain.is_some());
+        assert!(is_used, "no call used any chain, so none used {chain}");
+        let is_other =
+            |exchange: &Exchange| exchange.chain.as_deref().is_some_and(|used| used != chain);
+        self.assert_none(is_other, &format!("a call used another chain than {chain}"));
     }
 
     #[track_caller]

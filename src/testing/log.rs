@@ -52,12 +52,15 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// One line: the key, the call, its session and the status.
+/// One line: the key, the call, its session, the chain if it used one, and the status.
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key.as_deref().unwrap_or("no key");
         let path = fingerprint_path(&self.path);
         write!(f, "{key}: {} {path}, {:?}", self.method, self.session)?;
+        if let Some(chain) = &self.chain {
+            write!(f, ", on {chain}")?;
+        }
         write!(f, ", answered {}", self.status)
     }
 }

@@ -3,7 +3,10 @@
 use std::{panic, time::Duration};
 
 use http::HeaderValue;
-use sipher_session::testing::{DeadReason, FakeError, FakeSipher, Operation, SessionUse, Tier};
+use sipher_session::{
+    Chain,
+    testing::{DeadReason, FakeError, FakeSipher, Operation, SessionUse, Tier},
+};
 
 use crate::{create, create_request, on, request, send, stealth, stealth_request};
 
@@ -129,6 +132,26 @@ async fn a_call_without_a_session_fails_the_second_check_only() {
             .unwrap()
             .contains("POST /v1/stealth/generate")
     );
+}
+
+#[tokio::test]
+async fn a_call_on_another_chain_fails_the_check_of_chains_and_so_does_no_call_at_all() {
+    let sipher = FakeSipher::new();
+    let key = sipher.api_key(Tier::Pro);
+    let check = || {
+        panic_of(panic::AssertUnwindSafe(|| {
+            sipher.assert_every_call_used(&Chain::Near)
+        }))
+    };
+    let id = create(&sipher, &key, r#"{"chain":"near"}"#).await;
+    assert!(check().unwrap().contains("no call used any chain"));
+    stealth(&sipher, &key, &id).await;
+    assert_eq!(check(), None);
+    stealth(&sipher, &key, "nope").await;
+    let message = check().unwrap();
+    assert!(message.contains("another chain than near"), "{message}");
+    assert!(message.contains("on solana"), "{message}");
+    assert!(!message.contains("on near"), "{message}");
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 //! must hold in all of this.
 //!
 //! ```text
-//! cargo test --test fleet --features store,testing                     as many as are quick, and all else
-//! FLEET_SEEDS=10000 FLEET_FROM=500 cargo test --test fleet --features store,testing whatever_happens -- --nocapture
-//! FLEET_SEED=42 cargo test --test fleet --features store,testing whatever_happens -- --nocapture     one, with its trace
+//! cargo test --test fleet                     as many as are quick, and all else
+//! FLEET_SEEDS=10000 FLEET_FROM=500 cargo test --test fleet whatever_happens -- --nocapture
+//! FLEET_SEED=42 cargo test --test fleet whatever_happens -- --nocapture     one, with its trace
 //! ```
 
 mod checker;
