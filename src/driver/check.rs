@@ -64,7 +64,7 @@ impl Create {
             }
             // This also adds the uses that memos have counted to the session's count.
             memo::forget(suspect);
-            before = Some((now, suspect.uses()));
+            before = Some((now, suspect.uses_over()));
             let (heard, signs) = core.inquire().await?;
             let word = heard.word;
             if !matches!(word, Word::Says(_)) && self.falls_back(suspect, word, signs).await? {
@@ -117,7 +117,7 @@ impl Create {
         let (core, partition) = (&self.core, &suspect.partition);
         // This also adds the uses that memos have counted to the session's count.
         memo::forget(suspect);
-        let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses());
+        let (signs, now, uses) = (core.suspicion.signs(), core.now(), suspect.uses_over());
         let time_left = self.attempt.time_left(now);
         let time_left = time_left.min(self.longest_in_place(suspect).unwrap_or(time_left));
         let api = core.calls(partition);

@@ -140,7 +140,12 @@ impl Core {
             let sessions = self.sessions();
             self.has_heard() || sessions.iter().any(|session| !session.is_suspect(signs))
         };
-        !self.inquiry.evidence().says_no_more() && is_used()
+        let (says_no_more, is_asking) = {
+            let evidence = self.inquiry.evidence();
+            (evidence.says_no_more(), evidence.is_asking())
+        };
+        // The answer to a question on its way may be older than the failure.
+        !says_no_more && (is_asking || is_used())
     }
 
     /// Notes something that speaks against the server. The next request asks the server.

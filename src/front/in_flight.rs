@@ -281,7 +281,10 @@ impl Token {
         // already known. Then it proves another process.
         let is_its = self.manager.core().is_process_of(session);
         if is_its {
-            session.process_proven(sent.signs, sent.at, sent.uses);
+            // Others may be on their way since before, and meet another process.
+            let others = session.in_flight.count().saturating_sub(1) as u64;
+            let uses = sent.uses.saturating_sub(others);
+            session.process_proven(sent.signs, sent.at, uses);
         }
         is_its
     }

@@ -182,16 +182,16 @@ impl LiveSession {
         self.alive_as_of.load(Ordering::SeqCst) < signs
     }
 
-    /// Records that the server knew the session when it was asked at `now`. `signs` and `uses` are the counts from
-    /// before the server was asked.
+    /// Records that the server knew the session when it was asked at `now`. `signs`, and `uses` of the session that were
+    /// over, are the counts from before the server was asked.
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
         advance(&mut self.lock_alive().asked, now, uses);
         self.was_idle.store(false, Ordering::Relaxed);
         self.process_proven(signs, now, uses);
     }
 
-    /// Records that the server's process was still the same when it was sent a request at `now`. `signs` and `uses`
-    /// are the counts from before that.
+    /// Records that the server's process was still the same when it was sent a request at `now`. `signs`, and `uses` of
+    /// the session that were over, are the counts from before that.
     pub(crate) fn process_proven(&self, signs: u64, now: Reading, uses: u64) {
         self.goes_on(signs);
         advance(&mut self.lock_alive().proven, now, uses);
@@ -323,6 +323,12 @@ impl LiveSession {
     /// Returns how many requests got the session.
     pub(crate) fn uses(&self) -> u64 {
         self.uses.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many requests got the session and are over. The others may still meet another process of the
+    /// server.
+    pub(crate) fn uses_over(&self) -> u64 {
+        self.uses().saturating_sub(self.in_flight.count() as u64)
     }
 
     /// Retires the session if no request uses it, or has used it within `IN_USE`.

@@ -11,6 +11,7 @@ mod clocks;
 mod doubts;
 mod gateway;
 mod in_vain;
+mod on_their_way;
 mod others;
 mod overheard;
 mod restarts;

@@ -300,6 +300,11 @@ impl Evidence {
         self.is_told
     }
 
+    /// Returns whether a question is on its way.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asking.is_some()
+    }
+
     /// Returns whether a failed session call in place of the question tells nothing new. That is so if health alone is
     /// out of reach, as answers to other calls have shown.
     pub(crate) fn says_no_more(&self) -> bool {

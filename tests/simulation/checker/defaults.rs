@@ -212,28 +212,21 @@ impl Checker<'_> {
         is_due && !asked.any(|(index, at)| *index >= line && *at <= one.at.monotonic)
     }
 
-    /// Whether the request was in flight at a restart. It may then count as answered when its process was last proved.
-    fn met_a_restart(&self, n: u64) -> bool {
-        let (from, until) = self.handled.get(&n).copied().unwrap_or_default();
-        let mut restarts = self.restarts.iter();
-        restarts.any(|(restart, _)| (from..until).contains(restart))
-    }
-
     /// The event of a lost session counts at least as many requests as were answered wrong.
     fn counted(&mut self, wrong: &[Wrong]) {
         let told: Vec<(usize, Fingerprint, u64)> = self.lost.clone();
         for (index, session, requests) in told {
             let is_its = |one: &&Wrong| {
                 let fingerprint = SessionId::parse(&one.id).map(|id| id.fingerprint());
-                // A request with a slow body got its session long before the server looked up the session.
-                let was_on_its_way = self.met_a_restart(one.n) || self.has_slow_body(one.n);
                 // An answer that seemed to prove the process removed its request, and all earlier ones, from the count.
                 let seems_to_prove = |later: &Wrong| {
                     let head = later.head.filter(|_| later.index >= one.index);
                     head.is_some_and(|head| self.is_window_unseen(head))
                 };
                 let seemed_proven = wrong.iter().any(seems_to_prove);
-                let is_told = !was_on_its_way && !seemed_proven;
+                // Its caller gave up before the body was sent. The session was looked up when the server had noticed.
+                let is_unsent = one.head.is_none() && self.has_slow_body(one.n);
+                let is_told = !is_unsent && !seemed_proven;
                 one.index < index && fingerprint == Some(session) && is_told
             };
             let its: Vec<_> = wrong.iter().filter(is_its).map(|one| one.n).collect();

@@ -154,6 +154,18 @@ impl Changes {
         trouble.is_some_and(|trouble| flushed.any(|at| trouble.is_all(since, *at)))
     }
 
+    /// Whether the store lost its data within moments of this time, while one process was slow to tell it something and
+    /// the other was slow to read that.
+    pub(super) fn were_slow(&self, (by, since): (Who, Duration), who: Who) -> bool {
+        let is_slow = |who: Who, at| {
+            let trouble = self.trouble.get(&who.place);
+            trouble.is_some_and(|trouble| trouble.is_all(at, at))
+        };
+        let mut flushed = self.flushed.iter();
+        is_slow(by, since)
+            && flushed.any(|at| (since..since + MOMENTS).contains(at) && is_slow(who, *at))
+    }
+
     /// Whether a change is certainly older than another, however the clocks were stepped.
     fn is_before(&self, one: &Write, other: &Write) -> bool {
         // A process that makes two changes knows of the first.

@@ -52,7 +52,9 @@ impl Checker<'_> {
             MOMENTS
         };
         let is_soon = at.saturating_sub(since) < moments;
-        let is_unheard = self.changes.was_mute(by, since) || self.changes.was_deaf(who, since);
+        let is_unheard = self.changes.was_mute(by, since)
+            || self.changes.was_deaf(who, since)
+            || self.changes.were_slow((by, since), who);
         who != by && (is_soon || is_unheard)
     }
 
