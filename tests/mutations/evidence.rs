@@ -288,4 +288,37 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         old: "since.unwrap_or(found.now)",
         new: "since.unwrap_or(found.now).max(found.now)",
     },
+    Mutation {
+        name: "a_request_on_its_way_counts_as_proven_by_a_later_one",
+        invariant: "I12",
+        by: Test {
+            target: "evidence",
+            name: "a_request_that_is_sent_after_a_later_one_was_proven_counts_as_lost",
+        },
+        file: "src/front/in_flight.rs",
+        old: "sent.uses.saturating_sub(others)",
+        new: "sent.uses.max(others)",
+    },
+    Mutation {
+        name: "a_request_on_its_way_counts_as_answered_when_its_session_is_found",
+        invariant: "I12",
+        by: Test {
+            target: "evidence",
+            name: "a_request_that_is_sent_after_its_session_was_found_counts_as_lost",
+        },
+        file: "src/driver/check.rs",
+        old: "core.now(), suspect.uses_over());",
+        new: "core.now(), suspect.uses());",
+    },
+    Mutation {
+        name: "a_session_call_that_breaks_is_answered_by_the_question_on_its_way",
+        invariant: "I1",
+        by: Test {
+            target: "evidence",
+            name: "a_session_call_that_breaks_after_a_question_was_sent_is_not_answered_by_it",
+        },
+        file: "src/driver/inquiry.rs",
+        old: "(is_asking || is_used())",
+        new: "(is_asking && is_used() || is_used())",
+    },
 ];

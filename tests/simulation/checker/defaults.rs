@@ -212,6 +212,13 @@ impl Checker<'_> {
         is_due && !asked.any(|(index, at)| *index >= line && *at <= one.at.monotonic)
     }
 
+    /// Whether the server was restarted between the call and its answer.
+    fn met_a_restart(&self, n: u64) -> bool {
+        let (from, until) = self.handled.get(&n).copied().unwrap_or_default();
+        let mut restarts = self.restarts.iter();
+        restarts.any(|(restart, _)| (from..until).contains(restart))
+    }
+
     /// The event of a lost session counts at least as many requests as were answered wrong.
     fn counted(&mut self, wrong: &[Wrong]) {
         let told: Vec<(usize, Fingerprint, u64)> = self.lost.clone();
@@ -224,9 +231,10 @@ impl Checker<'_> {
                     head.is_some_and(|head| self.is_window_unseen(head))
                 };
                 let seemed_proven = wrong.iter().any(seems_to_prove);
-                // Its caller gave up before the body was sent. The session was looked up when the server had noticed.
-                let is_unsent = one.head.is_none() && self.has_slow_body(one.n);
-                let is_told = !is_unsent && !seemed_proven;
+                // Its caller gave up and got no answer, and the session was looked up later. Until then its body was on
+                // its way, or the server was restarted.
+                let is_later = self.met_a_restart(one.n) || self.has_slow_body(one.n);
+                let is_told = !(one.head.is_none() && is_later) && !seemed_proven;
                 one.index < index && fingerprint == Some(session) && is_told
             };
             let its: Vec<_> = wrong.iter().filter(is_its).map(|one| one.n).collect();
