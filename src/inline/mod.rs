@@ -79,6 +79,11 @@
 //! sent at once without one, and the session is created in the background. So the first request of a process has its
 //! defaults in the body alone. Later ones have them in the body and in the session.
 //!
+//! No session is at hand either while the server has to be asked first if the session is still alive. If no answer
+//! has proven that for [`verify_after`](crate::SessionManagerBuilder::verify_after), 60 s by default, the next
+//! request goes without the session, and the server is asked meanwhile. So an agent that seldom calls sends many of
+//! its requests without a session id. Their bodies name all defaults.
+//!
 //! Any other request waits, and [`OnNoSession`](crate::OnNoSession) decides if no session comes. This includes a
 //! `POST` without a `Content-Type`, or without a body. A client below may add what is missing, such as the
 //! `default_headers` of a `reqwest::Client`. Then the server would add defaults.

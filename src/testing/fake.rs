@@ -17,7 +17,7 @@ use super::{
     log::{Exchange, Operation, SessionUse},
     server::Server,
 };
-use crate::{Chain, clock::testing::TestClock};
+use crate::{api::Chain, clock::testing::TestClock};
 
 /// A fake Sipher server that runs in this process.
 ///

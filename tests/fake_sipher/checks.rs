@@ -140,7 +140,7 @@ async fn a_call_on_another_chain_fails_the_check_of_chains_and_so_does_no_call_a
     let key = sipher.api_key(Tier::Pro);
     let check = || {
         panic_of(panic::AssertUnwindSafe(|| {
-            sipher.assert_every_call_used(&Chain::Near)
+            sipher.assert_every_call_used(&Chain::Near);
         }))
     };
     let id = create(&sipher, &key, r#"{"chain":"near"}"#).await;

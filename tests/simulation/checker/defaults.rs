@@ -234,7 +234,7 @@ impl Checker<'_> {
                 // Its caller gave up and got no answer, and the session was looked up later. Until then its body was on
                 // its way, or the server was restarted.
                 let is_later = self.met_a_restart(one.n) || self.has_slow_body(one.n);
-                let is_told = !(one.head.is_none() && is_later) && !seemed_proven;
+                let is_told = !(seemed_proven || one.head.is_none() && is_later);
                 one.index < index && fingerprint == Some(session) && is_told
             };
             let its: Vec<_> = wrong.iter().filter(is_its).map(|one| one.n).collect();
