@@ -170,6 +170,10 @@ impl Core {
         // If the session was shared and is retired, another process may have deleted it. Then nothing was lost.
         let may_be_deleted = suspect.is_shared() && suspect.in_flight.is_retired();
         if reason == RetireReason::Lost && !may_be_deleted {
+            if metered {
+                let made_at = suspect.made(now).at;
+                self.inquiry.evidence().misses(now, made_at);
+            }
             self.suspect_others(suspect);
         }
         // The free question tells what happened to the server's process. A metered call tells what happened to the

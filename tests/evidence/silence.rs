@@ -198,3 +198,33 @@ async fn after_a_failed_call_requests_wait_for_health_also_where_it_told_nothing
     setup.sipher.assert_no_dead_id();
     assert_eq!((setup.gets(), setup.creates()), (1, 2));
 }
+
+/// The windows tell of no restart either. A session that was idle for long is asked for itself, and is missing.
+#[tokio::test(start_paused = true)]
+async fn where_health_says_nothing_and_one_session_is_missing_the_next_request_of_another_asks_for_its_own()
+ {
+    let setup = Setup::new();
+    setup.sipher.set_rate_limit(None);
+    let sessions = setup.builder().ttl(600 * SECOND).build().unwrap();
+    let base = SessionDefaults::new().chain(Chain::Base);
+    let other = SessionLayer::new(sessions.clone()).defaults(base);
+    let other = other.layer(setup.sipher.clone());
+    setup.call(&sessions).await.unwrap();
+    pass(2.0).await;
+    other.clone().oneshot(generate()).await.unwrap();
+    setup.silence_health();
+    pass(70.0).await;
+    setup.call(&sessions).await.unwrap();
+    assert_eq!(setup.gets(), 1);
+    setup.sipher.restart();
+    pass(70.0).await;
+    // Nobody can tell that the session is gone.
+    other.clone().oneshot(generate()).await.unwrap();
+    assert_ne!(setup.last_chain().as_deref(), Some("base"));
+    pass(100.0).await;
+    setup.sipher.clear_log();
+    setup.call(&sessions).await.unwrap();
+    other.oneshot(generate()).await.unwrap();
+    setup.sipher.assert_no_dead_id();
+    assert_eq!((setup.gets(), setup.creates()), (2, 2));
+}

@@ -321,4 +321,15 @@ pub(crate) const OF_EVIDENCE: &[Mutation] = &[
         old: "(is_asking || is_used())",
         new: "(is_asking && is_used() || is_used())",
     },
+    Mutation {
+        name: "a_session_that_is_missing_says_nothing_of_others_where_health_is_silent",
+        invariant: "I1",
+        by: Test {
+            target: "evidence",
+            name: "where_health_says_nothing_and_one_session_is_missing_the_next_request_of_another_asks_for_its_own",
+        },
+        file: "src/driver/check.rs",
+        old: "            if metered {\n",
+        new: "            if metered && now.monotonic.is_zero() {\n",
+    },
 ];

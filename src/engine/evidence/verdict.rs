@@ -184,7 +184,7 @@ impl Evidence {
             .owed
             .filter(|_| self.owed_at > Some(answer.asked.monotonic));
         if !answer.knows {
-            self.misses(&answer);
+            self.misses(answer.asked, answer.made_at);
             self.windows.clear();
             self.restarted();
             return;
@@ -209,7 +209,7 @@ impl Evidence {
         self.presence.was_reached(answer.asked);
         if !answer.knows {
             self.loses(answer.made_at, answer.asked);
-            self.misses(answer);
+            self.misses(answer.asked, answer.made_at);
         }
     }
 
@@ -219,8 +219,10 @@ impl Evidence {
         self.lost_until = Some((until.max(made_at), before.max(asked.monotonic)));
     }
 
-    fn misses(&mut self, answer: &Metered) {
-        let missed = (answer.asked.monotonic, answer.made_at);
+    /// Records that the session created at `made_at`, by the server's clock, was asked for at `asked` and is missing. If
+    /// health says nothing, each other session has to be asked for itself.
+    pub(crate) fn misses(&mut self, asked: Reading, made_at: Duration) {
+        let missed = (asked.monotonic, made_at);
         self.missed = self.missed.max(Some(missed));
     }
 
