@@ -10,6 +10,7 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     core::Core,
+    fleet::Since,
     once::{self, Receiver, Sender},
     outage::AWAY,
     stage::Stage,
@@ -41,8 +42,9 @@ pub(crate) struct Asking {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) word: Word,
-    /// When the question began, by the store's clock. All signs that it covers came before.
-    pub(crate) since: Option<Duration>,
+    /// How the store had the last call in place of a question when this question began. All signs that it covers came
+    /// before.
+    pub(crate) since: Option<Since>,
 }
 
 impl From<Word> for Heard {

@@ -10,7 +10,7 @@ use super::{
     check::lost,
     core::Core,
     create::Create,
-    fleet::{StandIn, WhoAsks},
+    fleet::{Since, StandIn, WhoAsks},
 };
 use crate::{
     clock::Reading,
@@ -63,9 +63,8 @@ impl Create {
     }
 
     /// Returns whether this process has to ask, because no other process of the fleet has asked lately. If another
-    /// one has, its result is noted here. The present number of signs is `signs`, and they came before `since`, by the
-    /// store's clock.
-    pub(crate) async fn asks_itself(&mut self, signs: u64, since: Option<Duration>) -> bool {
+    /// one has, its result is noted here. The present number of signs is `signs`, and they came before `since`.
+    pub(crate) async fn asks_itself(&mut self, signs: u64, since: Option<Since>) -> bool {
         let core = &self.core;
         let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
         match core.fleet.stand_in(core, (signs, since), counts_for).await {

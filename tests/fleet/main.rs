@@ -25,6 +25,7 @@ mod leaks;
 mod leaving;
 mod many_slots;
 mod new_keys;
+mod nodes;
 mod panics;
 mod patches;
 mod paused_callers;

@@ -15,6 +15,7 @@ use super::{
     new_member,
     record::{split_time, time_to_bytes},
     seal::{Kind, Seal},
+    stand_in::Since,
 };
 use crate::{
     api::{Health, SessionDefaults, Word},
@@ -51,6 +52,7 @@ impl Fleet {
             timeout(PATIENCE, inner.turn(core)).await.ok().flatten()
         });
         let (turn, since) = turn.await.unzip();
+        let since = since.flatten();
         let word = match turn {
             Some(Turn::Told(word)) => word,
             Some(Turn::Ask(seal, claim)) => {
@@ -75,12 +77,16 @@ impl Inner {
         Some(self.seal(core, kind, &key, &defaults))
     }
 
-    /// Finds out who asks. Also returns a time by the store's clock before which all signs came. Returns `None` if this
-    /// process has no session, or if the store cannot be asked.
-    async fn turn(&self, core: &Core) -> Option<(Turn, Duration)> {
+    /// Finds out who asks. Also returns how the slot of the call in place of the question was found: all signs came before
+    /// that. Returns `None` if this process has no session, or if the store cannot be asked.
+    async fn turn(&self, core: &Core) -> Option<(Turn, Option<Since>)> {
         let seal = self.common_slot(core, Kind::Health)?;
         let member = new_member(core);
-        let found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
+        let (found, stand_in) = tokio::join!(
+            self.get(core, Some(seal.slot), seal.slot),
+            self.stand_in_since(core)
+        );
+        let found = found.ok()?;
         // The sign came before this time.
         let (since, mut after) = (found.now, generation(&found));
         let turn = loop {
@@ -102,7 +108,7 @@ impl Inner {
                 }
             }
         };
-        Some((turn, since))
+        Some((turn, stand_in))
     }
 
     /// Tells the others the answer. If this process could not reach the server, it tells nothing: others may reach

@@ -65,7 +65,7 @@ pub(crate) use self::{
     defaults::Follower,
     member::{Leaving, Membership, membership},
     seal::Derive,
-    stand_in::{StandIn, WhoAsks},
+    stand_in::{Since, StandIn, WhoAsks},
 };
 use self::{
     defaults::{FirstLook, Following},

@@ -48,13 +48,13 @@ pub(crate) enum WhoAsks {
 }
 
 impl Fleet {
-    /// Finds out whether this process has to ask for a session. `signs` is the present number of signs and a time by
-    /// the store's clock, if known, before which they came. Another process's result is used for `counts_for` after
-    /// its call. Without the store, each process asks.
+    /// Finds out whether this process has to ask for a session. `signs` is the present number of signs. They came before
+    /// the slot was read as `since`. Another process's result is used for `counts_for` after its call. Without the
+    /// store, each process asks.
     pub(crate) async fn stand_in(
         &self,
         core: &Core,
-        signs: (u64, Option<Duration>),
+        signs: (u64, Option<Since>),
         counts_for: Duration,
     ) -> WhoAsks {
         let who = self.within(None, async |inner| {
@@ -78,20 +78,26 @@ impl Inner {
     async fn who_asks(
         &self,
         core: &Core,
-        (signs, since): (u64, Option<Duration>),
+        (signs, since): (u64, Option<Since>),
         counts_for: Duration,
     ) -> Option<WhoAsks> {
         let seal = self.common_slot(core, Kind::StandIn)?;
         let member = new_member(core);
+        let mut before = core.now();
         let mut found = self.get(core, Some(seal.slot), seal.slot).await.ok()?;
-        let since = since.unwrap_or(found.now);
+        let since = since.unwrap_or_else(|| Since::of(&found));
         loop {
-            if let Some((answer, asked)) = read(core, &seal, &found, (signs, counts_for)) {
-                return Some(WhoAsks::Another(answer, asked >= since));
+            if let Some(said) = read(&seal, &found, counts_for) {
+                let answer = said.here(core, signs, (found.now, before));
+                return Some(WhoAsks::Another(
+                    answer,
+                    since.is_before(&found, said.asked),
+                ));
             }
             let after = generation(&found);
             let begun = core.now();
             let (at, whose) = (Some(seal.slot), (seal.slot, member));
+            before = begun;
             let claimed = self.claim(core, at, whose, after, (begun, LEASE)).await;
             match claimed.ok()? {
                 Claimed::Granted(claim) => {
@@ -113,19 +119,44 @@ impl Inner {
     }
 }
 
-/// Returns the result in a record, and when the call was made by the store's clock. `None` if that is too long ago.
-fn read(
-    core: &Core,
-    seal: &Seal,
-    found: &Found,
-    (signs, counts_for): (u64, Duration),
-) -> Option<(Metered, Duration)> {
+/// How the slot was found at some time. A result counts as later only if it was published since, and the call was made
+/// since by the clock of the slot's own node. That clock may have been set back in between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Since {
+    now: Duration,
+    generation: u64,
+}
+
+impl Since {
+    fn of(found: &Found) -> Self {
+        Self {
+            now: found.now,
+            generation: generation(found),
+        }
+    }
+
+    fn is_before(&self, found: &Found, asked: Duration) -> bool {
+        generation(found) > self.generation && asked >= self.now
+    }
+}
+
+impl Inner {
+    /// Returns how the slot is found now.
+    pub(super) async fn stand_in_since(&self, core: &Core) -> Option<Since> {
+        let slot = self.common_slot(core, Kind::StandIn)?.slot;
+        let found = self.get(core, Some(slot), slot).await.ok()?;
+        Some(Since::of(&found))
+    }
+}
+
+/// Returns the result in a record. `None` if the call was too long ago.
+fn read(seal: &Seal, found: &Found, counts_for: Duration) -> Option<Said> {
     let record = found.record.as_ref()?;
     let plain = seal.open(record.generation, &record.sealed)?;
     let said = parse(&plain)?;
     // The store's clock may have been set back since.
     let ago = found.now.checked_sub(said.asked)?;
-    (ago < counts_for).then(|| (said.here(core, signs, ago), said.asked))
+    (ago < counts_for).then_some(said)
 }
 
 /// A result as it is stored.
@@ -141,12 +172,16 @@ struct Said {
 }
 
 impl Said {
-    /// Converts the result to the clocks of this process.
-    fn here(&self, core: &Core, signs: u64, ago: Duration) -> Metered {
-        let now = core.now();
+    /// Converts the result to the clocks of this process. The slot was read at `found_at` by the store's clock, and after
+    /// `before` here.
+    fn here(&self, core: &Core, signs: u64, (found_at, before): (Duration, Reading)) -> Metered {
+        let (now, ago) = (core.now(), found_at.saturating_sub(self.asked));
+        // It is not known how long the store's answer was on its way. The earlier time proves less, and the later one
+        // gives up more.
+        let known = if self.knows { before } else { now };
         let asked = Reading {
-            monotonic: now.monotonic.saturating_sub(ago),
-            wall: now.wall.saturating_sub(ago),
+            monotonic: known.monotonic.saturating_sub(ago),
+            wall: known.wall.saturating_sub(ago),
         };
         let is_older = |made: Duration| made < self.made_at;
         let sessions = core.sessions();

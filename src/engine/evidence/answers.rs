@@ -54,7 +54,11 @@ impl Evidence {
             }
             Seen::Pending => return (false, Reaction::Nothing),
             Seen::New { beside: true } => {
-                self.strange = Some(exchange.sent.monotonic);
+                let (sent, received) = self.strange.unwrap_or_default();
+                self.strange = Some((
+                    sent.max(exchange.sent.monotonic),
+                    received.max(exchange.received.monotonic),
+                ));
                 Cause::Sign
             }
             Seen::New { beside: false } | Seen::Vague => Cause::Hint,

@@ -78,8 +78,9 @@ pub(crate) struct Evidence {
     replaced_before: Option<Duration>,
     /// The time since which every proof was of one process.
     since: Option<Reading>,
-    /// When the request was sent whose answer last began a window while a known one was still open.
-    strange: Option<Duration>,
+    /// The last answers that began a window while a known one was still open: when the last of their requests was sent,
+    /// and when the last of them was received.
+    strange: Option<(Duration, Duration)>,
     /// What the last answer said of the sessions.
     fates: Fates,
     /// When the last sign turned out to be a false alarm, and how long this damps the next sign.
@@ -88,6 +89,8 @@ pub(crate) struct Evidence {
     failed: Option<Reading>,
     /// The monotonic send time of the first call that the server has answered since one failed. None until then.
     well_since: Option<Duration>,
+    /// The monotonic send time of the last call that the server has answered.
+    answered: Option<Duration>,
     /// The cause of the next question, which was not asked yet.
     owed: Option<Cause>,
     /// The monotonic time of that cause.
@@ -128,6 +131,7 @@ impl Evidence {
             since: None,
             strange: None,
             well_since: Some(Duration::ZERO),
+            answered: None,
             fates: Fates::default(),
             false_alarm: None,
             failed: None,
@@ -182,8 +186,13 @@ impl Evidence {
 
     /// Begins a question, for the most urgent cause.
     pub(crate) fn ask(&mut self, signs: u64, now: Reading) -> Question {
+        // No request waits for a damped sign. It stays owed, or a silent answer to a hint would settle it.
+        let is_damped = self.unanswered.is_none() && !self.damped_for(now).is_zero();
+        let is_kept = |cause: &mut Cause| *cause == Cause::Sign && is_damped;
+        let kept = self.owed.take_if(is_kept);
         let cause = self.owed.take().max(self.unanswered.take());
         let cause = cause.unwrap_or(Cause::Hint);
+        self.owed = kept;
         (self.asking, self.last_cause) = (Some(cause), cause);
         for backoff in [&mut self.breaks, &mut self.routine, &mut self.alarms] {
             backoff.asked(now);
@@ -223,6 +232,8 @@ impl Evidence {
             self.routine.for_nothing();
             return false;
         };
+        let is_later = |_: &Cause| self.owed_at > Some(question.asked.monotonic);
+        self.owed = self.owed.filter(is_later);
         self.forget_windows_after_sleep(now);
         let is_first = self.boots.is_empty();
         let is_new = !self.boots.note(&health, question.asked, now) && !is_first;
@@ -258,6 +269,9 @@ impl Evidence {
         self.silent = is_silent.then_some((since, questions.saturating_add(1)));
         match word {
             Word::Says(_) => {
+                if !self.presence.has_failed_since(question.asked) {
+                    self.well_since.get_or_insert(question.asked.monotonic);
+                }
                 self.presence = Presence::default();
                 self.failed = None;
             }
@@ -273,6 +287,7 @@ impl Evidence {
         let is_later = |failed: &Reading| failed.monotonic > sent.monotonic;
         self.failed = self.failed.filter(is_later);
         self.presence.call_answered(sent);
+        self.answered = self.answered.max(Some(sent.monotonic));
         if self.failed.is_none() && !self.presence.has_failed_since(sent) {
             self.well_since.get_or_insert(sent.monotonic);
         }
@@ -280,7 +295,9 @@ impl Evidence {
 
     /// Records that a session call sent at `sent` did not reach the server.
     pub(crate) fn call_failed(&mut self, sent: Reading) {
-        self.well_since = None;
+        if self.answered <= Some(sent.monotonic) {
+            self.well_since = None;
+        }
         self.presence.call_failed(sent);
     }
 
@@ -355,7 +372,9 @@ impl Evidence {
     /// doubt.
     fn confirm(&mut self, asked: Reading) {
         self.windows.confirm(asked.monotonic);
-        self.strange = self.strange.filter(|seen| *seen > asked.monotonic);
+        self.strange = self
+            .strange
+            .filter(|(_, received)| *received > asked.monotonic);
     }
 
     fn restarted(&mut self) {

@@ -77,7 +77,7 @@ impl Evidence {
         self.asking >= Some(Cause::Sign) || !self.damped_for(now).is_zero()
     }
 
-    fn damped_for(&self, now: Reading) -> Duration {
+    pub(super) fn damped_for(&self, now: Reading) -> Duration {
         let left = |(at, floor): (Reading, Duration)| floor.saturating_sub(now.since(at));
         self.false_alarm.map(left).unwrap_or_default()
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unchecked_time_subtraction)]
 
 mod damped;
+mod owed;
 mod restarted;
 mod several;
 mod silent;

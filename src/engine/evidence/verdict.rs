@@ -115,20 +115,18 @@ impl Evidence {
     fn decide_by_windows(&mut self, signs: u64, now: Reading) {
         let may_replace = is_due(self.replaced, REPLACED, now);
         let says = match self.strange.take_if(|_| may_replace) {
-            Some(since) => {
+            Some((sent, _)) => {
                 self.replaced = Some(now);
-                Says::Replaced(since)
+                Says::Replaced(sent)
             }
             None => Says::Nothing,
         };
         // The next sign would tell no more, and nobody can be asked about it for a while.
         self.false_alarm = Some((now, self.alarms.floor()));
         self.decide(self.question(signs, now), says);
-        // This decides what was unanswered, so no question needs to repeat it. What nobody has asked about yet is
-        // asked about as soon as a question may go out.
+        // This decides what was unanswered, so no question needs to repeat it. What is owed was not asked about yet, and
+        // is asked about as soon as a question may go out.
         self.unanswered = None;
-        let is_asked = self.breaks.last() >= self.owed_at;
-        self.owed = self.owed.filter(|cause| *cause == Cause::Hint || !is_asked);
     }
 
     /// Like `fallback`, if the question did not even reach the server. That is an outage, unless other calls are

@@ -402,3 +402,29 @@ fn a_sign_that_was_decided_without_a_question_is_asked_about_later() {
         assert_eq!(evidence.look(at(141_000)), expected, "{is_asked}");
     }
 }
+
+#[test]
+fn after_health_has_answered_calls_count_as_answered_again() {
+    let mut evidence = begun();
+    let _ = evidence.raise(Cause::Broken, at(101_000));
+    ask(&mut evidence, 1, 101_200, 50_000);
+    for now in [110_000, 130_000, 150_000, 175_000] {
+        let question = evidence.ask(1, at(now));
+        evidence.answered(question, Word::Silent, iter::empty(), at(now + 10));
+    }
+    assert_eq!(evidence.foregone_word(at(176_000)), Some(Word::Silent));
+}
+
+#[test]
+fn a_call_that_fails_late_does_not_undo_what_later_calls_have_shown() {
+    let mut evidence = begun();
+    for now in [110_000, 130_000, 150_000, 175_000] {
+        let question = evidence.ask(1, at(now));
+        evidence.answered(question, Word::Away, iter::empty(), at(now + 10));
+        evidence.call_answered(at(now + 100));
+    }
+    assert_eq!(evidence.foregone_word(at(176_000)), Some(Word::Away));
+    evidence.call_failed(at(174_000));
+    assert!(evidence.is_health_alone_away());
+    assert_eq!(evidence.foregone_word(at(176_000)), Some(Word::Away));
+}
