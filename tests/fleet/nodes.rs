@@ -64,7 +64,7 @@ impl SessionStore for Nodes {
                     now: now + self.ahead(slot),
                 },
                 Claim::Published(found) => Claim::Published(self.there(slot, found)),
-                held => held,
+                held @ Claim::Held { .. } => held,
             })
         })
     }

@@ -55,8 +55,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "where_windows_decide_a_session_that_was_made_in_the_new_window_stays",
         },
         file: "src/engine/evidence/answers.rs",
-        old: "self.strange = Some(exchange.sent.monotonic);",
-        new: "self.strange = Some(std::time::Duration::MAX);",
+        old: "sent.max(exchange.sent.monotonic),",
+        new: "sent.max(exchange.sent.monotonic).max(std::time::Duration::MAX),",
     },
     Mutation {
         name: "failed_session_calls_may_come_from_a_cache",
@@ -242,8 +242,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "where_health_says_nothing_a_fleet_makes_one_session_call_in_five_minutes",
         },
         file: "src/driver/fleet/stand_in.rs",
-        old: "self.common_slot(core, Kind::StandIn)?",
-        new: "self.common_slot(core, Kind::StandIn).filter(|_| signs == u64::MAX)?",
+        old: "self.common_slot(core, Kind::StandIn)?;\n",
+        new: "self.common_slot(core, Kind::StandIn).filter(|_| signs == u64::MAX)?;\n",
     },
     Mutation {
         name: "a_redirect_of_health_is_an_outage",
