@@ -140,11 +140,11 @@ impl Changes {
         }
     }
 
-    /// Whether a process had no working connection to the store from this time until it was gone.
-    pub(super) fn was_mute(&self, who: Who, since: Duration) -> bool {
-        let (gone, trouble) = (self.gone.get(&who), self.trouble.get(&who.place));
-        gone.zip(trouble)
-            .is_some_and(|(gone, trouble)| *gone >= since && trouble.is_all(since, *gone))
+    /// Whether a process had no working connection to the store between these times, or until it was gone.
+    pub(super) fn was_mute(&self, who: Who, (since, until): Span) -> bool {
+        let until = self.gone.get(&who).map_or(until, |gone| until.min(*gone));
+        let trouble = self.trouble.get(&who.place);
+        trouble.is_some_and(|trouble| until >= since && trouble.is_all(since, until))
     }
 
     /// Whether the store lost its data while a process had no working connection to it since this time.

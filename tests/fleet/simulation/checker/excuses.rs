@@ -36,8 +36,8 @@ impl Checker<'_> {
     }
 
     /// Whether a request may still carry a session that was taken out of use. Other processes learn of it within
-    /// moments. If something kept the news from them, their lease is the bound. They never learn of it if the only
-    /// process that knew was gone before it reached the store, or if the store lost the news before they could read it.
+    /// moments. If something kept the news from them, their lease is the bound. They do not learn of it while the only
+    /// process that knows cannot reach the store, or if the store lost the news before they could read it.
     pub(super) fn may_bear(&self, (by, since): (Who, Duration), who: Who, at: Duration) -> bool {
         let is_deaf = |deed: &Deed| {
             let deeds = matches!(
@@ -52,7 +52,7 @@ impl Checker<'_> {
             MOMENTS
         };
         let is_soon = at.saturating_sub(since) < moments;
-        let is_unheard = self.changes.was_mute(by, since)
+        let is_unheard = self.changes.was_mute(by, (since, at))
             || self.changes.was_deaf(who, since)
             || self.changes.were_slow((by, since), who);
         who != by && (is_soon || is_unheard)
