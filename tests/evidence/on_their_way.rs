@@ -27,7 +27,7 @@ fn lost(events: &mut Events) -> Option<u64> {
     })
 }
 
-/// A `Buffer` calls the service, and hands the future to whoever waits for it. Here that is polled after a restart.
+/// A request gets its session when the service is called. Its future is polled only after a restart, as behind a `Buffer`.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_sent_after_a_later_one_was_proven_counts_as_lost() {
     let setup = Setup::new();

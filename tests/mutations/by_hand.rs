@@ -154,7 +154,7 @@ pub(crate) const BY_HAND: &[Mutation] = &[
             target: "evidence",
             name: "a_restart_that_only_windows_show_is_found_in_seconds_where_health_alone_cannot_be_reached",
         },
-        file: "src/engine/evidence/mod.rs",
+        file: "src/engine/evidence/calls.rs",
         old: ".question_failed(question.asked, self.failed.is_some()),",
         new: ".question_failed(question.asked, question.cause >= Cause::Sign),",
     },

@@ -74,6 +74,13 @@ impl Fleet {
 }
 
 impl Inner {
+    /// Returns how the slot is found now.
+    pub(super) async fn stand_in_since(&self, core: &Core) -> Option<Since> {
+        let slot = self.common_slot(core, Kind::StandIn)?.slot;
+        let found = self.get(core, Some(slot), slot).await.ok()?;
+        Some(Since::of(&found))
+    }
+
     /// Returns `None` if this process has no session, or if the store cannot be asked.
     async fn who_asks(
         &self,
@@ -135,17 +142,9 @@ impl Since {
         }
     }
 
+    /// Returns whether a result that was found now comes from a call made since, at `asked` by the node's clock.
     fn is_before(&self, found: &Found, asked: Duration) -> bool {
         generation(found) > self.generation && asked >= self.now
-    }
-}
-
-impl Inner {
-    /// Returns how the slot is found now.
-    pub(super) async fn stand_in_since(&self, core: &Core) -> Option<Since> {
-        let slot = self.common_slot(core, Kind::StandIn)?.slot;
-        let found = self.get(core, Some(slot), slot).await.ok()?;
-        Some(Since::of(&found))
     }
 }
 

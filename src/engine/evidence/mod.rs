@@ -10,6 +10,7 @@
 //! | `health`, `fates` | the free `GET /v1/health`: when the process began, and what follows for one session and for all |
 //! | `question`, `backoff` | why `GET /v1/health` is called, and how often |
 //! | `reaction` | what follows from an observation: nothing, a call of `GET /v1/health`, or that requests are held |
+//! | `calls` | what answered and failed calls say while health tells nothing |
 //! | `presence` | whether the whole server is out of reach, or health alone |
 //! | `verdict` | what became of the sessions, by the last answer that decides something |
 //!
@@ -19,6 +20,7 @@
 
 mod answers;
 mod backoff;
+mod calls;
 mod fates;
 pub(crate) mod health;
 mod presence;
@@ -42,7 +44,7 @@ use self::{
     backoff::{Backoff, ROUTINE, SELDOM, SOON},
     fates::Fates,
     health::{Boots, CLOCK_STEP},
-    presence::{Presence, QUESTIONS},
+    presence::Presence,
     verdict::{Says, Verdict},
     window::{Exchange, Windows},
 };
@@ -51,9 +53,6 @@ use crate::{
     clock::Reading,
     model::evidence::{Cause, Made},
 };
-
-/// A gateway's page in place of health that stays for longer does not belong to a restart.
-const SETTLED: Duration = Duration::from_secs(60);
 
 /// What is known of the server, for all API keys.
 #[derive(Debug)]
@@ -263,55 +262,6 @@ impl Evidence {
         is_another
     }
 
-    fn note_presence(&mut self, question: Question, word: Word) {
-        let (since, questions) = self.silent.unwrap_or((question.asked, 0));
-        let is_silent = word == Word::Silent;
-        self.silent = is_silent.then_some((since, questions.saturating_add(1)));
-        match word {
-            Word::Says(_) => {
-                if !self.presence.has_failed_since(question.asked) {
-                    self.well_since.get_or_insert(question.asked.monotonic);
-                }
-                self.presence = Presence::default();
-                self.failed = None;
-            }
-            Word::Away => self
-                .presence
-                .question_failed(question.asked, self.failed.is_some()),
-            Word::Silent => {}
-        }
-    }
-
-    /// Records that the server has answered a call that was sent at `sent`.
-    pub(crate) fn call_answered(&mut self, sent: Reading) {
-        let is_later = |failed: &Reading| failed.monotonic > sent.monotonic;
-        self.failed = self.failed.filter(is_later);
-        self.presence.call_answered(sent);
-        self.answered = self.answered.max(Some(sent.monotonic));
-        if self.failed.is_none() && !self.presence.has_failed_since(sent) {
-            self.well_since.get_or_insert(sent.monotonic);
-        }
-    }
-
-    /// Records that a session call sent at `sent` did not reach the server.
-    pub(crate) fn call_failed(&mut self, sent: Reading) {
-        if self.answered <= Some(sent.monotonic) {
-            self.well_since = None;
-        }
-        self.presence.call_failed(sent);
-    }
-
-    /// Returns whether the server answers health or other calls, as far as is known.
-    pub(crate) fn is_reached(&self) -> bool {
-        self.presence.is_reached()
-    }
-
-    /// Returns whether sessions may stay in use, in doubt, while nobody can say what became of them. That needs a
-    /// server that answers other calls, and no failed call.
-    pub(crate) fn may_go_on_untold(&self) -> bool {
-        self.last_cause < Cause::Sign && self.is_reached()
-    }
-
     /// Returns whether health has answered the last question.
     pub(crate) fn is_told(&self) -> bool {
         self.is_told
@@ -320,44 +270,6 @@ impl Evidence {
     /// Returns whether a question is on its way.
     pub(crate) fn is_asking(&self) -> bool {
         self.asking.is_some()
-    }
-
-    /// Returns whether a failed session call in place of the question tells nothing new. That is so if health alone is
-    /// out of reach, as answers to other calls have shown.
-    pub(crate) fn says_no_more(&self) -> bool {
-        !self.is_told && self.presence.is_there()
-    }
-
-    /// Returns what the next question to health will bring, if the last ones brought nothing and the server answers other calls.
-    /// A request then need not wait for that question.
-    ///
-    /// Nothing is certain while a question is on its way, or after a failed call: the server may be restarting, and health may
-    /// answer again as soon as that is over. So a question must have been asked since calls are answered again.
-    pub(crate) fn foregone_word(&self, now: Reading) -> Option<Word> {
-        let is_settled = |(since, questions): (Reading, u32)| {
-            questions >= QUESTIONS && now.since(since) >= SETTLED
-        };
-        let is_asked = |since| self.breaks.last() >= Some(since);
-        if self.asking.is_some() || !self.well_since.is_some_and(is_asked) {
-            None
-        } else if self.presence.is_there() {
-            Some(Word::Away)
-        } else {
-            self.silent
-                .filter(|it| is_settled(*it))
-                .map(|_| Word::Silent)
-        }
-    }
-
-    /// Returns whether health alone cannot be reached.
-    pub(crate) fn is_health_alone_away(&self) -> bool {
-        self.presence.is_there()
-    }
-
-    /// Returns whether the server was newly found to answer other calls while health is out of reach. Returns `true`
-    /// once.
-    pub(crate) fn take_news_of_presence(&mut self) -> bool {
-        self.presence.take_news()
     }
 
     /// Records that a session was asked for and is alive. If health had left a sign unclear, that sign was a false

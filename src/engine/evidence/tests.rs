@@ -4,6 +4,7 @@
 #![allow(clippy::unchecked_time_subtraction)]
 
 mod damped;
+mod foregone;
 mod owed;
 mod restarted;
 mod several;
@@ -61,6 +62,18 @@ fn made(born: u64, now: u64) -> Made {
         born: at(born),
         left: total.saturating_sub(Duration::from_millis(now - born)),
         known: (at(born), Duration::from_millis(now - born)),
+    }
+}
+
+/// The answer to a call that asked for the session at `asked`.
+fn metered(knows: bool, signs: u64, asked: u64) -> Metered {
+    Metered {
+        knows,
+        made_at: server(SESSION + 20),
+        born: at(SESSION).monotonic,
+        is_oldest: true,
+        signs,
+        asked: at(asked),
     }
 }
 

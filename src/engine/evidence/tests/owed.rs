@@ -2,18 +2,6 @@
 
 use super::*;
 
-/// A session call that was sent at `asked` and found the session.
-fn found(asked: u64) -> Metered {
-    Metered {
-        knows: true,
-        made_at: server(SESSION + 20),
-        born: at(SESSION).monotonic,
-        is_oldest: true,
-        signs: 1,
-        asked: at(asked),
-    }
-}
-
 /// Health is asked, and says nothing.
 fn silent(evidence: &mut Evidence, signs: u64, now: u64) {
     let question = evidence.ask(signs, at(now));
@@ -39,7 +27,7 @@ fn a_strange_answer_that_came_after_a_session_call_was_sent_is_not_forgotten() {
             received: at(114_990),
         };
         evidence.knows(stamp(50, 46), session_call);
-        evidence.metered(found(114_000), at(115_010));
+        evidence.metered(metered(true, 1, 114_000), at(115_010));
         silent(&mut evidence, 2, 115_200);
         assert_eq!(evidence.fallback(2, at(115_210)), Fallback::Decided);
         let fate = evidence.judge(&made(SESSION, 115_220), 2);
@@ -105,10 +93,49 @@ fn a_sign_at_the_instant_of_a_question_stays_owed() {
     let mut evidence = begun();
     silent(&mut evidence, 1, 110_000);
     assert_eq!(evidence.fallback(1, at(110_010)), Fallback::Meter);
-    evidence.metered(found(110_020), at(110_030));
+    evidence.metered(metered(true, 1, 110_020), at(110_030));
     let question = evidence.ask(1, at(120_050));
     let _ = evidence.see(stamp(99, 60), exchange(120_000));
     evidence.answered(question, Word::Silent, iter::empty(), at(120_060));
     assert_eq!(evidence.fallback(2, at(120_120)), Fallback::Decided);
     assert_eq!(evidence.look(at(141_000)), Reaction::Hold);
+}
+
+/// The answers of a new process come while the session is asked for, and health stays silent.
+#[test]
+fn a_strange_window_that_was_seen_after_a_call_was_sent_is_not_forgotten_by_its_answer() {
+    for (seen, expected) in [(115_000, Fate::Gone), (112_000, Fate::Alive)] {
+        let mut evidence = begun();
+        let earlier = evidence.see(stamp(99, 60), exchange(seen));
+        assert_eq!(earlier, (false, Reaction::Hold), "{seen}");
+        let slow = Exchange {
+            sent: at(114_000),
+            received: at(116_000),
+        };
+        evidence.knows(stamp(50, 46), slow);
+        silent(&mut evidence, 1, 117_000);
+        assert_eq!(evidence.fallback(1, at(117_010)), Fallback::Meter);
+        evidence.metered_in_vain((1, at(113_000)), at(117_020));
+        let session = made(100_000, 117_020);
+        assert_eq!(evidence.judge(&session, 1), Some(expected), "{seen}");
+    }
+}
+
+/// A request decided without a question, because it could not wait for one.
+#[test]
+fn a_sign_that_was_decided_without_a_question_is_asked_about_later() {
+    for (is_asked, expected) in [(false, Reaction::Hold), (true, Reaction::Nothing)] {
+        let mut evidence = begun();
+        silent(&mut evidence, 1, 110_000);
+        assert_eq!(evidence.fallback(1, at(110_010)), Fallback::Meter);
+        evidence.metered(metered(true, 1, 110_020), at(110_030));
+        let (_, reaction) = evidence.see(stamp(99, 60), exchange(120_000));
+        assert_eq!(reaction, Reaction::Hold);
+        if is_asked {
+            silent(&mut evidence, 2, 120_100);
+        }
+        assert_eq!(evidence.fallback(2, at(120_120)), Fallback::Decided);
+        assert_eq!(evidence.look(at(120_130)), Reaction::Nothing, "{is_asked}");
+        assert_eq!(evidence.look(at(141_000)), expected, "{is_asked}");
+    }
 }
