@@ -44,6 +44,13 @@ pub(crate) const KNOWN: [&str; 5] = [
 /// A field that is `None` is left to the server. In the extensions of a request, this type means: send the request with
 /// a session that has exactly these defaults.
 ///
+/// # Reading them from JSON
+///
+/// A name that this version does not know goes into [`other`](Self::other), because a newer server may know it. If the
+/// server does not, it drops the name: the create then fails with
+/// [`ErrorKind::WrongAnswer`](crate::ErrorKind::WrongAnswer). Without sessions nobody would notice. So read what users
+/// write into a [`DefaultsConfig`](crate::config::DefaultsConfig), which refuses unknown names and values, and convert it.
+///
 /// ```
 /// use sipher_session::{Chain, PrivacyLevel, SessionDefaults};
 ///
@@ -71,7 +78,8 @@ pub struct SessionDefaults {
     /// The key that lets an auditor see payments. No route reads it today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_viewing_key: Option<ViewingKey>,
-    /// Keys that a newer server knows and this version does not.
+    /// Keys that a newer server knows and this version does not. A misspelt known key, such as `chian`, is an error
+    /// when the manager is built, or when the request is sent.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
@@ -150,6 +158,14 @@ impl SessionDefaults {
         self
     }
 
+    /// Returns a key that is a misspelt known one, and the known one. The server drops keys that it does not know, and
+    /// answers 201 and 200 all the same.
+    fn misspelt(&self) -> Option<(&str, &'static str)> {
+        let like = |key| KNOWN.into_iter().find(|known| is_typo(key, known));
+        let mut keys = self.other.keys();
+        keys.find_map(|key| Some((key.as_str(), like(key)?)))
+    }
+
     /// Returns whether they contain a secret, whole or in part, where it does not belong.
     pub(super) fn repeat(&self, secrets: &[&str]) -> bool {
         // A shorter text may occur in a name by chance, and is hardly a secret.
@@ -189,6 +205,12 @@ impl SessionDefaults {
                 "defaults.other: has `{name}`; expected it in the field of its own"
             )));
         }
+        if let Some((key, known)) = self.misspelt() {
+            let key = scrub::text(key, &[]);
+            return Err(Error::config(format!(
+                "defaults.other: has `{key}`, which the server would ignore; expected `{known}`"
+            )));
+        }
         let length = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
         if length > MAX_LENGTH {
             return Err(Error::config(format!(
@@ -196,6 +218,26 @@ impl SessionDefaults {
             )));
         }
         Ok(())
+    }
+}
+
+/// Returns whether two names differ by their style only, such as `privacy_level` and `privacyLevel`, or by one letter,
+/// or by two neighbours that changed places.
+fn is_typo(name: &str, known: &str) -> bool {
+    let letters = |name: &str| -> Vec<char> {
+        let letters = name.chars().filter(|char| char.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    let (name, known) = (letters(name), letters(known));
+    let common = |(a, b): &(&char, &char)| a == b;
+    let start = name.iter().zip(&known).take_while(common).count();
+    let (name, known) = (&name[start..], &known[start..]);
+    let pairs = name.iter().rev().zip(known.iter().rev());
+    let end = pairs.take_while(common).count();
+    match (&name[..name.len() - end], &known[..known.len() - end]) {
+        ([] | [_], [] | [_]) => true,
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        _ => false,
     }
 }
 
@@ -241,6 +283,33 @@ mod tests {
         let patched = old.merged_with(&SessionDefaults::new().chain(Chain::Sui));
         assert_eq!(patched.chain, Some(Chain::Sui));
         assert_eq!(patched.privacy_level, Some(PrivacyLevel::Maximum));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_and_the_right_one_is_named() {
+        for (key, known) in [
+            ("chian", "chain"),
+            ("chan", "chain"),
+            ("Chain", "chain"),
+            ("chains", "chain"),
+            ("chaim", "chain"),
+            ("privacy_level", "privacyLevel"),
+            ("RPC-Provider", "rpcProvider"),
+            ("default_viewing_key", "defaultViewingKey"),
+        ] {
+            let defaults: SessionDefaults = serde_json::from_value(json!({key: "near"})).unwrap();
+            let error = defaults.validate().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+            assert!(error.contains(&format!("expected `{known}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_like_no_known_one_may_be_of_a_newer_server() {
+        for key in ["colour", "chainId", "main", "backendUrl", "level", "", "__"] {
+            let defaults = SessionDefaults::new().other(key, "near");
+            assert!(defaults.validate().is_ok(), "{key}");
+        }
     }
 
     #[test]

@@ -7,18 +7,24 @@ use crate::{
     front::{builder::SessionManagerBuilder, manager::SessionManager},
 };
 
-impl DefaultsConfig {
-    fn read(self) -> Result<SessionDefaults, Error> {
-        let mut defaults = SessionDefaults::new();
-        defaults.chain = self.chain;
-        defaults.privacy_level = self.privacy_level;
-        defaults.rpc_provider = self.rpc_provider;
-        defaults.backend = self.backend;
+/// Reads the file of the viewing key, if there is one.
+impl TryFrom<DefaultsConfig> for SessionDefaults {
+    type Error = Error;
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the viewing key is given twice, or its file cannot be read.
+    fn try_from(config: DefaultsConfig) -> Result<Self, Error> {
+        let mut defaults = Self::new();
+        defaults.chain = config.chain;
+        defaults.privacy_level = config.privacy_level;
+        defaults.rpc_provider = config.rpc_provider;
+        defaults.backend = config.backend;
         let name = "defaults.default_viewing_key";
         defaults.default_viewing_key = secrets::read(
             name,
-            self.default_viewing_key,
-            self.default_viewing_key_file,
+            config.default_viewing_key,
+            config.default_viewing_key_file,
         )?;
         Ok(defaults)
     }
@@ -60,7 +66,7 @@ impl SessionManagerBuilder {
             ..
         } = config;
         let api_key = secrets::read("api_key", api_key, api_key_file)?;
-        let mut builder = SessionManager::builder().defaults(config.defaults.read()?);
+        let mut builder = SessionManager::builder().defaults(config.defaults.try_into()?);
         builder = with(builder, api_key, Self::api_key);
         builder = with(builder, config.base_url, Self::base_url);
         let aliases = config.aliases.into_iter().flatten();

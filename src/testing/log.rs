@@ -31,6 +31,8 @@ pub struct Exchange {
     /// The address from which the server saw the request come.
     pub caller: IpAddr,
     pub(super) public: bool,
+    /// Whether the request reached the server. A fault may have kept it away, such as a refused connection.
+    pub(super) reached: bool,
     pub(super) number: u64,
 }
 

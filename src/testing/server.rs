@@ -91,6 +91,7 @@ impl Server {
         let dead = matches!(session, SessionUse::Dead { .. }).then(|| format!("{session:?}"));
         if let Some(entry) = self.log.entry(arrival.number) {
             entry.session = session;
+            entry.reached = true;
         }
         if let Some(dead) = dead.filter(|_| self.refuse_dead_ids) {
             return Err(FakeError::DeadId(dead));
@@ -207,6 +208,7 @@ impl Server {
             replica,
             caller: call.caller,
             public: call.is_public(),
+            reached: false,
             number: 0,
         };
         self.log.add(exchange)

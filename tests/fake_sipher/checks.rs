@@ -5,7 +5,7 @@ use std::{panic, time::Duration};
 use http::HeaderValue;
 use sipher_session::{
     Chain,
-    testing::{DeadReason, FakeError, FakeSipher, Operation, SessionUse, Tier},
+    testing::{DeadReason, FakeError, FakeSipher, Fault, Operation, SessionUse, Tier, What},
 };
 
 use crate::{create, create_request, on, request, send, stealth, stealth_request};
@@ -132,6 +132,30 @@ async fn a_call_without_a_session_fails_the_second_check_only() {
             .unwrap()
             .contains("POST /v1/stealth/generate")
     );
+}
+
+/// A refused connection carries nothing, and a lost answer belongs to a call that was carried out.
+#[tokio::test]
+async fn only_calls_that_reached_the_server_fail_the_checks() {
+    let sipher = FakeSipher::new();
+    let key = sipher.api_key(Tier::Pro);
+    for (what, reaches) in [
+        (What::Refuse, false),
+        (What::LoseRequest, false),
+        (What::LoseAnswer, true),
+    ] {
+        for (id, fails) in [("nope", [true, true]), ("", [false, true])] {
+            sipher.clear_log();
+            sipher.fault(Fault::new(what.clone()));
+            send(&sipher, stealth_request(&key, id)).await.unwrap_err();
+            let handle = panic::AssertUnwindSafe(&sipher);
+            let failed = [
+                panic_of(|| handle.assert_no_dead_id()).is_some(),
+                panic_of(|| handle.assert_every_call_had_a_session()).is_some(),
+            ];
+            assert_eq!(failed, fails.map(|it| it && reaches), "{what:?} {id}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -30,11 +30,22 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
         invariant: "I8",
         by: Test {
             target: "lib",
-            name: "connections_that_go_on_breaking_are_asked_about_ever_more_seldom_whatever_health_leaves_open",
+            name: "trouble_that_goes_on_is_asked_about_ever_more_seldom_whatever_health_leaves_open",
         },
         file: "src/engine/evidence/mod.rs",
-        old: "if question.cause == Cause::Broken {",
-        new: "if question.cause == Cause::Broken && goes_on {",
+        old: "if question.cause == Cause::Broken || is_undamped {",
+        new: "if question.cause == Cause::Broken && goes_on || is_undamped {",
+    },
+    Mutation {
+        name: "signs_keep_their_pace_where_health_leaves_sessions_open",
+        invariant: "I8",
+        by: Test {
+            target: "lib",
+            name: "trouble_that_goes_on_is_asked_about_ever_more_seldom_whatever_health_leaves_open",
+        },
+        file: "src/engine/evidence/mod.rs",
+        old: "let is_undamped = question.cause == Cause::Sign && !goes_on;",
+        new: "let is_undamped = question.cause == Cause::Sign && !goes_on && is_first;",
     },
     Mutation {
         name: "what_a_new_process_had_answered_is_forgotten",

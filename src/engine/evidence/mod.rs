@@ -247,8 +247,10 @@ impl Evidence {
             self.windows.keep_since(began(&health, now));
             self.restarted();
         } else {
-            // This also holds if sessions have to be checked: connections may go on breaking all the same.
-            if question.cause == Cause::Broken {
+            // An answer that leaves sessions to a check damps no sign. Without a longer pause, a server that answers
+            // each call with 410 would be asked five times a second.
+            let is_undamped = question.cause == Cause::Sign && !goes_on;
+            if question.cause == Cause::Broken || is_undamped {
                 self.breaks.for_nothing();
             }
             if goes_on {

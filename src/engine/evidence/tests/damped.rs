@@ -41,19 +41,21 @@ fn a_session_that_is_gone_is_told_of_once_and_does_not_keep_later_signs_from_bei
 
 /// A store keeps the sessions, so each has to be checked.
 #[test]
-fn connections_that_go_on_breaking_are_asked_about_ever_more_seldom_whatever_health_leaves_open() {
-    let (mut evidence, mut now) = (begun(), 110_000);
-    for (signs, expected) in (1..).zip([400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]) {
-        assert_eq!(evidence.raise(Cause::Broken, at(now)), Reaction::Hold);
-        let question = evidence.ask(signs, at(now));
-        let kept = Health {
-            keeps_sessions: true,
-            ..health(105_000, now)
-        };
-        let sessions = iter::once(made(SESSION, now));
-        evidence.answered(question, Word::Says(kept), sessions, at(now));
-        let pause = evidence.may_ask_in(at(now));
-        assert_eq!(pause, Duration::from_millis(expected));
-        now += expected;
+fn trouble_that_goes_on_is_asked_about_ever_more_seldom_whatever_health_leaves_open() {
+    for cause in [Cause::Broken, Cause::Sign] {
+        let (mut evidence, mut now) = (begun(), 110_000);
+        for (signs, expected) in (1..).zip([400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]) {
+            assert_eq!(evidence.raise(cause, at(now)), Reaction::Hold);
+            let question = evidence.ask(signs, at(now));
+            let kept = Health {
+                keeps_sessions: true,
+                ..health(105_000, now)
+            };
+            let sessions = iter::once(made(SESSION, now));
+            evidence.answered(question, Word::Says(kept), sessions, at(now));
+            let pause = evidence.may_ask_in(at(now));
+            assert_eq!(pause, Duration::from_millis(expected), "{cause:?}");
+            now += expected;
+        }
     }
 }
