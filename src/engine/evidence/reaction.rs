@@ -95,7 +95,7 @@ impl Evidence {
         self.breaks.due_in(now)
     }
 
-    /// Records that the sessions are alive, so that a question with this cause was a false alarm.
+    /// Records that a question asked because of this cause found nothing, so that the cause was a false alarm.
     pub(super) fn was_for_nothing(&mut self, cause: Cause, now: Reading) {
         match cause {
             Cause::Hint | Cause::Unproven => self.routine.for_nothing(),
