@@ -63,8 +63,8 @@ fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_befo
     assert!(evidence.is_process_of(&asked_for));
 }
 
-/// The server restarts twice within seconds. By its boot time, the second answer of health may come from either
-/// process, so it does not tell which of them has the session.
+/// The server restarts twice within seconds. By the boot times, each answer of health may come from either new process,
+/// so nobody knows which of them has the session.
 #[test]
 fn answers_of_a_process_that_began_soon_after_another_do_not_prove_a_session_of_that_one() {
     let mut evidence = begun();

@@ -57,8 +57,8 @@ fn an_answer_that_fits_a_window_which_is_not_confirmed_proves_nothing() {
     assert_eq!(see(&mut windows, (98, 60), 700, 750), Seen::Pending);
     // This answer has fewer calls left than both windows, so it may belong to either.
     assert_eq!(see(&mut windows, (96, 60), 800, 850), Seen::Pending);
-    // Another process writes the next two answers. The first one fits only the unconfirmed window, and the second one
-    // seems to fit neither.
+    // The next answer fits both windows, and is counted in the unconfirmed one. So the one after it fits only the
+    // confirmed window. It still proves nothing, because either process may have written either answer.
     assert_eq!(see(&mut windows, (80, 60), 850, 880), Seen::Pending);
     assert_eq!(see(&mut windows, (90, 60), 890, 920), Seen::Pending);
 }
