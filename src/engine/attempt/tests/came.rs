@@ -15,8 +15,8 @@ pub(super) enum Came {
     Due,
     Woken,
     Closed,
-    /// Answers of the fleet, in this order: create a session; check this session; check this session with `GET
-    /// /v1/sessions/{id}`; use this session; the store fails; another create has taken the attempt's place.
+    /// Answers of the fleet, in this order: create a session; check this session; check this session with
+    /// `GET /v1/sessions/{id}`; use this session; the store fails; another create has taken the attempt's place.
     Create,
     AskAbout,
     AskFor,
