@@ -81,8 +81,8 @@ impl Bucket {
         match purpose {
             Purpose::Create | Purpose::Question | Purpose::LastDelete => 0,
             Purpose::Check => self.budget.burst / 8,
-            // More than half: the creates of keys that are not accepted yet may use up to half of the bucket, and they
-            // come before deletes.
+            // Creates of keys that are not accepted yet leave half of the bucket. Deletes leave one token more, because
+            // creates come before deletes.
             Purpose::Delete => (self.budget.burst / 2 + 1).min(self.budget.burst - 1),
         }
     }

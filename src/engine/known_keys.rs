@@ -12,7 +12,8 @@ use crate::{
     model::{failure, partition::KeyId},
 };
 
-/// How long a key is known after its last successful call. None of its sessions lives longer.
+/// How long a key is known after its last use here or by another process of the fleet. None of its sessions lives
+/// longer.
 const KNOWN_FOR: Duration = Duration::from_secs(48 * 60 * 60);
 const TIDY_AT: usize = 64;
 

@@ -152,8 +152,8 @@ impl Waiting {
         }
     }
 
-    /// Examines the sessions that are due. First returns up to 256 that can be deleted now. Then removes and returns
-    /// those that are left to expire: they are not worth a delete, or their delete has failed too often.
+    /// Examines the sessions that are due. First returns those that can be deleted now, up to `AT_ONCE`. Then removes
+    /// and returns those that are left to expire: they are not worth a delete, or their delete has failed too often.
     pub(crate) fn take_stock(&mut self, now: Reading) -> (Vec<Arc<LiveSession>>, Vec<Retired>) {
         let (mut ready, mut still_due, mut let_go) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((due, key)) = self.due.first().copied()
