@@ -16,12 +16,12 @@
 //!
 //! Words that the names here use:
 //!
-//! - A *question* is a call of `GET /v1/health`. An answer without the needed fields, or none in time, counts as silence.
+//! - A *question* is a call of `GET /v1/health`. Health is *silent* if no answer with the needed fields comes in time.
 //! - A *sign* is an observation that holds requests until a question is answered. A *hint* is weaker: requests go on.
 //! - A cause is *owed* from when it was seen until a question is asked because of it.
 //! - A sign is *damped* for a while after a false alarm: it holds no requests, but stays owed.
-//! - A *metered* call is `GET /v1/sessions/{id}`, which counts against the key's quota. It is made in place of a question
-//!   that `GET /v1/health` does not answer.
+//! - A *metered* call is `GET /v1/sessions/{id}`, which counts against the key's quota. It is made in place of a
+//!   question while `GET /v1/health` says nothing useful.
 //! - A session is left *open* if no answer tells whether it is alive. It then has to be checked itself.
 //!
 //! Everything here is a function of what was seen and when. `driver::question` makes the call and carries out the

@@ -1,5 +1,5 @@
-//! Decides when to read which slot of the store. A slot is the place of one partition's record. Each slot has a time of
-//! its own, so a slot that fails or hangs delays no other.
+//! Decides when to read which slot of the store. A slot is the store's place for one session, that of an API key with
+//! one set of defaults. Each slot has a time of its own, so a slot that fails or hangs delays no other.
 //!
 //! Reading a slot is named a *look*.
 //!

@@ -84,7 +84,7 @@ impl<W: Clone> Gate<W> {
         !holds.is_empty() || had_quota
     }
 
-    /// Returns why a partition has no session, for a request that has waited in vain for `waited`. That is the cooldown
+    /// Returns why a partition has no session, for a request that has waited for one for `waited`. That is the cooldown
     /// that holds now, or ended during the wait. Returns `None` if there is none.
     pub(crate) fn why_not(
         &self,
