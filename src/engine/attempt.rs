@@ -53,7 +53,7 @@ pub(crate) struct Limits {
     pub(crate) timeout: Duration,
 }
 
-/// What else is known at the moment an input comes in.
+/// What the driver knows at the moment an input comes in.
 #[allow(clippy::struct_excessive_bools)] // independent flags
 #[derive(Clone, Debug)]
 pub(crate) struct Facts<S> {
@@ -82,7 +82,7 @@ pub(crate) struct Context<'a, W, S> {
     pub(crate) now: Reading,
 }
 
-/// A create, a renewal or a check under way. `S` is the type of a session.
+/// An attempt: a create, a renewal or a check under way. `S` is the type of a session.
 #[allow(clippy::struct_excessive_bools)] // independent flags
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt<S> {
@@ -90,12 +90,12 @@ pub(crate) struct Attempt<S> {
     limits: Limits,
     step: Step<S>,
     effects: VecDeque<Effect<S>>,
-    /// The session under check. None while the attempt creates one.
+    /// The session under check. `None` while the attempt creates one.
     suspect: Option<S>,
     /// Whether `suspect` was created by another process of the fleet and is not in use here yet.
     adopted: bool,
     place: Queueing,
-    /// Whether a call is on its way, or has created a session that is not the current one yet.
+    /// Whether a create's call is under way, or has created a session that is not the current one yet.
     calling: bool,
     /// Whether a failure has turned the attempt from a create to a check or back. That may happen only once.
     turned: bool,
@@ -110,7 +110,7 @@ pub(crate) struct Attempt<S> {
     begun: Reading,
     /// The source of the random lengths of its pauses.
     rng: Rng,
-    /// When the current series of tries began, or when the attempt began to wait for its first call.
+    /// When the present series of tries began. Before the first call, when the attempt began to wait for it.
     round: Reading,
     /// When the time limit of the present call began. Work before the call counts too.
     call: Reading,

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use crate::model::budget::{CallBudget, Purpose};
 
-/// A token bucket. Tokens are counted as time: one token equals the interval between two refills. So the moment at
-/// which the bucket will be full is its whole state.
+/// A token bucket. Tokens are counted as time: one token equals the interval between two refills. So one value is the
+/// whole state: the moment at which the bucket will be full.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     budget: CallBudget,
@@ -98,7 +98,7 @@ impl Bucket {
         self.wait_for(queued.saturating_add(reserve).saturating_add(1), now)
     }
 
-    /// Returns how long until so many more tokens could have been taken.
+    /// Returns how long until `tokens` more tokens could have been taken.
     pub(crate) fn wait_for(&self, tokens: usize, now: Duration) -> Duration {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let interval = self.budget.interval();

@@ -60,7 +60,7 @@ impl Cooldown {
         }
     }
 
-    /// Returns how much longer the cooldown holds.
+    /// Returns how much longer the cooldown is active.
     pub(crate) fn left(&self, now: Reading) -> Duration {
         self.pause.saturating_sub(now.since(self.since))
     }
@@ -101,7 +101,7 @@ impl Cooldown {
         error.with_next_attempt(left)
     }
 
-    /// Returns whether the cooldown holds, or ended at most `time` ago.
+    /// Returns whether the cooldown is still active, or ended at most `time` ago.
     pub(crate) fn ended_within(&self, time: Duration, now: Reading) -> bool {
         now.since(self.since) <= self.pause.saturating_add(time)
     }
@@ -145,7 +145,7 @@ pub(crate) fn hold_all(place: &mut Option<Cooldown>, error: Error, now: Reading)
     replace(place, Cooldown::new(error, failures, pause, now), now)
 }
 
-/// Returns the position of this failure in a row of equal failures.
+/// Returns how many failures of this kind there were in a row, this one included.
 fn in_a_row(place: Option<&Cooldown>, error: &Error, now: Reading) -> u32 {
     match place.filter(|before| !before.is_forgotten(now)) {
         // A call that fails during a cooldown was in flight when the cooldown began. So it does not count as one more.

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// starts a new create. The pauses of a busy machine are shorter.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// A create under way. `W` is what other requests wait on.
+/// A create or a check under way. `W` is the handle by which requests wait for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight<W> {
     pub(crate) generation: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Flight<W> {
     pub(crate) waiters: W,
 }
 
-/// What is known of a create outside of its task.
+/// What others may know of a create, outside of its task.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     /// Whether a call is on its way whose outcome is not known.
@@ -78,7 +78,8 @@ impl Status {
         now.monotonic.saturating_sub(beat_at.max(begun.monotonic))
     }
 
-    /// Gives the create up. Returns whether that leaves a possible orphan.
+    /// Gives the create up. Returns whether that leaves a possible orphan: a call is under way, and may create a
+    /// session that nobody here knows.
     pub(crate) fn give_up(&self) -> bool {
         self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
     }

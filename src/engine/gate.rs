@@ -336,7 +336,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Records that the server knows a session that was checked.
+    /// Records that a check has found its session alive.
     pub(crate) fn checked(&mut self, partition: &Partition, now: Reading) {
         self.known_keys.accept(partition.key_id, now);
         self.let_through(partition.key_id);
@@ -357,7 +357,7 @@ impl<W: Clone> Gate<W> {
         error: Error,
         now: Reading,
     ) -> Error {
-        // This error only reports a cooldown, so it must not begin another.
+        // No call was made: this error only reports a cooldown, so it must not begin another one.
         if error.is_held_back() {
             return error;
         }

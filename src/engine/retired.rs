@@ -62,7 +62,8 @@ impl Retired {
         let session = &self.session;
         let worth_it = session.life.worth_deleting_for(now);
         if session.in_flight.count() > 0 {
-            // The last of them wakes us.
+            // The last of them wakes us. Until then, the session is due only once its life is too short to be worth a
+            // delete.
             return worth_it;
         }
         let lingers = session.in_flight.lingers_for(now);
@@ -127,7 +128,7 @@ impl Waiting {
         }
     }
 
-    /// Postpones a delete. `tried` has the error if a call was made.
+    /// Postpones a delete to the monotonic time `until`. If a call was made and failed, `tried` is its error.
     pub(crate) fn postpone(
         &mut self,
         session: &Arc<LiveSession>,

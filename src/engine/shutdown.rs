@@ -18,7 +18,7 @@ use crate::{
 
 /// How many deletes and leaves are under way at once.
 const SIDE_BY_SIDE: usize = 16;
-/// How often to look for changes that nobody reports.
+/// How often the shutdown looks for changes that no request and no task reports.
 const LOOK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(1);
 
@@ -41,12 +41,12 @@ pub(crate) trait Ending: Clone {
     fn left(&self, now: Reading) -> Duration;
 }
 
-/// What to do next.
+/// The next step of a shutdown.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Next<S> {
-    /// Leave this session to the other processes that use it. This may take so long.
+    /// Leave this session to the other processes that use it. This may take so long at most.
     Leave(S, Duration),
-    /// Delete the session. This may take so long. The gate has already counted the call.
+    /// Delete the session. This may take so long at most. The gate has already counted the call.
     Delete(S, Duration),
     /// Leave the session to expire.
     LeaveToExpire(S),
@@ -172,7 +172,7 @@ impl<S: Ending> Shutdown<S> {
                 Clearance::Granted => return Ok(self.begin(at)),
                 Clearance::Wait(wait, error) => {
                     soonest = soonest.min(wait);
-                    // The pace and the budget hold back all other deletes as well.
+                    // The server's pace and the call budget hold back all other deletes as well.
                     if failure::concerns_all(&error) && wait > FLOOR {
                         break;
                     }
@@ -205,7 +205,7 @@ impl<S: Ending> Shutdown<S> {
         of_key.count() >= SIDE_BY_SIDE / 2
     }
 
-    /// Returns when to look for changes that nobody reports.
+    /// Returns how long until the shutdown looks for changes that no request and no task reports.
     fn look_again(&self, now: Reading) -> Duration {
         let lingers = self.waiting.iter().map(|session| session.lingers_for(now));
         let drained = if self.drains {

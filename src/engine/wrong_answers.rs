@@ -24,7 +24,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 /// After so long without a wrong answer, the count begins anew.
 const REMEMBER: Duration = Duration::from_secs(10 * 60);
 
-/// The sessions of one partition whose answers were wrong.
+/// Counts the sessions of one partition whose answers were wrong.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WrongAnswers {
     /// What the sessions with wrong answers add up to.

@@ -55,8 +55,8 @@ impl<S: Clone> Attempt<S> {
 
     /// Retries the same call, if there is time for it.
     pub(super) fn retry<W: Clone>(&mut self, error: Error, cx: &mut Context<'_, W, S>) -> Step<S> {
-        // A rate limit concerns everybody, so it takes effect at once. Other failures concern only the requests that
-        // wait for this attempt, until it gives up.
+        // A rate limit concerns all keys, so its cooldown begins at once. After other failures, cooldowns begin only if
+        // this attempt gives up.
         let error = if is_pace(&error) {
             self.hold_back(error, cx)
         } else {

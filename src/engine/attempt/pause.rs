@@ -14,7 +14,7 @@ pub(crate) struct Pause<S> {
     plan: Plan<S>,
 }
 
-/// What follows a pause.
+/// What follows a pause, if it ends in time and if it does not.
 #[derive(Clone, Debug)]
 pub(super) struct Plan<S> {
     next: Next,

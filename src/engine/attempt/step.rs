@@ -1,4 +1,4 @@
-//! The steps of an attempt, each named for what it waits for, with their inputs and effects.
+//! The steps of an attempt, its inputs and its effects. Each step is named for what the attempt waits for in it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(crate) struct Fenced;
 /// What an attempt waits for.
 #[derive(Clone, Debug)]
 pub(crate) enum Step<S> {
-    /// Nothing yet.
+    /// Nothing yet: the attempt has not begun.
     Begun,
     /// The fleet's answer to which process creates the session: this one, or another one.
     Sharing,
@@ -33,11 +33,11 @@ pub(crate) enum Step<S> {
     Telling(S, Outcome<S>),
     /// The answer to its create.
     Calling,
-    /// That the fleet accepts the new session.
+    /// That the fleet accepts the new session, which is written to its store.
     Publishing(S),
     /// The time of the next call.
     Pausing(Pause<S>),
-    /// Nothing any more.
+    /// Nothing any more: the attempt has ended.
     Ended(Result<Outcome<S>, Fenced>),
 }
 
@@ -58,14 +58,14 @@ pub(crate) enum Input<S> {
     /// The attempt begins. The number is the seed of its random pauses.
     Begun(u64),
     Shared(Share<S>),
-    /// The time that the step waited for has come.
+    /// The time until which the step waits has come.
     Due,
     /// Another attempt has found out that nobody can connect to the server, or the server has answered another request.
     Woken,
     /// The manager shuts down.
     Closed,
     Said(Result<Known, Error>),
-    /// Whether the oldest session's answer says something about all sessions.
+    /// Whether the answer about the oldest session says something about all sessions.
     SaidOfOldest(Result<bool, Error>),
     Checked(Checked),
     Told,
@@ -90,7 +90,7 @@ pub(crate) struct Checked {
     pub(crate) is_retired: bool,
 }
 
-/// What the driving task has to carry out at once.
+/// What the task that drives the attempt has to carry out at once.
 #[derive(Clone, Debug)]
 pub(crate) enum Effect<S> {
     /// Gives up the session for this reason. Requests that carried it were answered without their defaults. `metered`

@@ -12,14 +12,14 @@ use crate::{
     model::evidence::{Made, STEP_BACK},
 };
 
-/// `uptime` is rounded down to whole seconds.
+/// How much earlier a process may have begun than `timestamp − uptime` says, because `uptime` is rounded down.
 const ROUNDED: Duration = Duration::from_secs(1);
 /// Two answers of one process never differ by more than this in when it began.
 const SAME_BOOT: Duration = Duration::from_secs(2);
 /// If two readings of a clock are further apart than this, network delay and rounding do not explain it: a clock was
 /// set.
 pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
-/// No session lives longer, so older processes do not matter.
+/// For how long a process is remembered after its last answer. No session lives longer.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// If an older process answers after a younger one, several processes count as running for this long after its answer.
 const SERVES: Duration = Duration::from_secs(30 * 60);
@@ -29,7 +29,7 @@ const MOST: usize = 32;
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// The process that created the session still runs.
+    /// The server has the session: the process that created it still runs.
     Alive,
     /// The server's process has restarted and lost the session. Or the server's clock was set forward, so that the
     /// session expires there too early.
@@ -60,8 +60,11 @@ fn expires_early(made: &Made, health: &Health) -> bool {
     left_there + CLOCK_STEP < made.left
 }
 
-/// Returns whether the server's clock was set. Even a small step back counts, because it can hide a restart: a session
-/// from before the restart then looks younger than the new process.
+/// Returns whether the server's clock was set. An answer said `server`. When it arrived, the clock should have been at
+/// `expected`, and was at `latest` at most.
+///
+/// Even a small step back counts, because it can hide a restart: a session from before the restart then looks younger
+/// than the new process.
 fn is_step(expected: Duration, latest: Duration, server: Duration) -> bool {
     server > expected + CLOCK_STEP || latest + STEP_BACK < expected
 }
@@ -206,12 +209,12 @@ impl Boots {
         !self.is_only_one_since(then)
     }
 
-    /// Returns whether the process of this answer was seen since `then`.
+    /// Returns whether the process that gave this answer of health has answered since `then`.
     pub(super) fn has_seen_since(&self, health: &Health, then: Reading) -> bool {
         self.since(then).any(|boot| boot.at == health.boot)
     }
 
-    /// Returns whether a process was first seen since `then`.
+    /// Returns whether a process that was not seen before has answered since `then`.
     pub(super) fn has_new_since(&self, then: Reading) -> bool {
         let is_later = |boot: &Boot| boot.first_seen.monotonic >= then.monotonic;
         self.seen.iter().any(is_later)

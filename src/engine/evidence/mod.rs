@@ -63,7 +63,7 @@ use crate::{
     model::evidence::{Cause, Made},
 };
 
-/// What is known of the server, for all API keys.
+/// What is known of the server's process. One value serves all API keys.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     verify_after: Duration,
@@ -204,7 +204,7 @@ impl Evidence {
         }
     }
 
-    /// Begins a question, for the most urgent cause.
+    /// Begins a question, because of the most urgent cause. `signs` is how many signs there have been.
     pub(crate) fn ask(&mut self, signs: u64, now: Reading) -> Question {
         // Keep a damped sign owed. No request waits for this question, so it counts as asked for a hint. If it took the
         // sign along and health said nothing, the sign would be forgotten unexamined.

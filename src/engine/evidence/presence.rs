@@ -26,9 +26,9 @@ pub(super) struct Presence {
     /// When the first question was asked that did not reach the server. All later ones failed too. `None` while health
     /// answers.
     away_since: Option<Reading>,
-    /// How many questions have failed since.
+    /// How many questions have failed since `away_since`.
     questions: u32,
-    /// Whether a call has failed as well.
+    /// Whether another call has failed as well.
     is_sign: bool,
     /// The monotonic send times of the last call that the server answered, and of the last call that did not reach it.
     answered: Option<Duration>,

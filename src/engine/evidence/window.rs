@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::{api::Stamp, clock::Reading};
 
-/// The server rounds the rest of the window up to whole seconds.
+/// How much earlier a window may end than `RateLimit-Reset` says: the server rounds up to whole seconds.
 const ROUNDED: Duration = Duration::from_secs(1);
 /// An answer that took longer is no proof: it says too little about when its window ends.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ impl Exchange {
 /// What an answer's window says about the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// It is the known process.
+    /// The answer comes from the known process.
     Same,
     /// The window is known, but it began before another known window had ended. So there are two processes, or two
     /// addresses by which the server sees the caller. The answer cannot tell which.
@@ -100,7 +100,7 @@ struct Window {
 pub(crate) struct Windows(Vec<Window>);
 
 impl Windows {
-    /// Notes an answer.
+    /// Notes an answer, and returns what its window says about the process.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> Seen {
         // The send time counts: an answer that arrives after the end of a window may still belong to it.
         self.forget_ended(exchange.sent());
@@ -199,7 +199,7 @@ impl Windows {
 
     fn begin(&mut self, stamp: Stamp, exchange: Exchange, (confirmed, beside): (bool, bool)) {
         if self.0.len() == MOST {
-            // The window that ends first matters least.
+            // Drop the window that ends first, because it would be forgotten soonest anyway.
             let first = self
                 .0
                 .iter()
@@ -253,8 +253,8 @@ impl Window {
         self.ends = (self.ends.0.max(first), self.ends.1.min(last));
         self.values.push((exchange.received(), stamp.remaining));
         if self.values.len() > VALUES {
-            // Merges the two oldest values: the lower count, at the earlier time. That makes the test stricter, never
-            // laxer.
+            // Merge the two oldest values: keep the lower count and the earlier time. So an answer may seem not to fit
+            // although it does, but never the other way round.
             let (_, left) = self.values.remove(1);
             let oldest = &mut self.values[0].1;
             *oldest = (*oldest).min(left);

@@ -105,7 +105,7 @@ impl Book {
         self.is_untold = !(self.pending.is_empty() && told.covers(&self.known));
     }
 
-    /// Records that the store's content is useless, so that everything has to be written again.
+    /// Records that the store's content is useless, so that all changes have to be written again.
     pub(crate) fn tell_anew(&mut self) {
         self.is_untold = !(self.pending.is_empty() && self.known.is_empty());
     }

@@ -33,7 +33,7 @@ pub(crate) struct Schedule {
 /// Slots of one rank.
 #[derive(Debug, Default)]
 struct Queue {
-    /// Sorted, the next due slot first.
+    /// When each slot is due, the next due slot first.
     due: BTreeSet<(Duration, Slot)>,
     /// How many slots of this rank are being looked at.
     under_way: usize,

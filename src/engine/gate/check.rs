@@ -24,7 +24,7 @@ pub(super) const STORE_FAILED_FOR: Duration = Duration::from_secs(60);
 const NEXT_LOOK: Duration = Duration::from_secs(10);
 
 impl<W: Clone> Gate<W> {
-    /// Decides whether a create or a check could make its call within `patience`. Nothing is counted.
+    /// Checks whether a create or a check could make its call within `patience`. The call is not counted.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Returns whether the bucket is at least half full.
+    /// Returns whether at least half of the call budget's burst is free.
     pub(crate) fn is_plenty(&self, now: Reading) -> bool {
         self.bucket.is_half_full(now.monotonic)
     }

@@ -29,7 +29,7 @@ pub(super) struct Unreachable {
     questions: Option<Cooldown>,
     /// The cooldown for deletes. It does not hold back creates: no request waits for a delete, so it may be longer.
     deletes: Option<Cooldown>,
-    /// When a call was last retried.
+    /// When a call of any key was last retried.
     retried: Option<Reading>,
 }
 
@@ -88,7 +88,7 @@ impl<W: Clone> Gate<W> {
         left.map(|left| Clearance::Wait(left, over_budget(left)))
     }
 
-    /// Ends all these cooldowns, because the server has answered.
+    /// Ends all cooldowns for connections, because the server has answered.
     pub(crate) fn reached(&mut self) {
         self.unreachable = Unreachable::default();
     }

@@ -32,7 +32,7 @@ pub(super) struct Upkeep {
     tidy_at: usize,
 }
 
-/// The day of one key. It begins with the key's first check or delete.
+/// The checks and deletes with one key in a day. The day begins with the first of them.
 #[derive(Clone, Copy, Debug)]
 struct Day {
     began: Reading,
@@ -41,7 +41,7 @@ struct Day {
     ask_at: u32,
     /// When the server said that little is left of the quota until midnight.
     scarce: Option<Reading>,
-    /// When the server was last asked for its count.
+    /// When the server was last asked for its own count.
     asked: Option<Reading>,
 }
 
@@ -119,14 +119,15 @@ impl Upkeep {
         is_due
     }
 
-    /// Notes the server's count.
+    /// Notes the server's own count of today's calls with this key.
     fn heed(&mut self, key: KeyId, quota: Quota, now: Reading) {
         if let Some(day) = self.keys.get_mut(&key) {
             day.scarce = quota.is_nearly_used_up().then_some(now);
         }
     }
 
-    /// Forgets that little is left. The server may have begun to count anew, or the key may have got a larger quota.
+    /// Forgets that little is left of the quota. The server may have begun to count anew, or the key may have got a
+    /// larger quota.
     fn forgive(&mut self, key: KeyId) -> bool {
         let day = self.keys.get_mut(&key);
         day.is_some_and(|day| day.scarce.take().is_some())
@@ -196,7 +197,7 @@ impl<W: Clone> Gate<W> {
         self.upkeep.forgive(key)
     }
 
-    /// Records the server's count for this key.
+    /// Records the server's own count of today's calls with this key.
     pub(crate) fn heed_quota(&mut self, key: KeyId, quota: Quota, now: Reading) {
         self.upkeep.heed(key, quota, now);
     }
