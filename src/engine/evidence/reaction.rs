@@ -61,7 +61,7 @@ impl Evidence {
         reactions.max().unwrap_or(Reaction::Nothing)
     }
 
-    /// Returns how long until [`look`](Self::look) can return something else.
+    /// Returns how long until [`look`](Self::look) can return something else. Requests need not call it before.
     pub(crate) fn look_in(&self, now: Reading) -> Duration {
         let routine = self.routine.due_in(now);
         let stale = self.stale_in(now).max(routine);
@@ -90,7 +90,7 @@ impl Evidence {
         self.false_alarm.map(left).unwrap_or_default()
     }
 
-    /// Returns how long until a question may go out that requests wait for.
+    /// Returns how long until the next question may be asked for which requests wait.
     pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
         self.breaks.due_in(now)
     }

@@ -1,7 +1,7 @@
 //! The *verdict*: what became of the sessions, by the last answer that decides something.
 //!
 //! Normally `GET /v1/health` decides. If it says nothing, a *metered* session call, `GET /v1/sessions/{id}`, takes its
-//! place once in [`METERED`]. Between two such calls, rate-limit windows decide.
+//! place once in five minutes. Between two such calls, rate-limit windows decide.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) enum Fallback {
     Meter,
     /// Wait: another attempt is making that call.
     Wait,
-    /// The verdict has been reached: judge the session by it.
+    /// There is a new verdict: judge the session by it.
     Decided,
     /// The whole server is out of reach, as far as is known.
     Unreached,
@@ -36,6 +36,7 @@ pub(crate) enum Fallback {
 /// The answer to a `GET /v1/sessions/{id}` in place of `GET /v1/health`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Metered {
+    /// Whether the server has the session.
     pub(crate) knows: bool,
     /// When the session was created, by the server's clock.
     pub(crate) made_at: Duration,
@@ -60,7 +61,8 @@ pub(super) enum Says {
     /// No answer says what became of the sessions. They stay in use, in doubt.
     Nothing,
     /// A session was asked for and is alive, so sessions created later are alive too. Carries when it was created, by
-    /// the server's clock and by the clock here, because the server's clock may have been set back in between.
+    /// the server's clock and by the monotonic clock here. By the server's clock alone, a younger session can look
+    /// older: that clock may have been set back.
     Known(Duration, Duration),
     /// A session was asked for and is missing. Carries when it was created, by the server's clock. Sessions that the
     /// server last knew before that are missing too.
@@ -304,11 +306,12 @@ impl Evidence {
                 && health::judge(made, health, &self.boots) == Fate::Gone
         };
         let is_before = |then| made.born.monotonic < then;
-        // For the same reason, compare the monotonic times too.
+        // The monotonic times count too: if the server's clock was set back, a younger session looks older.
         let is_lost = |(until, asked)| made.known_at <= until && made.born.monotonic <= asked;
         self.health.as_ref().is_some_and(is_gone)
             || self.lost_until.is_some_and(is_lost)
-            // The missing session itself is gone, even if this process knows it from a check later than its creation.
+            // The missing session itself is gone. `is_lost` does not see that if a check had found it since its
+            // creation.
             || self.was_missed_since(made) == Some(made.at)
             || self.replaced_before.is_some_and(is_before)
     }

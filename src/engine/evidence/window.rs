@@ -24,17 +24,18 @@ use crate::{api::Stamp, clock::Reading};
 
 /// How much earlier a window may end than `RateLimit-Reset` says: the server rounds up to whole seconds.
 const ROUNDED: Duration = Duration::from_secs(1);
-/// An answer that took longer is no proof: it says too little about when its window ends.
+/// An answer that took longer than this is no proof: it says too little about when its window ends.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
-/// A session call that took longer is no proof. Its time includes the body, and the server may have restarted while the
-/// body was delayed.
+/// A session call that took longer than this is no proof. Its time includes the body, and the server may have restarted
+/// while the body was delayed.
 const LONGEST_CALL: Duration = ROUNDED;
 /// The most windows that are kept. A server has a few processes, and a CDN has a few addresses.
 const MOST: usize = 16;
 /// How many values of one window are kept apart; older ones are merged. The server allows fewer calls in a window.
 const VALUES: usize = 128;
 
-/// When a request was sent and when the head of its answer was received. For a session call, when its whole answer was.
+/// When a request was sent and when the head of its answer was received. For a session call, the second time is when
+/// its whole answer was received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     pub(crate) sent: Reading,
