@@ -1,9 +1,18 @@
-//! A create, a renewal or a check, as a state machine: what it waits for, and what follows from each thing that comes.
+//! An *attempt*: a create, a renewal or a check, as a state machine. It says what it waits for, and what follows from
+//! each input.
 //!
 //! An attempt that begins with a session checks whether the server still knows that session. An attempt that begins
 //! without one creates a session. After a failure, an attempt can turn from a check to a create or back, but only once.
 //! A check that finds its session lost always goes on with a create. The task that drives an attempt looks at its
 //! [`Step`], waits for what the step names, and hands in the [`Input`].
+//!
+//! Words that the names here use:
+//!
+//! - A *suspect* is a session about which the server has to be asked before it is used again.
+//! - A *metered* check is `GET /v1/sessions/{id}`, which counts against the key's quota. `GET /v1/health` is free.
+//! - An attempt that *stands in* makes a metered check because `GET /v1/health` says nothing. Other attempts wait for
+//!   the result.
+//! - An *adopted* session was created by another process of the fleet.
 
 mod check;
 mod failure;
@@ -38,25 +47,26 @@ const PROLONGED_AT_MOST: u32 = 2;
 /// Time limits of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How long it may wait before its first call.
+    /// How long an attempt may wait before its first call.
     pub(crate) patience: Duration,
     /// How long its calls and retries may take, from the first call on.
     pub(crate) timeout: Duration,
 }
 
-/// What else is known at the moment an input comes in.
+/// What the driver knows at the moment an input comes in.
 #[allow(clippy::struct_excessive_bools)] // independent flags
 #[derive(Clone, Debug)]
 pub(crate) struct Facts<S> {
-    /// The live session that requests keep using meanwhile.
+    /// The live session that requests keep using during the attempt.
     pub(crate) current: Option<S>,
-    /// Whether the session under check may not be used any more, whatever the server says of it.
+    /// Whether the session under check may not be used any more, even if it is alive: it has expired or was invalidated
+    /// meanwhile.
     pub(crate) is_over: bool,
     /// How many signs of trouble have been seen.
     pub(crate) signs: u64,
-    /// Whether the last `GET /v1/health` was answered.
+    /// Whether the last `GET /v1/health` got a useful answer.
     pub(crate) is_told: bool,
-    /// Whether sessions may stay in use while nobody answers `GET /v1/health`.
+    /// Whether sessions may stay in use, in doubt, while `GET /v1/health` gets no useful answer.
     pub(crate) may_go_on_untold: bool,
     /// Whether nobody can connect to the server at present.
     pub(crate) is_outage: bool,
@@ -72,7 +82,7 @@ pub(crate) struct Context<'a, W, S> {
     pub(crate) now: Reading,
 }
 
-/// A create, a renewal or a check under way. `S` is the type of a session.
+/// An attempt: a create, a renewal or a check under way. `S` is the type of a session.
 #[allow(clippy::struct_excessive_bools)] // independent flags
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt<S> {
@@ -80,44 +90,45 @@ pub(crate) struct Attempt<S> {
     limits: Limits,
     step: Step<S>,
     effects: VecDeque<Effect<S>>,
-    /// The session under check. None while the attempt creates one.
+    /// The session under check. `None` while the attempt creates one.
     suspect: Option<S>,
-    /// Whether `suspect` was created by another process, and is new to this one.
+    /// Whether `suspect` was created by another process of the fleet and is not in use here yet.
     adopted: bool,
     place: Queueing,
-    /// Whether a call is on its way, or has created a session that is not the current one yet.
+    /// Whether a create's call is under way, or has created a session that is not the current one yet.
     calling: bool,
-    /// Whether a failure has turned the attempt from a create to a check or back. That happens once at most.
+    /// Whether a failure has turned the attempt from a create to a check or back. That may happen only once.
     turned: bool,
     /// Whether only the metered `GET /v1/sessions/{id}` can tell if the session is alive.
     metered: bool,
-    /// Whether this attempt asks for a session in place of `GET /v1/health`, because nobody answers that.
+    /// Whether this attempt makes the session call in place of `GET /v1/health`, which gets no useful answer.
     stands_in: bool,
-    /// Whether a wait of this attempt was already cut short because the server answered another request.
+    /// Whether a wait of this attempt has already ended early because the server answered another request.
     was_woken: bool,
-    /// What the last try was for, if that try could not connect to the server.
+    /// The purpose of the last try, if that try could not connect to the server.
     unreached: Option<Purpose>,
     begun: Reading,
     /// The source of the random lengths of its pauses.
     rng: Rng,
-    /// When the current series of tries began, or when the attempt began to wait for its first call.
+    /// When the present series of tries began. Before the first call, when the attempt began to wait for it.
     round: Reading,
-    /// When the time limit of the present call began, including the work before the call.
+    /// When the time limit of the present call began. Work before the call counts too.
     call: Reading,
-    /// How many times it has got a fresh time limit.
+    /// How many times the attempt has got a fresh time limit.
     prolonged: u32,
-    /// How many signs of trouble had been seen when it began to check, and when that was.
+    /// How many signs of trouble had been seen when the attempt began its last check, and when that was.
     looked: (u64, Reading),
     tries: u32,
 }
 
-/// Whether the attempt has had its turn for a call.
+/// Whether the attempt waits in the gate's queue for its turn to make the first call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Queueing {
-    /// It is not known yet whether the attempt will make a call.
+    /// Not in the queue: it is not known yet whether the attempt will make a call.
     Outside,
+    /// It waits in the queue.
     Inside,
-    /// The attempt has had its turn.
+    /// It has had its turn, and retries without a queue.
     Over,
 }
 
@@ -192,7 +203,8 @@ impl<S: Clone> Attempt<S> {
         };
     }
 
-    /// Returns the next thing to carry out before waiting again, in the order of the decisions.
+    /// Returns the next effect to carry out before the task waits again. Effects come in the order in which they were
+    /// decided.
     pub(crate) fn next_effect(&mut self) -> Option<Effect<S>> {
         self.effects.pop_front()
     }
@@ -235,8 +247,8 @@ impl<S: Clone> Attempt<S> {
         self.limits.timeout.saturating_sub(now.since(self.call))
     }
 
-    /// Forgets that the server could not be reached. Called when the driving task has failed: its earlier tries then
-    /// say nothing about the server, and must not hold back other attempts.
+    /// Forgets that the server could not be reached. Called after a panic in the task that drives the attempt. A panic
+    /// says nothing about the server, so it must not hold back other attempts as an outage would.
     pub(crate) fn forget_reach(&mut self) {
         self.unreached = None;
     }
@@ -248,7 +260,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Waits for a turn before the first call. `GET /v1/health` needs no turn.
+    /// Waits for a turn before the first call. An attempt that begins with `GET /v1/health` needs no turn for it.
     fn queue_first<W: Clone>(&mut self, cx: &mut Context<'_, W, S>) -> Step<S> {
         self.round = cx.now;
         if self.purpose() == Purpose::Question {
@@ -257,6 +269,7 @@ impl<S: Clone> Attempt<S> {
         self.queue(None, cx)
     }
 
+    /// Begins a series of tries, with a fresh time limit.
     fn begin_round<W: Clone>(&mut self, cx: &mut Context<'_, W, S>) -> Step<S> {
         self.round = cx.now;
         self.tries = 0;
@@ -272,8 +285,9 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Gives the next piece of work a fresh time limit. Without that, waiting requests would take the attempt for
-    /// overdue and replace it before the work is done.
+    /// Gives the next piece of work a fresh time limit. Example: a check takes nearly all of the time and finds the
+    /// session lost. Without a fresh limit, waiting requests would replace the attempt as overdue before its create is
+    /// done.
     fn prolong<W: Clone>(&mut self, cx: &mut Context<'_, W, S>) {
         if self.prolonged < PROLONGED_AT_MOST {
             self.prolonged += 1;
@@ -289,8 +303,8 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Handles the outcome of a create's call. Until the attempt ends, nobody else in this process knows the new
-    /// session, so `calling` stays set.
+    /// Handles the outcome of a create's call. After a success, `calling` stays set until the attempt ends: if the
+    /// attempt is given up before, its session is a possible orphan.
     fn came<W: Clone>(&mut self, outcome: Outcome<S>, cx: &mut Context<'_, W, S>) -> Step<S> {
         self.calling = outcome.is_ok();
         self.follows(outcome, cx)

@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use crate::model::budget::{CallBudget, Purpose};
 
-/// A token bucket. Tokens are counted as time: one token equals the interval between two refills. So the moment at
-/// which the bucket will be full is its whole state.
+/// A token bucket. Tokens are counted as time: one token equals the interval between two refills. So one value is the
+/// whole state: the moment at which the bucket will be full.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     budget: CallBudget,
     full_at: Duration,
-    /// The same for the share of keys that the server has not accepted yet.
+    /// When the share will be full. The share is the part of the bucket for API keys that the server has not accepted
+    /// yet.
     share_full_at: Duration,
 }
 
@@ -36,8 +37,8 @@ impl Bucket {
         }
     }
 
-    /// Takes a token, or returns how long until there is one. `waiting` creates wait for keys that the server has not
-    /// accepted yet. The tokens that their share has gained are left to them. `now` is monotonic time.
+    /// Takes a token, or returns how long until there is one. `waiting` is how many creates wait with keys that the
+    /// server has not accepted yet. The tokens that their share has gained are left to them. `now` is monotonic time.
     pub(crate) fn take(
         &mut self,
         purpose: Purpose,
@@ -80,8 +81,8 @@ impl Bucket {
         match purpose {
             Purpose::Create | Purpose::Question | Purpose::LastDelete => 0,
             Purpose::Check => self.budget.burst / 8,
-            // Deletes leave more than the creates of keys that are not accepted yet, because creates come before
-            // deletes.
+            // Creates of keys that are not accepted yet leave half of the bucket. Deletes leave one token more, because
+            // creates come before deletes.
             Purpose::Delete => (self.budget.burst / 2 + 1).min(self.budget.burst - 1),
         }
     }
@@ -91,13 +92,13 @@ impl Bucket {
         usize::try_from(self.budget.bound(span)).unwrap_or(usize::MAX)
     }
 
-    /// Returns how long until a delete takes no token that one of `queued` creates and checks needs.
+    /// Returns how long until a delete may have a token, so that enough are left for `queued` creates and checks.
     pub(crate) fn wait_beside(&self, queued: usize, now: Duration) -> Duration {
         let reserve = usize::try_from(self.reserve(Purpose::Check)).unwrap_or(usize::MAX);
         self.wait_for(queued.saturating_add(reserve).saturating_add(1), now)
     }
 
-    /// Returns how long until so many more tokens could have been taken.
+    /// Returns how long until `tokens` more tokens could have been taken.
     pub(crate) fn wait_for(&self, tokens: usize, now: Duration) -> Duration {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let interval = self.budget.interval();

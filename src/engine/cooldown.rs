@@ -1,4 +1,4 @@
-//! A failure that holds back other calls for a while.
+//! Cooldowns: a failure holds back other calls for a while.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
 
 /// How long a cooldown is remembered after its end, so that the next failure counts as one more in a row.
 pub(crate) const REMEMBER: Duration = Duration::from_secs(10 * 60);
-/// How long the others wait for the create that probes whether a cooldown is over.
+/// How long other creates wait for the one that probes whether a cooldown is over.
 const PROBE: Duration = Duration::from_secs(30);
 
 /// A failure that holds back other calls.
@@ -19,6 +19,7 @@ pub(crate) struct Cooldown {
     since: Reading,
     pause: Duration,
     error: Error,
+    /// How many equal failures there were in a row.
     failures: u32,
     /// Which create probes whether the cooldown is over, and since when. The others wait for its outcome.
     probe: Option<(u64, Reading)>,
@@ -59,13 +60,14 @@ impl Cooldown {
         }
     }
 
-    /// Returns how much longer the cooldown holds.
+    /// Returns how much longer the cooldown is active.
     pub(crate) fn left(&self, now: Reading) -> Duration {
         self.pause.saturating_sub(now.since(self.since))
     }
 
-    /// Extends the cooldown to what other processes wait after a refusal of the key, if this process was refused as
-    /// well. Returns the error for calls that are held back.
+    /// Extends the cooldown to at least `left`, which other processes wait after failures of the key. Does nothing
+    /// unless the server has refused the key to this process as well. If so, returns the error for calls that are held
+    /// back.
     pub(crate) fn prolong(&mut self, left: Duration, now: Reading) -> Option<Error> {
         if self.error.kind() != ErrorKind::Credentials || self.is_forgotten(now) {
             return None;
@@ -85,21 +87,21 @@ impl Cooldown {
         self.told(now).held_back()
     }
 
-    /// Returns the failure, with when another try can succeed and when the next one is made.
+    /// Returns the failure, with the times at which another try can succeed and at which the next one is made.
     fn told(&self, now: Reading) -> Error {
         let (error, left) = (self.error.clone(), self.left(now));
         if error.kind() != ErrorKind::Quota {
             return error.with_retry_after(left);
         }
-        // A used-up quota lasts until midnight, for example. The next try is made sooner, since the quota may have been
-        // raised.
+        // A used-up quota lasts until it resets, for example at midnight. The next try is made sooner, since the quota
+        // may have been raised.
         let hopeless = error.retry_after().unwrap_or_default();
         let hopeless = hopeless.saturating_sub(now.since(self.since));
         let error = error.with_retry_after(left.max(hopeless));
         error.with_next_attempt(left)
     }
 
-    /// Returns whether the cooldown holds, or ended at most `time` ago.
+    /// Returns whether the cooldown is still active, or ended at most `time` ago.
     pub(crate) fn ended_within(&self, time: Duration, now: Reading) -> bool {
         now.since(self.since) <= self.pause.saturating_add(time)
     }
@@ -114,12 +116,12 @@ impl Cooldown {
     }
 }
 
-/// Puts a failure into a place that may hold an earlier one.
+/// Begins a cooldown in `place`, which may still have an earlier one. Returns the error with the time of the next try.
 pub(crate) fn hold(place: &mut Option<Cooldown>, error: Error, now: Reading) -> Error {
     hold_after(place, error, 0, now)
 }
 
-/// Like `hold`, where other processes have already seen `elsewhere` refusals in a row.
+/// Like `hold`, for a key that other processes of the fleet were already refused `elsewhere` times in a row.
 pub(crate) fn hold_after(
     place: &mut Option<Cooldown>,
     error: Error,
@@ -143,10 +145,10 @@ pub(crate) fn hold_all(place: &mut Option<Cooldown>, error: Error, now: Reading)
     replace(place, Cooldown::new(error, failures, pause, now), now)
 }
 
-/// Returns the position of this failure in a row of equal failures.
+/// Returns how many failures of this kind there were in a row, this one included.
 fn in_a_row(place: Option<&Cooldown>, error: &Error, now: Reading) -> u32 {
     match place.filter(|before| !before.is_forgotten(now)) {
-        // A failure that comes during a cooldown belongs to the same moment. It is not one more in a row.
+        // A call that fails during a cooldown was in flight when the cooldown began. So it does not count as one more.
         Some(before) if before.error.kind() == error.kind() => before
             .failures
             .saturating_add(u32::from(!before.is_active(now))),
@@ -156,7 +158,7 @@ fn in_a_row(place: Option<&Cooldown>, error: &Error, now: Reading) -> u32 {
 
 fn replace(place: &mut Option<Cooldown>, after: Cooldown, now: Reading) -> Error {
     let error = after.told(now);
-    // A milder failure does not end a longer cooldown.
+    // Keep the cooldown before, if it lasts longer.
     let harder = place
         .as_ref()
         .is_some_and(|before| before.left(now) > after.pause);

@@ -1,4 +1,4 @@
-//! A create under way, as the gate knows it.
+//! A *flight*: a create or a check under way, as the gate and the requests that wait for it see it.
 
 use std::{
     sync::{
@@ -10,24 +10,24 @@ use std::{
 
 use crate::clock::Reading;
 
-/// How long after its own deadline a create counts as lost.
+/// How long after its own deadline a create counts as lost. Normally it has ended by then.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// After so long without a heartbeat, the create's runtime counts as stalled. A caller on another runtime then starts a
-/// new create. It is longer than the pauses of a busy machine.
+/// After so long without a heartbeat, the create's tokio runtime counts as stalled. A request on another runtime then
+/// starts a new create. The pauses of a busy machine are shorter.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// A create under way. `W` is what other requests wait on.
+/// A create or a check under way. `W` is the handle by which requests wait for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight<W> {
     pub(crate) generation: u64,
-    /// When its first call went out, or when it began to wait for that call.
+    /// When its first call went out. Before that call, when it began to wait for it.
     pub(crate) begun: Reading,
     pub(crate) status: Arc<Status>,
     pub(crate) waiters: W,
 }
 
-/// What is known of a create outside of its task.
+/// What others may know of a create, outside of its task.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     /// Whether a call is on its way whose outcome is not known.
@@ -39,9 +39,11 @@ pub(crate) struct Status {
 }
 
 impl<W> Flight<W> {
-    /// Returns how long until the create counts as lost for a caller. That is a moment after its own deadline, at which
-    /// a create ends if its runtime is well. A caller on another runtime waits less if the create's runtime has
-    /// stalled.
+    /// Returns how long a waiting request still waits before it gives this create up and starts another.
+    ///
+    /// Normally that is until just after the create's own deadline, `timeout`, at which it ends by its own timer. If
+    /// the create's runtime has stalled, that timer does not fire. A request on another runtime then notices missing
+    /// heartbeats and waits less.
     pub(crate) fn overdue_in(
         &self,
         timeout: Duration,
@@ -70,12 +72,14 @@ impl Status {
         self.beat_at.store(now, Ordering::Release);
     }
 
+    /// Returns how long the create's runtime has not polled it.
     fn stalled_for(&self, now: Reading, begun: Reading) -> Duration {
         let beat_at = Duration::from_millis(self.beat_at.load(Ordering::Acquire));
         now.monotonic.saturating_sub(beat_at.max(begun.monotonic))
     }
 
-    /// Gives the create up. Returns whether that leaves a possible orphan.
+    /// Gives the create up. Returns whether that leaves a possible orphan: a call is under way, and may create a
+    /// session that nobody here knows.
     pub(crate) fn give_up(&self) -> bool {
         self.calling.load(Ordering::Acquire) && !self.given_up.swap(true, Ordering::AcqRel)
     }

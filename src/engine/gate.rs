@@ -1,4 +1,8 @@
-//! For every partition that needs a session: what is under way, and what is held back.
+//! The *gate*: decides whether a session call may be made now. It knows what is under way and what is held back, for
+//! every partition that needs a session. A partition is an API key with one set of defaults.
+//!
+//! A *hold* is a cooldown: calls that it concerns wait, or fail at once. An attempt *flies* while it is in charge of
+//! its partition.
 //!
 //! No entry is evicted to make room. Otherwise a flood of unknown API keys could evict a cooldown, and the held-back
 //! calls would go out. The gate stays small anyway: each entry cost a session call, or belongs to a create under way.
@@ -38,11 +42,11 @@ use crate::{
     },
 };
 
-/// The least number of creates that may ask the store at once, however small the call budget is. Most of them make no
-/// call.
+/// At least this many creates may ask the store at once, however small the call budget is. Most of them end without a
+/// session call.
 const LEAST_AT_ONCE: usize = 16;
-/// A create that has waited longer than this for the store does not count. If one part of the store hangs, its creates
-/// must not take all places from creates whose part answers.
+/// A create that has waited for the store longer than this gives up its place among those that may ask the store at
+/// once. Example: one shard of the store hangs. Creates that wait for it must not keep out creates whose shard answers.
 const QUICK: Duration = Duration::from_secs(2);
 
 /// Whether a call may be made now.
@@ -50,13 +54,14 @@ const QUICK: Duration = Duration::from_secs(2);
 pub(crate) enum Clearance {
     /// The call may be made, and has been counted.
     Granted,
-    /// The call may not be made before so much time has passed. The error is for callers that cannot wait.
+    /// The call may be made after so much time. The error is for requests that cannot wait that long.
     Wait(Duration, Error),
-    /// Another create is probing; ask again a moment later.
+    /// Another create is probing whether a cooldown is over. Ask again a moment later.
     Soon,
 }
 
-/// What is under way and held back, for all partitions, keys and the origin. `W` is what requests wait on.
+/// What is under way and held back, for all partitions, API keys and the origin. `W` is the handle by which requests
+/// wait for an attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate<W> {
     partitions: BTreeMap<PartitionId, Entry<W>>,
@@ -67,18 +72,19 @@ pub(crate) struct Gate<W> {
     bucket: Bucket,
     upkeep: Upkeep,
     queue: Queue,
-    /// Creates for keys that the server has not accepted yet.
+    /// Creates that wait for their first call, with keys that the server has not accepted yet. They rank behind those
+    /// of `queue`.
     behind: Queue,
     /// Creates and checks that pause between two calls.
     pausing: Queue,
-    /// Creates that ask the store, and do not know yet whether they will make a call.
+    /// Creates that are asking the store, and do not know yet whether they will make a call.
     sharing: Queue,
-    /// Creates that ask the store, and whose partition could not reach it a moment ago.
+    /// The same, for creates whose partition could not reach the store in the last minute.
     failing: Queue,
     pub(crate) known_keys: KnownKeys,
     /// Every create that has not ended, by generation. This includes creates that no request waits for any more.
     under_way: BTreeMap<u64, Arc<Status>>,
-    /// The number of entries at which to tidy up next.
+    /// The number of entries at which outdated entries are removed next.
     tidy_at: usize,
 }
 
@@ -113,7 +119,7 @@ impl<W: Clone> Gate<W> {
             .is_some_and(|flight| flight.generation == generation)
     }
 
-    /// Returns how many creates and checks take a place in a queue.
+    /// Returns how many creates and checks are in any queue.
     #[cfg(test)]
     pub(crate) fn places(&mut self, now: Reading) -> usize {
         let asking = self.sharing.len(now) + self.failing.len(now);
@@ -171,7 +177,7 @@ impl<W: Clone> Gate<W> {
 
     /// Moves a create that has to make a call into the queue for calls.
     pub(crate) fn enter_queue(&mut self, generation: u64, now: Reading) {
-        // If this create probes the server for all, it goes on doing so.
+        // Not `leave_all`: if this create probes whether the server can be reached, it goes on probing.
         self.leave_places(generation);
         self.queue.enter(generation, now);
     }
@@ -193,7 +199,8 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Ends a create, so that another may start. Returns whether it was still the one in charge of its partition.
+    /// Ends a create, so that another one may start. Returns whether it was still in charge of its partition, which
+    /// means that no other create had taken its place.
     pub(crate) fn end(&mut self, id: PartitionId, generation: u64) -> bool {
         self.under_way.remove(&generation);
         self.leave_all(generation);
@@ -204,7 +211,8 @@ impl<W: Clone> Gate<W> {
         flying
     }
 
-    /// Takes the create under way out of its place. Its session will not be used.
+    /// Fences off the create under way, so that another one can take its place. If it still gets a session, that
+    /// session will not be used.
     pub(crate) fn fence(&mut self, id: PartitionId) -> Option<Flight<W>> {
         let fenced = self.partitions.get_mut(&id)?.flight.take()?;
         self.leave_all(fenced.generation);
@@ -234,7 +242,8 @@ impl<W: Clone> Gate<W> {
         self.leave_queues(generation);
     }
 
-    /// Like [`fence`](Self::fence), for a create that did not end in time. Returns whether it leaves a possible orphan.
+    /// Like [`fence`](Self::fence), for a create that did not end in time. Returns whether it leaves a possible orphan:
+    /// a session on the server that nobody here knows.
     pub(crate) fn give_up(&mut self, id: PartitionId) -> bool {
         self.fence(id).is_some_and(|flight| flight.status.give_up())
     }
@@ -251,7 +260,7 @@ impl<W: Clone> Gate<W> {
             .count() as u64
     }
 
-    /// Counts a call that is about to be made, or returns what is in its way.
+    /// Grants and counts a call that is about to be made, or returns what holds it back.
     ///
     /// `create` is the generation of the create that asks. It is `None` if no create asks.
     pub(crate) fn clear(
@@ -290,8 +299,9 @@ impl<W: Clone> Gate<W> {
         }
         let queued = self.before_deletes(now);
         if purpose == Purpose::Delete && queued > 0 {
-            // Queued creates and checks come before deletes. A delete must also not use up the floor between two calls
-            // of a create in its own partition. If there are tokens for all, a delete elsewhere does not wait.
+            // Queued creates and checks come before deletes, so a delete waits unless there are tokens for all of them.
+            // It also waits if its own partition has an attempt under way: the pause that follows each call of a
+            // partition would delay the create.
             let wait = self.bucket.wait_beside(queued, now.monotonic);
             if !wait.is_zero() || self.flight(partition.id).is_some() {
                 let wait = wait.max(FLOOR);
@@ -311,7 +321,8 @@ impl<W: Clone> Gate<W> {
         Clearance::Granted
     }
 
-    /// Records that the create sent at `sent` succeeded. Ends the cooldowns that began before then.
+    /// Records that the create sent at `sent` succeeded. Ends the key's cooldown if it began before `sent`, and those
+    /// of the partition.
     pub(crate) fn succeeded(&mut self, partition: &Partition, sent: Reading) {
         self.known_keys.succeeded(partition.key_id, sent);
         self.let_through(partition.key_id);
@@ -325,7 +336,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Records that the server knows a session that was checked.
+    /// Records that a check has found its session alive.
     pub(crate) fn checked(&mut self, partition: &Partition, now: Reading) {
         self.known_keys.accept(partition.key_id, now);
         self.let_through(partition.key_id);
@@ -337,8 +348,8 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Records a failed call and begins a cooldown for whom it concerns. Returns the error with the time of the next
-    /// try.
+    /// Records a failed call and begins a cooldown for the partition, the key or the origin, whichever the failure
+    /// concerns. Returns the error with the time of the next try.
     pub(crate) fn failed(
         &mut self,
         partition: &Partition,
@@ -346,7 +357,7 @@ impl<W: Clone> Gate<W> {
         error: Error,
         now: Reading,
     ) -> Error {
-        // This error only reports a cooldown, so it must not begin another.
+        // No call was made: this error only reports a cooldown, so it must not begin another one.
         if error.is_held_back() {
             return error;
         }
@@ -371,8 +382,8 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Records that another process has failed with this key, and that nobody is to try for `left`. Returns the error
-    /// if this process knows that the server refuses the key.
+    /// Records that another process of the fleet has failed with this key, and that no process may try it for `left`.
+    /// Returns the error if the server has refused the key to this process as well.
     pub(crate) fn paused_elsewhere(
         &mut self,
         key: KeyId,

@@ -1,8 +1,8 @@
-//! API keys that the server has accepted, or that the manager's owner has set. Only these keys may use a store, since
-//! anybody can make up others.
+//! The *known* API keys: those that the server has accepted, and the manager's own key. Only these keys may use the
+//! fleet's store, since anybody can make up others.
 //!
-//! A key that the server refuses later stays known just as long. So the processes of a fleet wait for one another's
-//! tries.
+//! A key stays known if the server refuses it later. So the processes of a fleet still learn through the store of one
+//! another's tries with it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,11 +12,12 @@ use crate::{
     model::{failure, partition::KeyId},
 };
 
-/// How long a key is known after its last create. No session of it lives longer.
+/// How long a key is known after its last use here or by another process of the fleet. None of its sessions lives
+/// longer.
 const KNOWN_FOR: Duration = Duration::from_secs(48 * 60 * 60);
 const TIDY_AT: usize = 64;
 
-/// The keys that the server has accepted, or that the manager's owner has set.
+/// The keys that the server has accepted, and the manager's own key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownKeys {
     /// The manager's own key, which is never forgotten.
@@ -28,7 +29,7 @@ pub(crate) struct KnownKeys {
 #[derive(Clone, Debug)]
 struct Known {
     used: Reading,
-    /// How long other processes were seen to wait after a failure, and when that was seen.
+    /// How long other processes of the fleet wait after a failure with the key, and when this process saw that.
     pause: Option<(Duration, Reading)>,
 }
 
@@ -64,7 +65,7 @@ impl KnownKeys {
         self.own == Some(key) || self.others.contains_key(&key)
     }
 
-    /// Records that another process has failed with this key, and that nobody is to try for `left`.
+    /// Records that another process of the fleet has failed with this key, and that no process may try it for `left`.
     pub(crate) fn paused_elsewhere(&mut self, key: KeyId, left: Duration, now: Reading) {
         self.accept(key, now);
         if let Some(known) = self.others.get_mut(&key) {
@@ -76,20 +77,21 @@ impl KnownKeys {
         }
     }
 
-    /// Returns how many refusals in a row other processes have seen. The number follows from how long they wait.
+    /// Returns how many times in a row other processes of the fleet were refused the key. The number follows from how
+    /// long they wait.
     pub(crate) fn refusals_elsewhere(&self, key: KeyId, now: Reading) -> u32 {
         let pause = self.others.get(&key).and_then(|known| known.pause);
         let pause = pause.filter(|(pause, at)| is_recent(*pause, *at, now));
         pause.map_or(0, |(pause, _)| failure::refusals_before(pause))
     }
 
-    /// Records that a create has succeeded, so the waits of other processes are over.
+    /// Records that a create with this key has succeeded, so other processes need not wait any longer.
     pub(crate) fn succeeded(&mut self, key: KeyId, now: Reading) {
         self.accept(key, now);
         self.forgive(key);
     }
 
-    /// Forgets how long other processes were seen to wait.
+    /// Forgets how long other processes wait.
     pub(crate) fn forgive(&mut self, key: KeyId) {
         if let Some(known) = self.others.get_mut(&key) {
             known.pause = None;

@@ -1,13 +1,13 @@
-//! Creates and checks that wait for their first call. Each of them needs a token that no other call may count on.
+//! A queue of creates and checks that wait for their first call. A token of the call budget is kept for each of them.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::clock::Reading;
 
-/// Creates that wait for their first call, by generation.
+/// Creates and checks that wait for their first call, by generation.
 ///
 /// A create leaves the queue when its call goes out, when it ends, and when another create takes its place. A create
-/// whose runtime has stalled does none of that, so none counts for longer than `longest`.
+/// whose runtime has stalled never leaves. So no create counts for longer than `longest`.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     since: BTreeMap<u64, Reading>,
@@ -17,7 +17,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Creates an empty queue. `longest` is more than any create waits whose runtime is well.
+    /// Creates an empty queue. `longest` is longer than any create waits, unless its runtime has stalled.
     pub(crate) fn new(longest: Duration) -> Self {
         Self {
             since: BTreeMap::new(),

@@ -1,4 +1,5 @@
-//! Retired sessions, sorted by when they are due, because there may be too many to look at each of them every time.
+//! *Retired* sessions: those that no request gets any more, and that wait for their deletion. They are sorted by when
+//! something is due for them, since there may be too many to look at all of them each time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,12 +15,12 @@ use crate::{
     model::event::Event,
 };
 
-/// How many sessions are handed out for deletion before the queue is looked at again.
+/// How many sessions are handed out for deletion before the queue is examined again.
 const AT_ONCE: usize = 256;
 /// How often a delete is tried before its session is left to expire.
 const MAX_TRIES: u32 = 3;
-/// How often each session is looked at in any case: the clock may be set, and not every request reports that it has
-/// ended. The queue itself is looked at as often, so that a worker on a stalled runtime is noticed.
+/// How often each session is examined even if nothing is due: the clock may be set, and not every request reports its
+/// end. The queue itself is examined as often, so that a worker on a stalled runtime is noticed.
 pub(crate) const LOOK: Duration = Duration::from_secs(15);
 
 /// A session that waits for its deletion.
@@ -27,10 +28,11 @@ pub(crate) const LOOK: Duration = Duration::from_secs(15);
 pub(crate) struct Retired {
     pub(crate) session: Arc<LiveSession>,
     tries: u32,
-    /// Monotonic time before which it is not deleted.
+    /// The session is not deleted before this monotonic time.
     not_before: Duration,
-    /// Monotonic time at which to look at it.
+    /// When to examine the session next, in monotonic time.
     due: Duration,
+    /// Why the last delete failed.
     error: Option<Error>,
 }
 
@@ -55,12 +57,13 @@ impl Retired {
         }
     }
 
-    /// Returns how long until something is to be done about the session.
+    /// Returns how long until the session can be deleted, or is not worth a delete any more.
     fn wait(&self, now: Reading) -> Duration {
         let session = &self.session;
         let worth_it = session.life.worth_deleting_for(now);
         if session.in_flight.count() > 0 {
-            // The last of them wakes us.
+            // The last of them wakes us. Until then, the session is due only once its life is too short to be worth a
+            // delete.
             return worth_it;
         }
         let lingers = session.in_flight.lingers_for(now);
@@ -125,7 +128,7 @@ impl Waiting {
         }
     }
 
-    /// Postpones a delete. `tried` has the error if a call was made.
+    /// Postpones a delete to the monotonic time `until`. If a call was made and failed, `tried` is its error.
     pub(crate) fn postpone(
         &mut self,
         session: &Arc<LiveSession>,
@@ -140,7 +143,7 @@ impl Waiting {
         self.look_at(session);
     }
 
-    /// Makes a session due, because something about it has changed.
+    /// Makes a session due at once, because something about it has changed.
     pub(crate) fn look_at(&mut self, session: &Arc<LiveSession>) {
         let key = key(session);
         if let Some(retired) = self.retired.get_mut(&key) {
@@ -150,8 +153,8 @@ impl Waiting {
         }
     }
 
-    /// Looks at the sessions that are due. Returns some that can be deleted now. Removes and returns those that need no
-    /// delete or have failed too often.
+    /// Examines the sessions that are due. First returns those that can be deleted now, up to `AT_ONCE`. Then removes
+    /// and returns those that are left to expire: they are not worth a delete, or their delete has failed too often.
     pub(crate) fn take_stock(&mut self, now: Reading) -> (Vec<Arc<LiveSession>>, Vec<Retired>) {
         let (mut ready, mut still_due, mut let_go) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((due, key)) = self.due.first().copied()

@@ -1,7 +1,8 @@
-//! The shutdown of a manager: which session is left, deleted or given up next, and when the shutdown is over.
+//! Decides the steps of a manager's shutdown: which session is *left* to other processes of the fleet, deleted, or left
+//! to expire next, and when the shutdown is over.
 //!
-//! Requests in flight may end during the first half of the time. Then sessions that are still in use are left to
-//! expire, so that the others are deleted in time.
+//! The shutdown waits for requests in flight during the first half of its time. Sessions that are still in use after
+//! that are left to expire, so that the others can be deleted in time.
 
 use std::{collections::VecDeque, mem, time::Duration};
 
@@ -15,9 +16,9 @@ use crate::{
     },
 };
 
-/// How many sessions are left or deleted at once.
+/// How many deletes and leaves are under way at once.
 const SIDE_BY_SIDE: usize = 16;
-/// How often to look for changes that nobody reports.
+/// How often the shutdown looks for changes that no request and no task reports.
 const LOOK: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(1);
 
@@ -27,10 +28,10 @@ pub(crate) trait Ending: Clone {
 
     fn partition(&self) -> &Partition;
 
-    /// Returns whether other processes may use the session as well.
+    /// Returns whether other processes of the fleet may use the session as well.
     fn is_others_too(&self) -> bool;
 
-    /// Returns whether no request uses the session any more.
+    /// Returns whether no request of this process uses the session any more.
     fn is_drained(&self, now: Reading) -> bool;
 
     /// Returns how much longer dropped requests count as using the session.
@@ -40,12 +41,12 @@ pub(crate) trait Ending: Clone {
     fn left(&self, now: Reading) -> Duration;
 }
 
-/// What to do next.
+/// The next step of a shutdown.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Next<S> {
-    /// Leave this session to the processes that still use it, within this time.
+    /// Leave this session to the other processes that use it. This may take so long at most.
     Leave(S, Duration),
-    /// Delete the session within this time. The call has been counted.
+    /// Delete the session. This may take so long at most. The gate has already counted the call.
     Delete(S, Duration),
     /// Leave the session to expire.
     LeaveToExpire(S),
@@ -60,9 +61,9 @@ pub(crate) enum Next<S> {
 pub(crate) struct Shutdown<S> {
     begun: Reading,
     deadline: Duration,
-    /// Whether requests in flight are still waited for.
+    /// Whether the shutdown still waits for requests in flight.
     drains: bool,
-    /// Sorted by the life that is left. The longest is last and is taken first.
+    /// Sorted by the life that is left. The session with the most is last, and is taken first.
     waiting: Vec<S>,
     under_way: Vec<S>,
     given_up: VecDeque<S>,
@@ -83,7 +84,7 @@ impl<S: Ending> Shutdown<S> {
         }
     }
 
-    /// Adds sessions that have been retired, also by creates that ended during the shutdown.
+    /// Adds retired sessions. Creates that end during the shutdown add more.
     pub(crate) fn admit(&mut self, retired: impl Iterator<Item = S>, now: Reading) {
         self.waiting.extend(retired);
         self.waiting.sort_by_key(|session| session.left(now));
@@ -119,8 +120,8 @@ impl<S: Ending> Shutdown<S> {
         Next::Wait(wait)
     }
 
-    /// Records that a delete or a leave has ended. If no other process uses a left session, this process may have to
-    /// delete it.
+    /// Records that a delete or a leave has ended. `is_to_be_deleted` says that no other process uses the session, so
+    /// this one has to delete it.
     pub(crate) fn ended(&mut self, session: S, is_to_be_deleted: bool) {
         self.under_way.retain(|other| !other.is(&session));
         if is_to_be_deleted {
@@ -171,7 +172,7 @@ impl<S: Ending> Shutdown<S> {
                 Clearance::Granted => return Ok(self.begin(at)),
                 Clearance::Wait(wait, error) => {
                     soonest = soonest.min(wait);
-                    // The pace and the budget hold back all other deletes as well.
+                    // The server's pace and the call budget hold back all other deletes as well.
                     if failure::concerns_all(&error) && wait > FLOOR {
                         break;
                     }
@@ -187,7 +188,8 @@ impl<S: Ending> Shutdown<S> {
         session
     }
 
-    /// Returns the waiting sessions in order. Keys that already have half of the places come last.
+    /// Returns the positions of the waiting sessions, in the order in which they are to be deleted. Sessions of a key
+    /// that has half of the deletes under way come last.
     fn in_order(&self) -> impl Iterator<Item = usize> + use<S> {
         let all = (0..self.waiting.len()).rev();
         let (fair, others): (Vec<_>, Vec<_>) = all.partition(|at| {
@@ -203,7 +205,7 @@ impl<S: Ending> Shutdown<S> {
         of_key.count() >= SIDE_BY_SIDE / 2
     }
 
-    /// Returns when to look for changes that nobody reports.
+    /// Returns how long until the shutdown looks for changes that no request and no task reports.
     fn look_again(&self, now: Reading) -> Duration {
         let lingers = self.waiting.iter().map(|session| session.lingers_for(now));
         let drained = if self.drains {
@@ -216,7 +218,8 @@ impl<S: Ending> Shutdown<S> {
         next.unwrap_or(SOON).min(LOOK)
     }
 
-    /// Returns how long one delete may take. If many wait, a delete that hangs must give its place to another in time.
+    /// Returns how long one delete may take. If many sessions wait, a delete that hangs has to end early enough for
+    /// another one.
     fn time_for_one(&self, left: Duration) -> Duration {
         if self.waiting.len() > SIDE_BY_SIDE {
             left / 2

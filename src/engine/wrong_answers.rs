@@ -1,27 +1,33 @@
-//! How soon a session is replaced after an answer that named another chain.
+//! Decides how soon a session is replaced after a *wrong answer*: one that names another chain than the session's.
 //!
-//! After a restart of the server the successor is right, so the first session is replaced at once. If replicas share no
-//! store, or a proxy removes the session id, the successor is wrong as well. A new session for each wrong answer would
-//! then use up a pro key's daily quota in half an hour. So each further successor waits twice as long.
+//! After a restart of the server, the answers to the successor are right. So the first session is replaced at once.
+//!
+//! If replicas share no store, or a proxy removes the session id, the answers to the successor are wrong as well. A new
+//! session for each wrong answer would use up a pro key's daily quota in half an hour. So each further successor is
+//! created after a pause that doubles.
 
 use std::time::Duration;
 
 use crate::clock::Reading;
 
-/// A session with at most so many uses before its first wrong answer was wrong from the start.
+/// If at most so many requests had got a session before its first wrong answer, it counts as wrong from the start.
 const FIRST_USES: u64 = 3;
-/// What a wrong answer counts: for a session that was wrong from the start, and for one that was right for a while.
+/// How much a session with a wrong answer counts: if it was wrong from the start, and if its answers were right for a
+/// while.
 const FROM_THE_START: u32 = 8;
 const AFTER_A_WHILE: u32 = 1;
-/// How much is replaced at once: one session that is wrong from the start, or a dozen that were right for a while.
+/// Up to this sum there is no pause: for one session that was wrong from the start, or a dozen that were right for a
+/// while.
 const AT_ONCE: u32 = 12;
+/// The shortest and the longest pause before the next session.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10 * 60));
 /// After so long without a wrong answer, the count begins anew.
 const REMEMBER: Duration = Duration::from_secs(10 * 60);
 
-/// The sessions of one partition whose answers were wrong.
+/// Counts the sessions of one partition whose answers were wrong.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WrongAnswers {
+    /// What the sessions with wrong answers add up to.
     counted: u32,
     last: Option<Last>,
 }
@@ -34,8 +40,8 @@ struct Last {
 }
 
 impl WrongAnswers {
-    /// Records a wrong answer to the session of this generation, which `uses` requests had got. Counts once for each
-    /// session.
+    /// Records a wrong answer to the session of this generation, which `uses` requests had got before. Each session
+    /// counts once.
     pub(crate) fn note(&mut self, generation: u64, uses: u64, now: Reading) {
         if self.last.is_some_and(|last| last.generation >= generation) {
             return;

@@ -1,5 +1,5 @@
-//! Whether the server still knows a session. The free `GET /v1/health` is asked first. If only the session itself can
-//! tell, the metered `GET /v1/sessions/{id}` follows.
+//! Finds out whether the server still has a session. The free `GET /v1/health` is called first. If its answer does not
+//! decide, the metered `GET /v1/sessions/{id}` follows.
 
 use std::mem;
 
@@ -46,6 +46,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
+    /// Goes on if `GET /v1/health` did not decide about the session.
     fn only_it_can_tell<W: Clone>(&mut self, suspect: S, cx: &mut Context<'_, W, S>) -> Step<S> {
         if cx.facts.is_over {
             return self.found(Ok(suspect), cx);
@@ -103,38 +104,40 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Returns whether a check in place of `GET /v1/health` did not tell if the session is alive, and sessions may stay
-    /// in use all the same.
+    /// Returns whether a check in place of `GET /v1/health` told nothing about the session, for example because it got
+    /// a 500, and sessions may stay in use all the same.
     fn is_in_vain<W>(&self, error: &Error, is_retired: bool, cx: &Context<'_, W, S>) -> bool {
         let says_nothing = no_use_for(error).is_none() && !is_retired;
         self.stands_in && says_nothing && cx.facts.may_go_on_untold
     }
 
-    /// Decides about the session without an answer to `GET /v1/sessions/{id}`.
+    /// Goes on after a check in place of `GET /v1/health` that told nothing. The session is judged once more, by
+    /// rate-limit windows.
     fn go_on_in_vain<W: Clone>(
         &mut self,
         suspect: S,
         error: Error,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // An error without the server's code comes from a gateway. It may concern this call alone, so it holds back
-        // nobody.
+        // Only an error with the server's code begins a cooldown. Without one it comes from a gateway, and may concern
+        // this call alone.
         if error.code().is_some() {
             self.hold_back(error, cx);
         }
         (self.stands_in, self.metered) = (false, false);
-        // The failed check may itself be a new sign of trouble. This decision covers only the signs seen before it
-        // began.
+        // The failed check may itself be a new sign of trouble. So pass on the signs that had been seen when it began:
+        // the decision covers no later ones.
         self.effects.push_back(Effect::MeteredInVain(self.looked));
         self.find_out(suspect, cx)
     }
 
+    /// Handles the outcome of the check.
     pub(super) fn found<W: Clone>(
         &mut self,
         found: Outcome<S>,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // The server does not answer at all. The next try uses the free `GET /v1/health` and not a metered call.
+        // The server does not answer at all, so the next try begins with the free `GET /v1/health` again.
         if self.stands_in && found.as_ref().is_err_and(is_away) {
             self.metered = false;
         }
@@ -142,7 +145,8 @@ impl<S: Clone> Attempt<S> {
         self.follows(found, cx)
     }
 
-    /// Lets another attempt make the call in place of `GET /v1/health`: this one did not make it, or got no answer.
+    /// Lets another attempt make the call in place of `GET /v1/health`. Called if this attempt did not make it, or got
+    /// no answer.
     pub(super) fn gives_up_standing_in(&mut self) {
         if mem::take(&mut self.stands_in) {
             self.effects.push_back(Effect::NotMetered);

@@ -1,4 +1,5 @@
-//! What an attempt does after the outcome of a try.
+//! Decides what an attempt does after the outcome of a try: it ends, retries, or turns from a check to a create or
+//! back.
 
 use std::mem;
 
@@ -13,6 +14,7 @@ use crate::{
 };
 
 impl<S: Clone> Attempt<S> {
+    /// Decides what follows from the outcome of a try.
     pub(super) fn follows<W: Clone>(
         &mut self,
         outcome: Outcome<S>,
@@ -20,7 +22,8 @@ impl<S: Clone> Attempt<S> {
     ) -> Step<S> {
         self.note_reach(&outcome, cx);
         match outcome {
-            // The session may have expired or been invalidated during the check. Then a successor is created.
+            // The check found the session alive, but it has expired or was invalidated meanwhile. So create a
+            // successor.
             Ok(session) if self.suspect.is_some() && cx.facts.is_over => {
                 let late = Late::End(Ok(session));
                 self.turn_to(None, Plan::new(Next::Anew, late), cx)
@@ -38,7 +41,8 @@ impl<S: Clone> Attempt<S> {
             let late = Late::Retry(error.clone());
             return self.go_on_without(suspect, error, Plan::new(Next::Anew, late), cx);
         }
-        // A renewal failed in a way that makes the current session suspect. It can still be alive, so it is checked.
+        // A renewal failed in a way that may mean a restart, for example with a refused connection. The current session
+        // may still be alive, so check it.
         if let Some(current) = self.current_after(&error, cx) {
             let error = self.hold_back(error, cx);
             let plan = Plan::new(Next::Anew, Late::End(Err(error.clone())));
@@ -51,16 +55,16 @@ impl<S: Clone> Attempt<S> {
 
     /// Retries the same call, if there is time for it.
     pub(super) fn retry<W: Clone>(&mut self, error: Error, cx: &mut Context<'_, W, S>) -> Step<S> {
-        // A rate limit concerns everybody, so it takes effect at once. Other failures concern only the requests that
-        // wait for this attempt, until it gives up.
+        // A rate limit concerns all keys, so its cooldown begins at once. After other failures, cooldowns begin only if
+        // this attempt gives up.
         let error = if is_pace(&error) {
             self.hold_back(error, cx)
         } else {
             error
         };
         let pause = failure::retry(&error, self.tries, &mut self.rng);
-        // This attempt probes for all whether the server can be reached. The others fail at once until it has ended, so
-        // it does not retry.
+        // If this attempt probes for all whether the server can be reached, it does not retry: the others fail at once
+        // until it has ended.
         match pause.filter(|_| !cx.gate.probes_reach(self.generation)) {
             Some(wait) => {
                 let least = error.retry_after().unwrap_or_default();
@@ -72,21 +76,21 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Ends the attempt, or turns from a check to a create. The failed call is not retried.
+    /// Ends the attempt, or turns from a check to a create. Called if the failed call is not retried.
     pub(super) fn gives_up<W: Clone>(
         &mut self,
         error: Error,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // A gateway's error holds back this partition too. The gateway may answer this key alone, so other keys try for
-        // themselves.
+        // If nobody answers, the driver holds back all keys. A gateway's error holds back this partition as well, since
+        // the gateway may refuse this key alone.
         let is_outage = self.unreached.is_some() && error.status().is_none();
         let error = if is_outage || is_pace(&error) {
             error
         } else {
             self.hold_back(error, cx)
         };
-        // If only the check failed, a create can still succeed.
+        // If the failure concerns the check alone, a create can still succeed.
         let is_local = !self.turned && failure::is_local(&error);
         match self.suspect.clone().filter(|_| is_local) {
             Some(suspect) => {
@@ -97,7 +101,7 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Handles an attempt that was refused its first call.
+    /// Handles an attempt that may not make its first call. A check may still turn to a create.
     pub(super) fn lose_turn<W: Clone>(
         &mut self,
         error: Error,
@@ -112,7 +116,8 @@ impl<S: Clone> Attempt<S> {
         }
     }
 
-    /// Creates a successor: the server has lost the session, or has other defaults under its id.
+    /// Gives up the session under check and creates a successor. Called if the server has lost the session, or has
+    /// other defaults under its id.
     fn replace_suspect<W: Clone>(
         &mut self,
         reason: RetireReason,
@@ -146,7 +151,7 @@ impl<S: Clone> Attempt<S> {
         self.turn_to(None, plan, cx)
     }
 
-    /// Turns to a check of `suspect`, or to a create if there is none.
+    /// Turns to a check of `suspect`, or to a create if it is `None`.
     fn turn_to<W: Clone>(
         &mut self,
         suspect: Option<S>,
@@ -163,36 +168,36 @@ impl<S: Clone> Attempt<S> {
         self.pause(FLOOR, plan.back_to(before), cx)
     }
 
-    /// Returns the session under check, if this failure means that a new session is created instead of another check.
+    /// Returns the session under check, if another try of the check is pointless and a new session is created instead.
     fn unaskable<W: Clone>(&self, error: &Error, cx: &Context<'_, W, S>) -> Option<S> {
         let goes_on = self.may_not_ask(error, cx) || self.is_unheard(error, cx);
         self.suspect.clone().filter(|_| goes_on)
     }
 
-    /// Returns whether the key has used up today's checks. A create then costs as much as a check, and its result is
-    /// certain.
+    /// Returns whether the check was refused because today's checks of the key are used up. Then a create is the better
+    /// call: it costs as much, and its result is certain.
     fn may_not_ask<W: Clone>(&self, error: &Error, cx: &Context<'_, W, S>) -> bool {
         let is_spent = || cx.gate.out_of_upkeep(cx.partition, cx.now).is_some();
         self.metered && !self.turned && error.kind() == ErrorKind::Budget && is_spent()
     }
 
-    /// Returns whether `GET /v1/sessions/{id}` gets no answer while `GET /v1/health` does. Something in front of the
-    /// server may refuse this call alone, and each further try would hold up all requests.
+    /// Returns whether `GET /v1/sessions/{id}` got no answer twice while `GET /v1/health` does get one. Something in
+    /// front of the server may refuse this call alone. Requests would wait for each further try.
     fn is_unheard<W>(&self, error: &Error, cx: &Context<'_, W, S>) -> bool {
         let gets_nowhere = self.unreached.is_some() || is_unanswered(error);
         let is_unheard = self.metered && !self.turned && gets_nowhere;
         is_unheard && self.tries > 1 && cx.facts.is_told
     }
 
-    /// Returns the current session, if the failure of its renewal makes it suspect.
+    /// Returns the current session, if the failure of its renewal may mean that the server has restarted.
     fn current_after<W>(&self, error: &Error, cx: &Context<'_, W, S>) -> Option<S> {
         let is_sign = sign::in_session_call(error) >= Some(Cause::Sign);
         let is_renewal = self.suspect.is_none() && !self.turned;
         cx.facts.current.clone().filter(|_| is_renewal && is_sign)
     }
 
-    /// Notes whether the last try could connect to the server. If a gateway refuses only this attempt, the trouble is
-    /// its own: it backs off alone, and another attempt probes for all.
+    /// Notes whether the last try could connect to the server. If a gateway refuses this attempt alone, that does not
+    /// count: only this attempt backs off, and another one probes for all.
     fn note_reach<W: Clone>(&mut self, outcome: &Outcome<S>, cx: &Context<'_, W, S>) {
         let is_unreached =
             |error: &Error| failure::is_unreachable(error) && !self.is_own_trouble(error, cx);
@@ -214,7 +219,8 @@ fn is_pace(error: &Error) -> bool {
     error.kind() == ErrorKind::RateLimited
 }
 
-/// Returns whether nobody answered at all. An answer from a gateway or from the server concerns one key only.
+/// Returns whether nobody answered at all, neither the server nor a gateway. An answer may concern one key only;
+/// silence concerns all.
 pub(crate) fn is_unanswered(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable && error.status().is_none()
 }

@@ -1,4 +1,4 @@
-//! The end of an attempt, and what the gate learns from it.
+//! How an attempt ends, and what the gate learns from it.
 
 use std::mem;
 
@@ -7,7 +7,8 @@ use crate::{clock::Reading, engine::gate::Gate, error::Error, model::partition::
 
 impl<S: Clone> Attempt<S> {
     /// Ends the attempt in the gate and records its outcome there: a session that was alive at `alive_at`, or a
-    /// failure. Returns whether this attempt was still the one in charge of its partition.
+    /// failure. Returns whether this attempt was still in charge of its partition, which means that no other create had
+    /// taken its place.
     pub(crate) fn land<W: Clone>(
         &mut self,
         came: Result<Reading, &Error>,
@@ -27,14 +28,14 @@ impl<S: Clone> Attempt<S> {
         is_current
     }
 
-    /// Ends an attempt whose task is gone before it has an outcome.
+    /// Ends an attempt whose task was dropped before it had an outcome.
     pub(crate) fn drop_out<W: Clone>(&mut self, (partition, gate): (&Partition, &mut Gate<W>)) {
         gate.end(partition.id, self.generation);
         self.leave_adopted();
         self.gives_up_standing_in();
     }
 
-    /// Leaves a session that was adopted from the fleet and is not used after all.
+    /// Lets go of a session that was adopted from the fleet and is not used after all.
     pub(super) fn leave_adopted(&mut self) {
         if mem::take(&mut self.adopted) {
             self.effects.extend(self.suspect.clone().map(Effect::LetGo));
@@ -43,7 +44,8 @@ impl<S: Clone> Attempt<S> {
 
     /// Returns whether the outcome should be reported as an event.
     pub(crate) fn is_news(&self, outcome: &Outcome<S>) -> bool {
-        // A check that was held back was never made. The failure that holds it back has been reported already.
+        // A check that was held back was never made, and the failure that holds it back has been reported already. Do
+        // not report it again.
         let is_held_back = outcome.as_ref().is_err_and(Error::is_held_back);
         self.suspect.is_none() || !is_held_back
     }

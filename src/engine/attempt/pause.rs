@@ -1,4 +1,4 @@
-//! The pause between two calls.
+//! The pause of an attempt between two calls, and what follows when it ends in time or too late.
 
 use std::time::Duration;
 
@@ -8,41 +8,45 @@ use crate::{clock::Reading, engine::gate::Clearance, error::Error, model::failur
 /// A pause between two calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Pause<S> {
-    /// Monotonic time.
+    /// When the pause ends, in monotonic time.
     pub(crate) until: Duration,
     since: Reading,
     plan: Plan<S>,
 }
 
-/// What follows a pause.
+/// What follows a pause, if it ends in time and if it does not.
 #[derive(Clone, Debug)]
 pub(super) struct Plan<S> {
     next: Next,
     /// The effect to carry out if the pause ends in time.
     told: Option<Effect<S>>,
-    /// What happens instead if there is no time left for another call.
+    /// What the attempt does instead if there is no time left for another call.
     late: Late<S>,
-    /// If there is no time left, this becomes the session under check again.
+    /// The session under check before the plan was made. If there is no time left, it is under check again.
     before: Option<S>,
     /// The shortest wait that the last answer allows, such as its `Retry-After`.
     least: Duration,
 }
 
+/// What the attempt does next if the pause ends in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Retries in the same series.
+    /// Retries the same kind of call.
     Again,
-    /// Begins to count tries anew, for another kind of call.
+    /// Makes another kind of call, and counts its tries from zero.
     Anew,
-    /// Begins a new series, with a fresh time limit.
+    /// The same, with a fresh time limit, because no call was made before.
     First,
 }
 
+/// What the attempt does if there is no time left for another call.
 #[derive(Clone, Debug)]
 pub(super) enum Late<S> {
+    /// Ends the attempt.
     End(Outcome<S>),
-    /// Retries the same call.
+    /// Retries the call that failed before the pause.
     Retry(Error),
+    /// Gives the failed call up: the attempt ends, or a check turns to a create.
     GiveUp(Error),
 }
 
@@ -113,8 +117,8 @@ impl<S: Clone> Attempt<S> {
         pause: Pause<S>,
         cx: &mut Context<'_, W, S>,
     ) -> Step<S> {
-        // A pause ends early when the server answers other requests. The minimum that the server set for this attempt
-        // still holds.
+        // A pause ends early if the server answers another request. A minimum such as `Retry-After`, which the server
+        // gave this attempt, still holds.
         let left = pause.plan.least.saturating_sub(cx.now.since(pause.since));
         if !left.is_zero() && !self.is_held_for_all(cx) {
             return self.wait_on(pause, left, cx);
@@ -126,7 +130,7 @@ impl<S: Clone> Attempt<S> {
             }
             Ok(Clearance::Granted) => self.ends_in_time(pause, cx),
             Ok(Clearance::Soon) => self.wait_on(pause, FLOOR, cx),
-            // Another attempt has found out that nobody can connect to the server.
+            // Another attempt has found out that nobody can connect to the server, so waiting is pointless.
             Ok(Clearance::Wait(..)) if self.is_held_for_all(cx) => self.ends_late(pause, cx),
             Ok(Clearance::Wait(more, _)) => self.wait_on(pause, more, cx),
         }

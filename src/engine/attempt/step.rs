@@ -1,41 +1,43 @@
-//! The steps of an attempt, each named for what it waits for, with their inputs and effects.
+//! The steps of an attempt, its inputs and its effects. Each step is named for what the attempt waits for in it.
 
 use std::time::Duration;
 
 use super::{Pause, Share};
 use crate::{clock::Reading, engine::evidence::Fate, error::Error, model::reason::RetireReason};
 
-/// How an attempt ended, for every request that waited for it.
+/// How an attempt ended, for all requests that waited for it.
 pub(crate) type Outcome<S> = Result<S, Error>;
 
-/// Another create has taken the place of this attempt. Waiting requests look for the session again.
+/// Another create has taken the place of this attempt. The requests that wait for it look for the session again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fenced;
 
 /// What an attempt waits for.
 #[derive(Clone, Debug)]
 pub(crate) enum Step<S> {
-    /// Nothing yet.
+    /// Nothing yet: the attempt has not begun.
     Begun,
-    /// Which process creates the session: this one, or another of the fleet.
+    /// The fleet's answer to which process creates the session: this one, or another one.
     Sharing,
     /// Its turn for the first call.
     Queued(Queued<S>),
     /// What `GET /v1/health` says of the session.
     Asking(S),
-    /// What became of the oldest session, which is asked for in place of `GET /v1/health`.
+    /// The answer about the oldest session of the manager. It is asked for in place of `GET /v1/health`, because its
+    /// answer says something about all sessions.
     AskingOldest(S),
     /// Whether the server knows the session, by `GET /v1/sessions/{id}`.
     Checking(S),
-    /// That others learn the result of a check made in place of `GET /v1/health`.
+    /// That the driver has passed on the result of a check made in place of `GET /v1/health`, to other attempts and to
+    /// the fleet.
     Telling(S, Outcome<S>),
     /// The answer to its create.
     Calling,
-    /// That the fleet accepts the new session.
+    /// That the fleet accepts the new session, which is written to its store.
     Publishing(S),
     /// The time of the next call.
     Pausing(Pause<S>),
-    /// Nothing any more.
+    /// Nothing any more: the attempt has ended.
     Ended(Result<Outcome<S>, Fenced>),
 }
 
@@ -43,26 +45,27 @@ pub(crate) enum Step<S> {
 #[derive(Clone, Debug)]
 pub(crate) struct Queued<S> {
     pub(super) since: Reading,
-    /// Monotonic time.
+    /// When to ask for a turn again, in monotonic time.
     pub(crate) until: Duration,
-    /// The session to check with `GET /v1/sessions/{id}`, if that is all that is left to do.
+    /// The session to check with the first call, if `GET /v1/health` was already asked and only `GET /v1/sessions/{id}`
+    /// is left.
     pub(super) check: Option<S>,
 }
 
 /// What an attempt can receive.
 #[derive(Clone, Debug)]
 pub(crate) enum Input<S> {
-    /// The attempt begins. The number seeds its random pauses, and seeds nothing else.
+    /// The attempt begins. The number is the seed of its random pauses.
     Begun(u64),
     Shared(Share<S>),
-    /// The time that the step waited for has come.
+    /// The time until which the step waits has come.
     Due,
-    /// Another attempt has given up, or the server has answered some request again.
+    /// Another attempt has found out that nobody can connect to the server, or the server has answered another request.
     Woken,
     /// The manager shuts down.
     Closed,
     Said(Result<Known, Error>),
-    /// Whether the oldest session's answer says something about all sessions.
+    /// Whether the answer about the oldest session says something about all sessions.
     SaidOfOldest(Result<bool, Error>),
     Checked(Checked),
     Told,
@@ -74,7 +77,7 @@ pub(crate) enum Input<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) fate: Fate,
-    /// Nobody answers `GET /v1/health`, so this attempt asks for a session in its place.
+    /// Whether `GET /v1/health` got no useful answer, so that this attempt makes a session call in its place.
     pub(crate) stands_in: bool,
 }
 
@@ -82,25 +85,28 @@ pub(crate) struct Known {
 #[derive(Clone, Debug)]
 pub(crate) struct Checked {
     pub(crate) result: Result<(), Error>,
-    /// Whether the session was retired during the check. In that case it may have been deleted by this process.
+    /// Whether the session was retired during the check. If so, this process may have deleted it, and a 404 says
+    /// nothing.
     pub(crate) is_retired: bool,
 }
 
-/// What the driving task has to carry out at once.
+/// What the task that drives the attempt has to carry out at once.
 #[derive(Clone, Debug)]
 pub(crate) enum Effect<S> {
-    /// Gives up the session for this reason. Requests that carried it went without their defaults.
+    /// Gives up the session for this reason. Requests that carried it were answered without their defaults. `metered`
+    /// says whether a session call found that out, and not `GET /v1/health`.
     GiveUp {
         session: S,
         reason: RetireReason,
         metered: bool,
     },
-    /// Leaves an adopted session that is not used after all.
+    /// Lets go of an adopted session that is not used after all.
     LetGo(S),
-    /// The check in place of `GET /v1/health` was not made or not answered, so another attempt may make it.
+    /// This attempt did not make the check in place of `GET /v1/health`, or got no answer. So another attempt may make
+    /// it at once.
     NotMetered,
-    /// The check in place of `GET /v1/health` was answered, but the answer does not tell what became of the session.
-    /// Carries how many signs of trouble had been seen when the check began, and when that was.
+    /// The check in place of `GET /v1/health` did not tell what became of the session, and no further one is due for a
+    /// while. Carries how many signs of trouble had been seen when the check began, and when that was.
     MeteredInVain((u64, Reading)),
     CheckFailed {
         session: S,

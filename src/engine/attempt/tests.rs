@@ -9,8 +9,7 @@ mod world;
 
 use super::*;
 
-/// A check uses up nearly all of its time and finds the session lost. The create that follows has a time limit of its
-/// own.
+/// A check uses up nearly all of its time and finds the session lost. The create that follows gets a fresh time limit.
 #[test]
 fn a_session_that_turns_out_to_be_lost_at_the_last_moment_is_replaced_all_the_same() {
     let setting = world::Setting::new(3, false, false, false);

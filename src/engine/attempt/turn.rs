@@ -1,4 +1,4 @@
-//! An attempt's turn for its first call.
+//! How an attempt waits for its turn to make its first call.
 
 use std::mem;
 
@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl<S: Clone> Attempt<S> {
-    /// Waits until the first call may be made, for as long as waiting requests would.
+    /// Enters the gate's queue, and waits there until the first call may be made. `check` is the session to check with
+    /// that call, if the call is such a check.
     pub(super) fn queue<W: Clone>(
         &mut self,
         check: Option<S>,
@@ -40,7 +41,7 @@ impl<S: Clone> Attempt<S> {
             Ok(Clearance::Wait(wait, error)) => {
                 let waited = cx.now.since(queued.since);
                 let is_too_long = waited.saturating_add(wait) > self.limits.patience;
-                // An error that concerns only the requests of this attempt fails them at once.
+                // If the error concerns this partition or key alone, its requests fail at once instead of waiting.
                 if is_too_long || !failure::concerns_all(&error) {
                     return self.take_turn(Err(error), queued.check, cx);
                 }
@@ -51,6 +52,7 @@ impl<S: Clone> Attempt<S> {
         Step::Queued(Queued { until, ..queued })
     }
 
+    /// Goes on with the first call, or handles the error if it may not be made.
     pub(super) fn take_turn<W: Clone>(
         &mut self,
         turn: Result<(), Error>,
@@ -60,8 +62,7 @@ impl<S: Clone> Attempt<S> {
         match (turn, check) {
             (Ok(()), None) => self.begin_round(cx),
             (Ok(()), Some(suspect)) => {
-                // The earlier step was shared with other attempts and had a time limit of its own, so this call's time
-                // begins now.
+                // The time of this call begins now. The call of `GET /v1/health` before it had a time limit of its own.
                 self.call = cx.now;
                 Step::Checking(suspect)
             }
@@ -97,12 +98,17 @@ impl<S: Clone> Attempt<S> {
         Ok(clearance)
     }
 
+    /// Returns whether the next call is a retry while nobody can connect to the server. Such retries are rationed for
+    /// all keys together.
     fn tries_again_in_outage<W>(&self, cx: &Context<'_, W, S>) -> bool {
         self.place == Queueing::Over && self.purpose() != Purpose::Question && cx.facts.is_outage
     }
 
-    /// Returns whether a wait ends early. After an answer to another request, this attempt's wait ends early once only.
-    /// A gateway may answer others and always refuse this attempt, which would then retry in a loop.
+    /// Returns whether a wake-up ends the attempt's wait early. After an answer of the server to another request, that
+    /// happens once for each attempt. Example: a gateway refuses this key and lets others through. If each answer to
+    /// them ended the wait, the attempt would retry in a loop.
+    ///
+    /// If another attempt has found out that nobody can connect to the server, the wait always ends early.
     pub(super) fn wake<W: Clone>(&mut self, cx: &Context<'_, W, S>) -> bool {
         let is_first = !mem::replace(&mut self.was_woken, true);
         is_first || self.is_held_for_all(cx)

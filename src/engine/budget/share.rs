@@ -1,8 +1,8 @@
-//! How accepted API keys and new ones share one bucket.
+//! How API keys that the server has accepted and *new* keys share one bucket. A key is new until the server accepts it.
 //!
-//! Anybody can make up keys, and the key of a new tenant looks the same. So half of the bucket and half of its new
-//! tokens are for all keys together that were never accepted. The other half is for accepted keys. Each side may use
-//! what the other leaves:
+//! Anybody can make up keys, and they look like the key of a new tenant. So all new keys together get half of the
+//! bucket, and half of the tokens that it gains: their *share*. The other half is for accepted keys. Each side may use
+//! what the other one leaves:
 //!
 //! - Tokens that come while the accepted keys' half is full go to the new keys as well.
 //! - Accepted keys take all tokens, except those that the share of new keys has gained while new keys wait.
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::Bucket;
 
 impl Bucket {
-    /// Takes a token for a key that the server has not accepted yet, or returns how long until there is one.
+    /// Takes a token for a new key, or returns how long until there is one.
     pub(crate) fn take_behind(&mut self, now: Duration) -> Result<(), Duration> {
         match self.wait_behind(1, 0, now) {
             Duration::ZERO => {
@@ -25,8 +25,8 @@ impl Bucket {
         }
     }
 
-    /// Returns how long until new keys could have taken `tokens` more tokens, while `ahead` creates and checks of
-    /// accepted keys wait.
+    /// Returns how long until new keys could have taken `tokens` more tokens. `ahead` creates and checks of accepted
+    /// keys wait meanwhile.
     pub(crate) fn wait_behind(&self, tokens: usize, ahead: usize, now: Duration) -> Duration {
         let tokens = self.worth(tokens);
         let of_share = tokens.saturating_sub(self.share(now)) * 2;
@@ -37,8 +37,8 @@ impl Bucket {
             .max(tokens.saturating_sub(self.level(now)))
     }
 
-    /// Returns how long until accepted keys could have taken `tokens` more tokens, while `behind` creates of new keys
-    /// wait.
+    /// Returns how long until accepted keys could have taken `tokens` more tokens. `behind` creates of new keys wait
+    /// meanwhile.
     pub(crate) fn wait_ahead(&self, tokens: usize, behind: usize, now: Duration) -> Duration {
         let after_all = self.wait_for(tokens.saturating_add(behind), now);
         let after_share = self.worth(tokens) + self.share(now);
@@ -54,7 +54,7 @@ impl Bucket {
         has_come.last().unwrap_or(0)
     }
 
-    /// Returns the tokens that new keys can take, as time.
+    /// Returns the tokens that new keys can take, as time: one token is worth the interval between two refills.
     pub(super) fn share(&self, now: Duration) -> Duration {
         let missing = self.share_full_at.saturating_sub(now) / 2;
         let own = self.half().saturating_sub(missing);
@@ -65,11 +65,13 @@ impl Bucket {
         self.share_full_at = now + self.half().saturating_sub(share) * 2;
     }
 
-    /// The new keys' half of the bucket. It is one token at least: with a burst of one, new keys get every other token.
+    /// Returns the new keys' half of the bucket, as time. It is one token at least: with a burst of one, new keys get
+    /// every other token.
     fn half(&self) -> Duration {
         self.budget.interval() * (self.budget.burst / 2).max(1)
     }
 
+    /// Returns the accepted keys' half of the bucket, as time.
     fn others_half(&self) -> Duration {
         self.budget.interval() * (self.budget.burst - self.budget.burst / 2)
     }
@@ -88,8 +90,8 @@ mod tests {
 
     const STEP: Duration = Duration::from_millis(100);
 
-    /// Returns how many tokens accepted and new keys took. The kinds named in `accepted` and `new` ask for more at each
-    /// step, for `seconds` after `from`. New keys that are refused wait.
+    /// Returns how many tokens accepted keys and new keys took from `from` on, for `seconds`. `accepted` and `new` say
+    /// which of them ask for tokens at each step. A new key that gets none waits.
     fn taken(
         bucket: &mut Bucket,
         from: u64,
@@ -145,7 +147,7 @@ mod tests {
         let now = Duration::ZERO;
         let new = (0..60).take_while(|_| bucket.take_behind(now).is_ok());
         assert_eq!(new.count(), 30);
-        // With only half of the new tokens, the share would be half full now.
+        // If the share got only half of the tokens that come, it would be half full now.
         let now = Duration::from_secs(30);
         let accepted = (0..60).take_while(|_| bucket.take(Purpose::Create, 100, now).is_ok());
         assert_eq!(accepted.count(), 30);

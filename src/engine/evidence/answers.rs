@@ -1,4 +1,5 @@
-//! What follows from the head of an answer.
+//! Decides what follows from the head of an answer: whether it proves the server's process, or is a reason to ask the
+//! server.
 
 use super::{
     Evidence, Reaction,
@@ -15,7 +16,8 @@ pub(crate) struct Overheard {
 }
 
 impl Evidence {
-    /// Examines the answer to a create. If there is no other session, the process that answered is the one that counts.
+    /// Examines the answer to a create. `is_first` says that there is no other session. Then the process that answered
+    /// is the right one, whatever was seen before.
     pub(crate) fn created(
         &mut self,
         stamp: Option<Stamp>,
@@ -34,13 +36,15 @@ impl Evidence {
             self.since = Some(exchange.sent);
         }
         if stamp.is_some() && exchange.is_held_up() {
-            // Its window is not confirmed. Without a question, all later answers in it would leave requests in doubt.
+            // The answer took so long that its window is not confirmed. Later answers in that window prove nothing
+            // until a question is answered, so ask one.
             return self.weigh(Cause::Hint, exchange.received);
         }
         Reaction::Nothing
     }
 
-    /// Examines an answer of Sipher's application. Returns whether it proves the process.
+    /// Examines an answer of Sipher's application. Returns whether it proves that the server's process is still the
+    /// same, and what follows.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> (bool, Reaction) {
         self.call_answered(exchange.sent);
         let cause = match self.window(stamp, exchange) {
@@ -66,8 +70,8 @@ impl Evidence {
         (false, self.weigh(cause, exchange.received))
     }
 
-    /// Examines an answer to a request without a session. Its place in a window has to be noted too. If it were missed,
-    /// the windows of two processes could look like one.
+    /// Examines an answer to a request without a session. It takes one call of a rate-limit window as well. If such
+    /// answers were not noted, the windows of two processes could look like one.
     pub(crate) fn overhear(&mut self, answer: Overheard, exchange: Exchange) -> Reaction {
         let Overheard { stamp, is_public } = answer;
         // While no session was created, there is nothing to prove.
@@ -77,7 +81,8 @@ impl Evidence {
         if !is_public {
             return self.see(stamp, exchange).1;
         }
-        // A cache may have kept the answer without saying so. So it proves nothing, and no request is held for it.
+        // A cache may have kept the answer without an `Age` header. So it proves nothing, and a new window is only a
+        // hint.
         match self.window(stamp, exchange) {
             Seen::Same | Seen::Beside | Seen::Pending => Reaction::Nothing,
             Seen::New { .. } | Seen::Vague => self.weigh(Cause::Hint, exchange.received),
@@ -89,8 +94,8 @@ impl Evidence {
         self.windows.see(stamp, exchange)
     }
 
-    /// Forgets the windows if the machine slept. The server's windows went on meanwhile, and the monotonic clock by
-    /// which they are judged may have stood still.
+    /// Forgets the windows if this machine has slept. Windows are judged by the monotonic clock, which may have stood
+    /// still during the sleep, while the server's windows went on.
     pub(super) fn forget_windows_after_sleep(&mut self, now: Reading) {
         let has_jumped = |proven| now.has_jumped_since(proven);
         if self.proven.is_some_and(has_jumped) {
@@ -98,8 +103,9 @@ impl Evidence {
         }
     }
 
-    /// Examines the answer to a check that found a session which is not the oldest. The process that answered knows the
-    /// session, so no request is held for a new window. With several processes, each such call may show another one.
+    /// Examines the answer to a check that found a session which is not the oldest one. The process that answered has
+    /// this session, so a new window is only a hint. Example: with several processes behind one address, each check may
+    /// show the window of another process, and must not hold requests each time.
     pub(crate) fn found(&mut self, stamp: Option<Stamp>, exchange: Exchange) -> Reaction {
         let seen = stamp.map(|stamp| self.window(stamp, exchange));
         let reaction = match seen {
@@ -114,11 +120,12 @@ impl Evidence {
         reaction
     }
 
-    /// Records the window of an answer that certainly comes from the right process.
+    /// Records an answer that certainly comes from the right process: it was asked for the oldest session, and has it.
     pub(crate) fn knows(&mut self, stamp: Stamp, exchange: Exchange) {
         let _ = self.windows.see(stamp, exchange);
         self.windows.is_of_the_session(stamp, exchange);
-        // Only up to `sent`: the answer may have been written at once and then have been delayed.
+        // Only windows from before `sent` are confirmed. The server may have written the answer at once and restarted
+        // while it was delayed.
         self.confirm(exchange.sent);
         self.proves(exchange.sent);
     }

@@ -1,30 +1,35 @@
 //! How often `GET /v1/health` is called: at once after a quiet time, and less and less often while the calls find
-//! nothing.
+//! nothing. Such a call is named a *question*.
 
 use std::time::Duration;
 
 use crate::clock::Reading;
 
-/// For signs. A question that follows another too soon tells nothing new and costs the server a call.
+/// For signs. A question that follows another one too soon tells nothing new.
 ///
 /// `GET /v1/health` calls Solana each time, so the server's own documents advise at most one call in 10 s.
 pub(super) const SELDOM: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(60));
-/// For hints and stale proofs. A new window is a hint, and lasts for a minute. If the pause were a minute too, each
-/// window could be confirmed just at its end, for ever. With a shorter pause, the questions move towards the start of
-/// the window, until they come with its first answer.
+/// For hints and stale proofs. The longest pause is less than a minute, because a rate-limit window lasts a minute.
+///
+/// A new window is a hint, and is confirmed by the question that follows. If questions came once a minute, each window
+/// might be confirmed just before its end, for ever. With a shorter pause, each question comes earlier in its window,
+/// until it comes with the window's first answer.
 pub(super) const ROUTINE: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(45));
-/// For refused and broken connections. They hold every request until the question is answered, so the first retries
-/// come soon.
+/// For refused and broken connections. Such a failure holds every request until the question is answered, so the first
+/// retries come soon.
 pub(super) const SOON: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-/// After so long without a question, the back-off begins anew.
+/// After so long without a question, the back-off begins anew with its shortest pause.
 const QUIET: Duration = Duration::from_secs(10 * 60);
 
 /// A pause that doubles with each question that found nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
+    /// The shortest and the longest pause.
     least: Duration,
     most: Duration,
+    /// The present pause: the shortest time between two questions.
     floor: Duration,
+    /// When the last question was asked.
     last: Option<Reading>,
 }
 
@@ -38,8 +43,8 @@ impl Backoff {
         }
     }
 
-    /// Returns how long until the next question is due, by the clock that gives less. So a machine that slept asks at
-    /// once.
+    /// Returns how long until the next question is due, by the clock that gives less. So the first request after a
+    /// machine slept need not wait.
     pub(super) fn due_in(&self, now: Reading) -> Duration {
         let left = |last| self.floor.saturating_sub(now.since(last));
         self.last.map(left).unwrap_or_default()

@@ -1,4 +1,7 @@
-//! What answered and failed calls say about a server whose health tells nothing or cannot be reached.
+//! Decides what other calls say about the server while `GET /v1/health` says nothing or cannot be reached.
+//!
+//! A word is *foregone* if it is certain what the next call of `GET /v1/health` will bring. *Well since* is the time
+//! since which the server has answered calls again after one had failed.
 
 use std::time::Duration;
 
@@ -8,11 +11,12 @@ use super::{
 };
 use crate::{api::Word, clock::Reading, model::evidence::Cause};
 
-/// A gateway's page in place of health that stays for longer does not belong to a restart.
+/// If `GET /v1/health` says nothing useful for longer than this, that is not because of a restart. Example: a gateway
+/// answers it with a page of its own, always.
 const SETTLED: Duration = Duration::from_secs(60);
 
 impl Evidence {
-    /// Notes whether a question reached the server, and whether it told anything.
+    /// Notes whether a question reached the server, and whether its answer was useful.
     pub(super) fn note_presence(&mut self, question: Question, word: Word) {
         let (since, questions) = self.silent.unwrap_or((question.asked, 0));
         let is_silent = word == Word::Silent;
@@ -56,24 +60,25 @@ impl Evidence {
         self.presence.is_reached()
     }
 
-    /// Returns whether sessions may stay in use, in doubt, while nobody can say what became of them. That needs a
-    /// server that answers other calls, and no failed call.
+    /// Returns whether sessions may stay in use, in doubt, while no answer tells what became of them. That needs a
+    /// server that answers other calls, and no sign as the cause of the last question.
     pub(crate) fn may_go_on_untold(&self) -> bool {
         self.last_cause < Cause::Sign && self.is_reached()
     }
 
-    /// Returns whether a failed session call in place of the question tells nothing new. That is so if health alone is
-    /// out of reach, as answers to other calls have shown.
+    /// Returns whether a failed session call in place of the question tells nothing new. That is so if answers to other
+    /// calls have shown that health alone is out of reach.
     pub(crate) fn says_no_more(&self) -> bool {
         !self.is_told && self.presence.is_there()
     }
 
-    /// Returns what the next question to health will bring, if the last ones brought nothing and the server answers
-    /// other calls. A request then need not wait for that question.
+    /// Returns what the next question will bring, if that is certain. A request then need not wait for that question.
     ///
-    /// Nothing is certain while a question is on its way, or after a failed call: the server may be restarting, and
-    /// health may answer again as soon as that is over. So a question must have been asked since calls are answered
-    /// again.
+    /// Example: a gateway never passes `/v1/health` on, but all other calls. Three questions have failed, and so will
+    /// the next one.
+    ///
+    /// Nothing is certain while a question is under way. Nor is it after a failed call: the server may be restarting,
+    /// and health may answer once it is up. So a question must have been asked since the server answers calls again.
     pub(crate) fn foregone_word(&self, now: Reading) -> Option<Word> {
         let is_settled = |(since, questions): (Reading, u32)| {
             questions >= QUESTIONS && now.since(since) >= SETTLED

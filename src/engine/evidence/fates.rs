@@ -10,7 +10,8 @@ use crate::{api::Health, model::evidence::Made};
 
 #[derive(Debug, Default)]
 pub(super) struct Fates {
-    /// Sessions that are gone, by when they were created. A session stays here until a request needs it.
+    /// The live sessions that are gone, by when they were created: by the monotonic clock here, and by the server's
+    /// clock. A request that needs such a session replaces it. Until then, each answer finds it gone again.
     gone: BTreeSet<(Duration, Duration)>,
     has_newly_gone: bool,
     has_alive: bool,
@@ -18,7 +19,7 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    /// Judges all sessions by an answer. `self` is the result of the answer before.
+    /// Judges all sessions by an answer of `GET /v1/health`. `self` is the result of the answer before.
     pub(super) fn next(
         &self,
         sessions: impl Iterator<Item = Made>,
@@ -40,17 +41,18 @@ impl Fates {
         next
     }
 
-    /// Returns whether a session is gone that was not gone by the answer before.
+    /// Returns whether the answer shows a restart: a session is gone that was not gone by the answer before.
     pub(super) fn tell_of_another(&self) -> bool {
         self.has_newly_gone
     }
 
-    /// Returns whether each session is judged without asking the server for it.
+    /// Returns whether the answer alone judges each session, so that none has to be checked.
     pub(super) fn are_clear(&self) -> bool {
         !self.has_unclear
     }
 
-    /// Returns whether nothing happened: all sessions are judged, or the process of one of them goes on alone.
+    /// Returns whether the cause of the question counts as a false alarm: the answer alone judges each session, or at
+    /// least one session is certainly alive.
     pub(super) fn go_on(&self) -> bool {
         self.are_clear() || self.has_alive
     }

@@ -12,15 +12,16 @@ use crate::{
     model::evidence::{Made, STEP_BACK},
 };
 
-/// `uptime` is rounded down to whole seconds.
+/// How much earlier a process may have begun than `timestamp − uptime` says, because `uptime` is rounded down.
 const ROUNDED: Duration = Duration::from_secs(1);
-/// Two answers of one process never differ by more in when it began.
+/// Two answers of one process never differ by more than this in when it began.
 const SAME_BOOT: Duration = Duration::from_secs(2);
-/// A larger difference is not explained by network delay and rounding: a clock was set.
+/// If two readings of a clock are further apart than this, network delay and rounding do not explain it: a clock was
+/// set.
 pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
-/// No session lives longer, so older processes do not matter.
+/// For how long a process is remembered after its last answer. No session lives longer.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// If an older process answers after a younger one, it counts as still serving for so long.
+/// If an older process answers after a younger one, several processes count as running for this long after its answer.
 const SERVES: Duration = Duration::from_secs(30 * 60);
 /// The most processes that are remembered.
 const MOST: usize = 32;
@@ -28,9 +29,10 @@ const MOST: usize = 32;
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// The process that created the session still runs.
+    /// The server has the session: the process that created it still runs.
     Alive,
-    /// Another process runs that does not have the session, or the server takes the session for nearly expired.
+    /// The server's process has restarted and lost the session. Or the server's clock was set forward, so that the
+    /// session expires there too early.
     Gone,
     /// Only a check of the session itself can tell.
     Unclear,
@@ -43,7 +45,8 @@ pub(super) fn judge(made: &Made, health: &Health, boots: &Boots) -> Fate {
         return Fate::Gone;
     }
     let is_only = boots.is_only_one_since(made.born);
-    // If the process began and knew the session in the same millisecond, either may have come first.
+    // Strictly less: if the process began in the millisecond in which the server last knew the session, either may have
+    // come first.
     if health.boot < made.known_at && is_only && !boots.has_stepped_since(made) {
         Fate::Alive
     } else {
@@ -57,13 +60,16 @@ fn expires_early(made: &Made, health: &Health) -> bool {
     left_there + CLOCK_STEP < made.left
 }
 
-/// Returns whether the server's clock was set. Even a small step back counts, because it can hide a restart: a session
-/// from before the restart then looks younger than the new process.
+/// Returns whether the server's clock was set. An answer said `server`. When it arrived, the clock should have been at
+/// `expected`, and was at `latest` at most.
+///
+/// Even a small step back counts, because it can hide a restart: a session from before the restart then looks younger
+/// than the new process.
 fn is_step(expected: Duration, latest: Duration, server: Duration) -> bool {
     server > expected + CLOCK_STEP || latest + STEP_BACK < expected
 }
 
-/// The processes that were seen, and whether the server's clock was set.
+/// The server's processes that were seen, each known by its boot time, and whether the server's clock was set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Boots {
     seen: Vec<Boot>,
@@ -89,8 +95,9 @@ struct Step {
 }
 
 impl Step {
-    /// Returns whether the session's last known time is already by the clock as it is now. That is so if the answer to
-    /// the session's own create shows the step, or answers to creates that were in flight together.
+    /// Returns whether the clock was set before the server last knew the session, so that the session's times are
+    /// already by the new clock. Example: the session's own create, or one in flight together with it, was the first
+    /// answer by the new clock.
     fn is_before(&self, made: &Made) -> bool {
         let ago = self.seen.monotonic.saturating_sub(made.known.0.monotonic);
         let by_this_clock = self.server.saturating_sub(ago);
@@ -107,16 +114,16 @@ impl Boots {
             .retain(|boot| now.since(boot.last_seen) <= LONGEST_LIFE);
         let apart = |boot: &&mut Boot| boot.at.abs_diff(health.boot);
         let same = self.seen.iter_mut().filter(|boot| apart(boot) <= SAME_BOOT);
-        // After two restarts within seconds, the answer may fit two processes. Take the nearer one: otherwise the older
-        // process would seem to have come back.
+        // After two restarts within seconds, the answer may fit two processes. Take the one whose boot time is nearer:
+        // otherwise the older process would seem to answer again.
         if let Some(boot) = same.min_by_key(apart) {
-            // Rounding does not explain this difference. So it is a process that began within seconds after the first
-            // one, and perhaps nobody has seen it before.
+            // Rounding does not explain this difference. So another process may have begun within seconds after the
+            // known one. Treat it as first seen now.
             if apart(&boot) > ROUNDED {
                 boot.first_seen = now;
             }
-            // Keep the latest value: the next answer will be near this one, even if the first came from a process that
-            // soon ended.
+            // Keep the latest boot time: if two processes began within seconds, the next answer comes from the younger
+            // one and will be near this value.
             (boot.at, boot.last_seen) = (health.boot, now);
             return true;
         }
@@ -132,9 +139,11 @@ impl Boots {
         false
     }
 
-    /// Notes that the server's clock said `server` at `now`, or at any moment of the time that the answer `took`.
+    /// Notes a time of the server's clock. The server read it at some moment of the call that ended at `now` and `took`
+    /// so long.
     pub(super) fn note_clock(&mut self, server: Duration, took: Duration, now: Reading) {
-        // The monotonic clock may have stood still while this machine slept. So both clocks have to show the step.
+        // The monotonic clock may have stood still while this machine slept. That looks as if the server's clock was
+        // set forward. So both clocks here have to show the step.
         let is_off = |then, elapsed| is_step(then + elapsed, server + took, server);
         let is_set = |(then, at): (Duration, Reading)| {
             is_off(then, now.monotonic.saturating_sub(at.monotonic)) && is_off(then, now.since(at))
@@ -150,7 +159,8 @@ impl Boots {
         self.at_least = None;
     }
 
-    /// Notes a lower bound of the server's clock, if its time is not known. The answer was too slow to say more.
+    /// Notes that the server's clock said at least `server` at `now`, unless its time is known better. The answer was
+    /// too slow to say more.
     pub(super) fn note_at_least(&mut self, server: Duration, now: Reading) {
         if self.clock.is_none() {
             self.at_least = Some((server, now));
@@ -167,11 +177,13 @@ impl Boots {
         self.seen.is_empty()
     }
 
+    /// Returns whether at most one process has answered since `then`, and no two processes run side by side.
     fn is_only_one_since(&self, then: Reading) -> bool {
         self.since(then).nth(1).is_none() && !self.serve_side_by_side()
     }
 
-    /// Returns whether a process has answered again after a younger one. That was no restart: several processes run.
+    /// Returns whether a process has lately answered again after a younger one. A restart cannot do that, so several
+    /// processes run.
     fn serve_side_by_side(&self) -> bool {
         let last = self.seen.iter().map(|boot| boot.last_seen.monotonic).max();
         let still_serves = |older: &Boot| {
@@ -197,17 +209,18 @@ impl Boots {
         !self.is_only_one_since(then)
     }
 
-    /// Returns whether the process of this answer was seen since `then`.
+    /// Returns whether the process that gave this answer of health has answered since `then`.
     pub(super) fn has_seen_since(&self, health: &Health, then: Reading) -> bool {
         self.since(then).any(|boot| boot.at == health.boot)
     }
 
-    /// Returns whether a process was first seen since `then`.
+    /// Returns whether a process that was not seen before has answered since `then`.
     pub(super) fn has_new_since(&self, then: Reading) -> bool {
         let is_later = |boot: &Boot| boot.first_seen.monotonic >= then.monotonic;
         self.seen.iter().any(is_later)
     }
 
+    /// Returns whether the server's clock was set after the server last knew the session.
     fn has_stepped_since(&self, made: &Made) -> bool {
         self.stepped.is_some_and(|step| {
             step.seen.monotonic >= made.known.0.monotonic && !step.is_before(made)

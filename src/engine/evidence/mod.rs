@@ -1,7 +1,7 @@
-//! Whether the server's process is still the one that knows the sessions.
+//! Decides whether the server's process is still the one that knows the sessions.
 //!
-//! A restarted server has forgotten every session, and ignores unknown ids without an error. The client has to notice
-//! the restart from what it can see:
+//! A restarted server has forgotten every session. It ignores unknown ids without an error, so the client has to notice
+//! the restart by other means:
 //!
 //! | file | concept |
 //! | --- | --- |
@@ -14,9 +14,18 @@
 //! | `presence` | whether the whole server is out of reach, or health alone |
 //! | `verdict` | what became of the sessions, by the last answer that decides something |
 //!
-//! Calling `GET /v1/health` is named a *question* here. A *sign* holds requests until the question is answered. A
-//! *hint* is weaker: requests go on while the question is asked. Everything here is a function of what was seen and
-//! when. `driver::question` makes the call and carries out what follows.
+//! Words that the names here use:
+//!
+//! - A *question* is a call of `GET /v1/health`. Health is *silent* if no answer with the needed fields comes in time.
+//! - A *sign* is an observation that holds requests until a question is answered. A *hint* is weaker: requests go on.
+//! - A cause is *owed* from when it was seen until a question is asked because of it.
+//! - A sign is *damped* for a while after a false alarm: it holds no requests, but stays owed.
+//! - A *metered* call is `GET /v1/sessions/{id}`, which counts against the key's quota. It is made in place of a
+//!   question while `GET /v1/health` says nothing useful.
+//! - A session is left *open* if no answer tells whether it is alive. It then has to be checked itself.
+//!
+//! Everything here is a function of what was seen and when. `driver::question` makes the call and carries out the
+//! decision.
 
 mod answers;
 mod backoff;
@@ -54,62 +63,73 @@ use crate::{
     model::evidence::{Cause, Made},
 };
 
-/// What is known of the server, for all API keys.
+/// What is known of the server's process. One value serves all API keys.
 #[derive(Debug)]
 pub(crate) struct Evidence {
     verify_after: Duration,
     windows: Windows,
     boots: Boots,
-    /// How far `Date` was from the server's clock in milliseconds: at the last question, and on the last answer.
+    /// How far the `Date` header was from the server's clock, in milliseconds: at the last answer of `GET /v1/health`,
+    /// and in the last answer to any call.
     dates: (i128, i128),
     /// When an answer last proved that the process is still the same.
     proven: Option<Reading>,
     verdict: Option<Verdict>,
-    /// What the server last said in `GET /v1/health`.
+    /// The last useful answer of `GET /v1/health`.
     health: Option<Health>,
-    /// A time by the server's clock and a monotonic time. Lost are the sessions that the server last knew before the
-    /// first and that were created before the second.
+    /// Which sessions are lost, because a session call found a session missing. First the creation time of the missing
+    /// session, by the server's clock: a session that the server last knew no later than this is lost. Then the
+    /// monotonic time of the session call: a session created after it is not lost, whatever the server's clock says.
     lost_until: Option<(Duration, Duration)>,
-    /// When a session was last asked for and found missing, in monotonic time, and when that session was created, by
-    /// the server's clock. Sessions that were not asked for since may be gone as well.
+    /// The last session call that found its session missing: the monotonic time of the call, and when the missing
+    /// session was created, by the server's clock. Other sessions that were last known before the call may be gone as
+    /// well.
     missed: Option<(Duration, Duration)>,
-    /// Sessions created before this monotonic time were given up.
+    /// Sessions created before this monotonic time were given up, because rate-limit windows showed another process and
+    /// nobody could be asked.
     replaced_before: Option<Duration>,
-    /// The time since which every proof was of one process.
+    /// The start of the present process's proofs: every answer since then that proved a process proved the same one.
     since: Option<Reading>,
-    /// The last answers that began a window while a known one was still open: when the last of their requests was sent,
-    /// and when the last of them was received.
+    /// Answers in a new rate-limit window that began before a known window had ended, so another process may have
+    /// written them. When the last such request was sent, and when the last such answer was received, in monotonic
+    /// time.
     strange: Option<(Duration, Duration)>,
-    /// What the last answer said of the sessions.
+    /// What the last answer of `GET /v1/health` said of all sessions.
     fates: Fates,
-    /// When the last sign turned out to be a false alarm, and how long this damps the next sign.
+    /// When the last sign turned out to be a false alarm, and for how long after that a sign is damped.
     false_alarm: Option<(Reading, Duration)>,
-    /// When a call last failed. None once the server has answered a later call.
+    /// When a call last failed. `None` once the server has answered a later call.
     failed: Option<Reading>,
-    /// The monotonic send time of the first call that the server has answered since one failed. None until then.
+    /// The monotonic send time of the first call that the server answered after the last failed call. `None` after a
+    /// failed call, until the server answers a later one.
     well_since: Option<Duration>,
     /// The monotonic send time of the last call that the server has answered.
     answered: Option<Duration>,
-    /// The cause of the next question, which was not asked yet.
+    /// The most urgent cause for a question that was not asked yet.
     owed: Option<Cause>,
-    /// The monotonic time of that cause.
+    /// The monotonic time of the latest cause in `owed`.
     owed_at: Option<Duration>,
-    /// The cause of a question that got no answer. Sessions that existed then are held until something decides on them.
-    /// Later sessions are not held.
+    /// The cause of a question that got no useful answer. The sessions that existed then stay on hold until a later
+    /// answer decides about them. Sessions created since are not on hold.
     unanswered: Option<Cause>,
-    /// The cause of a question whose answer left the decision to a check of each session.
+    /// The cause of a question whose answer left open what became of the sessions, so that each has to be checked.
     unclear: Option<Cause>,
+    /// The cause of the question under way.
     asking: Option<Cause>,
-    /// Whether health has answered the last question.
+    /// Whether the last question got a useful answer of `GET /v1/health`.
     is_told: bool,
-    /// When the server began to answer health without what is needed, and how many questions in a row got such an answer.
+    /// Since when `GET /v1/health` answers without the fields that are needed, and how many questions in a row got such
+    /// an answer.
     silent: Option<(Reading, u32)>,
     last_cause: Cause,
     alarms: Backoff,
     breaks: Backoff,
     routine: Backoff,
+    /// When a metered session call was last made in place of a question.
     metered: Option<Reading>,
+    /// Whether such a call is under way.
     is_metering: bool,
+    /// When sessions were last replaced because of rate-limit windows alone.
     replaced: Option<Reading>,
     presence: Presence,
 }
@@ -152,7 +172,8 @@ impl Evidence {
         }
     }
 
-    /// Examines the `Date` of an answer. Gateways write `Date` themselves, so it proves nothing and is a hint at most.
+    /// Examines the `Date` header of an answer. A `Date` that is off is a hint, and never more: gateways write `Date`
+    /// themselves.
     pub(crate) fn see_date(&mut self, date: Duration, now: Reading) -> Reaction {
         let Some(clock) = self.boots.clock(now) else {
             return Reaction::Nothing;
@@ -172,8 +193,8 @@ impl Evidence {
         self.boots.clock(now)
     }
 
-    /// Notes a time of the server's clock that was read at some moment of an exchange. A long exchange only gives a
-    /// lower bound.
+    /// Notes that the server's clock said `server` at some moment of an exchange. If the exchange was long, this only
+    /// gives a lower bound of the clock.
     pub(crate) fn see_clock(&mut self, server: Duration, exchange: Exchange) {
         let took = exchange.received.since(exchange.sent);
         if took < CLOCK_STEP / 2 {
@@ -183,9 +204,10 @@ impl Evidence {
         }
     }
 
-    /// Begins a question, for the most urgent cause.
+    /// Begins a question, because of the most urgent cause. `signs` is how many signs there have been.
     pub(crate) fn ask(&mut self, signs: u64, now: Reading) -> Question {
-        // No request waits for a damped sign. It stays owed, or a silent answer to a hint would settle it.
+        // Keep a damped sign owed. No request waits for this question, so it counts as asked for a hint. If it took the
+        // sign along and health said nothing, the sign would be forgotten unexamined.
         let is_damped = self.unanswered.is_none() && !self.damped_for(now).is_zero();
         let is_kept = |cause: &mut Cause| *cause == Cause::Sign && is_damped;
         let kept = self.owed.take_if(is_kept);
@@ -203,14 +225,14 @@ impl Evidence {
         }
     }
 
-    /// Records that the question under way will not be answered.
+    /// Records that the question under way will get no answer, for example because its task has ended.
     pub(crate) fn drop_question(&mut self) {
         self.unanswered = self.unanswered.max(self.asking.take());
         self.silent = None;
     }
 
-    /// Handles the answer to a question. `sessions` are all live sessions. Returns whether the process is another one
-    /// than before, or than the one that created one of the sessions.
+    /// Handles the answer to a question. `sessions` are all live sessions. Returns whether the answer shows a restart:
+    /// it comes from a process that was not seen before while another one was, or a live session turns out to be gone.
     pub(crate) fn answered(
         &mut self,
         question: Question,
@@ -222,7 +244,8 @@ impl Evidence {
         self.is_told = matches!(word, Word::Says(_));
         self.note_presence(question, word);
         let Word::Says(health) = word else {
-            // After a sign, a waiting request asks again. After a hint no request waits, so the next request must ask.
+            // After a sign, requests are on hold, and one of them asks again. After a hint no request waits, so the
+            // next request has to ask.
             match question.cause {
                 Cause::Hint => self.owed = self.owed.max(Some(Cause::Hint)),
                 cause => self.unanswered = Some(cause),
@@ -247,8 +270,8 @@ impl Evidence {
             self.windows.keep_since(began(&health, now));
             self.restarted();
         } else {
-            // An answer that leaves sessions to a check damps no sign. Without a longer pause, a server that answers
-            // each call with 410 would be asked five times a second.
+            // Back off even if sessions still have to be checked. Nothing damps the next sign then. So connections that
+            // go on breaking, or a server that answers each call with 410, would cause five questions a second.
             let is_undamped = question.cause == Cause::Sign && !goes_on;
             if question.cause == Cause::Broken || is_undamped {
                 self.breaks.for_nothing();
@@ -264,26 +287,26 @@ impl Evidence {
         is_another
     }
 
-    /// Returns whether health has answered the last question.
+    /// Returns whether the last question got a useful answer of `GET /v1/health`.
     pub(crate) fn is_told(&self) -> bool {
         self.is_told
     }
 
-    /// Returns whether a question is on its way.
+    /// Returns whether a question is under way.
     pub(crate) fn is_asking(&self) -> bool {
         self.asking.is_some()
     }
 
-    /// Records that a session was asked for and is alive. If health had left a sign unclear, that sign was a false
-    /// alarm.
+    /// Records that a session was asked for and is alive. Example: after a sign, health could not tell what became of
+    /// the sessions. The check of a session finds it alive, so the sign was a false alarm.
     pub(crate) fn goes_on(&mut self, now: Reading) {
         if let Some(cause) = self.unclear.take() {
             self.was_for_nothing(cause, now);
         }
     }
 
-    /// Records that the process that answered a call sent at `asked` has the sessions. What was seen later remains in
-    /// doubt.
+    /// Records that the process that answered a call sent at `asked` has the sessions. Windows that were first seen
+    /// after `asked` stay unconfirmed: another process may have begun them.
     fn confirm(&mut self, asked: Reading) {
         self.windows.confirm(asked.monotonic);
         self.strange = self
@@ -302,14 +325,16 @@ impl Evidence {
         }
     }
 
-    /// Returns whether an answer that proves a process also proves the process of a session created at `born`.
+    /// Returns whether one process alone has answered since `born`. If so, an answer that proves this process also
+    /// proves the process of a session created at `born`.
     pub(crate) fn is_one_process_since(&self, born: Reading) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= born.monotonic;
         let is_known = !self.boots.is_empty() || self.since.is_some_and(reaches_back);
         is_known && !self.boots.are_several_since(born)
     }
 
-    /// Returns whether a session of another process of the fleet was created by the server process that is known here.
+    /// Returns whether the server process that is known here has this session. The session was created by another
+    /// process of the fleet.
     pub(crate) fn vouches_for(&self, made: &Made) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= made.born.monotonic;
         let judged = self
@@ -319,7 +344,7 @@ impl Evidence {
     }
 }
 
-/// Returns the latest monotonic time at which the process that gave this answer can have begun.
+/// Returns the latest monotonic time at which the server's process that gave this answer can have begun.
 fn began(health: &Health, now: Reading) -> Duration {
     let uptime = health.timestamp.saturating_sub(health.boot);
     now.monotonic.saturating_sub(uptime)

@@ -1,37 +1,41 @@
-//! Whether the whole server is out of reach, or health alone.
+//! Decides whether the whole server is out of reach, or `GET /v1/health` alone.
 //!
 //! A gateway may refuse `/v1/health` and pass on all other calls. To the client this looks like an outage, and requests
-//! that wait for the answer would wait until their session expires. So answers to other calls count as well. If there
-//! are none, one session call probes the server.
+//! that wait for the answer would wait until their session expires. So answers to other calls count as well: after one,
+//! the server is *there*, and only health is away. If there are none, one session call probes the server.
 
 use std::time::Duration;
 
 use crate::clock::Reading;
 
-/// How long health must be out of reach before a session call probes the server: if no call has failed, so that a
-/// waiting request gets through, and if one has failed, as in an outage. Most restarts are over by then.
+/// How long health must be out of reach before a session call probes the server, while no other call has failed. It is
+/// short, so that requests which wait get through.
 const FIRST: Duration = Duration::from_secs(3);
+/// The same, if another call has failed as well, as in an outage. Most restarts are over by then.
 const FIRST_IN_OUTAGE: Duration = Duration::from_secs(30);
-/// How many questions in a row must fail before health counts as out of reach alone. A question is free and may
-/// succeed.
+/// How many questions in a row must fail before health counts as out of reach alone. Earlier, the next question may
+/// well be answered, and it is free.
 pub(super) const QUESTIONS: u32 = 3;
-/// If another process reached the server at most this long before health failed here, the server counts as present.
+/// If another process of the fleet reached the server at most this long before health failed here, the server counts as
+/// present.
 const BELIEVED: Duration = Duration::from_secs(60);
 
+/// What questions and other calls have shown of whether the server can be reached.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// When the first question was asked that did not reach the server. All later ones failed too.
+    /// When the first question was asked that did not reach the server. All later ones failed too. `None` while health
+    /// answers.
     away_since: Option<Reading>,
-    /// How many questions have failed since.
+    /// How many questions have failed since `away_since`.
     questions: u32,
-    /// Whether a call has failed as well.
+    /// Whether another call has failed as well.
     is_sign: bool,
     /// The monotonic send times of the last call that the server answered, and of the last call that did not reach it.
     answered: Option<Duration>,
     failed: Option<Duration>,
-    /// When a session call last probed the server.
+    /// When a session call last probed whether the server can be reached.
     tried: Option<Reading>,
-    /// Whether the server was found to be present and this was not reported yet.
+    /// Whether the server was newly found to be present, and this was not reported yet.
     is_news: bool,
 }
 
@@ -56,11 +60,11 @@ impl Presence {
         self.is_news |= !was_there && self.is_there();
     }
 
-    /// Returns how long ago another process may have reached the server to show that it is present. Returns `None` if
-    /// nothing is in doubt.
+    /// Returns how old a success of another process of the fleet may be to show that the server is present. Returns
+    /// `None` if its presence is not in doubt.
     pub(super) fn believes_for(&self, now: Reading) -> Option<Duration> {
         let since = self.away_since.filter(|_| !self.is_there())?;
-        // A call that failed since then contradicts an earlier success.
+        // If a call has failed here, a success from before health was lost shows nothing.
         let before = if self.is_sign {
             Duration::ZERO
         } else {
@@ -69,8 +73,8 @@ impl Presence {
         Some(now.since(since).saturating_add(before))
     }
 
-    /// Records that a session call in place of the question has reached the server, from this process or another. No
-    /// further questions are needed to decide that health alone is out of reach.
+    /// Records that a metered session call has reached the server, from this process or another of the fleet. That
+    /// decides at once that health alone is out of reach, without [`QUESTIONS`] failed questions.
     pub(super) fn was_reached(&mut self, sent: Reading) {
         let since = self.away_since.map(|since| since.monotonic);
         if since.is_some() {
@@ -94,7 +98,7 @@ impl Presence {
         self.failed > Some(sent.monotonic)
     }
 
-    /// Returns whether other calls are answered while health cannot be reached.
+    /// Returns whether health alone cannot be reached, while the server answers other calls.
     pub(super) fn is_there(&self) -> bool {
         let since = self.away_since.map(|since| since.monotonic);
         let is_answered = since.is_some() && self.answered >= since.max(self.failed);

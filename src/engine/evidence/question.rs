@@ -2,12 +2,13 @@
 
 use crate::{clock::Reading, model::evidence::Cause};
 
-/// A question under way.
+/// A *question*: a call of `GET /v1/health` that is under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Question {
     pub(crate) asked: Reading,
     /// How many signs of trouble had been seen when it was asked.
     pub(crate) signs: u64,
+    /// The most urgent of the observations because of which it was asked.
     pub(super) cause: Cause,
 }
 

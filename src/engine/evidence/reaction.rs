@@ -1,4 +1,8 @@
-//! What follows from an observation: whether to call `GET /v1/health`, and whether requests wait for the answer.
+//! Decides what follows from an observation: whether to call `GET /v1/health`, and whether requests wait for the
+//! answer.
+//!
+//! Such a call is a *question*. A cause is *owed* from when it was seen until a question is asked because of it. A sign
+//! is *damped* shortly after a false alarm: it holds no requests, but stays owed.
 
 use std::time::Duration;
 
@@ -12,12 +16,13 @@ pub(crate) enum Reaction {
     Nothing,
     /// Call `GET /v1/health` while requests go on.
     Ask,
-    /// Hold all requests with a session until the server was asked.
+    /// Hold all requests that need a session until the server was asked.
     Hold,
 }
 
 impl Evidence {
-    /// Weighs an observation that speaks against the known process: a failed call, or less.
+    /// Records an observation that may mean a restart, and returns what follows. A sign from here counts as a failed
+    /// call.
     pub(crate) fn raise(&mut self, cause: Cause, now: Reading) -> Reaction {
         if cause >= Cause::Sign {
             (self.failed, self.well_since) = (Some(now), None);
@@ -25,7 +30,7 @@ impl Evidence {
         self.weigh(cause, now)
     }
 
-    /// Like `raise`, for an observation that is not a failed call.
+    /// Like `raise`, for an observation that is not a failed call, such as a new rate-limit window.
     pub(super) fn weigh(&mut self, cause: Cause, now: Reading) -> Reaction {
         let is_routine_due = self.routine.due_in(now).is_zero();
         let reaction = match cause {
@@ -41,7 +46,8 @@ impl Evidence {
         reaction
     }
 
-    /// Returns what is due when a request is about to start.
+    /// Returns what is due before a request starts: a question because of an owed cause, or because no answer has
+    /// proved the process for `verify_after`.
     pub(crate) fn look(&mut self, now: Reading) -> Reaction {
         if self.asking.is_some() {
             return Reaction::Nothing;
@@ -55,7 +61,7 @@ impl Evidence {
         reactions.max().unwrap_or(Reaction::Nothing)
     }
 
-    /// Returns how long until [`look`](Self::look) can return something else.
+    /// Returns how long until [`look`](Self::look) can return something else. Requests need not call it before.
     pub(crate) fn look_in(&self, now: Reading) -> Duration {
         let routine = self.routine.due_in(now);
         let stale = self.stale_in(now).max(routine);
@@ -66,27 +72,30 @@ impl Evidence {
         owed.unwrap_or(stale).min(stale)
     }
 
+    /// Returns how long until the last proof of the process is older than `verify_after`.
     fn stale_in(&self, now: Reading) -> Duration {
         let left = |proven| self.verify_after.saturating_sub(now.since(proven));
         self.proven.map(left).unwrap_or_default()
     }
 
-    /// Returns whether a sign holds no requests: the last one was a false alarm a moment ago, or is being examined
-    /// right now.
+    /// Returns whether a sign holds no requests: the last one was a false alarm a moment ago, or a question about it is
+    /// under way.
     fn is_damped(&self, now: Reading) -> bool {
         self.asking >= Some(Cause::Sign) || !self.damped_for(now).is_zero()
     }
 
+    /// Returns for how much longer the last false alarm damps signs.
     pub(super) fn damped_for(&self, now: Reading) -> Duration {
         let left = |(at, floor): (Reading, Duration)| floor.saturating_sub(now.since(at));
         self.false_alarm.map(left).unwrap_or_default()
     }
 
-    /// Returns how long until a question may go out that requests wait for.
+    /// Returns how long until the next question may be asked for which requests wait.
     pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
         self.breaks.due_in(now)
     }
 
+    /// Records that a question asked because of this cause found nothing, so that the cause was a false alarm.
     pub(super) fn was_for_nothing(&mut self, cause: Cause, now: Reading) {
         match cause {
             Cause::Hint | Cause::Unproven => self.routine.for_nothing(),

@@ -1,4 +1,4 @@
-//! The rules together: what is seen, and what follows.
+//! Tests of the rules together: what is observed, and what follows.
 
 // The times are literals, so no subtraction underflows.
 #![allow(clippy::unchecked_time_subtraction)]
@@ -244,7 +244,8 @@ fn without_a_proof_for_a_while_the_next_request_waits_for_one() {
     assert_eq!(evidence.look(at(220_100)), Reaction::Hold);
 }
 
-/// One of the two clocks may not move: the monotonic clock of a machine that sleeps, or a wall clock that was set back.
+/// One of the two clocks here may stand still or jump back: the monotonic clock during sleep, or a wall clock that is
+/// set.
 #[test]
 fn evidence_ages_by_both_clocks() {
     let minute = Duration::from_secs(61);
@@ -359,7 +360,7 @@ fn a_date_that_parts_is_a_hint_until_the_server_has_been_asked() {
     let off = |now: u64| server(now) + Duration::from_secs(30);
     assert_eq!(evidence.see_date(off(102_000), at(102_000)), Reaction::Ask);
     ask(&mut evidence, 0, 102_010, 50_000);
-    // An edge of a CDN has a wrong clock.
+    // The `Date` is as far off as at the last question, so it is an edge's wrong clock.
     assert_eq!(
         evidence.see_date(off(150_000), at(150_000)),
         Reaction::Nothing
@@ -373,7 +374,7 @@ fn a_date_that_parts_is_a_hint_until_the_server_has_been_asked() {
 #[test]
 fn a_create_beside_older_sessions_proves_nothing_for_them() {
     let mut evidence = begun();
-    // The older window has ended, and the server may be another process.
+    // The window of the older session has ended, so the server may be another process by now.
     let reaction = evidence.created(Some(stamp(99, 60)), exchange(161_000), false);
     assert_eq!(reaction, Reaction::Ask);
     let seen = evidence.see(stamp(98, 60), exchange(161_500));
@@ -384,7 +385,7 @@ fn a_create_beside_older_sessions_proves_nothing_for_them() {
     );
 }
 
-/// The server may have restarted in between, without a failed call in this process.
+/// The server may have restarted between that session's create and the first answer here, without a failed call here.
 #[test]
 fn a_session_from_before_this_process_knew_the_server_is_not_vouched_for() {
     let mut evidence = begun();

@@ -10,7 +10,10 @@
 //!
 //! An answer that fits a known window, with fewer calls left, comes from the process of that window. An answer that
 //! fits none has three explanations: another process, a window that has just begun, or another address by which the
-//! server sees the caller (a CDN has several). So it is a reason to ask, and decides nothing.
+//! server sees the caller (a CDN has several). So it is a reason to ask the server, and decides nothing.
+//!
+//! A window is *confirmed* once it is certain that the process of this window has the sessions. It is *beside* another
+//! one if it began before that one had ended: then two processes may be running.
 
 #[cfg(test)]
 mod tests;
@@ -19,19 +22,20 @@ use std::time::Duration;
 
 use crate::{api::Stamp, clock::Reading};
 
-/// The server rounds the rest of the window up to whole seconds.
+/// How much earlier a window may end than `RateLimit-Reset` says: the server rounds up to whole seconds.
 const ROUNDED: Duration = Duration::from_secs(1);
-/// An answer that took longer is no proof: it says too little about when its window ends.
+/// An answer that took longer than this is no proof: it says too little about when its window ends.
 const LONGEST_PROOF: Duration = Duration::from_secs(5);
-/// Like it, for a session call. Its whole answer is timed, and the body may have been held up over a restart.
+/// A session call that took longer than this is no proof. Its time includes the body, and the server may have restarted
+/// while the body was delayed.
 const LONGEST_CALL: Duration = ROUNDED;
 /// The most windows that are kept. A server has a few processes, and a CDN has a few addresses.
 const MOST: usize = 16;
-/// How many values of one window are kept apart. It is more than the server allows calls in a window. Older values are
-/// merged.
+/// How many values of one window are kept apart; older ones are merged. The server allows fewer calls in a window.
 const VALUES: usize = 128;
 
-/// When a request was sent and when the head of its answer was received. For a session call, when its whole answer was.
+/// When a request was sent and when the head of its answer was received. For a session call, the second time is when
+/// its whole answer was received.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     pub(crate) sent: Reading,
@@ -61,21 +65,22 @@ impl Exchange {
 /// What an answer's window says about the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// It is the known process.
+    /// The answer comes from the known process.
     Same,
-    /// It is the known process, as far as the server has told. But two of its windows are open at once. So there are
-    /// two processes, or two addresses by which the server sees the caller, and nobody knows which.
+    /// The window is known, but it began before another known window had ended. So there are two processes, or two
+    /// addresses by which the server sees the caller. The answer cannot tell which.
     Beside,
-    /// The window was seen before, and the question about it is not answered yet.
+    /// The answer may belong to a window that is not confirmed yet, or repeats that no calls are left. It proves
+    /// nothing, and is no new reason to ask.
     Pending,
-    /// The window is new. `beside` says whether it was open together with a window that has certainly not ended. One
-    /// process has one window at a time.
+    /// The window is new. `beside` says whether it began before a known window had ended. One process has one window at
+    /// a time, so that looks like another process.
     New { beside: bool },
     /// The answer took so long that it fits too many windows.
     Vague,
 }
 
-/// When a window ends: not before the first time and not after the second.
+/// When a window ends: not before the first time and not after the second. Both are monotonic.
 type Ends = (Duration, Duration);
 
 #[derive(Clone, Debug)]
@@ -85,8 +90,9 @@ struct Window {
     ends: Ends,
     /// How many calls were left, and when that was received, in the order of receipt.
     values: Vec<(Duration, u32)>,
+    /// Whether it is certain that the process of this window has the sessions.
     confirmed: bool,
-    /// Whether the window began while another was open.
+    /// Whether the window began before another one had ended.
     beside: bool,
 }
 
@@ -95,13 +101,14 @@ struct Window {
 pub(crate) struct Windows(Vec<Window>);
 
 impl Windows {
-    /// Notes an answer.
+    /// Notes an answer, and returns what its window says about the process.
     pub(crate) fn see(&mut self, stamp: Stamp, exchange: Exchange) -> Seen {
         // The send time counts: an answer that arrives after the end of a window may still belong to it.
         self.forget_ended(exchange.sent());
         let ends = ends(stamp, exchange);
-        // If two windows end in the same second, each may have been given the other's answers. An answer that does not
-        // fit one of them may then belong to the other.
+        // Example: after a restart, the old and the new process have windows that end in the same second. Then nobody
+        // can tell to which of them an answer belongs. So no answer proves anything while it may belong to an
+        // unconfirmed window.
         let is_open = |window: &Window| !window.confirmed && window.overlaps(ends);
         let is_mixed = self.0.iter().any(is_open);
         let fitting = self
@@ -127,7 +134,8 @@ impl Windows {
         }
     }
 
-    /// Returns whether the answer repeats that no calls are left. It may be of a known window, and proves nothing.
+    /// Returns whether no calls are left by this answer, and by an earlier one of a window that it may belong to. A
+    /// used-up window repeats the value 0, so the answer proves nothing and is no reason to ask.
     fn is_used_up(&self, stamp: Stamp, ends: Ends) -> bool {
         let is_empty = |window: &Window| window.values.iter().any(|(_, left)| *left == 0);
         stamp.remaining == 0
@@ -137,22 +145,26 @@ impl Windows {
                 .any(|window| window.overlaps(ends) && is_empty(window))
     }
 
-    /// Begins with the window of an answer that certainly comes from the right process.
+    /// Forgets all windows, and begins with the one of this answer. Called if the process that answered is the right
+    /// one by definition, as for the first create.
     pub(crate) fn begin_with(&mut self, stamp: Stamp, exchange: Exchange) {
         self.0.clear();
         self.begin(stamp, exchange, (!exchange.is_held_up(), false));
     }
 
-    /// Confirms the windows whose first answer was received before `asked`: they are of the right process.
+    /// Confirms the windows whose first answer was received before `asked`. The answer to a call sent at `asked` says
+    /// which process runs, and these windows are its own.
     pub(crate) fn confirm(&mut self, asked: Duration) {
         for window in &mut self.0 {
             window.confirmed |= window.values.first().is_some_and(|(at, _)| *at <= asked);
         }
     }
 
-    /// Keeps the windows that began after `process`, the latest time at which the new process can have begun. They
-    /// belong to it. If they were forgotten, a late answer of this process could pass for the first one of the process
-    /// after it.
+    /// Forgets the windows from before a restart. Keeps those that began after `process`, the latest time at which the
+    /// new process can have begun: they belong to the new process.
+    ///
+    /// Example of why they are kept: the process restarts again. If its windows were forgotten, a late answer of it
+    /// would begin a window that passes for one of the process after it.
     pub(crate) fn keep_since(&mut self, process: Duration) {
         self.0.retain(|window| window.begun >= process);
         for window in &mut self.0 {
@@ -167,7 +179,7 @@ impl Windows {
         }
         let ends = ends(stamp, exchange);
         let is_its = |window: &&mut Window| {
-            // Compares the time of receipt too: another window may have had as many calls left before.
+            // Compare the time of receipt too: an older answer of another window may have had as many calls left.
             let noted = (exchange.received(), stamp.remaining);
             window.overlaps(ends) && window.values.contains(&noted)
         };
@@ -181,14 +193,14 @@ impl Windows {
         self.0.clear();
     }
 
-    /// Returns whether no known window is still open.
+    /// Returns whether all known windows have ended.
     pub(crate) fn is_empty(&self, now: Duration) -> bool {
         self.0.iter().all(|window| window.has_ended(now))
     }
 
     fn begin(&mut self, stamp: Stamp, exchange: Exchange, (confirmed, beside): (bool, bool)) {
         if self.0.len() == MOST {
-            // The window that ends first matters least.
+            // Drop the window that ends first, because it would be forgotten soonest anyway.
             let first = self
                 .0
                 .iter()
@@ -213,9 +225,11 @@ impl Windows {
 }
 
 impl Window {
-    /// Returns whether the answer can belong to this window. It must end at the same time. Fewer calls must be left
-    /// than in all answers that were received before this request was sent. And no other answer may have had as many
-    /// left, since each call takes one.
+    /// Returns whether the answer can belong to this window. Three things must hold:
+    ///
+    /// - It ends at the same time.
+    /// - Fewer calls are left than in each answer that was received before this request was sent.
+    /// - No other answer of the window had as many calls left, since each call takes one.
     fn fits(&self, stamp: Stamp, exchange: Exchange, ends: Ends) -> bool {
         let is_later = |(at, left): &(Duration, u32)| {
             stamp.remaining < *left || (*at >= exchange.sent() && stamp.remaining != *left)
@@ -227,8 +241,10 @@ impl Window {
         first <= self.ends.1 && self.ends.0 <= last
     }
 
-    /// Returns whether this window is certainly still open, and had begun before the answer's own window ended. An
-    /// answer that was delayed for minutes may belong to a window that ended long before this one began.
+    /// Returns whether the answer's window was certainly open together with this one.
+    ///
+    /// This window must not have ended yet, and must have begun before the answer's window can have ended. The second
+    /// test is for an answer that was delayed for minutes: its window may have ended long before this one began.
     fn is_beside(&self, exchange: Exchange, (first, _): Ends) -> bool {
         let had_begun = self.values.first().is_some_and(|(at, _)| *at <= first);
         exchange.received() < self.ends.0 && had_begun
@@ -238,8 +254,8 @@ impl Window {
         self.ends = (self.ends.0.max(first), self.ends.1.min(last));
         self.values.push((exchange.received(), stamp.remaining));
         if self.values.len() > VALUES {
-            // Merges the two oldest values: the lower count, at the earlier time. That makes the test stricter, never
-            // laxer.
+            // Merge the two oldest values: keep the lower count and the earlier time. So an answer may seem not to fit
+            // although it does, but never the other way round.
             let (_, left) = self.values.remove(1);
             let oldest = &mut self.values[0].1;
             *oldest = (*oldest).min(left);

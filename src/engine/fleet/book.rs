@@ -1,4 +1,8 @@
-//! The group's defaults that this process knows, and what it has changed since it last reached the store.
+//! The group's defaults that this process knows, and its own changes that the store may not have yet.
+//!
+//! A group is the processes that share sessions and defaults through a store. *Told* means that a change was written to
+//! the store. A change is *pending* until it has a time by the store's clock, so that processes with different clocks
+//! agree on which change is the last.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,29 +12,28 @@ use crate::{
     clock::{Reading, millis},
 };
 
-/// What this process knows of its group's defaults. The manager's defaults are the ones it was built with, overridden
-/// by these.
+/// What this process knows of its group's defaults. They override the defaults with which the manager was built.
 #[derive(Default)]
 pub(crate) struct Book {
-    /// Changes adopted from the store, and changes made here that have a time by the store's clock.
+    /// Changes of other processes, adopted from the store, and changes made here that have a time by the store's clock.
     known: LwwDefaults,
     /// Changes made here that have no time by the store's clock yet.
     pending: BTreeMap<String, Pending>,
     /// The values of the pending changes.
     values: SessionDefaults,
-    /// The store's time at the last contact, in milliseconds. Changes made later here are not older than that.
+    /// The store's time at the last contact, in milliseconds. A change that is made here later gets no earlier time.
     store_then: u64,
-    /// Whether the store may lack some of this.
+    /// Whether the store may lack some of these changes.
     is_untold: bool,
 }
 
 struct Pending {
     made: Reading,
-    /// The time of the last change that was known when this one was made. This change is later, whatever the clocks
-    /// say.
+    /// The time of the last known change of the field when this one was made. This one gets a later time, whatever the
+    /// clocks say.
     above: u64,
-    /// The store's time at the last contact before this change. The change is later, however far this process's clock
-    /// stepped.
+    /// The store's time at the last contact before this change. The change gets no earlier time, even if the clock here
+    /// was set forward since.
     store_then: u64,
 }
 
@@ -43,7 +46,7 @@ impl Book {
         self.is_untold
     }
 
-    /// Records that the fields `names` were changed here to what they are in `values`.
+    /// Records that the fields `names` were changed here to their values in `values`.
     pub(crate) fn change(
         &mut self,
         names: impl IntoIterator<Item = String>,
@@ -64,7 +67,7 @@ impl Book {
         }
     }
 
-    /// Gives the pending changes their times by the store's clock, which said `store_now` at `now`.
+    /// Gives each pending change its time by the store's clock, which said `store_now` at `now`.
     pub(crate) fn stamp(&mut self, store_now: Duration, now: Reading) {
         for (name, pending) in std::mem::take(&mut self.pending) {
             let at = millis(store_now.saturating_sub(now.since(pending.made)));
@@ -76,7 +79,8 @@ impl Book {
         self.values = SessionDefaults::default();
     }
 
-    /// Returns the defaults that result from these changes and `others` together.
+    /// Returns the defaults that result from the changes in this book and in `others` together. A pending change wins
+    /// over both.
     pub(crate) fn with(
         &self,
         others: &LwwDefaults,
@@ -91,17 +95,17 @@ impl Book {
         now
     }
 
-    /// Adopts changes that the manager has taken over.
+    /// Adopts changes of other processes, which the manager has already put into effect.
     pub(crate) fn adopt(&mut self, others: &LwwDefaults) {
         self.known.merge(others);
     }
 
-    /// Records that the store has all of `told`.
+    /// Records that the store has all changes of `told`.
     pub(crate) fn was_told(&mut self, told: &LwwDefaults) {
         self.is_untold = !(self.pending.is_empty() && told.covers(&self.known));
     }
 
-    /// Records that the store's content is useless, so that everything has to be written again.
+    /// Records that the store's content is useless, so that all changes have to be written again.
     pub(crate) fn tell_anew(&mut self) {
         self.is_untold = !(self.pending.is_empty() && self.known.is_empty());
     }
@@ -158,7 +162,7 @@ mod tests {
             book.with(&other, &SessionDefaults::new()),
             chain(Chain::Sui)
         );
-        // So is a second change of this process in the same millisecond.
+        // A second change of this process in the same millisecond is the latest as well.
         change(&mut book, "chain", &chain(Chain::Base), at(100));
         book.stamp(STORE, at(100));
         assert_eq!(
@@ -176,7 +180,7 @@ mod tests {
         now.wall += Duration::from_secs(3_600);
         book.stamp(STORE + Duration::from_secs(10), now);
         assert_eq!(book.known().changed_at("chain"), STORE.as_secs() * 1_000);
-        // The change is also no newer than now, if the store's clock has stepped back.
+        // If the store's clock was set back, the change gets no later time than now.
         change(&mut book, "backend", &chain(Chain::Sui), at(111));
         let earlier = STORE.saturating_sub(Duration::from_secs(1_000));
         book.stamp(earlier, at(111));

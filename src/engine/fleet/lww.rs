@@ -1,4 +1,5 @@
-//! A group's defaults as a last-writer-wins map: each field has the time of its last change. No I/O, and no clock.
+//! A group's defaults as a last-writer-wins map: each field has the time of its last change, and of two changes the
+//! later one wins.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +10,21 @@ use crate::{
     secret::to_json,
 };
 
-/// What was changed since the processes of a group were built.
+/// The changes of a group's defaults since its processes were built.
 ///
 /// [`merge`](Self::merge) is commutative, associative and idempotent. So all processes that have seen the same changes
-/// have the same defaults, whatever the order.
+/// have the same defaults, in whatever order the changes came.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(Debug))]
 pub(crate) struct LwwDefaults {
     /// When each field was last changed, in milliseconds of the store's clock. The keys are the fields' JSON names.
     changed: BTreeMap<String, u64>,
-    /// A field that was changed and has no value here was removed.
+    /// The values of the changed fields. A field that is in `changed` and has no value here was removed.
     values: SessionDefaults,
 }
 
 impl LwwDefaults {
-    /// Reads what another process has written. A value without a time is not a change.
+    /// Reads the map that another process has written. A value without a time is no change, and is ignored.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         let read: Self = serde_json::from_slice(json).ok()?;
         let mut clean = Self::default();
@@ -44,8 +45,8 @@ impl LwwDefaults {
         self.changed.keys()
     }
 
-    /// Sets a field to its value in `values`, or removes it if it has none there. Does nothing if a later change is
-    /// known.
+    /// Sets a field to its value in `values`, or removes the field if it has none there. Does nothing if a later change
+    /// is known.
     pub(crate) fn set(&mut self, name: &str, at: u64, values: &SessionDefaults) {
         if self.is_older(name, at, values) {
             copy(values, name, &mut self.values);
@@ -66,7 +67,7 @@ impl LwwDefaults {
         changes.all(|(name, at)| !self.is_older(name, *at, &other.values))
     }
 
-    /// Returns the defaults after these changes.
+    /// Returns the defaults `built_with` after these changes.
     pub(crate) fn over(&self, built_with: &SessionDefaults) -> SessionDefaults {
         let mut now = built_with.clone();
         for name in self.changed.keys() {
@@ -75,8 +76,8 @@ impl LwwDefaults {
         now
     }
 
-    /// Returns whether the known change is older. Of two changes in the same millisecond, every process picks the same
-    /// winner.
+    /// Returns whether the known change of the field is older than the one at `at`. Of two changes in the same
+    /// millisecond the one with the higher value counts as later, so that all processes pick the same winner.
     fn is_older(&self, name: &str, at: u64, values: &SessionDefaults) -> bool {
         let Some(known) = self.changed.get(name) else {
             return true;

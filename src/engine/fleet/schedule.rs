@@ -1,6 +1,10 @@
-//! When to look at which slot of the store. Each slot has its own time, so a slot that fails or hangs delays no other.
+//! Decides when to read which slot of the store. A slot is the store's place for one session, that of an API key with
+//! one set of defaults. Each slot has a time of its own, so a slot that fails or hangs delays no other.
 //!
-//! Slots announced by the store come first, then slots that are due, then slots that failed at the last look.
+//! Reading a slot is named a *look*.
+//!
+//! Slots for which the store has announced a change come first, then other slots that are due, then slots that failed
+//! at the last look.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,15 +15,16 @@ use crate::store::Slot;
 
 /// How soon a slot that failed is looked at again.
 const RETRY: Duration = Duration::from_secs(2);
-/// How many failing slots are looked at at once, so that there is always room for others.
+/// How many failing slots are looked at at once at most, so that there is always room for others.
 const FAILING_AT_ONCE: usize = 256;
-/// How many announced slots are looked at at once even if no place is free.
+/// How many announced slots may be looked at at once, even if there is no room for other looks.
 const TOLD_AT_ONCE: usize = 64;
 
 /// The times of all slots. All times are monotonic.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     entries: BTreeMap<Slot, Entry>,
+    /// Slots for which the store has announced a change, or that have a change to write.
     told: Queue,
     regular: Queue,
     failing: Queue,
@@ -28,9 +33,9 @@ pub(crate) struct Schedule {
 /// Slots of one rank.
 #[derive(Debug, Default)]
 struct Queue {
-    /// Sorted, the next due slot first.
+    /// When each slot is due, the next due slot first.
     due: BTreeSet<(Duration, Slot)>,
-    /// How many slots are being looked at.
+    /// How many slots of this rank are being looked at.
     under_way: usize,
 }
 
@@ -43,13 +48,14 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Due(Duration),
-    /// The slot is being looked at. If another look was requested meanwhile, the value says when, and with which rank.
+    /// The slot is being looked at. If another look was requested meanwhile, the value says when it is due, and its
+    /// rank.
     UnderWay(Option<(Duration, Rank)>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// The store has announced a change, or there is a change to write to the store.
+    /// The store has announced a change, or this process has a change to write.
     Told,
     Regular,
     /// The slot failed at the last look.
@@ -72,7 +78,7 @@ impl Schedule {
         self.entries.is_empty()
     }
 
-    /// Sets the slots. New ones are due at once, with those that are known to fail after all others.
+    /// Sets the slots. New ones are due at once. Those for which `is_failing` returns `true` come after all others.
     pub(crate) fn set(
         &mut self,
         slots: &BTreeSet<Slot>,
@@ -94,12 +100,12 @@ impl Schedule {
         }
     }
 
-    /// Looks at an announced slot no later than at `at`, and before others. Returns whether the slot is known here.
+    /// Makes an announced slot due at `at` at the latest, before others. Returns whether the slot is known here.
     pub(crate) fn announced(&mut self, slot: Slot, at: Duration) -> bool {
         self.hurry(slot, at, Rank::Told)
     }
 
-    /// Looks at all slots no later than at `at`.
+    /// Makes all slots due at `at` at the latest.
     pub(crate) fn hurry_all(&mut self, at: Duration) {
         let slots: Vec<_> = self.entries.keys().copied().collect();
         for slot in slots {
@@ -131,7 +137,8 @@ impl Schedule {
         true
     }
 
-    /// Takes out the slot to look at now. Without room, only a few announced slots are taken.
+    /// Takes out the slot to look at now. `has_room` says whether there is room for another look. Without room, only a
+    /// few announced slots are taken.
     pub(crate) fn next(&mut self, now: Duration, has_room: bool) -> Option<Slot> {
         let is_urgent = self.told.under_way < TOLD_AT_ONCE;
         let told = || self.told.first(now).filter(|_| has_room || is_urgent);
@@ -146,7 +153,8 @@ impl Schedule {
         Some(slot)
     }
 
-    /// Returns how long the first slot has waited for its look. Failing slots may wait and do not count.
+    /// Returns for how long the slot that is due longest has been overdue. Failing slots may wait, so they do not
+    /// count.
     pub(crate) fn late(&self, now: Duration) -> Duration {
         let next = self
             .told
@@ -311,7 +319,7 @@ mod tests {
             slot(0),
             "after all that were told of"
         );
-        // After its look, the slot goes back into the regular order.
+        // After its look, the slot takes its turn with the others again.
         schedule.done(slot(50), true, at(1), INTERVAL);
         assert_eq!(schedule.next(at(11), false), None);
         assert_eq!(schedule.next(at(11), true), Some(slot(50)));

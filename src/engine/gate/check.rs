@@ -1,4 +1,6 @@
-//! Whether a create or a check could make its call now. Nothing is counted.
+//! Decides whether a create or a check could make its call now. Nothing is counted.
+//!
+//! A create *comes behind* if the server has not accepted its API key. Such creates get only a part of the call budget.
 
 use std::time::Duration;
 
@@ -14,14 +16,15 @@ use crate::{
     },
 };
 
-/// How long a create ranks behind others after its partition could not reach the store.
+/// For how long after a create could not reach the store the next creates of its partition rank behind others at the
+/// store.
 pub(super) const STORE_FAILED_FOR: Duration = Duration::from_secs(60);
 
-/// When to look again whether a session may be checked. No renewal begins before that.
+/// When a request looks again whether a session may be checked, after today's checks of its key are used up.
 const NEXT_LOOK: Duration = Duration::from_secs(10);
 
 impl<W: Clone> Gate<W> {
-    /// Decides whether a create or a check could make its call within `patience`. Nothing is counted.
+    /// Checks whether a create or a check could make its call within `patience`. The call is not counted.
     ///
     /// # Errors
     ///
@@ -52,8 +55,8 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Like `check`, for a check of whether a session of this partition is alive. Such a check begins with a free
-    /// request.
+    /// Like `check`, for a check of whether a session of this partition is alive. Such a check begins with the free
+    /// `GET /v1/health`, so it needs no token.
     ///
     /// # Errors
     ///
@@ -68,7 +71,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Ends the cooldowns of this key alone. Returns whether there were any.
+    /// Ends the cooldowns of this key and its partitions, but not those for all keys. Returns whether there were any.
     pub(crate) fn clear_holds(&mut self, key: KeyId, now: Reading) -> bool {
         self.known_keys.forgive(key);
         let had_quota = self.clear_quota(key);
@@ -81,7 +84,8 @@ impl<W: Clone> Gate<W> {
         !holds.is_empty() || had_quota
     }
 
-    /// Returns why a partition has no session after a request waited for `waited`, as far as that is known.
+    /// Returns why a partition has no session, for a request that has waited for one for `waited`. That is the cooldown
+    /// that holds now, or ended during the wait. Returns `None` if there is none.
     pub(crate) fn why_not(
         &self,
         partition: &Partition,
@@ -102,8 +106,9 @@ impl<W: Clone> Gate<W> {
         Some(error.with_retry_after(again))
     }
 
-    /// Returns whether the call gets only a part of the new keys' share. That is so for creates of keys that the server
-    /// has not accepted, since anybody can make up such keys. It is not so while no key was accepted.
+    /// Returns whether the call is a create for a key that the server has not accepted, or refuses by now. Anybody can
+    /// make up such keys, so these creates together get only a part of the call budget. While no key was accepted at
+    /// all, returns `false`.
     pub(crate) fn comes_behind(
         &self,
         partition: &Partition,
@@ -116,14 +121,15 @@ impl<W: Clone> Gate<W> {
             && (!self.known_keys.is_accepted(key) || self.is_refused(key, now))
     }
 
-    /// Returns whether the server has refused the key since it last accepted it. The manager's own key never loses its
-    /// place.
+    /// Returns whether the server has refused the key since it last accepted it. Returns `false` for the manager's own
+    /// key, which always ranks with the accepted ones.
     fn is_refused(&self, key: KeyId, now: Reading) -> bool {
         let hold = self.keys.get(&key).and_then(Option::as_ref);
         let is_refused = |hold: &Cooldown| hold.is_refusal(now);
         !self.known_keys.is_own(key) && hold.is_some_and(is_refused)
     }
 
+    /// Takes a token for a call, or returns how long until there is one.
     pub(super) fn take_token(
         &mut self,
         partition: &Partition,
@@ -142,7 +148,8 @@ impl<W: Clone> Gate<W> {
         Ok(())
     }
 
-    /// A create that gets no token stays in the queue, also between two of its calls, so that a token is kept for it.
+    /// Takes a token for a create whose key was not accepted. A create that gets no token waits in `behind`, so that a
+    /// token is kept for it. That also holds between two of its calls.
     fn take_behind(&mut self, create: Option<u64>, now: Reading) -> Result<(), Duration> {
         let taken = self.bucket.take_behind(now.monotonic);
         match (create, &taken) {
@@ -153,7 +160,7 @@ impl<W: Clone> Gate<W> {
         taken
     }
 
-    /// Moves the create to the queue of accepted keys, if its key was accepted meanwhile.
+    /// Moves the create to the queue of accepted keys, if it still waits in `behind`: its key was accepted meanwhile.
     fn comes_ahead(&mut self, create: Option<u64>, now: Reading) {
         if let Some(create) = create
             && self.behind.leave(create)
@@ -162,7 +169,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Returns whether the bucket is at least half full.
+    /// Returns whether at least half of the call budget's burst is free.
     pub(crate) fn is_plenty(&self, now: Reading) -> bool {
         self.bucket.is_half_full(now.monotonic)
     }
@@ -187,13 +194,13 @@ impl<W: Clone> Gate<W> {
         self.behind.leave(generation);
     }
 
-    /// Returns how many creates have not ended.
+    /// Returns how many creates and checks have not ended.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way.len() as u64
     }
 
-    /// Returns the partitions for which a create is under way. Leaves out creates that have run for `longest`: their
-    /// runtime may have stalled, and perhaps no request comes that gives them up.
+    /// Returns the partitions for which a create or a check is under way. Leaves out those that have run for `longest`.
+    /// Their runtime has probably stalled, and only a waiting request would give them up.
     pub(crate) fn flying(
         &self,
         longest: Duration,
@@ -206,9 +213,11 @@ impl<W: Clone> Gate<W> {
         self.partitions.iter().filter_map(flying)
     }
 
-    /// Returns whether too many creates ask the store already: as many as could make their calls within `patience`.
-    /// Creates that could not reach the store a moment ago get at most half of the places. So they keep nobody out
-    /// whose part of the store answers.
+    /// Returns whether the store is being asked by as many creates already as could make their calls within `patience`.
+    /// One more would have to wait for its call too long.
+    ///
+    /// Creates whose partition could not reach the store in the last minute get at most half of the places. Example:
+    /// one shard of the store hangs. Its creates must not keep out creates whose shard answers.
     ///
     /// # Errors
     ///
@@ -235,7 +244,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Returns why this partition's last create failed, if it could not reach the store.
+    /// Returns why this partition's last create failed, if it could not reach the store in the last minute.
     pub(super) fn store_error(&self, id: PartitionId, now: Reading) -> Option<Error> {
         let (error, at) = self.partitions.get(&id)?.store_error.as_ref()?;
         (now.since(*at) < STORE_FAILED_FOR).then(|| error.clone())
@@ -260,15 +269,16 @@ impl<W: Clone> Gate<W> {
         self.check_reach(purpose, None, now)?;
         let own = entry.and_then(|entry| entry.hold(purpose));
         let holds = [own, self.key_hold(partition)];
-        // A cooldown of one partition or key fails its requests at once. Only the origin's pace is worth waiting for.
+        // A cooldown of the partition or the key fails the call at once. The origin's cooldown is not looked at here: a
+        // call may wait for it.
         match holds.into_iter().flatten().find(|hold| hold.is_active(now)) {
             Some(hold) => Err(hold.error(now)),
             None => Ok(()),
         }
     }
 
-    /// Records that an answer to the session of this generation was for another chain. `uses` requests had got that
-    /// session.
+    /// Records an answer that named another chain than its session. `generation` is that session's, and `uses` is how
+    /// many requests had got it before.
     pub(crate) fn answered_wrong(
         &mut self,
         partition: &Partition,
@@ -280,7 +290,8 @@ impl<W: Clone> Gate<W> {
     }
 }
 
-/// Returns an error if it is too early for another session in place of one whose answers were wrong.
+/// Returns an error if it is too early for another session, because the answers to the last ones were wrong. `left` is
+/// how much longer to wait.
 fn wrong_again(left: Duration) -> Result<(), Error> {
     if left.is_zero() {
         return Ok(());

@@ -9,14 +9,18 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry<W> {
-    /// The partition's key, once the partition has had a cooldown.
+    /// The partition's API key. `None` until the partition has a cooldown.
     pub(super) key: Option<KeyId>,
+    /// The create or check that is in charge of the partition.
     pub(super) flight: Option<Flight<W>>,
+    /// The cooldown for creates and deletes.
     pub(super) hold: Option<Cooldown>,
-    /// The cooldown for checks of whether a session is alive. A check may be answered while creates fail.
+    /// The cooldown for checks of whether a session is alive. It is kept apart: the server may answer checks while
+    /// creates fail.
     pub(super) check_hold: Option<Cooldown>,
+    /// When the partition's last session call was granted.
     pub(super) last_call: Option<Reading>,
-    /// Sessions that were created and turned out to be of no use.
+    /// Sessions whose answers named another chain than their defaults.
     pub(super) wrong: WrongAnswers,
     /// Why the last create could not reach the store, and when.
     pub(super) store_error: Option<(Error, Reading)>,

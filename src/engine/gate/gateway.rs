@@ -1,8 +1,8 @@
 //! API keys that a gateway in front of the server refuses while it lets other keys through.
 //!
-//! A gateway's error may mean an outage. It may also concern one key: a limit, a block, a route. It is the key's own
-//! trouble if another key is answered after it. From then on it holds back that key alone, until a call of the key is
-//! answered.
+//! A gateway's error may mean an outage, or concern one key only: a limit, a block, a route. If another key gets an
+//! answer after the error, it is the key's *own trouble*. From then on it holds back that key alone, until a call of
+//! the key is answered.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,6 +16,7 @@ const TIDY_AT: usize = 64;
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
     at: Reading,
+    /// Whether another key was answered after a refusal of this key, so that the trouble is the key's own.
     is_own: bool,
 }
 

@@ -1,6 +1,7 @@
 //! Creates and checks that pause between two of their calls. Deletes leave them the tokens for their next calls.
-//! Without that, and with a burst of one call, a delete in every pause would keep a create from its second call for
-//! ever.
+//!
+//! Example: the budget has a burst of one call, and a create pauses after its first call. If deletes could take each
+//! new token meanwhile, the create would never get its second one.
 
 use super::Gate;
 use crate::clock::Reading;
@@ -16,7 +17,7 @@ impl<W: Clone> Gate<W> {
         self.pausing.leave(generation);
     }
 
-    /// Returns how many creates and checks come before a delete.
+    /// Returns how many creates and checks need a token before deletes may have one.
     pub(super) fn before_deletes(&mut self, now: Reading) -> usize {
         self.queue.len(now) + self.behind.len(now) + self.pausing.len(now)
     }

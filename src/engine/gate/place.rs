@@ -1,6 +1,6 @@
-//! The first queue of a create.
+//! The queue in which a create begins.
 
-/// The first queue of a create.
+/// The queue in which a create begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// It waits for a session call.

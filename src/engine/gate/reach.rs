@@ -1,7 +1,7 @@
 //! Cooldowns for all keys while nobody can connect to the server.
 //!
-//! The first create that gives up begins the cooldown, and spares the others the wait: until it is over, they fail at
-//! once. Then one create probes the server, while the others still fail at once.
+//! The first create that gives up begins the cooldown. Until it is over, all others fail at once instead of waiting for
+//! the same failure. Then one create *probes* the server, while the others still fail at once.
 
 use std::time::Duration;
 
@@ -13,21 +13,23 @@ use crate::{
     model::{budget::Purpose, partition::Partition},
 };
 
-/// When to ask again while another create probes.
+/// When a call may be tried again, if it is held back because another create is probing.
 const SOON: Duration = Duration::from_secs(1);
-/// The least time between two retries of all keys together. Without it, many tenants waiting for one server would use
-/// up the budget.
+/// The shortest time between two retries, for all keys together. Without it, the creates of many tenants that wait for
+/// the same server would use up the call budget.
 const RETRY_FLOOR: Duration = Duration::from_secs(1);
 
-/// Cooldowns for session calls and for `GET /v1/health` are kept apart. Something in front of the server may answer one
-/// of them only.
+/// The cooldowns while nobody can connect. Those for session calls and for `GET /v1/health` are kept apart, because a
+/// gateway may refuse only one of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unreachable {
+    /// The cooldown for creates and checks. It holds back deletes too.
     calls: Option<Cooldown>,
+    /// The cooldown for calls of `GET /v1/health`.
     questions: Option<Cooldown>,
-    /// The cooldown for deletes, for which no request waits. It does not hold back creates.
+    /// The cooldown for deletes. It does not hold back creates: no request waits for a delete, so it may be longer.
     deletes: Option<Cooldown>,
-    /// When a call was last retried.
+    /// When a call of any key was last retried.
     retried: Option<Reading>,
 }
 
@@ -49,8 +51,8 @@ impl Unreachable {
 }
 
 impl<W: Clone> Gate<W> {
-    /// Begins a cooldown when a create or a delete gives up because nobody can connect to the server. Returns the error
-    /// with the time of the next try.
+    /// Begins a cooldown after a create, a check or a delete has given up because nobody can connect to the server.
+    /// Returns the error with the time of the next try.
     pub(crate) fn unreachable(
         &mut self,
         partition: &Partition,
@@ -67,7 +69,7 @@ impl<W: Clone> Gate<W> {
             // Deletes get a longer cooldown than creates, for which requests may wait.
             Purpose::Delete | Purpose::LastDelete => return hold(&mut holds.deletes, error, now),
             Purpose::Create | Purpose::Check => {
-                // While creates probe the server, deletes need not.
+                // Hold back deletes as well: creates find out sooner whether the server can be reached.
                 hold(&mut holds.deletes, error.clone(), now);
                 &mut holds.calls
             }
@@ -86,20 +88,20 @@ impl<W: Clone> Gate<W> {
         left.map(|left| Clearance::Wait(left, over_budget(left)))
     }
 
-    /// Ends all these cooldowns, because the server has answered.
+    /// Ends all cooldowns for connections, because the server has answered.
     pub(crate) fn reached(&mut self) {
         self.unreachable = Unreachable::default();
     }
 
-    /// Ends the cooldown for `GET /v1/health` if health alone cannot be reached: it is then no way to probe the server.
-    /// Returns whether session calls are held back as well.
+    /// Ends the cooldown for `GET /v1/health`. Called if health alone cannot be reached: its failures then say nothing
+    /// about the server. Returns whether session calls are held back as well.
     pub(crate) fn questions_go_unanswered(&mut self) -> bool {
         self.unreachable.questions = None;
         self.unreachable.calls.is_some()
     }
 
-    /// Checks whether a create could reach the server. `create` is the generation of the create that asks. It is `None`
-    /// if no create asks.
+    /// Checks whether a call may be made as far as the server can be reached. `create` is the generation of the create
+    /// that asks, or `None` if no create asks.
     ///
     /// # Errors
     ///
@@ -132,7 +134,7 @@ impl<W: Clone> Gate<W> {
         }
     }
 
-    /// Returns whether this create probes the server for all.
+    /// Returns whether this create probes the server while all others fail at once.
     pub(crate) fn probes_reach(&self, create: u64) -> bool {
         let holds = [&self.unreachable.calls, &self.unreachable.questions];
         holds

@@ -156,8 +156,8 @@ fn deletes_wait_for_creates_that_queue_only_where_there_is_not_enough_for_all() 
         assert_eq!(creates.count() as u64, queued, "each has its token");
         granted
     };
-    // Deletes keep five of the eight tokens for creates to come. Beside queued creates, they leave one more, which
-    // checks may not take either.
+    // Deletes leave five of the eight tokens to later creates. If creates are queued, they leave one more, which checks
+    // may not take either.
     assert_eq!([0, 1, 2, 6, 7, 8].map(deletes), [3, 3, 3, 1, 0, 0]);
 }
 
@@ -184,7 +184,7 @@ fn what_is_over_is_forgotten_and_what_holds_is_not() {
     assert_eq!(gate.partitions.len(), 2);
 }
 
-/// Returns whether a create of another key would have to wait longer than it may.
+/// Returns whether a create of another key would have to wait longer than its patience allows.
 fn is_crowded(gate: &mut Gate<()>, now: u64) -> bool {
     let other = partition("another", "near");
     let checked = gate.check(&other, Purpose::Create, Duration::ZERO, at(now));
@@ -234,7 +234,7 @@ fn a_create_is_overdue_by_its_own_first_call_and_not_by_that_of_another() {
     let id = partition("k", "near").id;
     gate.begin(id, 2, (), Place::Queue, at(10));
     let begun = |gate: &Gate<()>| gate.flight(id).map(|flight| flight.begun);
-    // An earlier create of this partition was fenced, and its task does not know yet.
+    // An earlier create of this partition was fenced off, but its task does not know yet.
     gate.leave_queue(id, 1, at(15));
     assert_eq!(begun(&gate), Some(at(10)));
     gate.leave_queue(id, 2, at(18));
@@ -312,7 +312,7 @@ fn creates_that_could_not_reach_the_store_leave_half_of_the_places_to_others() {
         begin(&mut gate, n);
     }
     assert_eq!(is_crowded(&mut gate, 220), Ok(true));
-    // A create that ends leaves its place, in whichever queue.
+    // A create that ends gives up its place, whichever queue it is in.
     gate.end(name(0).id, 0);
     assert_eq!(is_crowded(&mut gate, 220), Ok(false));
     assert_eq!(is_crowded(&mut gate, 20), Ok(false));
@@ -333,7 +333,7 @@ fn a_delete_takes_no_token_that_a_create_needs_after_its_pause() {
     assert!(clear(&mut gate, &one, Purpose::Create, 1));
     gate.end_pause(1);
     assert!(clear(&mut gate, &other, Purpose::Delete, 2));
-    // A create that ends during its pause does not wait any more.
+    // A create that ends during its pause needs no token any more.
     gate.begin_pause(1, at(2));
     gate.end(one.id, 1);
     assert_eq!(gate.before_deletes(at(2)), 0);

@@ -1,11 +1,11 @@
-//! Removal of entries that no longer matter.
+//! Removes the gate's outdated entries.
 
 use super::{Gate, check::STORE_FAILED_FOR};
 use crate::{clock::Reading, error::Error, model::failure::FLOOR};
 
 impl<W: Clone> Gate<W> {
-    /// Removes entries that no longer matter. It runs once the number of entries has doubled, so its cost for each
-    /// added entry stays constant.
+    /// Removes entries that hold back nothing any more and have nothing under way. This happens once the number of
+    /// entries has doubled since the last time, so the cost for each added entry stays constant.
     pub(super) fn tidy(&mut self, now: Reading) {
         if self.partitions.len() + self.keys.len() < self.tidy_at {
             return;

@@ -1,8 +1,9 @@
-//! The limit on checks and deletes of one API key in a day. Creates are not limited here, only by the server's own
-//! quota.
+//! The limit on *upkeep*: the checks and deletes of one API key in a day. Creates are not limited here, only by the
+//! server's own quota.
 //!
-//! Checks, deletes and creates count against the same quota of the key, and requests need the creates more. Other
-//! processes use the key too, so the server is asked for its own count now and then.
+//! Checks, deletes and creates count against the same daily quota of the key. Requests need the creates most, so checks
+//! and deletes stop earlier. Other processes may use the same key. So the server is asked for its own count now and
+//! then, with `GET /v1/billing/usage`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +19,8 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the server's count is believed. The server may restart, or the key may get a larger quota.
+/// How long the server's count is believed. After that it may have changed: the server may have restarted, or the key
+/// may have got a larger quota.
 const BELIEVED: Duration = Duration::from_secs(60 * 60);
 const TIDY_AT: usize = 64;
 
@@ -30,7 +32,7 @@ pub(super) struct Upkeep {
     tidy_at: usize,
 }
 
-/// The day of one key. It begins with the key's first check or delete.
+/// The checks and deletes with one key in a day. The day begins with the first of them.
 #[derive(Clone, Copy, Debug)]
 struct Day {
     began: Reading,
@@ -39,7 +41,7 @@ struct Day {
     ask_at: u32,
     /// When the server said that little is left of the quota until midnight.
     scarce: Option<Reading>,
-    /// When the server was last asked for its count.
+    /// When the server was last asked for its own count.
     asked: Option<Reading>,
 }
 
@@ -54,14 +56,15 @@ impl Day {
         }
     }
 
-    /// Returns how long this process may make no more checks and deletes for the key.
+    /// Returns for how long this process may make no check or delete with the key, because its own limit is used up.
     fn used_up_for(&self, limit: u32, now: Reading) -> Duration {
         let is_used_up = self.calls >= limit;
         let left = is_used_up.then(|| DAY.saturating_sub(now.since(self.began)));
         left.unwrap_or_default()
     }
 
-    /// Returns how long the rest of the key's quota is left to creates.
+    /// Returns for how long no check or delete may be made, because little is left of the key's quota. The quota resets
+    /// at midnight.
     fn scarce_for(&self, now: Reading) -> Duration {
         let left = self.scarce.map(|at| {
             let of_day = Duration::from_secs(at.wall.as_secs() % DAY.as_secs());
@@ -70,7 +73,7 @@ impl Day {
         left.unwrap_or_default()
     }
 
-    /// Returns whether this day still matters.
+    /// Returns whether this day still holds back calls or counts them.
     fn is_on(&self, now: Reading) -> bool {
         now.since(self.began) < DAY || !self.scarce_for(now).is_zero()
     }
@@ -98,8 +101,8 @@ impl Upkeep {
         day.calls = day.calls.saturating_add(1);
     }
 
-    /// Returns whether to ask the server for its count. That is due at a tenth of the limit, then each time the calls
-    /// have doubled. While little is left, it is also due each hour.
+    /// Returns whether to ask the server for its count. That is due once the calls reach a tenth of the limit, and each
+    /// time they have doubled since. While little is left of the quota, it is also due once an hour.
     fn is_to_ask(&mut self, key: KeyId, now: Reading) -> bool {
         let Some(day) = self.keys.get_mut(&key) else {
             return false;
@@ -116,19 +119,21 @@ impl Upkeep {
         is_due
     }
 
+    /// Notes the server's own count of today's calls with this key.
     fn heed(&mut self, key: KeyId, quota: Quota, now: Reading) {
         if let Some(day) = self.keys.get_mut(&key) {
             day.scarce = quota.is_nearly_used_up().then_some(now);
         }
     }
 
-    /// Forgets that little is left. The server may have begun to count anew, or the key may have got a larger quota.
+    /// Forgets that little is left of the quota. The server may have begun to count anew, or the key may have got a
+    /// larger quota.
     fn forgive(&mut self, key: KeyId) -> bool {
         let day = self.keys.get_mut(&key);
         day.is_some_and(|day| day.scarce.take().is_some())
     }
 
-    /// Returns how long until another check or delete may be made, if none may be made now.
+    /// Returns how long until a check or delete may be made with this key. Returns `None` if one may be made now.
     fn spent_for(&self, key: KeyId, now: Reading) -> Option<Duration> {
         let Some(day) = self.keys.get(&key) else {
             return (self.limit == 0).then_some(DAY);
@@ -186,12 +191,13 @@ impl<W: Clone> Gate<W> {
         self.upkeep.is_to_ask(key, now)
     }
 
-    /// Allows checks and deletes again, whatever the server's last count was. Returns whether any were held back.
+    /// Allows checks and deletes again, whatever the server's last count was. Returns whether that count held them
+    /// back.
     pub(super) fn clear_quota(&mut self, key: KeyId) -> bool {
         self.upkeep.forgive(key)
     }
 
-    /// Records the server's count for this key.
+    /// Records the server's own count of today's calls with this key.
     pub(crate) fn heed_quota(&mut self, key: KeyId, quota: Quota, now: Reading) {
         self.upkeep.heed(key, quota, now);
     }

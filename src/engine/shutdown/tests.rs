@@ -1,5 +1,5 @@
-//! Random shutdowns, each drawn from one seed: sessions of several keys, in use or not, shared or not, with slow
-//! deletes.
+//! Tests of random shutdowns, each drawn from one seed: sessions of several keys, in use or not, shared or not, with
+//! slow deletes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -238,7 +238,7 @@ fn a_key_whose_deletes_hang_leaves_half_of_the_places_to_others() {
             ends: now.monotonic + Duration::from_secs(ends),
         }
     };
-    // Each session has defaults of its own, because two calls of one partition keep a distance.
+    // Each session has defaults of its own: two calls of one partition would have to keep a minimum distance.
     let hangs = (0..40).map(|number| session(number, "hangs", &format!("near-{number}"), 3_600));
     let is_well = (40..60).map(|number| session(number, "is well", &format!("sui-{number}"), 60));
     world.shutdown.admit(hangs.chain(is_well), now);

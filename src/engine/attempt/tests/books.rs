@@ -1,8 +1,8 @@
-//! What an attempt owes, kept beside it:
+//! Books of what one attempt still has to do, kept beside it by the tests. They check three promises:
 //!
-//! - A session adopted from the fleet is used, given up or left.
-//! - An attempt that asks in place of `GET /v1/health` reports the result.
-//! - An attempt ends well only with a session that the server is known to have.
+//! - A session adopted from the fleet is used, given up or let go in the end.
+//! - An attempt that makes a session call in place of `GET /v1/health` reports the result.
+//! - An attempt only succeeds with a session that the server is known to have.
 
 use std::collections::BTreeSet;
 
@@ -23,12 +23,12 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// Notes what came in during `step`.
+    /// Notes an input that came in during `step`.
     pub(super) fn note(&mut self, step: &Step<u64>, came: Came, fresh: u64, now: Duration) {
         match came {
             Came::AskAbout | Came::AskFor | Came::Take => drop(self.taken.insert(fresh)),
             Came::Made => self.made = Some(fresh),
-            // The code that publishes a session retires it if it is refused.
+            // If the fleet refuses the session, the code that publishes it retires it.
             Came::Refused => self.made = None,
             Came::UnclearInPlace => (self.stands_in, self.asked) = (true, Some(now)),
             Came::Told | Came::AllKnown => self.stands_in = false,
@@ -67,7 +67,7 @@ impl Books {
             Effect::MeteredInVain((_, looked)) => {
                 assert!(self.stands_in, "it does not stand in: {trail:?}");
                 self.stands_in = false;
-                // A sign of trouble that came after the question is not covered by its answer.
+                // An answer must not cover a sign of trouble that came after its question.
                 let is_before = self.asked.is_some_and(|asked| looked.monotonic <= asked);
                 assert!(is_before, "I1: it covers later signs: {trail:?}");
             }
@@ -82,7 +82,7 @@ impl Books {
         is_over: impl Fn(&u64) -> bool,
         trail: &[Happening],
     ) {
-        // Others may learn of the result before the session is given up.
+        // In `Telling`, others learn of the loss before the session is given up.
         let is_told = self.dead.is_none() || matches!(attempt.step(), Step::Telling(..));
         assert!(is_told, "I1: a loss that nobody is told of: {trail:?}");
         let waits_in_place = matches!(
@@ -91,7 +91,7 @@ impl Books {
                 | Step::Telling(..)
                 | Step::Queued(_)
                 | Step::Checking(_)
-                // Dropping the task of this attempt gives up its turn to ask.
+                // The driver drops this attempt's task, and with it the attempt's right to ask.
                 | Step::Ended(Err(Fenced))
         );
         assert!(

@@ -15,8 +15,8 @@ pub(super) enum Came {
     Due,
     Woken,
     Closed,
-    /// Answers of the fleet: create a session; this one may do; only a session check can tell of this one; take this
-    /// one; the store fails; another create took the attempt's place.
+    /// Answers of the fleet, in this order: create a session; check this session; check this session with
+    /// `GET /v1/sessions/{id}`; use this session; the store fails; another create has taken the attempt's place.
     Create,
     AskAbout,
     AskFor,
@@ -27,10 +27,10 @@ pub(super) enum Came {
     Alive,
     Gone,
     Unclear,
-    /// Like `Unclear`, and this attempt is to ask for a session in place of `GET /v1/health`.
+    /// Like `Unclear`, and this attempt has to make a session call in place of `GET /v1/health`.
     UnclearInPlace,
     Unanswered,
-    /// Whether the oldest session's answer tells about all sessions, or about none.
+    /// The answer about the oldest session says something about all sessions, or about none.
     AllKnown,
     NothingKnown,
     /// Results of `GET /v1/sessions/{id}`.
@@ -119,12 +119,12 @@ impl Came {
         matches!(self, Unreachable | Gateway)
     }
 
-    /// Returns whether the answer says that the session is of no use.
+    /// Returns whether the answer says that the session is lost or otherwise of no use.
     pub(super) fn is_loss(self) -> bool {
         matches!(self, Gone | NotFound | OtherThan | RetiredAndNotFound)
     }
 
-    /// Returns the input. `fresh` is a session that the attempt has not seen before.
+    /// Returns the input that it stands for. `fresh` is a session that the attempt has not seen before.
     pub(super) fn input(self, fresh: u64) -> Input<u64> {
         match self {
             Due => Input::Due,
@@ -157,7 +157,7 @@ impl Came {
         }
     }
 
-    /// Like `input`, also for a failed create and a failed check of the oldest session.
+    /// Like `input`, for any step: a failure becomes the failure of what the step waits for.
     pub(super) fn input_to(self, step: &Step<u64>, fresh: u64) -> Input<u64> {
         match step {
             Step::Calling if self != Made => Input::Called(Err(self.error())),

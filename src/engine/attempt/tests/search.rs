@@ -1,6 +1,6 @@
-//! Every order of events, up to a bound. There are two keys with three sets of defaults, a fleet, and a server that may
-//! answer anything. Attempts create, renew and check sessions. The promises must hold in every state that can be
-//! reached.
+//! Searches every order of events, up to a bound. There are two keys with three sets of defaults, a fleet, and a server
+//! that may answer anything. Attempts create, renew and check sessions. The promises must hold in every state that can
+//! be reached.
 //!
 //! `SEARCH_DEPTH` sets how many events deep the search goes.
 
@@ -18,13 +18,13 @@ use super::{
 };
 use crate::engine::flight::overdue_after;
 
-/// Depth in `cargo test`.
+/// How many events deep `cargo test` searches.
 const DEPTH: usize = 5;
 /// The most inputs an attempt may take until it ends, whatever they are.
 const MOST_WAITS: usize = 400;
-/// One in so many states is tested for whether all its attempts end.
+/// In one of so many states, a test drives all attempts to their end.
 const ENDS_AT: u64 = 7;
-/// Three servers and fleets that go on failing, each in another way.
+/// Three ways in which a server and its fleet go on failing for ever.
 const FAILURES: [&[Came]; 3] = [
     &[
         Came::Due,
@@ -81,7 +81,7 @@ fn check(world: &World<'_>) {
         world.flying.len() as u64,
         "who is under way is known: {trail:?}"
     );
-    // I2: each partition has one attempt, apart from attempts whose place was taken.
+    // I2: each partition has one attempt at most, not counting attempts whose place was taken.
     for (index, partition) in world.setting.partitions.iter().enumerate() {
         let is_its = |(generation, flying): &(&u64, &Flying)| {
             flying.partition == index && world.gate.is_flying(partition.id, **generation)
@@ -100,13 +100,13 @@ fn check_places(mut world: World<'_>) {
         let id = world.setting.partitions[flying.partition].id;
         if world.gate.is_flying(id, *generation) {
             let step = flying.attempt.step();
-            // An attempt whose runtime stalled for long does not count any more.
+            // An attempt whose runtime has stalled for long does not count in the queue any more.
             let is_recent = now.since(flying.attempt.begun) < overdue_after(TIMEOUT);
             // An attempt that has had its turn takes no second place when it goes on to check the session itself.
             let is_inside = flying.attempt.place == Queueing::Inside;
             let waits = matches!(step, Step::Queued(_) | Step::Pausing(_));
             least += usize::from(waits && is_inside && is_recent);
-            // Attempts for keys that the server has not accepted yet keep their place between two calls.
+            // Attempts for keys that the server has not accepted yet stay in the queue between two calls.
             most += usize::from(is_inside || waits);
         }
     }
@@ -134,7 +134,7 @@ fn check_ends(mut world: World<'_>, always: &[Came]) {
     }
 }
 
-/// I9: checks that nothing is held back for ever, and that a dropped attempt leaves no place taken.
+/// I9: checks that nothing is held back for ever, and that a dropped attempt gives up its places in the queues.
 fn check_anew(mut world: World<'_>) {
     for generation in world.flying.keys().copied().collect::<Vec<_>>() {
         world.apply(Happening::Dropped(generation));

@@ -20,7 +20,7 @@ use super::{
 const LIVES: u64 = 50_000;
 const BEGIN: &str = "<!-- table -->\n";
 
-/// What followed, by step and input.
+/// What followed in the runs, by step and input.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table(BTreeMap<(u8, &'static str, String), BTreeSet<String>>);
 

@@ -1,5 +1,5 @@
 //! Attempts and the gate alone, without a runtime, a clock or a server. A test can list every event that may come next,
-//! and apply one. What an attempt owes is kept in books, which are checked after each step.
+//! and apply one. What each attempt still has to do is kept in books, which are checked after each step.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,8 +28,8 @@ const LIMITS: Limits = Limits {
     timeout: TIMEOUT,
 };
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Milliseconds: longer than the floor between two calls; long enough for a token; longer than a refused key's first
-/// cooldown.
+/// How far time may advance at once, in milliseconds: longer than the floor between two calls of a partition; long
+/// enough for a new token; longer than the first cooldown of a refused key.
 const STEPS: [u64; 3] = [300, 5_000, 31_000];
 
 /// After a check in place of `GET /v1/health` told nothing, no other such check is made for this long.
@@ -52,7 +52,7 @@ pub(super) enum Happening {
     Passes(u64),
 }
 
-/// An attempt under way, and what it owes.
+/// An attempt under way, and the books of what it still has to do.
 #[derive(Clone, Debug)]
 pub(super) struct Flying {
     pub(super) partition: usize,
@@ -101,7 +101,7 @@ pub(super) struct World<'a> {
     pub(super) now: Duration,
     pub(super) answered: Option<Reading>,
     pub(super) is_outage: bool,
-    /// When a session was last asked for in place of `GET /v1/health` without learning anything.
+    /// When a session call in place of `GET /v1/health` last told nothing.
     pub(super) in_vain: Option<Duration>,
     seed: u64,
     signs: u64,
@@ -175,7 +175,7 @@ impl<'a> World<'a> {
 
     pub(super) fn may_come(&self, flying: &Flying) -> impl Iterator<Item = &'static Came> {
         let came = Came::to(flying.attempt.step()).iter();
-        // The driver lets nobody ask in place of `GET /v1/health` again so soon.
+        // The driver lets no attempt make a session call in place of `GET /v1/health` again so soon.
         let is_recent = |at: Duration| self.now.saturating_sub(at) < IN_VAIN;
         let is_in_vain = self.in_vain.is_some_and(is_recent);
         came.filter(move |came| **came != Came::UnclearInPlace || !is_in_vain)

@@ -1,4 +1,4 @@
-//! A false alarm damps the next sign.
+//! Tests of damped signs: after a false alarm, the next sign holds no requests for a while.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn a_sign_that_only_the_sessions_could_judge_damps_the_next_once_one_is_there() 
     assert_eq!(evidence.raise(Cause::Sign, at(124_000)), Reaction::Hold);
 }
 
-/// No request uses the lost session, so it stays.
+/// The lost session stays in the list of live sessions, because no request needs it and replaces it.
 #[test]
 fn a_session_that_is_gone_is_told_of_once_and_does_not_keep_later_signs_from_being_damped() {
     let mut evidence = begun();
@@ -39,7 +39,7 @@ fn a_session_that_is_gone_is_told_of_once_and_does_not_keep_later_signs_from_bei
     assert_eq!(says(114), (Reaction::Nothing, false), "the last was none");
 }
 
-/// A store keeps the sessions, so each has to be checked.
+/// Health cannot tell what became of the sessions, because a store keeps them over restarts. So each has to be checked.
 #[test]
 fn trouble_that_goes_on_is_asked_about_ever_more_seldom_whatever_health_leaves_open() {
     for cause in [Cause::Broken, Cause::Sign] {

@@ -1,4 +1,4 @@
-//! What health will say next, and whether requests wait for it.
+//! Tests of when it is certain what the next call of health will bring, so that no request waits for it.
 
 use super::*;
 

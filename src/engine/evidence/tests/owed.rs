@@ -1,15 +1,16 @@
-//! Signs that were not asked about yet, and strange windows that were not decided on yet.
+//! Tests that no observation is forgotten before something was decided about it: signs about which the server was not
+//! asked yet, and new windows that began beside a known one.
 
 use super::*;
 
-/// Health is asked, and says nothing.
+/// Calls health, whose answer is of no use.
 fn silent(evidence: &mut Evidence, signs: u64, now: u64) {
     let question = evidence.ask(signs, at(now));
     evidence.answered(question, Word::Silent, iter::empty(), at(now + 10));
 }
 
-/// The old process answers the session call at once, and its answer is held up. A request was sent just before the call
-/// or just after, and the next process answers it.
+/// The old process answers the session call at once, but its answer is delayed. The server restarts. The new process
+/// answers a request that was sent just before the session call, or just after it.
 #[test]
 fn a_strange_answer_that_came_after_a_session_call_was_sent_is_not_forgotten() {
     for sent in [113_900, 114_050] {
@@ -56,7 +57,8 @@ fn a_strange_answer_does_not_hide_a_later_one_that_came_before_it() {
     assert_eq!(fate, Some(Fate::Gone));
 }
 
-/// No request waits for a question about a hint, so its silence decides nothing.
+/// A question is asked because of a hint while a sign is damped, and health says nothing. That decides nothing about
+/// the sign.
 #[test]
 fn a_question_about_a_hint_does_not_settle_a_sign_that_is_damped() {
     for is_asked in [false, true] {
@@ -101,7 +103,7 @@ fn a_sign_at_the_instant_of_a_question_stays_owed() {
     assert_eq!(evidence.look(at(141_000)), Reaction::Hold);
 }
 
-/// The answers of a new process come while the session is asked for, and health stays silent.
+/// While a session call is under way, an answer of a new process arrives. Health says nothing.
 #[test]
 fn a_strange_window_that_was_seen_after_a_call_was_sent_is_not_forgotten_by_its_answer() {
     for (seen, expected) in [(115_000, Fate::Gone), (112_000, Fate::Alive)] {
@@ -121,7 +123,7 @@ fn a_strange_window_that_was_seen_after_a_call_was_sent_is_not_forgotten_by_its_
     }
 }
 
-/// A request decided without a question, because it could not wait for one.
+/// A request could not wait for a question, so rate-limit windows decided about its session.
 #[test]
 fn a_sign_that_was_decided_without_a_question_is_asked_about_later() {
     for (is_asked, expected) in [(false, Reaction::Hold), (true, Reaction::Nothing)] {

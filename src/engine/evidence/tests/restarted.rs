@@ -1,8 +1,8 @@
-//! How a new process is noticed.
+//! Tests of how a restart of the server is noticed.
 
 use super::*;
 
-/// The new process may answer requests before health tells of it.
+/// The new process may answer a create before the answer of health reveals the restart.
 #[test]
 fn what_the_new_process_had_answered_before_it_was_found_out_is_not_forgotten() {
     let mut evidence = begun();
@@ -20,7 +20,7 @@ fn what_the_new_process_had_answered_before_it_was_found_out_is_not_forgotten() 
     assert!(!evidence.see(stamp(98, 60), exchange(180_160)).0);
     ask(&mut evidence, 3, 181_000, 160_000);
     assert!(evidence.see(stamp(97, 59), exchange(181_100)).0);
-    // The process after it begins with as many calls left.
+    // The server restarts once more, and the next process begins with as many calls left.
     let slow = Exchange {
         sent: at(180_150),
         received: at(183_000),
@@ -29,7 +29,7 @@ fn what_the_new_process_had_answered_before_it_was_found_out_is_not_forgotten() 
     assert!(!proves);
 }
 
-/// A process that has ended answers no more. Its window must not pass for the window of a later process.
+/// The window of the old process must not pass for a window of the new one.
 #[test]
 fn what_was_answered_before_the_new_process_began_is_forgotten() {
     let mut evidence = begun();
@@ -41,7 +41,8 @@ fn what_was_answered_before_the_new_process_began_is_forgotten() {
     }
 }
 
-/// The new process may know the session or not: health does not say.
+/// The session was created half a second before the new process began, by health's rounded time. So the new process may
+/// have it or not.
 #[test]
 fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_before_it_began() {
     let mut evidence = begun();
@@ -53,7 +54,7 @@ fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_befo
     evidence.answered(question, says, sessions, at(130_010));
     assert!(!evidence.is_process_of(&just_before(130_100)));
     assert!(evidence.is_process_of(&made(131_000, 131_100)));
-    // Once the session has been checked, it is known.
+    // A check has found the session since.
     let asked_for = Made {
         known_at: server(132_000),
         known: (at(132_000), Duration::ZERO),
@@ -62,8 +63,8 @@ fn answers_of_the_new_process_do_not_prove_a_session_that_was_made_a_moment_befo
     assert!(evidence.is_process_of(&asked_for));
 }
 
-/// After two restarts within seconds, what health says fits both processes, and the last answer leaves the session
-/// open.
+/// The server restarts twice within seconds. By the boot times, each answer of health may come from either new process,
+/// so nobody knows which of them has the session.
 #[test]
 fn answers_of_a_process_that_began_soon_after_another_do_not_prove_a_session_of_that_one() {
     let mut evidence = begun();
@@ -82,7 +83,7 @@ fn answers_of_a_process_that_began_soon_after_another_do_not_prove_a_session_of_
     assert!(evidence.is_process_of(&made(132_000, 150_100)));
 }
 
-/// A session is asked for. The body of the answer is delayed, and the server restarts before it arrives.
+/// The server restarts while the body of its answer to a session call is delayed.
 #[test]
 fn what_is_answered_while_a_session_is_asked_for_is_not_of_its_process() {
     let mut evidence = begun();
@@ -98,7 +99,8 @@ fn what_is_answered_while_a_session_is_asked_for_is_not_of_its_process() {
     assert!(!proves);
 }
 
-/// Like it, with a delay of seconds. The window of the old process then fits that of the new one.
+/// The server restarts during a session call that takes four seconds. The new process begins a window that the delayed
+/// answer also fits.
 #[test]
 fn a_session_call_that_was_held_up_over_a_restart_does_not_confirm_its_window() {
     let mut evidence = begun();

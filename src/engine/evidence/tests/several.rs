@@ -1,4 +1,4 @@
-//! Several processes behind one address.
+//! Tests of several server processes behind one address.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn a_process_that_answers_again_after_a_younger_one_is_one_of_several() {
 fn a_process_that_was_followed_by_a_younger_one_has_ended() {
     let restart = [(101_000, 0), (112_000, 1), (123_000, 1)];
     assert_eq!(judged(&restart, 130_000), (Fate::Alive, true));
-    // Both served for a moment, as in a rolling deploy, half an hour ago.
+    // A rolling deploy: both processes serve for a moment. After half an hour, the older one no longer counts.
     let rolling = [(101_000, 0), (112_000, 1), (113_000, 0), (123_000, 1)];
     let after = |seconds: u64| judged(&rolling, 113_000 + seconds * 1_000);
     assert_eq!(after(1_700), (Fate::Unclear, false));
@@ -63,7 +63,7 @@ fn an_answer_of_a_new_process_does_not_prove_that_of_a_session_from_before() {
     assert_eq!([SESSION, 135_000].map(proves), [false, true]);
 }
 
-/// A session created after both were seen may belong to either.
+/// The session was created after both processes had answered, so it may belong to either.
 #[test]
 fn where_two_processes_serve_side_by_side_no_answer_proves_that_of_a_session() {
     let mut evidence = begun();
@@ -80,18 +80,18 @@ fn a_session_that_is_found_holds_nobody_however_new_the_window_of_that_answer_is
     ask(&mut evidence, 1, 101_000, BOOTS[0]);
     ask(&mut evidence, 2, 112_000, BOOTS[1]);
     assert_eq!(evidence.raise(Cause::Sign, at(123_000)), Reaction::Hold);
-    // Health knows one of two processes, so it leaves the session open.
+    // One of the two processes answers. It need not be the one that has the session, so the session has to be checked.
     ask(&mut evidence, 3, 123_000, BOOTS[0]);
     let reaction = evidence.found(Some(stamp(99, 60)), exchange(123_100));
     assert!(reaction < Reaction::Hold, "{reaction:?}");
-    // That was a false alarm.
+    // The check found the session, so the sign before was a false alarm.
     assert_eq!(evidence.raise(Cause::Sign, at(124_000)), Reaction::Nothing);
     assert_eq!(evidence.raise(Cause::Sign, at(184_000)), Reaction::Hold);
 }
 
-/// Two processes do not share their sessions and have both run for long, but only one answers health. The other's first
-/// answer is beside the first one's window. Health then clears the sessions, and nobody knows whose the second window
-/// is.
+/// Two processes do not share their sessions, and both began before the session was created. Only one answers health.
+/// The first answer of the other one shows a second window, while the first window is still open. Health then says that
+/// the session is alive, but nobody knows whether the process of the second window has it.
 #[test]
 fn the_answers_of_a_second_window_stay_doubted_until_the_session_is_found_behind_it() {
     let mut evidence = begun();

@@ -1,4 +1,4 @@
-//! A server that does not answer `GET /v1/health`.
+//! Tests of a server that does not answer `GET /v1/health`. A session call then takes its place, once in five minutes.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn where_health_says_nothing_and_a_session_is_lost_all_are() {
     assert_eq!(evidence.fallback(1, at(102_000)), Fallback::Meter);
     evidence.metered(metered(false, 1, 102_000), at(102_100));
     assert_eq!(evidence.judge(&made(100_000, 102_200), 1), Some(Fate::Gone));
-    // Between two such calls the windows decide.
+    // Between two such session calls, rate-limit windows decide.
     for (signs, now, is_strange) in [(2, 110_000, false), (3, 120_000, true), (4, 130_000, true)] {
         let _ = evidence.created(Some(stamp(97, 60)), exchange(now - 5_000), true);
         if is_strange {
@@ -45,7 +45,7 @@ fn where_health_says_nothing_and_a_session_is_lost_all_are() {
         let question = evidence.ask(signs, at(now));
         evidence.answered(question, Word::Silent, iter::empty(), at(now + 1_000));
         assert_eq!(evidence.fallback(signs, at(now + 1_000)), Fallback::Decided);
-        // Without asking, sessions are replaced once in a minute at most.
+        // Because of windows alone, sessions are replaced once a minute at most.
         let is_replaced = (now, is_strange) == (120_000, true);
         let fate = evidence.judge(&made(now - 5_000, now + 1_100), signs);
         let expected = if is_replaced { Fate::Gone } else { Fate::Alive };
@@ -53,7 +53,7 @@ fn where_health_says_nothing_and_a_session_is_lost_all_are() {
     }
 }
 
-/// The session was not used since it was lost, so no request has noticed.
+/// The lost session is still in the list of live sessions, because no request has needed it since.
 #[test]
 fn what_is_said_of_one_session_does_not_bring_back_those_that_were_gone_before() {
     let asks_for_one = |evidence: &mut Evidence, signs, now, knows| {
@@ -100,7 +100,7 @@ fn a_session_that_is_known_says_nothing_of_older_ones() {
     );
 }
 
-/// The attempt's budget was used up, or its task ended.
+/// The first attempt did not make the session call, because the call budget was used up or its task ended.
 #[test]
 fn a_call_in_place_of_the_question_that_is_not_made_is_made_by_another() {
     let mut evidence = begun();
@@ -126,7 +126,7 @@ fn a_sign_that_came_after_the_question_is_still_looked_into() {
     assert_eq!(evidence.look(at(102_200)), Reaction::Hold);
 }
 
-/// A store keeps sessions, so health leaves each of them open. Then health stops to answer.
+/// A store keeps the sessions over restarts, so health cannot tell what became of each. Then health stops answering.
 #[test]
 fn a_session_that_health_has_left_open_is_asked_for_although_another_is_known() {
     let mut evidence = begun();
@@ -159,7 +159,7 @@ fn a_session_that_health_has_left_open_is_asked_for_although_another_is_known() 
     assert_eq!(fates, [Some(Fate::Unclear), Some(Fate::Alive)]);
 }
 
-/// The clock that was set back makes the newer session look older.
+/// The server's clock was set back, so by its times the newer session looks older.
 #[test]
 fn what_is_said_of_a_session_from_after_the_servers_clock_was_set_back_says_nothing_of_older_ones()
 {
@@ -179,7 +179,7 @@ fn what_is_said_of_a_session_from_after_the_servers_clock_was_set_back_says_noth
     assert_eq!(older, Some(Fate::Unclear));
 }
 
-/// By the server's clock, the session is older than the process that had answered before.
+/// The server's clock was set back. By its times, the session is older than the process that answered health before.
 #[test]
 fn a_session_that_was_made_after_the_last_word_of_health_is_not_gone_by_it() {
     let mut evidence = begun();
@@ -225,8 +225,8 @@ fn a_session_that_was_made_after_another_was_missing_is_not_gone_by_that() {
     assert_eq!(evidence.judge(&younger, 2), Some(Fate::Alive));
 }
 
-/// With two processes, each create may show the window of the other one. If its session were replaced for that, the
-/// next one would show the same, and each of them would wait for a question that is not due.
+/// Two processes take turns to answer, so each create may show the window of the other one. If the new session were
+/// replaced for that, its successor would show the same, and so on for ever.
 #[test]
 fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     let mut evidence = begun();
@@ -234,7 +234,7 @@ fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     evidence.answered(question, Word::Silent, iter::empty(), at(100_600));
     assert_eq!(evidence.fallback(0, at(100_600)), Fallback::Meter);
     evidence.metered(metered(true, 0, 100_600), at(100_700));
-    // The next call's window began before the first one ended.
+    // The create's answer shows a window that began before the first one had ended.
     let made_beside = evidence.created(Some(stamp(99, 60)), exchange(130_000), false);
     assert_eq!(made_beside, Reaction::Hold);
     let question = evidence.ask(1, at(130_100));
@@ -242,7 +242,7 @@ fn where_windows_decide_a_session_that_was_made_in_the_new_window_stays() {
     assert_eq!(evidence.fallback(1, at(130_200)), Fallback::Decided);
     let fates = [100_000, 130_000].map(|born| evidence.judge(&made(born, 130_300), 1));
     assert_eq!(fates, [Some(Fate::Gone), Some(Fate::Alive)]);
-    // Nobody could be asked about another sign for a while.
+    // Signs are damped for a while, because nobody can be asked about them.
     let sign = evidence.raise(Cause::Sign, at(131_000));
     assert_eq!(sign, Reaction::Nothing);
     assert_eq!(evidence.raise(Cause::Broken, at(131_000)), Reaction::Hold);
@@ -306,7 +306,8 @@ fn where_one_session_is_missing_each_other_is_asked_for_itself_though_only_a_hin
     let younger = made(150_000, 180_100);
     assert_eq!(evidence.judge(&younger, 1), Some(Fate::Unclear));
     assert!(!evidence.is_process_of(&younger));
-    // Silence proves nothing. A session created later is not concerned.
+    // Health is silent again, which proves nothing. But a session created after the missing one was found is not in
+    // question.
     let question = evidence.ask(2, at(190_000));
     evidence.answered(question, Word::Silent, iter::empty(), at(190_010));
     assert_eq!(evidence.fallback(2, at(190_010)), Fallback::Decided);

@@ -1,8 +1,8 @@
-//! Calls that take long.
+//! Tests of calls that take long.
 
 use super::*;
 
-/// The server's clock was read at an unknown moment of the slow create.
+/// The create took 9 s, and the server read its clock at an unknown moment of them.
 #[test]
 fn a_create_that_took_long_does_not_set_the_servers_clock() {
     let mut evidence = begun();
@@ -18,7 +18,7 @@ fn a_create_that_took_long_does_not_set_the_servers_clock() {
     );
 }
 
-/// Its window is not confirmed, so that no answer in it proves anything.
+/// The window of the slow create is not confirmed, so no later answer in it would prove anything.
 #[test]
 fn after_a_first_create_that_took_long_the_server_is_asked() {
     for (took, expected) in [(1_000, Reaction::Nothing), (1_001, Reaction::Ask)] {

@@ -1,4 +1,4 @@
-//! The server's clock is set.
+//! Tests of a server clock that is set forward or back.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn made_by(clock: Duration, born: u64, now: u64) -> Made {
     }
 }
 
-/// A machine that slept sees the server's clock ahead by as much.
+/// To a machine that slept, it looks as if the server's clock was set forward by the time of the sleep.
 #[test]
 fn sessions_that_are_made_by_the_clock_as_it_was_set_are_judged_by_health_alone() {
     let mut evidence = begun();
@@ -33,7 +33,7 @@ fn sessions_that_are_made_by_the_clock_as_it_was_set_are_judged_by_health_alone(
     }
 }
 
-/// A clock that was set back hides a restart within the span of that step.
+/// The server restarts and its clock is set back. By its times, the new process began before the session was created.
 #[test]
 fn a_session_of_before_the_clock_was_set_back_is_asked_for() {
     for back in [2_000, STEP] {
@@ -52,7 +52,7 @@ fn a_session_of_before_the_clock_was_set_back_is_asked_for() {
     }
 }
 
-/// The machine's wall clock went on together with the server's clock.
+/// This machine's monotonic clock stood still while it slept. Its wall clock went on, like the server's clock.
 #[test]
 fn a_machine_that_slept_takes_the_server_at_its_word() {
     let slept = Duration::from_millis(STEP);
@@ -81,7 +81,7 @@ fn a_machine_that_slept_takes_the_server_at_its_word() {
     );
 }
 
-/// The machine's wall clock is set, and the server's clock is not.
+/// This machine's wall clock is set forward, and the server's clock is not.
 #[test]
 fn a_wall_clock_that_is_set_forward_here_is_no_step_of_the_servers() {
     let mut evidence = begun();
@@ -92,7 +92,7 @@ fn a_wall_clock_that_is_set_forward_here_is_no_step_of_the_servers() {
     let question = evidence.ask(1, set(130_000));
     let says = Word::Says(health(50_000, 130_000));
     evidence.answered(question, says, iter::empty(), set(130_010));
-    // Its create took a while.
+    // The create took 1.5 s.
     let made = made_by(server(SESSION + 1_500), SESSION, 130_020);
     assert_eq!(evidence.judge(&made, 1), Some(Fate::Alive));
 }
@@ -118,7 +118,7 @@ fn a_restart_is_not_hidden_by_a_clock_that_was_set_back_after_a_slow_create() {
     let sessions = iter::once(session(170_010));
     evidence.answered(question, Word::Says(restarted), sessions, at(170_010));
     assert_eq!(evidence.judge(&session(170_020), 1), Some(Fate::Unclear));
-    // This session was created by the clock as it is now.
+    // This session was created after the clock was set.
     let made_later = made_by(set_back(171_020), 171_000, 175_000);
     assert_eq!(evidence.judge(&made_later, 1), Some(Fate::Alive));
 }

@@ -55,15 +55,15 @@ fn an_answer_that_fits_a_window_which_is_not_confirmed_proves_nothing() {
         Seen::New { beside: true }
     );
     assert_eq!(see(&mut windows, (98, 60), 700, 750), Seen::Pending);
-    // This answer is below both windows.
+    // This answer has fewer calls left than both windows, so it may belong to either.
     assert_eq!(see(&mut windows, (96, 60), 800, 850), Seen::Pending);
-    // The first answer fits the unconfirmed window, and the second seems to fit neither. Another process has written
-    // both.
+    // The next answer fits both windows, and is counted in the unconfirmed one. So the one after it fits only the
+    // confirmed window. It still proves nothing, because either process may have written either answer.
     assert_eq!(see(&mut windows, (80, 60), 850, 880), Seen::Pending);
     assert_eq!(see(&mut windows, (90, 60), 890, 920), Seen::Pending);
 }
 
-/// The answer was received at the very moment at which the next request was sent, as if nothing took any time.
+/// All requests are sent and answered at one and the same instant.
 #[test]
 fn two_answers_of_one_window_never_have_as_many_calls_left() {
     let mut windows = begun(97);
@@ -75,7 +75,7 @@ fn two_answers_of_one_window_never_have_as_many_calls_left() {
     assert_eq!(see(&mut windows, (96, 60), 50, 50), Seen::Same);
 }
 
-/// This happens when the caller is asked again and again to slow down.
+/// A caller that goes on after a 429 gets one such answer after another.
 #[test]
 fn a_window_that_is_used_up_is_neither_a_proof_nor_an_alarm() {
     let mut windows = begun(1);
@@ -107,8 +107,7 @@ fn an_ended_window_is_no_proof_and_not_beside_anything() {
     assert_eq!(seen, Seen::Same);
 }
 
-/// The request was sent and answered in a window that ended at 60 s. Its answer arrives at 95 s, when the next window
-/// is known.
+/// The request was sent in a window that ended at 60 s. Its answer arrives at 95 s, when the next window is known.
 #[test]
 fn an_answer_that_was_held_up_may_be_of_a_window_that_ended_before_the_known_one_began() {
     let mut windows = begun(97);
@@ -117,7 +116,7 @@ fn an_answer_that_was_held_up_may_be_of_a_window_that_ended_before_the_known_one
     windows.confirm(Duration::from_secs(62));
     let late = see(&mut windows.clone(), (90, 6), 54_000, 95_000);
     assert_eq!(late, Seen::New { beside: false });
-    // Its window was still open after an answer of the known window had been received.
+    // By its own times, the window of this answer was still open when the known window had begun.
     let late = see(&mut windows, (90, 30), 54_000, 85_000);
     assert_eq!(late, Seen::New { beside: true });
 }
@@ -126,7 +125,7 @@ fn an_answer_that_was_held_up_may_be_of_a_window_that_ended_before_the_known_one
 fn answers_may_come_out_of_order() {
     let mut windows = begun(97);
     assert_eq!(see(&mut windows, (94, 60), 110, 150), Seen::Same);
-    // This request was sent before that answer was received.
+    // This request was sent before the answer above was received.
     assert_eq!(see(&mut windows, (95, 60), 105, 160), Seen::Same);
     assert_eq!(
         see(&mut windows, (96, 60), 170, 190),
@@ -188,7 +187,8 @@ fn forgotten_values_ask_for_more_and_never_for_less() {
             Seen::Same
         );
     }
-    // This value is too high by what had been received when the request was sent. The older values were merged.
+    // Before this request was sent, an answer with fewer calls left had been received. The test sees that although the
+    // old values were merged.
     assert_eq!(
         see(&mut windows, (393, 60), 450, 5_800),
         Seen::New { beside: true }
@@ -229,7 +229,8 @@ fn only_what_the_application_wrote_is_read() {
     assert_eq!(Stamp::of(&headers(&odd)), None);
 }
 
-/// The answer may come from the next process, whose window ends as late as the slow answer's window may.
+/// After the slow session call, the server may restart. The window of the next process then fits the slow answer as
+/// well.
 #[test]
 fn a_session_call_that_took_long_confirms_no_window() {
     let slow = exchange(0, 20_000);
