@@ -1,5 +1,7 @@
-//! Asks the server the free question: is it still the process that knows the sessions? One question serves all API
-//! keys.
+//! Asks the server whether it is still the process that knows the sessions. One question serves all API keys.
+//!
+//! The *free question* is `GET /v1/health`, which counts against no limit. If it gets no answer, a session call is made
+//! in its place. That call is *metered*: it counts against the daily quota.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -42,8 +44,8 @@ pub(crate) struct Asking {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) word: Word,
-    /// How the store had the last call in place of a question when this question began. All signs that it covers came
-    /// before.
+    /// In a fleet: the state of the store's slot for metered calls when this question began. All signs that the
+    /// question covers came before that.
     pub(crate) since: Option<Since>,
 }
 
@@ -87,14 +89,13 @@ impl Core {
             let asking = match asking {
                 Some(asking) if asking.answer.get().is_none() => asking,
                 None | Some(_) if wait.is_zero() => self.ask(&runtime),
-                // The last answer came before this request, and another question would get no better one. A session
-                // call can find out instead.
+                // The last question brought nothing, and the next one is not due. A session call can find out instead.
                 asking => {
                     if let Some((asking, heard)) = asking.zip(leaves_it) {
                         return Ok((heard, asking.question.signs));
                     }
-                    // There was a sign since. If the next question will tell nothing either, a request need not wait for it
-                    // in vain.
+                    // The next question is not due yet. If the request cannot wait that long, and the question would
+                    // bring nothing anyway, go on without it.
                     let is_too_late = wait + ANSWER > self.patience();
                     if is_too_late
                         && let Some(word) = self.inquiry.evidence().foregone_word(self.now())
@@ -105,7 +106,7 @@ impl Core {
                     continue;
                 }
             };
-            // Measured by the monotonic clock. If the wall clock stepped, it would end a question that is about to be
+            // Use the monotonic clock alone. A step of the wall clock would end a question that is about to be
             // answered.
             let (now, asked) = (self.now().monotonic, asking.question.asked.monotonic);
             let asked_for = now.saturating_sub(asked);
@@ -190,7 +191,8 @@ impl Core {
             }
             Word::Away | Word::Silent => {}
         }
-        // The question may have been asked while requests went on.
+        // The server's process is another one than before. Requests may have gone on during the question, so hold them
+        // now.
         if is_another {
             self.known_ids.forget_by_hand();
             let signs = self.suspect(false);
@@ -200,8 +202,8 @@ impl Core {
         }
     }
 
-    /// Returns whether this question's failure means an outage. A question for a hint does not: requests go on
-    /// meanwhile, and find out.
+    /// Returns whether an outage begins because this question did not reach the server. A question for a hint begins
+    /// none: requests go on meanwhile, and show whether the server can be reached.
     fn is_outage(&self, question: Question) -> bool {
         !question.is_for_a_hint() && !self.inquiry.evidence().is_health_alone_away()
     }
@@ -223,8 +225,8 @@ impl Core {
         }
     }
 
-    /// Called when other calls are answered although health cannot be reached. From then on no request waits for the
-    /// next question. There is no outage unless other calls fail as well.
+    /// Called when the server answers other calls although `GET /v1/health` cannot be reached. From then on no request
+    /// waits for the next question. There is no outage unless other calls fail as well.
     #[cold]
     pub(crate) fn health_alone_is_away(&self) {
         let is_outage = self.gate().questions_go_unanswered();
@@ -233,8 +235,8 @@ impl Core {
         }
     }
 
-    /// Notes the result of a session call in place of the free question. `when` is the number of signs and the time
-    /// at which it was made.
+    /// Notes the answer to a session call in place of the free question. `knows` says whether the server has the
+    /// session. `when` is the number of signs and the time when the call was sent.
     pub(crate) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
         let answer = self.metered_answer(session, knows, when);
         let now = self.now();
@@ -259,8 +261,8 @@ impl Core {
         }
     }
 
-    /// Notes the result of a session call that another process of the fleet made in place of the free question. It
-    /// was made after the sign or before it.
+    /// Notes the result of a session call that another process of the fleet made in place of the free question. If that
+    /// call was made before the sign, it decides nothing: it only shows whether a session is missing.
     pub(crate) fn metered_elsewhere(&self, answer: Metered, is_after_the_sign: bool) {
         let now = self.now();
         self.inquiry.with(now, |evidence| {
@@ -271,8 +273,8 @@ impl Core {
         });
     }
 
-    /// Notes that a session call in place of the free question did not tell whether the session is known to the
-    /// server.
+    /// Notes that a session call in place of the free question was answered, but the answer does not say whether the
+    /// server has the session.
     pub(crate) fn metered_in_vain(&self, when: (u64, Reading)) {
         let now = self.now();
         self.inquiry
@@ -285,8 +287,8 @@ impl Core {
     }
 }
 
-/// Guards a question under way. If its task ends without an answer, also with its runtime, this tells the waiting
-/// requests.
+/// Guards a question under way. If its task ends without an answer, for example with its runtime, the question is given
+/// up and another one may be asked.
 struct Unanswered {
     core: Arc<Core>,
     asking: Asking,
