@@ -1,5 +1,9 @@
 //! Sessions that this process shares with other processes, through a store.
 //!
+//! A *slot* is one place in the store, for example for the session of one partition. A *record* is what a slot holds,
+//! encrypted. A *member* is one user of a session. A *look* at a slot tells the store which sessions are in use here,
+//! and learns what has become of them.
+//!
 //! ```text
 //!   create ──▶ claim ──┬─ granted ────▶ POST ──▶ publish ──▶ used, kept … left; the last one deletes it
 //!                      ├─ published ──▶ open, join ────────▶ used, kept … left
@@ -109,16 +113,16 @@ struct Inner {
     store: Guarded,
     seen: AllSeen,
     ids: Ids,
-    /// Sessions that are shared and not yet left.
+    /// The shared sessions, until this process leaves them.
     joined: Lock<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
     first_look: FirstLook,
     revoked: Revocations,
-    /// Notified when there is something to tell the store.
+    /// Wakes the heartbeat when there is something to tell the store.
     wake: Arc<Notify>,
     releases: Arc<Releases>,
     watchdog: Watchdog,
-    /// Whether there may be sessions that were not published, because the store was down or the API key was new.
+    /// Whether some sessions may not be published yet, because the store was down or the API key was new.
     has_own: AtomicBool,
     /// Notified when a session that was not published yet may be published at once.
     own: Notify,
@@ -184,8 +188,8 @@ impl fmt::Debug for Fleet {
 }
 
 impl Inner {
-    /// Reads a slot. A failure counts for the slot `at`; `None` means the slot of the defaults. A successful read
-    /// says nothing about writes, which the store may still refuse.
+    /// Reads a slot. A failure is noted for the slot `at`, or for the slot of the defaults if that is `None`. A
+    /// successful read does not clear a failed write: the store may answer reads only.
     async fn get(&self, core: &Core, at: Option<Slot>, slot: Slot) -> Result<Found, Error> {
         self.bounded(core, (at, Kind::Read), |store| store.get(slot))
             .await
@@ -237,7 +241,8 @@ fn new_member(core: &Core) -> Member {
     Member(core.unique_number())
 }
 
-/// Reports a record that no process of this fleet has written, or that is older than one seen before.
+/// Emits an event about a record that this process refuses. Example: no process of this fleet wrote it, or it is older
+/// than a record that was seen before.
 fn refuse(core: &Core, slot: Slot) {
     core.emit(Event::RecordRefused {
         slot: slot.to_string(),
