@@ -27,11 +27,11 @@ use crate::{
     runtime::runtime,
 };
 
-/// How long a request waits for a question whose runtime may have stalled. In a fleet, the question may first wait
-/// for another process.
+/// If a question takes longer than this, its runtime counts as stalled. In a fleet, the question may first wait for
+/// another process.
 const OVERDUE: Duration = Duration::from_secs(4);
 
-/// What a request needs of its `max_wait` for the answer to a question, and for what follows.
+/// A request that waits for the next question needs this much of its `max_wait` for the answer, and for what follows.
 const ANSWER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct Asking {
     answer: Receiver<Heard>,
 }
 
-/// What a question brought.
+/// The result of a question.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) word: Word,
@@ -123,7 +123,7 @@ impl Core {
         }
     }
 
-    /// Returns what the last question brought, if a session call can find out more than the next question.
+    /// Returns the result of the last question, if a session call can find out more than the next question.
     fn leaves_it_to_others(&self, asking: &Asking) -> Option<Heard> {
         let heard = asking.answer.get().copied()?;
         let leaves_it = match heard.word {
