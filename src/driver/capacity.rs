@@ -1,7 +1,7 @@
 //! Limits the number of sessions.
 //!
-//! The manager keeps `max_sessions` sessions. A session that was used lately is not evicted, so for a while there may
-//! be more. A hard limit bounds that.
+//! The manager keeps up to `max_sessions` idle sessions. A session that was used lately is not evicted, so for a while
+//! there may be more. A hard limit bounds that.
 
 use std::{collections::HashSet, time::Duration};
 

@@ -49,8 +49,8 @@ impl Create {
         answer.map(|fate| Known { fate, stands_in })
     }
 
-    /// Asks the server until the session's fate is known. First with `GET /v1/health`, whose answer serves all API
-    /// keys.
+    /// Asks the server what became of the session. It begins with `GET /v1/health`, because one answer to that serves
+    /// all API keys.
     async fn ask(&mut self, suspect: &Arc<LiveSession>) -> Result<Fate, Error> {
         let mut before = None;
         loop {

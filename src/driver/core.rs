@@ -49,7 +49,8 @@ use crate::{
 /// The longest life of a session. In a fleet, a session of another process may live longer than this manager's `ttl`.
 const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The state that all handles of one manager share. Tasks hold it too, but that keeps no handle alive.
+/// The state that all handles of one manager share. Background tasks hold it too, but they do not keep the manager
+/// open.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) transport: Transport,
@@ -72,7 +73,7 @@ pub(crate) struct Core {
     pub(crate) fleet: Fleet,
     /// Set once the manager is not open any more.
     stage: OnceLock<Stage>,
-    /// The stage, for tasks that wait until the manager is closed. Set when no lock is held.
+    /// Wakes the tasks that wait until the manager is closed. Set when no lock is held.
     closed: SetOnce<Stage>,
     /// The report of the shutdown that is running or done.
     ending: Lock<Option<Receiver<ShutdownReport>>>,
@@ -204,8 +205,8 @@ impl Core {
     /// Called when the server has lost one session: it may have restarted and lost all. Makes all other sessions
     /// suspect, so that no request gets one before the server was asked.
     ///
-    /// If the lost session was suspect already, the sign before has made the others suspect as well. A session that was
-    /// created after that sign can be good, so nothing more is done.
+    /// If the lost session was suspect already, there was a sign of a restart before, which made the others suspect,
+    /// too. A session that was created after that sign can be good, so this does nothing more.
     pub(crate) fn suspect_others(&self, lost: &LiveSession) {
         self.known_ids.forget_by_hand();
         if !lost.is_suspect(self.suspicion.signs()) {
@@ -223,7 +224,7 @@ impl Core {
         !session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())
     }
 
-    /// Returns since when, and for how long, a memo may answer requests with this session without a new decision.
+    /// Returns since when, and for how long, a layer may give this session to more requests without a new decision.
     pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Ticks, Duration) {
         let since = self.recent();
         let unchanged_for = session.unchanged_for(self.now());

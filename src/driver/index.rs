@@ -187,8 +187,8 @@ impl Core {
         meant
     }
 
-    /// Starts the tasks that delete retired sessions and inform the fleet, in case their runtimes have ended or
-    /// stalled.
+    /// Starts the task that deletes retired sessions and the task that informs the fleet. They may run already, but
+    /// their runtimes may also have ended or stalled.
     fn start_tasks(self: &Arc<Self>) {
         reaper::start(self);
         self.fleet.used(self, self.now());

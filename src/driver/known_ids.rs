@@ -94,8 +94,8 @@ impl KnownIds {
         }
     }
 
-    /// Notes that the user deletes a session at `now`, in monotonic time. A session of the manager stays noted as
-    /// such. Returns what was known if it was a session of the user.
+    /// Notes that the user deletes a session at `now`, in monotonic time. A session of the manager stays noted as such.
+    /// Returns the note that there was before, if the user had created or fetched the session.
     pub(crate) fn ends(&self, id: IdHash, now: Duration) -> Option<Known> {
         let mut book = self.book();
         let before = book.known.get(&id).copied();

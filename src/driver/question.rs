@@ -74,7 +74,7 @@ impl Core {
     }
 
     /// Asks the server, or waits for the question under way, until the answer decides about suspect sessions. Returns
-    /// what was heard, and how many signs there had been when it was asked.
+    /// the answer, and how many signs of a restart there had been when the question was asked.
     ///
     /// # Errors
     ///
@@ -134,12 +134,13 @@ impl Core {
         leaves_it.then_some(heard)
     }
 
-    /// Returns whether the answer applies to sessions that are suspect now.
+    /// Returns whether the question was asked after the last sign of a restart. Its answer then decides about all
+    /// sessions that are suspect now.
     fn covers_all_signs(&self, asking: &Asking) -> bool {
         asking.question.signs >= self.suspicion.signs() && !asking.answer.is_closed()
     }
 
-    /// Returns whether a question is still under way whose answer will apply to sessions that are suspect now.
+    /// Returns whether the question was asked after the last sign of a restart and is still under way.
     fn is_after_the_last_sign(&self, asking: &Asking) -> bool {
         self.covers_all_signs(asking) && asking.answer.get().is_none()
     }
@@ -236,7 +237,7 @@ impl Core {
     }
 
     /// Notes the answer to a session call in place of the free question. `knows` says whether the server has the
-    /// session. `when` is the number of signs and the time when the call was sent.
+    /// session. `when` says how many signs there had been when the call was sent, and when that was.
     pub(crate) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
         let answer = self.metered_answer(session, knows, when);
         let now = self.now();

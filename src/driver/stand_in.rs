@@ -63,8 +63,8 @@ impl Create {
     }
 
     /// Returns whether this process has to ask, because no other process of the fleet has asked lately. If another one
-    /// has, its result is noted here. `signs` is the present number of signs. All of them came before the slot was read
-    /// as `since`.
+    /// has, its result is noted here. `signs` is how many signs of a restart there have been. All of them came before
+    /// the store's slot was read as `since`.
     pub(crate) async fn asks_itself(&mut self, signs: u64, since: Option<Since>) -> bool {
         let core = &self.core;
         let counts_for = core.inquiry.evidence().metered_counts_for(core.now());

@@ -174,9 +174,10 @@ impl Inner {
 
     /// Looks at each slot at intervals, and when the store announces a change, until no slot is left.
     ///
-    /// Example: the user invalidates the last session while the store is down. The task goes on, to tell the store of
-    /// the revocation. It ends after `member_lease` at the latest: by then, processes that cannot reach the store have
-    /// stopped using the session. If the store does not know by then, it is told once this process has a session again.
+    /// The task also goes on while the store has to be told something. Example: the user invalidates the last session
+    /// while the store is down. The task ends after `member_lease` at the latest: by then, processes that cannot reach
+    /// the store have stopped using the session. If the store does not know by then, it is told once this process has a
+    /// session again.
     async fn keep_sessions(&self, core: &Arc<Core>, worker: u64, alone: &mut Alone) {
         let mut changes = self.store.changes();
         let (mut schedule, mut under_way) = (Schedule::default(), Vec::new());
@@ -207,7 +208,7 @@ impl Inner {
             let wait = listed_until.saturating_sub(now);
             let wait = match schedule.wait(now) {
                 Some(next) if !next.is_zero() => wait.min(next),
-                // A slot is due, but as many looks run as may.
+                // A slot is due, but the limit of looks is reached.
                 Some(_) => wait.min(DOUBLES_EVERY),
                 None => wait,
             };

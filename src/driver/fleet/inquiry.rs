@@ -90,7 +90,7 @@ impl Inner {
             self.stand_in_since(core)
         );
         let found = found.ok()?;
-        // The sign came before this time.
+        // The sign that caused this question came before this time.
         let (since, mut after) = (found.now, generation(&found));
         let turn = loop {
             let (at, whose) = (Some(seal.slot), (seal.slot, member));

@@ -60,8 +60,8 @@ impl Inner {
             return Ok(());
         }
         if place.holds_for(sent).is_zero() {
-            // Other processes may have deleted the session since its lease ended. If not, this process adopts it
-            // again.
+            // This process's lease on the session has ended, so other processes may have deleted it. If not, this
+            // process adopts it again.
             self.forget(session);
             core.retire_this(RetireReason::Lapsed, session);
             return Ok(());

@@ -11,24 +11,24 @@
 //!                      └─ store down ─▶ a session of one's own, which is published once the store is back
 //! ```
 //!
-//! | room | concept |
+//! | file | concept |
 //! | --- | --- |
 //! | `record`, `seal`, `cipher` | what the members tell each other about a session; the form that leaves the process; its encryption |
 //! | `share`, `claim`, `publication` | which process creates a session; the claim that it needs; publishing the session |
 //! | `releases` | unused claims that are to be released |
 //! | `seen`, `ids` | the newest generation seen in each slot; which record an id belongs to |
 //! | `adopt` | adopting a session that another process created |
-//! | `member` | using a session that others use; leaving it |
+//! | `member` | using a session that other processes use, too; ending that use |
 //! | `revocations` | revocations that the store has not been told yet |
 //! | `defaults` | the defaults that a group of processes shares |
 //! | `heartbeat` | the one task that keeps contact with the store |
-//! | `looks` | the looks at slots that run side by side, and how many may |
+//! | `looks` | how many looks run at the same time |
 //! | `watchdog` | whether that task has ended or stalled, so that another one takes over |
-//! | `look` | one look at a slot |
-//! | `inquiry` | one question to the server for the whole fleet |
-//! | `stand_in` | one session call in place of that question, for the whole fleet |
+//! | `look` | one look at a slot: an exchange with the store |
+//! | `inquiry` | one `GET /v1/health` for the whole fleet |
+//! | `stand_in` | one session call in place of `GET /v1/health`, for the whole fleet |
 //! | `guarded` | catches the panics of a store |
-//! | `outage` | which slots cannot be reached |
+//! | `outage` | which slots of the store cannot be reached |
 
 mod adopt;
 #[cfg(feature = "store")]
@@ -98,7 +98,7 @@ const STEP: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Sharing {
     pub(crate) store: Arc<dyn SessionStore>,
-    /// Set by the feature `store` alone.
+    /// How slots and encryption keys are derived. Only the feature `store` provides this.
     pub(crate) derive: Derive,
     pub(crate) on_store_down: OnStoreDown,
     pub(crate) member_lease: Duration,

@@ -17,8 +17,8 @@ pub(crate) trait Follower: Send + Sync {
     /// time. Requests with the manager's defaults wait meanwhile. The caller holds the lock of changes.
     fn begin_with_defaults(self: Arc<Self>, now: SessionDefaults) -> Result<(), Error>;
 
-    /// Another process has changed the defaults, and they are `now`. Switches to them if there is a session with these
-    /// defaults. If there is none, returns the partition: the caller creates a session for it and calls this again.
+    /// Switches to the defaults `now`, which another process has changed, if there is a session with these defaults. If
+    /// there is none, returns the partition: the caller creates a session for it and calls this again.
     ///
     /// `made` is the outcome of that create. Its session is used even if it was evicted meanwhile. The caller holds the
     /// lock of changes.

@@ -222,7 +222,8 @@ impl Inner {
             .validate()
             .is_err()
         {
-            // Another version of this crate accepts these defaults.
+            // This version of the crate does not accept the group's defaults. The process that changed them runs
+            // another version.
             if self.is_first_refusal(seal.slot, generation) {
                 refuse(core, seal.slot);
             }

@@ -10,7 +10,7 @@
 //!                      first look, every look ─────┴── merge, make the successor, switch ◀──┘
 //! ```
 //!
-//! | room | concept |
+//! | file | concept |
 //! | --- | --- |
 //! | `publish` | the form of the changes in the store, and writing them |
 //! | `follower` | the interface of a manager that follows |
