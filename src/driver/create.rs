@@ -48,7 +48,8 @@ pub(crate) struct Create {
     begun: Reading,
     /// Set while this create makes a session call in place of `GET /v1/health`.
     pub(crate) standing_in: Option<StandsIn>,
-    /// How many signs there had been, and the time, just before this create asked for its session.
+    /// How many signs of a restart there had been, and the time, just before this create asked the server for its
+    /// session.
     pub(crate) asked: (u64, Reading),
     landed: bool,
     /// Whether no renewal may begin before this create has ended.

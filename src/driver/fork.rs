@@ -39,7 +39,7 @@ impl Owner {
         process
     }
 
-    /// Returns whether the check is due. A memo may be used unchecked for the same span.
+    /// Returns whether the check is due. A layer may use what it remembers for the same span without this check.
     fn is_due(&self, now: Reading) -> bool {
         let is_due = self.look_at.load(Ordering::Relaxed) <= millis(now.monotonic);
         if is_due {

@@ -101,7 +101,7 @@ impl Inquiry {
         self.evidence().may_ask_in(now).is_zero()
     }
 
-    /// Returns whether this answer is the next one to look at.
+    /// Returns whether to examine the headers of this answer. That is one answer in 250 ms at most.
     fn takes_a_look(&self, now: Reading) -> bool {
         let (now, last) = (
             millis(now.monotonic),
@@ -223,7 +223,7 @@ impl Core {
         if let Some(stamp) = stamp {
             let is_public = false;
             let reaction = self.notice(Overheard { stamp, is_public }, sent);
-            // Do not ask now: the next request does.
+            // Do not ask the server now: the next request does so.
             self.hold(reaction, Cause::Sign);
         }
     }
@@ -252,7 +252,7 @@ impl Core {
         self.react(reaction, Cause::Sign);
     }
 
-    /// Returns what happened to a session, if the server was asked after the last sign.
+    /// Returns what happened to a session, if the server was asked after the last sign of a restart.
     pub(crate) fn judge(&self, session: &LiveSession, now: Reading) -> Option<Fate> {
         let (made, signs) = (session.made(now), self.suspicion.signs());
         let evidence = self.inquiry.evidence();
@@ -267,9 +267,9 @@ impl Core {
         })
     }
 
-    /// Marks a session as not affected by the first `signs` signs. `before` is a time, and how many requests had got
-    /// the session until then. These requests are proved if the server was asked after that time. Later ones are not:
-    /// another process of the server may have answered them.
+    /// Marks a session as not affected by the first `signs` signs of a restart. `before` is a time, and how many
+    /// requests had got the session until then. These requests are proved if the server was asked after that time.
+    /// Later ones are not: another process of the server may have answered them.
     pub(crate) fn clears(&self, session: &LiveSession, signs: u64, before: Option<(Reading, u64)>) {
         session.goes_on(signs);
         let asked = self.inquiry.evidence().proven_at(&session.made(self.now()));
@@ -279,8 +279,8 @@ impl Core {
         }
     }
 
-    /// Returns whether the server itself has answered after the last sign. If not, sessions that are still used are in
-    /// doubt.
+    /// Returns whether the server itself has answered after the last sign of a restart. If not, sessions that are still
+    /// used are in doubt.
     pub(crate) fn has_heard(&self) -> bool {
         let signs = self.suspicion.signs();
         self.inquiry.evidence().was_told(signs)

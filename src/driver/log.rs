@@ -117,7 +117,7 @@ pub(crate) fn within<F: Future>(task: F) -> impl Future<Output = F::Output> + us
     task
 }
 
-/// Runs a task in a span of its own, which only follows from the current one.
+/// Runs a task in a span of its own, which follows from the current span but is not its child.
 #[cfg(feature = "tracing")]
 fn apart<F: Future>(span: Span, task: F) -> impl Future<Output = F::Output> + use<F> {
     span.follows_from(Span::current());

@@ -13,7 +13,7 @@ use super::{log::Span, observe::Observer};
 use crate::{lock::Lock, model::event::Event};
 
 thread_local! {
-    /// How many locks this thread holds under which effects may be queued.
+    /// How many of the locks that delay effects this thread holds. At 0, effects are carried out.
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 

@@ -43,7 +43,8 @@ pub(crate) fn of_same_server(core: &Core) -> Vec<Arc<Core>> {
     managers
 }
 
-/// Says that a session is live in some manager. Holds the session if the manager uses it itself.
+/// Proves that a session is live in some manager. If that manager uses the session itself, it does not delete it while
+/// this exists.
 #[derive(Debug)]
 pub(crate) struct Voucher(pub(crate) Option<Hold>);
 

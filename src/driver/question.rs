@@ -56,7 +56,8 @@ impl From<Word> for Heard {
 }
 
 impl Core {
-    /// Asks if a question is due and there is a runtime. Otherwise the next request that waits for the answer asks.
+    /// Asks the server, if a question is due and there is a runtime. Otherwise the next request that waits for the
+    /// answer asks.
     pub(crate) fn ask_at_once(self: &Arc<Self>) {
         if self.stage() == Stage::Open
             && self.has_sessions()

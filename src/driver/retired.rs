@@ -1,4 +1,4 @@
-//! Retired sessions, which no request gets any more and which wait for their end on the server.
+//! Retired sessions. No request gets them any more. They wait to be deleted on the server, or to expire.
 //!
 //! Every session that leaves the cache comes here, whether it was replaced, evicted or invalidated. Once no request
 //! has it in flight, it is deleted. If little of its life is left, it is left to expire instead.
@@ -43,7 +43,7 @@ struct Worker {
     seen: Reading,
 }
 
-/// What to do next.
+/// What the worker does next.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Delete these sessions. They stay in the queue until that is done.
@@ -54,7 +54,7 @@ pub(crate) enum Next {
     Done,
 }
 
-/// The queue of sessions that wait for their end.
+/// The queue of retired sessions.
 #[derive(Debug)]
 pub(crate) struct Retirement {
     queue: Lock<Queue>,
@@ -90,7 +90,8 @@ impl Retirement {
         self.admit(&mut self.queue(), session, reason);
     }
 
-    /// Called when the cache evicts a session. A session in use is pinned until it is idle.
+    /// Called when the cache evicts a session. If requests use the session, it is pinned: it is kept here, and not
+    /// retired before it is idle.
     pub(crate) fn evict(&self, session: Arc<LiveSession>, now: Reading) {
         let mut queue = self.queue();
         if session.retire_if_idle(now) {

@@ -44,7 +44,8 @@ impl<'a> Joining<'a> {
         Self { core, session }
     }
 
-    /// Ends the guard: the session is used here, or the store does not count this process.
+    /// Ends the guard without retiring the session: it is used here, or the store does not count this process as a
+    /// user.
     fn done(mut self) {
         self.session = None;
     }

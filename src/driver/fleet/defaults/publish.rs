@@ -25,7 +25,7 @@ const LEASE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(50);
 /// The most tries. A faulty store could otherwise keep this loop going for ever, without the time limit passing.
 const TRIES: usize = 100;
-/// The first byte of what is encrypted. Another form gets another number.
+/// The first byte of a record before it is encrypted. A new format gets another number.
 const FORM: u8 = 2;
 
 /// The content of a group's slot.
