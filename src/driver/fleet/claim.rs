@@ -153,8 +153,8 @@ impl Create {
         Err(Error::new(ErrorKind::Store, text).with_retry_after(Duration::ZERO))
     }
 
-    /// Releases the claim after a failed create, so that another process may try. If the failure concerns all
-    /// processes, the others first pause for as long as this one would.
+    /// Releases the claim if this create has not used it, so that another process may try. If the create has failed for
+    /// a reason that concerns all processes, the others first pause for as long as this one would.
     pub(crate) async fn give_back_claim(&mut self, error: Option<&Error>) {
         use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
