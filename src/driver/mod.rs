@@ -13,7 +13,8 @@
 //! | `retired`, `reaper`, `shutdown` | how sessions end |
 //! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids this process knows |
 //! | `fleet` | sessions that are shared with other processes |
-//! | `capacity`, `shortage`, `outage`, `quota` | the limit on sessions; a used-up call budget; an outage; the server's count of calls |
+//! | `capacity`, `shortage` | the limit on sessions; a used-up call budget |
+//! | `outage`, `quota` | an unreachable server; the server's own count of calls |
 //! | `outside` | which origins outside of the base URL were reported |
 //! | `fork` | what happens to sessions when the process forks |
 //! | `once` | a channel for one value that many tasks wait for |

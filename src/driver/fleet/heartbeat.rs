@@ -176,8 +176,8 @@ impl Inner {
     ///
     /// The task also goes on while the store has to be told something. Example: the user invalidates the last session
     /// while the store is down. The task ends after `member_lease` at the latest: by then, processes that cannot reach
-    /// the store have stopped using the session. If the store does not know by then, it is told once this process has a
-    /// session again.
+    /// the store have stopped using the session. If the store has not been reached by then, the revocation is sent once
+    /// this process has a session again.
     async fn keep_sessions(&self, core: &Arc<Core>, worker: u64, alone: &mut Alone) {
         let mut changes = self.store.changes();
         let (mut schedule, mut under_way) = (Schedule::default(), Vec::new());

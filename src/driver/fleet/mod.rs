@@ -13,8 +13,8 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `record`, `seal`, `cipher` | what the members tell each other about a session; the form that leaves the process; its encryption |
-//! | `share`, `claim`, `publication` | which process creates a session; the claim that it needs; publishing the session |
+//! | `record`, `seal`, `cipher` | what the members store about a session; its encrypted form; the encryption |
+//! | `share`, `claim`, `publication` | which process creates a session; the claim for that; publishing the session |
 //! | `releases` | unused claims that are to be released |
 //! | `seen`, `ids` | the newest generation seen in each slot; which record an id belongs to |
 //! | `adopt` | adopting a session that another process created |

@@ -173,8 +173,8 @@ struct Said {
 }
 
 impl Said {
-    /// Converts the result to the clocks of this process. The slot was read at `found_at` by the store's clock, and after
-    /// `before` here.
+    /// Converts the result to the clocks of this process. The slot was read at `found_at` by the store's clock, and
+    /// after `before` by the clock here.
     fn here(&self, core: &Core, signs: u64, (found_at, before): (Duration, Reading)) -> Metered {
         let (now, ago) = (core.now(), found_at.saturating_sub(self.asked));
         // It is not known how long the store's answer was on its way, so take the cautious time. If the server has the
