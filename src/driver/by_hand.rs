@@ -22,12 +22,12 @@ use crate::{
     scope,
 };
 
-/// A delete call for a session that the user may have created by hand. The session counts as gone from before the
-/// call on, even if the outcome of the call stays unknown.
+/// A delete call of the user, for a session that the user may have created. The session counts as gone from just before
+/// the call, even if the outcome of the call stays unknown.
 #[derive(Debug)]
 struct Ending {
     hash: IdHash,
-    /// The managers that knew the session: the monotonic time of each when the call began, and what it knew before.
+    /// The managers that knew the session. With each: its monotonic time when the call began, and what it knew before.
     known: Vec<(Arc<Core>, Duration, Known)>,
 }
 
@@ -58,8 +58,8 @@ impl Ending {
 pub(crate) struct ByHand {
     /// The session that the request deletes, if it deletes one.
     deletes: Option<(SessionId, Ending)>,
-    /// Holds on the session, if a manager used it. There are two if one manager adopted the session twice from a
-    /// store.
+    /// Keep the manager from deleting the session during the request, if a manager used it. There are two if one
+    /// manager adopted the session twice from a store.
     holds: Vec<Hold>,
 }
 
@@ -103,8 +103,8 @@ impl Drop for Hold {
 }
 
 impl ByHand {
-    /// Returns what a request does if it changes or deletes a session. From then on, no other request uses that
-    /// session.
+    /// Describes a request that changes or deletes a session, and stops the use of that session by others. Returns
+    /// `None` for any other request.
     pub(crate) fn of(core: &Arc<Core>, method: &Method, path: &str) -> Option<Self> {
         let id = scope::session_id_in(path)?;
         (!method.is_safe()).then(|| Self {
@@ -116,8 +116,8 @@ impl ByHand {
         })
     }
 
-    /// Describes a request that carries a session which its sender has put in. The request changes nothing, and holds
-    /// the session.
+    /// Describes a request that carries a session which its sender has put in. It changes nothing, but the session is
+    /// not deleted before it has ended.
     pub(crate) fn bearing(hold: Hold) -> Self {
         Self {
             deletes: None,
@@ -125,7 +125,7 @@ impl ByHand {
         }
     }
 
-    /// Counts the sessions as used until then. Called if the outcome of the request is unknown.
+    /// Counts the sessions as in use until the time `until`. Called if the outcome of the request is unknown.
     pub(crate) fn linger(&self, until: Duration) {
         let sessions = self.holds.iter().map(|hold| &hold.session);
         sessions.for_each(|session| session.in_flight.linger(until));

@@ -1,7 +1,7 @@
 //! Limits the number of sessions.
 //!
-//! The manager keeps up to `max_sessions` sessions of idle keys. A session that was used lately is not evicted, so
-//! for a while there may be more. A hard limit bounds that.
+//! The manager keeps up to `max_sessions` idle sessions. A session that was used lately is not evicted, so for a while
+//! there may be more. A hard limit bounds that.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// The hard limit, as a multiple of `max_sessions`.
 const MOST: u64 = 10;
-/// When a refused request may try again. A session counts as in use for a minute, so room may be free soon.
+/// When a refused request may try again. Room is free as soon as one session was not used for a minute.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The shortest time between two reports that there are more sessions than room.
 const TOLD_FOR: Duration = Duration::from_secs(60 * 60);
@@ -85,8 +85,8 @@ impl Core {
         Err(Error::new(ErrorKind::Budget, text).with_retry_after(ASK_AGAIN))
     }
 
-    /// Counts the partitions that have a session or a create. A renewal or a check adds nothing to the session that
-    /// it is for.
+    /// Counts the partitions that have a session or a create. A partition with both, as during a renewal or a check,
+    /// counts once.
     fn count_of_all(&self, gate: &Gate) -> u64 {
         let sessions = self.sessions().into_iter();
         let mut all: HashSet<_> = sessions.map(|session| session.partition.id).collect();

@@ -33,7 +33,6 @@ impl Create {
         let answer = tokio::select! {
             biased;
             answer = timeout(time_left, self.ask(suspect)) => answer,
-            // Another create has found out that the server does not answer.
             error = core.unanswered(create) => Ok(Err(error)),
         };
         let answer = answer.unwrap_or_else(|_| {
@@ -50,7 +49,8 @@ impl Create {
         answer.map(|fate| Known { fate, stands_in })
     }
 
-    /// Asks the free question, whose answer all API keys share, until the session's fate is known.
+    /// Asks the server what became of the session. It begins with `GET /v1/health`, because one answer to that serves
+    /// all API keys.
     async fn ask(&mut self, suspect: &Arc<LiveSession>) -> Result<Fate, Error> {
         let mut before = None;
         loop {
@@ -68,7 +68,8 @@ impl Create {
             let (heard, signs) = core.inquire().await?;
             let word = heard.word;
             if !matches!(word, Word::Says(_)) && self.falls_back(suspect, word, signs).await? {
-                // Begin before the next wait: if this create is dropped there, another one has to make the call.
+                // Do this before the next await. If this create is dropped there, its guard lets another create make
+                // the call.
                 self.begin_standing_in();
                 if suspect.in_flight.is_retired() {
                     // Another process of the fleet has found out meanwhile that the session is gone.
@@ -82,7 +83,8 @@ impl Create {
         }
     }
 
-    /// Waits while the free question gets no answer. Returns whether this create has to make a metered call instead.
+    /// Called when `GET /v1/health` got no answer. Returns whether this create has to make a session call instead,
+    /// which counts against the quota. Waits while another create makes that call.
     async fn falls_back(
         &self,
         suspect: &LiveSession,
@@ -148,8 +150,8 @@ impl Create {
             if cause >= Cause::Sign {
                 self.core.inquiry.evidence().call_failed(sent);
             }
-            // If this call replaces the free question, its failure tells nothing new: the free question has failed
-            // before it.
+            // If this call is made in place of `GET /v1/health`, its failure tells nothing new: health has failed
+            // before.
             if self.standing_in.is_none() || is_sign {
                 self.core.saw(cause);
             }
@@ -176,7 +178,7 @@ impl Core {
             }
             self.suspect_others(suspect);
         }
-        // The free question tells what happened to the server's process. A metered call tells what happened to the
+        // `GET /v1/health` tells what happened to the server's process. A session call tells what happened to the
         // session.
         let loss = if metered {
             Loss::Session

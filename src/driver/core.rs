@@ -49,7 +49,8 @@ use crate::{
 /// The longest life of a session. In a fleet, a session of another process may live longer than this manager's `ttl`.
 const LONGEST_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The state that all handles of one manager share. Tasks hold it too, but that keeps no handle alive.
+/// The state that all handles of one manager share. Background tasks hold it too, but they do not keep the manager
+/// open.
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) transport: Transport,
@@ -72,7 +73,7 @@ pub(crate) struct Core {
     pub(crate) fleet: Fleet,
     /// Set once the manager is not open any more.
     stage: OnceLock<Stage>,
-    /// The stage, for tasks that wait until the manager is closed. Set when no lock is held.
+    /// Wakes the tasks that wait until the manager is closed. Set when no lock is held.
     closed: SetOnce<Stage>,
     /// The report of the shutdown that is running or done.
     ending: Lock<Option<Receiver<ShutdownReport>>>,
@@ -201,9 +202,11 @@ impl Core {
         }
     }
 
-    /// Makes all other sessions suspect, because a server that has lost one session may have lost all. Does nothing
-    /// more if a sign has already made the lost session suspect. The others have been suspect since that sign, and a
-    /// session that was created after it need not be.
+    /// Called when the server has lost one session: it may have restarted and lost all. Makes all other sessions
+    /// suspect, so that no request gets one before the server was asked.
+    ///
+    /// If the lost session was suspect already, there was a sign of a restart before, which made the others suspect,
+    /// too. A session that was created after that sign can be good, so this does nothing more.
     pub(crate) fn suspect_others(&self, lost: &LiveSession) {
         self.known_ids.forget_by_hand();
         if !lost.is_suspect(self.suspicion.signs()) {
@@ -221,7 +224,7 @@ impl Core {
         !session.in_flight.is_retired() && !session.is_suspect(self.suspicion.signs())
     }
 
-    /// Returns since when, and for how long, a decision for this session may be repeated.
+    /// Returns since when, and for how long, a layer may give this session to more requests without a new decision.
     pub(crate) fn may_repeat(&self, session: &LiveSession) -> (Ticks, Duration) {
         let since = self.recent();
         let unchanged_for = session.unchanged_for(self.now());
@@ -281,8 +284,8 @@ impl Core {
     /// any more.
     pub(crate) fn abandon(&self) {
         self.own();
-        // Under the lock of the gate. A create that lands meanwhile is either counted here, or finds the manager
-        // closed.
+        // Count and close under the gate's lock. So a create that completes meanwhile is either counted here, or finds
+        // the manager closed.
         let (left_to_expire, orphans) = {
             let mut gate = self.gate();
             if !self.close(Stage::Abandoned) {
@@ -321,7 +324,8 @@ impl Core {
             if let Some(report) = ending.as_ref().filter(|report| !report.is_closed()) {
                 return report.clone();
             }
-            // Under both locks. So no create begins after this, and a caller that joins finds the manager closed.
+            // Close the manager under both locks. So no create begins after this, and a caller that joins the shutdown
+            // finds the manager closed.
             let _gate = self.gate();
             self.close(Stage::ShuttingDown);
             let (done, report) = once::channel();

@@ -38,7 +38,7 @@ pub(crate) struct Create {
     pub(crate) core: Arc<Core>,
     pub(crate) partition: Arc<Partition>,
     pub(crate) generation: u64,
-    /// The generation, until the first session takes it.
+    /// The create's own number, for the first session that it makes or adopts. `None` once that session has it.
     pub(super) number: Option<u64>,
     pub(crate) attempt: Attempt,
     pub(crate) status: Arc<Status>,
@@ -46,9 +46,10 @@ pub(crate) struct Create {
     done: Option<Sender<Outcome>>,
     pub(crate) claiming: Claiming,
     begun: Reading,
-    /// Set while this create asks for a session in place of the free question.
+    /// Set while this create makes a session call in place of `GET /v1/health`.
     pub(crate) standing_in: Option<StandsIn>,
-    /// How many signs there had been, and the time, just before this create asked for its session.
+    /// How many signs of a restart there had been, and the time, just before this create asked the server for its
+    /// session.
     pub(crate) asked: (u64, Reading),
     landed: bool,
     /// Whether no renewal may begin before this create has ended.

@@ -1,4 +1,4 @@
-//! A create under way, as the requests see it that wait for it.
+//! A create under way, as seen by the requests that wait for it.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 /// How a create ended, for all requests that waited for it.
 pub(crate) type Outcome = Result<Arc<LiveSession>, Error>;
 
-/// The creates that are under way, and what is held back.
+/// The creates that are under way, and which calls are held back.
 pub(crate) type Gate = engine::gate::Gate<Waiters>;
 
 /// A create under way.
@@ -32,7 +32,7 @@ pub(crate) type Share = engine::attempt::Share<Arc<LiveSession>>;
 /// How often a create shows that its runtime is running.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// What other requests wait for a create with.
+/// What a request needs to wait for a create.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiters {
     pub(crate) outcome: Receiver<Outcome>,
@@ -41,13 +41,14 @@ pub(crate) struct Waiters {
 }
 
 impl Flight {
-    /// Returns the time until the create counts as lost, to a caller on this runtime.
+    /// Returns how long a caller on this runtime waits until the create counts as lost.
     pub(crate) fn overdue_to(&self, caller: &Handle, timeout: Duration, now: Reading) -> Duration {
         self.overdue_in(timeout, now, self.waiters.runtime == caller.id())
     }
 
-    /// Returns whether the create's task makes progress whenever the caller waits. That is so if the task runs on the
-    /// caller's own runtime, and that runtime has only this thread. The task's own deadline then ends the create.
+    /// Returns whether the create's task makes progress whenever the caller waits: both are on the same runtime, which
+    /// has only this thread. Such a caller need not watch for a stalled create, because the task's own deadline ends
+    /// it.
     pub(crate) fn goes_on_with(&self, caller: &Handle) -> bool {
         self.waiters.runtime == caller.id()
             && caller.runtime_flavor() == RuntimeFlavor::CurrentThread

@@ -1,8 +1,8 @@
-//! Finds out whether this process was forked. A child process has a copy of each session, but does not own it.
+//! Finds out whether this process is a forked child. A child process has a copy of each session, but does not own it.
 //!
-//! The process that created or joined a session renews it, leaves it and deletes it. If a child did so too, it would
-//! delete the session while the parent uses it. So a child drops the sessions that it inherited, and gets its own
-//! from the server or the store.
+//! The process that created or adopted a session also deletes it. If a child did so too, it would delete the session
+//! while the parent uses it. So a child drops the sessions that it inherited, and gets its own from the server or the
+//! store.
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -39,7 +39,7 @@ impl Owner {
         process
     }
 
-    /// Returns whether the check is due. A memo may be used unchecked for the same span.
+    /// Returns whether the check is due. A layer may use what it remembers for the same span without this check.
     fn is_due(&self, now: Reading) -> bool {
         let is_due = self.look_at.load(Ordering::Relaxed) <= millis(now.monotonic);
         if is_due {
@@ -57,7 +57,8 @@ impl Core {
         owner != 0 && owner != self.owner.present()
     }
 
-    /// Drops everything that belongs to another process. Call it before sessions are created, retired or deleted.
+    /// Makes this process the owner. In a forked child, first drops everything that belongs to the parent. Call it
+    /// before sessions are created, retired or deleted.
     pub(crate) fn own(&self) {
         let present = self.owner.present();
         if self.owner.process.load(Ordering::Acquire) == present {
@@ -80,8 +81,8 @@ impl Core {
         self.owner.process.store(present, Ordering::Release);
     }
 
-    /// Drops everything that belongs to another process. Call it before a session is used. It reads the process id
-    /// only once in a while, so most calls cost one comparison.
+    /// Like [`own`](Self::own), to be called before a session is used. It reads the process id only once in a while, so
+    /// most calls cost one comparison.
     pub(crate) fn own_at(&self, now: Reading) {
         if self.owner.is_due(now) {
             self.own();

@@ -15,7 +15,7 @@ impl Core {
     pub(crate) fn find(&self, id: PartitionId, now: Reading) -> Option<Arc<LiveSession>> {
         match self.cached(id) {
             Some(session) if session.is_usable(now) => return Some(session),
-            // Remove an expired session: each lookup would keep it in the cache.
+            // Remove an expired session here. The cache drops idle entries only, and each lookup counts as a use.
             Some(session) if !session.life.may_go_on(now) => self.forget(&session),
             _ => {}
         }
@@ -102,7 +102,7 @@ impl Core {
         older
     }
 
-    /// Makes a session of another process the current one, while requests go on.
+    /// Makes a session that another process of the fleet created the current one. Requests go on meanwhile.
     pub(crate) fn take_up(self: &Arc<Self>, session: &Arc<LiveSession>) {
         let event = {
             let _gate = self.gate();
@@ -128,7 +128,7 @@ impl Core {
         reaper::start(self);
     }
 
-    /// Retires a session. Returns whether it was in use until now.
+    /// Retires a session. Returns whether requests could get it until now.
     pub(crate) fn retire_this(
         self: &Arc<Self>,
         reason: RetireReason,
@@ -145,7 +145,8 @@ impl Core {
             if is_held {
                 self.end(&mut gate, reason, session);
             } else {
-                // The session was replaced here, or never used here. Other processes may still use it.
+                // The session was replaced here, or never used here. Other processes of the fleet may still use it, so
+                // tell them.
                 self.fleet.retired(session, reason);
             }
             is_held
@@ -164,7 +165,8 @@ impl Core {
         let meant: Vec<_> = {
             let mut gate = self.gate();
             for session in self.retirement.sessions() {
-                // Other processes may still use a session that was replaced here.
+                // The session was replaced here, but other processes of the fleet may still use it. So they have to be
+                // told.
                 if is_meant(&session) {
                     self.fleet.retired(&session, reason);
                 }
@@ -185,8 +187,8 @@ impl Core {
         meant
     }
 
-    /// Starts the tasks that delete retired sessions and inform the fleet, in case their runtimes have ended or
-    /// stalled.
+    /// Starts the task that deletes retired sessions and the task that informs the fleet. They may run already, but
+    /// their runtimes may also have ended or stalled.
     fn start_tasks(self: &Arc<Self>) {
         reaper::start(self);
         self.fleet.used(self, self.now());
@@ -195,7 +197,8 @@ impl Core {
     fn end(&self, gate: &mut Gate, reason: RetireReason, session: &Arc<LiveSession>) {
         let id = session.partition.id;
         if reason == RetireReason::Invalidated {
-            // The reason for the invalidation may also apply to a session that is being created now.
+            // Fence off a create under way: what made the user invalidate this session may be true of the new one as
+            // well.
             gate.fence(id);
         }
         if self

@@ -37,7 +37,7 @@ pub(crate) struct InlineCounts {
 }
 
 impl InlineCounts {
-    /// Counts a request. Returns whether it is the first one that is counted in its way.
+    /// Counts a request. Returns whether it is the first request in its counter.
     pub(crate) fn count(&self, inlined: Inlined) -> bool {
         let counter = match inlined {
             Inlined::Merged | Inlined::Complete => &self.inlined,

@@ -39,7 +39,8 @@ pub(crate) struct Inquiry {
     looked_at: AtomicU64,
     /// The question that is under way.
     asking: Lock<Option<Asking>>,
-    /// Whether it is news that other calls are answered while health cannot be reached.
+    /// Set when it turns out that the server answers other calls, while `GET /v1/health` alone cannot be reached.
+    /// Cleared when that is acted on.
     is_there: AtomicBool,
     pub(crate) asked: AtomicU64,
 }
@@ -100,7 +101,7 @@ impl Inquiry {
         self.evidence().may_ask_in(now).is_zero()
     }
 
-    /// Returns whether this answer is the next one to look at.
+    /// Returns whether to examine the headers of this answer. That is one answer in 250 ms at most.
     fn takes_a_look(&self, now: Reading) -> bool {
         let (now, last) = (
             millis(now.monotonic),
@@ -126,14 +127,15 @@ impl Core {
         reaction == Reaction::Hold
     }
 
-    /// Notes something that speaks against the server, and asks the server at once.
+    /// Notes an observation that the server may have restarted, and asks the server at once.
     pub(crate) fn saw(self: &Arc<Self>, cause: Cause) {
         let reaction = self.raise(cause);
         self.react(reaction, cause);
     }
 
-    /// Returns whether a failed session call is news for sessions in use, even if the call replaced the free
-    /// question.
+    /// Returns whether a failed session call should stop requests from using sessions, even if the call was made in
+    /// place of `GET /v1/health`. It need not if all sessions are suspect already, or if health alone cannot be
+    /// reached.
     pub(crate) fn is_sign_to_others(&self) -> bool {
         let signs = self.suspicion.signs();
         let is_used = || {
@@ -144,11 +146,11 @@ impl Core {
             let evidence = self.inquiry.evidence();
             (evidence.says_no_more(), evidence.is_asking())
         };
-        // The answer to a question on its way may be older than the failure.
+        // If a question is under way, the failure counts: the server may have answered the question before it.
         !says_no_more && (is_asking || is_used())
     }
 
-    /// Notes something that speaks against the server. The next request asks the server.
+    /// Notes an observation that the server may have restarted. The next request asks the server.
     pub(crate) fn note(&self, cause: Cause) {
         let reaction = self.raise(cause);
         self.hold(reaction, cause);
@@ -176,8 +178,8 @@ impl Core {
         }
     }
 
-    /// Looks at the head of an answer. Returns whether it proves that the server's process is still the same. `None`
-    /// if it was not looked at.
+    /// Examines the head of an answer. Returns whether it proves that the server's process is still the same, or `None`
+    /// if the head was not examined.
     pub(crate) fn examine(
         self: &Arc<Self>,
         headers: &HeaderMap,
@@ -199,7 +201,8 @@ impl Core {
         Some(proves)
     }
 
-    /// Looks at the head of an answer to a request without a session. Returns whether it did.
+    /// Examines the head of an answer to a request without a session. Returns whether it did: without `wants_proof`,
+    /// most heads are skipped.
     pub(crate) fn overhear(
         self: &Arc<Self>,
         answer: Overheard,
@@ -214,12 +217,13 @@ impl Core {
         is_looked_at
     }
 
-    /// Notes the answer to a session call whose result says nothing about the server's process.
+    /// Examines the head of the answer to a session call. Used if the result of the call says nothing about the
+    /// server's process.
     pub(crate) fn saw_session_call(&self, stamp: Option<Stamp>, sent: Reading) {
         if let Some(stamp) = stamp {
             let is_public = false;
             let reaction = self.notice(Overheard { stamp, is_public }, sent);
-            // Do not ask now: the next request does.
+            // Do not ask the server now: the next request does so.
             self.hold(reaction, Cause::Sign);
         }
     }
@@ -248,14 +252,14 @@ impl Core {
         self.react(reaction, Cause::Sign);
     }
 
-    /// Returns what happened to a session, if the server was asked after the last sign.
+    /// Returns what happened to a session, if the server was asked after the last sign of a restart.
     pub(crate) fn judge(&self, session: &LiveSession, now: Reading) -> Option<Fate> {
         let (made, signs) = (session.made(now), self.suspicion.signs());
         let evidence = self.inquiry.evidence();
         let fate = evidence.judge(&made, signs)?;
         let is_in_doubt = fate == Fate::Alive && evidence.proven_at(&made).is_none();
-        // The server is asked for this session in any case. A request that waits for that answer cannot get a wrong
-        // one.
+        // The session was idle for so long that the server is asked for it anyway. Its fate is in doubt as well, so let
+        // the request wait for that answer.
         Some(if is_in_doubt && session.is_out_of_sight(now) {
             Fate::Unclear
         } else {
@@ -263,8 +267,9 @@ impl Core {
         })
     }
 
-    /// Marks a session as not affected by the first `signs` signs. `before` says how many requests had got it at some
-    /// time. Requests after the question may have met another process of the server.
+    /// Marks a session as not affected by the first `signs` signs of a restart. `before` is a time, and how many
+    /// requests had got the session until then. These requests are proved if the server was asked after that time.
+    /// Later ones are not: another process of the server may have answered them.
     pub(crate) fn clears(&self, session: &LiveSession, signs: u64, before: Option<(Reading, u64)>) {
         session.goes_on(signs);
         let asked = self.inquiry.evidence().proven_at(&session.made(self.now()));
@@ -274,7 +279,8 @@ impl Core {
         }
     }
 
-    /// Returns whether the server itself was heard after the last sign.
+    /// Returns whether the server itself has answered after the last sign of a restart. If not, sessions that are still
+    /// used are in doubt.
     pub(crate) fn has_heard(&self) -> bool {
         let signs = self.suspicion.signs();
         self.inquiry.evidence().was_told(signs)
@@ -302,14 +308,15 @@ impl Core {
         self.inquiry.evidence().vouches_for(made)
     }
 
-    /// Returns whether an answer that proves a process of the server proves the one that has this session.
+    /// Returns whether an answer that proves a process of the server also proves the process that has this session.
+    /// Several processes may share the server's address.
     pub(crate) fn is_process_of(&self, session: &LiveSession) -> bool {
         let made = session.made(self.now());
         self.inquiry.evidence().is_process_of(&made)
     }
 
-    /// Notes that the server was asked for a session and has it. If it is the oldest one, the server's process is the
-    /// right one for all sessions.
+    /// Notes that the server was asked for a session and has it. If the server has the oldest session, it has all
+    /// younger ones, too.
     pub(crate) fn saw_get(
         self: &Arc<Self>,
         session: &LiveSession,
@@ -335,7 +342,7 @@ impl Core {
 
     pub(crate) fn is_oldest(&self, session: &LiveSession, now: Reading) -> bool {
         let made = session.made(now);
-        // The server's clock may have been set back in between.
+        // Compare by the local clock as well: the server's clock may have been set back between two creates.
         let is_older =
             |other: Made| other.at < made.at || other.born.monotonic < made.born.monotonic;
         let sessions = self.sessions();
@@ -343,8 +350,8 @@ impl Core {
         !others.map(|other| other.made(now)).any(is_older)
     }
 
-    /// Makes all sessions suspect: no request gets one before the server has been asked. Returns how many signs there
-    /// have been.
+    /// Makes all sessions suspect: no request gets one before the server has been asked. Emits [`Event::Suspected`] for
+    /// the first sign, if `is_told`. Returns how many signs there have been.
     pub(crate) fn suspect(&self, is_told: bool) -> u64 {
         let (signs, is_first) = self.suspicion.raise(self.now(), is_told);
         self.memos.forget_all();

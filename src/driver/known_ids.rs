@@ -1,5 +1,5 @@
-//! Remembers session ids that were in use here, to recognise them on requests. They are those of the manager's
-//! sessions, also after their end, and those that the user got from
+//! Remembers which session ids this process has used, so that it recognises them on requests. They are the ids of the
+//! manager's sessions, also of ended ones, and those that the user got from
 //! [`SessionManager::api`](crate::front::manager::SessionManager::api).
 
 use std::{
@@ -26,8 +26,8 @@ use crate::{
 /// most.
 const MOST: usize = 1 << 14;
 
-/// Numbers the notes of all managers of this process. So each manager can tell which notes are older than its finding
-/// that the server has forgotten sessions.
+/// Numbers the notes of all managers of this process. Example: a manager finds that the server has forgotten sessions.
+/// Notes with a lower number are then outdated, also those of other managers.
 static NOTES: AtomicU64 = AtomicU64::new(1);
 
 /// A keyed hash of an id. The hash is no secret. With 128 bits, no two ids share one.
@@ -52,7 +52,7 @@ pub(crate) enum Known {
     ByHand {
         key: KeyId,
         life: Life,
-        /// The number of the note, among all notes of this process.
+        /// The note's number, which counts up over all notes of this process.
         noted: u64,
     },
     /// A session that is gone, or may be. `at` is when the call that deletes it began, or when it was found gone, in
@@ -94,8 +94,8 @@ impl KnownIds {
         }
     }
 
-    /// Notes that the user deletes a session at `now`, in monotonic time. A session of the manager stays noted as
-    /// such. Returns what was known if it was a session of the user.
+    /// Notes that the user deletes a session at `now`, in monotonic time. A session of the manager stays noted as such.
+    /// Returns the note that there was before, if the user had created or fetched the session.
     pub(crate) fn ends(&self, id: IdHash, now: Duration) -> Option<Known> {
         let mut book = self.book();
         let before = book.known.get(&id).copied();

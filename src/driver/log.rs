@@ -22,11 +22,12 @@ use crate::model::{
 #[cfg(feature = "tracing")]
 use crate::secret::Fingerprint;
 
-/// A fixed name and not the module path, so that users' filters still work when the code moves.
+/// The target of all log lines and spans. It is not the module path, so that users' filters still work when the code
+/// moves.
 #[cfg(feature = "tracing")]
 const TARGET: &str = "sipher_session";
 
-/// The place of an event, for use without the feature.
+/// Takes the place of `tracing::Span` without the feature `tracing`.
 #[cfg(not(feature = "tracing"))]
 #[derive(Debug)]
 pub(crate) struct Span;
@@ -55,8 +56,8 @@ pub(crate) fn tries(tries: u32) {
     Span::current().record("tries", tries);
 }
 
-/// Runs the task of a create in a span of its own. It is not part of the request that began the create, which may end
-/// earlier.
+/// Runs the task of a create in a span of its own. It is no child of the span of the request that began the create,
+/// because that request may end earlier.
 pub(crate) fn create<F: Future>(
     generation: u64,
     partition: &Partition,
@@ -116,7 +117,7 @@ pub(crate) fn within<F: Future>(task: F) -> impl Future<Output = F::Output> + us
     task
 }
 
-/// Runs a task in a span of its own, which only follows from the current one.
+/// Runs a task in a span of its own, which follows from the current span but is not its child.
 #[cfg(feature = "tracing")]
 fn apart<F: Future>(span: Span, task: F) -> impl Future<Output = F::Output> + use<F> {
     span.follows_from(Span::current());

@@ -129,7 +129,7 @@ mod on {
                     counter!(ADOPTED).increment(1);
                     self.live.created(session.generation, *usable_for);
                 }
-                // These are counted for each request, or have no counter.
+                // These have no counter, or are counted for each request instead of each event.
                 Event::SendingWithout { .. }
                 | Event::LeftToOthers { .. }
                 | Event::RecordRefused { .. }

@@ -6,14 +6,15 @@
 //! | `index` | the current session of each partition |
 //! | `calls` | the client for session calls |
 //! | `create`, `flight` | one create, from its first try to its outcome; as waiting requests see it |
-//! | `inquiry`, `question` | what is seen of the server; asking it the free question, for all keys |
+//! | `inquiry`, `question` | what is seen of the server; asking it with `GET /v1/health`, the *free question* |
 //! | `client_error` | what the error of a wrapped client is evidence for |
 //! | `caught` | catches panics of the user's code |
-//! | `check`, `stand_in` | asking for one session; choosing the session to ask for in place of the free question |
+//! | `check`, `stand_in` | asking the server for one session; a session call if the free question is not answered |
 //! | `retired`, `reaper`, `shutdown` | how sessions end |
 //! | `by_hand`, `known_ids`, `peers` | sessions that users change or delete; which ids this process knows |
 //! | `fleet` | sessions that are shared with other processes |
-//! | `capacity`, `shortage`, `outage`, `quota` | the limit on sessions; a used-up call budget; an unreachable server; its count of calls |
+//! | `capacity`, `shortage` | the limit on sessions; a used-up call budget |
+//! | `outage`, `quota` | an unreachable server; the server's own count of calls |
 //! | `outside` | which origins outside of the base URL were reported |
 //! | `fork` | what happens to sessions when the process forks |
 //! | `once` | a channel for one value that many tasks wait for |

@@ -28,7 +28,7 @@ struct Known {
     since: Option<Reading>,
     /// When the server last answered any call.
     answered: Option<Reading>,
-    /// Why the free question is not answered.
+    /// Why the last `GET /v1/health` got no answer.
     why: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Outage {
         self.known().answered
     }
 
-    /// Notes why the free question was not answered.
+    /// Notes why `GET /v1/health` got no answer.
     pub(crate) fn question_failed(&self, why: &BoxError) {
         let mut text = scrub::Scrubbed::new(&**why, &[]).to_string();
         let mut next = why.source();
@@ -105,9 +105,9 @@ impl Core {
         is_outage
     }
 
-    /// Called when a delete has failed. Returns whether the server cannot be connected to, as far as is known. A
-    /// gateway may refuse only deletes, so its answer begins no outage. It is a sign, and the free question finds
-    /// out.
+    /// Called when a delete has failed. Returns whether the server cannot be connected to, as far as is known. If a
+    /// gateway has answered, no outage begins: it may refuse deletes alone. Its answer is a sign, so `GET /v1/health`
+    /// is called and finds out.
     pub(crate) fn saw_failed_delete(&self, partition: &Partition, error: &Error) -> bool {
         let is_outage = self.reaches_nobody(partition, error);
         if is_outage && error.status().is_none() {
@@ -149,7 +149,7 @@ impl Core {
         }
     }
 
-    /// Waits until another create than this one gives up on a question that gets no answer.
+    /// Waits until another create gives up because the server does not answer `GET /v1/health`. Returns that error.
     pub(crate) async fn unanswered(&self, create: u64) -> Error {
         let purpose = Purpose::Question;
         loop {

@@ -1,5 +1,5 @@
-//! Carries out effects in the order in which they were queued, and without any lock of this crate. So a subscriber
-//! may call the manager.
+//! Queues events and wake-ups that happen while a lock is held. They are carried out in order, once the thread holds no
+//! lock of this crate. So a subscriber may call the manager.
 
 use std::{
     cell::Cell,
@@ -13,11 +13,11 @@ use super::{log::Span, observe::Observer};
 use crate::{lock::Lock, model::event::Event};
 
 thread_local! {
-    /// How many locks this thread holds under which effects may be queued.
+    /// How many of the locks that delay effects this thread holds. At 0, effects are carried out.
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What follows from a decision, for others than the thread that made it.
+/// What a thread queues for later.
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Emit an event. The span is the one in which it happened.
@@ -61,8 +61,8 @@ impl Outbox {
         begins
     }
 
-    /// Takes the next effect. Without one, clears the flag under the same lock. So the next thread that queues an
-    /// effect carries it out.
+    /// Takes the next effect. If there is none, clears the flag under the same lock. So a thread that queues an effect
+    /// afterwards carries it out itself.
     fn next(&self) -> Option<Effect> {
         let mut said = self.said();
         let next = said.effects.pop_front();

@@ -1,4 +1,5 @@
-//! The other managers of this process. A session that is live in one of them may be on a request through another.
+//! The other managers of this process. Example: the user puts the session id of one manager on a request through
+//! another manager. The second one accepts the id if the session is live in the first one.
 
 use std::sync::{Arc, Weak};
 
@@ -13,8 +14,8 @@ use crate::{
     model::partition::{KeyId, PartitionId},
 };
 
-/// All managers that still exist. Sessions are looked up in their own manager, so that they disappear together with
-/// it.
+/// All managers that still exist. A session is always looked up in its own manager, so it is not found once that
+/// manager is gone.
 static MANAGERS: Lock<Vec<Weak<Core>>> = Lock::new(Vec::new());
 
 /// Adds a new manager to the list.
@@ -42,7 +43,8 @@ pub(crate) fn of_same_server(core: &Core) -> Vec<Arc<Core>> {
     managers
 }
 
-/// Says that a session is live in some manager. Holds the session if the manager uses it itself.
+/// Proves that a session is live in some manager. If that manager uses the session itself, it does not delete it while
+/// this exists.
 #[derive(Debug)]
 pub(crate) struct Voucher(pub(crate) Option<Hold>);
 
@@ -78,7 +80,7 @@ pub(crate) fn vouch(
 
 impl Core {
     /// Returns what this manager knows of an id. `partition` is where the session is likely to be. Notes of sessions
-    /// made by hand count only if their number is above `since`.
+    /// that the user created or fetched count only if their number is above `since`: older notes are outdated.
     fn view(self: &Arc<Self>, id: IdHash, key: KeyId, partition: PartitionId, since: u64) -> View {
         let (partition, is_known) = match self.known_ids.get(id) {
             Some(Known::ByHand {

@@ -1,5 +1,7 @@
-//! Asks the server the free question: is it still the process that knows the sessions? One question serves all API
-//! keys.
+//! Asks the server whether it is still the process that knows the sessions. One question serves all API keys.
+//!
+//! The *free question* is `GET /v1/health`, which counts against no limit. If it gets no answer, a session call is made
+//! in its place. That call is *metered*: it counts against the daily quota.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -25,11 +27,11 @@ use crate::{
     runtime::runtime,
 };
 
-/// How long a request waits for a question whose runtime may have stalled. In a fleet, the question may first wait
-/// for another process.
+/// If a question takes longer than this, its runtime counts as stalled. In a fleet, the question may first wait for
+/// another process.
 const OVERDUE: Duration = Duration::from_secs(4);
 
-/// What a request needs of its `max_wait` for the answer to a question, and for what follows.
+/// A request that waits for the next question needs this much of its `max_wait` for the answer, and for what follows.
 const ANSWER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
@@ -38,12 +40,12 @@ pub(crate) struct Asking {
     answer: Receiver<Heard>,
 }
 
-/// What a question brought.
+/// The result of a question.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) word: Word,
-    /// How the store had the last call in place of a question when this question began. All signs that it covers came
-    /// before.
+    /// In a fleet: the state of the store's slot for metered calls when this question began. All signs that the
+    /// question covers came before that.
     pub(crate) since: Option<Since>,
 }
 
@@ -54,7 +56,8 @@ impl From<Word> for Heard {
 }
 
 impl Core {
-    /// Asks if a question is due and there is a runtime. Otherwise the next request that waits for the answer asks.
+    /// Asks the server, if a question is due and there is a runtime. Otherwise the next request that waits for the
+    /// answer asks.
     pub(crate) fn ask_at_once(self: &Arc<Self>) {
         if self.stage() == Stage::Open
             && self.has_sessions()
@@ -72,7 +75,7 @@ impl Core {
     }
 
     /// Asks the server, or waits for the question under way, until the answer decides about suspect sessions. Returns
-    /// what was heard, and how many signs there had been when it was asked.
+    /// the answer, and how many signs of a restart there had been when the question was asked.
     ///
     /// # Errors
     ///
@@ -87,14 +90,13 @@ impl Core {
             let asking = match asking {
                 Some(asking) if asking.answer.get().is_none() => asking,
                 None | Some(_) if wait.is_zero() => self.ask(&runtime),
-                // The last answer came before this request, and another question would get no better one. A session
-                // call can find out instead.
+                // The last question brought nothing, and the next one is not due. A session call can find out instead.
                 asking => {
                     if let Some((asking, heard)) = asking.zip(leaves_it) {
                         return Ok((heard, asking.question.signs));
                     }
-                    // There was a sign since. If the next question will tell nothing either, a request need not wait for it
-                    // in vain.
+                    // The next question is not due yet. If the request cannot wait that long, and the question would
+                    // bring nothing anyway, go on without it.
                     let is_too_late = wait + ANSWER > self.patience();
                     if is_too_late
                         && let Some(word) = self.inquiry.evidence().foregone_word(self.now())
@@ -105,7 +107,7 @@ impl Core {
                     continue;
                 }
             };
-            // Measured by the monotonic clock. If the wall clock stepped, it would end a question that is about to be
+            // Use the monotonic clock alone. A step of the wall clock would end a question that is about to be
             // answered.
             let (now, asked) = (self.now().monotonic, asking.question.asked.monotonic);
             let asked_for = now.saturating_sub(asked);
@@ -122,7 +124,7 @@ impl Core {
         }
     }
 
-    /// Returns what the last question brought, if a session call can find out more than the next question.
+    /// Returns the result of the last question, if a session call can find out more than the next question.
     fn leaves_it_to_others(&self, asking: &Asking) -> Option<Heard> {
         let heard = asking.answer.get().copied()?;
         let leaves_it = match heard.word {
@@ -133,12 +135,13 @@ impl Core {
         leaves_it.then_some(heard)
     }
 
-    /// Returns whether the answer applies to sessions that are suspect now.
+    /// Returns whether the question was asked after the last sign of a restart. Its answer then decides about all
+    /// sessions that are suspect now.
     fn covers_all_signs(&self, asking: &Asking) -> bool {
         asking.question.signs >= self.suspicion.signs() && !asking.answer.is_closed()
     }
 
-    /// Returns whether a question is still under way whose answer will apply to sessions that are suspect now.
+    /// Returns whether the question was asked after the last sign of a restart and is still under way.
     fn is_after_the_last_sign(&self, asking: &Asking) -> bool {
         self.covers_all_signs(asking) && asking.answer.get().is_none()
     }
@@ -190,7 +193,8 @@ impl Core {
             }
             Word::Away | Word::Silent => {}
         }
-        // The question may have been asked while requests went on.
+        // The server's process is another one than before. Requests may have gone on during the question, so hold them
+        // now.
         if is_another {
             self.known_ids.forget_by_hand();
             let signs = self.suspect(false);
@@ -200,8 +204,8 @@ impl Core {
         }
     }
 
-    /// Returns whether this question's failure means an outage. A question for a hint does not: requests go on
-    /// meanwhile, and find out.
+    /// Returns whether an outage begins because this question did not reach the server. A question for a hint begins
+    /// none: requests go on meanwhile, and show whether the server can be reached.
     fn is_outage(&self, question: Question) -> bool {
         !question.is_for_a_hint() && !self.inquiry.evidence().is_health_alone_away()
     }
@@ -223,8 +227,8 @@ impl Core {
         }
     }
 
-    /// Called when other calls are answered although health cannot be reached. From then on no request waits for the
-    /// next question. There is no outage unless other calls fail as well.
+    /// Called when the server answers other calls although `GET /v1/health` cannot be reached. From then on no request
+    /// waits for the next question. There is no outage unless other calls fail as well.
     #[cold]
     pub(crate) fn health_alone_is_away(&self) {
         let is_outage = self.gate().questions_go_unanswered();
@@ -233,8 +237,8 @@ impl Core {
         }
     }
 
-    /// Notes the result of a session call in place of the free question. `when` is the number of signs and the time
-    /// at which it was made.
+    /// Notes the answer to a session call in place of the free question. `knows` says whether the server has the
+    /// session. `when` says how many signs there had been when the call was sent, and when that was.
     pub(crate) fn metered(&self, session: &LiveSession, knows: bool, when: (u64, Reading)) {
         let answer = self.metered_answer(session, knows, when);
         let now = self.now();
@@ -259,8 +263,8 @@ impl Core {
         }
     }
 
-    /// Notes the result of a session call that another process of the fleet made in place of the free question. It
-    /// was made after the sign or before it.
+    /// Notes the result of a session call that another process of the fleet made in place of the free question. If that
+    /// call was made before the sign, it decides nothing: it only shows whether a session is missing.
     pub(crate) fn metered_elsewhere(&self, answer: Metered, is_after_the_sign: bool) {
         let now = self.now();
         self.inquiry.with(now, |evidence| {
@@ -271,8 +275,8 @@ impl Core {
         });
     }
 
-    /// Notes that a session call in place of the free question did not tell whether the session is known to the
-    /// server.
+    /// Notes that a session call in place of the free question was answered, but the answer does not say whether the
+    /// server has the session.
     pub(crate) fn metered_in_vain(&self, when: (u64, Reading)) {
         let now = self.now();
         self.inquiry
@@ -285,8 +289,8 @@ impl Core {
     }
 }
 
-/// Guards a question under way. If its task ends without an answer, also with its runtime, this tells the waiting
-/// requests.
+/// Guards a question under way. If its task ends without an answer, for example with its runtime, the question is given
+/// up and another one may be asked.
 struct Unanswered {
     core: Arc<Core>,
     asking: Asking,

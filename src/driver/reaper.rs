@@ -34,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a delete that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Makes sure that retired sessions are deleted or left.
+/// Makes sure that retired sessions are deleted, or left to other processes of the fleet.
 pub(crate) async fn tend(core: &Arc<Core>) {
     start(core);
     core.wake_reaper();
@@ -74,7 +74,7 @@ pub(crate) fn start(core: &Arc<Core>) {
     }
 }
 
-/// Ends the worker when it is dropped, also by the end of its runtime. Then another one may begin.
+/// Marks the worker as ended when it is dropped, also if its runtime ends. Then another worker may begin.
 struct Worker(Arc<Retirement>, u64);
 
 impl Drop for Worker {
@@ -86,7 +86,8 @@ impl Drop for Worker {
 async fn run(core: Arc<Core>, worker: Worker) {
     tokio::select! {
         biased;
-        // A shutdown takes over what is left. Without any handle, nothing is deleted any more.
+        // The manager was closed, so stop. A shutdown deletes what is left. If the last handle is gone, nothing is
+        // deleted.
         _ = core.closed() => {}
         () = work(&core, worker.1) => {}
     }
@@ -110,8 +111,8 @@ async fn work(core: &Arc<Core>, worker: u64) {
     }
 }
 
-/// Leaves these sessions in the fleet, and deletes those that no other process uses. If nothing can be deleted for a
-/// while, returns for how long.
+/// Tells the store that this process does not use these sessions any more, and deletes those that no other process
+/// uses. If nothing can be deleted for a while, returns for how long.
 ///
 /// The calls to the store run side by side, because a part of the store may hang. The delete calls run one by one.
 async fn attempt_all(
@@ -152,7 +153,8 @@ async fn first_of<F: Future + Unpin>(all: &mut Vec<F>) -> Option<F::Output> {
     .await
 }
 
-/// Leaves a session in the fleet. Returns it, and whether this process has to delete it.
+/// Tells the store that this process does not use the session any more. Returns the session, and whether this process
+/// has to delete it.
 async fn leave<'a>(core: &Core, session: &'a Arc<LiveSession>) -> (&'a Arc<LiveSession>, bool) {
     let event = match core.fleet.leave(core, session).await {
         Leaving::Delete => return (session, true),
@@ -181,7 +183,8 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
         Clearance::Wait(wait, error) => {
             let until = now.monotonic.saturating_add(wait);
             core.retirement.postpone(session, until, None);
-            // The pace, the budget and an outage concern all other deletes as well.
+            // If the wait is for the server's pace, the call budget or the end of an outage, all other deletes have to
+            // wait, too.
             let concerns_all = failure::concerns_all(&error) || is_outage(core, now);
             return (concerns_all && wait > FLOOR).then_some(wait);
         }
@@ -193,7 +196,7 @@ async fn attempt(core: &Arc<Core>, session: &Arc<LiveSession>) -> Option<Duratio
             Err(error) => {
                 let (pause, now) = (error.retry_after().unwrap_or(PAUSE), core.now());
                 let until = now.monotonic.saturating_add(pause);
-                // An outage counts as not tried, and stops the other deletes too.
+                // In an outage, the failed delete does not count as a try, and all other deletes have to wait, too.
                 let is_outage = is_outage(core, now);
                 let tried = (!is_outage).then_some(error);
                 core.retirement.postpone(session, until, tried);
@@ -245,7 +248,7 @@ async fn call(core: &Arc<Core>, session: &LiveSession) -> Result<Deleted, Error>
     let already_gone = match answer {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // A session that is shared may have been deleted by another process.
+            // If the session is shared, another process may have deleted it. Then nothing was lost.
             if is_first && !session.is_shared() {
                 was_lost(core, session);
             }

@@ -1,4 +1,4 @@
-//! Retired sessions, which no request gets any more and which wait for their end on the server.
+//! Retired sessions. No request gets them any more. They wait to be deleted on the server, or to expire.
 //!
 //! Every session that leaves the cache comes here, whether it was replaced, evicted or invalidated. Once no request
 //! has it in flight, it is deleted. If little of its life is left, it is left to expire instead.
@@ -26,7 +26,7 @@ struct Queue {
     waiting: Waiting,
     /// Sessions that are left to expire, because little of their life is left. Only a shutdown deletes them.
     expiring: Vec<Arc<LiveSession>>,
-    /// When to remove those that have expired.
+    /// When to remove the expired sessions from `expiring` next.
     tidy_at: Duration,
     /// Sessions that were evicted while requests used them. They are still good: the next request for the same
     /// partition gets its session back.
@@ -43,7 +43,7 @@ struct Worker {
     seen: Reading,
 }
 
-/// What to do next.
+/// What the worker does next.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Delete these sessions. They stay in the queue until that is done.
@@ -54,7 +54,7 @@ pub(crate) enum Next {
     Done,
 }
 
-/// The queue of sessions that wait for their end.
+/// The queue of retired sessions.
 #[derive(Debug)]
 pub(crate) struct Retirement {
     queue: Lock<Queue>,
@@ -90,7 +90,8 @@ impl Retirement {
         self.admit(&mut self.queue(), session, reason);
     }
 
-    /// Called when the cache evicts a session. A session in use is pinned until it is idle.
+    /// Called when the cache evicts a session. If requests use the session, it is pinned: it is kept here, and not
+    /// retired before it is idle.
     pub(crate) fn evict(&self, session: Arc<LiveSession>, now: Reading) {
         let mut queue = self.queue();
         if session.retire_if_idle(now) {
@@ -168,7 +169,7 @@ impl Retirement {
         self.changed.notify_one();
     }
 
-    /// Called when something about a session has changed. Looks at it again.
+    /// Called when something about a session has changed. Makes the worker look at the session again.
     pub(crate) fn look_at(&self, session: &Arc<LiveSession>) {
         self.queue().waiting.look_at(session);
         self.wake();
@@ -178,7 +179,8 @@ impl Retirement {
         self.changed.notified().await;
     }
 
-    /// Makes the caller the worker, if there is work and no other worker.
+    /// Makes the caller the worker, and returns its number. Returns `None` if there is no work, or if another worker is
+    /// alive.
     pub(crate) fn begin_work(&self, now: Reading) -> Option<u64> {
         let mut queue = self.queue();
         let is_empty = queue.waiting.is_empty() && queue.pinned.is_empty();
@@ -232,8 +234,8 @@ impl Retirement {
             Some(wait) => Next::Wait(wait),
             None if !queue.pinned.is_empty() => Next::Wait(pinned_wait(&queue, now)),
             None => {
-                // Under the same lock as the look. So a session that is queued later finds no worker, and its caller
-                // starts one.
+                // Clear the worker under the lock under which the queue was found empty. So whoever queues a session
+                // later finds no worker, and starts one.
                 queue.worker = None;
                 Next::Done
             }
@@ -245,7 +247,7 @@ impl Retirement {
         self.queue().waiting.remove(session);
     }
 
-    /// Called when a session was deleted by hand.
+    /// Called when the user has deleted a session by hand.
     pub(crate) fn remove_id(&self, id: &SessionId) {
         self.queue().waiting.remove_id(id);
     }
@@ -281,17 +283,17 @@ impl Retirement {
         });
         queue.waiting.add(session.clone());
         let pending = queue.waiting.len();
-        // During a shutdown, its report says what happens to them.
+        // A shutdown needs no such event: its report says what happens to each session.
         if queue.told.deletes(pending) && reason != RetireReason::Shutdown {
             self.observer.emit(Event::DeletesPending { pending });
         }
         self.changed.notify_one();
     }
 
-    /// Queues pinned sessions once they are idle, or over. A lease may be held for ever, so the end of the session's
-    /// life counts, too.
+    /// Retires and queues the pinned sessions that are idle, or whose life is over. The latter is needed because a user
+    /// may hold a lease for ever.
     fn settle_pinned(&self, queue: &mut Queue, now: Reading) {
-        // If a pinned session was retired on its own, it is in the queue already.
+        // A pinned session that was retired for another reason is in the queue already.
         queue
             .pinned
             .retain(|_, session| !session.in_flight.is_retired());
@@ -332,8 +334,8 @@ fn pinned_wait(queue: &Queue, now: Reading) -> Duration {
             lingers.min(until)
         }
     });
-    // When a request stops using a session, that wakes the worker only if the session is retired. So look again after
-    // a second at most.
+    // A request that stops using a pinned session does not wake the worker, because the session is not retired. So look
+    // again after a second at most.
     left.min()
         .unwrap_or_default()
         .clamp(Duration::from_millis(100), Duration::from_secs(1))

@@ -10,8 +10,8 @@ use crate::{
     model::{budget::Purpose, event::Event, partition::Partition},
 };
 
-/// The shortage is over once no request was refused for this long. Where calls are few, one may be granted in
-/// between.
+/// The shortage is over only once no request was refused for this long. A single call that was granted between two
+/// refusals does not end it.
 const CALM: Duration = Duration::from_secs(10);
 
 /// When the shortage began, and when it last refused a request.
@@ -46,8 +46,8 @@ impl Core {
         }
     }
 
-    /// Returns the event for a new shortage. `None` if it was reported, or if calls are not what is missing: the
-    /// sessions may have no room.
+    /// Returns the event for a new shortage. `None` if it was reported already, or if a call is free: the request was
+    /// then refused because there are too many sessions.
     fn shortage_of(&self, partition: &Partition) -> Option<Event> {
         let now = self.now();
         let next_call_in = self.gate().next_call_in(partition, Purpose::Create, now);

@@ -22,17 +22,17 @@ use crate::{
     },
 };
 
-/// Runs the shutdown in a task of its own, so that a caller that waits for it may give up.
+/// Runs the shutdown. It runs in a task of its own, so it goes on if the caller that waits for it gives up.
 pub(crate) async fn run(core: Arc<Core>, deadline: Duration, done: Sender<ShutdownReport>) {
     let mut report = Closing::new(core.clone(), deadline).run(deadline).await;
     report.possible_orphans = core.observer.possible_orphans();
     log::report(&report);
     done.send(report);
-    // A create may have ended after the last look and before the report.
+    // A create may have ended after the last check and before the report. Delete its session as well.
     reaper::tend(&core).await;
 }
 
-/// Reports all sessions as left. Used if there is no runtime for a shutdown.
+/// Reports all sessions as left to expire. Used if there is no runtime for a shutdown.
 pub(crate) fn give_up(core: &Core) -> ShutdownReport {
     let mut report = ShutdownReport::default();
     let retired = core
@@ -120,7 +120,8 @@ impl Closing {
         self.report.add(session.reference(), fate);
     }
 
-    /// Notes the end of one session. Without a fate, it was left in the fleet, and this process has to delete it.
+    /// Notes what happened to one session. `fate` is `None` if no other process of the fleet uses the session, so that
+    /// this process still has to delete it.
     fn ended(&mut self, session: Arc<LiveSession>, fate: Option<Fate>) {
         let reference = session.reference();
         self.sessions.ended(session, fate.is_none());
@@ -179,7 +180,8 @@ async fn unless_it_panics(
     (session, fate)
 }
 
-/// Leaves one session that other processes may use. Returns no fate if this process has to delete it.
+/// Tells the store that this process stops using a session that other processes may use. Returns `None` if this process
+/// has to delete the session.
 async fn leave(core: Arc<Core>, session: Arc<LiveSession>, time: Duration) -> Option<Fate> {
     let left = timeout(time, core.fleet.leave(&core, &session)).await;
     match left {

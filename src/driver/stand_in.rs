@@ -1,8 +1,8 @@
-//! The session call in place of the free question, if that is not answered. This module chooses the session to ask
-//! for.
+//! If `GET /v1/health` (the *free question*) is not answered, one session call is made in its place. This module
+//! chooses the session to ask for.
 //!
-//! One call serves all API keys. If the oldest session is there, all are. If it is gone, the youngest one tells
-//! whether any is left.
+//! One call serves all API keys. If the server has the oldest session, it has all younger ones. If not, the youngest
+//! session shows whether any is left.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ const IN_PLACE: Duration = Duration::from_secs(2);
 /// may make the call.
 pub(crate) struct StandsIn {
     core: Arc<Core>,
-    /// The claim with which the other processes of the fleet are told the result.
+    /// The claim in the shared store. With it, this process tells the rest of the fleet the result.
     for_fleet: Option<Box<StandIn>>,
     is_over: bool,
 }
@@ -54,7 +54,7 @@ impl Create {
         });
     }
 
-    /// Ends a call in place of the free question, because its result is known. Returns the claim with which to tell
+    /// Ends a call in place of the free question, because its result is known. Returns the claim that is needed to tell
     /// the fleet.
     pub(crate) fn end_standing_in(&mut self) -> Option<Box<StandIn>> {
         let mut standing_in = self.standing_in.take()?;
@@ -62,8 +62,9 @@ impl Create {
         standing_in.for_fleet.take()
     }
 
-    /// Returns whether this process has to ask, because no other process of the fleet has asked lately. If another
-    /// one has, its result is noted here. The present number of signs is `signs`, and they came before `since`.
+    /// Returns whether this process has to ask, because no other process of the fleet has asked lately. If another one
+    /// has, its result is noted here. `signs` is how many signs of a restart there have been. All of them came before
+    /// the store's slot was read as `since`.
     pub(crate) async fn asks_itself(&mut self, signs: u64, since: Option<Since>) -> bool {
         let core = &self.core;
         let counts_for = core.inquiry.evidence().metered_counts_for(core.now());
@@ -82,9 +83,9 @@ impl Create {
         }
     }
 
-    /// Returns a shorter time limit for asking for this session, if one applies. It applies only to a call in place
-    /// of the free question. The session then has to be another partition's, or one that may be used without an
-    /// answer.
+    /// Returns the short time limit of a call in place of the free question, if it applies to this session. It applies
+    /// to a session of another partition. It applies to this create's own session only if requests may use that session
+    /// without an answer.
     pub(crate) fn longest_in_place(&self, session: &Arc<LiveSession>) -> Option<Duration> {
         let suspect = self.attempt.suspect();
         let is_own = suspect.is_some_and(|own| Arc::ptr_eq(own, session));
@@ -94,7 +95,7 @@ impl Create {
     }
 
     /// Asks for the oldest session, unless that is the `suspect` itself, and applies the result to all sessions.
-    /// Returns whether the result says something about all.
+    /// Returns whether the result decides about all of them.
     ///
     /// # Errors
     ///
@@ -115,8 +116,8 @@ impl Create {
         Ok(true)
     }
 
-    /// Returns whether the free question was answered during the call. Then another session call would tell nothing
-    /// more.
+    /// Returns whether the free question was answered during the session call. If so, ends that call: it would tell
+    /// nothing more.
     fn is_told_meanwhile(&mut self) -> bool {
         let is_told = self.core.has_heard();
         if is_told {
@@ -138,7 +139,7 @@ impl Create {
     pub(crate) async fn stood_in(&mut self, asked: Asked) {
         let (session, is_there, when) = &asked;
         if self.is_overtaken_by_health() {
-            // The server may have lost the session after that answer, and the others with it.
+            // The server may have lost the session, and the others with it, after it answered health.
             if !is_there {
                 self.core.suspect(true);
             }
@@ -150,7 +151,7 @@ impl Create {
         };
         let for_fleet = self.end_standing_in();
         self.core.metered(session, *is_there, *when);
-        // If the youngest session is lost as well, that tells more.
+        // If the youngest session is lost as well, all are. Tell the fleet that instead.
         let says_more = youngest.as_ref().filter(|(_, is_there, _)| !is_there);
         let told = says_more.unwrap_or(&asked).clone();
         if let Some((youngest, is_there, when)) = youngest {
@@ -208,8 +209,8 @@ impl Create {
         if is_unanswered(&error) && !core.inquiry.evidence().is_reached() {
             return Err(error);
         }
-        // A gateway's answer may apply to this call alone. An answer that holds back all keys holds back this
-        // create's own call, too.
+        // A gateway's answer may concern this call alone, so it is not noted. A failure that holds back all keys also
+        // holds back this create's own call.
         if error.code().is_some() || is_unanswered(&error) {
             let (mut gate, now) = (core.gate(), core.now());
             gate.failed(&session.partition, Purpose::Check, error, now);
@@ -238,7 +239,7 @@ impl Core {
         (youngest.age_key() > than.age_key()).then_some(youngest)
     }
 
-    /// Applies the result of asking for a session of another partition.
+    /// Applies the answer to a call that asked for a session of another partition.
     pub(crate) fn settle(self: &Arc<Self>, session: &Arc<LiveSession>, is_there: bool) {
         if is_there {
             self.gate().checked(&session.partition, self.now());

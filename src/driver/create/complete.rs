@@ -42,13 +42,13 @@ impl Create {
         }
     }
 
-    /// Marks the create as ended. The caller holds the lock of the gate. `calling` says whether a call was on its
-    /// way. Retires adopted sessions that are not used. Returns the other effects, if any are left, as after a panic.
-    /// The caller carries them out without the lock.
+    /// Marks the create as ended, and retires adopted sessions that are not used. `calling` says whether a call was on
+    /// its way. Returns the effects that were not carried out yet, as after a panic. The caller holds the gate's lock
+    /// during this call, and carries out these effects without it.
     fn settle(&mut self, calling: bool) -> Vec<Effect<Arc<LiveSession>>> {
         if !calling && self.status.given_up.load(Ordering::Acquire) {
-            // The create was given up as a possible orphan, and has ended after all. Its session is known, or counted
-            // already.
+            // This create was given up before and counted as a possible orphan, but has ended after all. Take that
+            // back: its session is known, or was counted in another way.
             self.core.observer.take_back_orphan();
         }
         self.landed = true;
@@ -69,7 +69,8 @@ impl Create {
         core.suspicion.calm();
         let reference = session.reference();
         if self.attempt.suspect().is_some() && !self.attempt.is_adopted() {
-            // If this create was fenced off, the session was retired at that moment.
+            // This create has only checked the current session. If the create was fenced off, that session is retired
+            // already.
             if self.holds_renewal {
                 session.renew_again_at(Duration::ZERO);
             }
@@ -140,7 +141,7 @@ impl Drop for Create {
         if self.landed {
             return;
         }
-        // The task ended half-way: its runtime ended, the transport panicked, or no request waits for it any more.
+        // The create ended half-way: its runtime ended, the last handle is gone, or it was fenced off.
         let core = self.core.clone();
         let calling = self.status.calling.load(Ordering::Acquire);
         let effects = {

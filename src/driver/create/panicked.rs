@@ -12,11 +12,12 @@ impl Create {
     /// it may hold a secret.
     #[cold]
     pub(super) fn panicked(&mut self) -> Error {
-        // Forget what earlier tries met. A panic says nothing about the server, and must not hold other creates back.
+        // Forget whether earlier tries reached the server. A panic says nothing about the server, and must not hold
+        // other creates back.
         self.attempt.forget_reach();
         if self.status.calling.load(Ordering::Acquire) {
-            // If the create was given up earlier, the possible orphan was counted then too. The end of the create
-            // takes that first count back.
+            // If another create has given this one up, the possible orphan was counted at that moment, too. The end of
+            // this create takes that first count back.
             self.core.emit(self.partition.possible_orphan(None));
         }
         let text = "the session could not be created: a clock, subscriber or recorder panicked";

@@ -25,11 +25,12 @@ impl Core {
         now: Reading,
     ) -> Result<Option<Arc<LiveSession>>, Error> {
         if current.is_some() {
-            // The current session may still be good, even if no successor can be created. The first question is free.
+            // The current session may still be good, even if no successor can be created. So begin with a check: its
+            // first question to the server is free.
             match gate.check_hold(partition, now) {
                 Ok(()) => return Ok(current),
                 Err(error) if error.is_transient() => return Err(error),
-                // The question cannot be answered for a while, so create a session instead.
+                // No check can succeed for a while, so create a session instead.
                 Err(_) => {}
             }
         }

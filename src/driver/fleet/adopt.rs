@@ -16,8 +16,8 @@ pub(super) struct Adopted {
     pub(super) session: Arc<LiveSession>,
     /// Whether the session may be used without asking the server first.
     pub(super) is_sound: bool,
-    /// Whether the free question is enough to check the session. Otherwise the session itself is asked for, because
-    /// the store may be wrong about it, or because `verify_adopted` is set.
+    /// Whether `GET /v1/health` is enough to check the session. If not, the server is asked for the session itself,
+    /// because the store may be wrong about it, or because `verify_adopted` is set.
     pub(super) is_certain: bool,
 }
 
@@ -30,9 +30,9 @@ pub(super) struct Offer {
     pub(super) after: u64,
 }
 
-/// Guards a session while this process joins its users. From before the call that joins, the store may count this
-/// process as a user. If the session is not used after all, also because the future was dropped, this guard retires
-/// it. The reaper then leaves the session, and deletes it if this process is the last user.
+/// Guards a session while this process joins its users. Example: the create is dropped while it waits for the store.
+/// The store may then count this process as a user, but the process does not use the session. So the drop of this guard
+/// retires the session. The reaper then leaves it, and deletes it if this process was the last user.
 struct Joining<'a> {
     core: &'a Core,
     session: Option<&'a Arc<LiveSession>>,
@@ -44,7 +44,8 @@ impl<'a> Joining<'a> {
         Self { core, session }
     }
 
-    /// Ends the guard: the session is used here, or the store does not count this process.
+    /// Ends the guard without retiring the session: it is used here, or the store does not count this process as a
+    /// user.
     fn done(mut self) {
         self.session = None;
     }
@@ -79,11 +80,11 @@ impl Create {
     }
 }
 
-/// Returns up to which sign a session is known to be alive that another process created at `then`.
+/// Returns how many signs of trouble a session has outlived. Another process created it, at `then`.
 ///
-/// Returns 0, so that the session is suspect, in two cases. It may have been lost if it was created before the last
-/// sign of trouble. The same holds if it is older than the server's process that is known here. The server may have
-/// restarted since, and no call of this process has met that.
+/// Returns 0, so that the session is suspect, if the server may have lost it. There are two cases: the session was
+/// created before the last sign, or it may be older than the server's process that is known here. In the second case
+/// the server may have restarted without a sign that this process could see.
 fn signs_of(core: &Core, made: &Made, then: Reading) -> u64 {
     if core.vouches_for(made) {
         return core.suspicion.signs_before(then);
@@ -95,8 +96,8 @@ fn signs_of(core: &Core, made: &Made, then: Reading) -> u64 {
 }
 
 impl Inner {
-    /// Opens a record, and joins the users of its session. Returns `None` if the session is of no use. Also returns
-    /// `None` if the server has to be asked about it first and `can_ask` is `false`.
+    /// Opens a record, and joins the users of its session. Returns `None` if the session cannot be used. Also returns
+    /// `None` if the server has to be asked about the session first and `can_ask` is `false`.
     pub(super) async fn adopt(
         &self,
         core: &Core,
@@ -141,8 +142,8 @@ impl Inner {
             life,
             (millis(sealed.made_at), sent, signs),
         );
-        // The session is alive if there was no sign since its creation, or if the server's process has been heard
-        // since and clears the session.
+        // The session is alive if there was no sign since its creation, or if the server has answered since and its
+        // answer clears the session.
         let is_alive = signs == core.suspicion.signs()
             || (core.has_heard() && core.is_cleared(&session, core.now()));
         let is_certain = is_certain && !self.sharing.verify_adopted;
@@ -153,7 +154,8 @@ impl Inner {
         let (session, lease) = (Arc::new(session), self.sharing.member_lease);
         let place = (seal.slot, new_member(core));
         let joined = Membership::new(place, number, record.sealed, lease, core.now());
-        // Do not put the record back. Its last user may have deleted the session since the record was read.
+        // Do not put the record back if the store has lost it: its last user may have deleted the session since the
+        // record was read.
         let join = joined.record_in_use();
         session.share(joined);
         let joining = Joining::new(core, &session);
@@ -210,7 +212,7 @@ impl Inner {
         let offer = Offer { found, sent, after };
         match self.adopt(core, &seal, whose, offer, false).await {
             Some(Adopted { session, .. }) => core.take_up(&session),
-            // The reaper may have to leave a session that was joined and is not used.
+            // This process may have joined the session without using it. The reaper then leaves it.
             None => reaper::start(core),
         }
     }

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use super::seal::Cipher;
 use crate::{secret::ApiKey, store::Slot};
 
-/// The version of everything that is written into a store. Another version leads to other names and keys.
+/// The version of everything that is written into a store. Each version has slots and encryption keys of its own.
 const VERSION: &[u8] = b"sipher-session 1";
 const NONCE: usize = 24;
 

@@ -28,7 +28,7 @@ pub(super) struct GrantedClaim {
     pub(super) slot: Slot,
     member: Member,
     pub(super) generation: u64,
-    /// The store's time when the claim was granted, and when this process learned of it.
+    /// When the claim was granted: by the store's clock, and when its answer arrived here.
     pub(super) granted: (Duration, Reading),
     since: Reading,
     lease: Duration,
@@ -65,7 +65,8 @@ impl Claiming {
         }
     }
 
-    /// Returns whether this session makes the create unnecessary.
+    /// Returns whether this session is newer than the one that the create was to replace. The create is then
+    /// unnecessary.
     pub(super) fn is_settled_by(&self, session: &LiveSession) -> bool {
         session.shared().map(Shared::generation) > self.instead_of
     }
@@ -74,7 +75,7 @@ impl Claiming {
         self.claim = Some(claim);
     }
 
-    /// Takes the claim, which allows one publication, whatever the result.
+    /// Takes the claim for a publication. A claim allows one, whatever its result.
     fn take_claim(&mut self) -> Option<GrantedClaim> {
         self.claim.take_if(|_| self.refusals < REFUSALS)
     }
@@ -89,7 +90,8 @@ impl Claiming {
         self.refusals > 0
     }
 
-    /// Returns for how long the store would accept a new session. `None` if there is no limit.
+    /// Returns how long the claim still holds, and so how long the store would accept a new session. `None` if there is
+    /// no claim.
     pub(crate) fn accepted_for(&self, now: Reading) -> Option<Duration> {
         self.claim.as_ref().map(|claim| claim.left(now))
     }
@@ -136,7 +138,7 @@ impl Create {
 
     async fn publish_in(&mut self, fleet: &Inner, session: &Arc<LiveSession>) -> Result<(), Error> {
         let core = self.core.clone();
-        // If the session is not wanted here any more, it is not published, and its claim is released.
+        // A create that was fenced off meanwhile publishes nothing, and its claim is released.
         if core.gate().is_flying(self.partition.id, self.generation) {
             let Some(claim) = self.claiming.take_claim() else {
                 return Ok(());
@@ -151,8 +153,8 @@ impl Create {
         Err(Error::new(ErrorKind::Store, text).with_retry_after(Duration::ZERO))
     }
 
-    /// Releases the claim, so that another process may try. If the failure is not this process's own, the others
-    /// first pause for as long as this process would.
+    /// Releases the claim if this create has not used it, so that another process may try. If the create has failed for
+    /// a reason that concerns all processes, the others first pause for as long as this one would.
     pub(crate) async fn give_back_claim(&mut self, error: Option<&Error>) {
         use ErrorKind::{Budget, RateLimited, Shutdown, Store};
         let core = self.core.clone();
@@ -174,7 +176,7 @@ impl Create {
 }
 
 impl Inner {
-    /// Claims a slot, to publish a record newer than `after`. An error counts for the slot `at`, as in
+    /// Claims a slot, to publish a record newer than `after`. A failure is noted for the slot `at`, as in
     /// [`get`](Self::get).
     pub(super) async fn claim(
         &self,

@@ -13,7 +13,7 @@ use crate::{
     store::{Announcer, Changes, SessionStore, StoreFuture},
 };
 
-/// A user's store. Each step ends in an answer or an error.
+/// A user's store, guarded against panics: each step ends in an answer or an error.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded(pub(super) Arc<dyn SessionStore>);
 
@@ -56,7 +56,8 @@ impl Guarded {
         }
     }
 
-    /// Returns the store's announcements. If there are none, the fleet learns of changes only by looking.
+    /// Returns the store's announcements. If the store panics, there are none, and the fleet learns of changes only by
+    /// looking.
     pub(super) fn changes(&self) -> Changes {
         caught(|| self.0.changes()).unwrap_or_else(|_| Announcer::new().subscribe())
     }

@@ -25,21 +25,21 @@ use crate::{
     store::Slot,
 };
 
-/// How often each session's slot is looked at, even if the store announces nothing. So a session that the fleet has
-/// stopped using is used by no process after 15 s. This holds even if this task stalls: the next request starts
-/// another one after `GRACE`.
+/// How often the heartbeat looks at the slot of each session, even if the store announces no change. So all processes
+/// stop using a revoked session within 15 s. This holds even if this task stalls: the next request starts another one
+/// after `GRACE`.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long announced changes are collected before their slots are looked at.
 const COLLECT: Duration = Duration::from_millis(50);
 /// The pause before the defaults are looked at again after a failure.
 const RETRY: Duration = Duration::from_secs(2);
-/// The shortest time between two searches for sessions that are not the fleet's yet.
+/// The shortest time between two searches for sessions that are not published yet.
 const OWN: Duration = Duration::from_secs(1);
 /// How often the task shows that it is alive while it waits for the store.
 const TICK: Duration = Duration::from_millis(500);
 
 impl Fleet {
-    /// Called when a create has brought a session. Makes sure that the heartbeat runs.
+    /// Called when a create has succeeded. Makes sure that the heartbeat runs.
     pub(crate) fn landed(&self, core: &Arc<Core>, session: &LiveSession, was_refused: bool) {
         let Some(inner) = self.inner() else { return };
         if membership(session).is_none() {
@@ -61,7 +61,7 @@ impl Fleet {
         }
     }
 
-    /// Tells the others what only this process knows. Called at shutdown.
+    /// Tells the store what only this process knows: revocations and changed defaults. Called at shutdown.
     pub(crate) async fn last_words(&self, core: &Arc<Core>) {
         self.within((), async |inner| inner.last_words(core).await)
             .await;
@@ -84,7 +84,7 @@ impl Fleet {
     }
 }
 
-/// Ends the worker when it is dropped, also by the end of its runtime. Then another one may begin.
+/// Marks the worker as ended when it is dropped, also if its runtime ends. Then another worker may begin.
 struct Worker {
     core: Arc<Core>,
     worker: u64,
@@ -106,7 +106,7 @@ async fn run(present: Worker) {
     loop {
         tokio::select! {
             biased;
-            // The shutdown leaves the sessions.
+            // The shutdown itself tells the store that this process stops using its sessions.
             _ = core.closed() => return,
             () = fleet.while_current(*worker, fleet.keep_in_touch(core, *worker)) => {}
         }
@@ -118,7 +118,7 @@ async fn run(present: Worker) {
 
 impl Inner {
     async fn last_words(&self, core: &Arc<Core>) {
-        // A process that does not hear of this finds it out later.
+        // Failures are ignored: the other processes find out later.
         let revocations = async {
             let mut slots: Vec<_> = self.untold_slots(core).into_iter().collect();
             slots.sort_unstable();
@@ -158,10 +158,11 @@ impl Inner {
             tokio::select! {
                 biased;
                 () = self.keep_sessions(core, worker, &mut alone) => {}
-                // The defaults have a pace of their own, because following a change may take as long as a create.
+                // The defaults are looked at in a loop of their own, because switching to a change may take as long as
+                // a create.
                 () = self.keep_to_defaults(core) => {}
             }
-            // A change of the defaults has to be told even if there is no session.
+            // A change of the defaults has to reach the store even if there is no session.
             let looked = self.look_at_defaults(core).await;
             let is_over = alone.lasts(core.now().monotonic) >= self.sharing.member_lease;
             if looked.is_ok() || !self.is_untold() || is_over {
@@ -173,9 +174,10 @@ impl Inner {
 
     /// Looks at each slot at intervals, and when the store announces a change, until no slot is left.
     ///
-    /// Without a session, the task goes on while there are revocations to tell the store. It ends after
-    /// `member_lease` at the latest: by then, other processes that cannot reach the store have stopped using those
-    /// sessions. What is left is told with the next session.
+    /// The task also goes on while the store has to be told something. Example: the user invalidates the last session
+    /// while the store is down. The task ends after `member_lease` at the latest: by then, processes that cannot reach
+    /// the store have stopped using the session. If the store has not been reached by then, the revocation is sent once
+    /// this process has a session again.
     async fn keep_sessions(&self, core: &Arc<Core>, worker: u64, alone: &mut Alone) {
         let mut changes = self.store.changes();
         let (mut schedule, mut under_way) = (Schedule::default(), Vec::new());
@@ -206,7 +208,7 @@ impl Inner {
             let wait = listed_until.saturating_sub(now);
             let wait = match schedule.wait(now) {
                 Some(next) if !next.is_zero() => wait.min(next),
-                // A slot is due, but there is no room for its look.
+                // A slot is due, but the limit of looks is reached.
                 Some(_) => wait.min(DOUBLES_EVERY),
                 None => wait,
             };
@@ -272,7 +274,7 @@ impl Inner {
 
     async fn look_at_defaults(&self, core: &Arc<Core>) -> Result<(), Error> {
         let told = self.tell_defaults(core).await;
-        // Look even if telling failed: the two may fail for different reasons.
+        // Read the changes of others even if writing the own ones failed: the two may fail for different reasons.
         let followed = self.follow_defaults(core).await;
         told.and(followed)
     }
@@ -295,7 +297,7 @@ impl Inner {
     }
 }
 
-/// Since when there is no session, in monotonic time.
+/// Since when this process has had no session, in monotonic time.
 #[derive(Debug, Default)]
 struct Alone(Option<Duration>);
 

@@ -1,5 +1,6 @@
-//! Remembers which record a session id belongs to. If the user deletes or changes a session by hand, the whole fleet
-//! has to stop using it. That holds even if this process does not use the session, or is just adopting it.
+//! Remembers which record each session id belongs to. Example: the user deletes a session through the API client of the
+//! manager. The whole fleet has to stop using the session, even if this process does not use it, or is just adopting
+//! it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,7 +17,7 @@ use crate::{
     store::Slot,
 };
 
-/// By a keyed hash of the id. The hash is no secret.
+/// The records of sessions, by a keyed hash of the session's id. The hash is no secret.
 #[derive(Debug)]
 pub(super) struct Ids {
     clock: Arc<dyn Clock>,
@@ -37,7 +38,7 @@ impl Ids {
         Self { clock, known }
     }
 
-    /// Notes the record of a session. Returns whether the session was ended by hand before that.
+    /// Notes the record of a session. Returns whether the user has deleted or changed the session before that.
     pub(super) fn note(&self, id: &SessionId, place: (Slot, u64)) -> bool {
         self.with(id, |known| {
             known.place = Some(place);
@@ -45,7 +46,7 @@ impl Ids {
         })
     }
 
-    /// Notes that a session is ended by hand. Returns its record, if that is known.
+    /// Notes that the user deletes or changes a session. Returns the place of its record, if that is known.
     fn end(&self, id: &SessionId) -> Option<(Slot, u64)> {
         self.with(id, |known| {
             known.is_ended = true;
@@ -68,7 +69,7 @@ impl Ids {
 }
 
 impl Fleet {
-    /// Called when a session is deleted or changed by hand: no process of the fleet may use it any more.
+    /// Called when the user deletes or changes a session by hand: no process of the fleet may use it any more.
     pub(crate) fn ended_by_hand(&self, core: &Arc<Core>, id: &SessionId) {
         if let Some(inner) = self.inner()
             && let Some((slot, generation)) = inner.ids.end(id)
@@ -80,7 +81,7 @@ impl Fleet {
 }
 
 impl Inner {
-    /// Revokes a generation. This process stops using it now, the others once the store has been told.
+    /// Revokes a generation. This process stops using it now. The others stop once the store has been told.
     pub(super) fn revoke(&self, slot: Slot, generation: u64) {
         self.seen.note(slot, generation, true);
         let now = self.ids.clock.now().monotonic;

@@ -1,8 +1,9 @@
-//! One question for the whole fleet. The process that asks the server for its health tells the others the answer.
+//! One `GET /v1/health` for the whole fleet. The process that makes the call tells the others the answer, through the
+//! store.
 //!
-//! The answer is stored in a slot of its own for each API key. The process that holds the claim asks, and the others
-//! wait for it. After a sign, a process uses an answer only if it was asked for after that sign, by the store's
-//! clock.
+//! The answer is stored in a slot that is derived from the first API key that has a session. The process that holds the
+//! claim asks, and the others wait for it. After a sign, a process uses an answer only if the call was made after that
+//! sign, by the store's clock.
 
 use std::time::Duration;
 
@@ -26,11 +27,12 @@ use crate::{
 
 /// The lease of the claim. A question takes a second at most.
 const LEASE: Duration = Duration::from_secs(3);
-/// How long the store keeps an answer. A process never uses an answer that is older than its own sign.
+/// How long the store keeps an answer. It may be long, because a process never uses an answer that is older than its
+/// own sign.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 /// The pause between two looks while another process asks.
 const AGAIN: Duration = Duration::from_millis(100);
-/// How long to wait for the store. After that each process asks itself, because the question is free.
+/// How long to wait for the store. After that each process asks the server itself, because the question is free.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// The time limit for telling the other processes the answer.
@@ -57,7 +59,7 @@ impl Fleet {
             Some(Turn::Told(word)) => word,
             Some(Turn::Ask(seal, claim)) => {
                 let word = ask.await;
-                // Bounded: the callers here wait for the server's answer, and not for the store.
+                // Limit the time: the callers wait for the server's answer, and need not wait for the store.
                 self.within((), async |inner| {
                     let _ = timeout(TELL, inner.tell_answer(core, &seal, *claim, word)).await;
                 })
@@ -77,8 +79,9 @@ impl Inner {
         Some(self.seal(core, kind, &key, &defaults))
     }
 
-    /// Finds out who asks. Also returns how the slot of the call in place of the question was found: all signs came before
-    /// that. Returns `None` if this process has no session, or if the store cannot be asked.
+    /// Finds out which process asks. Also returns the state of the slot for session calls in place of this question:
+    /// all signs came before that state. Returns `None` if this process has no session, or if the store cannot be
+    /// asked.
     async fn turn(&self, core: &Core) -> Option<(Turn, Option<Since>)> {
         let seal = self.common_slot(core, Kind::Health)?;
         let member = new_member(core);
@@ -87,7 +90,7 @@ impl Inner {
             self.stand_in_since(core)
         );
         let found = found.ok()?;
-        // The sign came before this time.
+        // The sign that caused this question came before this time.
         let (since, mut after) = (found.now, generation(&found));
         let turn = loop {
             let (at, whose) = (Some(seal.slot), (seal.slot, member));
@@ -100,7 +103,8 @@ impl Inner {
                     if let Some(word) = read(&seal, &found, since) {
                         break Turn::Told(word);
                     }
-                    // A replica's record, or one of another writer. The store would offer it again and again.
+                    // An old record from a replica of the store, or one that another program wrote. The store would
+                    // offer it again and again.
                     if generation(&found) <= after {
                         return None;
                     }
@@ -111,8 +115,8 @@ impl Inner {
         Some((turn, stand_in))
     }
 
-    /// Tells the others the answer. If this process could not reach the server, it tells nothing: others may reach
-    /// it, and ask for themselves.
+    /// Stores the answer for the others. If this process could not reach the server, it stores nothing: the others may
+    /// reach the server, and ask for themselves.
     async fn tell_answer(&self, core: &Core, seal: &Seal, claim: GrantedClaim, word: Word) {
         if let Some(plain) = written(word, claim.granted.0) {
             self.tell(core, seal, claim, &plain, (KEPT_FOR, LEASE))
@@ -120,8 +124,8 @@ impl Inner {
         }
     }
 
-    /// Publishes an answer for the whole fleet, to be kept for the time `left`. A process that does not see it asks
-    /// for itself.
+    /// Publishes an answer for the whole fleet, which the store keeps for the time `left`. Failures are ignored: a
+    /// process that finds no answer asks for itself.
     pub(super) async fn tell(
         &self,
         core: &Core,
@@ -132,7 +136,7 @@ impl Inner {
     ) {
         let generation = claim.generation;
         let Some(sealed) = seal.seal(generation, plain).map(Bytes::from) else {
-            return; // its drop releases the claim
+            return; // dropping the claim releases it
         };
         let record = Record {
             generation,

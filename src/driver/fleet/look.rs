@@ -16,7 +16,7 @@ use crate::{
     store::{Kept, Slot},
 };
 
-/// The pause before another session is looked for after the store has refused one.
+/// The store has refused a session, which stays in use here. The next renewal may begin after this pause.
 const REFUSED: Duration = Duration::from_secs(60);
 
 impl Inner {
@@ -54,14 +54,14 @@ impl Inner {
             self.forget(session);
             return Ok(());
         }
-        // The store does not have the record yet. If it were told now that the record is in use, that would look as
-        // if it had lost the record and its users.
+        // The record is still on its way to the store. If the store were told now that the record is in use, it would
+        // seem to have lost the record and its users.
         if place.is_under_way(sent) {
             return Ok(());
         }
         if place.holds_for(sent).is_zero() {
-            // Other processes may have deleted the session since its lease ended. If not, this process adopts it
-            // again.
+            // This process's lease on the session has ended, so other processes may have deleted it. If not, this
+            // process adopts it again.
             self.forget(session);
             core.retire_this(RetireReason::Lapsed, session);
             return Ok(());
@@ -85,8 +85,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Returns the generation above which a record replaces the session in use. A record with the same generation may
-    /// be another one and replaces it too, unless a newer generation was seen since.
+    /// Returns the generation above which a record replaces the session in use. A record with the session's own
+    /// generation may be another session's. So it replaces this one, too, unless a newer generation was seen since.
     fn replaced_by_what_is_after(&self, place: &Membership) -> u64 {
         let seen = self.seen.of(place.slot);
         let is_in_use = seen.generation == place.generation && !seen.is_spent;
@@ -100,7 +100,7 @@ impl Inner {
         place: &Membership,
         sent: Reading,
     ) -> Result<Kept, Error> {
-        // A session that no process should adopt any more is neither published nor put back.
+        // A retired session is neither published nor put back, because no process should adopt it.
         let is_over = session.in_flight.is_retired();
         if !is_over
             && place.is_unanswered()
@@ -124,8 +124,7 @@ impl Inner {
         Ok(kept)
     }
 
-    /// Returns the sessions that are not the fleet's yet, by slot. Such sessions were made while the store was down,
-    /// for example.
+    /// Returns the sessions that are not published yet, by slot. Example: they were created while the store was down.
     pub(super) fn own(&self, core: &Core) -> HashMap<Slot, Vec<Arc<LiveSession>>> {
         let mut own: HashMap<_, Vec<_>> = HashMap::new();
         if !self.has_own.swap(false, Ordering::AcqRel) {
@@ -150,8 +149,9 @@ impl Inner {
         slot: Slot,
     ) -> Result<(), Error> {
         let sent = core.now();
-        // A record of the fleet comes first. A claim would not show a record that was seen here before, such as one
-        // whose session the server is being asked about. This older session would then take its place.
+        // If the slot has a record, its session wins. Do not find this out by a claim, which does not show a record
+        // that was seen here before. Example: the server is being asked about that record's session. The claim would be
+        // granted, and this older session would replace the newer one.
         let found = self.get(core, Some(slot), slot).await?;
         if found.record.is_some() {
             let after = self.seen.of(slot).lowest();
@@ -162,8 +162,8 @@ impl Inner {
         match self.claim_for(core, session).await? {
             Claimed::Granted(claim) => {
                 if session.is_usable(core.now()) && !self.publish(core, session, claim).await {
-                    // The session stays in use until another one comes. The pause keeps the number of creates low if
-                    // a store refuses everything.
+                    // The session stays in use here until it is renewed. The pause keeps the number of creates low if a
+                    // store refuses everything.
                     let again_at = core.now().monotonic.saturating_add(REFUSED);
                     session.renew_again_at(again_at);
                 }

@@ -1,8 +1,8 @@
-//! The looks at slots that run side by side, and how many may.
+//! Limits how many looks at slots run at the same time.
 //!
-//! A few places are enough while the store is quick. While due slots wait for a place, the number of places doubles
-//! every 250 ms. In that case the store is slow, or a part of it hangs. Each look there keeps its place for as long
-//! as a step may take.
+//! A look is an exchange with the store about one slot. While the store is quick, 16 looks at a time are enough. If the
+//! store is slow, or a part of it hangs, each look there keeps its place until its time limit, and other slots wait. So
+//! the limit doubles every 250 ms while a due slot waits.
 
 use std::{
     future::{Future, poll_fn},
@@ -13,13 +13,14 @@ use std::{
 
 use crate::{driver::core::Core, error::Error, store::Slot};
 
-/// How many looks run side by side while the store is quick.
+/// How many looks run at the same time while the store is quick.
 const AT_ONCE: usize = 16;
-/// How many looks run side by side at most. So a look at 2,000 slots of which half hang takes no more than seconds.
+/// How many looks run at the same time at most. Example: of 2,000 slots, half hang. Looking at all of them takes only
+/// seconds.
 pub(super) const MOST_AT_ONCE: usize = 1024;
 /// A look that takes longer than this does not count against `AT_ONCE`.
 const SLOW: Duration = Duration::from_secs(1);
-/// The places double each time that the first due slot has waited this long.
+/// The limit doubles each time that the first due slot has waited this long.
 pub(super) const DOUBLES_EVERY: Duration = Duration::from_millis(250);
 
 /// A look that is running.

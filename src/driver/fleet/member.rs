@@ -1,4 +1,5 @@
-//! This process as one of the members that share a session: for how long it may use the session, and how it leaves.
+//! This process as one of the members that share a session: for how long it may use the session, and how it leaves. To
+//! *leave* a session is to tell the store that this process does not use it any more.
 
 use std::{
     any::Any,
@@ -43,8 +44,8 @@ pub(crate) struct Membership {
     /// Whether this process does not use the session any more.
     has_left: AtomicBool,
     /// Locked for reading while the store is being told that the session is in use, and for writing to leave it.
-    /// Without it, a `keep` could reach the store after the `leave`. Then this process would count as a user for
-    /// ever, and no process would be the last.
+    /// Without it, a `keep` could reach the store after the `leave`. The store would then count this process as a user
+    /// again, and the real last user would not delete the session.
     telling: RwLock<()>,
 }
 
@@ -68,7 +69,7 @@ impl Shared for Membership {
     }
 
     fn usable_for(&self, now: Reading, hard: Duration) -> Duration {
-        // A short lease has no room for the whole of `hard`.
+        // A short lease may be shorter than `hard`, so subtract half of the lease at most.
         self.holds_for(now).saturating_sub(hard.min(self.lease / 2))
     }
 }
@@ -106,7 +107,7 @@ impl Membership {
         }
     }
 
-    /// Returns how long this process may use the session without reaching the store.
+    /// Returns how long this process may still use the session if it cannot reach the store: what is left of its lease.
     pub(super) fn holds_for(&self, now: Reading) -> Duration {
         self.lease.saturating_sub(self.kept_since(now))
     }
@@ -163,7 +164,7 @@ impl Fleet {
         self.within(Leaving::Delete, async |inner| {
             inner.forget(session);
             let _telling = place.last_word().await;
-            // Tell the store first, so that the members that stay know what this process knows.
+            // Send the revocations first, so that the members that stay learn of them.
             let _ = inner.send_revocations(core, place.slot).await;
             match inner.leave(core, place).await {
                 Ok(Left::Last) => {
@@ -178,14 +179,14 @@ impl Fleet {
         .await
     }
 
-    /// Notes that an adopted session is of no use here, so that this process does not adopt it again.
+    /// Notes that an adopted session cannot be used here, so that this process does not adopt it again.
     pub(crate) fn spend(&self, session: &LiveSession) {
         if let (Some(inner), Some(place)) = (self.inner(), membership(session)) {
             inner.seen.note(place.slot, place.generation, true);
         }
     }
 
-    /// Called when a session was retired. Revokes it if the others must not use it either.
+    /// Called when a session was retired here. Revokes it if the other processes must not use it either.
     pub(crate) fn retired(&self, session: &LiveSession, reason: RetireReason) {
         use RetireReason::{Fenced, Invalidated, Leaked, Lost, Revoked, WrongAnswer};
         let (Some(inner), Some(place)) = (self.inner(), membership(session)) else {
@@ -195,15 +196,16 @@ impl Fleet {
             reason,
             Fenced | Invalidated | Leaked | Lost | Revoked | WrongAnswer
         );
-        // A create that lost its claim must not revoke the winner's session, nor end the winner's claim. But other
-        // reasons speak against the session itself. They are told even if the record was refused the second time:
-        // other processes may have the session from the first time.
+        // Example: a create has lost its claim, and the store refuses its session. It must not revoke the winner's
+        // session, nor end the winner's claim. Any other reason concerns the session itself, so revoke it. That holds
+        // even if the store refused the record the second time: other processes may have the session since the first
+        // time.
         let gave_way = reason == Fenced && place.was_refused();
         if !is_over || place.is_last() || gave_way {
             return;
         }
         if reason == RetireReason::Lost {
-            // The server does not have the session, so there is nothing to leave.
+            // The server has lost the session, so its users need not be counted any more.
             inner.forget(session);
         }
         if reason == RetireReason::Revoked {
@@ -227,7 +229,7 @@ impl super::Inner {
         self.ids.note(&session.id.to_id(), place);
     }
 
-    /// Returns the slots of sessions that are shared and not yet left.
+    /// Returns the slots of the shared sessions that this process has not left.
     pub(super) fn joined_slots(&self) -> Vec<Slot> {
         let mut joined = self.joined.lock();
         joined.retain(|_, sessions| {
@@ -237,7 +239,7 @@ impl super::Inner {
         joined.keys().copied().collect()
     }
 
-    /// Returns the sessions of one slot that are shared and not yet left.
+    /// Returns the shared sessions of one slot that this process has not left.
     pub(super) fn joined(&self, slot: Slot) -> Vec<Arc<LiveSession>> {
         let joined = self.joined.lock();
         let sessions = joined.get(&slot).into_iter().flatten();

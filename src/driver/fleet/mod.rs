@@ -1,5 +1,9 @@
 //! Sessions that this process shares with other processes, through a store.
 //!
+//! A *slot* is one place in the store, for example for the session of one partition. A *record* is what a slot holds,
+//! encrypted. A *member* is one user of a session. A *look* at a slot tells the store which sessions are in use here,
+//! and learns what has become of them.
+//!
 //! ```text
 //!   create ──▶ claim ──┬─ granted ────▶ POST ──▶ publish ──▶ used, kept … left; the last one deletes it
 //!                      ├─ published ──▶ open, join ────────▶ used, kept … left
@@ -7,24 +11,24 @@
 //!                      └─ store down ─▶ a session of one's own, which is published once the store is back
 //! ```
 //!
-//! | room | concept |
+//! | file | concept |
 //! | --- | --- |
-//! | `record`, `seal`, `cipher` | what the members tell each other about a session; the form that leaves the process; its encryption |
-//! | `share`, `claim`, `publication` | which process creates a session; the claim that it needs; publishing the session |
+//! | `record`, `seal`, `cipher` | what the members store about a session; its encrypted form; the encryption |
+//! | `share`, `claim`, `publication` | which process creates a session; the claim for that; publishing the session |
 //! | `releases` | unused claims that are to be released |
 //! | `seen`, `ids` | the newest generation seen in each slot; which record an id belongs to |
 //! | `adopt` | adopting a session that another process created |
-//! | `member` | using a session that others use; leaving it |
+//! | `member` | using a session that other processes use, too; ending that use |
 //! | `revocations` | revocations that the store has not been told yet |
 //! | `defaults` | the defaults that a group of processes shares |
 //! | `heartbeat` | the one task that keeps contact with the store |
-//! | `looks` | the looks at slots that run side by side, and how many may |
+//! | `looks` | how many looks run at the same time |
 //! | `watchdog` | whether that task has ended or stalled, so that another one takes over |
-//! | `look` | one look at a slot |
-//! | `inquiry` | one question to the server for the whole fleet |
-//! | `stand_in` | one session call in place of that question, for the whole fleet |
+//! | `look` | one look at a slot: an exchange with the store |
+//! | `inquiry` | one `GET /v1/health` for the whole fleet |
+//! | `stand_in` | one session call in place of `GET /v1/health`, for the whole fleet |
 //! | `guarded` | catches the panics of a store |
-//! | `outage` | which slots cannot be reached |
+//! | `outage` | which slots of the store cannot be reached |
 
 mod adopt;
 #[cfg(feature = "store")]
@@ -94,7 +98,7 @@ const STEP: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Sharing {
     pub(crate) store: Arc<dyn SessionStore>,
-    /// Set by the feature `store` alone.
+    /// How slots and encryption keys are derived. Only the feature `store` provides this.
     pub(crate) derive: Derive,
     pub(crate) on_store_down: OnStoreDown,
     pub(crate) member_lease: Duration,
@@ -109,16 +113,16 @@ struct Inner {
     store: Guarded,
     seen: AllSeen,
     ids: Ids,
-    /// Sessions that are shared and not yet left.
+    /// The shared sessions, until this process leaves them.
     joined: Lock<HashMap<Slot, Vec<Weak<LiveSession>>>>,
     following: OnceLock<Following>,
     first_look: FirstLook,
     revoked: Revocations,
-    /// Notified when there is something to tell the store.
+    /// Wakes the heartbeat when there is something to tell the store.
     wake: Arc<Notify>,
     releases: Arc<Releases>,
     watchdog: Watchdog,
-    /// Whether there may be sessions that were not published, because the store was down or the API key was new.
+    /// Whether some sessions may not be published yet, because the store was down or the API key was new.
     has_own: AtomicBool,
     /// Notified when a session that was not published yet may be published at once.
     own: Notify,
@@ -184,8 +188,8 @@ impl fmt::Debug for Fleet {
 }
 
 impl Inner {
-    /// Reads a slot. A failure counts for the slot `at`; `None` means the slot of the defaults. A successful read
-    /// says nothing about writes, which the store may still refuse.
+    /// Reads a slot. A failure is noted for the slot `at`, or for the slot of the defaults if that is `None`. A
+    /// successful read does not clear a failed write: the store may answer reads only.
     async fn get(&self, core: &Core, at: Option<Slot>, slot: Slot) -> Result<Found, Error> {
         self.bounded(core, (at, Kind::Read), |store| store.get(slot))
             .await
@@ -237,7 +241,8 @@ fn new_member(core: &Core) -> Member {
     Member(core.unique_number())
 }
 
-/// Reports a record that no process of this fleet has written, or that is older than one seen before.
+/// Emits an event about a record that this process refuses. Example: no process of this fleet wrote it, or it is older
+/// than a record that was seen before.
 fn refuse(core: &Core, slot: Slot) {
     core.emit(Event::RecordRefused {
         slot: slot.to_string(),

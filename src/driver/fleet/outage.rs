@@ -62,8 +62,8 @@ impl Outage {
         !self.is_down.swap(true, Ordering::AcqRel)
     }
 
-    /// Notes that a step succeeded. Returns whether the store counts as up from now on and did not before. A read
-    /// says nothing about writes.
+    /// Notes that a step succeeded. Returns whether the store counts as up from now on and did not before. A successful
+    /// read does not clear a failed write.
     pub(super) fn answered(&self, slot: Option<Slot>, kind: Kind, now: Reading) -> bool {
         if !self.is_down() {
             return false;

@@ -1,4 +1,4 @@
-//! Publishing a session, and what the store has said of that.
+//! Publishes a session in the store, and remembers whether the store has accepted it.
 //!
 //! ```text
 //!   under way ─┬─ yes ───────▶ accepted     a store that has lost the record gets it back
@@ -7,8 +7,9 @@
 //!                                       └─ told again, no ──▶ refused, but others may have the session
 //! ```
 //!
-//! A record enters the store only by a publication that the store accepted. Without this rule, the heartbeat would
-//! put back a record that the store has refused, and whose session its creator then deletes.
+//! The heartbeat puts a lost record back only if the store had accepted it. Without this rule, it could put back a
+//! record that the store has refused. The creator of that session deletes it, and other processes would adopt a deleted
+//! session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +33,7 @@ pub(super) enum Publication {
     Unknown,
     /// The store accepted the record, or was seen to have it.
     Accepted,
-    /// The store does not accept the record any more, if it ever did.
+    /// The store has refused the record. It may have accepted it before, in a call without an answer.
     Refused,
 }
 
@@ -40,8 +41,8 @@ impl Publication {
     /// Returns the state after an answer. `None` is a call without an answer.
     fn after(self, answer: Option<bool>) -> Self {
         match (self, answer) {
-            // A record that was accepted may be refused later, because a newer one has replaced it. The heartbeat
-            // learns of that.
+            // Once accepted, a record may be refused later, because a newer one has replaced it. The heartbeat notices
+            // that, so keep the state.
             (Self::Accepted, _) | (_, Some(true)) => Self::Accepted,
             (Self::Refused, _) | (_, Some(false)) => Self::Refused,
             (Self::UnderWay | Self::Unknown, None) => Self::Unknown,
@@ -49,7 +50,7 @@ impl Publication {
     }
 }
 
-/// Proof that the store has accepted a record. Only this allows a record to be put back.
+/// Proof that the store has accepted a record. A record can be put back only with this proof.
 pub(super) struct Accepted<'a>(&'a Membership);
 
 impl Accepted<'_> {
@@ -64,7 +65,8 @@ impl Membership {
         (self.publication() == Publication::Accepted).then_some(Accepted(self))
     }
 
-    /// Returns a record that only tells the store who uses it. The store never puts it back.
+    /// Returns a record that only tells the store that the session is in use. If the store has lost the record, this
+    /// does not put it back.
     pub(super) fn record_in_use(&self) -> Record {
         self.record(Duration::ZERO)
     }
@@ -78,13 +80,13 @@ impl Membership {
         self.answered(Some(true));
     }
 
-    /// Returns whether the first publication may still be answered. If its task has stalled, the call never ends. So
-    /// it counts only for as long as a step may take.
+    /// Returns whether the first publication may still be answered. If its task has stalled, its call never ends. So
+    /// the call counts as under way only for as long as a step may take.
     pub(super) fn is_under_way(&self, now: Reading) -> bool {
         self.publication() == Publication::UnderWay && self.kept_since(now) <= STEP
     }
 
-    /// Returns whether the publication has to be repeated, if it is not under way.
+    /// Returns whether the publication has got no answer. Unless it is still under way, it then has to be repeated.
     pub(super) fn is_unanswered(&self) -> bool {
         let publication = self.publication();
         matches!(publication, Publication::Unknown | Publication::UnderWay)
@@ -124,8 +126,8 @@ impl Inner {
         let seal = self.seal_of(core, &session.partition);
         let (born, sent) = (session.life.born(), core.now());
         let (store_then, known_at) = claim.granted;
-        // Must not be later than the real time of birth. So the time between the grant and the create call is
-        // measured by the local clock.
+        // When the session was created, by the store's clock. This must not be later than the real time. So the time
+        // between the grant and the create call is measured by the local clock.
         let after = born.monotonic.saturating_sub(known_at.monotonic);
         let before = known_at.since(born);
         let born_store = store_then.saturating_add(after).saturating_sub(before);
@@ -142,8 +144,8 @@ impl Inner {
         };
         let (slot, generation) = (claim.slot, claim.generation);
         let (place, lease) = ((slot, claim.disarm()), self.sharing.member_lease);
-        // Do this before the call. Whatever the call returns, other processes may have the session from then on, and
-        // a thread that ends it meanwhile must know that.
+        // Do this before the call. From the call on, other processes may have the session, whatever the store answers.
+        // A thread that ends the session meanwhile must know that.
         session.share(Membership::new(place, generation, sealed, lease, sent));
         self.join(session);
         match membership(session) {
@@ -158,7 +160,8 @@ impl Inner {
     /// Publishes a record again after a call without an answer. If the record is current already, the store accepts
     /// it again.
     ///
-    /// A refusal does not mean that no other process has the session. The store may have accepted it the first time.
+    /// If the store refuses it now, other processes may still have the session: the store may have accepted the first
+    /// call.
     pub(super) async fn publish_again(
         &self,
         core: &Core,

@@ -19,7 +19,7 @@ pub(super) struct Release {
     pub(super) member: Member,
     pub(super) generation: u64,
     pub(super) pause: Duration,
-    /// In monotonic time. After that there is nothing to release.
+    /// When the claim lapses, in monotonic time. After that there is nothing to release.
     pub(super) lapses_at: Duration,
 }
 
@@ -63,7 +63,7 @@ impl Releases {
 }
 
 impl Inner {
-    /// Tells the store of one slot what it could not be told before.
+    /// Tells the store what it could not be told before about one slot: revocations, and claims to release.
     pub(super) async fn catch_up(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         self.send_revocations(core, slot).await?;
         self.release_claims(core, slot).await

@@ -1,4 +1,4 @@
-//! Sessions that no process of the fleet may use any more, as far as the store has not been told yet.
+//! Revocations that the store has not been told yet. After a revocation, no process of the fleet may use the session.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -27,7 +27,7 @@ impl Revocations {
         untold.since = now;
     }
 
-    /// Returns the slots whose store has to be told. Forgets revocations that are older than any session can be.
+    /// Returns the slots of the pending revocations. Forgets revocations that are older than any session can be.
     pub(super) fn slots(&self, now: Duration) -> Vec<Slot> {
         let mut all = self.0.lock();
         all.retain(|_, untold| now.saturating_sub(untold.since) < REMEMBERED);
@@ -51,8 +51,7 @@ impl Revocations {
 }
 
 impl Inner {
-    /// Tells the store which generation of a slot, and every older one, may not be used any more. If the store cannot
-    /// be reached, the rest is kept for the next time.
+    /// Tells the store of a slot's revocations. If the store cannot be reached, they are kept for the next time.
     pub(super) async fn send_revocations(&self, core: &Core, slot: Slot) -> Result<(), Error> {
         while let Some(generation) = self.revoked.of(slot) {
             self.step(core, Some(slot), |store| store.revoke(slot, generation))

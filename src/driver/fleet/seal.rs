@@ -19,9 +19,9 @@ pub(super) enum Kind {
     Session,
     /// The changes of processes that were built with these defaults.
     Defaults,
-    /// The server's answer to the free question.
+    /// The server's answer to `GET /v1/health`.
     Health,
-    /// The server's answer to a session call in place of that question.
+    /// The server's answer to a session call in place of `GET /v1/health`.
     StandIn,
 }
 
@@ -52,7 +52,7 @@ impl Seal {
     ) -> Self {
         let kind: &[u8] = match kind {
             Kind::Session => b"session",
-            // The second form. Version 0.1 has another one, in another slot.
+            // The second form of these records. Version 0.1 writes another form, into another slot.
             Kind::Defaults => b"defaults 2",
             Kind::Health => b"health",
             Kind::StandIn => b"stand-in",

@@ -1,5 +1,5 @@
-//! The newest generation that was seen in each slot. This memory outlives the sessions, so that an older record is
-//! never adopted.
+//! Remembers the newest generation that was seen in each slot, also after its session has ended. So this process never
+//! adopts an older record.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,13 +17,15 @@ pub(super) const TIDY_AT: usize = 1024;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     pub(super) generation: u64,
-    /// Whether that generation ended for the whole fleet, and not only for this process.
+    /// Whether this process must not adopt that generation again: its session has ended for the whole fleet, or was of
+    /// no use here.
     pub(super) is_spent: bool,
 }
 
 impl Seen {
-    /// Returns the generation that a record must exceed if no session is in use here. The last session itself may be
-    /// adopted again if it was only evicted, or if its lease ended.
+    /// Returns the generation that a record must exceed to be adopted, if no session of the slot is in use here. The
+    /// last seen session itself may be adopted again, unless it is spent. Example: it was only evicted here, or its
+    /// lease ended.
     pub(super) fn lowest(self) -> u64 {
         self.generation.saturating_sub(u64::from(!self.is_spent))
     }

@@ -1,5 +1,5 @@
-//! A create asks the fleet first. There may be a session already, another process may be creating one, or this
-//! process has to.
+//! The first step of a create in a fleet: find out whether there is a session already, whether another process is
+//! creating one, or whether this process has to.
 
 use std::{
     ops::ControlFlow::{self, Break, Continue},
@@ -32,7 +32,7 @@ const POLL: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(5);
 /// Generations above this are refused, because scripts in stores count in floating point.
 const HIGHEST: u64 = 1 << 53;
-/// How many useless records are skipped.
+/// How many unusable records a create skips. Then it goes on as if the store were down.
 const PASSED_OVER: usize = 3;
 
 impl From<Adopted> for Share {
@@ -56,7 +56,7 @@ struct Claimant {
     seal: Seal,
     member: Member,
     lease: Duration,
-    /// The highest generation of the skipped records.
+    /// The generation of the last record that was skipped.
     passed_over: u64,
     useless: usize,
 }
@@ -99,7 +99,8 @@ impl Create {
                 Continue(held_for) => held_for,
                 Break(share) => return share,
             };
-            // A claim never lasts this long. The store lets everyone wait after a failure.
+            // No claim lasts this long. So another process's create has failed, and the store makes all processes
+            // pause.
             if held_for > claimant.lease
                 && let Some(refused) = core.gate().paused_elsewhere(key, held_for, core.now())
             {
@@ -118,9 +119,9 @@ impl Create {
         }
     }
 
-    /// Adopts the session in the store if there is one, but makes no claim. An API key that the server has not
-    /// accepted yet may be made up, and must leave nothing in the store. The session of this create is published
-    /// later, like one that was made while the store was down.
+    /// Called for an API key that the server has not accepted yet. Adopts the session in the store if there is one, but
+    /// makes no claim: such a key may be made up, and must leave nothing in the store. The session of this create is
+    /// published later, like one that was created while the store was down.
     async fn look(&mut self, fleet: &Inner) -> Share {
         let core = self.core.clone();
         let seal = fleet.seal_of(&core, &self.partition);
@@ -141,7 +142,7 @@ impl Create {
         }
     }
 
-    /// Claims the slot once. Continues with the time for which another process holds the claim.
+    /// Claims the slot. If another process holds the claim, continues with the time for which it may hold it.
     async fn claim(
         &mut self,
         fleet: &Inner,
@@ -157,7 +158,7 @@ impl Create {
             }
             let after = self.newest(fleet, slot).max(claimant.passed_over);
             let sent = core.now();
-            // Only for this slot, so that an error counts for the slot that it concerns.
+            // Tell the store about this slot alone, so that a failure is noted for the slot that it concerns.
             let told = fleet.catch_up(&core, slot).await;
             if let Err(error) = told {
                 return Break(self.alone(fleet, error));
@@ -205,7 +206,7 @@ impl Create {
         Continue(())
     }
 
-    /// Returns whether the heartbeat has adopted a session meanwhile that makes this create unnecessary.
+    /// Returns whether this create is unnecessary, because the heartbeat has adopted a session meanwhile.
     fn is_spared(&self) -> bool {
         let (core, now) = (&self.core, self.core.now());
         core.cached(self.partition.id).is_some_and(|current| {
@@ -215,7 +216,8 @@ impl Create {
         })
     }
 
-    /// Decides what to do without the store. While the fleet's session is good, no process creates another one.
+    /// Decides what to do if the store cannot be used. With `OwnSession`, this process creates a session of its own,
+    /// unless it has a good one of the fleet. Otherwise the create fails.
     fn alone(&self, fleet: &Inner, error: Error) -> Share {
         let (core, now) = (&self.core, self.core.now());
         let current = core.cached(self.partition.id);
@@ -230,7 +232,7 @@ impl Create {
         }))
     }
 
-    /// Returns the generation that a record must exceed.
+    /// Returns the generation that a record must exceed to be adopted.
     pub(super) fn newest(&self, fleet: &Inner, slot: Slot) -> u64 {
         let seen = fleet.seen.of(slot);
         let current = self.core.cached(self.partition.id);

@@ -1,8 +1,7 @@
-//! One session call in place of the free question, for the whole fleet.
+//! If the server does not answer `GET /v1/health`, one session call in its place, for the whole fleet.
 //!
-//! The call counts against the quota of the day. So only one process makes it in five minutes. The result is stored
-//! in a slot of its own, like the answer to the free question. If the call did not reach the server, the others are
-//! told nothing.
+//! The call counts against the quota of the day. So only one process makes it in five minutes. The others read the
+//! result from a slot of its own in the store. If the call did not reach the server, nothing is stored.
 
 use std::time::Duration;
 
@@ -41,16 +40,16 @@ pub(crate) struct StandIn {
 
 /// Which process asks for a session.
 pub(crate) enum WhoAsks {
-    /// This process asks. With a claim, it tells the others.
+    /// This process asks. If it has a claim, it stores the result for the others.
     This(Option<Box<StandIn>>),
-    /// Another process has asked, with this result. The flag says whether it asked after the sign.
+    /// Another process has asked, with this result. The flag says whether its call was made after the sign.
     Another(Metered, bool),
 }
 
 impl Fleet {
-    /// Finds out whether this process has to ask for a session. `signs` is the present number of signs. They came before
-    /// the slot was read as `since`. Another process's result is used for `counts_for` after its call. Without the
-    /// store, each process asks.
+    /// Finds out whether this process has to ask for a session. `signs` is the present number of signs. All of them
+    /// came before the slot was read as `since`. A result of another process counts for `counts_for` after its call. If
+    /// the store cannot be reached, each process asks.
     pub(crate) async fn stand_in(
         &self,
         core: &Core,
@@ -74,14 +73,14 @@ impl Fleet {
 }
 
 impl Inner {
-    /// Returns how the slot is found now.
+    /// Reads the slot, and returns its present state.
     pub(super) async fn stand_in_since(&self, core: &Core) -> Option<Since> {
         let slot = self.common_slot(core, Kind::StandIn)?.slot;
         let found = self.get(core, Some(slot), slot).await.ok()?;
         Some(Since::of(&found))
     }
 
-    /// Returns `None` if this process has no session, or if the store cannot be asked.
+    /// Finds out which process asks. Returns `None` if this process has no session, or if the store cannot be asked.
     async fn who_asks(
         &self,
         core: &Core,
@@ -111,7 +110,8 @@ impl Inner {
                     return Some(WhoAsks::This(Some(Box::new(StandIn { seal, claim }))));
                 }
                 Claimed::Held(_) => sleep(AGAIN).await,
-                // A replica's record, or one of another writer. The store would offer it again and again.
+                // An old record from a replica of the store, or one that another program wrote. The store would offer
+                // it again and again.
                 Claimed::Published(other) if generation(&other) <= after => return None,
                 Claimed::Published(other) => found = other,
             }
@@ -126,8 +126,9 @@ impl Inner {
     }
 }
 
-/// How the slot was found at some time. A result counts as later only if it was published since, and the call was made
-/// since by the clock of the slot's own node. That clock may have been set back in between.
+/// The state of the slot at some time: its generation, and the clock of its node in the store. A result counts as later
+/// only if both have advanced. The generation alone says when the result was stored, not when the call was made. The
+/// clock alone may have been set back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Since {
     now: Duration,
@@ -142,7 +143,8 @@ impl Since {
         }
     }
 
-    /// Returns whether a result that was found now comes from a call made since, at `asked` by the node's clock.
+    /// Returns whether the result in `found` comes from a later call than this state. The call was made at `asked`, by
+    /// the node's clock.
     fn is_before(&self, found: &Found, asked: Duration) -> bool {
         generation(found) > self.generation && asked >= self.now
     }
@@ -171,12 +173,12 @@ struct Said {
 }
 
 impl Said {
-    /// Converts the result to the clocks of this process. The slot was read at `found_at` by the store's clock, and after
-    /// `before` here.
+    /// Converts the result to the clocks of this process. The slot was read at `found_at` by the store's clock, and
+    /// after `before` by the clock here.
     fn here(&self, core: &Core, signs: u64, (found_at, before): (Duration, Reading)) -> Metered {
         let (now, ago) = (core.now(), found_at.saturating_sub(self.asked));
-        // It is not known how long the store's answer was on its way. The earlier time proves less, and the later one
-        // gives up more.
+        // It is not known how long the store's answer was on its way, so take the cautious time. If the server has the
+        // session, the earlier time proves less. If not, the later time gives up more sessions.
         let known = if self.knows { before } else { now };
         let asked = Reading {
             monotonic: known.monotonic.saturating_sub(ago),

@@ -1,7 +1,8 @@
-//! Which task keeps contact with the store, and when it has to show that it is alive.
+//! Notices when the heartbeat's task has ended or stalled, so that another one takes over.
 //!
-//! The task runs on the runtime of the request that started it. If that runtime ends or stalls, the next request with
-//! a shared session starts another task, on its own runtime. The old task, if it is polled again, then ends.
+//! The task runs on the runtime of the request that started it. If that runtime ends or stalls, the next request with a
+//! shared session starts another task, on its own runtime. If the old task is polled again, it ends. Each such task is
+//! called a *worker* and has a number.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -27,8 +28,8 @@ struct Present {
     /// The number of the latest worker. It counts up.
     worker: u64,
     is_there: bool,
-    /// Whether a caller needed a worker after the present one last looked for work. That caller started no other
-    /// worker.
+    /// Set when a caller needs a worker while one runs. That caller starts none, so the present worker must look for
+    /// work once more before it ends.
     is_needed: bool,
 }
 
@@ -47,7 +48,7 @@ impl Watchdog {
         self.late_from.load(Ordering::Acquire) <= millis(now)
     }
 
-    /// Makes the caller the worker, unless another worker is there and not late.
+    /// Makes the caller the worker, and returns its number. Returns `None` if another worker runs and is not late.
     pub(super) fn begin(&self, now: Duration) -> Option<u64> {
         let mut present = self.present.lock();
         if present.is_there && !self.is_late(now) {

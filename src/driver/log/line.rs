@@ -106,7 +106,7 @@ pub(super) fn event(event: &Event) {
             Some(error),
             api_key = %api_key
         ),
-        // Without sessions, the failure that caused the suspicion says everything.
+        // If there is no session, the failure that caused the suspicion says all that matters.
         Event::Suspected { live_sessions: 0 } => {
             log!(DEBUG, "sessions suspected", live_sessions = 0);
         }
@@ -225,7 +225,7 @@ pub(super) fn event(event: &Event) {
                 reason = label::not_inlined(*reason)
             );
         }
-        // Only the receiver that was too slow knows of it.
+        // Only a receiver that was too slow gets this event. It never comes here.
         Event::Missed { .. } => {}
     }
 }

@@ -5,8 +5,8 @@ use crate::{
     secret::ViewingKey,
 };
 
-/// Puts the chain first, which distinguishes most of them. Defaults that only newer servers know may be secret, so
-/// they are only counted.
+/// Returns a short text for defaults. The chain comes first, because it tells most of them apart. Defaults that this
+/// version does not know may be secret, so they are only counted.
 pub(super) fn short(defaults: &SessionDefaults) -> String {
     let SessionDefaults {
         chain,

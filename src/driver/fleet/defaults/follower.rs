@@ -13,13 +13,15 @@ use crate::{
 pub(crate) trait Follower: Send + Sync {
     fn identity(&self) -> Arc<Identity>;
 
-    /// Adopts the defaults that other processes have changed, before the first request or after an idle time.
-    /// Requests with the manager's defaults wait meanwhile. The caller holds the lock of changes.
+    /// Switches to the defaults `now`, which other processes have changed, before the first request or after an idle
+    /// time. Requests with the manager's defaults wait meanwhile. The caller holds the lock of changes.
     fn begin_with_defaults(self: Arc<Self>, now: SessionDefaults) -> Result<(), Error>;
 
-    /// Switches to the defaults that other processes have changed, if a session with them can be used at once. That
-    /// is the current session, or the one that was `made`, which may have been evicted already. Otherwise returns the
-    /// partition that needs a session first. The caller holds the lock of changes.
+    /// Switches to the defaults `now`, which another process has changed, if there is a session with these defaults. If
+    /// there is none, returns the partition: the caller creates a session for it and calls this again.
+    ///
+    /// `made` is the outcome of that create. Its session is used even if it was evicted meanwhile. The caller holds the
+    /// lock of changes.
     fn try_follow(
         self: Arc<Self>,
         now: SessionDefaults,

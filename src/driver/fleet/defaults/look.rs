@@ -25,8 +25,8 @@ use crate::{
     runtime::runtime,
 };
 
-/// How soon a process learns of changes by others. Without a heartbeat it does not learn of them, so it looks before
-/// it makes or adopts its next session.
+/// How soon a process with a heartbeat learns of changes by others. A process without one, whose last look is longer
+/// ago, looks again before it creates or adopts a session.
 const HEARD_WITHIN: Duration = Duration::from_secs(15);
 /// If a look takes longer than this, its runtime has stalled.
 const LATE: Duration = Duration::from_secs(6);
@@ -34,8 +34,9 @@ const LATE: Duration = Duration::from_secs(6);
 /// The result of a look, for all who wait for it.
 type Looked = Result<(), Error>;
 
-/// The look before the first session. A process begins with the present defaults of its group: no request gets a
-/// session with the manager's defaults before this look. The same holds after a time without a session and heartbeat.
+/// The look at the group's defaults before the first session. Example: a process starts after another one has changed
+/// the defaults. No request gets a session with the manager's defaults before this look. The same holds after an idle
+/// time, in which no heartbeat ran.
 #[derive(Default)]
 pub(in crate::driver::fleet) struct FirstLook {
     is_done: AtomicBool,
@@ -72,8 +73,8 @@ impl FirstLook {
 }
 
 impl Fleet {
-    /// Returns whether the manager's defaults are those of its group. Ask this before reading the defaults. They are
-    /// set before this flag is, so the load needs no ordering of its own.
+    /// Returns whether the manager's defaults are those of its group. Call this before you read the defaults. They are
+    /// set, under their own lock, before this flag is. So the load needs no ordering of its own.
     #[inline]
     pub(crate) fn has_looked(&self) -> bool {
         let look = |inner: &Inner| inner.first_look.is_done.load(Ordering::Relaxed);
@@ -107,7 +108,7 @@ impl Fleet {
             return Ok(());
         }
         self.within(Ok(()), async |inner| {
-            // Leave time for the session to a request that waits for this.
+            // A request that waits for this look also needs time for its session.
             let limit = STEP.min(core.settings.max_wait / 2);
             match timeout(limit, inner.wait_for_look(core)).await {
                 Ok(looked) => looked,
@@ -197,8 +198,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Reads what other processes have changed, and follows it. Writes again what the store has lost or will soon
-    /// forget.
+    /// Reads what other processes have changed, and switches to it. Writes the changes again if the store has lost them
+    /// or will soon remove them.
     pub(in crate::driver::fleet) async fn follow_defaults(
         &self,
         core: &Arc<Core>,
@@ -221,14 +222,15 @@ impl Inner {
             .validate()
             .is_err()
         {
-            // Another version of this crate accepts these defaults.
+            // This version of the crate does not accept the group's defaults. The process that changed them runs
+            // another version.
             if self.is_first_refusal(seal.slot, generation) {
                 refuse(core, seal.slot);
             }
             return Ok(());
         }
-        // Until this ends, the task does not tell the store which sessions are in use. So the wait is bounded, and
-        // the rest is done next time.
+        // If the heartbeat calls this while there is no session, it begins no look at a slot until this ends, not even
+        // for a session that the switch creates. So the wait is bounded, and the rest is done next time.
         let switched = timeout(self.interval(), switch(core, following, &group));
         let Ok(switched) = switched.await else {
             return Ok(());
@@ -253,7 +255,7 @@ async fn run(core: Arc<Core>, done: Sender<Looked>) {
     }
 }
 
-/// Switches to the defaults that other processes have changed. Changes that are made here meanwhile are kept.
+/// Switches to the defaults that other processes have changed. A change that the user makes here meanwhile is kept.
 async fn switch(core: &Arc<Core>, following: &Following, group: &LwwDefaults) -> Result<(), Error> {
     let mut made = None;
     while let Some(missing) = try_switch(following, group, made).await? {
@@ -265,7 +267,7 @@ async fn switch(core: &Arc<Core>, following: &Following, group: &LwwDefaults) ->
     Ok(())
 }
 
-/// Tries to switch. Returns the partition that needs a session first, if there is one.
+/// Tries to switch. Returns the partition if it needs a session first.
 async fn try_switch(
     following: &Following,
     group: &LwwDefaults,

@@ -1,4 +1,4 @@
-//! Defaults that the processes of a group share. What one of them changes, the others follow.
+//! Defaults that the processes of a group share. If one process changes them, the others switch to the new ones.
 //!
 //! A group is all processes with the same API key and base URL that were built with the same defaults. Later changes
 //! are stored in a slot of their own, as a last-writer-wins map. Each changed field has a value, or is marked as
@@ -10,7 +10,7 @@
 //!                      first look, every look ─────┴── merge, make the successor, switch ◀──┘
 //! ```
 //!
-//! | room | concept |
+//! | file | concept |
 //! | --- | --- |
 //! | `publish` | the form of the changes in the store, and writing them |
 //! | `follower` | the interface of a manager that follows |
@@ -85,7 +85,8 @@ impl Fleet {
         let _ = inner.following.set(following);
     }
 
-    /// Notes a change of the defaults that this process has just made. The caller holds the lock of changes.
+    /// Notes a change of the defaults that this process has just made. The heartbeat writes it into the store. The
+    /// caller holds the lock of changes.
     pub(crate) fn changed_defaults(
         &self,
         core: &Arc<Core>,
@@ -108,11 +109,12 @@ impl Fleet {
         let (DefaultsChange::Patch(values) | DefaultsChange::Replacement(values)) = change;
         book.change(names, values, core.now());
         drop(book);
-        // Start the heartbeat even if no task waits until the others are told.
+        // The caller may give up before the change is in the store, so start the heartbeat, which writes it, too.
         self.start_heartbeat(core);
     }
 
-    /// Tells the other processes of changes at once, or as soon as the store can be reached.
+    /// Writes this process's changes into the store, for the other processes. If the store cannot be reached, the
+    /// heartbeat does so later.
     pub(crate) async fn tell_defaults(&self, core: &Core) {
         self.within((), async |inner| drop(inner.tell_defaults(core).await))
             .await;
@@ -122,7 +124,8 @@ impl Fleet {
     pub(crate) async fn move_to(&self, core: &Core, newer: Identity) -> (Identity, Moving) {
         let moved = self.within(None, async |inner| {
             let (following, seal) = inner.group(core, newer.key()?)?;
-            // Without the store, the manager moves with what it knows. The next look brings the rest.
+            // If the store cannot be reached, the manager goes on with the changes that it knows. The next look brings
+            // the rest.
             let found = inner.read_defaults(core, &seal).await.ok();
             let others = found.and_then(publish::InSlot::into_state);
             let others = others.unwrap_or_default();
@@ -134,8 +137,8 @@ impl Fleet {
         moved.unwrap_or_else(|| (newer, Moving::default()))
     }
 
-    /// Called when the manager uses another API key. The group of that key has another slot, which may hold nothing
-    /// yet.
+    /// Called when the manager has switched to another API key. That key's group has a slot of its own, which may be
+    /// empty. So the changes of this process are written again, to that slot.
     pub(crate) fn moved_to(&self, core: &Arc<Core>, Moving(others): &Moving) {
         if let Some(following) = self.inner().and_then(|inner| inner.following.get()) {
             let mut book = following.book();

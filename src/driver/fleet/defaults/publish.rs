@@ -23,9 +23,9 @@ pub(super) const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 const LEASE: Duration = Duration::from_secs(10);
 /// The pause between tries while another process holds the claim.
 const AGAIN: Duration = Duration::from_millis(50);
-/// The most tries. A store that lies could keep this loop going without taking any time.
+/// The most tries. A faulty store could otherwise keep this loop going for ever, without the time limit passing.
 const TRIES: usize = 100;
-/// The first byte of what is encrypted. Another form gets another number.
+/// The first byte of a record before it is encrypted. A new format gets another number.
 const FORM: u8 = 2;
 
 /// The content of a group's slot.
@@ -59,7 +59,8 @@ impl InSlot {
 }
 
 impl Inner {
-    /// Reads a group's slot, and gives pending changes of this process the store's time.
+    /// Reads a group's slot. This also gives the store's time to changes that this process made without knowing that
+    /// time.
     pub(super) async fn read_defaults(&self, core: &Core, seal: &Seal) -> Result<InSlot, Error> {
         let found = self.get(core, None, seal.slot).await?;
         Ok(self.open_defaults(core, seal, found))
@@ -94,7 +95,7 @@ impl Inner {
         }
     }
 
-    /// Gives pending changes the store's time, which is known as of now.
+    /// Gives pending changes the store's time. `store_now` is the store's time at this moment.
     fn stamp_pending(&self, core: &Core, store_now: Duration) {
         if let Some(following) = self.following.get() {
             following.book().stamp(store_now, core.now());
@@ -111,13 +112,13 @@ impl Inner {
     /// Merges the changes of this process into the slot, and writes the result. Returns the content of the slot after
     /// that.
     ///
-    /// Nobody else can write under the claim. The store grants the claim only after this process has read the newest
-    /// record. So no change of another process is lost.
+    /// No change of another process is lost: the store grants the claim only to a process that has read the newest
+    /// record, and only the holder of the claim can write.
     ///
     /// # Errors
     ///
     /// Returns [`ErrorKind::Store`] if the store cannot be reached, or if others write all the time. Changes that are
-    /// not written are told later.
+    /// not written now are written later.
     pub(super) async fn publish_defaults(
         &self,
         core: &Core,
@@ -138,8 +139,8 @@ impl Inner {
                 match slot.content {
                     Content::State(written) => state.merge(&written),
                     Content::Nothing | Content::Unreadable => {}
-                    // Do not overwrite it: it may hold what this version cannot read. Changes of this process wait
-                    // until it is gone.
+                    // Do not overwrite the record: it may hold what this version cannot read. Changes of this process
+                    // wait until the record is gone.
                     Content::AnotherForm => return Ok(LwwDefaults::default()),
                 }
             }
