@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     wait: Duration,
-    /// In monotonic time.
+    /// When the wait ends, in monotonic time.
     until: Duration,
 }
 
@@ -38,8 +38,11 @@ impl Limit {
         self.until.saturating_sub(now)
     }
 
-    /// Returns when the request tries again after a failed create. Only a request that waits longer than creates do
-    /// tries again, and only if the call budget or the server's pace was the cause.
+    /// Returns after how long the request looks for a session again, when a create has failed. Returns `None` if the
+    /// request fails with the same error.
+    ///
+    /// A create waits for the call budget and the server's pace for `patience` at most. If the create failed because of
+    /// those, a request that may wait longer tries again. No other request does.
     fn comes_back_in(&self, error: &Error, patience: Duration, now: Duration) -> Option<Duration> {
         let again = error.retry_after()?.max(FLOOR);
         let is_in_time = self.wait > patience && again < self.left(now);
@@ -69,7 +72,7 @@ impl SessionManager {
     }
 
     /// Limits a future to the time that the request has left, or else to `max_wait`. `partition` is what the request
-    /// waits for, if that is known.
+    /// waits for, if that is known. The error of a timeout then says why there is no session.
     pub(crate) async fn in_time<T>(
         &self,
         limit: Option<Limit>,

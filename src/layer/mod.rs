@@ -52,14 +52,14 @@
 //! # Await the response at once
 //!
 //! The layer chooses the session when the service is called. Most clients send the request only when the response's
-//! future is first polled. So a future that is kept for longer than `hard` may send a dead id, and so may a request
-//! that waits behind a `tower::buffer::Buffer`. [`Event::Late`](crate::Event) reports it afterwards. If you do not
-//! await a future at once, pass it to `tokio::spawn`.
+//! future is first polled. So a future that is kept for longer than `hard` (5 to 60 s) before its first poll may send a
+//! dead id. So may a request that waits behind a `tower::buffer::Buffer`. [`Event::Late`](crate::Event) reports it
+//! afterwards. If you do not await a future at once, pass it to `tokio::spawn`.
 //!
 //! # Readiness and backpressure come from the inner service
 //!
-//! The layer calls the inner service that was polled ready, and leaves a clone in its place. This also holds if the
-//! request had to wait for a session first. While a request waits, it holds its permit of a `ConcurrencyLimit` below.
+//! The layer calls the very service that was polled ready, and leaves a clone in its place. It does so even if the
+//! request has to wait for a session first. While a request waits, it holds its permit of a `ConcurrencyLimit` below.
 //! It gives up after `max_wait`.
 //!
 //! # What the inner service has to be

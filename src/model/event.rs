@@ -347,8 +347,7 @@ pub enum Event {
         /// How long such a request would have to wait.
         next_call_in: Duration,
     },
-    /// The call budget is free again: a create or check began with half of it free, and for 10 s no request was
-    /// refused.
+    /// The budget is free again: a create or check began with half of it free, and for 10 s no request was refused.
     ///
     /// Wake somebody: no.
     #[non_exhaustive]
