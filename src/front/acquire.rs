@@ -1,4 +1,5 @@
-//! Finds or creates the session of a partition, and takes a lease on it.
+//! Finds or creates the session of a partition (one API key with one set of defaults), and takes a lease on it. While
+//! the lease exists, the session is not deleted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,8 +39,8 @@ impl SessionManager {
         core.own_at(now);
         let session = core.cached(id).or_else(|| core.brought_back(id, now))?;
         let phase = session.phase(now);
-        // Look at the expiry first: `is_held` may start a question to the server, which an expired session does not
-        // need.
+        // Look at the expiry first: `is_held` may ask the server whether it still has its sessions. For an expired
+        // session, that call would be wasted.
         if phase == Phase::Over
             || core.is_held(now)
             || (session.is_suspect(core.suspicion.signs()) && !core.is_cleared(&session, now))
@@ -149,7 +150,8 @@ impl SessionManager {
                 _ = core.closed() => return Err(Error::shutdown()),
                 outcome = flight.waiters.outcome.wait() => match outcome {
                     Some(Ok(session)) => {
-                        // If the session was only checked, its renewal may be due, and `try_lease` starts it.
+                        // The create may have been a check that kept the session. The session's renewal may then be
+                        // due, and `try_lease` starts it.
                         if let Some(lease) = self.try_lease(partition.id) {
                             return Ok(lease);
                         }

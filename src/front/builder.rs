@@ -197,9 +197,9 @@ impl SessionManagerBuilder {
     /// Sets how long requests go on without a proof that the server is still the same process. Defaults to 60 s. From
     /// 10 s to 24 h.
     ///
-    /// After that time, the next request waits for the answer to `GET /v1/health`, which says when the server was
-    /// started. The call is free. Answers with Sipher's `RateLimit` headers are a proof too, so only managers with
-    /// little traffic need this call.
+    /// A server that restarts forgets its sessions and does not say so. So after this time without a proof, the next
+    /// request waits for the answer to `GET /v1/health`, which says when the server was started. The call is free.
+    /// Answers with Sipher's `RateLimit` headers are a proof too, so only managers with little traffic need it.
     ///
     /// Lower it if a request under the server's own defaults is worse than one that waits a moment. Raise it if your
     /// server does not answer that call.

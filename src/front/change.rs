@@ -115,11 +115,12 @@ impl SessionManager {
         })
     }
 
-    /// Adopts the group's present defaults, so that the change is made to those.
+    /// In a fleet, adopts the changes of defaults that other processes have made, so that this change is made to the
+    /// current defaults.
     async fn adopt_group_defaults(&self) -> Result<(), Error> {
         let fleet = &self.core().fleet;
         if fleet.is_there() {
-            // Check this first: the timers of the store's steps would panic without a runtime.
+            // Check for a runtime first: the timers of the store's steps would panic without one.
             runtime()?;
         }
         fleet.first_look(self.core(), &self.identity()).await

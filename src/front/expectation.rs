@@ -133,8 +133,8 @@ impl Expectation {
         Error::new(ErrorKind::WrongDefaults, text)
     }
 
-    /// Counts a session that was answered under other defaults. If one session after another is wrong, the next is
-    /// created later. A session that was already replaced does not count.
+    /// Counts a session that was answered under other defaults. If one session after another is wrong, the next session
+    /// is created only after a pause. A session that was already replaced does not count.
     fn count(&self, session: &Arc<LiveSession>, now: Reading) {
         let core = self.manager.core();
         let partition = &session.partition;

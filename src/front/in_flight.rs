@@ -50,9 +50,9 @@ impl InFlightRequest {
         Self(Some(token))
     }
 
-    /// Creates a request that carries no session of the manager. Its answer is still examined, because it counts in one
-    /// of the server's rate-limit windows. If such answers were left out, the windows of two server processes could
-    /// look like one.
+    /// Creates a request that carries no session of the manager. Its answer is still examined, because it counts in a
+    /// rate-limit window. These windows show which process of the server answers. If such answers were left out, two
+    /// processes could look like one.
     pub(crate) fn bare(manager: SessionManager, bears: Bears) -> Self {
         let core = manager.core();
         let sent = core.settings.inline.makes_sessions.then(|| Sent {
@@ -96,8 +96,9 @@ impl InFlightRequest {
         if response.status().as_u16() >= LEAST_SIGN {
             token.saw_status(response.status(), Some(response.headers()));
         }
-        // Skip the rest if the answer is in time and nobody wants a proof. A request that needs a proof has a token of
-        // its own, which is never young. So only requests that a memo let pass are skipped.
+        // Skip the rest if the response was ready at once and the session has certainly not expired (the token is
+        // young). So only requests that a memo let pass are skipped. A request that needs a proof has a token of its
+        // own, which is never young.
         if !(at_once && token.is_young()) {
             token.answered(response, prove);
         }
@@ -279,8 +280,8 @@ impl Token {
         let Some(session) = self.session() else {
             return true;
         };
-        // Example: a request was sent before a restart, and the new process answers it. If the window of the new
-        // process is known by now, the answer proves the new process, and not the one that has this session.
+        // Example: a request was sent before a restart, and the new process answers it. If the rate-limit window of the
+        // new process is known by now, the answer proves the new process, and not the one that has this session.
         let is_its = self.manager.core().is_process_of(session);
         if is_its {
             // Leave out the other requests in flight: they may have been sent earlier, and another process may still

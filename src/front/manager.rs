@@ -109,7 +109,7 @@ impl SessionManager {
     /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, or on one without timers, if there is
     ///   no session yet.
     /// * [`Store`](crate::ErrorKind::Store) in a fleet, in two cases: the store cannot be reached and
-    ///   `OnStoreDown::Fail` is set; or another process holds the claim for longer than this call may wait.
+    ///   `OnStoreDown::Fail` is set; or another process claims the create for longer than this call may wait.
     ///
     /// From the server's answer to the create. All callers that waited for the create get the same error, and
     /// [`next_attempt_in`](crate::Error::next_attempt_in) says when the next create may begin:

@@ -41,8 +41,8 @@ impl Limit {
     /// Returns after how long the request looks for a session again, when a create has failed. Returns `None` if the
     /// request fails with the same error.
     ///
-    /// A create waits for the call budget and the server's pace for `patience` at most. If the create failed because of
-    /// those, a request that may wait longer tries again. No other request does.
+    /// A create waits at most `patience` for the call budget, or for a server that wants fewer calls (429). If the
+    /// create failed for one of these two reasons, a request that may wait longer tries again. No other request does.
     fn comes_back_in(&self, error: &Error, patience: Duration, now: Duration) -> Option<Duration> {
         let again = error.retry_after()?.max(FLOOR);
         let is_in_time = self.wait > patience && again < self.left(now);
@@ -79,7 +79,7 @@ impl SessionManager {
         partition: Option<Arc<Partition>>,
         found: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        // Check this before creating the timer, which would panic without a runtime.
+        // Check for a runtime before creating the timer, which would panic without one.
         runtime()?;
         let max_wait = self.core().settings.max_wait;
         let wait = limit.map_or(max_wait, |limit| limit.left(self.core().uptime()));

@@ -82,8 +82,8 @@ impl SessionManager {
     /// Call it when a customer has upgraded the tier, paid a bill or corrected a key. Otherwise a refused key is tried
     /// again after up to 10 minutes, and a used-up quota after 15 minutes.
     ///
-    /// Some pauses stay: those that concern all keys (the server's pace, an outage, the call budget), the pause after
-    /// wrong answers, and what other processes of a fleet have found out.
+    /// Some pauses stay: those that concern all keys (a server that wants fewer calls, an outage, the call budget), the
+    /// pause after wrong answers, and what other processes of a fleet have found out.
     pub fn clear_holds(&self, key: impl Into<ApiKey>) -> bool {
         let key = KeyId::of(key.into().expose());
         let core = self.core();

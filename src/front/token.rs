@@ -58,7 +58,7 @@ pub(crate) enum Bears {
     /// No session, because the answer does not depend on one. If the request has a body, the body has the defaults of
     /// this partition.
     Inline(Arc<Partition>),
-    /// No session of the manager. The outcome still says something about the server.
+    /// No session of the manager. The outcome may still show that the server has restarted.
     Nothing {
         why: Bare,
         /// The API key, if the manager put it in.

@@ -98,7 +98,7 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
         Some(memo.token.clone())
     }
 
-    /// Remembers a decision, if this place has seen its credentials before.
+    /// Remembers a decision, if this thread's place has seen the request's credentials before.
     ///
     /// `may_repeat` returns since when the decision holds, and for how long.
     ///

@@ -150,8 +150,8 @@ impl LiveSession {
             return Phase::Over;
         }
         match self.life.phase(now) {
-            // The fleet refused this session, so no other process will use it. The next request looks for another
-            // session, and no request waits for that.
+            // The fleet's store refused to publish this session, so no further process adopts it. The next request
+            // looks for another session in the background, and no request waits for that.
             Phase::Fresh if self.shared().is_some_and(Shared::was_refused) => Phase::Aging,
             phase => phase,
         }

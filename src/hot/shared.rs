@@ -12,7 +12,7 @@ pub(crate) trait Shared: Any + Debug + Send + Sync {
     /// Returns whether no other process uses the session.
     fn is_last(&self) -> bool;
 
-    /// Returns whether the fleet refused the session, so that no other process will use it.
+    /// Returns whether the fleet's store refused to publish the session, so that no further process adopts it.
     fn was_refused(&self) -> bool;
 
     /// Returns how long this process may use the session if it cannot reach the store. A request may be held up on its

@@ -46,7 +46,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct SessionLayer(Arc<Shared>);
 
-/// One allocation, because services are cloned for each request.
+/// What all services of a layer share. One allocation, so that a clone of a service is cheap: services are cloned for
+/// each request.
 #[derive(Debug)]
 struct Shared {
     /// Stands before `manager`, so that it is dropped first. `manager` may be the last handle, and the last handle must

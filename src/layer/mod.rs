@@ -64,16 +64,16 @@
 //!
 //! # What the inner service has to be
 //!
-//! It has to be `S: Service<Request<B>> + Clone` with `S::Error: Into<BoxError>`, but neither `Send` nor `'static`.
-//! `Clone` is needed because a request that waits for its session takes the service along. Put a service that is not
-//! `Clone`, such as tower's `RateLimit`, into a `tower::buffer::Buffer`. The response's future is `Send` and `Sync`
-//! if the inner future is, whatever the body. So the stack can be boxed, also with `boxed_clone_sync`.
+//! The inner service has to be `S: Service<Request<B>> + Clone` with `S::Error: Into<BoxError>`, but neither `Send` nor
+//! `'static`. `Clone` is needed because a request that waits for its session takes the service along. Put a service
+//! that is not `Clone`, such as tower's `RateLimit`, into a `tower::buffer::Buffer`. The response's future is `Send`
+//! and `Sync` if the inner future is, whatever the body. So the stack can be boxed, also with `boxed_clone_sync`.
 //!
 //! # Where it belongs in a stack
 //!
-//! Put it inside of any layer that sends a request more than once, such as retries or `FollowRedirect`. Then the
-//! layer decides anew for each sending. If the layer stands outside of a `FollowRedirect`, the session id and API key
-//! go wherever the redirect points. With the feature `tower-http`, the layer notices this if the last hop is not
+//! Put the session layer inside of any layer that sends a request more than once, such as retries or `FollowRedirect`.
+//! Then it chooses a session anew for each sending. If it stands outside of a `FollowRedirect`, the session id and API
+//! key go wherever the redirect points. With the feature `tower-http`, the layer notices this if the last hop is not
 //! Sipher's. The session is then replaced, and [`Event::Leaked`](crate::Event) reports it. A chain that comes back to
 //! Sipher is not noticed.
 //!

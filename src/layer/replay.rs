@@ -77,7 +77,7 @@ impl ReplayLayer {
         Self(self.0.defaults(defaults))
     }
 
-    /// Adds to every response which session its request was sent with, like [`SessionLayer::with_proof`].
+    /// Adds a [`Proof`](crate::Proof) to the extensions of every response, like [`SessionLayer::with_proof`].
     #[must_use]
     pub fn with_proof(self) -> Self {
         Self(self.0.with_proof())

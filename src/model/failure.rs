@@ -1,4 +1,4 @@
-//! What follows from a failed create: what is held back, and for how long.
+//! Decides what follows from a failed create: which other creates are held back, and for how long.
 //!
 //! | failure | held back | for |
 //! | --- | --- | --- |
@@ -38,7 +38,8 @@ const LEAST: Duration = Duration::from_secs(1);
 /// The limits of the pause between two tries of one create, while callers wait for it.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// The least time between two session calls of one partition, whatever the outcome of the first.
+/// The least time between two session calls of one partition (one API key with one set of defaults), whatever the
+/// outcome of the first.
 pub(crate) const FLOOR: Duration = Duration::from_millis(200);
 
 /// What a failure holds back.
@@ -109,7 +110,7 @@ pub(crate) fn is_local(error: &Error) -> bool {
     !error.is_transient() && consequence(error, 1).reach == Reach::Partition
 }
 
-/// Returns whether the error holds back all calls, as the budget and the server's pace do.
+/// Returns whether the error holds back the calls of all keys: a used-up call budget and a 429 do.
 pub(crate) fn concerns_all(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited)
 }

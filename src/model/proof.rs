@@ -50,8 +50,8 @@ pub enum Proof {
         session: SessionRef,
         /// How old the session was when the head of the response arrived.
         age: Duration,
-        /// How much of the session's life was left at that time. The server looked the session up earlier, so it saw
-        /// more.
+        /// How much of the session's life was left at that time. When the server looked the session up, a little more
+        /// was left.
         left: Duration,
         /// What happened to its defaults in the body.
         inlined: Inlined,
@@ -62,8 +62,8 @@ pub enum Proof {
     /// The request carried a session of this crate, and the answer names that session's chain. No doubt is left. Only a
     /// [checked](crate::SessionLayer::checked) layer says this.
     ///
-    /// The chain is certainly right. The server's own default is `solana` today. If the session has another chain, this
-    /// also proves that the session applied. If it has `solana`, the answer would be the same without the session.
+    /// The chain is certainly right. This also proves that the session applied, except in two cases: the session's
+    /// chain is the server's own default (`solana` today), or the body names the chain (see `inlined`).
     #[non_exhaustive]
     Confirmed {
         /// The session.
@@ -99,7 +99,7 @@ pub enum Proof {
     Without,
 }
 
-/// Why a session that was good when its request was sent may not have been good when the server looked it up.
+/// Why a session that was alive when its request was sent may have been dead when the server looked it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {

@@ -12,7 +12,7 @@ pub enum RetireReason {
     /// [`invalidate`](crate::SessionManager::invalidate). So no request ever got the session.
     Fenced,
     /// [`SessionManager::invalidate`](crate::SessionManager::invalidate) was called, or one of your calls changed or
-    /// deleted it.
+    /// deleted the session.
     Invalidated,
     /// This process could not reach the shared store for so long that other processes of the fleet may have deleted the
     /// session.

@@ -141,9 +141,9 @@ pub enum ForeignIds {
 /// timeout of its own never waits longer than that.
 ///
 /// A longer wait does not change the create that the request waits for, since other requests may wait for it too. The
-/// create ends after `create_timeout`. It waits at most the manager's `max_wait` for the call budget and for the
-/// server's pace. If the create fails because of the budget or the pace, the request goes on waiting until the next try
-/// can succeed, if its own limit allows that. After any other failure the request fails at once.
+/// create ends after `create_timeout`. For the call budget, and for a server that wants fewer calls (429), it waits at
+/// most the manager's `max_wait`. If the create fails for one of these two reasons, the request goes on waiting until
+/// the next try can succeed, if its own limit allows that. After any other failure the request fails at once.
 ///
 /// Use it if a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
 /// `reqwest-middleware` it is set by `with_extension`.

@@ -6,7 +6,8 @@ use std::{ops::RangeInclusive, time::Duration};
 pub(crate) const TTL: Duration = Duration::from_secs(60 * 60);
 /// Less than [`MAX_WAIT`], so that a caller whose create fails gets the error of the create and not only a timeout.
 pub(crate) const CREATE_TIMEOUT: Duration = Duration::from_secs(20);
-/// [`CREATE_TIMEOUT`], and 10 s more in which a create may wait for the call budget and for the server's pace.
+/// [`CREATE_TIMEOUT`], and 10 s more in which a create may wait for the call budget, or for a server that wants fewer
+/// calls (429).
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(30);
 /// As long as the server's rate-limit window. A manager that sends few requests then asks one free question a minute at
 /// most.
