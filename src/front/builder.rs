@@ -183,9 +183,10 @@ impl SessionManagerBuilder {
     /// Sets how often to ask the server for a session that is in use, with `GET /v1/sessions/{id}`. Defaults to `None`,
     /// which is never.
     ///
-    /// Set it if the server may drop single sessions while its process keeps running. Only this call finds out that a
-    /// session in steady use was dropped. It is a session call, so it counts against the call budget and the key's
-    /// quota. Requests do not wait for its answer.
+    /// Set it if the server may drop single sessions while its process keeps running. Without a
+    /// [checked](crate::SessionLayer::checked) layer, only this call finds out that a session in steady use was
+    /// dropped. It is a session call, so it counts against the call budget and the key's quota. Requests do not wait
+    /// for its answer.
     ///
     /// Leave it unset if you only want to notice restarts of the server. The crate notices those with a free call: see
     /// [`verify_after`](Self::verify_after).

@@ -55,9 +55,11 @@ impl SessionManager {
     ///
     /// In a fleet, this changes the defaults of all processes that were built with the same defaults. They follow
     /// within moments, or within 15 s if they hold a session and reach the store. This call does not wait for them. If
-    /// the store cannot be reached, they follow later. Changes that other processes made to other fields stay. If two
-    /// processes change the same field, the later change wins, by the store's clock. Like every request, this method
-    /// first adopts the changes that other processes made before this one started, or while it had no session.
+    /// the store cannot be reached, they follow later.
+    ///
+    /// Changes that other processes made to other fields stay. If two processes change the same field, the later change
+    /// wins, by the store's clock. Before its own change, this method adopts those that other processes made before
+    /// this process started, or while it had no session.
     ///
     /// # Errors
     ///
