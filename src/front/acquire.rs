@@ -1,4 +1,5 @@
-//! Finds or creates the session of a partition, and takes a lease on it.
+//! Finds or creates the session of a partition (one API key with one set of defaults), and takes a lease on it. While
+//! the lease exists, the session is not deleted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,16 +39,16 @@ impl SessionManager {
         core.own_at(now);
         let session = core.cached(id).or_else(|| core.brought_back(id, now))?;
         let phase = session.phase(now);
-        // Look at the expiry first: `is_held` may start a question to the server, which an expired session does not
-        // need.
+        // Look at the expiry first: `is_held` may ask the server whether it still has its sessions. For an expired
+        // session, that call would be wasted.
         if phase == Phase::Over
             || core.is_held(now)
             || (session.is_suspect(core.suspicion.signs()) && !core.is_cleared(&session, now))
         {
             return None;
         }
-        // Taking the lease counts as a use, and records whether the session was idle for long before.
-        // `is_to_be_verified` reads that record below.
+        // Taking the lease counts as a use, and records whether the session had been idle for long. `is_to_be_verified`
+        // reads that record below.
         let lease = Lease::on(&session, self, now)?;
         core.fleet.used(core, now);
         match phase {
@@ -132,8 +133,8 @@ impl SessionManager {
             }
             let (flight, overdue_in) = match core.join(partition)? {
                 Joined::Flight(flight, overdue_in) => (flight, overdue_in),
-                // The session came back after an eviction. Nobody has checked yet whether the server has to be asked
-                // before it is used, so begin again.
+                // The session was evicted and has just been put back. Nobody has checked yet whether the server must be
+                // asked before the session is used. So begin again, which checks it.
                 Joined::Session(_) if core.is_held(core.now()) => continue,
                 Joined::Session(session) => match Lease::on(&session, self, core.now()) {
                     Some(lease) => return Ok(lease),
@@ -149,7 +150,8 @@ impl SessionManager {
                 _ = core.closed() => return Err(Error::shutdown()),
                 outcome = flight.waiters.outcome.wait() => match outcome {
                     Some(Ok(session)) => {
-                        // If the session was only checked, its renewal may be due, and `try_lease` starts it.
+                        // The create may have been a check that kept the session. The session's renewal may then be
+                        // due, and `try_lease` starts it.
                         if let Some(lease) = self.try_lease(partition.id) {
                             return Ok(lease);
                         }
@@ -178,10 +180,10 @@ impl SessionManager {
 
 enum Joined {
     Session(Arc<LiveSession>),
-    /// With the time until the create counts as lost.
+    /// The create under way, and how long until it counts as lost.
     Flight(Flight, Duration),
-    /// No create may begin now, because too many are under way. It may soon, because they wait for the store and make
-    /// no calls.
+    /// Too many creates wait for the fleet's store, so no other may begin now. They make no calls, so one of them may
+    /// end soon.
     Crowd,
 }
 
@@ -214,10 +216,11 @@ impl Core {
     fn join(self: &Arc<Self>, partition: &Arc<Partition>) -> Result<Joined, Error> {
         let runtime = runtime()?;
         self.own();
-        // If there is no room for a session, only the reaper can make room. Its runtime may be gone, so start it here.
+        // If `max_sessions` is reached, only the reaper's task makes room. Its runtime may have ended, so start the
+        // task here if it is not running.
         reaper::start(self);
-        // Until the create has been started, events are queued: subscribers must not delay a create for which others
-        // wait.
+        // Queue all events until the create has been started. Subscribers run in this thread, and must not delay a
+        // create for which other requests wait.
         let _later = self.observer.later();
         let mut gate = self.gate();
         if self.stage() != Stage::Open {
@@ -244,8 +247,8 @@ impl Core {
             return Ok(Joined::Crowd);
         }
         let (flight, create) = self.begin(&mut gate, &runtime, partition, suspect, now);
-        // Never spawn under the lock. A runtime that shuts down drops the task right here, and dropping it takes the
-        // lock.
+        // Release the gate's lock before the spawn. If the runtime is shutting down, it drops the task at once, and
+        // dropping the task takes that lock.
         drop(gate);
         self.had_calls();
         runtime.spawn(create.run());
@@ -345,14 +348,16 @@ impl Core {
         (flight, create)
     }
 
-    /// Returns whether a create asks the fleet before it waits for a call. A session of another process costs no call.
-    /// A key that the server has not accepted yet may be made up. Its create waits for the call budget first, so that
-    /// the budget also bounds how often such creates ask the store.
+    /// Returns whether a create first looks into the fleet's store, and waits for the call budget only after that. It
+    /// does so for API keys that the server has accepted: to adopt a session from the store costs no call.
+    ///
+    /// Any other key may be made up. Its create waits for the call budget first. So a flood of made-up keys reads the
+    /// store no more often than the budget allows.
     pub(crate) fn shares(&self, gate: &Gate, partition: &Partition) -> bool {
         self.fleet.is_there() && gate.known_keys.is_accepted(partition.key_id)
     }
 
-    /// Gives up a create that does not end because its runtime has stalled or is gone, so that another can start.
+    /// Gives up a create that has not ended in time because its runtime has stalled or is gone. Then another can start.
     fn give_up_overdue(&self, gate: &mut Gate, partition: &Partition, now: Reading, on: &Handle) {
         let id = partition.id;
         let timeout = self.settings.create_timeout;
@@ -369,7 +374,7 @@ impl Core {
         }
     }
 
-    /// Returns how long a create may wait for its first call.
+    /// Returns how long a create may wait until it may make its first call.
     pub(crate) fn patience(&self) -> Duration {
         self.settings.max_wait.min(self.settings.create_timeout)
     }

@@ -35,7 +35,7 @@ pub(crate) enum Admission {
     Wait(Waiting),
 }
 
-/// Borrows neither the request nor the service.
+/// The boxed wait for a session. It borrows neither the request nor the service.
 pub(crate) type AdmissionFuture = Pin<Box<dyn Future<Output = Result<Admission, Error>> + Send>>;
 
 impl Admission {
@@ -51,7 +51,7 @@ enum Need {
     Key {
         key: Option<HeaderValue>,
         why: Bare,
-        /// Holds the caller's own session, whose id the request already carries.
+        /// Keeps the session whose id the caller has put in from being deleted while the request uses it.
         hold: Option<ByHand>,
     },
     Session {
@@ -64,9 +64,9 @@ enum Need {
 /// The session id that a request already carries, compared with the session that the request gets.
 enum Brought {
     None,
-    /// The session's id replaces it.
+    /// The id is replaced by the id of the session.
     Replaced,
-    /// The id must be the session's own. If not, the request is refused.
+    /// The id must be that of the session which the request gets. Otherwise the request is refused.
     Same(IdHash),
 }
 
@@ -85,8 +85,8 @@ impl SessionManager {
         settings.aliases.scope(request.target(), by_base)
     }
 
-    /// Decides about a request of this kind, and puts key and session id in if they are at hand. `layer` has the
-    /// defaults of the request's layer, and `memory` what that layer remembers.
+    /// Decides whether a request of this scope is sent now or has to wait. Puts API key and session id into its headers
+    /// if they are at hand. `layer` has the defaults of the request's layer, and `memory` what that layer remembers.
     pub(crate) fn admit<R: Outgoing>(
         &self,
         scope: Scope,
@@ -103,12 +103,14 @@ impl SessionManager {
             Scope::SessionCall => true,
             Scope::Sipher => false,
         };
-        // Read this flag before the defaults. The first look at the store sets the defaults and then the flag. In the
-        // other order, a look between the two reads would set the flag, and this request would use the older defaults.
+        // Read this flag before the defaults. The first look at the store sets the defaults and then the flag. If the
+        // defaults were read first, a look that ends between the two reads would set the flag, and this request would
+        // use the older defaults.
         let has_looked = self.core().fleet.has_looked();
         let identity = self.identity();
         let need = need(self.core(), &identity, is_session_call, request, layer)?;
-        // Look for a deleting or changing call only now: a request that is refused is not sent.
+        // Find out only now whether the request changes or deletes a session, because `ByHand::of` stops the use of
+        // that session. A request that was refused above is not sent, so it must not do that.
         let by_hand = request
             .method_and_path()
             .and_then(|(method, path)| ByHand::of(self.core(), method, path));
@@ -122,12 +124,13 @@ impl SessionManager {
             Need::Session { id, key, brought } => (id, key, brought),
         };
         if !matches!(brought, Brought::None) {
-            // Remove the id now. With `SendWithout`, there may be no session whose id would replace it.
+            // Remove the id that the request came with. With `SendWithout` the request may be sent without a session,
+            // and then no other id would overwrite that one.
             request.headers_mut().remove(SESSION_ID);
         }
         if let Some(by_hand) = by_hand {
-            // From here on, the request counts as one that carries another session. The session that it changes or
-            // deletes only lingers, because nobody watches the outcome of that change.
+            // From here on, the request counts as in flight for the session that it carries. The session that it
+            // changes or deletes only lingers, because nobody watches the outcome of that change.
             by_hand.linger(self.core().linger_until());
         }
         let is_of_manager = layer.is_none() && request.own_defaults().is_none();
@@ -169,7 +172,8 @@ impl SessionManager {
         Ok(Admission::Wait(waiting))
     }
 
-    /// Returns a request that carries no session of the manager. Its answer still tells something about the server.
+    /// Returns a request that carries no session of the manager. Its answer is still examined, since it may show that
+    /// the server has restarted.
     fn bare(&self, why: Bare, key: Option<ApiKey>, by_hand: Option<ByHand>) -> InFlightRequest {
         InFlightRequest::bare(self.clone(), Bears::Nothing { why, key, by_hand })
     }
@@ -192,7 +196,7 @@ fn need<R: Outgoing>(
         return only_the_key(Bare::SessionCall);
     }
     let brought = headers::session_id(request.headers());
-    // A malformed or doubled id, which the server would ignore.
+    // The id is malformed, or there are two. The server would ignore it, so `Replace` puts in another one.
     let is_replaced = brought.is_err()
         && core.settings.foreign_ids == ForeignIds::Replace
         && !request.opted_out();
@@ -236,7 +240,8 @@ fn need<R: Outgoing>(
     Ok(Need::Session { id, key, brought })
 }
 
-/// Makes the same decision again, and returns all that a create needs.
+/// Returns the request's partition, with the API key and the defaults that a create needs. `need` has chosen the same
+/// ones, but returns only their hash.
 fn partition<R: Outgoing>(
     identity: &Identity,
     request: &R,

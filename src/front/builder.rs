@@ -121,7 +121,7 @@ impl SessionManagerBuilder {
 
     /// Sets the API key for requests that carry none.
     ///
-    /// Defaults to none: then every request has to carry its own key. Set it unless all requests do.
+    /// Defaults to none: then every request has to carry its own key. Set it unless all requests carry one.
     pub fn api_key(mut self, key: impl Into<ApiKey>) -> Self {
         self.api_key = Some(key.into());
         self
@@ -147,11 +147,11 @@ impl SessionManagerBuilder {
 
     /// Sets how long one create may take, retries included. Defaults to 20 s.
     ///
-    /// A create that continues with another step has the same time again for that step, at most twice. An example is a
-    /// check that finds the session lost and then creates a successor.
+    /// Some creates take a further step: a check finds the session lost, say, and then a successor is created. Each
+    /// further step has the same time again. There are two at most.
     ///
-    /// Raise it if the server answers slowly. Keep it below `max_wait`: then a request that waits in vain gets the
-    /// create's own error.
+    /// Raise it if the server answers slowly. Keep it below `max_wait`. Then a request whose create fails gets the
+    /// error of the create, and not only a timeout.
     pub fn create_timeout(mut self, timeout: Duration) -> Self {
         self.create_timeout = timeout;
         self
@@ -180,14 +180,16 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets how often to ask the server whether it still knows a session that is in use. Defaults to `None`, which is
-    /// never.
+    /// Sets how often to ask the server for a session that is in use, with `GET /v1/sessions/{id}`. Defaults to `None`,
+    /// which is never.
     ///
-    /// Each time costs one session call. Requests do not wait for the answer.
+    /// Set it if the server may drop single sessions while its process keeps running. Without a
+    /// [checked](crate::SessionLayer::checked) layer, only this call finds out that a session in steady use was
+    /// dropped. It is a session call, so it counts against the call budget and the key's quota. Requests do not wait
+    /// for its answer.
     ///
-    /// The free question whether the server is still the same process is asked in any case: see
-    /// [`verify_after`](Self::verify_after). Set `verify_every` if the server may also drop single sessions while it
-    /// keeps running: only this call finds that.
+    /// Leave it unset if you only want to notice restarts of the server. The crate notices those with a free call: see
+    /// [`verify_after`](Self::verify_after).
     pub fn verify_every(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.verify_every = interval.into();
         self
@@ -196,9 +198,9 @@ impl SessionManagerBuilder {
     /// Sets how long requests go on without a proof that the server is still the same process. Defaults to 60 s. From
     /// 10 s to 24 h.
     ///
-    /// After that time, the next request waits for the answer to `GET /v1/health`, which says when the server was
-    /// started. The call is free. Answers with Sipher's `RateLimit` headers are a proof too, so only managers with
-    /// little traffic need this call.
+    /// A server that restarts forgets its sessions and does not say so. So after this time without a proof, the next
+    /// request waits for the answer to `GET /v1/health`, which says when the server was started. The call is free.
+    /// Answers with Sipher's `RateLimit` headers are a proof too, so only managers with little traffic need it.
     ///
     /// Lower it if a request under the server's own defaults is worse than one that waits a moment. Raise it if your
     /// server does not answer that call.

@@ -55,17 +55,19 @@ impl SessionManager {
     ///
     /// In a fleet, this changes the defaults of all processes that were built with the same defaults. They follow
     /// within moments, or within 15 s if they hold a session and reach the store. This call does not wait for them. If
-    /// the store cannot be reached, they follow later. Changes that other processes made to other fields stay. If two
-    /// processes change the same field, the later change wins, by the store's clock. Like every request, this method
-    /// first adopts the changes that other processes made before this one started, or while it had no session.
+    /// the store cannot be reached, they follow later.
+    ///
+    /// Changes that other processes made to other fields stay. If two processes change the same field, the later change
+    /// wins, by the store's clock. Before its own change, this method adopts those that other processes made before
+    /// this process started, or while it had no session.
     ///
     /// # Errors
     ///
     /// * [`ErrorKind::Config`](crate::ErrorKind::Config) if a default is malformed.
     /// * [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if another change does not end within `max_wait`.
     /// * The errors of [`session`](Self::session), if an API key is configured: without one there is no session to
-    ///   create. With [`InlineDefaults`] on, the defaults are changed even if the error is transient, or if the key's
-    ///   tier may not have sessions.
+    ///   create. If [`InlineDefaults`] is on, two of them do not stop the change: a transient error, and a tier that
+    ///   may not have sessions. The defaults are then changed, and no error is returned.
     /// * [`ErrorKind::Store`](crate::ErrorKind::Store) in a fleet with `OnStoreDown::Fail`, if there is no session and
     ///   the store cannot be reached.
     ///
@@ -115,11 +117,12 @@ impl SessionManager {
         })
     }
 
-    /// Adopts the group's present defaults, so that the change is made to those.
+    /// In a fleet, adopts the changes of defaults that other processes have made, so that this change is made to the
+    /// current defaults.
     async fn adopt_group_defaults(&self) -> Result<(), Error> {
         let fleet = &self.core().fleet;
         if fleet.is_there() {
-            // Check this first: the timers of the store's steps would panic without a runtime.
+            // Check for a runtime first: the timers of the store's steps would panic without one.
             runtime()?;
         }
         fleet.first_look(self.core(), &self.identity()).await
@@ -143,7 +146,7 @@ impl SessionManager {
     /// Changes the configured API key, for example to rotate it.
     ///
     /// A successor is created with the new key. Then all requests are switched over. The sessions of the older key are
-    /// deleted with the older key.
+    /// deleted, by calls that carry the older key.
     ///
     /// Once this has returned, no request without a key of its own gets the older key. If it fails, for example because
     /// the server does not accept the new key, nothing has changed.
@@ -183,8 +186,8 @@ impl SessionManager {
         *identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
     }
 
-    /// Creates the successor and takes a lease on it. Returns `None` if the defaults go into bodies, and the session
-    /// cannot be had for a reason other than the change itself.
+    /// Creates the successor and takes a lease on it. Returns `None` if the change needs no session: sessions are
+    /// turned off, or inline defaults are on and the create failed for a reason other than the change.
     async fn successor(&self, partition: Arc<Partition>) -> Result<Option<Lease>, Error> {
         if !self.core().settings.inline.makes_sessions {
             return Ok(None);
@@ -196,7 +199,7 @@ impl SessionManager {
         }
     }
 
-    /// Returns whether to change the defaults although their session could not be created.
+    /// Returns whether to change the defaults although the create of a session with them failed with this error.
     fn goes_without(&self, error: &Error) -> bool {
         let is_inline = self.core().settings.inline.defaults != InlineDefaults::Off;
         is_inline && is_no_fault_of_its(error)
@@ -275,13 +278,13 @@ impl Follower for Handle {
     }
 }
 
-/// Returns whether the error is not caused by the change: the same change could succeed later, or with a key of another
-/// tier.
+/// Returns whether the error has another cause than the change: the same change could succeed later, or with a key of
+/// another tier.
 fn is_no_fault_of_its(error: &Error) -> bool {
     error.is_transient() || error.code() == Some("TIER_ACCESS_DENIED")
 }
 
-/// Returns a test for the sessions that no request uses any more: those with the older key, or with the older defaults.
+/// Returns a test for the sessions to retire after a change: those with the older key, or with the older defaults.
 fn older_sessions(older: &Identity, newer: &Identity) -> impl Fn(&LiveSession) -> bool + use<> {
     let key: Option<KeyId> = older.key_id().filter(|key| newer.key_id() != Some(*key));
     let changed = older.defaults().defaults != newer.defaults().defaults;

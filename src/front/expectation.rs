@@ -61,8 +61,8 @@ impl InFlightRequest {
 }
 
 impl SessionManager {
-    /// Returns which chain to expect for a request that an outer layer has given a session of this manager, together
-    /// with its key.
+    /// Returns which chain to expect for a request that already carries a session of this manager and that session's
+    /// API key, put in by an outer layer.
     pub(crate) fn expectation_of(&self, headers: &HeaderMap) -> Option<Expectation> {
         let id = headers.get(SESSION_ID)?.to_str().ok()?;
         let id = KeptId::from(&SessionId::parse(id.trim())?);
@@ -106,7 +106,8 @@ impl Expectation {
         Ok(())
     }
 
-    /// Returns the proof that an inner layer has noted for the session, or else one from what is known here.
+    /// Returns the proof that an inner layer has put into the response for this session. Otherwise returns one from
+    /// what is known here.
     fn proof(&self, session: &LiveSession, noted: Option<Proof>) -> Proof {
         let noted = noted.filter(|proof| proof.session() == Some(session.reference()));
         noted.unwrap_or_else(|| Proof::of(session, self.manager.core(), true))
@@ -132,12 +133,12 @@ impl Expectation {
         Error::new(ErrorKind::WrongDefaults, text)
     }
 
-    /// Counts a session that was answered under other defaults. If one session after another is wrong, the next is
-    /// created later. A session that was already replaced does not count.
+    /// Counts a session that was answered under other defaults. If one session after another is wrong, the next session
+    /// is created only after a pause. A session that was already replaced does not count.
     fn count(&self, session: &Arc<LiveSession>, now: Reading) {
         let core = self.manager.core();
         let partition = &session.partition;
-        // Forgetting the memo first adds its uses to the session's count.
+        // Remove the session's memos first: this adds the uses that they have counted to the session's count.
         memo::forget(session);
         let current = core.cached(partition.id);
         if current.is_some_and(|current| Arc::ptr_eq(&current, session)) {

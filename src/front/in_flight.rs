@@ -36,8 +36,8 @@ use crate::{
 /// No status below this one is a sign of trouble.
 const LEAST_SIGN: u16 = 410;
 
-/// A request to Sipher until its outcome is known. It holds nothing after that, or if nothing can be learnt from its
-/// answer.
+/// A request to Sipher, until its outcome is known. It holds no token after that, and none at all if nothing can be
+/// learnt from its answer.
 ///
 /// If it is dropped without an outcome, the request counts as in flight for another `linger`: the server may still be
 /// reading it.
@@ -50,8 +50,9 @@ impl InFlightRequest {
         Self(Some(token))
     }
 
-    /// Creates a request that carries no session of the manager. Its answer also counts in one of the server's
-    /// rate-limit windows. If such answers were not seen, the windows of two server processes could look like one.
+    /// Creates a request that carries no session of the manager. Its answer is still examined, because it counts in a
+    /// rate-limit window. These windows show which process of the server answers. If such answers were left out, two
+    /// processes could look like one.
     pub(crate) fn bare(manager: SessionManager, bears: Bears) -> Self {
         let core = manager.core();
         let sent = core.settings.inline.makes_sessions.then(|| Sent {
@@ -86,8 +87,8 @@ impl InFlightRequest {
 
     /// Ends the request when the head of its response has arrived. With `prove`, puts the proof into the response.
     ///
-    /// `at_once` says that the response was ready on the first poll. Such an answer may be late only if the caller did
-    /// not poll for long.
+    /// `at_once` says that the response was ready when it was first polled. Such a response is late only if its caller
+    /// polled it late.
     #[inline]
     pub(crate) fn complete(&mut self, response: &mut impl Incoming, prove: bool, at_once: bool) {
         let Some(token) = &self.0 else { return };
@@ -95,8 +96,9 @@ impl InFlightRequest {
         if response.status().as_u16() >= LEAST_SIGN {
             token.saw_status(response.status(), Some(response.headers()));
         }
-        // No proof is needed from a request that a memo let pass. A request that needs a proof has a token of its own,
-        // which is never young.
+        // Skip the rest if the response was ready at once and the session has certainly not expired (the token is
+        // young). So only requests that a memo let pass are skipped. A request that needs a proof has a token of its
+        // own, which is never young.
         if !(at_once && token.is_young()) {
             token.answered(response, prove);
         }
@@ -210,8 +212,8 @@ impl std::ops::Deref for Unsent {
 }
 
 impl Drop for Unsent {
-    /// Releases the token without an outcome. The request got no answer, so a session that ended while a body was read
-    /// does not count as answered late.
+    /// Releases the token without an outcome, because no answer came. So if the session ended while a body was read, no
+    /// late answer is reported.
     fn drop(&mut self) {
         self.0.release();
     }
@@ -269,7 +271,8 @@ impl Token {
         is_looked_at.then_some(false)
     }
 
-    /// Updates the session after an answer. Returns whether the answer proves the session's process.
+    /// Updates the session after an answer. Returns whether the answer proves that the process which has the session is
+    /// still running.
     fn learn(&self, proves: Option<bool>) -> bool {
         let (Some(sent), Some(true)) = (self.sent, proves) else {
             return false;
@@ -277,11 +280,12 @@ impl Token {
         let Some(session) = self.session() else {
             return true;
         };
-        // The answer may belong to a request from before a restart, and arrive when the window of the new process is
-        // already known. Then it proves another process.
+        // Example: a request was sent before a restart, and the new process answers it. If the rate-limit window of the
+        // new process is known by now, the answer proves the new process, and not the one that has this session.
         let is_its = self.manager.core().is_process_of(session);
         if is_its {
-            // Others may be on their way since before, and meet another process.
+            // Leave out the other requests in flight: they may have been sent earlier, and another process may still
+            // answer them.
             let others = session.in_flight.count().saturating_sub(1) as u64;
             let uses = sent.uses.saturating_sub(others);
             session.process_proven(sent.signs, sent.at, uses);
@@ -331,7 +335,7 @@ impl Token {
             Bears::Nothing { why, .. } => match why {
                 Bare::Public | Bare::SessionCall => None,
                 Bare::OwnSession => Some(Proof::OwnSession),
-                // A request with `NoSession` has nothing recorded.
+                // Nothing was recorded for a request with `NoSession`.
                 Bare::Without => {
                     let became = self.inlined.get().copied();
                     Some(Proof::without(became.unwrap_or_default()))

@@ -51,7 +51,7 @@ impl Token {
                 leaked(None, &partition.key);
             }
             Bears::Nothing { key: Some(key), .. } => leaked(None, key),
-            // The caller had put in its own key and id.
+            // The caller has put in key and id itself, so nothing of the manager's leaked.
             Bears::Nothing { key: None, .. } => {}
         }
     }

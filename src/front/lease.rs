@@ -60,8 +60,10 @@ impl Lease {
 
     /// Ends the lease when the head of the response has arrived with this status.
     ///
-    /// A 5xx puts every session under suspicion, even if Sipher's application wrote it: only its headers would say so.
-    /// Prefer [`complete_with_head`](Self::complete_with_head), which examines the headers.
+    /// The status is a sign that the server may have lost its sessions if it is 410, 502 to 504, 520 to 527 or 530 (see
+    /// [`Event::Suspected`](crate::Event::Suspected)). That is so even if Sipher's application wrote the answer: only
+    /// its headers would show that. Prefer [`complete_with_head`](Self::complete_with_head), which examines the
+    /// headers.
     pub fn complete_with(self, status: StatusCode) {
         self.token().saw_status(status, None);
         self.complete();
@@ -80,8 +82,9 @@ impl Lease {
 
     /// Ends the lease when the request failed without a response.
     ///
-    /// A connection that failed or broke puts every session under suspicion. The request counts as in flight for
-    /// another `linger`, because the server may still be reading it.
+    /// An error that is not known to be harmless, such as a broken connection, is a sign that the server may have lost
+    /// its sessions (see [`Event::Suspected`](crate::Event::Suspected)). The request counts as in flight for another
+    /// `linger`, because the server may still be reading it.
     ///
     /// If the error says that `reqwest` stopped following redirects at another origin, that origin has received the id.
     /// The session is then retired.

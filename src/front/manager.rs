@@ -54,12 +54,13 @@ use crate::{
 #[derive(Clone)]
 pub struct SessionManager(pub(crate) Arc<Handle>);
 
-/// The part that lives for as long as somebody can make requests. Background tasks hold only the core.
+/// What all clones of a manager share. It lives as long as any clone, layer, service or request in flight does.
+/// Background tasks hold only the core, so they do not keep it alive.
 pub(crate) struct Handle {
     core: Arc<Core>,
     pub(crate) identity: RwLock<Arc<Identity>>,
-    /// Held while the identity is changed, so that two changes are made one after the other and none is lost. Tasks
-    /// wait for this lock without a handle.
+    /// Held while the key or the defaults are changed, so that two changes are made one after the other and none is
+    /// lost. It has an `Arc` of its own, so that a task that waits for it does not keep the handle alive.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -108,7 +109,7 @@ impl SessionManager {
     /// * [`NoRuntime`](crate::ErrorKind::NoRuntime) outside of a tokio runtime, or on one without timers, if there is
     ///   no session yet.
     /// * [`Store`](crate::ErrorKind::Store) in a fleet, in two cases: the store cannot be reached and
-    ///   `OnStoreDown::Fail` is set; or another process holds the claim for longer than this call may wait.
+    ///   `OnStoreDown::Fail` is set; or another process claims the create for longer than this call may wait.
     ///
     /// From the server's answer to the create. All callers that waited for the create get the same error, and
     /// [`next_attempt_in`](crate::Error::next_attempt_in) says when the next create may begin:
@@ -174,7 +175,7 @@ impl SessionManager {
     /// Stops using the session of this generation. Requests that start later wait for a successor.
     ///
     /// A newer session is still used. If a create is under way, its session is not used either, because it may have the
-    /// same fault. Returns `true` if there was such a session.
+    /// same fault. Returns `true` if this manager was using the session.
     pub fn invalidate(&self, generation: u64) -> bool {
         let is_meant = |session: &Arc<LiveSession>| session.generation == generation;
         !self
@@ -226,7 +227,7 @@ impl SessionManager {
         self.core().settings.base.to_string()
     }
 
-    /// Returns the configured bound on session calls, as a formula.
+    /// Returns the configured call budget, which says how many session calls the manager may make in a span of time.
     pub fn call_budget(&self) -> CallBudget {
         self.core().settings.budget
     }

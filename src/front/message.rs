@@ -89,7 +89,7 @@ impl<B> Incoming for http::Response<B> {
     }
 }
 
-/// Headers alone, of a request that is certainly for Sipher.
+/// Headers without a request. Whoever passes them says that they are for Sipher.
 impl Outgoing for HeaderMap {
     fn method_and_path(&self) -> Option<(&Method, &str)> {
         None

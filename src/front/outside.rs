@@ -26,7 +26,8 @@ impl Settings {
         is_beside.then_some(OutsideReason::Loopback)
     }
 
-    /// Returns whether a request to another origin may be meant for this machine.
+    /// Returns whether the base URL or an alias is on loopback. If so, a request to another spelling of loopback may be
+    /// meant for it.
     fn is_on_loopback(&self) -> bool {
         self.base.is_loopback() || self.aliases.are_on_loopback()
     }
@@ -34,8 +35,8 @@ impl Settings {
 
 impl SessionManager {
     /// Compares a request that is not below the base URL with the aliases, quickly. [`Glance::Elsewhere`] means that
-    /// the request is certainly not for Sipher, as nearly all such requests. Returns `None` if it looks like one for
-    /// Sipher: then a closer look is needed.
+    /// the request is certainly not for Sipher, which holds for nearly all requests that get here. Returns `None` if
+    /// the request looks like one for Sipher: then a closer look is needed.
     #[inline]
     pub(crate) fn glance_again<R: Outgoing>(&self, request: &R) -> Option<Glance> {
         let (settings, place) = (&self.core().settings, request.place()?);
@@ -69,8 +70,8 @@ impl SessionManager {
 
     fn key_is_ours<R: Outgoing>(&self, request: &R) -> Option<OutsideReason> {
         let key = KeyId::of(headers::api_key(request.headers()).ok()??);
-        // When the server refuses the configured key, that key is not among the accepted ones any more. So compare it
-        // separately.
+        // Compare the configured key separately: once the server has refused it, it is not among the accepted keys any
+        // more.
         let is_ours =
             self.identity().key_id() == Some(key) || self.core().gate().known_keys.is_accepted(key);
         is_ours.then_some(OutsideReason::ApiKey)

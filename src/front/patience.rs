@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     wait: Duration,
-    /// In monotonic time.
+    /// When the wait ends, in monotonic time.
     until: Duration,
 }
 
@@ -38,8 +38,11 @@ impl Limit {
         self.until.saturating_sub(now)
     }
 
-    /// Returns when the request tries again after a failed create. Only a request that waits longer than creates do
-    /// tries again, and only if the call budget or the server's pace was the cause.
+    /// Returns after how long the request looks for a session again, when a create has failed. Returns `None` if the
+    /// request fails with the same error.
+    ///
+    /// A create waits at most `patience` for the call budget, or for a server that wants fewer calls (429). If the
+    /// create failed for one of these two reasons, a request that may wait longer tries again. No other request does.
     fn comes_back_in(&self, error: &Error, patience: Duration, now: Duration) -> Option<Duration> {
         let again = error.retry_after()?.max(FLOOR);
         let is_in_time = self.wait > patience && again < self.left(now);
@@ -69,14 +72,14 @@ impl SessionManager {
     }
 
     /// Limits a future to the time that the request has left, or else to `max_wait`. `partition` is what the request
-    /// waits for, if that is known.
+    /// waits for, if that is known. The error of a timeout then says why there is no session.
     pub(crate) async fn in_time<T>(
         &self,
         limit: Option<Limit>,
         partition: Option<Arc<Partition>>,
         found: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        // Check this before creating the timer, which would panic without a runtime.
+        // Check for a runtime before creating the timer, which would panic without one.
         runtime()?;
         let max_wait = self.core().settings.max_wait;
         let wait = limit.map_or(max_wait, |limit| limit.left(self.core().uptime()));

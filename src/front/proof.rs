@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Proof {
-    /// Returns what is known about the session now. `proves` says that the answer itself has proved the server's
-    /// process.
+    /// Returns the proof for the response to a request with this session. `proves` says whether the answer itself
+    /// proves that the process which has the session is still running.
     pub(crate) fn of(session: &LiveSession, core: &Core, proves: bool) -> Self {
         let now = core.now();
         let left = session.life.left(now);
@@ -35,7 +35,8 @@ impl Proof {
         }
     }
 
-    /// Adds what became of the defaults in the body. If the body names all of them, only a leak remains as a doubt.
+    /// Adds what became of the defaults in the body. If the body names all of them, the answer does not depend on the
+    /// session, so only a leak remains as a doubt.
     pub(crate) fn with(self, became: Inlined) -> Self {
         match self {
             Self::Session {

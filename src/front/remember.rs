@@ -16,8 +16,9 @@ use crate::{
 pub(crate) type Memory = memo::Memory<Token>;
 
 impl Lease {
-    /// Remembers a decision, from the second time on. `identity` is what the decision was based on, and `key` is put in
-    /// with the session.
+    /// Remembers that requests with these credentials get this session, if the credentials were seen before. `identity`
+    /// has the key and the defaults on which the decision was based. `key` is the API key that was put in with the
+    /// session, if any.
     #[cold]
     pub(crate) fn remember(
         &self,
@@ -135,7 +136,8 @@ mod tests {
         }
     }
 
-    /// The number of homes stays at one, even if a session is remembered and forgotten many times.
+    /// A session keeps a list of the places (homes) of its memos. The list must not grow if the session is remembered
+    /// and forgotten many times.
     #[tokio::test(start_paused = true)]
     async fn a_session_keeps_no_homes_of_what_is_not_remembered_any_more() {
         let (manager, memory) = (manager(), Memory::new());
@@ -148,8 +150,9 @@ mod tests {
         assert_eq!(lease.live().in_flight.homes().len(), 1);
     }
 
-    /// The layer drops the last handle. Dropping it must not happen under a lock of the layer's memory: whoever holds
-    /// the gate needs those locks.
+    /// The layer holds the last handle, and dropping that handle takes the gate's lock. A thread that holds the gate's
+    /// lock may take the locks of the layer's memory. So the handle must not be dropped under those locks: the two
+    /// threads would block each other.
     #[tokio::test(start_paused = true)]
     async fn the_last_handle_is_not_dropped_under_the_locks_of_a_memory() {
         let manager = manager();

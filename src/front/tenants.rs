@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// The manager is shutting down or has been shut down.
+    /// Whether the manager is shutting down or has been shut down.
     pub is_shut_down: bool,
     /// For how long nobody has been able to connect to the server. `None` if no outage is known. The value stays until
     /// a call is answered, and an idle manager makes no calls. See [`Event::ServerDown`](crate::Event).
@@ -76,14 +76,14 @@ impl SessionManager {
         Ok(session)
     }
 
-    /// Lets the next request with this API key try at once, although earlier tries have failed. Returns whether
-    /// something was held back.
+    /// Lets the next request with this API key try at once, although earlier tries have failed. Returns whether a pause
+    /// after a failure was cut short.
     ///
     /// Call it when a customer has upgraded the tier, paid a bill or corrected a key. Otherwise a refused key is tried
     /// again after up to 10 minutes, and a used-up quota after 15 minutes.
     ///
-    /// Some holds stay. Those of all keys stay: the server's pace, an outage and the call budget. The pause after wrong
-    /// answers stays too, and so does what other processes of a fleet have found out.
+    /// Some pauses stay: those that concern all keys (a server that wants fewer calls, an outage, the call budget), the
+    /// pause after wrong answers, and what other processes of a fleet have found out.
     pub fn clear_holds(&self, key: impl Into<ApiKey>) -> bool {
         let key = KeyId::of(key.into().expose());
         let core = self.core();

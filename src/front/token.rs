@@ -1,4 +1,4 @@
-//! The token of requests in flight. A request is in flight for as long as it holds one.
+//! The token of requests in flight. A request is in flight for as long as it holds a token.
 
 use std::{
     sync::{
@@ -26,8 +26,8 @@ use crate::{
 pub(crate) struct Token {
     pub(crate) manager: SessionManager,
     pub(crate) bears: Bears,
-    /// While this span lasts, the session has not expired. It cannot detect an expiry that is hidden because the wall
-    /// clock was set back. It is over from the start if the answer has to be examined.
+    /// While this span lasts, the session has not expired, by the cheap wall clock. If that clock was set back, an
+    /// expiry may go unnoticed. The span is empty if each answer has to be examined.
     pub(crate) young: Span,
     /// Set if the token represents one request.
     pub(crate) sent: Option<Sent>,
@@ -50,20 +50,20 @@ pub(crate) struct Sent {
 /// What the request carries, and how it is counted as in flight.
 #[derive(Debug)]
 pub(crate) enum Bears {
-    /// A session from a memo. The session counts the references to this token. Each holder is a request, except the
-    /// memo itself.
+    /// A session from a memo. Many requests share this token, and the session counts the references to it. One
+    /// reference belongs to the memo, each other one to a request.
     Remembered(Arc<LiveSession>),
-    /// A session that counts this one request.
+    /// The session of one request, which has been added to the session's count.
     Session(Arc<LiveSession>),
     /// No session, because the answer does not depend on one. If the request has a body, the body has the defaults of
     /// this partition.
     Inline(Arc<Partition>),
-    /// No session of the manager. The outcome still says something about the server.
+    /// No session of the manager. The outcome may still show that the server has restarted.
     Nothing {
         why: Bare,
         /// The API key, if the manager put it in.
         key: Option<ApiKey>,
-        /// The session that the request changes, deletes or carries by its caller's hand.
+        /// The session that the request changes or deletes, or whose id the caller has put in.
         by_hand: Option<ByHand>,
     },
 }
@@ -145,7 +145,7 @@ impl Token {
         let by_setting = || match self.manager.core().settings.inline.defaults {
             InlineDefaults::Off => Inlined::Off,
             InlineDefaults::WithoutSession if self.session().is_some() => Inlined::Off,
-            // Code that has examined a body has recorded the result. So this request had no JSON body to examine.
+            // The result is recorded if a body was examined. So this request had no JSON body.
             InlineDefaults::WithoutSession | InlineDefaults::Always => NotInlined::NoType.into(),
         };
         self.inlined.get().copied().unwrap_or_else(by_setting)
@@ -184,8 +184,8 @@ impl Token {
     #[cold]
     fn end(self) {
         let (session, may_be_over) = match &self.bears {
-            // The session may be retired at this very moment. Then nobody is woken here, but the task looks at it
-            // regularly.
+            // Another thread may retire the session at this moment, unseen here. Then nobody is woken. But the task
+            // that deletes sessions also looks at this session regularly.
             Bears::Remembered(session) => (session, session.in_flight.is_retired()),
             Bears::Session(session) => (session, session.in_flight.leave()),
             Bears::Inline(_) | Bears::Nothing { .. } => return,

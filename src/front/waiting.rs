@@ -49,7 +49,7 @@ impl Wanted {
 pub(crate) struct Waiting {
     manager: SessionManager,
     wanted: Wanted,
-    /// The session id that the request carries. The session must have the same id.
+    /// The session id that the request came with. The session must have this id.
     brought: Option<IdHash>,
     /// Why the body does not name all defaults, if merging was tried.
     inlined: Inlined,
@@ -88,12 +88,13 @@ impl Waiting {
         Self { inlined, ..self }
     }
 
-    /// Returns a wait for another session, for a request whose session ended before it was sent.
+    /// Returns a wait for another session, for a request whose session ended before the request was sent.
     pub(crate) fn instead_of(request: &InFlightRequest) -> Option<Self> {
         let token = request.token()?;
         let partition = token.session()?.partition.clone();
         let waiting = Self::new(&token.manager, Wanted::Session(partition));
-        // The defaults may have been changed since then. Then no later request needs such a session.
+        // Start no create for later requests: if the defaults were changed meanwhile, no later request needs a session
+        // like this one.
         let sees_to_one = false;
         Some(Self {
             sees_to_one,

@@ -1,4 +1,5 @@
-//! Remembers, for each layer, which session a request got. So a hit costs little more than a constant header.
+//! Remembers, for each layer, which session a request got. So a hit costs little more than a constant header. One
+//! remembered decision is called a memo.
 //!
 //! A request with the same credentials as an earlier one gets the same session again, without another decision. All
 //! decisions are made in `admit`. This file only repeats one that is less than [`SPAN`] old. A repeated decision is
@@ -34,8 +35,8 @@ use crate::{
     headers::{self, API_KEY, Credentials, KeyHeader, SESSION_ID},
 };
 
-/// For how long a decision is repeated before it is made again. The cache learns at this interval that a session is
-/// in use. The answer to the request that makes the decision again is looked at.
+/// For how long a decision is repeated before it is made again. When it is made again, the cache learns that the
+/// session is in use, and the headers of that request's answer are examined.
 pub(crate) const SPAN: Duration = Duration::from_millis(250);
 
 /// What one layer remembers. A `T` is a token: it stands for the requests that got a session from one memo.
@@ -75,7 +76,7 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
         Self(OnceLock::new())
     }
 
-    /// Repeats the last decision for a request with these credentials, if it still holds. Puts the headers in.
+    /// Repeats the last decision for the request's credentials, if its memo has not expired: puts the same headers in.
     #[allow(clippy::inline_always)] // called in two places, and the first one runs for nearly every request
     #[inline(always)]
     pub(crate) fn recall(
@@ -88,7 +89,7 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
         if !memo.holds(now()) {
             return None;
         }
-        // If the header map is full, return `None`: the longer way reports the error.
+        // If the header map is full, return `None`. The request is then decided anew, and that reports the error.
         if let Some(key) = &memo.key {
             headers.try_insert(API_KEY, key.clone()).ok()?;
         }
@@ -97,12 +98,13 @@ impl<T: Debug + Send + Sync + 'static> Memory<T> {
         Some(memo.token.clone())
     }
 
-    /// Remembers a decision, if this place has seen its credentials before.
+    /// Remembers a decision, if this thread's place has seen the request's credentials before.
     ///
-    /// `may_repeat` returns since when the decision holds, and for how long. `token` makes the token for the requests
-    /// that get the session from this memo, or returns `None` if the decision no longer holds. It is called under the
-    /// place's lock, when the memo's home is known. So a thread that ends the session from here on waits for the
-    /// lock, and then finds the memo.
+    /// `may_repeat` returns since when the decision holds, and for how long.
+    ///
+    /// `token` makes the token for the requests that get the session from this memo, and tells the session where the
+    /// memo is kept. It returns `None` if the decision no longer holds. It is called under the lock of this thread's
+    /// place. So a thread that ends the session from here on waits for that lock, and then finds the memo.
     #[cold]
     pub(crate) fn remember(
         &self,

@@ -1,4 +1,4 @@
-//! What every request touches: atomics, and locks that each belong to one thread's place. No decisions are made here.
+//! What every request touches: atomics, and locks that threads almost never wait for. No decisions are made here.
 //!
 //! | file | concept |
 //! | --- | --- |

@@ -25,11 +25,11 @@ use crate::{
     },
 };
 
-/// How long a session counts as in use after its last noted use. While it is in use, it is not evicted to make room.
-/// A layer that remembers the session notes its use once each `SPAN`.
+/// How long a session counts as in use after its last noted use. While it is in use, it is not evicted to make room. A
+/// layer that has a memo of the session notes a use once in each `SPAN`.
 const IN_USE: Duration = Duration::from_secs(60);
 
-/// A session that the server created for this process.
+/// A session of this process: created here, or adopted from another process of the fleet.
 pub(crate) struct LiveSession {
     pub(crate) id: KeptId,
     pub(crate) generation: u64,
@@ -57,8 +57,8 @@ pub(crate) struct LiveSession {
     lost: AtomicBool,
     late: AtomicBool,
     leaked: AtomicBool,
-    /// Whether a call that deletes the session was sent. If so, a later call that does not find the session proves
-    /// nothing.
+    /// Whether a call that deletes the session was sent. If so, a later call that does not find the session is no sign
+    /// that the server has lost its sessions.
     delete_sent: AtomicBool,
     /// Whether an answer to a request with this session was for another chain.
     mismatched: AtomicBool,
@@ -80,8 +80,8 @@ struct Alive {
 pub(crate) enum Loss {
     /// The server's process that had the session has ended.
     Process,
-    /// Only the session. The server's process may have dropped or changed it long before that process was last
-    /// proved.
+    /// Only the session: the server's process goes on, but has dropped or changed it. That may have happened long
+    /// before the process was last proved.
     Session,
 }
 
@@ -150,8 +150,8 @@ impl LiveSession {
             return Phase::Over;
         }
         match self.life.phase(now) {
-            // The fleet refused this session, so no other process will use it. The next request looks for another
-            // session, and no request waits for that.
+            // The fleet's store refused to publish this session, so no further process adopts it. The next request
+            // looks for another session in the background, and no request waits for that.
             Phase::Fresh if self.shared().is_some_and(Shared::was_refused) => Phase::Aging,
             phase => phase,
         }
@@ -162,8 +162,8 @@ impl LiveSession {
         self.life.unchanged_for(now).min(self.kept_for(now))
     }
 
-    /// Returns how long the session may be used without reaching the store, less the time that a request may be held
-    /// up. There is no limit if no other process uses the session.
+    /// Returns how long this process may use the session if it cannot reach the store, less the time that a request may
+    /// be held up. There is no limit if no other process uses the session.
     fn kept_for(&self, now: Reading) -> Duration {
         let others = self.shared().filter(|place| !place.is_last());
         others.map_or(Duration::MAX, |place| {
@@ -177,27 +177,29 @@ impl LiveSession {
         self.phase(now) != Phase::Over && !self.in_flight.is_retired()
     }
 
-    /// Returns whether the server may have lost the session, when there have been `signs` signs.
+    /// Returns whether the server may have lost the session: a sign came after the session was last known to be alive.
+    /// `signs` is the number of signs so far.
     pub(crate) fn is_suspect(&self, signs: u64) -> bool {
         self.alive_as_of.load(Ordering::SeqCst) < signs
     }
 
-    /// Records that the server knew the session when it was asked at `now`. `signs`, and `uses` of the session that were
-    /// over, are the counts from before the server was asked.
+    /// Records that the server knew the session when it was asked at `now`. `signs` counts the signs, and `uses` the
+    /// requests with the session that had ended, both as they were before the server was asked.
     pub(crate) fn known_alive(&self, signs: u64, now: Reading, uses: u64) {
         advance(&mut self.lock_alive().asked, now, uses);
         self.was_idle.store(false, Ordering::Relaxed);
         self.process_proven(signs, now, uses);
     }
 
-    /// Records that the server's process was still the same when it was sent a request at `now`. `signs`, and `uses` of
-    /// the session that were over, are the counts from before that.
+    /// Records that the server's process was still the same when it was sent a request at `now`. `signs` counts the
+    /// signs, and `uses` the requests with the session that had ended, both as they were before that.
     pub(crate) fn process_proven(&self, signs: u64, now: Reading, uses: u64) {
         self.goes_on(signs);
         advance(&mut self.lock_alive().proven, now, uses);
     }
 
-    /// Records `server`, the time by the server's clock at which it knew the session. The server was asked at `now`.
+    /// Records that the server knew the session at the time `server`, by the server's clock. The server was asked at
+    /// `now`.
     pub(crate) fn known_at(&self, server: Duration, now: Reading) {
         // Two checks may be answered in any order: ignore the older one.
         let alive = self.lock_alive();
@@ -209,7 +211,7 @@ impl LiveSession {
         self.known_at.store(millis(known), Ordering::Relaxed);
     }
 
-    /// Records that the first `signs` signs were not about this session.
+    /// Records that the first `signs` signs did not mean that this session was lost.
     pub(crate) fn goes_on(&self, signs: u64) {
         self.alive_as_of.fetch_max(signs, Ordering::SeqCst);
     }
@@ -325,8 +327,8 @@ impl LiveSession {
         self.uses.load(Ordering::Relaxed)
     }
 
-    /// Returns how many requests got the session and are over. The others may still meet another process of the
-    /// server.
+    /// Returns how many requests got the session and have ended. Requests in flight do not count: another process of
+    /// the server may still answer them.
     pub(crate) fn uses_over(&self) -> u64 {
         self.uses().saturating_sub(self.in_flight.count() as u64)
     }

@@ -1,4 +1,4 @@
-//! What requests see of a session's place in the fleet, among the processes that share it.
+//! What requests need to know about a session that several processes of a fleet share.
 
 use std::{any::Any, fmt::Debug, time::Duration};
 
@@ -12,10 +12,10 @@ pub(crate) trait Shared: Any + Debug + Send + Sync {
     /// Returns whether no other process uses the session.
     fn is_last(&self) -> bool;
 
-    /// Returns whether the fleet refused the session, so that no other process will use it.
+    /// Returns whether the fleet's store refused to publish the session, so that no further process adopts it.
     fn was_refused(&self) -> bool;
 
-    /// Returns how long the session may be used without reaching the store, less the time that a request may be held
-    /// up.
+    /// Returns how long this process may use the session if it cannot reach the store. A request may be held up on its
+    /// way for `hard`, so that time is already subtracted.
     fn usable_for(&self, now: Reading, hard: Duration) -> Duration;
 }

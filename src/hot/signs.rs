@@ -1,9 +1,10 @@
 //! Counts the signs that the server may have lost its sessions.
 //!
-//! [`sign`](crate::model::sign) decides what counts as a sign. After a sign, no request gets a session until the
-//! server was asked about it, or a successor was created. Signs are numbered. A session that is proved alive is
-//! trusted up to the last sign before the call that proved it.
-//! the call that proved it alive.
+//! A sign is a failure such as a broken connection: [`sign`](crate::model::sign) decides what counts as one. After a
+//! sign, no request gets a session until the server was asked about it, or a successor was created.
+//!
+//! Signs are counted, not stored. If a call proves that a session is alive, the signs from before that call do not
+//! count against the session any more. Later signs do.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,8 +28,8 @@ impl Suspicion {
         self.signs.load(Ordering::SeqCst)
     }
 
-    /// Adds a sign, and returns how many there are now. If `is_told`, also returns whether it is the first one since
-    /// a session was last proved alive.
+    /// Counts a sign. Returns how many there are now, and whether to report this one. Only the first sign since a
+    /// session was last proved alive is reported, and none if `is_told` is `false`.
     pub(crate) fn raise(&self, now: Reading, is_told: bool) -> (u64, bool) {
         self.last_at
             .fetch_max(millis(now.monotonic), Ordering::SeqCst);
@@ -36,7 +37,8 @@ impl Suspicion {
         (signs, is_told && !self.told.swap(true, Ordering::AcqRel))
     }
 
-    /// Returns how many signs certainly came before `then`: all of them, or 0.
+    /// Returns how many signs certainly came before `then`. Only the time of the last sign is known, so this is the
+    /// number of all signs, or 0.
     pub(crate) fn signs_before(&self, then: Reading) -> u64 {
         let signs = self.signs();
         let last_at = Duration::from_millis(self.last_at.load(Ordering::SeqCst));

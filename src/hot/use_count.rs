@@ -27,18 +27,21 @@ pub(crate) struct InFlight {
     state: AtomicUsize,
     /// Until when dropped requests count as using the session, in milliseconds of monotonic time.
     linger_until: AtomicU64,
-    /// Allocated when the session is first remembered. Many sessions never are.
+    /// The memos of this session (see [`memo`](super::memo)). Allocated with the first one, because many sessions never
+    /// get one.
     memories: OnceLock<Box<Memories>>,
 }
 
-/// A token. Each reference to it stands for one request that uses the session, or for the memo.
+/// The token of a memo. Each reference to it belongs to a request that uses the session, or to the memo itself.
 type Uses = dyn Any + Send + Sync;
 
 #[derive(Debug, Default)]
 struct Memories {
-    /// Tokens, each with the place where it is remembered. Each adds to the number of requests that use the session.
+    /// The token of each memo, and where that memo is kept. Each reference to a token counts as a request that uses the
+    /// session.
     tokens: Lock<Vec<(Weak<Uses>, Home)>>,
-    /// How many of the references to tokens belong to memos. A memo does not use the session.
+    /// How many of the references to tokens belong to memos. They are subtracted, because a memo does not use the
+    /// session.
     held: AtomicUsize,
 }
 
@@ -79,8 +82,8 @@ impl InFlight {
         (self.state.load(Ordering::Acquire) & !RETIRED) + self.count_of_tokens()
     }
 
-    /// Counts the requests that hold a token. Exact as long as no memo is made or dropped meanwhile, so it is exact
-    /// once the session is retired and forgotten.
+    /// Counts the requests that hold a token. The number is exact if no memo is made or dropped meanwhile. So it is
+    /// exact once the session is retired and all its memos are gone.
     fn count_of_tokens(&self) -> usize {
         let Some(memories) = self.memories.get() else {
             return 0;
@@ -91,8 +94,8 @@ impl InFlight {
             .iter()
             .map(|(token, _)| token.strong_count())
             .sum();
-        // Pairs with the release when a token is dropped: what a request did before it dropped its token is visible
-        // from here.
+        // Pairs with the release when a token is dropped. So all that a request did before it dropped its token is
+        // visible from here on.
         fence(Ordering::Acquire);
         held.saturating_sub(remembered)
     }
@@ -106,8 +109,8 @@ impl InFlight {
 
     /// Returns the places where the session may be remembered.
     pub(crate) fn homes(&self) -> Vec<Home> {
-        // Take the lock even if there is no memo yet. A thread that is about to make one takes it later, and then
-        // sees that the session is retired.
+        // Take the lock even if there is no memo yet: another thread may be about to add one. It takes the same lock
+        // afterwards, and then sees that the session is retired.
         let tokens = self.memories().tokens();
         tokens.iter().map(|(_, home)| home.clone()).collect()
     }
@@ -126,7 +129,8 @@ impl InFlight {
         self.memories.get_or_init(Box::default)
     }
 
-    /// Returns whether no request uses the session, and none that was dropped lately may be half-read by the server.
+    /// Returns whether the session can be deleted: no request uses it, and none was dropped so lately that the server
+    /// may still be reading it.
     pub(crate) fn is_drained(&self, now: Reading) -> bool {
         // Read the count first: a request sets the linger time before it leaves the count.
         self.count() == 0 && !self.lingers(now)
@@ -142,7 +146,8 @@ impl InFlight {
         !self.lingers_for(now).is_zero()
     }
 
-    /// Counts the session as used until then, in monotonic time.
+    /// Counts the session as used until `until`, in monotonic time: a request was dropped, and the server may still be
+    /// reading it.
     pub(crate) fn linger(&self, until: Duration) {
         self.linger_until.fetch_max(millis(until), Ordering::AcqRel);
     }

@@ -31,8 +31,8 @@ use crate::{
 pin_project! {
     /// The response of a [`SessionService`](super::SessionService).
     ///
-    /// If a session is at hand, this holds the inner service's future and a count on the session. Only a request that
-    /// has to wait for a session is boxed.
+    /// If a session is at hand, this holds the inner service's future, and keeps the session from being deleted. Only a
+    /// request that has to wait for a session is boxed.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, R>
     where
@@ -56,7 +56,7 @@ pin_project! {
         S: Service<R>,
     {
         Calling { #[pin] future: S::Future },
-        // A layer below takes care of the session. Boxed, so that the other states do not get larger.
+        // An inline layer below chooses the session. Boxed, so that the other states do not get larger.
         Handed { handed: Handed<S::Future> },
         Waiting { waiting: Option<Box<Exclusive<Waiting<S, R>>>> },
         Collecting { collecting: Option<Box<Exclusive<Collected<S, R>>>> },
@@ -265,14 +265,15 @@ where
 }
 
 impl<F> Drop for Handed<F> {
-    /// Takes the session back. A service below may keep the request, and would keep the session in use with it.
+    /// Takes the session back. A service below may keep the request for long, and the session would count as used for
+    /// as long.
     fn drop(&mut self) {
         drop(self.handoff.close());
     }
 }
 
 impl<F: Future> Handed<F> {
-    /// Polls the response. Once it has arrived, also takes back what its request was sent with.
+    /// Polls the response. Once it has arrived, also takes back the session that the request was sent with.
     #[cold]
     fn poll(&mut self, cx: &mut Context<'_>, in_flight: &mut InFlightRequest) -> Poll<F::Output> {
         let response = ready!(self.future.as_mut().poll(cx));

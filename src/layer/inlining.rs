@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl SessionLayer {
-    /// Returns whether a request has a body that may need defaults. The server adds none without a `Content-Type`.
-    /// Requests that are not Sipher's have an unknown `in_flight`.
+    /// Returns whether a request has a body that may need defaults. The server adds none without a `Content-Type`. A
+    /// request that is not Sipher's needs none either: its `in_flight` is empty.
     #[inline]
     pub(crate) fn may_inline<R: Outgoing>(&self, request: &R, in_flight: &InFlightRequest) -> bool {
         self.inlines() && in_flight.is_known() && request.headers().contains_key(CONTENT_TYPE)
@@ -46,8 +46,8 @@ impl SessionLayer {
             && !request.opted_out()
     }
 
-    /// Decides how a request goes on, and puts in the headers that are at hand. `unread` says why the body could not
-    /// be collected.
+    /// Decides whether a request is sent now, has to wait, or leaves its session to an inline layer. Puts in the
+    /// headers that are at hand. `unread` says why the body could not be collected.
     pub(super) fn set_out<R: Carrier>(
         &self,
         stack: Stack<'_>,

@@ -22,8 +22,8 @@ use crate::{
 ///
 /// If a request cannot get a live session, it is not sent and fails with an [`Error`]:
 ///
-/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the request carries a session id or API key that the server would
-///   misread, or a session id that is not known here (see [`ForeignIds`](crate::ForeignIds)),
+/// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the request carries a session id or API key that the
+///   server would misread, or a session id that is not known here (see [`ForeignIds`](crate::ForeignIds)),
 /// * [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if the request looks like Sipher's but goes elsewhere, and
 ///   [`Outside::Refuse`](crate::Outside) is set,
 /// * [`NoApiKey`](crate::ErrorKind::NoApiKey) if the request carries no API key and none is configured,
@@ -36,21 +36,22 @@ use crate::{
 /// A request gets the session of the API key that it carries, as the server reads that key:
 ///
 /// * `X-API-Key` wins over `Authorization: Bearer`. An empty `X-API-Key` counts as none.
-/// * A request with neither gets the configured key, as `X-API-Key`. So does a request with `Authorization: Basic` or another
-///   scheme, from which the server takes no key.
-/// * The server reads `Bearer` in this letter case only. A request with `Authorization: bearer` and the like fails, unless it
-///   has an `X-API-Key`.
+/// * A request with neither gets the configured key, as `X-API-Key`. So does a request with `Authorization: Basic` or
+///   another scheme, from which the server takes no key.
+/// * The server reads `Bearer` in this letter case only. A request with `Authorization: bearer` and the like fails,
+///   unless it has an `X-API-Key`.
 /// * A request that has either header twice fails.
 ///
 /// See the [module](crate::layer) for an example.
 #[derive(Clone, Debug)]
 pub struct SessionLayer(Arc<Shared>);
 
-/// One allocation, because services are cloned for each request.
+/// What all services of a layer share. One allocation, so that a clone of a service is cheap: services are cloned for
+/// each request.
 #[derive(Debug)]
 struct Shared {
-    /// Dropped before `manager`, which may be the last handle. So the last handle is never dropped under the lock of
-    /// a memo.
+    /// Stands before `manager`, so that it is dropped first. `manager` may be the last handle, and the last handle must
+    /// not be dropped under the lock of a memo.
     memory: Memory,
     manager: SessionManager,
     defaults: Option<HashedDefaults>,
@@ -76,7 +77,8 @@ impl SessionLayer {
 
     /// Makes this layer use exactly these defaults instead of the manager's.
     ///
-    /// Use this also for `reqwest::Request` as a tower request: nobody outside of reqwest can read its extensions.
+    /// Use this also if you pass `reqwest::Request`s to the tower service. Defaults in their extensions have no effect,
+    /// because only reqwest can read those.
     #[must_use]
     pub fn defaults(self, defaults: SessionDefaults) -> Self {
         let defaults = Some(HashedDefaults::new(defaults));
@@ -152,9 +154,9 @@ impl SessionLayer {
         ReplayLayer::new(self)
     }
 
-    /// Makes a layer that reads the answers that name the chain that was used. It withholds an answer for another
-    /// chain than the session's. See [`checked`](crate::checked). The layer also adds a [proof](Self::with_proof).
-    /// Without this, no answer is read.
+    /// Makes a layer that compares answers with the session. Some answers name the chain that was used. If it is not
+    /// the session's chain, the caller gets an error instead of the answer. See [`checked`](crate::checked). The layer
+    /// also adds a [proof](Self::with_proof). Without this, no answer is read.
     ///
     /// Turn this on where money depends on the answer. The layer then reads the answers of three routes to their end.
     pub fn checked(self) -> CheckedLayer {
@@ -185,7 +187,7 @@ impl SessionLayer {
         self.0.manager.scope(request, self.0.unaddressed)
     }
 
-    /// Decides about a request, and puts in the headers that are at hand.
+    /// Decides whether a request is sent now or has to wait, and puts in the headers that are at hand.
     #[allow(clippy::inline_always)] // called in several places, and one of them runs for nearly every request
     #[inline(always)]
     pub(crate) fn admit<R: Outgoing>(&self, request: &mut R) -> Result<Admission, Error> {
@@ -198,7 +200,8 @@ impl SessionLayer {
         self.admit_otherwise(request, glance)
     }
 
-    /// Repeats the last decision for a request with the same credentials.
+    /// Puts in the headers that an earlier request with the same credentials got, if that decision may still be
+    /// repeated.
     #[allow(clippy::inline_always)] // called in two places, and the first one runs for nearly every request
     #[inline(always)]
     fn recall<R: Outgoing>(&self, request: &mut R) -> Option<InFlightRequest> {

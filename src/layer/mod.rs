@@ -52,28 +52,28 @@
 //! # Await the response at once
 //!
 //! The layer chooses the session when the service is called. Most clients send the request only when the response's
-//! future is first polled. So a future that is kept for longer than `hard` may send a dead id, and so may a request
-//! that waits behind a `tower::buffer::Buffer`. [`Event::Late`](crate::Event) reports it afterwards. If you do not
-//! await a future at once, pass it to `tokio::spawn`.
+//! future is first polled. So a future that is kept for longer than `hard` (5 to 60 s) before its first poll may send a
+//! dead id. So may a request that waits behind a `tower::buffer::Buffer`. [`Event::Late`](crate::Event) reports it
+//! afterwards. If you do not await a future at once, pass it to `tokio::spawn`.
 //!
 //! # Readiness and backpressure come from the inner service
 //!
-//! The layer calls the inner service that was polled ready, and leaves a clone in its place. This also holds if the
-//! request had to wait for a session first. While a request waits, it holds its permit of a `ConcurrencyLimit` below.
+//! The layer calls the very service that was polled ready, and leaves a clone in its place. It does so even if the
+//! request has to wait for a session first. While a request waits, it holds its permit of a `ConcurrencyLimit` below.
 //! It gives up after `max_wait`.
 //!
 //! # What the inner service has to be
 //!
-//! It has to be `S: Service<Request<B>> + Clone` with `S::Error: Into<BoxError>`, but neither `Send` nor `'static`.
-//! `Clone` is needed because a request that waits for its session takes the service along. Put a service that is not
-//! `Clone`, such as tower's `RateLimit`, into a `tower::buffer::Buffer`. The response's future is `Send` and `Sync`
-//! if the inner future is, whatever the body. So the stack can be boxed, also with `boxed_clone_sync`.
+//! The inner service has to be `S: Service<Request<B>> + Clone` with `S::Error: Into<BoxError>`, but neither `Send` nor
+//! `'static`. `Clone` is needed because a request that waits for its session takes the service along. Put a service
+//! that is not `Clone`, such as tower's `RateLimit`, into a `tower::buffer::Buffer`. The response's future is `Send`
+//! and `Sync` if the inner future is, whatever the body. So the stack can be boxed, also with `boxed_clone_sync`.
 //!
 //! # Where it belongs in a stack
 //!
-//! Put it inside of any layer that sends a request more than once, such as retries or `FollowRedirect`. Then the
-//! layer decides anew for each sending. If the layer stands outside of a `FollowRedirect`, the session id and API key
-//! go wherever the redirect points. With the feature `tower-http`, the layer notices this if the last hop is not
+//! Put the session layer inside of any layer that sends a request more than once, such as retries or `FollowRedirect`.
+//! Then it chooses a session anew for each sending. If it stands outside of a `FollowRedirect`, the session id and API
+//! key go wherever the redirect points. With the feature `tower-http`, the layer notices this if the last hop is not
 //! Sipher's. The session is then replaced, and [`Event::Leaked`](crate::Event) reports it. A chain that comes back to
 //! Sipher is not noticed.
 //!

@@ -77,7 +77,7 @@ impl ReplayLayer {
         Self(self.0.defaults(defaults))
     }
 
-    /// Adds to every response which session its request was sent with, like [`SessionLayer::with_proof`].
+    /// Adds a [`Proof`](crate::Proof) to the extensions of every response, like [`SessionLayer::with_proof`].
     #[must_use]
     pub fn with_proof(self) -> Self {
         Self(self.0.with_proof())
@@ -125,7 +125,8 @@ impl SessionLayer {
         gets_a_session.then(|| duplicate(request)).flatten()
     }
 
-    /// Notes when the first sending begins, for a request that has a spare copy.
+    /// Keeps the spare copy of a request. Also notes when the first sending begins, if the request has a timeout of its
+    /// own.
     pub(crate) fn sending<R: Outgoing>(&self, spare: R) -> Spare<R> {
         let uptime = || self.manager().core().uptime();
         let since = spare.own_timeout().map(|_| uptime());

@@ -26,8 +26,8 @@ use crate::{
 pub struct SessionService<S> {
     inner: S,
     layer: SessionLayer,
-    /// Whether a layer below puts defaults into bodies. That layer shows itself when the inner service is polled
-    /// ready.
+    /// Whether an inline layer below puts defaults into bodies. It makes itself known while the inner service is polled
+    /// for readiness.
     has_inline_layer: bool,
 }
 

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// The server allows 100 calls of any kind a minute. The rest is left to requests.
+/// How many session calls a manager may make in a minute. The server allows 100 calls of any kind, so 40 are left to
+/// users' requests.
 pub(crate) const PER_MINUTE: u32 = 60;
 /// A minute's calls at once: a process that starts can serve 60 keys without a wait.
 pub(crate) const BURST: u32 = 60;
-/// A quarter of the 2,000 session operations that a pro key has in a day.
+/// How many checks and deletes one API key may cost in a day: a quarter of the 2,000 session operations that a pro key
+/// has.
 pub(crate) const UPKEEP_PER_DAY: u32 = 500;
 
 /// How many session calls a manager may make: a number at once (the burst), and a number per minute on average.
@@ -85,12 +87,12 @@ impl Default for CallBudget {
     }
 }
 
-/// What a call is for. Less urgent calls leave tokens for more urgent ones.
+/// What a call is for. Less urgent calls leave a part of the call budget to more urgent ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A create. A request waits for it, or will soon.
     Create,
-    /// A call of `GET /v1/health`. It costs nothing.
+    /// A call of `GET /v1/health`. It counts against no limit of the server.
     Question,
     /// A check of one session. A request may wait for it, but a create would serve it as well.
     Check,

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// A session with a shorter life would be renewed all the time.
+/// The shortest life that is accepted. A session with a shorter one would be renewed all the time.
 const MIN_LIFE: Duration = Duration::from_secs(30);
 
 /// What the server granted.

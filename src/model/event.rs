@@ -32,7 +32,7 @@ use crate::{
     secret::Fingerprint,
 };
 
-/// An event about a session. It comes once for each cause, not once for each request that noticed.
+/// An event about a session. Each comes once for its cause, even if many requests have noticed the cause.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -75,20 +75,20 @@ pub enum Event {
         session: SessionRef,
     },
     /// The shared store holds a record that cannot be trusted: this fleet did not write it, it was changed, or it is
-    /// older than one seen before. The record is not used. A change of defaults that another version of this crate
-    /// wrote in a form that this one cannot read is refused too, and not overwritten.
+    /// older than one seen before. The record is not used. A record of changed defaults is refused as well, and not
+    /// overwritten, if another version of this crate wrote it in a format that this version cannot read.
     ///
-    /// Wake somebody: yes, unless a release that writes another form is being rolled out.
+    /// Wake somebody: yes, unless a release of yours that writes another format is being rolled out.
     #[non_exhaustive]
     RecordRefused {
         /// The slot of the record, as `Display` of `store::Slot` writes it.
         slot: String,
     },
-    /// The shared store, or a part of it, cannot be reached. Requests go on with the sessions at hand. What happens
-    /// after that is up to [`OnStoreDown`](crate::OnStoreDown).
+    /// The shared store, or a part of it, cannot be reached. Requests go on with the sessions that this process has. If
+    /// it has none for a request, [`OnStoreDown`](crate::OnStoreDown) decides.
     ///
-    /// It comes once, with the first failure, until [`StoreUp`](Self::StoreUp). If the store is spread over several
-    /// machines, sessions on those that answer are not affected.
+    /// The event comes with the first failure, and not again before [`StoreUp`](Self::StoreUp). If the store is spread
+    /// over several machines, sessions on those that answer are not affected.
     ///
     /// Wake somebody: if it lasts for minutes; processes then create sessions of their own, or fail.
     #[non_exhaustive]
@@ -102,9 +102,10 @@ pub enum Event {
     StoreUp,
     /// Nobody can connect to the server, or a gateway in front of it says that it cannot.
     ///
-    /// It comes once until [`ServerUp`](Self::ServerUp), with the first session call or `GET /v1/health` that fails so.
-    /// Requests without a usable session wait at first. Once a whole create has failed so, the requests of all keys
-    /// fail at once with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) until the server answers.
+    /// The first such failure of a session call or `GET /v1/health` causes the event, once until
+    /// [`ServerUp`](Self::ServerUp). Requests without a usable session wait at first. Once a whole create has failed in
+    /// this way, those of all keys fail at once with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) until
+    /// the server answers.
     ///
     /// Wake somebody: if `ServerUp` does not follow within a few minutes. The vendor restarts the server several times
     /// a day.
@@ -115,7 +116,7 @@ pub enum Event {
     },
     /// The server answers again.
     ///
-    /// Nothing runs while no request needs a session, so this comes with the first call that is answered.
+    /// The event comes with the first call that the server answers. While no request needs a session, no call is made.
     ///
     /// Wake somebody: no.
     #[non_exhaustive]
@@ -211,12 +212,12 @@ pub enum Event {
     Lost {
         /// The session.
         session: SessionRef,
-        /// How long ago the server was last known to have the session. After a restart, that is the last answer that
-        /// proved the earlier process. Otherwise it is the create or the last check: the server may have dropped the
-        /// session right after it.
+        /// How long ago the server was last known to have the session. After a restart, this counts from the last
+        /// answer that proved the earlier process. If the server dropped only this session, it counts from the create
+        /// or the last check, because the server may have dropped the session right after it.
         unknown_for: Duration,
-        /// The most requests that were sent with the session since then. Requests answered after the last proof but
-        /// before the restart count too. No request with a wrong answer is missing.
+        /// How many requests were sent with the session since then, at most. No request with a wrong answer is missing.
+        /// Requests that were answered correctly, after the last proof but before the restart, may be included.
         requests: u64,
     },
     /// An answer names another chain than its session has, so the server's own defaults applied. A
@@ -265,7 +266,7 @@ pub enum Event {
     /// Wake somebody: yes: replace the API key, and set a redirect policy.
     #[non_exhaustive]
     Leaked {
-        /// The session that the request carried, if it was one of the manager's. The event comes once for each.
+        /// The session that the request carried, if it was the manager's. The event comes once for each session.
         session: Option<SessionRef>,
         /// The fingerprint of the API key that the request carried. Replace that key, unless it was in `Authorization`:
         /// clients remove that header when a redirect leaves an origin.
@@ -346,8 +347,7 @@ pub enum Event {
         /// How long such a request would have to wait.
         next_call_in: Duration,
     },
-    /// The call budget is free again: a create or a check began with half of it free, and no request was refused for 10
-    /// s.
+    /// The budget is free again: a create or check began with half of it free, and for 10 s no request was refused.
     ///
     /// Wake somebody: no.
     #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! What follows from a failed create: what is held back, and for how long.
+//! Decides what follows from a failed create: which other creates are held back, and for how long.
 //!
 //! | failure | held back | for |
 //! | --- | --- | --- |
@@ -17,24 +17,29 @@ use fastrand::Rng;
 use super::{evidence::Cause, sign};
 use crate::error::{Error, ErrorKind};
 
-/// Only a change of settings or of the server helps, and nobody says when there is one.
+/// The pause after a failure that ends only when the settings or the server are changed. Nobody reports such a change,
+/// so creates try again each minute.
 const SETTLED: Duration = Duration::from_secs(60);
-/// Somebody has to correct the key or its tier.
+/// The shortest and the longest pause after a refused API key. Somebody has to correct the key or its tier.
 const CREDENTIALS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10 * 60));
-/// The server's rate-limit window.
+/// The pause after a 429 that does not say when to try again: as long as the server's rate-limit window.
 const PACE: Duration = Duration::from_secs(60);
-/// A key may get a higher tier, or the server may forget the day's counts, before the quota resets.
+/// The longest pause while the day's quota of a key is used up. Before the quota resets, the key may get a higher tier,
+/// or the server may forget the day's counts.
 const QUOTA_PROBE: Duration = Duration::from_secs(15 * 60);
-/// Short, as it may be over at once. At most 30 s, as callers fail until the next try.
+/// The shortest and the longest pause after an outage. The outage may be over at once, so the first pause is short.
+/// Callers fail until the next try, so the longest one is 30 s.
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// All other creates wait for the one that probes, so it must notice soon that the server is back.
+/// The shortest and the longest pause while nobody can connect to the server. One create then probes the server and all
+/// others wait for it. So it must notice soon that the server is back.
 const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-/// A server that says "retry now" still gets this much time.
+/// The shortest pause, even if the server says "retry now".
 const LEAST: Duration = Duration::from_secs(1);
-/// Retries within one create, while callers wait for it.
+/// The limits of the pause between two tries of one create, while callers wait for it.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// The least time between two session calls of one partition, whatever the outcome of the first.
+/// The least time between two session calls of one partition (one API key with one set of defaults), whatever the
+/// outcome of the first.
 pub(crate) const FLOOR: Duration = Duration::from_millis(200);
 
 /// What a failure holds back.
@@ -57,8 +62,8 @@ pub(crate) struct Consequence {
 
 /// Returns what follows from the `failures`th failure in a row.
 pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
-    // If the error reports a cooldown that already holds, this is what is left of it, so reporting it does not prolong
-    // it.
+    // If a cooldown is running already, the error reports it. `hint` is then the rest of that cooldown. So handling the
+    // same error again does not prolong the cooldown.
     let hint = error.next_attempt_in();
     let (reach, pause) = match error.kind() {
         ErrorKind::Credentials => (Reach::Key, doubled(CREDENTIALS, failures)),
@@ -77,7 +82,7 @@ pub(crate) fn consequence(error: &Error, failures: u32) -> Consequence {
     Consequence { reach, pause }
 }
 
-/// Returns whether nobody can connect to the server, or a gateway in front of it says that it cannot.
+/// Returns whether the error means that nobody can connect to the server, or that a gateway in front of it cannot.
 pub(crate) fn is_unreachable(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable
         && match error.status() {
@@ -86,7 +91,7 @@ pub(crate) fn is_unreachable(error: &Error) -> bool {
         }
 }
 
-/// Returns how long all keys are held back after the `failures`th such failure in a row.
+/// Returns how long all keys are held back when nobody could connect to the server for the `failures`th time in a row.
 pub(crate) fn unreachable(error: &Error, failures: u32) -> Duration {
     // A longer `Retry-After` concerns only the call that got it.
     let hint = error.retry_after().unwrap_or_default().min(UNREACHABLE.1);
@@ -100,17 +105,18 @@ pub(crate) fn refusals_before(pause: Duration) -> u32 {
         .unwrap_or(8)
 }
 
-/// Returns whether a failure concerns only this one call, and would occur again.
+/// Returns whether the failure concerns only this call for this partition, and a retry would fail in the same way.
 pub(crate) fn is_local(error: &Error) -> bool {
     !error.is_transient() && consequence(error, 1).reach == Reach::Partition
 }
 
-/// Returns whether the error holds back all calls, as the budget and the server's pace do.
+/// Returns whether the error holds back the calls of all keys: a used-up call budget and a 429 do.
 pub(crate) fn concerns_all(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Budget | ErrorKind::RateLimited)
 }
 
-/// Returns after how long the same create is retried while its callers wait, or `None` if it is not.
+/// Returns after how long a create tries again while its callers wait. Returns `None` if the create ends with this
+/// error.
 ///
 /// Outages get full jitter, so that the retries of many processes that failed together spread out.
 pub(crate) fn retry(error: &Error, tries: u32, rng: &mut Rng) -> Option<Duration> {

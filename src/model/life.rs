@@ -7,9 +7,9 @@
 //! hard = clamp(0.03·T, 5 s, 60 s)                                    the id is sent no more
 //! ```
 //!
-//! `U` is drawn once for each session. It only moves the renewal earlier, so that processes that started together do
-//! not renew together. `T` is counted from just before the create was *sent*. So the network delay shortens the
-//! session's life and never lengthens it.
+//! `U` is drawn at random, once for each session. It only moves the renewal earlier, so that processes that started
+//! together do not renew together. `T` is counted from just before the create was *sent*. So the network delay shortens
+//! the session's life and never lengthens it.
 
 use std::time::Duration;
 
@@ -21,14 +21,15 @@ const SOFT_JITTER: f64 = 0.25;
 const SOFT_MOST: f64 = 0.5;
 const HARD_SHARE: f64 = 0.03;
 const HARD_RANGE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-/// A session is checked on its next use if it was idle for this share of its life, and at least for this time.
+/// When a session was idle for this share of its life, and for this time at least, the server is asked for it before
+/// the next request uses it.
 const IDLE_SHARE: f64 = 0.25;
 const IDLE_LEAST: Duration = Duration::from_secs(60);
 /// A replaced session with less than this time or this share of its life left is not worth a delete call.
 const DELETE_LEFT: Duration = Duration::from_secs(30);
 const DELETE_SHARE: f64 = 0.10;
 
-/// The life of one session. There may be many sessions, so it takes no more room than needed.
+/// The life of one session. There may be many sessions, so this type is kept small.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Life {
     born: Moment,
@@ -108,7 +109,7 @@ impl Life {
         self.total.get()
     }
 
-    /// Returns the time before the end from which on the id is sent no more.
+    /// Returns `hard`: how long before the session's end the id stops being sent.
     pub(crate) fn hard(&self) -> Duration {
         self.hard.get()
     }

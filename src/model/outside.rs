@@ -4,18 +4,22 @@ use serde::{Deserialize, Serialize};
 
 /// What happens to a request that looks like one for Sipher and goes elsewhere.
 ///
-/// A request looks like one for Sipher in three cases. Its host is under `sip-protocol.org`. It goes to a base URL's
-/// port on loopback by another spelling of loopback (`0.0.0.0` and `[::]` count). Or it carries an API key that this
-/// manager uses. [`Stats::outside`](crate::Stats) counts these requests, and [`Event::Outside`](crate::Event::Outside)
-/// reports the first one for each origin.
+/// A request looks like one for Sipher in three cases:
+/// - Its host is `sip-protocol.org` or a name below that.
+/// - It names the same port of this machine as a base URL, in another spelling. Example: the base URL is
+///   `http://127.0.0.1:8080`, and the request goes to `localhost:8080`. `0.0.0.0` and `[::]` count as this machine.
+/// - It carries an API key that this manager uses.
+///
+/// [`Stats::outside`](crate::Stats) counts these requests, and [`Event::Outside`](crate::Event::Outside) reports the
+/// first one for each origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outside {
-    /// It is sent as it is, without a session.
+    /// The request is sent as it is, without a session.
     #[default]
     Pass,
-    /// It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
+    /// The request fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
     Refuse,
 }
 
@@ -23,11 +27,12 @@ pub enum Outside {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutsideReason {
-    /// Its host is `sip-protocol.org` or a name below that.
+    /// The request's host is `sip-protocol.org` or a name below that.
     VendorsDomain,
-    /// The base URL and the request name this machine and the same port, in two spellings.
+    /// The request and the base URL name the same port of this machine in two spellings, such as `localhost` and
+    /// `127.0.0.1`.
     Loopback,
-    /// It carries an API key that this manager uses.
+    /// The request carries an API key that this manager uses.
     ApiKey,
 }
 

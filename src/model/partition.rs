@@ -11,13 +11,15 @@ use crate::{
     secret::{ApiKey, Fingerprint, keyed_hash},
 };
 
-/// Names a partition without its API key: keyed hashes of the key and of the defaults, combined into one.
+/// Names a partition (one API key with one set of defaults) without showing the key: it combines keyed hashes of the
+/// key and of the defaults.
 ///
 /// The hashes have 128 bits, and nobody knows the hash key. So no two partitions ever share an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PartitionId(u128);
 
-/// Names an API key. What is known of a key outlives all its partitions.
+/// Names an API key without showing it. State that is kept for a key, such as a cooldown, outlives the key's
+/// partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyId(u128);
 
@@ -43,7 +45,7 @@ impl HashedDefaults {
         }
     }
 
-    /// Returns the partition of an API key with defaults, without keeping their hash.
+    /// Returns the partition of an API key with these defaults. Computes the hash of the defaults and does not keep it.
     pub(crate) fn partition_of(key: KeyId, defaults: &SessionDefaults) -> PartitionId {
         PartitionId(key.0 ^ keyed_hash("defaults", defaults))
     }
@@ -90,7 +92,7 @@ impl Partition {
 }
 
 impl Partition {
-    /// Returns the event that a create may have left a session that no client knows.
+    /// Returns the event for a create that may have left a session on the server which no client knows.
     pub(crate) fn possible_orphan(&self, error: Option<Error>) -> Event {
         Event::PossibleOrphan {
             api_key: self.key.fingerprint(),

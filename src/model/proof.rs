@@ -50,18 +50,20 @@ pub enum Proof {
         session: SessionRef,
         /// How old the session was when the head of the response arrived.
         age: Duration,
-        /// How much of its life was left then. The server had looked the session up before.
+        /// How much of the session's life was left at that time. When the server looked the session up, a little more
+        /// was left.
         left: Duration,
         /// What happened to its defaults in the body.
         inlined: Inlined,
-        /// Why its defaults may not have applied. If the body names all of them, only [`Doubt::Leaked`] is possible.
+        /// Why the session's defaults may not have applied. `None` if there is no reason to doubt it. If the body
+        /// itself names all defaults, only [`Doubt::Leaked`] is possible.
         doubt: Option<Doubt>,
     },
     /// The request carried a session of this crate, and the answer names that session's chain. No doubt is left. Only a
     /// [checked](crate::SessionLayer::checked) layer says this.
     ///
-    /// The chain is certainly right. That also shows that the session applied, unless its chain is the server's own
-    /// default, which is `solana` today.
+    /// The chain is certainly right. This also proves that the session applied, except in two cases: the session's
+    /// chain is the server's own default (`solana` today), or the body names the chain (see `inlined`).
     #[non_exhaustive]
     Confirmed {
         /// The session.
@@ -73,8 +75,8 @@ pub enum Proof {
         /// What happened to its defaults in the body.
         inlined: Inlined,
     },
-    /// The request carried no session and means the same as with one: its body names all defaults, or the server would
-    /// not look for any there. See [`InlineDefaults`](crate::InlineDefaults).
+    /// The request carried no session and did not need one: its body names all defaults, or the server does not merge
+    /// any into such a body. See [`InlineDefaults`](crate::InlineDefaults).
     #[non_exhaustive]
     Inline {
         /// What happened to the defaults in the body.
@@ -87,7 +89,7 @@ pub enum Proof {
     /// [`InlineDefaults`](crate::InlineDefaults) other than `Off`.
     #[non_exhaustive]
     Neither {
-        /// Why the body does not name them.
+        /// Why the body does not contain the defaults.
         reason: NotInlined,
     },
     /// The request brought its own session id, which was left as it was.
@@ -97,7 +99,7 @@ pub enum Proof {
     Without,
 }
 
-/// Why a session that was good when its request was sent may not have been good when the server looked it up.
+/// Why a session that was alive when its request was sent may have been dead when the server looked it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {
@@ -105,7 +107,7 @@ pub enum Doubt {
     Leaked,
     /// The answer arrived after the session's end. Something below the layer delayed the request.
     Late,
-    /// The server was found to have lost the session while the request was in flight.
+    /// While the request was in flight, this crate found out that the server had lost the session.
     Lost,
     /// A sign of trouble was seen while the request was in flight, and it is not known yet what became of the session.
     Suspect,

@@ -8,20 +8,23 @@ pub enum RetireReason {
     Changed,
     /// Others were used more recently, and `max_sessions` was reached.
     Evicted,
-    /// The create that made it had already been given up.
+    /// The session's create had already been given up, for example because of an
+    /// [`invalidate`](crate::SessionManager::invalidate). So no request ever got the session.
     Fenced,
     /// [`SessionManager::invalidate`](crate::SessionManager::invalidate) was called, or one of your calls changed or
-    /// deleted it.
+    /// deleted the session.
     Invalidated,
-    /// The shared store was out of reach for so long that other processes of the fleet may have deleted it.
+    /// This process could not reach the shared store for so long that other processes of the fleet may have deleted the
+    /// session.
     Lapsed,
-    /// A redirect took its id to another origin than Sipher's.
+    /// A redirect took the session's id to another origin than Sipher's.
     Leaked,
-    /// The server does not know it any more.
+    /// The server does not know the session any more.
     Lost,
-    /// A successor took its place.
+    /// A successor replaced the session.
     Replaced,
-    /// Another process of the fleet revoked it, so that no process uses it.
+    /// Another process of the fleet ended the session for all processes, for example with
+    /// [`invalidate`](crate::SessionManager::invalidate).
     Revoked,
     /// The manager shuts down.
     Shutdown,

@@ -12,20 +12,20 @@ const DETAILS: usize = 1_000;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Deleted on the server.
+    /// Sessions that were deleted on the server.
     pub deleted: usize,
-    /// Already lost by the server, which is as good.
+    /// Sessions that the server had already lost, which is as good as a delete.
     pub already_gone: usize,
-    /// Alive on the server until they expire: a request still used them, they were nearly over, or time or budget ran
-    /// out.
+    /// Sessions that stay on the server until they expire: a request still used them, they were about to expire anyway,
+    /// or time or call budget ran out.
     pub left_to_expire: usize,
-    /// Alive on the server because other processes of the fleet use them, or may use them. The last process that leaves
-    /// deletes them. If a process that used them was killed, or if the store may have forgotten one, they expire
-    /// instead.
+    /// Sessions that stay on the server because other processes of the fleet use them, or may use them. The last
+    /// process that leaves deletes them. If a process that used them was killed, or if the store may have forgotten
+    /// one, they expire instead.
     pub left_to_others: usize,
-    /// Could not be deleted, so they expire as well.
+    /// Sessions whose delete failed. They expire as well.
     pub failed: usize,
-    /// Creates with an unknown outcome, over the whole life of the manager. Each may have left a session.
+    /// Creates with an unknown outcome, over the whole life of the manager. Each may have left a session on the server.
     pub possible_orphans: u64,
     /// The first 1,000 sessions, one by one.
     pub sessions: Vec<SessionEnd>,

@@ -78,18 +78,18 @@ pub struct NoSession;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnNoSession {
-    /// It is not sent, and fails with the error that says why.
+    /// The request is not sent. It fails with the error that says why there is no session.
     #[default]
     Fail,
-    /// It is sent without a session, so **the server's own defaults apply**: stealth keys for another chain, on another
-    /// curve. Requests whose body was [merged](crate::inline) keep their defaults.
+    /// The request is sent without a session, so **the server's own defaults apply**. For example, it creates stealth
+    /// keys for another chain, on another curve. Requests whose body was [merged](crate::inline) keep their defaults.
     /// [`Stats::sent_without`](crate::Stats) counts these requests, and [`Event::SendingWithout`](crate::Event) reports
     /// each cause. During a shutdown, and if the request itself is invalid, the request fails all the same.
     SendWithout,
 }
 
-/// What happens if no session is at hand and the store of the fleet cannot be reached. It also applies to a process
-/// that has just started and could not read the present defaults of its group.
+/// What happens to requests if this process has no session for them and cannot reach the fleet's store. This also
+/// decides for a process that has just started and could not read the current defaults of its group.
 #[cfg_attr(docsrs, doc(cfg(feature = "store")))]
 #[cfg_attr(not(feature = "store"), allow(unreachable_pub))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -115,21 +115,21 @@ pub enum OnStoreDown {
 /// - those of live sessions of another manager in this process for the same server;
 /// - in a fleet, the shared session of the request's API key and defaults.
 ///
-/// A request may carry the id of this manager's session for the same API key and defaults. It then gets the present
-/// session, even if the session that it names has ended. This happens when a request is sent a second time. An id of
+/// Example: a retry sends the same request again, with the id that this manager has put in. If that id is of a session
+/// for the same API key and defaults, the request gets the current session, even if the earlier one has ended. An id of
 /// this manager's session for another API key or other defaults counts as not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ForeignIds {
-    /// It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
+    /// The request fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) and is not sent.
     #[default]
     Refuse,
-    /// It gets a session of this manager in place of its id, even if the header is malformed or occurs more than once.
-    /// This is for a proxy that passes on its callers' headers.
+    /// The request gets a session of this manager instead, even if its id is malformed or the header occurs more than
+    /// once. This is for a proxy that passes on its callers' headers.
     Replace,
-    /// It is sent as it is. **If the server does not know the id, its own defaults apply**, and nobody notices. Ids of
-    /// this manager's sessions that have ended are still refused.
+    /// The request is sent as it is. **If the server does not know the id, its own defaults apply**, and nobody
+    /// notices. Ids of this manager's sessions that have ended are still refused.
     Keep,
 }
 
@@ -141,9 +141,9 @@ pub enum ForeignIds {
 /// timeout of its own never waits longer than that.
 ///
 /// A longer wait does not change the create that the request waits for, since other requests may wait for it too. The
-/// create ends after `create_timeout`. It waits at most the manager's `max_wait` for the call budget and for the
-/// server's pace. If budget or pace ended it, the request waits on until the next try can succeed, if that is in time.
-/// After any other failure the request fails at once.
+/// create ends after `create_timeout`. For the call budget, and for a server that wants fewer calls (429), it waits at
+/// most the manager's `max_wait`. If the create fails for one of these two reasons, the request goes on waiting until
+/// the next try can succeed, if its own limit allows that. After any other failure the request fails at once.
 ///
 /// Use it if a request has a deadline that the layer cannot see, such as the timeout of a whole `reqwest::Client`. With
 /// `reqwest-middleware` it is set by `with_extension`.

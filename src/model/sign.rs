@@ -1,8 +1,11 @@
-//! Which failures speak against the server: all that are not known to be harmless.
+//! Decides which failures may mean that the server has restarted and lost its sessions. A *sign* stops the use of
+//! sessions until the server was asked. A *hint* only makes the crate ask the server.
 //!
-//! A list of known outages would fail both ways. An outage that is not on it would count as health, such as
-//! Cloudflare's 521 or an error that hides its cause. A listed failure that is no outage would cost a call each time,
-//! such as the 503 that the application itself writes when Solana is away.
+//! Every failure counts that is not known to be harmless.
+//!
+//! A list of known outages would fail in two ways. It would miss outages, such as Cloudflare's 521 or an error that
+//! hides its cause. And it would contain failures that are no outage, such as the 503 that the application itself
+//! writes when Solana is away. Each of those would cost a call.
 
 use http::{HeaderMap, StatusCode};
 
@@ -12,12 +15,13 @@ use crate::{
     error::{Error, ErrorKind},
 };
 
-/// Returns how strongly the status of a wrapped call speaks against the server. `headers` is `None` if they are not
-/// known.
+/// Returns whether this status, as the answer to a user's request, is a sign or a hint that the server has lost its
+/// sessions. `headers` is `None` if they are not known.
 pub(crate) fn in_status(status: StatusCode, headers: Option<&HeaderMap>) -> Option<Cause> {
     match (status.as_u16(), headers.map(is_by_application)) {
-        // Today's server does not send 410, but its catalogue gives it the meaning that a session has expired. Without
-        // headers, the other numbers are those that gateways and Cloudflare use if they cannot reach the server.
+        // 410: today's server does not send it, but its error catalogue says that 410 means an expired session. If the
+        // headers are not known, only the statuses count that gateways and Cloudflare send if they cannot reach the
+        // server.
         (410, _) | (500..=599, Some(false)) | (502..=504 | 520..=527 | 530, None) => {
             Some(Cause::Sign)
         }
@@ -32,7 +36,7 @@ pub(crate) fn is_gateways(status: StatusCode, headers: &HeaderMap) -> bool {
     is_gateways && in_status(status, None) == Some(Cause::Sign)
 }
 
-/// Returns how strongly a failed session call speaks against the server.
+/// Returns whether a failed session call is a sign or a hint that the server has lost its sessions.
 pub(crate) fn in_session_call(error: &Error) -> Option<Cause> {
     match error.kind() {
         ErrorKind::Unavailable => {}

@@ -31,8 +31,8 @@ impl SessionManagerBuilder {
     /// Sets how long a process goes on with a shared session while it cannot reach the store. Defaults to 5 minutes.
     /// The minimum is 30 s. All processes of a fleet have to use the same value.
     ///
-    /// The process goes on for this time minus `hard`, but for half of the time at least. Four times within the lease,
-    /// and every 10 s at least, it tells the store which sessions it uses.
+    /// The process goes on for this time minus `hard` (5 to 60 s, depending on the `ttl`), and for half of this time at
+    /// least. It tells the store which sessions it uses: four times within the lease, and every 10 s at least.
     ///
     /// Raise it to bridge longer outages of the store. Lower it so that, during an outage, a session that another
     /// process has invalidated is used for a shorter time.

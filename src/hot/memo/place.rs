@@ -1,5 +1,6 @@
-//! Where memos are kept. Each thread has a place of its own. A place holds one memo, which is all that most layers
-//! need, and further memos for other keys.
+//! Where memos are kept. A memo is one remembered decision: requests with these credentials get this session. Each
+//! thread has a place of its own. The place holds a first memo, which is all that most layers need, and more memos for
+//! other API keys.
 
 use std::{
     cell::Cell,
@@ -19,16 +20,16 @@ use super::{
 };
 use crate::{headers::Credentials, hot::session::LiveSession, lock::Lock};
 
-/// How many keys a place knows. Each remembered key takes half a kilobyte. One key more, and the place forgets all
-/// keys but that of its first memo.
+/// How many API keys one place remembers at most. Each takes half a kilobyte. With one key more, the place forgets all
+/// of them except the key of its first memo.
 const MOST: usize = 1 << 14;
 
-/// One place for each thread that is likely to run at once. If there are more threads, some share a place. That costs
-/// only time.
+/// The places of one layer, about one for each CPU. If there are more threads, some of them share a place, and may wait
+/// for each other.
 #[derive(Debug)]
 pub(super) struct Places<T>(Box<[Place<T>]>);
 
-/// On cache lines of its own, so that threads do not slow each other down.
+/// Aligned so that no two places share a cache line. Otherwise threads would slow each other down.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Place<T>(Lock<State<T>>);
@@ -53,8 +54,9 @@ impl<T> Places<T> {
     pub(super) fn clear(&self) {
         for place in &self.0 {
             let mut state = place.lock();
-            // Drop the memos under the lock. A memo's token holds a manager handle, but never the last one: whoever
-            // drops the `Memory` waits for this lock and still holds a handle.
+            // The memos are dropped under the lock, and each memo's token holds a handle of the manager. It is never
+            // the last handle, whose drop would take other locks: whoever drops the `Memory` waits for this lock and
+            // still holds a handle.
             state.first = None;
             state.begin_anew();
         }
@@ -62,7 +64,7 @@ impl<T> Places<T> {
 }
 
 impl<T: Debug + Send + Sync + 'static> Places<T> {
-    /// Returns where a memo of this thread is found.
+    /// Returns where this thread keeps the memo for these credentials.
     pub(super) fn home(self: &Arc<Self>, credentials: Credentials<'_>) -> Home {
         let places: Arc<dyn Forget> = self.clone();
         Home {
@@ -113,7 +115,7 @@ impl<T> Place<T> {
 }
 
 impl<T> State<T> {
-    /// Returns the memo for these credentials, whether it still holds or not.
+    /// Returns the memo for these credentials, even if it has expired.
     #[allow(clippy::inline_always)] // runs for every request
     #[inline(always)]
     pub(super) fn memo(&mut self, credentials: Credentials<'_>) -> Option<&mut Memo<T>> {
@@ -172,8 +174,8 @@ pub(crate) struct Home {
     hash: u64,
 }
 
-/// Removes this session from all memos. From now on, no request gets the session without a new decision. Requests
-/// that got it from a memo before are visible to all threads as in flight.
+/// Removes all memos of this session. From now on, no request gets the session without a new decision. Requests that
+/// got the session from a memo earlier are counted as in flight, and all threads see that count.
 pub(crate) fn forget(session: &Arc<LiveSession>) {
     for home in session.in_flight.homes() {
         if let Some(places) = home.places.upgrade() {

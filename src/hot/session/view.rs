@@ -12,7 +12,7 @@ use crate::{
     clock::{Clock, Reading},
 };
 
-/// A session, to look at.
+/// A read-only view of one session.
 ///
 /// Holding a `Session` does not keep it alive on the server. An id that you copy from it may be dead a moment later,
 /// and the server would ignore that id silently. Let the layer put the id on requests, or use
@@ -53,8 +53,8 @@ impl Session {
         self.live.usable_for(self.clock.now())
     }
 
-    /// Returns how long until a request would start the renewal, as of now. Zero if the next request starts it, or
-    /// waits for another session.
+    /// Returns how long until a request would start the renewal, as of now. Zero if the next request would start it, or
+    /// would wait for another session.
     ///
     /// After a failed renewal, returns the time until the next one may begin.
     pub fn renewal_in(&self) -> Duration {

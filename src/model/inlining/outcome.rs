@@ -18,9 +18,10 @@ pub enum Inlined {
     Merged,
     /// The request names all defaults itself, or there are none.
     Complete,
-    /// The defaults were not put in: the server would not look for them there, or this crate could not. For
+    /// The defaults were not put into the body. Either the server would merge none into such a body, so nothing is
+    /// missing. Or this crate could not merge them, and only a session can bring them: this is so for
     /// [`Encoded`](NotInlined::Encoded), [`Charset`](NotInlined::Charset), [`TooLong`](NotInlined::TooLong),
-    /// [`BodyFailed`](NotInlined::BodyFailed) and [`NoLayer`](NotInlined::NoLayer), only a session can bring them.
+    /// [`BodyFailed`](NotInlined::BodyFailed) and [`NoLayer`](NotInlined::NoLayer).
     #[non_exhaustive]
     Not {
         /// Why.
@@ -37,8 +38,9 @@ impl Inlined {
 
     /// Returns whether a request with this method means the same with and without a session.
     ///
-    /// A client below the layer may add a `Content-Type` to a request that has none, or a length to an empty body.
-    /// HTTP/2 clients add a length for all methods except those without a body.
+    /// A request without a `Content-Type`, or with an empty body, needs no session only if its method is `GET`, `HEAD`
+    /// or `DELETE`. For other methods, a client below the layer may still add a `Content-Type`, or a length to an empty
+    /// body (HTTP/2 clients do). The server would then merge the session's defaults.
     pub(crate) fn needs_no_session(self, method: Option<&Method>) -> bool {
         match self {
             Self::Merged | Self::Complete => true,

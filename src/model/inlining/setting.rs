@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// Whether defaults are also put into request bodies, where the server would put them.
 ///
-/// The server uses a session only to fill its defaults into JSON objects, key by key, if the request lacks the key. So
-/// a body that names everything itself gets the right answer even if the server has forgotten the session.
+/// The server uses a session for one thing only: it adds the session's defaults to the JSON object in a request's body,
+/// each one that the body lacks. So a body that names everything itself gets the right answer even if the server has
+/// forgotten the session.
 ///
 /// | | request with a session | request for which there is none |
 /// | --- | --- | --- |
