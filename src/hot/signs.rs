@@ -3,7 +3,6 @@
 //! [`sign`](crate::model::sign) decides what counts as a sign. After a sign, no request gets a session until the
 //! server was asked about it, or a successor was created. Signs are numbered. A session that is proved alive is
 //! trusted up to the last sign before the call that proved it.
-//! the call that proved it alive.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
