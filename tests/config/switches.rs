@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::json;
 use sipher_session::{ErrorKind, SessionConfig, SessionManager};
 
-use crate::WHOLE;
+use crate::whole;
 
 #[test]
 fn null_is_the_same_as_no_such_setting_wherever_it_stands() {
-    let whole: SessionConfig = toml::from_str(WHOLE).unwrap();
+    let whole: SessionConfig = toml::from_str(&whole()).unwrap();
     let mut written = serde_json::to_value(whole).unwrap();
     let silent = |value: &mut serde_json::Value| {
         let members = value.as_object_mut().unwrap();
