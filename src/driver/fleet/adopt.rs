@@ -21,6 +21,15 @@ pub(super) struct Adopted {
     pub(super) is_certain: bool,
 }
 
+/// Why a record was not adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// The server has to be asked first whether it has the session.
+    Unproven,
+    /// The record is of no use here. For example, it is refused, or too little of the session's life is left.
+    Useless,
+}
+
 /// A record that the store has in a slot.
 pub(super) struct Offer {
     pub(super) found: Found,
@@ -72,7 +81,7 @@ impl Create {
         let own = self.number;
         let number = self.number_of_session();
         let whose = (&self.partition, number);
-        let adopted = fleet.adopt(&self.core, seal, whose, offer, true).await;
+        let adopted = fleet.adopt(&self.core, seal, whose, offer, true).await.ok();
         if adopted.is_none() {
             self.number = own;
         }
@@ -105,17 +114,18 @@ impl Inner {
         (partition, generation): (&Arc<Partition>, u64),
         Offer { found, sent, after }: Offer,
         can_ask: bool,
-    ) -> Option<Adopted> {
-        let (record, store_now, is_certain) = (found.record?, found.now, found.is_certain);
+    ) -> Result<Adopted, Unfit> {
+        let (store_now, is_certain) = (found.now, found.is_certain);
+        let record = found.record.ok_or(Unfit::Useless)?;
         let number = record.generation;
         if number == after {
-            return None; // this process adopted it while the answer was on its way
+            return Err(Unfit::Useless); // this process adopted it while the answer was on its way
         }
         let sealed = seal.open(number, &record.sealed);
         let sealed = sealed.and_then(|plain| Sealed::parse(&plain));
         let Some(sealed) = sealed.filter(|_| number > after) else {
             refuse(core, seal.slot);
-            return None;
+            return Err(Unfit::Useless);
         };
         // The session's age is measured in three ways. The highest of the three ages counts.
         let age = sent.wall.saturating_sub(sealed.born_wall);
@@ -124,7 +134,7 @@ impl Inner {
         let jitter = core.with_rng(fastrand::Rng::f64);
         let life = Life::aged(sent, sealed.life, age, jitter);
         if life.usable_for(sent).is_zero() {
-            return None;
+            return Err(Unfit::Useless);
         }
         let made = Made {
             at: sealed.made_at,
@@ -149,7 +159,7 @@ impl Inner {
         let is_certain = is_certain && !self.sharing.verify_adopted;
         let is_sound = is_alive && is_certain;
         if !(is_sound || can_ask) {
-            return None;
+            return Err(Unfit::Unproven);
         }
         let (session, lease) = (Arc::new(session), self.sharing.member_lease);
         let place = (seal.slot, new_member(core));
@@ -166,7 +176,7 @@ impl Inner {
             .await;
         if matches!(kept, Ok(Kept::Revoked)) {
             joining.done();
-            return None;
+            return Err(Unfit::Useless);
         }
         let is_current = matches!(kept, Ok(Kept::Current));
         if is_current && let Some(place) = membership(&session) {
@@ -181,13 +191,13 @@ impl Inner {
             self.seen.note(seal.slot, number, false);
             self.join(&session);
             joining.done();
-            return Some(Adopted {
+            return Ok(Adopted {
                 session,
                 is_sound,
                 is_certain,
             });
         }
-        None
+        Err(Unfit::Useless)
     }
 
     /// Adopts the session that another process created to replace this one. Requests go on with the older one
@@ -198,22 +208,24 @@ impl Inner {
         older: &Arc<LiveSession>,
         (found, sent): (Found, Reading),
         after: u64,
-    ) {
+    ) -> Result<(), Unfit> {
         let seal = self.seal_of(core, &older.partition);
         if found
             .record
             .as_ref()
             .is_none_or(|record| record.generation <= after)
         {
-            return;
+            return Err(Unfit::Useless);
         }
         let generation = core.next_number();
         let whose = (&older.partition, generation);
         let offer = Offer { found, sent, after };
-        match self.adopt(core, &seal, whose, offer, false).await {
-            Some(Adopted { session, .. }) => core.take_up(&session),
+        let adopted = self.adopt(core, &seal, whose, offer, false).await;
+        match &adopted {
+            Ok(Adopted { session, .. }) => core.take_up(session),
             // This process may have joined the session without using it. The reaper then leaves it.
-            None => reaper::start(core),
+            Err(_) => reaper::start(core),
         }
+        adopted.map(drop)
     }
 }

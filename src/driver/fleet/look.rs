@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Inner, Membership, claim::Claimed};
+use super::{Inner, Membership, adopt::Unfit, claim::Claimed};
 use crate::{
     clock::Reading,
     driver::{core::Core, fleet::membership},
@@ -71,17 +71,22 @@ impl Inner {
         };
         let kept = self.say_used(core, session, place, sent).await?;
         drop(telling);
-        place.kept(sent);
         match kept {
             Kept::Newer(found) if session.is_usable(core.now()) => {
                 let after = self.replaced_by_what_is_after(place);
-                self.replace(core, session, (found, sent), after).await;
+                let replaced = self.replace(core, session, (found, sent), after).await;
+                // The older session may have been revoked, and the store may have lost that. So its lease is not
+                // extended. When the lease ends, a create asks the server about the newer session.
+                if replaced == Err(Unfit::Unproven) {
+                    return Ok(());
+                }
             }
             Kept::Revoked => {
                 core.retire_this(RetireReason::Revoked, session);
             }
             Kept::Current | Kept::Newer(_) | Kept::Gone => {}
         }
+        place.kept(sent);
         Ok(())
     }
 
@@ -155,7 +160,7 @@ impl Inner {
         let found = self.get(core, Some(slot), slot).await?;
         if found.record.is_some() {
             let after = self.seen.of(slot).lowest();
-            self.replace(core, session, (found, sent), after).await;
+            let _ = self.replace(core, session, (found, sent), after).await;
             return Ok(());
         }
         let sent = core.now();
@@ -170,7 +175,7 @@ impl Inner {
             }
             Claimed::Published(found) => {
                 let after = self.seen.of(slot).lowest();
-                self.replace(core, session, (found, sent), after).await;
+                let _ = self.replace(core, session, (found, sent), after).await;
             }
             // The holder of the claim publishes its session.
             Claimed::Held(_) => {}
