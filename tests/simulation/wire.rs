@@ -230,7 +230,8 @@ where
     }
 }
 
-/// A request that was sent goes on after its caller dropped it, for as long as the manager has been told to expect.
+/// If the caller drops its future, a request that was sent goes on for `linger`. The manager expects requests to go on
+/// for that long.
 fn under_way<T: Send + 'static>(
     answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
     linger: Duration,

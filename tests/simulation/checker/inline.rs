@@ -1,4 +1,5 @@
-//! I12 with inline defaults: what was put into bodies, what went out without a session, and the defaults of the answers.
+//! I12 with inline defaults: judges what was put into bodies, what went out without a session, and the defaults of the
+//! answers.
 
 use std::collections::{HashMap, HashSet};
 

@@ -12,8 +12,9 @@ pub(super) fn is_store_back(deed: &Deed) -> bool {
 }
 
 impl Checker<'_> {
-    /// Whether a new process may take a session for younger than it is. This needs a store clock that was set back in
-    /// the session's life, and a wall clock, the only other witness, that differs from that of the process which created the session.
+    /// Whether a new process may believe that a session is younger than it is. That needs two things: the store's clock
+    /// was set back during the session's life, and the process's wall clock differs from that of the process which
+    /// created the session.
     pub(super) fn may_misjudge_age(&self, at: Duration) -> bool {
         let script = self.script();
         let is_turned = |deed: &Deed| matches!(deed, Deed::SetBack(..) | Deed::SetForward(..));
