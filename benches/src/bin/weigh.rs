@@ -77,7 +77,8 @@ fn tasks_over_a_life(keys: &[String]) -> (usize, usize) {
                 assert!(service.call(call_with_key(OURS, key)).await.is_ok());
                 request::take_back(drop);
                 peak = peak.max(metrics.num_alive_tasks());
-                // This pause shares no factor with the pauses of background tasks, so virtual time does not move in lockstep.
+                // This pause shares no factor with the pauses of background tasks, so virtual time does not move in
+                // lockstep.
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
         }

@@ -1,4 +1,5 @@
-//! Agents that stop by a `CancellationToken` and a `TaskTracker`. Their sessions are deleted after the last of them has stopped.
+//! Agents that stop by a `CancellationToken` and a `TaskTracker`. Their sessions are deleted after the last of them has
+//! stopped.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! One process's end of the network. It passes everything on to the server, and records what the process sends and receives.
+//! One process's end of the network. It passes everything on to the server, and records what the process sends and
+//! receives.
 
 use std::{
     future::Future,

@@ -125,7 +125,8 @@ impl Questions {
 impl Checker<'_> {
     pub(super) fn asks(&mut self, wire: u64, index: usize, at: Reading) {
         let mut signs = self.signs;
-        // The decision to ask may be older than the last sign. That sign then holds requests until the next question is answered.
+        // The decision to ask may be older than the last sign. That sign then holds requests until the next question is
+        // answered.
         if let Some(before) = self.breaks.of_many(at) {
             signs.possible = before;
         }

@@ -126,7 +126,8 @@ impl Checker<'_> {
         }
     }
 
-    /// I7: a request that needs no session does not wait for one. Returns whether the request needs no further judgement.
+    /// I7: a request that needs no session does not wait for one. Returns whether the request needs no further
+    /// judgement.
     pub(super) fn waits_inline(&mut self, n: u64) -> bool {
         let Some(carries) = self.inline.carries.get(&n).copied() else {
             return false;

@@ -44,7 +44,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Whether the session may have been idle for so long that the manager asks for it. Uses in quick succession are noted once.
+    /// Whether the session may have been idle for so long that the manager asks for it. Uses in quick succession are
+    /// noted once.
     pub(super) fn is_idle(&self, now: Reading) -> bool {
         let long = (self.life / 4).max(LONG_IDLE);
         self.idle.max(now.since(self.used)) + NOTED >= long

@@ -201,7 +201,8 @@ impl Checker<'_> {
                     return;
                 }
                 self.breaks.add(at.monotonic, self.signs.possible);
-                // The caller gave up, and the server may still be working on the request. Or the answer broke off half-way.
+                // The caller gave up, and the server may still be working on the request. Or the answer broke off
+                // half-way.
                 self.flying.remove(wire);
                 self.signs.possible += 1;
                 self.sign_at = Some(at.monotonic);

@@ -119,7 +119,8 @@ impl Checker<'_> {
         })
     }
 
-    /// If health says nothing, the manager asks for a session before it creates another. That may take longer than requests wait.
+    /// If health says nothing, the manager asks for a session before it creates another. That may take longer than
+    /// requests wait.
     fn may_lack_calls(&self) -> bool {
         let Settings {
             per_minute,

@@ -59,9 +59,9 @@ impl Checker<'_> {
         who != by && (is_soon || is_unheard)
     }
 
-    /// Whether a request may wait longer than its `max_wait` although all is well. Where wall clocks differ too much, one
-    /// process cannot use the session that another one created, and creates its own. A third one then waits for both
-    /// creates, for health (1 s) and for a check.
+    /// Whether a request may wait longer than its `max_wait` although all is well. Where wall clocks differ too much,
+    /// one process cannot use the session that another one created, and creates its own. A third one then waits for
+    /// both creates, for health (1 s) and for a check.
     pub(super) fn may_wait_in_vain(&self, who: Who) -> bool {
         let script = self.script();
         let most = script.latency * 3 + Duration::from_millis(1_200);
