@@ -142,7 +142,7 @@ impl<B: Body> Body for ReadAhead<B> {
     }
 }
 
-/// tower-http's `FollowRedirect` requires a body that is `Default`. So a layer with this body can wrap it.
+/// tower-http's `FollowRedirect` requires a body that is `Default`. So a layer that sends this body can wrap it.
 impl<B: Body + Default> Default for ReadAhead<B> {
     fn default() -> Self {
         Self::untouched(B::default())

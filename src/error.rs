@@ -82,7 +82,7 @@ struct Facts {
     source: Option<BoxError>,
 }
 
-/// The server's answer. A field is `None` if the answer does not contain it in Sipher's form.
+/// What the error keeps of the server's answer. Optional fields are `None` if the answer does not have Sipher's form.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,

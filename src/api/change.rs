@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 /// Called when a user acts on a session through the API.
 pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) -> Option<Ongoing> + Send + Sync>;
 
-/// A user's call that is under way. `answered` informs its owner of the answer. It is dropped when the call is over.
+/// Follows a user's call that is under way. `answered` is called with the outcome. Dropped when the call is over.
 pub(crate) type Ongoing = Box<dyn Answered + Send>;
 
 pub(crate) trait Answered {

@@ -92,8 +92,8 @@ impl SessionsApi {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL, and the kinds of [every
-    /// call](Self).
+    /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL. Also the kinds of
+    /// [every call](Self).
     pub async fn create_session(&self, request: &CreateSession) -> Result<SessionRecord, Error> {
         let (record, _) = self.create_with_head(request).await?;
         Ok(record)

@@ -56,7 +56,7 @@ pub(crate) enum Glance {
 /// How to treat a request whose URI has no origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Unaddressed {
-    /// Not for Sipher: nobody knows where it goes.
+    /// The request is not for Sipher: nobody knows where it goes.
     #[default]
     Elsewhere,
     /// It is for Sipher. A lower layer adds the address, and the user has said that the address is always Sipher's.

@@ -38,9 +38,9 @@ pub(super) fn classify(path: &str) -> Scope {
 }
 
 /// Returns the session that a path names: the first segment that is a session id, at any position and in any encoding.
+///
 /// The server itself accepts an id only in `/v1/sessions/{id}`, but a proxy may rewrite a path on the way. If the path
 /// does not mean that session after all, we stop using the session for nothing. That costs only a call.
-/// function is wrong, a session is given up for nothing, which costs only a call.
 pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
     if path.len() < SessionId::LEN {
         return None;

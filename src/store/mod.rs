@@ -38,6 +38,7 @@
 //! viewing key or default is stored in clear. A process refuses a record that was changed or belongs elsewhere. It also
 //! refuses a record that is not newer than what it has seen before. It takes the shortest life that the store, the two
 //! clocks and the publisher say.
+//!
 //! A store that lies can do two things. It can delay creates, for as long as requests wait. And it can tell one process
 //! that it is the last one: that process then deletes a session which others use.
 
@@ -95,8 +96,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// The granted generation is above `after`, above all that were published or revoked, and above that of the last
     /// claim while that claim lives. A member that holds the claim and asks again gets a new grant.
     ///
-    /// No generation is granted twice, even after the store has lost its data. So each is at least the store's time in
-    /// milliseconds. One that is above that time is remembered until the time is above it.
+    /// No generation is granted twice, even if the store has lost its data, unless its clock was also set back. So each
+    /// is at least the store's time in milliseconds. One that is above that time is remembered until the time is above
+    /// it.
     fn claim(
         &self,
         slot: Slot,
@@ -132,8 +134,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// and its clock was set back: then it may grant a generation twice.
     ///
     /// If the store has lost the record, it puts the record back for its `left`, unless that is zero. If it has lost
-    /// the
-    /// generation's members too, [`leave`](Self::leave) returns [`Left::Others`] for this generation from then on.
+    /// the generation's members too, [`leave`](Self::leave) returns [`Left::Others`] for this generation from then on.
     fn keep(
         &self,
         slot: Slot,

@@ -63,9 +63,9 @@
 //! # Generations
 //!
 //! Generations are compared as decimal numbers of up to 20 digits, exact in all 64 bits. Each is at least the server's
-//! time in milliseconds. So a new one is higher than the old ones even if the server has forgotten those. One that was
-//! only claimed is remembered with the claim, and until the time is above it; one that was published or revoked, for 48
-//! h. At 2⁶⁴ − 1 it is granted again and again: only if a caller asks for one after it.
+//! time in milliseconds. So a new one is higher than the old ones, even if the server has forgotten the old ones. A
+//! generation that was only claimed is remembered with the claim, and until the time is above it. One that was
+//! published or revoked is remembered for 48 h. A caller that asks for a generation after 2⁶⁴ − 1 gets this one again.
 //!
 //! # Connections
 //!
