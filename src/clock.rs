@@ -116,7 +116,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// How far behind [`Clock::recent`] may be: 100 ms, which is ten ticks of the slowest Linux kernel.
+/// How far behind [`Clock::recent`] may be: 100 ms. Linux updates its cheap clocks at least every 10 ms.
 pub const LAG: Duration = Duration::from_millis(100);
 
 /// The clocks of the operating system.

@@ -67,7 +67,7 @@ impl CheckedLayer {
         self
     }
 
-    /// Makes this layer also send a request a second time if the first sending met a sign of a restart, like
+    /// Makes this layer also send a request a second time if the first sending showed a sign of a restart, like
     /// [`SessionLayer::replay_once`].
     pub fn replay_once(self) -> CheckedReplayLayer {
         CheckedReplayLayer::over(self.0)

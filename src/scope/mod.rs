@@ -59,7 +59,8 @@ pub(crate) enum Unaddressed {
     /// The request is not for Sipher: nobody knows where it goes.
     #[default]
     Elsewhere,
-    /// It is for Sipher. A lower layer adds the address, and the user has said that the address is always Sipher's.
+    /// The request is for Sipher. A lower layer adds the address, and the user has said that the address is always
+    /// Sipher's.
     Sipher,
 }
 

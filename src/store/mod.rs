@@ -93,8 +93,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Claims the right to publish the next record, newer than `after`, for the time of `lease`.
     ///
-    /// The granted generation is above `after`, above all that were published or revoked, and above that of the last
-    /// claim while that claim lives. A member that holds the claim and asks again gets a new grant.
+    /// The granted generation is above `after`, above all that were published or revoked, and above that of the current
+    /// claim, if there is one. A member that holds the claim and asks again gets a new grant.
     ///
     /// No generation is granted twice, even if the store has lost its data, unless its clock was also set back. So each
     /// is at least the store's time in milliseconds. One that is above that time is remembered until the time is above
@@ -107,9 +107,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, Claim>;
 
-    /// Publishes a record as the current one, with `member` as its first user for the time of `lease`. Returns whether
-    /// the record was accepted, which it is only while `member` holds the claim on its generation. Publishing the
-    /// current record again returns `true` again.
+    /// Publishes a record as the current one, with `member` as its first user for the time of `lease`. Returns `true`
+    /// if the record was accepted. It is accepted only while `member` holds the claim on its generation. If the current
+    /// record is published again, returns `true` again.
     fn publish(
         &self,
         slot: Slot,
