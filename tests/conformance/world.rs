@@ -1,4 +1,4 @@
-//! The four kinds of clients below the layer, with one interface.
+//! The four kinds of clients below the layer, with one interface. Each is a `World`.
 
 use std::time::Duration;
 
