@@ -121,8 +121,7 @@ async fn main() -> Result {
     Ok(())
 }
 
-/// Restarts the server between two calls, so that no call fails. The server has forgotten the session, and does not say
-/// so.
+/// Restarts the server between two calls, so that no call fails. The server forgets the session, and does not say so.
 async fn unmet_restart(sipher: &Sipher, fake: &FakeSipher) -> Result {
     println!("\nA restart that no call meets");
     for (setting, expected) in [

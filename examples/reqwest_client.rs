@@ -30,8 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     assert_eq!(sipher.session_calls(), 0);
 
-    // The client that the program already has. It follows redirects below the layer, but with this policy none that
-    // leaves Sipher.
+    // The client that the program already has. It follows redirects below the layer. With this policy, it follows none
+    // that leaves Sipher.
     let client = reqwest::Client::builder()
         .redirect(sessions.redirect_policy())
         .timeout(Duration::from_secs(10))

@@ -65,7 +65,7 @@ impl<B: Body> ReadAhead<B> {
         (matches!(self.rest, Rest::Ended) && self.error.is_none()).then_some(&self.data)
     }
 
-    /// Returns why the body was not read to its end.
+    /// Returns why the body was not read to its end, or `None` if it was.
     pub(crate) fn unread(&self) -> Option<NotInlined> {
         match self.rest {
             _ if self.error.is_some() => Some(NotInlined::BodyFailed),
@@ -132,7 +132,8 @@ impl<B: Body> Body for ReadAhead<B> {
     fn size_hint(&self) -> SizeHint {
         let (read, rest) = (self.data.len() as u64, self.size_of_rest());
         let mut size = SizeHint::new();
-        // With trailers there is no upper bound: a client that knows the exact length sends no trailers.
+        // A body with trailers reports no upper bound. With an exact length, a client would send `Content-Length` and
+        // drop the trailers.
         if let Some(upper) = rest.upper().filter(|_| self.trailers.is_none()) {
             size.set_upper(upper.saturating_add(read));
         }
@@ -141,7 +142,7 @@ impl<B: Body> Body for ReadAhead<B> {
     }
 }
 
-/// tower-http's `FollowRedirect` needs a body that is `Default`. So the layer can stand above a `FollowRedirect`.
+/// tower-http's `FollowRedirect` requires a body that is `Default`. So a layer that sends this body can wrap it.
 impl<B: Body + Default> Default for ReadAhead<B> {
     fn default() -> Self {
         Self::untouched(B::default())
@@ -161,7 +162,7 @@ fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
-/// Reads a body ahead.
+/// Reads a body into memory, up to a limit, before the body is sent on.
 pub(crate) struct Peek<B: Body> {
     /// `None` once `poll` has returned the body.
     body: Option<Pin<Box<B>>>,
@@ -179,7 +180,7 @@ impl<B: Body> Peek<B> {
         }
     }
 
-    /// Returns the bytes of the body if it ended within `limit`, and the body to send on.
+    /// Returns the body to send on, and its bytes if it ended within `limit`.
     pub(crate) fn poll(
         &mut self,
         limit: usize,

@@ -24,7 +24,8 @@ use std::{fmt, time::Duration};
 pub(crate) use self::ticks::Custom;
 pub(crate) use self::ticks::{Span, Ticking, Ticks};
 
-/// A clock service such as NTP corrects the wall clock by less than this at once.
+/// If the two clocks move apart by more than this, the machine slept or somebody set the wall clock. A clock service
+/// such as NTP corrects the wall clock in smaller steps.
 const JUMP: Duration = Duration::from_secs(30);
 
 /// Returns a duration in milliseconds, as a number that fits into an atomic or a record.
@@ -37,11 +38,10 @@ pub(crate) fn millis(time: Duration) -> u64 {
 #[allow(clippy::exhaustive_structs)] // there are only these two clocks
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The monotonic time since an arbitrary origin. It never goes back. It may stand still while the machine is
-    /// suspended; on Linux it goes on.
+    /// The monotonic time since an arbitrary origin. It never goes back. While the machine is suspended, it may stand
+    /// still; on Linux it goes on.
     pub monotonic: Duration,
-    /// The wall-clock time since 1970. It counts the time during which the machine is suspended. It may be set forward
-    /// and back.
+    /// The wall-clock time since 1970. It goes on while the machine is suspended. Somebody may set it forward or back.
     pub wall: Duration,
 }
 
@@ -103,8 +103,8 @@ impl From<Moment> for Reading {
 
 /// A source of time.
 ///
-/// The default is [`SystemClock`]. Tests pass in `testing::TestClock`, which follows tokio's paused time. No feature
-/// changes the clock: only the builder does.
+/// The default is [`SystemClock`]. Tests pass in `testing::TestClock`, which follows tokio's paused time. Enabling a
+/// cargo feature never changes the clock: only the builder does.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Reading;
@@ -116,7 +116,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// How far behind [`Clock::recent`] may be: 100 ms, which is ten ticks of the slowest Linux kernel.
+/// How far behind [`Clock::recent`] may be: 100 ms. Linux updates its cheap clocks at least every 10 ms.
 pub const LAG: Duration = Duration::from_millis(100);
 
 /// The clocks of the operating system.

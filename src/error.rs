@@ -46,23 +46,28 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// # Sources
 ///
-/// A transparent wrapper (`#[error(transparent)]`, `reqwest-retry`, `anyhow`) shows only the sources of the error
-/// inside it. So the first [`source`](std::error::Error::source) of this error is an `Error` too, with the same kind
-/// and values. It displays the cause, or the kind if there is no cause. Printing the whole chain repeats no line.
+/// Printing an error with all its sources shows each text once.
+///
+/// Some wrappers hide the error inside them: they show its text as their own, and their `source` skips it. Examples are
+/// `#[error(transparent)]`, `reqwest-retry` and `anyhow`. Code that searches the sources would not find the hidden
+/// `Error`.
+///
+/// So the first [`source`](std::error::Error::source) of an `Error` is a second `Error`, with the same kind and values.
+/// The second one displays the cause, or the kind if there is no cause.
 #[derive(Clone)]
 pub struct Error(Arc<Told>);
 
-/// The error as one caller gets it. The [`Facts`] are shared with the other callers.
+/// The part of an error that belongs to one caller. The [`Facts`] are shared with the other callers.
 struct Told {
     facts: Arc<Facts>,
     retry_after: Option<Duration>,
-    /// Set only if the crate tries earlier than `retry_after` says.
+    /// Set only if the crate makes its next call earlier than `retry_after` says.
     next_attempt: Option<Duration>,
-    /// Whether no call was made because an earlier failure still holds calls back.
+    /// Whether no call was made for this caller, because calls are paused after an earlier failure.
     is_held_back: bool,
     /// Which session the error is about: base URL, chain and key.
     about: Option<Arc<str>>,
-    /// Set on an error that is only the first source of another one: that other error.
+    /// Set only on an error that is the first source of another error: that other error.
     whole: Option<Error>,
     /// The first source. Created when somebody asks for it.
     source: OnceLock<Error>,
@@ -77,7 +82,7 @@ struct Facts {
     source: Option<BoxError>,
 }
 
-/// The server's answer, as far as it has the form of Sipher's answers.
+/// What the error keeps of the server's answer. Optional fields are `None` if the answer does not have Sipher's form.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -225,7 +230,7 @@ impl Error {
         self.map(|facts| facts.source = Some(source.into()))
     }
 
-    /// Replaces the message. Only for an error that is not shared yet.
+    /// Replaces the message. Panics if the error is shared already.
     pub(crate) fn with_message(self, message: String) -> Self {
         self.map(|inner| inner.message = message.into())
     }
@@ -250,7 +255,7 @@ impl Error {
         self.tell(|told| told.next_attempt = Some(after))
     }
 
-    /// Marks the error as one of a caller that made no call, because an earlier failure still holds calls back.
+    /// Marks the error of a caller for whom no call was made, because calls are paused after an earlier failure.
     pub(crate) fn held_back(self) -> Self {
         self.tell(|told| told.is_held_back = true)
     }
@@ -259,8 +264,8 @@ impl Error {
         self.0.is_held_back
     }
 
-    /// Says in the message which session the error is about. Replaces what was said before, because failures are
-    /// shared.
+    /// Adds to the message which session the error is about. Several sessions may share one failure, so this replaces
+    /// the text about another session.
     fn about(self, whose: impl Into<Arc<str>>) -> Self {
         let whose = whose.into();
         self.tell(|told| told.about = Some(whose))
@@ -281,7 +286,7 @@ impl Error {
         Self(Arc::new(told))
     }
 
-    /// Returns the cause itself. [`source`](StdError::source) returns an `Error` that stands in between.
+    /// Returns the cause itself. [`source`](StdError::source) returns an `Error` that displays the cause.
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&**self.facts().source.as_ref()?)
     }
@@ -290,7 +295,7 @@ impl Error {
         self.facts().unknown_outcome
     }
 
-    /// Changes the facts. Only for an error that is still being built, so that it is not shared yet.
+    /// Changes the facts of an error that is still being built. Panics if the error is shared already.
     fn map(mut self, change: impl FnOnce(&mut Facts)) -> Self {
         let told = Arc::get_mut(&mut self.0);
         let facts = told.and_then(|told| Arc::get_mut(&mut told.facts));
@@ -313,8 +318,8 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// Displays the error as a source of itself: the cause, or the kind if there is none. The code that prints a chain
-    /// has already printed the message.
+    /// Displays an `Error` that is the first source of another one: prints the cause, or the kind if there is no cause.
+    /// Code that prints a chain has already printed the message.
     fn fmt_as_source(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.cause(), self.retry_after()) {
             (Some(cause), _) => fmt::Display::fmt(cause, f),
@@ -351,7 +356,7 @@ impl StdError for Error {
         if self.0.whole.is_some() {
             return self.cause()?.source();
         }
-        // A copy: the error would keep itself alive if its source pointed to it.
+        // The source points to a copy. If it pointed to this error itself, the two would keep each other alive.
         let as_source = || {
             let whole = Some(self.tell(|_| ()));
             self.tell(|told| told.whole = whole)

@@ -5,8 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Makes any value `Sync`, because a shared reference to this wrapper gives no access to the value. The mutex is
-/// never locked: it is how the standard library offers this without `unsafe`.
+/// Makes any value `Sync`: a shared reference to this wrapper gives no access to the value. The mutex is never locked.
+/// Without `unsafe`, the standard library has no other way to do this.
 pub(crate) struct Exclusive<T>(Mutex<T>);
 
 impl<T> Exclusive<T> {

@@ -1,8 +1,8 @@
-//! Where an answer came from, as tower-http's `FollowRedirect` notes it in the answer's extensions.
+//! Reads which URI an answer came from. tower-http's `FollowRedirect` notes the URI in the answer's extensions.
 
 use http::{Extensions, Uri};
 
-/// Calls `see` with the last URI that was asked, once for each `FollowRedirect` that the answer came through.
+/// Calls `see` for each `FollowRedirect` that the answer passed through, with the last URI that it called.
 ///
 /// Versions 0.6 and 0.7 of tower-http are often in one dependency tree, because `reqwest` still uses 0.6. Each
 /// version notes the URI in a type of its own.

@@ -20,7 +20,7 @@ pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id"
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidRequest`] if the server would use another key than the caller meant.
+/// [`ErrorKind::InvalidRequest`] if it is not clear which key the server would use. Example: two `X-API-Key` headers.
 pub(crate) fn api_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     match single(headers, &API_KEY)? {
         Some("") | None => bearer(headers),
@@ -58,7 +58,7 @@ pub(crate) fn may_bear_a_key(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| NAMES.contains(name))
 }
 
-/// The header of a request that carries its API key, with its value unchanged.
+/// The header of a request that carries the API key, and the header's unchanged value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Credentials<'a> {
     pub(crate) header: KeyHeader,
@@ -124,7 +124,7 @@ pub(crate) fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     }
 }
 
-/// Returns the only value of a header, without blanks around it.
+/// Returns the value of a header, without blanks around it. More than one such header is an error.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {

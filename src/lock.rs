@@ -1,5 +1,5 @@
-//! A mutex that ignores poisoning. If a thread panics while it holds the lock, the data is still consistent: it is so
-//! after each statement. Other callers must go on.
+//! A mutex that ignores poisoning. The data is consistent after each statement, so also if a thread panics while it
+//! holds the lock. Other callers must be able to go on.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

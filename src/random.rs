@@ -1,6 +1,6 @@
-//! Random numbers that differ in each copy of a process. After `fork`, or if a virtual machine is started twice from
-//! one snapshot, a generator in memory would give both copies the same numbers. The shared store could not tell two
-//! such members apart.
+//! Random numbers that differ in each copy of a process. Example: a process forks, or a virtual machine is started
+//! twice from one snapshot. A generator in memory would give both copies the same numbers. The shared store could then
+//! not tell the two processes apart.
 
 use std::{
     hash::{BuildHasher, RandomState},

@@ -31,8 +31,8 @@ pub(crate) fn runtime() -> Result<Handle, Error> {
     }
 }
 
-/// Returns whether the current runtime has timers. tokio has no query for that: it panics when a timer is created
-/// (`Sleep::new_timeout`). So this creates one, once for each thread and runtime.
+/// Returns whether the current runtime has timers. tokio has no query for that: without timers, creating one panics
+/// (`Sleep::new_timeout`). So this function creates one, once for each thread and runtime.
 fn has_timers(id: Id) -> bool {
     match LOOKED_AT.get() {
         Some((before, has_timers)) if before == id => has_timers,

@@ -49,7 +49,7 @@ impl ApiKey {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key cannot be an API key.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the key is empty, too long, or not visible ASCII.
     pub(crate) fn to_header(&self) -> Result<HeaderValue, Error> {
         let key = self.expose();
         if key.is_empty() {
@@ -197,7 +197,8 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// Hashes `value` with a key that the operating system drew at random for this process. So nobody outside can find
-/// collisions, or derive a secret from its hash. The hash has 128 bits, because two partitions must never share one.
+/// collisions, or derive a secret from its hash. The hash has 128 bits, because two partitions (API key and defaults)
+/// must never share a hash.
 pub(crate) fn keyed_hash<T: Hash + ?Sized>(domain: &'static str, value: &T) -> u128 {
     static KEYS: LazyLock<[RandomState; 2]> =
         LazyLock::new(|| [RandomState::new(), RandomState::new()]);
@@ -222,7 +223,8 @@ mod tests {
 
     use super::*;
 
-    /// The tests read the process's own memory. This assertion covers the platforms where they cannot.
+    /// On some platforms, other tests read the process's memory to check that secrets are wiped. This assertion covers
+    /// the other platforms.
     const _: fn() = || {
         fn is_wiped<T: ZeroizeOnDrop>() {}
         is_wiped::<SecretString>();

@@ -21,9 +21,9 @@
 //!
 //! # The layer does not see what is below it
 //!
-//! `reqwest` merges a client's `default_headers` into a request *below* the layer, and only where the request has
-//! none. The layer does not see an API key there. A session id there would be sent even after the session ended. So
-//! put neither into `default_headers`.
+//! `reqwest` adds a client's `default_headers` to a request *below* the layer, for each header that the request lacks.
+//! The layer does not see an API key there. A session id there would be sent even after the session ended. So put
+//! neither into `default_headers`.
 //!
 //! # Redirects are below the layer too
 //!

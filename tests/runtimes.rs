@@ -27,7 +27,7 @@ use tokio::{
 };
 use tower::{Layer, Service};
 
-/// Both clocks run like the system's, as the server's clock does, and can be set forward.
+/// A clock that runs like the system's, as the server's clock does, and that a test can set forward.
 #[derive(Clone, Debug)]
 struct Turned(SystemClock, Arc<AtomicU64>);
 
@@ -70,7 +70,7 @@ fn setup() -> (FakeSipher, Turned, SessionManagerBuilder) {
     let builder = SessionManager::builder()
         .api_key(sipher.api_key(Tier::Pro))
         .clock(clock.clone())
-        // The tests pass without this setting as well, but would spend most of their time on the free question.
+        // The tests also pass without this setting, but would spend most of their time on health calls.
         .verify_after(Duration::from_secs(24 * 60 * 60))
         .transport(Transport::new(sipher.clone()));
     (sipher, clock, builder)
@@ -89,7 +89,7 @@ fn with_key(key: &str) -> HeaderMap {
     headers
 }
 
-/// The tasks of these creates never run. Each waits for its first call for as long as the runtime stalls.
+/// Begins creates on a runtime that stalls, so their tasks never run. None of them ever makes its first call.
 fn begin_creates(stalled: &Runtime, manager: &SessionManager, count: usize) {
     let _entered = stalled.enter();
     for n in 0..count {
@@ -149,8 +149,9 @@ fn a_runtime_that_is_driven_for_each_request_alone_makes_few_creates() {
             one_block_on_for_each_request(every, Duration::from_millis(millis), |request| {
                 drop(runtime.block_on(async { request().await.unwrap() }));
             });
-        // The server is asked once a minute, and a renewal that has not ended by then is given up. The next one begins
-        // after half of the time that is left, which is 14 minutes at most. So each of the two lives has six.
+        // The server is asked once a minute, and a renewal that has not ended by then is given up. The next renewal
+        // begins after half of the time that is left, which is 14 minutes at most. So there are at most six creates in
+        // each of the two lives.
         assert!(creates <= 12, "{creates}, each {every} s, at {millis} ms");
     }
 }
@@ -255,7 +256,7 @@ fn a_create_that_is_slow_on_a_runtime_that_is_driven_is_left_alone_by_requests_o
 /// Longer than a proof is valid, so the next request makes the manager ask the server.
 const NO_PROOF: Duration = Duration::from_secs(70);
 
-/// Begins a question whether the server still has a session, on a runtime that nobody drives afterwards.
+/// Makes the manager ask the server whether it still has a session, on a runtime that nobody drives afterwards.
 fn question_on_a_runtime_that_stands_still(manager: SessionManager) -> Runtime {
     let elsewhere = std::thread::spawn(move || {
         let runtime = paused();

@@ -68,7 +68,8 @@ impl Service<Call> for ByHand {
     }
 }
 
-/// Does everything that the session layer does with headers and extensions, and nothing else: is there one key, no id, and no opt-out?
+/// Does everything that the session layer does with headers and extensions, and nothing else. It checks for one key, no
+/// id, and no opt-out.
 #[derive(Clone, Debug)]
 pub struct SameHeaderWork {
     key: HeaderValue,
@@ -106,7 +107,7 @@ impl Service<Call> for SameHeaderWork {
     }
 }
 
-/// tower-http's layer, which knows nothing of sessions. All others are compared with it.
+/// tower-http's layer, which has no sessions. All other cases are compared with it.
 pub fn set_request_header() -> SetRequestHeader<Sink, HeaderValue> {
     use tower::Layer;
     SetRequestHeaderLayer::overriding(SESSION_ID, session_id()).layer(Sink)

@@ -26,7 +26,8 @@ pub const MANY: usize = 10_000;
 pub struct Case {
     pub name: &'static str,
     pub what: &'static str,
-    /// Each thread calls this once. The lanes share everything that one process would share.
+    /// Creates the work of one thread; each thread calls this once. Lanes share everything that one process would
+    /// share.
     pub lane: fn() -> Box<dyn Lane>,
 }
 
@@ -47,7 +48,7 @@ pub fn keys(n: usize) -> Vec<String> {
 static INLINE: LazyLock<World> =
     LazyLock::new(|| World::with(|stub| builder(stub).inline_defaults(InlineDefaults::Always)));
 
-/// A clock that costs nothing to read. Shows what reading the real clocks costs.
+/// A clock that costs nothing to read. The difference to other cases is the cost of reading the real clocks.
 #[derive(Debug)]
 struct FrozenClock;
 
@@ -84,7 +85,7 @@ fn changed(change: fn(&mut Call)) -> impl Iterator<Item = Call> {
     })
 }
 
-/// A request for each key, in an order of memory that no prefetcher can predict.
+/// Returns a request for each key. Their order in memory is one that no prefetcher can predict.
 pub fn crowd_of(keys: &[String]) -> impl Iterator<Item = Call> {
     let n = keys.len().max(BATCH);
     let mut requests: Vec<_> = (0..n)

@@ -11,7 +11,7 @@ use crate::{
     lane::{BATCH, timed_section},
 };
 
-/// Runs batches of one case. A process under callgrind does this.
+/// Runs batches of one case. Called in a process that runs under callgrind.
 pub fn batches(name: &str, n: usize) {
     #[cfg(feature = "peers")]
     let _runtime = crate::peers::enter();
@@ -22,7 +22,7 @@ pub fn batches(name: &str, n: usize) {
     }
 }
 
-/// Returns the instructions per call: the difference of two runs, so that work which is done once cancels out.
+/// Returns the instructions per call. Takes the difference of two runs, so that work that is done once cancels out.
 ///
 /// # Errors
 ///

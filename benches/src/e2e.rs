@@ -106,7 +106,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyp
     Ok(Response::new(Full::new(body)))
 }
 
-/// Both clients, with and without the layer, with open connections.
+/// A client with the layer and a client without it, with open connections.
 pub struct Load {
     runtime: Runtime,
     client: HttpClient,

@@ -34,7 +34,7 @@ fn decades(to: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |n| Some(n * 10)).take_while(move |n| *n <= to)
 }
 
-/// Nanoseconds of a call after this many earlier calls.
+/// Returns the nanoseconds of a call after this many earlier calls.
 pub fn calls() -> Points {
     let mut lane = (cases::named("hit").lane)();
     let mut made = 0;
@@ -50,7 +50,8 @@ pub fn calls() -> Points {
     points
 }
 
-/// Nanoseconds of a call with this many keys in even use, the same for a constant header, and seconds to create the sessions.
+/// Returns three costs for each number of keys in even use: the nanoseconds of a call, the same for a constant header,
+/// and the seconds to create the sessions.
 pub fn with_keys() -> [Points; 3] {
     let mut points = [Vec::new(), Vec::new(), Vec::new()];
     for n in decades(100_000) {
@@ -72,7 +73,8 @@ pub fn with_keys() -> [Points; 3] {
     points
 }
 
-/// Seconds to serve this many waiting callers, from the answer to the create. And the same for tasks that a channel wakes.
+/// Returns the seconds to serve this many waiting callers, from the answer to the create. Also returns the same for
+/// tasks that a channel wakes.
 pub fn waiting() -> [Points; 2] {
     let mut points = [Vec::new(), Vec::new()];
     for n in decades(10_000) {

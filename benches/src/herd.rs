@@ -107,13 +107,13 @@ pub fn woken_at_once(n: usize) -> f64 {
     took.as_secs_f64()
 }
 
-/// A runtime with one thread, on which the order of tasks is known.
+/// Creates a runtime with one thread, on which the order of tasks is known.
 fn alone() -> Runtime {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime")
 }
 
-/// Lets `n` tasks, and the tasks that they start, run until they wait.
+/// Lets `n` tasks, and the tasks that they start, run until all of them wait.
 async fn come_to_rest(n: usize) {
     for _ in 0..4 + n / 16 {
         tokio::task::yield_now().await;

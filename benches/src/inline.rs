@@ -1,4 +1,4 @@
-//! The merge of defaults into a body, compared with a parse, merge and write with `serde_json::Value`.
+//! The merge of defaults into a body, compared with a merge through a `serde_json::Value`.
 
 use std::{hint::black_box, time::Instant};
 
@@ -23,7 +23,8 @@ pub fn defaults() -> SessionDefaults {
         .privacy_level(PrivacyLevel::Shielded)
 }
 
-/// Bodies of records and bodies of one long text, in three lengths. In bodies that lack nothing, the defaults come last.
+/// Two kinds of bodies, in three lengths: records, and one long text. If a body lacks no default, its defaults come
+/// last.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (size, length) in [("200 B", 200), ("10 KB", 10_000), ("1 MB", 1_000_000)] {

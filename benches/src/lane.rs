@@ -1,4 +1,4 @@
-//! One thread's work on a case: batches of calls, which are timed, and the work between them, which is not.
+//! The work of one thread on a case. Batches of calls are timed, and the work between them is not.
 
 use std::{
     collections::VecDeque,
@@ -88,7 +88,7 @@ where
     }
 }
 
-/// The same, with a clone of the service for each call, as users of axum and hyper do.
+/// The calls of one service, with a clone of the service for each call, as users of axum and hyper make them.
 pub struct ClonedCalls<S>(pub Calls<S>);
 
 impl<S> Lane for ClonedCalls<S>

@@ -1,4 +1,4 @@
-//! The same for reqwest-middleware, with a client whose last middleware answers without a network.
+//! The same cases for reqwest-middleware, with a client whose last middleware answers without a network.
 
 use std::cell::RefCell;
 

@@ -18,7 +18,7 @@ use crate::{
 pub struct Waits {
     pub calls: u64,
     pub creates: u64,
-    /// Calls, except the first, that were not sent at once.
+    /// How many calls, except the first, were not sent at once.
     pub waited: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The request that every case sends, and the inner service that receives it.
 //!
-//! Requests are created once and reused. The inner service moves them into a slot of its thread. They are taken back
-//! from there when the clock is stopped.
+//! Requests are created once and reused. The inner service moves each request into a slot of its thread. While nothing
+//! is timed, the requests are taken back from there.
 
 use std::{
     cell::RefCell,

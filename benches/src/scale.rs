@@ -30,7 +30,8 @@ struct Window {
     share_of_core: f64,
 }
 
-/// Returns the throughput of two threads divided by that of one: the median over windows, and the number of undisturbed windows.
+/// Returns the throughput of two threads divided by that of one: the median over windows, and the number of undisturbed
+/// windows.
 pub fn two_threads(case: &Case, windows: usize) -> (f64, usize) {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let workers: Vec<_> = (0..2)

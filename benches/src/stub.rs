@@ -1,4 +1,5 @@
-//! A Sipher that answers session calls without state. It remembers no session, so only the cost of the client is measured.
+//! A Sipher that answers session calls without state. It remembers no session, so only the cost of the client is
+//! measured.
 
 use std::{
     convert::Infallible,

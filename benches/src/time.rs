@@ -29,7 +29,7 @@ pub fn run(cases: &[Case], rounds: usize) -> Vec<f64> {
     let empty = median(&mut (0..1_000).map(|_| timed(&mut Nothing)).collect::<Vec<_>>());
     for round in 0..=rounds {
         for step in 0..cases.len() {
-            // Each case has another neighbour in each round. The first round is a warm-up.
+            // The neighbours of a case differ from round to round. The first round is a warm-up.
             let i = (step * (1 + round % 5) + round) % cases.len();
             let mut batches: Vec<f64> = (0..in_a_row(&cases[i]))
                 .map(|_| timed(&mut *lanes[i]))

@@ -1,4 +1,4 @@
-//! Judges whether a dead id that reached the server is a fault of the layer.
+//! Judges a dead id that reached the server: is it a fault of the layer?
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const HANDLED: Duration = Duration::from_millis(100);
 pub(crate) struct Forgetting {
     pub(crate) began: Duration,
     pub(crate) ended: Duration,
-    /// When a caller or the manager first saw a sign of it.
+    /// When a caller or the manager first saw a sign that the sessions were gone.
     pub(crate) first_sign: Option<Duration>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Verdict {
     AfterASign,
     /// A fault: the check that should have found the loss was overdue.
     Overdue,
-    /// Allowed: `Event::Lost` named the session, and a span of time in which the call was in flight.
+    /// Allowed: `Event::Lost` named the session, and the call was in flight in the time that the event names.
     Named,
     /// Allowed: the session was retired for another reason before it was checked.
     NeverAskedAbout,

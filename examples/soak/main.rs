@@ -66,7 +66,7 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
     let record = Arc::new(Record::new(sipher.clone()));
     let start = record.now();
 
-    // The daily quota of the enterprise tier is enough for an hour of this.
+    // The daily quota of the enterprise tier is enough for a run of an hour.
     let keys = [(); 3].map(|()| sipher.api_key(Tier::Enterprise));
     let sessions = SessionManager::builder()
         .api_key(keys[0].as_str())
@@ -92,7 +92,7 @@ async fn soak(settings: &Settings) -> Result<Report, BoxError> {
         () = traffic::own(&sessions, rng) => {}
     }
 
-    // Sessions that the server forgets cannot leak. So create some now that can be deleted without trouble.
+    // A session that the server has forgotten cannot leak. So create some sessions that the shutdown has to delete.
     traffic::change_thrice(&sessions).await;
     sleep(2 * SECOND).await;
 

@@ -46,14 +46,14 @@ pub(crate) struct Seen {
     pub(crate) downgrades: Vec<Downgrade>,
     /// Calls that reached the server without a session.
     pub(crate) bare: u64,
-    /// Calls whose session had other defaults than were asked for.
+    /// Calls whose session had other defaults than the caller asked for.
     pub(crate) mistaken: u64,
     pub(crate) renewals: u64,
     pub(crate) suspicions: u64,
     pub(crate) verified: u64,
     /// Requests that `Event::Lost` has counted.
     pub(crate) lost_requests: u64,
-    /// The spans of time that `Event::Lost` has named.
+    /// When each lost session may have been answered under other defaults, as `Event::Lost` says.
     pub(crate) lost: HashMap<Fingerprint, (Duration, Duration)>,
     pub(crate) retired: HashMap<Fingerprint, RetireReason>,
     pub(crate) left_to_expire: HashSet<Fingerprint>,
@@ -81,7 +81,7 @@ impl Record {
         self.sipher.clock().now().wall
     }
 
-    /// Records the outcome of a call, as the layer has also seen it.
+    /// Records the outcome of a call. If the outcome is a sign of a restart, the layer has seen it too.
     pub(crate) fn outcome(&self, outcome: impl fmt::Display, is_sign: bool) {
         let mut seen = self.seen();
         *seen.outcomes.entry(outcome.to_string()).or_default() += 1;

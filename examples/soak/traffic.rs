@@ -1,4 +1,4 @@
-//! The traffic: callers that use two kinds of clients, and the manager's owner, who changes things meanwhile.
+//! The traffic: callers that use two kinds of clients, and the manager's owner, who changes settings meanwhile.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -46,7 +46,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Returns whether the server may have restarted.
+    /// Returns whether this outcome is a sign that the server may have restarted.
     fn is_sign(&self) -> bool {
         matches!(
             self,

@@ -64,7 +64,7 @@ impl<'a> Trouble<'a> {
         }
     }
 
-    /// Makes trouble until a moment. Leaves a server without faults.
+    /// Makes trouble until the time `until`. Leaves a server without faults.
     pub(crate) async fn make(&mut self, until: Duration) -> io::Result<()> {
         let mut round = Vec::new();
         loop {
@@ -96,7 +96,7 @@ impl<'a> Trouble<'a> {
             Kind::Outage => return self.kill(false).await,
             Kind::Forget => {
                 self.forget();
-                // No call reveals it, so wait until the check has found it.
+                // No call fails because of this, so wait until a check has found it.
                 sleep(NOTICED_WITHIN + Duration::from_secs(2)).await;
                 return Ok(());
             }

@@ -8,7 +8,8 @@ use sipher_session::{
 };
 
 // The input is the defaults as JSON, up to a NUL, and then the body. The merged body must be the body with one
-// insertion, and must lack nothing more. If `serde_json` can read the body, both ways of merging must give the same object.
+// insertion, and must lack nothing more. If `serde_json` can read the body, both ways of merging must give the same
+// object.
 fuzz_target!(|input: &[u8]| {
     let end = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
     let (defaults, body) = (&input[..end], input.get(end + 1..).unwrap_or_default());

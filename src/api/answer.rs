@@ -18,8 +18,8 @@ use crate::{
 
 /// A quota is for one day, so no wait for it is longer.
 const MAX_QUOTA: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest wait for all other answers. They may come from a gateway, and a gateway's `Retry-After` of a day would
-/// stop every request for a day. The server's own window is a minute. After this time, one call probes the server.
+/// The longest wait after all other answers. A gateway may have written the answer, and its `Retry-After` of a day
+/// would stop every request for a day. The server's own window is a minute. After this wait, one call tries again.
 const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Deserialize)]

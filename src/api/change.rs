@@ -1,4 +1,5 @@
-//! How the holders of sessions learn of calls that a user makes about them.
+//! Callbacks for the calls that a user makes through `SessionsApi`. Example: a user deletes a session that a manager
+//! holds, and the manager has to stop using it.
 
 use std::time::Duration;
 
@@ -10,28 +11,28 @@ use crate::error::{Error, ErrorKind};
 /// Called when a user acts on a session through the API.
 pub(crate) type OnChange = Box<dyn Fn(&SessionId, Change) -> Option<Ongoing> + Send + Sync>;
 
-/// A call about a session. It is informed of the server's answer, and dropped when the call is over.
+/// Follows a user's call that is under way. `answered` is called with the outcome. Dropped when the call is over.
 pub(crate) type Ongoing = Box<dyn Answered + Send>;
 
 pub(crate) trait Answered {
-    /// Called once it is known what became of the session.
+    /// Called when the outcome of the call is known.
     fn answered(&mut self, found: Found);
 }
 
-/// What the answer to a call says of its session.
+/// What the answer to a call says about the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The server has it. It will live for this time.
+    /// The server has the session, which expires after this time.
     Lives(Duration),
-    /// The server has deleted it.
+    /// The server has deleted the session.
     Deleted,
-    /// The server does not have it for this API key.
+    /// The server has no such session for this API key.
     Gone,
     /// The server did not carry out the call.
     Unchanged,
 }
 
-/// Called when a call goes out. Returns what examines the head of its answer.
+/// Called when a call is sent. Returns a function that examines the head of the answer.
 pub(crate) type OnSend = Box<dyn Fn() -> Option<OnAnswer> + Send + Sync>;
 
 /// Examines the head of an answer, also of a failure.
@@ -40,23 +41,23 @@ pub(crate) type OnAnswer = Box<dyn FnOnce(&HeaderMap) + Send>;
 /// What a user does with a session through the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It was created, and will live for this time.
+    /// The session was created, and expires after this time.
     Created(Duration),
-    /// A call goes out, and is over after this time at most.
+    /// A call is sent. It ends after this time at the latest.
     Begins(Deed, Duration),
 }
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
-    /// Only asks.
+    /// Fetches the session.
     Ask,
     Change,
     Delete,
 }
 
-/// Reports the outcome of a call, unless the server may still be carrying it out. `found` tells what a success says of
-/// the session.
+/// Reports the outcome of a call, unless the server may still be carrying it out. `found` reads from a success what it
+/// says about the session.
 pub(super) fn end<T>(
     ongoing: Option<Ongoing>,
     outcome: Result<T, Error>,

@@ -7,13 +7,14 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-/// How many more times an answer is looked for after the deadline.
+/// How many more times the exchange is polled after the deadline.
 const TURNS: usize = 4;
 
 /// Returns the outcome of an exchange, if the outcome has arrived by the deadline.
 ///
-/// A runtime that stalled finds the deadline over before it has polled its sockets. The answer may have arrived all the
-/// same. It is found once the tasks that read it have been polled.
+/// Example: the runtime stalls beyond the deadline, and the answer arrives meanwhile. When the runtime goes on, the
+/// timer fires before the sockets are read. So the exchange is polled a few more times, after the tasks that read the
+/// answer had their turn.
 pub(super) async fn in_time<T>(
     time: Duration,
     exchange: impl Future<Output = T>,

@@ -1,4 +1,5 @@
-//! `GET /v1/health`, which is free: what the server says of itself.
+//! Calls `GET /v1/health`, which says when the server's process started. The call needs no key and counts against no
+//! limit.
 
 use std::time::Duration;
 
@@ -16,17 +17,16 @@ use crate::{
     scope::BaseUrl,
 };
 
-/// The longest wait for an answer. The server calls Solana each time, which may hang. If requests wait for less than
-/// twice this time, half of their wait is used, so that time is left for the session call that follows.
+/// The longest wait for an answer: the server calls Solana each time, which may hang. If requests wait for less than
+/// twice this time, half of their wait is used instead. The other half is left for the session call that follows.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Calls `GET /v1/health`, which needs no key and counts against no limit. `number` makes the URL unique, so that no
-/// cache has the answer. `patience` is how long requests wait for what follows. The error in the result says why the
-/// server cannot be reached.
+/// Calls `GET /v1/health`. `number` makes the URL unique, so that no cache has the answer. `patience` is how long
+/// requests wait for this call and the next one. The error in the result says why the server cannot be reached.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) if the base URL makes no address.
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) if the base URL and the path do not form a valid URI.
 pub(crate) async fn health(
     transport: &Transport,
     base: &BaseUrl,
@@ -54,25 +54,25 @@ pub(crate) async fn health(
             let why = format!("a gateway answered {}", response.status());
             (Word::Away, Some(why.into()))
         }
-        // This includes a 503 in HTML: a gateway has replaced the 503 that health sends while Solana is away.
+        // Example: a 503 in HTML. If Solana cannot be reached, health sends a 503, and a gateway may have replaced it.
         None => (Word::Silent, None),
     })
 }
 
-/// What the server says when asked.
+/// The outcome of a health call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     Says(Health),
-    /// It answers, but not with what is needed.
+    /// There is an answer, but it does not say when the process started. Or there is no answer in time.
     Silent,
-    /// It cannot be reached.
+    /// The server cannot be reached.
     Away,
 }
 
 /// A process of Sipher's server, as it describes itself. All times are by the server's clock, since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// When the process began. The true start is up to 1 s earlier.
+    /// When the process began, as far as the answer says. The true start is up to 1 s earlier.
     pub(crate) boot: Duration,
     pub(crate) timestamp: Duration,
     /// Whether sessions are in a store that outlives the process.
@@ -114,7 +114,7 @@ impl Health {
         Some(Self {
             boot: timestamp.checked_sub(uptime)?,
             timestamp,
-            // A server that does not say may keep them.
+            // If the server does not say whether it uses Redis, its sessions may have survived a restart.
             keeps_sessions: data.redis.is_none_or(|redis| redis.connected),
         })
     }

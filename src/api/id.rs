@@ -93,8 +93,8 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// An id for as long as a session is held: its digits as bytes, wiped on drop. As text it would take three times the
-/// memory.
+/// The compact form of an id, for a session that is kept: the digits as bytes, wiped on drop. As text it would take
+/// three times the memory.
 pub(crate) struct KeptId(SecretBox<[u8; DIGITS / 2]>);
 
 impl KeptId {

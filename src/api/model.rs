@@ -45,7 +45,8 @@ impl CreateSession {
 
 /// A session as the server describes it.
 ///
-/// Times are milliseconds since 1970 by the *server's* clock. Only their differences mean something here.
+/// Times are milliseconds since 1970 by the *server's* clock. Compare them only with each other, not with your own
+/// clock.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

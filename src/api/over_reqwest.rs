@@ -21,11 +21,11 @@ use crate::{
     scope::{BaseUrl, Target},
 };
 
-/// The server closes idle connections after 5 s. A call on a connection that it is just closing has an unknown outcome.
+/// How long a pooled connection may be idle. The server closes idle connections after 5 s, and a call on a connection
+/// that is being closed has an unknown outcome.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// After this time, an address that accepts packets and never answers fails, as one that refuses connections fails at
-/// once.
+/// How long connecting may take. An address that neither accepts nor refuses a connection fails after this time.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Creates the client for users that give none. `base` is where the calls go.

@@ -61,7 +61,8 @@ impl Quota {
         self.of.saturating_sub(self.used)
     }
 
-    /// Returns whether the rest should go to creates alone, which requests need more than checks and deletes.
+    /// Returns whether less than a quarter is left. Then the rest should go to creates, which requests need more than
+    /// checks and deletes.
     pub(crate) fn is_nearly_used_up(self) -> bool {
         self.left() < self.of / 4
     }

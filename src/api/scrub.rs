@@ -15,7 +15,7 @@ use self::plain::{Symbol, plain};
 
 /// The longest foreign text that is shown, in characters.
 const MAX_TEXT: usize = 500;
-/// Of a longer text, only this many characters are read.
+/// If a text is longer, only this many of its characters are read.
 const MAX_READ: usize = 8 * MAX_TEXT;
 /// The deepest nesting of a server's `details` that is kept.
 const MAX_DEPTH: usize = 16;

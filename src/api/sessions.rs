@@ -92,7 +92,8 @@ impl SessionsApi {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL, and the kinds of [every call](Self).
+    /// [`ErrorKind::Rejected`] if the server does not take the defaults or the TTL. Also the kinds of
+    /// [every call](Self).
     pub async fn create_session(&self, request: &CreateSession) -> Result<SessionRecord, Error> {
         let (record, _) = self.create_with_head(request).await?;
         Ok(record)
@@ -202,7 +203,7 @@ impl SessionsApi {
         }
     }
 
-    /// Sets a viewing key to be removed from what the server says, besides the keys of the calls.
+    /// Sets a viewing key that is removed from the server's texts, besides the secrets of each call.
     pub(crate) fn hiding(mut self, viewing_key: Option<ViewingKey>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.viewing_key = viewing_key;
@@ -210,7 +211,7 @@ impl SessionsApi {
         self
     }
 
-    /// Sets what examines the heads of all answers.
+    /// Sets a callback that examines the head of every answer.
     pub(crate) fn watched(mut self, on_send: OnSend) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.on_send = Some(on_send);
@@ -251,7 +252,7 @@ impl SessionsApi {
             .map_err(|_| Error::config("base_url: cannot be put in a request"))
     }
 
-    /// Returns the secrets that must not occur in any text from a call, including `of_call`, those of the call itself.
+    /// Returns the secrets that must not occur in any text from a call. `of_call` are the secrets of the call itself.
     fn secrets<'a>(&'a self, of_call: &[&'a str]) -> Vec<&'a str> {
         let key = self.inner.key.as_ref().map(|(key, _)| key.expose());
         let viewing_key = self.inner.viewing_key.as_ref().map(ViewingKey::expose);
@@ -263,7 +264,8 @@ impl SessionsApi {
             .collect()
     }
 
-    /// Sends a call that is answered with a session. Its defaults can be shown to users, so they must repeat no secret.
+    /// Sends a call that is answered with a session. Users may log the session's defaults, so the call fails if they
+    /// repeat a secret.
     async fn session(
         &self,
         request: Request<Full<Bytes>>,

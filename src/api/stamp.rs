@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, header::AGE};
 
-/// The longest plausible window. The server's windows last a minute by its wall clock. If that was set back, windows
-/// seem never to end.
+/// The longest plausible rate-limit window. The server's windows last a minute by its wall clock. If that clock is set
+/// back, a window seems to last longer.
 const LONGEST_WINDOW: Duration = Duration::from_secs(60 * 60);
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

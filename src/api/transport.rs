@@ -1,7 +1,7 @@
 //! How session calls reach the server.
 //!
-//! They do not use the wrapped client, because one `poll_ready` of it pays for exactly one call. They never pass
-//! through the layer, which would wait for itself.
+//! Session calls do not use the wrapped client: each `poll_ready` of a tower service allows one call, which is the
+//! user's request. They never pass through the session layer, because the layer would wait for itself.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -42,9 +42,12 @@ type Exchange = Pin<Box<dyn Future<Output = Result<Response<Bytes>, BoxError>> +
 
 /// The client for session calls: a `reqwest::Client`, or any tower service for `http` requests.
 ///
-/// It should not follow redirects, since the API key would go along. An answer that is known to come from elsewhere is
-/// an error. It should close pooled connections before they are idle for 5 s, when the server closes them. A call on an
-/// older connection may be lost with unknown outcome.
+/// The client should not follow redirects, because they would take the API key along. If an answer is known to come
+/// from another origin, the call fails.
+///
+/// The server closes connections that were idle for 5 s. The client should close its pooled connections earlier.
+/// Otherwise it may send a call on a connection that the server is closing. Such a call fails, and nobody knows whether
+/// the server carried it out.
 #[derive(Clone)]
 pub struct Transport {
     exchange: Arc<dyn Fn(Request<Full<Bytes>>) -> Exchange + Send + Sync>,
@@ -96,9 +99,9 @@ impl Transport {
         }
     }
 
-    /// Returns whether both certainly lead to one server, given equal base URLs. Tests that run side by side each have
-    /// a fake server, all at one URL and with equal ids. So with the feature `testing`, two different services count as
-    /// two servers.
+    /// Returns whether both certainly lead to the same server, given equal base URLs. With the feature `testing`, two
+    /// different services count as two servers: tests that run side by side each have a fake server, all at one URL and
+    /// with equal ids.
     pub(crate) fn leads_to_same(&self, other: &Self) -> bool {
         #[cfg(feature = "testing")]
         let is_same = self.fake.is_some() && self.fake == other.fake;
@@ -160,7 +163,7 @@ where
     let (head, body) = response.into_parts();
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-        // Sipher writes no answer this long. The head still says what it is.
+        // Sipher's answers are shorter. Without the body, the status and headers still say what kind of answer it is.
         Err(error) if error.is::<LengthLimitError>() => {
             let mut response = Response::from_parts(head, Bytes::new());
             response.headers_mut().remove(header::CONTENT_TYPE);

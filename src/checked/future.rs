@@ -27,7 +27,7 @@ use crate::{
 };
 
 pin_project! {
-    /// The response of a [`Checked`] service, from when its request was sent.
+    /// The response future of a [`Checked`] service whose request was sent already.
     #[must_use = "futures do nothing unless polled"]
     pub struct Answering<S, R>
     where
@@ -118,7 +118,7 @@ where
 }
 
 pin_project! {
-    /// The response of a [`Checked`] service.
+    /// The response future of a [`Checked`] service.
     #[must_use = "futures do nothing unless polled"]
     pub struct CheckedFuture<S, B>
     where

@@ -67,7 +67,7 @@ impl CheckedLayer {
         self
     }
 
-    /// Makes this layer also send a request a second time if the first sending met a sign of a restart, like
+    /// Makes this layer also send a request a second time if the first sending showed a sign of a restart, like
     /// [`SessionLayer::replay_once`].
     pub fn replay_once(self) -> CheckedReplayLayer {
         CheckedReplayLayer::over(self.0)
@@ -78,8 +78,8 @@ impl CheckedLayer {
         &self.0
     }
 
-    /// Returns whether the answer to this request is worth a check. It has to name the chain that was used, and the
-    /// server has to merge the session's chain into a body that names none.
+    /// Returns whether the answer to this request can be checked. The answer has to name the chain that was used, and
+    /// the server has to merge the session's chain into a body that names none.
     pub(super) fn may_check<R: Outgoing>(&self, request: &R) -> bool {
         let is_route = |(method, path): (&Method, &str)| rules::is_route(method, path);
         request.method_and_path().is_some_and(is_route)
@@ -87,7 +87,7 @@ impl CheckedLayer {
             && self.0.scope(request) == Scope::Sipher
     }
 
-    /// Returns what to expect of a request to which a layer further up has already given a session.
+    /// Returns what to expect of the answer, if a layer further up has already given the request a session.
     pub(super) fn made_ready<R: Outgoing>(&self, request: &R) -> Option<Expectation> {
         let expectation = self.0.manager().expectation_of(request.headers())?;
         let (_, path) = request.method_and_path()?;

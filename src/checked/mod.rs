@@ -1,10 +1,10 @@
 //! Reads answers, and withholds an answer that is for another chain than its session's.
 //!
 //! The server ignores a session that it does not know, and answers 200 for its own default chain. No error and no
-//! header says so. If the server restarted and no call has met that yet, the layer cannot know either. But three
-//! routes name in their answer the chain that they used: `POST /v1/stealth/generate`, `/v1/stealth/generate/batch`
-//! and `/v1/stealth/check`. A checked layer compares that chain with the session's. **Turn it on where money depends
-//! on the answer.**
+//! header says so. After a restart of the server, the session layer may not have noticed yet. But three routes name in
+//! their answer the chain that they used: `POST /v1/stealth/generate`, `/v1/stealth/generate/batch` and
+//! `/v1/stealth/check`. A checked layer compares that chain with the session's. **Turn it on where money depends on the
+//! answer.**
 //!
 #![cfg_attr(feature = "testing", doc = "```")]
 #![cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -62,14 +62,13 @@
 //!
 //! # If one session after another is wrong
 //!
-//! A new session is no better behind replicas that do not share their sessions, or behind a proxy that removes
-//! `X-Session-Id`. The first wrong session is replaced at once. If its successor is wrong within its first 3
-//! requests, requests that need a session are not sent. They fail with
-//! [`ErrorKind::WrongDefaults`](crate::ErrorKind::WrongDefaults) and a [`retry_after`](crate::Error::retry_after) of
-//! 2 s. The pause doubles with each such session, up to 10 min. After 10 min without a wrong answer it starts at 2 s
-//! again. Sessions that were right for longer are replaced at once, up to a dozen times in a row, as after restarts.
-//! So wrong answers cost at most about 160 sessions a day for one API key and set of defaults. A pro key has 2,000
-//! calls a day.
+//! Example: replicas do not share their sessions, or a proxy removes `X-Session-Id`. Then a new session is no better.
+//! The first wrong session is replaced at once. If its successor is wrong within its first 3 requests, requests that
+//! need a session are not sent. They fail with [`ErrorKind::WrongDefaults`](crate::ErrorKind::WrongDefaults) and a
+//! [`retry_after`](crate::Error::retry_after) of 2 s. The pause doubles with each such session, up to 10 min. After 10
+//! min without a wrong answer it starts at 2 s again. A session that was right for longer is replaced at once, up to a
+//! dozen times in a row: that is what restarts look like. So wrong answers cost at most about 160 sessions a day for
+//! one API key and set of defaults. A pro key has 2,000 calls a day.
 //!
 //! With [inline defaults](crate::inline), a request may go out without a session. Its answer is then compared with
 //! the chain in its body. A wrong answer is withheld, and no session is replaced. A right answer keeps its

@@ -97,8 +97,9 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Creates a span that begins at `now`. It begins [`LAG`] earlier and ends `LAG` earlier: the cheap clock may show
-    /// up to `LAG` less than `now`, both at the beginning and at the end.
+    /// Creates a span that begins at `now`. It ends one to two [`LAG`]s before `now + length`, never later.
+    ///
+    /// The cheap clock may show up to `LAG` less than `now`. So the span accepts readings from `now - LAG` on.
     #[allow(clippy::cast_possible_truncation)] // only differences mean something
     pub(crate) fn from(now: Reading, length: Duration) -> Self {
         let nanos = length.saturating_sub(LAG).as_nanos();
@@ -108,7 +109,7 @@ impl Span {
         }
     }
 
-    /// Returns whether the span is not over yet. Returns `false` if the wall clock was set back to before the span, or
+    /// Returns `true` until the span is over. Returns `false` if the wall clock was set back to before the span, or
     /// forward beyond it.
     #[inline]
     pub(crate) fn goes_on(self, clock: &dyn Ticking) -> bool {

@@ -36,7 +36,7 @@ impl SessionManager {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config). Its message names the setting, what is wrong with it and what
-    /// is expected. A file with a secret that cannot be read is such an error too.
+    /// is expected. This also covers a secret whose file cannot be read.
     pub fn from_config(config: SessionConfig) -> Result<Self, Error> {
         SessionManagerBuilder::from_config(config)?.build()
     }

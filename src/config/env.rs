@@ -138,8 +138,8 @@ impl SessionConfig {
     }
 }
 
-/// Replaces the setting's name in an error with the variable's: a user who sets variables may not know the names of the
-/// settings.
+/// Replaces the setting's name in an error with the variable's name. A user who sets variables may not know the names
+/// of the settings.
 pub(super) fn name_the_variable(error: Error) -> Error {
     let message = error.to_string();
     let Some((setting, complaint)) = message.split_once(": ") else {

@@ -51,8 +51,8 @@ duration!(
 #[cfg(feature = "store")]
 duration!(member_lease);
 
-/// Generates such a module for a default that a session stores. Other than in the server's answers, an unknown value is
-/// an error.
+/// Generates a type for serde's `with`, for a default that a session stores. An unknown value is an error. In the
+/// server's answers it is not.
 macro_rules! known {
     ($($name:ident: $type:ident),+) => {$(
         #[allow(non_camel_case_types)] // the name of the setting
@@ -84,7 +84,7 @@ macro_rules! known {
 
 known!(chain: Chain, privacy_level: PrivacyLevel, rpc_provider: RpcProvider, backend: Backend);
 
-/// Generates such a module for a type that serde can read, but whose errors do not name the setting.
+/// Generates a type for serde's `with`, for a value whose own errors do not name the setting.
 macro_rules! named {
     ($($name:ident: $type:ty = $path:literal),+) => {$(
         #[allow(non_camel_case_types)] // the name of the setting
@@ -119,7 +119,7 @@ named!(
 #[cfg(feature = "store")]
 named!(verify_adopted: bool = "verify_adopted");
 
-/// Generates such a module for an enum, which is written as one of a few words.
+/// Generates a type for serde's `with`, for an enum that is written as one of a few words.
 macro_rules! choice {
     ($($name:ident: $type:ty),+) => {$(
         #[allow(non_camel_case_types)] // the name of the setting

@@ -1,7 +1,8 @@
 //! The settings as a JSON schema, for editors and for checks before a deployment.
 //!
-//! A schema sees one file. So it judges each setting by itself, and refuses nothing that reading and building accept. What two settings
-//! say together is checked when the manager is built, as the second one may come from the environment.
+//! The schema sees one file, so it checks each setting alone. It refuses nothing that reading and building accept.
+//! Rules about two settings are checked when the manager is built, because the second setting may come from the
+//! environment.
 
 mod durations;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use crate::{
     model::settings::OnStoreDown,
 };
 
-/// One line for each setting. Without its line, the feature does not compile.
+/// Gives each setting its schema. A setting that has no line below does not compile with the feature `schema`.
 macro_rules! settings {
     ($($(#[$cfg:meta])* $place:ident::$name:ident: $schema:expr;)+) => {$(
         $(#[$cfg])*
@@ -91,7 +92,7 @@ settings! {
     fields::verify_adopted: by_default(false, optional("boolean", json!({})));
 }
 
-/// A secret and the file with it are one setting: one of them may be set.
+/// Adds a rule: at most one of a secret and its file may be set.
 pub(super) fn not_both(schema: &mut Schema, secret: &str) {
     let file = format!("{secret}_file");
     let set = json!({"not": {"const": null}});
@@ -99,7 +100,7 @@ pub(super) fn not_both(schema: &mut Schema, secret: &str) {
     schema.insert("not".into(), both);
 }
 
-/// A value of this type, or `null`, which is the same as no such setting.
+/// Returns the schema of a value of this type, or of `null`. `null` means that the setting is not set.
 fn optional(kind: &str, rules: Value) -> Schema {
     let mut schema = json_schema!({"type": [kind, "null"]});
     if let Value::Object(rules) = rules {
@@ -113,7 +114,8 @@ fn by_default(value: impl Serialize, mut schema: Schema) -> Schema {
     schema
 }
 
-/// Never shown: no default, no example, and not what is written in its place.
+/// Returns the schema of a secret. It names no default and no example. It refuses `[redacted]`, which is written in
+/// place of a secret.
 fn secret(pattern: &str) -> Schema {
     let rules = json!({"pattern": pattern, "not": {"const": secrets::REDACTED}, "writeOnly": true});
     optional("string", rules)
@@ -132,7 +134,7 @@ fn words(words: &[impl Serialize]) -> Schema {
     json_schema!({"enum": words.into_iter().chain([Value::Null]).collect::<Vec<_>>()})
 }
 
-/// A word out of a few, one of which is the default.
+/// Returns the schema of a setting that is one of a few words.
 fn choice<T: Serialize + Default>(all: &[T]) -> Schema {
     by_default(T::default(), words(all))
 }

@@ -12,12 +12,12 @@ use crate::{
 
 /// Written in place of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
-/// The longest file that is accepted, in bytes. No key is longer, with the line end that editors add.
+/// The longest file that is accepted, in bytes. It has room for every key and for the line end that editors add.
 const MAX_FILE: u64 = 64 * 1024;
-/// [`MAX_FILE`], and some more for how reading grows its buffer: it never does.
+/// The capacity of the buffer for a file: a little more than [`MAX_FILE`], so that the buffer never grows.
 const ROOM: usize = 64 * 1024 + 64;
 
-/// Generates a type for serde's `with` that reads an optional secret, and writes only that there is one.
+/// Generates a type for serde's `with` that reads an optional secret, and writes `[redacted]` in its place.
 macro_rules! secret {
     ($($name:ident: $type:ident = $path:literal),+) => {$(
         #[allow(non_camel_case_types)] // the name of the setting

@@ -17,7 +17,7 @@ pub(crate) struct About<'a> {
 }
 
 impl About<'_> {
-    /// Adds this to the error's message, if the failure is about a session or a session call.
+    /// Adds the server, the chain and the key to the message of an error that is about a session or a session call.
     pub(crate) fn say(self, error: Error) -> Error {
         if is_of_session(error.kind()) {
             error.about(self.text())
@@ -32,7 +32,7 @@ impl About<'_> {
         let chain = self.defaults.and_then(|defaults| defaults.chain.as_ref());
         let chain = chain.map_or(String::new(), |chain| format!(", chain {}", chain.as_str()));
         let text = format!("{base}{chain}, key {}", Fingerprint::of(key));
-        // A chain that this crate does not know may contain any text, also a secret.
+        // The text is scrubbed below: a chain that this crate does not know may be any text, also a secret.
         let viewing_key = self
             .defaults
             .and_then(|all| all.default_viewing_key.as_ref());

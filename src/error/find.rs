@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 
 use super::BoxError;
 
-/// An error of any type, by reference. `WAY` is different for each implementation, because they would overlap
-/// otherwise.
+/// A type of error that `Error::find` accepts. `WAY` differs in each implementation; otherwise the implementations
+/// would overlap.
 pub trait AnyError<const WAY: u8> {
     #[doc(hidden)]
     fn as_std(&self) -> &(dyn StdError + 'static);

@@ -63,7 +63,7 @@ pub enum ErrorKind {
     /// The fleet's shared store cannot be reached, or another process of the fleet is still creating the session. Retry
     /// after `retry_after`.
     Store,
-    /// No session could be had in the time allowed. Retry, or raise `max_wait` or `create_timeout`.
+    /// The request got no session in the time allowed. Retry, or raise `max_wait` or `create_timeout`.
     Timeout,
     /// The server cannot be reached or cannot answer at the moment (408, 5xx, connection errors). Retry after
     /// `retry_after`.
@@ -80,8 +80,8 @@ pub enum ErrorKind {
     /// Without a [`retry_after`](crate::Error::retry_after), the request **was carried out**: discard what it may have
     /// created, and retry. The retry gets a new session.
     ///
-    /// With a `retry_after`, the request **was not sent**: one session after another was answered under other defaults,
-    /// and the next session is created later. See [`checked`](crate::checked).
+    /// With a `retry_after`, the request **was not sent**: several sessions in a row got answers under other defaults,
+    /// and the next session is not due yet. See [`checked`](crate::checked).
     WrongDefaults,
 }
 

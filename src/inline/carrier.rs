@@ -28,7 +28,7 @@ pub(crate) enum Carried<'a> {
     Whole(&'a [u8]),
     /// A stream, which has to be collected first.
     Stream,
-    /// A body of any type. A layer below puts the defaults in.
+    /// A body of any type, which this layer cannot read. An inline layer below puts the defaults in.
     Below,
 }
 
@@ -58,7 +58,7 @@ impl<B> Carrier for Request<B> {
         Carried::Below
     }
 
-    /// Does nothing: the layer below has the body.
+    /// Does nothing: an inline layer below replaces the body.
     fn replace(&mut self, _: Vec<u8>) {}
 
     fn hand_down(&mut self, handoff: Handoff) {
@@ -185,7 +185,7 @@ impl<B: Body> Carrier for Opened<'_, B> {
         self.0.body_mut().set_data(body.into());
     }
 
-    /// Does nothing: no inline layer stands further down.
+    /// Does nothing: there is no other inline layer below.
     fn hand_down(&mut self, _: Handoff) {}
 
     fn collect(self, _: SessionManager) -> Result<Collecting<Self>, Self> {

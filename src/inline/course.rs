@@ -1,7 +1,7 @@
-//! How a request goes on, once its session is chosen.
+//! What a request does next, once its session is chosen.
 //!
 //! The session layer chooses the session of a request, and so its defaults. This module passes that decision to the
-//! merge, wherever the body is: at hand, still to be collected, or with the layer below.
+//! merge, wherever the body is: in this layer, in a stream that has to be collected, or in the layer below.
 
 use http::Extensions;
 
@@ -23,7 +23,7 @@ use crate::{
     model::inlining::{InlineDefaults, Inlined, NotInlined},
 };
 
-/// The stack in which a request is decided about.
+/// The layers around a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Stack<'a> {
     pub(crate) manager: &'a SessionManager,
@@ -41,7 +41,7 @@ pub(crate) enum Course {
     Wait(Waiting),
 }
 
-/// Decides about a request that the session layer has admitted. Most of them have a session.
+/// Decides what happens to a request that the session layer has admitted. Most such requests have a session.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ pub(crate) fn beside<R: Carrier>(
         .defaults()
         .filter(|_| setting == InlineDefaults::Always)
     else {
-        // The layer below must learn that this request was decided about.
+        // The inline layer below must learn that a session layer has decided about this request.
         if setting != InlineDefaults::Off && matches!(request.carried(), Carried::Below) {
             request.hand_down(Handoff::new(manager, Decision::Untouched));
         }
@@ -82,7 +82,7 @@ pub(crate) fn beside<R: Carrier>(
     Ok(Course::Send(in_flight))
 }
 
-/// Decides about a request for which no session is at hand.
+/// Decides what happens to a request for which there is no usable session yet.
 ///
 /// # Errors
 ///
@@ -114,7 +114,7 @@ pub(crate) fn instead<R: Carrier>(
     Ok(Course::Wait(waiting.unless_inlined(inlined)))
 }
 
-/// Decides about a request that has waited.
+/// Decides what happens to a request once its first wait is over.
 ///
 /// # Errors
 ///
@@ -130,12 +130,12 @@ pub(crate) fn admitted<R: Carrier>(
             let in_flight = in_flight.put_into(request.headers_mut())?;
             beside(stack, request, in_flight, unread)
         }
-        // By now the request's defaults are known.
+        // The request waits again: its defaults are known only now.
         Admission::Wait(waiting) => instead(stack, request, waiting, unread),
     }
 }
 
-/// Decides again about a request after its body was read. Meanwhile a session may have come, or another one.
+/// Decides again about a request after its body was read. Meanwhile its session may have been created or replaced.
 ///
 /// # Errors
 ///
@@ -174,13 +174,13 @@ fn may_go(manager: &SessionManager, inlined: Inlined) -> Result<(), Error> {
     }
 }
 
-/// What an inline layer finds on a request.
+/// The decision that an inline layer finds on a request.
 pub(super) enum Found {
     /// The body must not change.
     Untouched,
-    /// The body is merged with the defaults of this session.
+    /// The body is to be merged with the defaults of this session.
     Session(Handoff, Unsent),
-    /// The body is merged, but there is no session yet.
+    /// The body is to be merged, but there is no session yet.
     Open(Handoff, Waiting),
     /// A decision that was used before, because the request is sent a second time.
     Used,

@@ -84,7 +84,7 @@ struct Pending<S, B: Body> {
     admission: AdmissionFuture,
 }
 
-/// Where a request goes, and the handoff that tells the session layer what the request was sent with.
+/// Where a request goes. The handoff informs the session layer with which session the request was sent.
 struct To<S> {
     ready: S,
     handoff: Handoff,
@@ -161,7 +161,8 @@ where
     S: Service<Request<InlineBody<B>>>,
     B: Body,
 {
-    /// Goes on once the body is read. Reading may have taken so long that the session has changed meanwhile.
+    /// Continues once the body is read. Reading may have taken so long that the request's session has changed
+    /// meanwhile.
     fn go_on(self, body: InlineBody<B>) -> InlineFuture<S, B> {
         let (to, unread) = (self.to, body.unread());
         let is_empty = body.whole().is_some_and(Bytes::is_empty);
@@ -203,7 +204,7 @@ where
 }
 
 impl<S> To<S> {
-    /// Describes this stack: no other inline layer stands further down.
+    /// Describes this stack: there is no other inline layer below.
     fn stack(&self) -> Stack<'_> {
         Stack {
             manager: self.handoff.manager(),
@@ -237,7 +238,7 @@ impl<S> To<S> {
                 let state = State::Wait { waiting };
                 InlineFuture { state }
             }
-            // No inline layer stands further down.
+            // There is no other inline layer below.
             Ok(Course::HandDown(_)) => InlineFuture::failed(super::handoff::missing()),
             Err(error) => InlineFuture::failed(error),
         }

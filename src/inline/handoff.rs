@@ -1,4 +1,4 @@
-//! What a session layer and the inline layer below it tell each other about one request.
+//! How a session layer and the inline layer below it pass each other the decision about one request.
 
 use std::sync::{
     Arc, MutexGuard,
@@ -12,8 +12,8 @@ use crate::{
     model::inlining::NotInlined,
 };
 
-/// A decision about one request, in the request's extensions. The session layer's future and the inline layer's
-/// future share it. The inline layer's future puts back what the request was sent with.
+/// The session layer's decision about one request. It is in the request's extensions, and the futures of both layers
+/// share it. The inline layer takes the decision, and puts back the session with which the request was sent.
 #[derive(Clone)]
 pub(crate) struct Handoff(Arc<Shared>);
 
@@ -23,13 +23,14 @@ struct Shared {
     decision: Lock<Decision>,
 }
 
-/// What was decided. Later, what the request was sent with.
+/// The session layer's decision. Once the request was sent: with which session.
 pub(crate) enum Decision {
     /// The body must not change.
     Untouched,
-    /// The request has this session, whose defaults are put in. Later: the request was sent with this session.
+    /// The request has this session, whose defaults go into the body. Once the request was sent: it was sent with this
+    /// session.
     Bears(InFlightRequest),
-    /// The request has no session yet.
+    /// The request has no session yet, and may wait for one.
     Open(Waiting),
 }
 
@@ -64,12 +65,13 @@ impl Handoff {
         Some(std::mem::replace(&mut *self.lock(), Decision::Untouched))
     }
 
-    /// Notes what the request is sent with.
+    /// Notes with which session the request is sent.
     pub(crate) fn put_back(&self, request: InFlightRequest) {
         *self.lock() = Decision::Bears(request);
     }
 
-    /// Returns what the request was sent with. Called when the response has arrived, or when its future is dropped.
+    /// Returns with which session the request was sent. Called when the response has arrived, or when its future is
+    /// dropped.
     pub(crate) fn close(&self) -> InFlightRequest {
         match std::mem::replace(&mut *self.lock(), Decision::Untouched) {
             Decision::Bears(request) => {

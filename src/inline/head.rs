@@ -52,8 +52,8 @@ pub(crate) fn empty_is_object(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(is_zero)
 }
 
-/// Adds `Content-Length: 0` to a stream that turned out to be empty. If the stream had been sent in chunks, the
-/// server would know that there is a body.
+/// Adds `Content-Length: 0` to a stream that turned out to be empty. So the server reads the body as `{}`, as it would
+/// if the stream were sent in chunks.
 ///
 /// # Errors
 ///

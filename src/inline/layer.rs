@@ -34,9 +34,10 @@ use crate::{
 /// The inner service gets an `http::Request<InlineBody<B>>`. A JSON body is collected before its request is sent, to
 /// its end or to 1,048,576 bytes. Afterwards the session is checked again, because collecting may take long.
 ///
-/// A JSON request to Sipher fails with [`ErrorKind::Config`](crate::ErrorKind::Config) if it did not pass a session
-/// layer of the same manager. Then this layer stands alone, outside of the session layer, or has another manager. A
-/// request that is sent a second time between the two layers fails in the same way.
+/// A JSON request to Sipher fails with [`ErrorKind::Config`](crate::ErrorKind::Config) in two cases:
+///
+/// - It did not pass a session layer of the same manager. Put this layer directly below such a layer.
+/// - It is sent a second time between the two layers. Put retries above the session layer.
 ///
 /// See the [module](super) for an example.
 #[derive(Clone, Debug)]
@@ -83,7 +84,7 @@ impl<S> InlineDefaultsService<S> {
         self.inner
     }
 
-    /// Returns whether a session layer above would have decided about this request.
+    /// Returns whether a session layer above must have left a decision on this request.
     fn needs_decision<B>(&self, request: &Request<B>) -> bool {
         self.manager.core().settings.inline.defaults != InlineDefaults::Off
             && head::reading(request.headers()) == Reading::Json

@@ -18,8 +18,7 @@ pub(super) struct Lacking<'d> {
     /// The values for the names in [`KNOWN`].
     known: [Option<&'d str>; KNOWN.len()],
     other: &'d BTreeMap<String, Value>,
-    /// Those of the other defaults that the body has. Allocates nothing as long as the server knows no other
-    /// defaults.
+    /// The names in `other` that the body has. Allocates nothing as long as the session has no such defaults.
     other_named: BTreeSet<&'d str>,
 }
 

@@ -48,9 +48,9 @@
 //! # What goes into a body
 //!
 //! The defaults are exactly those of the session that the request would get: from its extensions, its layer, or the
-//! manager. Those that the body does not name are put in behind its opening brace. Every other byte stays as the user
-//! wrote it. A key with escapes in its name counts as present, and so does a key whose value is `null`. Keys of
-//! nested objects do not count.
+//! manager. Each default that the body does not name is added behind the body's opening brace. Every other byte stays
+//! as the user wrote it. A key with escapes in its name counts as present, and so does a key whose value is `null`.
+//! Keys of nested objects do not count.
 //!
 //! | the body | what happens |
 //! | --- | --- |
@@ -59,7 +59,7 @@
 //! | empty otherwise, an array, not JSON, or another `Content-Type` | nothing: the server adds no defaults there either |
 //! | compressed, in another charset, or over 1,048,576 bytes when merged | nothing: only a session in the header brings the defaults |
 //!
-//! A stream that turns out to be empty counts as `{}`, because the server would read its chunks so.
+//! A stream that turns out to be empty counts as `{}`, because the server reads an empty chunked body so.
 //!
 //! If the request has a `Content-Length`, it is updated. A request may have a digest or a signature over its body,
 //! such as `Content-Digest`. If its body lacks a default, the request fails with
@@ -75,14 +75,14 @@
 //!
 //! With [`WithoutSession`](InlineDefaults::WithoutSession) and [`Always`](InlineDefaults::Always), a request never
 //! waits for a session once its body is merged. It does not wait either if the server would add no defaults: `GET`,
-//! `HEAD` and `DELETE` without a body, types other than JSON, arrays. If no session is at hand, such a request is
-//! sent at once without one, and the session is created in the background. So the first request of a process has its
+//! `HEAD` and `DELETE` without a body, types other than JSON, arrays. If no session can be used at once, such a request
+//! is sent without one, and the session is created in the background. So the first request of a process has its
 //! defaults in the body alone. Later ones have them in the body and in the session.
 //!
-//! No session is at hand either while the server has to be asked first if the session is still alive. If no answer
-//! has proven that for [`verify_after`](crate::SessionManagerBuilder::verify_after), 60 s by default, the next
-//! request goes without the session, and the server is asked meanwhile. So an agent that seldom calls sends many of
-//! its requests without a session id. Their bodies name all defaults.
+//! The same happens while it is not certain that the server still has the session. Example: no answer has proven it for
+//! [`verify_after`](crate::SessionManagerBuilder::verify_after), 60 s by default. Then the next request goes out
+//! without the session, and the server is asked meanwhile. So an agent that seldom calls sends many of its requests
+//! without a session id. Their bodies name all defaults.
 //!
 //! Any other request waits, and [`OnNoSession`](crate::OnNoSession) decides if no session comes. This includes a
 //! `POST` without a `Content-Type`, or without a body. A client below may add what is missing, such as the

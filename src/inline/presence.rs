@@ -1,8 +1,9 @@
 //! Finds out whether an inline layer stands below a session layer.
 //!
-//! A session layer must know this before it passes on a request that has neither a session nor its defaults in the
-//! body. No type says which layers are below. But tower polls every service for readiness before it is called, and an
-//! inline layer shows itself then. This works only if every layer between passes the poll on within the same call.
+//! Suppose that a request has neither a session nor its defaults in the body. Before a session layer passes the request
+//! on, it must know whether an inline layer below puts the defaults in. No type says which layers are below. But tower
+//! polls every service for readiness before it is called, and an inline layer shows itself then. This works only if
+//! every layer between the two passes the poll on within the same call.
 
 use std::{cell::Cell, sync::Arc};
 

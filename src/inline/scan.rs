@@ -1,7 +1,8 @@
 //! Finds the keys of a JSON object, by the grammar of `JSON.parse`. Values are skipped, whatever their depth.
 //!
-//! The scan is written by hand. With `serde_json`, nested values would allocate a stack. Also, if `serde_json` lets
-//! lone surrogates in keys pass, it lets control characters pass too. The tests compare the two on everything else.
+//! The scan is written by hand. With `serde_json`, nested values would allocate a stack. Also, `serde_json` accepts
+//! lone surrogates in keys only in a mode in which it accepts control characters too. The tests compare the two on
+//! everything else.
 
 use super::nesting::{Kind, Nesting};
 

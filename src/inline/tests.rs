@@ -1,4 +1,4 @@
-//! Compares a merged body without a session to the same body with a session.
+//! Checks that the server reads a merged body without a session as it reads the original body with a session.
 #![cfg(feature = "testing")] // the fake server reads bodies as the server does
 
 mod differential;

@@ -24,9 +24,9 @@ impl SessionManager {
     /// # Ok(()) }
     /// ```
     ///
-    /// A redirect from Sipher to Sipher, that is below the base URL or an alias, is followed, ten times at most. A
-    /// redirect that leaves Sipher, or leads to Sipher from elsewhere, is not followed: the caller gets the redirect
-    /// as the response. For requests that never touch Sipher, `reqwest`'s own policy applies.
+    /// A URL is Sipher's if it is below the base URL or an alias. A redirect from Sipher to Sipher is followed, ten
+    /// times at most. A redirect that leaves Sipher, or leads to Sipher from elsewhere, is not followed: the caller
+    /// gets the redirect as the response. For requests that never touch Sipher, `reqwest`'s own policy applies.
     ///
     /// The policy keeps a copy of the base URL and its aliases. It does not keep the manager alive.
     #[must_use]

@@ -16,8 +16,8 @@ use crate::{
     scope::{Place, Target},
 };
 
-/// The host of the URL of a response that was not received by `reqwest` but converted from an `http::Response`, as
-/// caches and mocks do.
+/// The host in the URL of a response that `reqwest` did not receive itself. Caches and mocks convert such responses
+/// from an `http::Response`.
 const NO_URL: &str = "no.url.provided.local";
 
 impl<S> Service<Request> for SessionService<S>

@@ -145,8 +145,8 @@ impl BaseUrl {
         })
     }
 
-    /// Returns the URL that the user probably meant, if this one ends in `/v1`: every path of the API already begins
-    /// with `/v1`.
+    /// Returns the URL that the user probably meant, if this one ends in `/v1`. The paths of the API begin with `/v1`
+    /// already.
     fn without_version(&self) -> Option<Self> {
         let mut prefix = self.prefix.as_str();
         while let Some(before) = path::without_version(prefix) {
@@ -181,14 +181,15 @@ impl BaseUrl {
             && origin.port.unwrap_or(default_port(origin.scheme)) == self.port
     }
 
-    /// Returns whether a place has this scheme, host and port in the usual spelling. There are other spellings.
+    /// Returns `true` only if a place has this scheme, host and port in the usual spelling. Another spelling may name
+    /// the same origin.
     #[inline]
     pub(super) fn is_plainly_at(&self, place: Place<'_>) -> bool {
         place.is_https == self.is_https && place.authority == self.authority
     }
 
-    /// Returns whether an authority certainly names another host, in any spelling: its host does not end with this
-    /// name.
+    /// Returns `true` only if an authority certainly names another host: its host does not end with this URL's host, in
+    /// any letter case.
     #[inline]
     pub(super) fn is_plainly_another(&self, authority: &str) -> bool {
         let Host::Name(name) = &self.host else {

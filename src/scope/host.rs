@@ -19,8 +19,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the host. A host that clients rewrite is an error, because no request would ever have
-    /// that host.
+    /// Says what is wrong with the host. A number such as `127.1` is an error: clients rewrite it to `127.0.0.1`, so no
+    /// request would ever have that host.
     pub(super) fn parse(host: &str) -> Result<Self, &'static str> {
         if let Some(address) = in_brackets(host) {
             let address = address.parse().map(Self::V6);

@@ -168,7 +168,8 @@ fn agrees(base: &str, url: &str) -> bool {
         && below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
 }
 
-/// Checks one drawn URL in the form that each kind of client uses. Returns how often it was called Sipher's.
+/// Checks one drawn URL in the form that each kind of client uses. Returns in how many forms the URL counted as
+/// Sipher's.
 fn judge(seed: u64) -> usize {
     let rng = &mut Rng::with_seed(seed);
     let base_url = BASES[rng.usize(..BASES.len())];

@@ -56,10 +56,11 @@ pub(crate) enum Glance {
 /// How to treat a request whose URI has no origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Unaddressed {
-    /// Nobody knows where it goes: it is not for Sipher.
+    /// The request is not for Sipher: nobody knows where it goes.
     #[default]
     Elsewhere,
-    /// It is for Sipher. A lower layer adds the address, and the user has said that the address is always Sipher's.
+    /// The request is for Sipher. A lower layer adds the address, and the user has said that the address is always
+    /// Sipher's.
     Sipher,
 }
 
@@ -77,7 +78,7 @@ impl BaseUrl {
         path.map_or(Scope::Elsewhere, path::classify)
     }
 
-    /// Looks at a place quickly. Enough for most requests.
+    /// Decides the kind of a request by a quick look at its URL. The result is clear for most requests.
     #[allow(clippy::inline_always)] // called at two places, once on the way of every request
     #[inline(always)]
     pub(crate) fn glance(&self, place: Place<'_>) -> Glance {

@@ -5,7 +5,8 @@ use reqwest::Url;
 use super::{Origin, Target};
 
 impl<'a> Target<'a> {
-    /// Returns the target of a URL, so that the same code decides about it. Returns `None` for a URL without a host.
+    /// Returns the target of a `reqwest` URL, so that the same code judges URLs and URIs. Returns `None` for a URL
+    /// without a host.
     pub(crate) fn of_url(url: &'a Url) -> Option<Self> {
         let origin = Origin {
             scheme: url.scheme(),

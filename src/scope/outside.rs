@@ -25,15 +25,15 @@ pub(crate) fn is_vendors(authority: &str) -> bool {
 }
 
 impl BaseUrl {
-    /// Returns whether both are on this machine, at the same port.
+    /// Returns whether this URL and the origin are both on this machine, at the same port.
     pub(crate) fn is_beside(&self, origin: &Origin<'_>) -> bool {
         let port = origin.port.unwrap_or(default_port(origin.scheme));
         self.is_loopback() && port == self.port && is_loopback(origin.host)
     }
 }
 
-/// Returns whether a host is loopback, in every spelling, also in those that a base URL must not have. The unspecified
-/// addresses count too: a client that connects to `0.0.0.0` or `[::]` reaches this machine.
+/// Returns whether a host is loopback, in every spelling, also in spellings that a base URL must not have. The
+/// unspecified addresses count too: a client that connects to `0.0.0.0` or `[::]` reaches this machine.
 fn is_loopback(host: &str) -> bool {
     match Host::parse(host) {
         Ok(Host::V6(ip)) => {
@@ -42,7 +42,7 @@ fn is_loopback(host: &str) -> bool {
             ip.is_loopback() || ip.is_unspecified() || mapped.is_some_and(is_here)
         }
         Ok(name) => name.is_loopback() || host == "0.0.0.0",
-        // Such as `127.1`, which resolvers read as an address.
+        // Example: resolvers read `127.1` as `127.0.0.1`.
         Err(_) => host.starts_with("127."),
     }
 }

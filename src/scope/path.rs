@@ -39,8 +39,8 @@ pub(super) fn classify(path: &str) -> Scope {
 
 /// Returns the session that a path names: the first segment that is a session id, at any position and in any encoding.
 ///
-/// The server itself accepts an id only in `/v1/sessions/{id}`. But a proxy may rewrite a path on the way. If this
-/// function is wrong, a session is given up for nothing, which costs only a call.
+/// The server itself accepts an id only in `/v1/sessions/{id}`, but a proxy may rewrite a path on the way. If the path
+/// does not mean that session after all, we stop using the session for nothing. That costs only a call.
 pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
     if path.len() < SessionId::LEN {
         return None;
@@ -54,7 +54,7 @@ pub(crate) fn session_id_in(path: &str) -> Option<SessionId> {
     segments.find_map(|segment| SessionId::parse(segment.trim()))
 }
 
-/// Returns the part before a last segment `v1`, in any letter case and encoding.
+/// Returns the prefix without its last segment, if that segment is `v1` in any letter case and encoding.
 pub(super) fn without_version(prefix: &str) -> Option<&str> {
     let (before, last) = prefix.rsplit_once('/')?;
     let is_version = decoded(last)
@@ -63,7 +63,8 @@ pub(super) fn without_version(prefix: &str) -> Option<&str> {
     is_version.then(|| before.trim_end_matches('/'))
 }
 
-/// Returns whether a path is below `/v1/` and, by its next two letters, neither public nor a session call.
+/// Returns whether a path is below `/v1/` and certainly neither public nor a session call. Looks only at the two
+/// letters after `/v1/`.
 #[allow(clippy::inline_always)] // on the way of every request
 #[inline(always)]
 pub(super) fn is_plain(path: &str) -> bool {

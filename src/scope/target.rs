@@ -49,7 +49,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The target of a request, in the spelling of its URL.
+/// The target of a request, as its URL spells it, not normalised.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) is_https: bool,

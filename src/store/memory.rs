@@ -65,7 +65,8 @@ struct Claimed {
 /// The members that use one generation.
 #[derive(Debug, Default)]
 struct Users {
-    /// All members that have not left. A lease that ends removes no member, because the clock may have stepped past it.
+    /// All members that have not left. A lease that ends removes no member, because the clock may have stepped past its
+    /// end.
     members: HashSet<Member>,
     /// Whether no member that ever used the generation was forgotten.
     is_whole: bool,
@@ -186,8 +187,7 @@ impl SessionStore for MemoryStore {
                 let left = claimed.until.saturating_sub(now);
                 return Claim::Held { left };
             }
-            // At least the time: so the generation is higher than those that were granted before everything was
-            // forgotten.
+            // At least the current time. So the generation is higher than those that were granted before `clear`.
             let granted = place.granted.map_or(0, |(generation, _)| generation);
             let highest = place.highest.max(granted).max(after);
             let generation = highest.saturating_add(1).max(millis(now));
@@ -196,7 +196,7 @@ impl SessionStore for MemoryStore {
                 by: Some((member, generation)),
                 until,
             });
-            // After this moment, the time alone is above the generation.
+            // From this moment on, the current time is above the generation.
             let is_past = Duration::from_millis(generation.saturating_add(1));
             place.granted = Some((generation, until.max(is_past)));
             Claim::Granted { generation, now }

@@ -39,8 +39,8 @@
 //! refuses a record that is not newer than what it has seen before. It takes the shortest life that the store, the two
 //! clocks and the publisher say.
 //!
-//! A store that lies can do two things. It can delay creates, for as long as requests wait. And it can tell one process that
-//! it is the last one: that process then deletes a session which others use.
+//! A store that lies can do two things. It can delay creates, for as long as requests wait. And it can tell one process
+//! that it is the last one: that process then deletes a session which others use.
 
 #[cfg(feature = "store")]
 mod memory;
@@ -81,7 +81,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> +
 /// # Clocks that step
 ///
 /// Claims, records and leases end by the store's clock, which may step. A step forward ends them early, which costs a
-/// create at worst. A step back ends them late. No step may ever make a member the last one, see
+/// create at worst. A step back ends them late. A step must never make a store answer [`Left::Last`]: see
 /// [`leave`](Self::leave).
 ///
 /// # Cancel safety
@@ -93,11 +93,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// Claims the right to publish the next record, newer than `after`, for the time of `lease`.
     ///
-    /// The granted generation is above `after`, above all that were published or revoked, and above that of the last
-    /// claim while that claim lives. A member that holds the claim and asks again gets a new grant.
+    /// The granted generation is above `after`, above all that were published or revoked, and above that of the current
+    /// claim, if there is one. A member that holds the claim and asks again gets a new grant.
     ///
-    /// No generation is granted twice. Each is at least the store's time in milliseconds, and a higher one is
-    /// remembered until that time is above it.
+    /// No generation is granted twice, even if the store has lost its data, unless its clock was also set back. So each
+    /// is at least the store's time in milliseconds. One that is above that time is remembered until the time is above
+    /// it.
     fn claim(
         &self,
         slot: Slot,
@@ -106,9 +107,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'_, Claim>;
 
-    /// Publishes a record as the current one, with `member` as its first user for the time of `lease`. Returns whether
-    /// the record was accepted, which it is only while `member` holds the claim on its generation. Publishing the
-    /// current record again returns `true` again.
+    /// Publishes a record as the current one, with `member` as its first user for the time of `lease`. Returns `true`
+    /// if the record was accepted. It is accepted only while `member` holds the claim on its generation. If the current
+    /// record is published again, returns `true` again.
     fn publish(
         &self,
         slot: Slot,
@@ -126,14 +127,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         pause: Duration,
     ) -> StoreFuture<'_, ()>;
 
-    /// Renews the lease of `member` on a record, for the time of `lease` from now on. Returns what is current.
+    /// Renews the lease of `member` on a record, for the time of `lease` from now on. Returns the record's state.
     ///
     /// Two records are the same if both `generation` and `sealed` are equal. If the slot has another record with this
-    /// generation, the answer is [`Kept::Newer`] and `member` is not added. A store that was flushed, and whose clock
-    /// was set back, may grant a generation twice.
+    /// generation, the answer is [`Kept::Newer`] and `member` is not added. That can happen if the store was flushed
+    /// and its clock was set back: then it may grant a generation twice.
     ///
-    /// A record that the store has lost is put back for its `left`, unless that is zero. If the store has lost the
-    /// generation's members too, [`leave`](Self::leave) returns [`Left::Others`] for this generation from then on.
+    /// If the store has lost the record, it puts the record back for its `left`, unless that is zero. If it has lost
+    /// the generation's members too, [`leave`](Self::leave) returns [`Left::Others`] for this generation from then on.
     fn keep(
         &self,
         slot: Slot,
@@ -148,10 +149,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// and the store is certain to remember them all. The generation is then revoked in the same step, so that no other
     /// member is the last.
     ///
-    /// The end of a lease makes no member the last one: the other member may live, and the store's clock may have
-    /// stepped. Such a member stays one until it leaves. The session is left to expire if a member never leaves. It is
-    /// also left to expire if the store may have forgotten a member: it was flushed, restarted or failed over, or it
-    /// evicted a key.
+    /// A member whose lease has ended still counts until it leaves: it may live, and the store's clock may have
+    /// stepped. If such a member never leaves, the session is left to expire. The session is also left to expire if the
+    /// store may have forgotten a member: it was flushed, restarted or failed over, or it evicted a key.
     fn leave(&self, slot: Slot, member: Member, generation: u64) -> StoreFuture<'_, Left>;
 
     /// Revokes this generation and all older ones, so that no process adopts them. The first time, it also ends the
@@ -226,9 +226,9 @@ pub struct Record {
 pub struct Found {
     /// The current record.
     pub record: Option<Record>,
-    /// Whether the store remembers everything that was written about the record. It does not if it came back from an
-    /// older copy of itself: the session may have been deleted since. The record is certain again once a member that
-    /// uses it has called [`keep`](SessionStore::keep).
+    /// Whether the store remembers everything that was written about the record. Example: the store restarts from an
+    /// older copy, and the session was deleted since. Then this is `false`, until a member that uses the record calls
+    /// [`keep`](SessionStore::keep).
     pub is_certain: bool,
     /// The store's time, since 1970.
     pub now: Duration,
@@ -245,7 +245,7 @@ pub enum Claim {
         /// The store's time, since 1970.
         now: Duration,
     },
-    /// Another member holds the claim, or has failed a moment ago.
+    /// Another member holds the claim, or has released it a moment ago after a failure.
     Held {
         /// How long that lasts at most.
         left: Duration,
@@ -264,7 +264,7 @@ pub enum Kept {
     Newer(Found),
     /// It was revoked: no member may use it any more.
     Revoked,
-    /// The store has none, and has not put it back.
+    /// The store has no record, and has not put this one back.
     Gone,
 }
 

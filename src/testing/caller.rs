@@ -8,7 +8,7 @@ use std::{
 use super::draw;
 use crate::lock::Lock;
 
-/// Where the calls of a handle come from. Clones share the turn.
+/// Where the calls of a handle come from. With several edges, clones continue the same turn.
 #[derive(Clone)]
 pub(super) enum Caller {
     One(IpAddr),

@@ -122,8 +122,8 @@ pub enum What {
     /// Not handled: this status, with Sipher's error code for it.
     ///
     /// The answer carries `X-Request-ID` and a rate-limit window, as the application writes them. The exceptions are
-    /// 502, 503, 504 and the statuses of [`Cloudflare`](Self::Cloudflare): if Sipher writes these at all, then while it
-    /// shuts down, without these headers.
+    /// 502, 503, 504 and the statuses of [`Cloudflare`](Self::Cloudflare). Sipher itself writes these only while it
+    /// shuts down, and then without these headers.
     Status(u16),
     /// Not handled: this status and this error code, such as 503 `SOLANA_RPC_UNAVAILABLE`. The application itself wrote
     /// the answer, so it carries `X-Request-ID` and the rate-limit window.

@@ -106,7 +106,8 @@ fn node(is_up: bool) -> Value {
     })
 }
 
-/// Answers with a state. Unlike an error, it has its report in `data` even if the state is bad.
+/// Returns an answer that reports a state. Unlike an error, the answer has its report in `data` even if the state is
+/// bad.
 fn state(is_good: bool, data: &Value) -> Answer {
     let status = if is_good { 200 } else { 503 };
     Answer::json(status, &json!({ "success": is_good, "data": data }))

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-/// Values that are nested deeper are checked and then discarded. No route reads them, and dropping a deeper tree would
-/// overflow the stack.
+/// The depth to which values are kept. Values that are nested deeper are checked and then discarded: no route reads
+/// them, and dropping a deeper tree would overflow the stack.
 const KEPT: usize = 64;
 
 /// Parses one JSON text. Lone surrogates become replacement characters. Numbers beyond the range of a float become the

@@ -20,7 +20,8 @@ pub struct Exchange {
     pub key: Option<String>,
     /// Which of the session calls it is, if any.
     pub operation: Operation,
-    /// What its `X-Session-Id` meant when the server looked it up. If the server never did, what it meant on arrival.
+    /// What its `X-Session-Id` meant when the server looked the id up. If the server never looked it up: what it meant
+    /// on arrival.
     pub session: SessionUse,
     /// The status of the server's answer, even if the caller did not receive the answer. 0 if there was no answer.
     pub status: u16,

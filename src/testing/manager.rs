@@ -12,8 +12,8 @@ impl FakeSipher {
     /// tier, this server as its transport, and a clock that follows tokio's. All other settings have their defaults and
     /// can be changed.
     ///
-    /// With paused time, the clock is what makes the test meaningful. The system's clock advances by microseconds while
-    /// a test skips hours, so no session would ever grow old.
+    /// If tokio's time is paused, the clock matters. The system's clock advances by microseconds while a test skips
+    /// hours, so no session would ever grow old.
     ///
     /// A request that carries no key is sent with this manager's key. To test a proxy, whose callers bring their own
     /// keys, build a manager without one:

@@ -102,8 +102,8 @@
 //!
 //! - Stealth calls create no keys. They answer with the `chain` that they would have used and, under `applied`, every
 //!   default that applied.
-//! - Of the fourteen, `/v1/commitment/create` and `/v1/transfer/shield` check their fields. The others answer 200 with
-//!   empty `data`.
+//! - Of the calls that accept an `Idempotency-Key`, `/v1/commitment/create` and `/v1/transfer/shield` check their
+//!   fields. The others answer 200 with empty `data`.
 //! - `/v1/errors` lists the first three of 52.
 //! - Brotli bodies are not read.
 //! - There is no rate limit until [one is set](FakeSipher::set_rate_limit), and free keys have no daily quota.

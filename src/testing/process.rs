@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{caller::Turn, idempotency::Replays, limits::Quotas, window::Windows};
 use crate::clock::Reading;
 
-/// A process, and its predecessors that were restarted.
+/// A process of the server. A restart replaces it by a successor that has lost everything but the start times.
 pub(super) struct Process {
-    /// The start times of all of them, the present one last.
+    /// The start times of this process and its predecessors, the latest one last.
     boots: Vec<Reading>,
     pub(super) windows: Windows,
     pub(super) quotas: Quotas,

@@ -93,7 +93,7 @@ impl Server {
         }
     }
 
-    /// Looks up the request's session, which counts as a use. Silently ignores an id of no session.
+    /// Looks up the request's session, which counts as a use. Silently ignores an id that belongs to no session.
     fn session_defaults(&mut self, arrival: &Arrival, key: &str) -> Option<Map<String, Value>> {
         let SessionHeader::One(id) = arrival.call.session() else {
             return None;

@@ -27,7 +27,7 @@ pub(super) struct Server {
     pub(super) keys: Keys,
     pub(super) sessions: Sessions,
     pub(super) processes: Processes,
-    /// The limit that is enforced, for each caller and window.
+    /// The rate limit, if one is enforced: calls in one window of one caller.
     rate_limit: Option<u32>,
     pub(super) solana: Solana,
     /// The counts of the quotas, if they are kept in the common store.

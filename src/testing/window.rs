@@ -68,8 +68,8 @@ impl Windows {
 }
 
 /// Returns the clock that windows use. The real server uses its wall clock, so setting that clock back makes a window
-/// longer. An enforced limit uses the monotonic clock: otherwise a test that sets the clock back by days would be
-/// refused for days.
+/// longer. An enforced limit uses the monotonic clock instead. Otherwise a test that sets the clock back by days would
+/// be refused for days.
 fn clock(limit: Option<u32>, now: Reading) -> Duration {
     match limit {
         None => now.wall,

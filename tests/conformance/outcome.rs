@@ -1,4 +1,4 @@
-//! The outcome of a request, in the same form for every world.
+//! The outcome of a request, in the same form for every kind of client.
 
 use serde_json::Value;
 use sipher_session::{BoxError, Error, ErrorKind};

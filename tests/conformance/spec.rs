@@ -1,4 +1,4 @@
-//! A request that every world can send.
+//! A request that every kind of client can send.
 
 use bytes::Bytes;
 use http::{Extensions, Request};

@@ -1,4 +1,4 @@
-//! The four kinds of clients below the layer, with one interface.
+//! The four kinds of clients below the layer, with one interface. Each is a `World`.
 
 use std::time::Duration;
 
@@ -174,7 +174,7 @@ impl World {
         self.sipher.count(Operation::Create)
     }
 
-    /// Waits until the server has seen the work that was begun before: by another call, or by a pause in virtual time.
+    /// Waits until the server has seen all earlier work. Waits in virtual time, and makes one more call.
     pub(crate) async fn settle(&self, layer: &SessionLayer) {
         if let Client::InProcess(_) = self.client {
             tokio::time::sleep(Duration::from_secs(1)).await;

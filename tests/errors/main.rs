@@ -20,7 +20,7 @@ use std::time::Duration;
 use sipher_session::{Error, ErrorKind};
 use support::{Call, Setup};
 
-/// The quota of the day is used up. It resets in six hours.
+/// Creates a setup whose quota of the day is used up. The quota resets in six hours.
 fn without_quota() -> Setup {
     let setup = Setup::apart();
     setup.sipher.burn(&setup.key, 2_000);

@@ -19,7 +19,8 @@ fn proving(setup: &Setup) -> SessionService<FakeSipher> {
     layer.layer(setup.sipher.clone())
 }
 
-/// Sends a request every `every` seconds. Each takes as long as one of `latencies`. Returns the share of answers in doubt.
+/// Sends a request every `every` seconds. Each takes as long as one of `latencies`. Returns the share of answers whose
+/// proof has a `Doubt`.
 async fn doubted(
     setup: &Setup,
     service: &SessionService<FakeSipher>,

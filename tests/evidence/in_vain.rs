@@ -1,4 +1,5 @@
-//! Health says nothing, and asking for a session instead does not help either. Live sessions go on, in doubt, and few calls are made.
+//! Health says nothing, and asking for a session instead does not help either. Live sessions are used on, their answers
+//! are marked as doubtful, and few calls are made.
 
 use http::Method;
 use sipher_session::{

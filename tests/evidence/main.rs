@@ -1,4 +1,4 @@
-//! Whether the server is still the process that knows the sessions: restarts that no call met, and false alarms.
+//! Tests how the manager finds out whether the server has restarted: restarts between two calls, and false alarms.
 // For the helper functions, which also read virtual time.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 

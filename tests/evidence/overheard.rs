@@ -115,8 +115,8 @@ async fn prove(setup: &Setup, sessions: &SessionManager) -> (Option<String>, Opt
     (setup.last_chain(), doubt)
 }
 
-/// Returns whether a restart stays hidden. No call with a session meets the restart, and the `other` request takes the
-/// first place in the new process's window.
+/// Returns whether a restart stays hidden. The server restarts between two calls, and the `other` request is the first
+/// one that the new process counts in its rate-limit window.
 async fn hides_a_restart(other: Other) -> bool {
     let setup = Setup::new();
     let builder = setup.builder().foreign_ids(ForeignIds::Keep);

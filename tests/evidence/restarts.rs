@@ -133,8 +133,8 @@ async fn a_restart_that_a_gateway_answers_for_costs_no_request_whatever_its_stat
     }
 }
 
-/// A request that meets a restart may be answered after the new process became known by its window. That answer does
-/// not prove the old process, whose session the request carries.
+/// After a restart, a request with a session of the old process reaches the new process, which answers late. Meanwhile
+/// the new process becomes known by its rate-limit window. The late answer must not prove that session.
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_of_the_new_process_is_no_proof_for_a_session_of_the_old_one() {
     let setup = Setup::new();

@@ -210,7 +210,8 @@ async fn an_older_session_of_ones_own_does_not_take_the_place_of_the_fleets() {
     let ids = fleet.call(&others).await;
     process[0].store.mend();
     pass(1500.0).await;
-    // The renewal of the process's own session is due. The process finds the fleet's session, and asks the server about it.
+    // The renewal of the process's own session is due. The process finds the fleet's session, and asks the server about
+    // it.
     fleet.setup.sipher.set_latency(2 * SECOND);
     process[0].manager.session().await.unwrap();
     pass(0.5).await;
@@ -251,7 +252,8 @@ async fn a_store_that_answers_reads_alone_counts_as_down_once() {
         is_read_only: true,
         ..Trouble::default()
     });
-    // The process has a session of its own. Each look reads whether the fleet has another session, and then claims in vain.
+    // The process has a session of its own. At each look it reads whether the fleet has another session, and then tries
+    // to claim, which fails.
     fleet.work(&processes, 5 * MINUTE, SECOND).await;
     processes[0].store.mend();
     fleet.work(&processes, MINUTE, SECOND).await;

@@ -22,7 +22,7 @@ async fn a_covered_body_leaves_no_doubt() {
             other => assert!(matches!(other, Proof::Inline { .. })),
         }
     }
-    // With the session alone, the answer is in doubt.
+    // Nothing can be merged into an array, so this answer depends on the session alone.
     let array = send(&setup, &manager, post("[]")).await.unwrap();
     let became = Inlined::from(NotInlined::NotAnObject);
     assert_eq!(proof(&array).inlined(), became);

@@ -261,7 +261,8 @@ async fn what_is_remembered_counts_where_requests_are_counted() {
     assert_eq!(lost, Some(105), "all that were given it");
 }
 
-/// The server behind a proxy that removes the rate-limit headers. Otherwise the two managers would examine different answers.
+/// The server behind a proxy that removes the rate-limit headers. Otherwise the two managers would examine different
+/// answers.
 fn silent(
     setup: &Setup,
 ) -> impl tower::Service<Call, Response = Response<FakeBody>, Error = BoxError, Future: Send + 'static>
@@ -299,7 +300,8 @@ impl Twin {
             .builder()
             .seed(seed)
             .ttl(100 * SECOND)
-            // A remembered decision delays the free question, so the question is postponed for both.
+            // A remembered decision would delay the health call. So this setting postpones the health call in both
+            // cases.
             .verify_after(3_600 * SECOND)
             .transport(Transport::new(silent(&setup)))
             .build()

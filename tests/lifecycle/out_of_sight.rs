@@ -12,7 +12,8 @@ use crate::support::{SECOND, Setup, pass};
 
 const MINUTE: f64 = 60.0;
 
-/// Sends a call, which must not wait for anything metered. Then waits for the work that the call started in the background.
+/// Sends a call, which must not wait for any call that counts against a limit. Then waits for the work that the call
+/// started in the background.
 #[allow(clippy::disallowed_methods)] // virtual time
 async fn call(setup: &Setup, manager: &sipher_session::SessionManager) {
     let start = Instant::now();
@@ -116,7 +117,8 @@ async fn a_wall_clock_that_is_set_back_is_a_reason_to_ask_as_well() {
     assert_eq!(setup.last_chain().as_deref(), Some("near"));
 }
 
-/// A server that has lost one session may have lost them all. Once that is known, the manager asks for each session once and no more.
+/// A server that has lost one session may have lost them all. Once that is known, the manager asks for each session
+/// once and no more.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_found_gone_makes_the_others_suspect() {
     let setup = Setup::new();

@@ -210,8 +210,8 @@ async fn what_was_changed_behind_our_back_is_replaced_and_deleted() {
     assert!(!setup.sipher.is_live(first.id().as_str()));
 }
 
-/// Sends a call each second for five minutes. After 100 s the server restarts, which no call meets. Returns how many
-/// calls got other defaults.
+/// Sends a call each second for five minutes. After 100 s the server restarts between two calls. Returns how many calls
+/// got other defaults.
 async fn restart_unmet<S>(setup: &Setup, service: S) -> u64
 where
     S: Service<Call, Error = BoxError> + Clone,

@@ -1,4 +1,4 @@
-//! Whether the tests can fail: faults are put into the source one by one, and a test must find each.
+//! Checks that the tests can fail. Faults are put into the source one by one, and for each fault a test must fail.
 //!
 //! ```text
 //! cargo test --test mutations                            each still fits the source, and is in the documentation
@@ -167,7 +167,7 @@ fn every_mutation_is_killed_by_its_seed() {
     );
 }
 
-/// In tenths of a second. Long enough for a build and many lives.
+/// How long a test may run, in tenths of a second. Long enough for a build and many simulated lives.
 const PATIENCE: u32 = 6_000;
 
 /// A test target that draws lives from seeds.

@@ -16,7 +16,8 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Pain 12: a laptop slept, and its monotonic clock stopped. After waking, it sent the dead credential as if no time had passed.
+/// Pain 12: a laptop slept, and its monotonic clock stopped. After waking, it sent the dead credential as if no time
+/// had passed.
 #[tokio::test(start_paused = true)]
 async fn however_long_a_machine_sleeps_at_whatever_age_no_dead_id_is_sent() {
     for age in (0..=60).step_by(4) {
@@ -113,7 +114,8 @@ async fn clocks_that_are_days_apart_either_way_cost_no_call_and_send_no_dead_id(
     assert!((75..=80).contains(&creates[0]), "{creates:?}");
 }
 
-/// Pain 13: if a wall clock is corrected in the middle of a life, that prolongs nothing, whichever way the clock was wrong.
+/// Pain 13: if a wall clock is corrected in the middle of a life, that prolongs nothing, whichever way the clock was
+/// wrong.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_in_the_middle_of_a_life_sends_no_dead_id() {
     for turn in [-400, -3, -1, 1, 3, 400] {
@@ -137,7 +139,8 @@ async fn a_clock_that_is_set_in_the_middle_of_a_life_sends_no_dead_id() {
     }
 }
 
-/// Pain 14: a restarted server had forgotten every session. Clients went on with the dead ids for the rest of their lives.
+/// Pain 14: a restarted server had forgotten every session. Clients went on with the dead ids for the rest of their
+/// lives.
 #[tokio::test(start_paused = true)]
 async fn of_thirty_restarts_that_a_request_met_none_costs_a_later_request_its_defaults() {
     let setup = Setup::new();
@@ -155,13 +158,13 @@ async fn of_thirty_restarts_that_a_request_met_none_costs_a_later_request_its_de
     }
     let mut events = manager.events();
     for restart in 0..30 {
-        // The time is so short that no request waits for a question before it can meet the restart.
+        // The time is so short that no request waits for a health call before the restart.
         pass(30.0).await;
         let sign = signs[restart % signs.len()].clone();
         setup.sipher.fault(Fault::new(sign).on(Target::Calls));
         setup.sipher.restart();
         pass(2.0).await;
-        // The restart may affect only the request that meets it.
+        // The restart may affect only the first request after it.
         drop(call_as(&setup, &manager, &keys[restart % keys.len()]).await);
         setup.sipher.clear_log();
         for key in &keys {
@@ -262,7 +265,7 @@ async fn without_a_session_nothing_is_sent_whatever_the_reason() {
     }
 }
 
-/// Pain 15: a server ignores values that it does not know, and answers as if all was well. Its answer is checked here.
+/// Pain 15: a server ignores values that it does not know, and answers 200. The crate checks the answer.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_means_something_else_than_was_asked_for_is_never_used() {
     for what in [What::EchoWrong, What::DropDefault("chain".into())] {

@@ -64,7 +64,7 @@ impl Emitted {
         }
     }
 
-    /// Panics if a query asks for something that is not emitted, or uses it as what it is not.
+    /// Panics if a query asks for a series that does not exist, or treats a gauge as a counter or the reverse.
     #[track_caller]
     pub fn assert_has(&self, query: &Query, text: &str) {
         for selector in &query.selectors {

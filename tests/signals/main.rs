@@ -123,7 +123,7 @@ async fn a_session_that_the_server_lost_is_told_once_and_leaves_the_gauge() {
         (Level::DEBUG, "session verified")
     );
     assert_metrics(&recorder, &[("create_duration_seconds_count", 1)]);
-    // So soon after a false alarm, another sign holds no request.
+    // Soon after a false alarm, another sign does not make requests wait.
     pass(20.0).await;
     setup
         .sipher

@@ -1,4 +1,4 @@
-//! The bodies of requests: all kinds, and how they arrive.
+//! The bodies of requests: all kinds of bodies, and the ways in which they arrive.
 
 use std::{
     future::Future,

@@ -1,5 +1,5 @@
-//! Hard lives: one in four has more kinds of trouble. A second generator draws them, so the rest of the script, and
-//! every other life, stays the same.
+//! Hard lives: one life in four has more kinds of trouble. A second generator draws them, so the rest of the script,
+//! and every other life, stays the same.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Inline defaults: every third life has them. Generators of their own draw them, so all other lives stay the same.
+//! Inline defaults: every third life has them. They come from generators of their own, so all other lives stay the
+//! same.
 
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ impl Layers {
     }
 }
 
-/// Adds the trouble of such a life: restarts that no call meets, and a server that gives no sessions.
+/// Adds the trouble of such a life: restarts between two calls, and a server that gives no sessions.
 pub(crate) fn befall(script: &mut Script) {
     if Inline::of(script.seed).is_none() {
         return;

@@ -1,5 +1,6 @@
-//! Whole lives of a manager, each drawn from one number. There are many callers, a bad network, a worse server, clocks
-//! that are set, and an owner who makes changes. A checker knows what must hold in all of this.
+//! Whole lives of a manager. A life is one simulated run, drawn from one number, its seed. There are many callers, a
+//! bad network, a worse server, clocks that are set, and an owner who makes changes. A checker judges whether the crate
+//! has kept its promises in all of this: see `checker/mod.rs`.
 //!
 //! ```text
 //! cargo test --test simulation                          as many lives as are quick

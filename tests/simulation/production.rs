@@ -1,6 +1,6 @@
 //! Lives as in production: all seeds from [`PRODUCTION`] on, and one in four of the others if `SIM_PRODUCTION` is set.
-//! The server restarts when no call meets it. The evidence that could show this is late, missing or wrong. A generator
-//! of their own draws these lives, so every other life stays the same.
+//! The server restarts between two calls, so that no call fails. The evidence that could show this is late, missing or
+//! wrong. A generator of their own draws these lives, so every other life stays the same.
 
 use std::{env, time::Duration};
 
@@ -93,7 +93,7 @@ fn elsewhere(rng: &mut Rng, script: &mut Script) {
     }
 }
 
-/// The node behind the server is away or hangs, and health with it.
+/// The Solana node behind the server cannot be reached, or hangs, and so does health.
 fn solana(rng: &mut Rng, script: &mut Script) {
     let start = at(rng, script.until);
     let state = if rng.bool() {

@@ -1,4 +1,5 @@
-//! The client's end of the network. It passes everything on to the servers, and records what the client sends and receives.
+//! The client's end of the network. It passes everything on to the servers, and records what the client sends and
+//! receives.
 
 use std::{
     any::Any,
@@ -115,7 +116,8 @@ const USAGE: &str = "/v1/billing/usage";
 /// The server's two names.
 const NAMES: [&str; 2] = ["sipher-api.sip-protocol.org", "sipher.sip-protocol.org"];
 
-/// Returns how many calls are left in the rate-limit window, and in how many seconds it ends. Only the application writes these headers.
+/// Returns how many calls are left in the rate-limit window, and in how many seconds it ends. Only the application
+/// writes these headers.
 fn stamp(headers: &HeaderMap) -> Option<(u32, u32)> {
     let number = |name| headers.get(name)?.to_str().ok()?.parse().ok();
     Some((number("ratelimit-remaining")?, number("ratelimit-reset")?))
@@ -230,7 +232,8 @@ where
     }
 }
 
-/// A request that was sent goes on after its caller dropped it, for as long as the manager has been told to expect.
+/// If the caller drops its future, a request that was sent goes on for `linger`. The manager expects requests to go on
+/// for that long.
 fn under_way<T: Send + 'static>(
     answer: impl Future<Output = Result<T, FakeError>> + Send + 'static,
     linger: Duration,

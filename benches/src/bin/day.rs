@@ -1,13 +1,14 @@
-//! A day in the life of an agent's sessions, drawn from a run.
+//! Draws a day in the life of an agent's sessions, from a simulation.
 //!
-//! `day FILE [SEED]` lives 24 hours of virtual time and writes a picture of them. The same seed gives the same picture.
+//! `day FILE [SEED]` simulates 24 hours of virtual time and writes a picture of them. The same seed gives the same
+//! picture.
 
 use std::{env, fs};
 
 use sipher_session::BoxError;
 use sipher_session_benches::day::{self, picture};
 
-/// The picture in `docs/observability` has this seed.
+/// The seed of the picture in `docs/observability`.
 const SEED: u64 = 9;
 
 fn main() -> Result<(), BoxError> {

@@ -32,7 +32,7 @@ fn main() -> Result<(), BoxError> {
         let (alone, shared) = (alone?, shared?);
         eprintln!("{processes} processes: {alone} alone, {shared} shared");
         measured.push((processes, alone, shared));
-        // Writes after each size, because the last ones take long.
+        // Write after each size, because the last sizes take long.
         write(Path::new(&directory), &measured)?;
     }
     Ok(())
@@ -47,7 +47,8 @@ fn day(processes: usize, is_shared: bool) -> Result<usize, BoxError> {
     runtime.block_on(async {
         let clock = TestClock::new();
         let store = MemoryStore::new(clock.clone());
-        // Without a store, each process has a server of its own. So the count is what the process wants, not what a quota allows.
+        // Without a store, each process has a server of its own. Otherwise the shared quota would stop the processes,
+        // and the count would be too low.
         let servers = if is_shared { 1 } else { processes };
         let servers: Vec<_> = (0..servers).map(|_| server()).collect();
         let mut fleet = JoinSet::new();
@@ -70,7 +71,7 @@ fn day(processes: usize, is_shared: bool) -> Result<usize, BoxError> {
         let mut calls = 0;
         for _ in 0..24 * 12 {
             sleep(DAY / (24 * 12)).await;
-            // The log is kept in memory, so it is cleared.
+            // Clear the log, which is kept in memory.
             for (sipher, _) in &servers {
                 calls += sipher.session_calls();
                 sipher.assert_no_dead_id();

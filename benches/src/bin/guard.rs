@@ -29,7 +29,7 @@ const GUARDED: [(&str, &str); 10] = [
     ("inline-no-body", "hit-no-body"),
     ("inline-not-ours", "not-ours"),
 ];
-/// How far a cost may exceed the recorded one, because compilers differ.
+/// How far a cost may exceed the recorded one. Compilers differ a little.
 const MARGIN: f64 = 1.08;
 const THRESHOLDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cost.txt");
 
@@ -67,7 +67,7 @@ impl Counted {
 fn cost(counted: &mut Counted, case: &str, anchor: &str) -> Result<Cost, Box<dyn Error>> {
     let ratio = counted.instructions(case)? / counted.instructions(anchor)?;
     let own = allocations(case);
-    // The boxes of the middleware belong to reqwest-middleware.
+    // Subtract the boxes that reqwest-middleware itself allocates.
     let allocations = own - allocations(anchor);
     Ok(Cost { ratio, allocations })
 }

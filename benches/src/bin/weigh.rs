@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (with_short, at_rest) = bytes_with(&short);
     let (with_long, _) = bytes_with(&long);
     let each = |bytes: i64| (bytes - nothing) as f64 / n as f64;
-    // The bytes that grow with the key's length are copies of the key.
+    // Longer keys cost more bytes: the difference says how many copies of the key are kept.
     let copies = (each(with_long) - each(with_short)) / 64.0;
     let key = copies * short[0].len() as f64;
     let (idle, peak) = tasks_over_a_life(&short);
@@ -77,7 +77,8 @@ fn tasks_over_a_life(keys: &[String]) -> (usize, usize) {
                 assert!(service.call(call_with_key(OURS, key)).await.is_ok());
                 request::take_back(drop);
                 peak = peak.max(metrics.num_alive_tasks());
-                // This pause shares no factor with the pauses of background tasks, so virtual time does not move in lockstep.
+                // This pause shares no factor with the pauses of background tasks, so virtual time does not move in
+                // lockstep.
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
         }

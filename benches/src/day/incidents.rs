@@ -1,4 +1,4 @@
-//! What befalls the server in a day, and what came of it.
+//! What happens to the server in a day, and how the requests after it were answered.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use tokio::time::sleep;
 
 use super::{Outcome, Request, draw::Draw};
 
-/// For so long nobody can connect while the server restarts.
+/// How many seconds a restart takes. Meanwhile nobody can connect.
 const RESTART: f64 = 20.0;
 const OUTAGE: f64 = 3.0 * 60.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incident {
-    /// The server is back before the next call comes.
+    /// The server restarts between two calls, so no call fails.
     RestartUnseen,
-    /// Nobody can connect while the server restarts.
+    /// The server restarts, and nobody can connect meanwhile.
     RestartSeen,
-    /// Nobody can connect. The server keeps its sessions.
+    /// Nobody can connect for a while. The server keeps its sessions.
     Outage,
     /// The agent sets another chain.
     Update,
 }
 
 impl Incident {
-    /// For how many seconds it lasts.
+    /// Returns for how many seconds the incident lasts.
     pub fn lasts(self) -> f64 {
         match self {
             Self::RestartUnseen | Self::Update => 0.0,
@@ -37,7 +37,7 @@ impl Incident {
     }
 }
 
-/// An incident, and what came of it until the next one.
+/// An incident, and its effects until the next one.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     pub at: f64,
@@ -49,7 +49,8 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Notes what came of it, by what happened until `end`.
+    /// Counts the requests that were answered wrongly, or failed, until `end`. Notes when the loss of the session was
+    /// reported.
     pub fn see(&mut self, end: f64, requests: &[Request], lost: &[f64]) {
         let is_after = |at: f64| (self.at..end).contains(&at);
         let count = |outcome| {
@@ -61,7 +62,7 @@ impl Mark {
     }
 }
 
-/// Draws when each of them comes: in the order of the list, up to 40 minutes after these hours.
+/// Draws the time of each incident. They come in the order of the list, each up to 40 minutes after its hour.
 pub fn script(draw: &mut Draw) -> Vec<Mark> {
     let plan = [
         (2.8, Incident::RestartUnseen),
@@ -82,7 +83,7 @@ pub fn script(draw: &mut Draw) -> Vec<Mark> {
     plan.into_iter().map(mark).collect()
 }
 
-/// Lets all of it happen, and returns when it did.
+/// Lets all incidents happen. Returns them with the times at which they began.
 pub async fn happen(
     mut script: Vec<Mark>,
     sipher: FakeSipher,
@@ -112,7 +113,7 @@ pub async fn happen(
     Ok(script)
 }
 
-/// Waits until calls come one after the other, so that the next one is near.
+/// Waits until the agent makes one call after the other, so that its next call comes soon.
 async fn until_the_agent_works(sipher: &FakeSipher) {
     let calls = || sipher.count(Operation::Other) - sipher.health_calls();
     loop {

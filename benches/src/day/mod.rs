@@ -21,7 +21,7 @@ pub use incidents::{Incident, Mark};
 pub use watch::{Bar, End};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A test clock starts at 18:00, UTC, and this day at midnight.
+/// How long after its start a test clock shows midnight, when the day begins. The clock starts at 18:00 UTC.
 const TO_MIDNIGHT: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What happened. Times are seconds since midnight.
@@ -45,7 +45,7 @@ pub struct Request {
 pub enum Outcome {
     /// Answered under the session's defaults.
     Right,
-    /// Answered under the server's own: its session was dead.
+    /// Answered under the server's own defaults: the request's session was dead.
     Wrong,
     /// Not answered.
     Failed,
@@ -61,7 +61,7 @@ pub struct Totals {
     pub questions: usize,
 }
 
-/// Lives the day of this seed.
+/// Simulates the day of this seed.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ async fn day(seed: u64) -> Result<Day, BoxError> {
     Ok(told(&sipher, midnight, failed, watched, marks))
 }
 
-/// Puts together what the server saw, what failed, and the events.
+/// Builds the day from the server's log, the requests that failed, and the manager's events.
 fn told(
     sipher: &FakeSipher,
     midnight: Duration,
@@ -118,7 +118,7 @@ fn told(
         let at = exchange.at.saturating_sub(midnight).as_secs_f64();
         match exchange.operation {
             Operation::Other if exchange.path == "/v1/health" => questions.push(at),
-            // The others are among those that failed.
+            // Calls with another status are in `failed` already.
             Operation::Other if exchange.status == 200 => {
                 let is_live = matches!(exchange.session, SessionUse::Live { .. });
                 let outcome = if is_live {

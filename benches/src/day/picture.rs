@@ -12,10 +12,10 @@ use crate::report::svg;
 const WIDTH: f64 = 1_240.0;
 const LEFT: f64 = 148.0;
 const RIGHT: f64 = 24.0;
-/// Where the lanes begin and end.
+/// Where the rows of the picture begin and end.
 const TOP: f64 = 92.0;
 const BOTTOM: f64 = 366.0;
-/// The requests are counted in parts of so many seconds.
+/// How many seconds each column of requests stands for.
 const PART: f64 = 300.0;
 
 const GREY: &str = "#8c959f";
@@ -85,7 +85,7 @@ fn line(svg: &mut String, x: f64, [from, to]: [f64; 2], colour: &str) {
     );
 }
 
-/// Hours, and the band of an outage, behind everything.
+/// Draws the hours, and a band for each outage, behind everything.
 fn background(svg: &mut String, day: &Day) {
     for hour in 0..=24_u32 {
         let at = x(f64::from(hour) * 3_600.0);
@@ -104,7 +104,7 @@ fn background(svg: &mut String, day: &Day) {
     }
 }
 
-/// How many requests there were in each part of the day, with those that went wrong below.
+/// Draws how many requests there were in each part of the day. Those that were wrong or failed are at the bottom.
 fn requests(svg: &mut String, requests: &[Request]) {
     const BASE: f64 = TOP + 84.0;
     const HEIGHT: f64 = 70.0;
@@ -125,7 +125,7 @@ fn requests(svg: &mut String, requests: &[Request]) {
     for (i, part) in counts.iter().enumerate() {
         let mut y = BASE;
         for (count, colour) in part.iter().zip([RED, "#f2a900", "#57606a"]) {
-            // One that went wrong must be seen.
+            // A wrong or failed request must be visible, so its bar has a minimum height.
             let least = if colour == "#57606a" { 0.0 } else { 7.0 };
             let height = (f64::from(*count) * scale).max(least);
             if *count > 0 {
@@ -143,7 +143,7 @@ fn lane(svg: &mut String, y: f64, name: &str) {
     text(svg, LEFT - 12.0, y, "end", INK, name);
 }
 
-/// Three rows in turn, so that each session can be told from the one before it.
+/// Draws the sessions in three rows in turn, so that neighbours can be told apart.
 fn sessions(svg: &mut String, day: &Day) {
     const FIRST: f64 = TOP + 98.0;
     for (i, bar) in day.sessions.iter().enumerate() {
@@ -159,7 +159,7 @@ fn sessions(svg: &mut String, day: &Day) {
     lane(svg, FIRST + 28.0, "sessions");
 }
 
-/// The calls to the server that are not the agent's.
+/// Draws the calls that the manager makes itself.
 fn ticks(svg: &mut String, day: &Day) {
     let rows = [
         ("create", Operation::Create),
@@ -178,7 +178,7 @@ fn ticks(svg: &mut String, day: &Day) {
     }
 }
 
-/// Numbers over the lanes, which the notes below explain.
+/// Draws the number of each incident. The notes below the picture explain the numbers.
 fn marks(svg: &mut String, day: &Day) {
     for (i, mark) in day.marks.iter().enumerate() {
         let at = x(mark.at + mark.incident.lasts() / 2.0);
@@ -198,7 +198,7 @@ fn marks(svg: &mut String, day: &Day) {
     }
 }
 
-/// The colours that are in the picture.
+/// Explains the colours that occur in the picture.
 fn legend(svg: &mut String, day: &Day) {
     let of_requests = [
         ("#57606a", "requests, answered under the session's defaults"),

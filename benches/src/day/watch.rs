@@ -17,7 +17,7 @@ pub struct Bar {
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// No further request came, so nothing was reported.
+    /// The session expired, and nothing was reported, because no further request came.
     Expired,
     Retired(RetireReason),
 }
@@ -49,7 +49,7 @@ pub async fn watch(mut events: Events, clock: TestClock, midnight: Duration) -> 
                 session, reason, ..
             } => {
                 let bar: Option<&mut Bar> = bars.get_mut(&session.generation);
-                // One that had expired before is retired in the shutdown all the same.
+                // A session that has already expired is reported again at the shutdown. Keep its first end.
                 if let Some(bar) = bar.filter(|bar| now < bar.to) {
                     (bar.to, bar.end) = (now, End::Retired(reason));
                 }

@@ -1,5 +1,5 @@
-//! google-cloud-auth's cached user credentials, with a token from an address on this machine. The cache creates a whole
-//! header map for each request, because a request may need several headers. The cache can also report that nothing has
+//! google-cloud-auth's cached user credentials, with a token from an address on this machine. For each request the
+//! cache creates a whole header map, because a request may need several headers. It can also report that nothing has
 //! changed since the last request.
 
 use std::{

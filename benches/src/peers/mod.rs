@@ -1,7 +1,7 @@
 //! Other crates that keep a credential fresh and put it on requests. Each has a valid credential in its cache.
 //!
-//! They insert an `authorization` header. They know no scope, no margin before the end of a life, and no requests in
-//! flight. Each module says what else its peer does that this crate does not.
+//! They insert an `authorization` header. They do not check where a request goes, do not stop using a credential before
+//! it expires, and do not count requests in flight. Each module says what else its crate does that this crate does not.
 
 mod aws;
 mod azure;
@@ -29,7 +29,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     runtime.expect("a runtime")
 });
 
-/// Peers need a runtime even if they do not wait.
+/// Enters the runtime. Peers need one even if they do not wait.
 pub fn enter() -> EnterGuard<'static> {
     RUNTIME.enter()
 }

@@ -166,7 +166,7 @@ fn loopback() -> Result<Loopback> {
     }
     let load = Load::new(&server.url);
     let pair = |i: usize| {
-        // The two take turns in going first.
+        // The two clients take turns in going first.
         let window = |how| load.for_a_while(how, Duration::from_millis(60));
         if i.is_multiple_of(2) {
             let ours = window(How::Ours);

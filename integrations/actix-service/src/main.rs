@@ -13,7 +13,8 @@ use sipher_session::{
 };
 use tokio::{task::JoinSet, time::sleep};
 
-/// A client for each worker: a connection is driven by the runtime that opened it, and ends with it.
+/// Creates a client for each worker: the runtime that opened a connection drives it, and the connection ends with the
+/// runtime.
 fn client(sessions: &SessionManager) -> Result<ClientWithMiddleware, reqwest::Error> {
     let client = reqwest::Client::builder()
         .redirect(sessions.redirect_policy())
@@ -40,7 +41,7 @@ async fn address(
     }
 }
 
-/// The agent's own API key is not its callers' business.
+/// Returns the status for a caller. A 401 would not help the caller: the API key is the agent's own.
 fn status(error: &reqwest_middleware::Error) -> StatusCode {
     let kind = sipher_session::Error::find(error).map(sipher_session::Error::kind);
     // actix-web has a status type of its own, of an older version of the crate http.
@@ -59,7 +60,7 @@ async fn ready(sessions: web::Data<SessionManager>) -> HttpResponse {
     }
 }
 
-// The runtime of the program outlives those of the workers: what is left to do goes on here.
+// The program's runtime outlives those of the workers. Tasks that a worker leaves behind continue here.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let sipher = FakeSipher::new();
@@ -93,7 +94,7 @@ async fn main() -> Result<()> {
     visit(address, 16).await?;
     ensure!(sipher.count(Operation::Create) == 1);
 
-    // The server restarts and forgets it. Every answer is still for the right chain.
+    // The server restarts and forgets the session. Every answer is still for the right chain.
     support::restart(&sipher, &mut server).await?;
     while !support::have_sessions(&sipher, &["near"]) {
         sleep(Duration::from_millis(50)).await;
@@ -102,7 +103,7 @@ async fn main() -> Result<()> {
     let probe = reqwest::get(format!("http://{address}/ready")).await?;
     ensure!(probe.status() == 200);
 
-    // SIGTERM would do this. Calls in flight still have a session: the sessions are deleted last.
+    // In production, SIGTERM starts this. Calls in flight still have a session, because the sessions are deleted last.
     sipher.set_latency(Duration::from_millis(300));
     let before = support::calls(&sipher).len();
     let late = tokio::spawn(visit(address, 4));
@@ -119,7 +120,7 @@ async fn main() -> Result<()> {
     support::check_end(&sipher, &report)
 }
 
-/// Asks for so many addresses, all at the same time.
+/// Asks for `callers` addresses, all at the same time.
 async fn visit(agent: SocketAddr, callers: usize) -> Result<()> {
     let client = reqwest::Client::new();
     let mut visits = JoinSet::new();

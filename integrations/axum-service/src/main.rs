@@ -58,7 +58,8 @@ async fn address(
     answer.await.map(Json).map_err(failed)
 }
 
-/// The caller learns whether another try helps. The agent's own API key is not the caller's business.
+/// Returns the status for a caller, which says whether another try helps. A 401 would not help the caller: the API key
+/// is the agent's own.
 fn failed(error: reqwest_middleware::Error) -> (StatusCode, String) {
     let kind = sipher_session::Error::find(&error).map(sipher_session::Error::kind);
     let status = kind.map(ErrorKind::suggested_status);
@@ -69,7 +70,7 @@ fn failed(error: reqwest_middleware::Error) -> (StatusCode, String) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    // The recorder comes before the manager, so that all metrics start at zero.
+    // Install the recorder before you build the manager, so that all metrics start at zero.
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let sipher = FakeSipher::new();
     let mut server = sipher.serve().await?;
@@ -95,7 +96,8 @@ async fn main() -> Result<()> {
     visit(agent, 8).await?;
     ensure!(sipher.count(Operation::Create) == 2);
 
-    // The server restarts and forgets both. Every answer is still for the right chain, because the bodies name it.
+    // The server restarts and forgets both sessions. Every answer is still for the right chain, because the bodies name
+    // it.
     support::restart(&sipher, &mut server).await?;
     while !support::have_sessions(&sipher, &["near", "ethereum"]) {
         sleep(Duration::from_millis(50)).await;
@@ -112,7 +114,7 @@ async fn main() -> Result<()> {
     }
     read(agent, "ready").await?;
 
-    // SIGTERM would do this. Calls in flight still have a session: the sessions are deleted last.
+    // In production, SIGTERM starts this. Calls in flight still have a session, because the sessions are deleted last.
     sipher.set_latency(Duration::from_millis(300));
     let before = support::calls(&sipher).len();
     let late = tokio::spawn(visit(agent, 1));
@@ -129,7 +131,7 @@ async fn main() -> Result<()> {
     support::check_end(&sipher, &report)
 }
 
-/// Asks for so many addresses on each chain, all at the same time.
+/// Asks for `each` addresses on each chain, all at the same time.
 async fn visit(agent: SocketAddr, each: usize) -> Result<()> {
     let client = reqwest::Client::new();
     let mut visits = JoinSet::new();

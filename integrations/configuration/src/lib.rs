@@ -1,7 +1,7 @@
 //! A service's own configuration, with this crate's settings as one section of it.
 //!
-//! The file is read first. Variables of the service come over it (`APP_SIPHER__TTL`), and the usual variables of this crate over both
-//! (`SIPHER_CHAIN`), so that one deployment works for all services.
+//! The file is read first. The service's variables (`APP_SIPHER__TTL`) override it. The usual variables of this crate
+//! (`SIPHER_CHAIN`) override both, so that one deployment works for all services.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use sipher_session::{
     testing::FakeSipher,
 };
 
-/// What the service has in its file.
+/// The service's configuration file.
 pub const FILE: &str = r#"
 listen = "127.0.0.1:8080"
 
@@ -27,36 +27,36 @@ max_sessions = 50
 chain = "near"
 "#;
 
-/// What the service is configured by.
+/// The service's configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where it listens.
+    /// The address on which the service listens.
     pub listen: String,
-    /// What this crate needs.
+    /// The settings of this crate.
     #[serde(default)]
     pub sipher: SessionConfig,
 }
 
-/// Builds a manager from the service's settings, with `SIPHER_*` variables over them.
+/// Builds a manager from the service's settings. `SIPHER_*` variables override them.
 ///
 /// # Errors
 ///
-/// What is wrong with the settings.
+/// If a setting is wrong.
 pub fn sessions(settings: Settings) -> Result<SessionManager> {
     let config = SessionConfig::from_env()?.or(settings.sipher);
-    // A service leaves the transport out.
+    // A real service does not set the transport.
     let builder = SessionManagerBuilder::from_config(config)?;
     Ok(builder
         .transport(Transport::new(FakeSipher::new()))
         .build()?)
 }
 
-/// Runs a program once more with the variables that a deployment would set, and checks what comes of it.
+/// Runs a program once more with the variables that a deployment would set, and checks the result.
 ///
 /// # Errors
 ///
-/// What is not as it should be.
+/// If a check fails.
 pub fn check(read: impl Fn(&str) -> Result<Settings>) -> Result<()> {
     if env::var_os("APP_LISTEN").is_some() {
         return check_in_deployment(&read(FILE)?, read);

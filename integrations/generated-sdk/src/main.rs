@@ -1,6 +1,6 @@
 //! Sipher's Rust client, as openapi-generator writes it, with sessions below it.
 //!
-//! Run `./generate`, and then `cargo run`. It talks to a Sipher of its own on a loopback port.
+//! Run `./generate`, and then `cargo run`. It calls a fake Sipher on a loopback port.
 
 #![forbid(unsafe_code)]
 
@@ -71,7 +71,7 @@ async fn main() -> Result<()> {
     }
     ensure!(sessions.stats().created == 2, "{:?}", sessions.stats());
 
-    // The server restarts, and no call meets that. The client finds it out and creates another session.
+    // The server restarts between two calls, so no call fails. The manager finds it out and creates another session.
     sipher.restart();
     sipher.clock().suspend(Duration::from_secs(120));
     stealth_generate(&sdk, StealthGenerateRequest::new()).await?;
@@ -79,7 +79,7 @@ async fn main() -> Result<()> {
     every_call_was_for_near(&sipher)?;
     sipher.assert_no_dead_id();
 
-    // Calls that take no session get none.
+    // Calls that need no session get none.
     get_health(&sdk).await?;
 
     sessions.shutdown(Duration::from_secs(5)).await;
@@ -105,15 +105,15 @@ fn every_call_was_for_near(sipher: &FakeSipher) -> Result<()> {
     Ok(())
 }
 
-/// Two faults of the generated client, which no middleware can mend.
+/// Shows two faults of the generated client, which no middleware can repair.
 async fn what_the_sdk_cannot_read(sdk: &Configuration, sipher: &FakeSipher) -> Result<()> {
-    // It takes times in milliseconds for 32-bit numbers: the session is made, and its id is lost.
+    // The client reads times in milliseconds as 32-bit numbers. So the session is created, but its id is lost.
     let request = CreateSessionRequest::new(CreateSessionRequestDefaults::new());
     let created = create_session(sdk, request).await;
     ensure!(matches!(created, Err(SdkError::Serde(_))), "{created:?}");
     ensure!(sipher.count(Operation::Create) == 4);
 
-    // It knows addresses on Solana only.
+    // The client reads addresses on Solana only.
     let address = json!({ "spendingKey": "0x01", "viewingKey": "0x02", "chain": "near" });
     ensure!(from_value::<StealthMetaAddress>(address).is_err());
     Ok(())

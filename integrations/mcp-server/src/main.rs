@@ -64,7 +64,8 @@ impl Wallet {
     }
 }
 
-/// The model may try again later, if that helps. It sees no key and no session id: they are in no error of the session layer.
+/// Turns a failure into an error for the model, which may try again later if that helps. The model sees no key and no
+/// session id: no error of the session layer contains them.
 fn failed(error: reqwest_middleware::Error) -> ErrorData {
     let session = sipher_session::Error::find(&error);
     let retry_after = session.and_then(sipher_session::Error::retry_after);
@@ -93,7 +94,7 @@ async fn main() -> Result<()> {
     let client = ().serve(theirs).await?;
     ensure!(client.list_all_tools().await?.len() == 2);
 
-    // One session for each chain, however many calls.
+    // However many calls there are, each chain has one session.
     for _ in 0..5 {
         ensure!(call(&client, "near_address").await? == "near");
         ensure!(call(&client, "ethereum_address").await? == "ethereum");

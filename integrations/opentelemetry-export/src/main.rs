@@ -25,10 +25,10 @@ use tower::{Layer, ServiceExt};
 use tracing::{Instrument, Level, info_span};
 use tracing_subscriber::{filter::Targets, prelude::*};
 
-// Time is paused: waits take no time.
+// Time is paused, so waits take no real time.
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<()> {
-    // Both before the manager. In production, the exporters of opentelemetry-otlp.
+    // Install both before you build the manager. In production, use the exporters of opentelemetry-otlp.
     let metrics = InMemoryMetricExporter::default();
     let meters = SdkMeterProvider::builder()
         .with_reader(PeriodicReader::builder(metrics.clone()).build())
@@ -41,7 +41,7 @@ async fn main() -> Result<()> {
         .with_simple_exporter(spans.clone())
         .build();
     let to_otel = tracing_opentelemetry::layer().with_tracer(tracers.tracer("agent"));
-    // The log lines of the crate become events of its spans: `debug` for single sessions.
+    // The log lines of the crate become events of its spans. Lines about single sessions have the level `debug`.
     let filter = Targets::new()
         .with_target("sipher_session", Level::DEBUG)
         .with_default(Level::INFO);
@@ -65,7 +65,7 @@ async fn main() -> Result<()> {
         answer.map_err(|error| anyhow!(error))
     };
 
-    // A create that takes two tries, a session that is renewed, and a restart that no call meets.
+    // Three things happen: a create takes two tries, a session is renewed, and the server restarts between two calls.
     sipher.fault(Fault::new(What::Status(503)).on(Target::Create));
     for _ in 0..8 {
         ensure!(call().await?.status() == 200);
@@ -87,7 +87,8 @@ async fn main() -> Result<()> {
     check_spans(&spans, &sipher)
 }
 
-/// Every series of the guide's page on observability is there, from the start. Those that moved agree with the manager's own counts.
+/// Checks that every series of the guide's page on observability exists from the start. Those that changed have to
+/// agree with the manager's own counts.
 fn check_metrics(exporter: &InMemoryMetricExporter, stats: &Stats) -> Result<()> {
     let mut series = BTreeMap::new();
     let exported = exporter.get_finished_metrics()?;
@@ -141,14 +142,15 @@ fn check_metrics(exporter: &InMemoryMetricExporter, stats: &Stats) -> Result<()>
     Ok(())
 }
 
-/// Creates and deletes have spans with their log lines, and a create is linked to the call that began it. No secret is in any of them.
+/// Checks that creates and deletes have spans with their log lines, and that a create is linked to the call that began
+/// it. No span may contain a secret.
 fn check_spans(exporter: &InMemorySpanExporter, sipher: &FakeSipher) -> Result<()> {
     let spans = exporter.get_finished_spans()?;
     let named = |name| spans.iter().filter(move |span| span.name == name);
     let calls: Vec<_> = named("agent::call")
         .map(|span| span.span_context.span_id())
         .collect();
-    // Checks of a session have spans of this name too. Those that created one tell so.
+    // A check of a session has a span of this name too. Take only the spans in which a session was created.
     let creates: Vec<_> = named("sipher_session::create")
         .filter(|span| {
             span.events

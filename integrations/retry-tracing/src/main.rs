@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use tracing::{Subscriber, span};
 use tracing_subscriber::{Layer, layer, prelude::*};
 
-/// The right order: each try gets a span of its own, and the session of its own moment.
+/// The right order: each try gets a span of its own, and the session that is current at that moment.
 fn right(client: reqwest::Client, sessions: SessionManager) -> ClientWithMiddleware {
     ClientBuilder::new(client)
         .with(with_reqwest::retry(policy()))
@@ -64,7 +64,7 @@ async fn main() -> Result<()> {
     let spans = Spans::default();
     tracing_subscriber::registry().with(spans.clone()).init();
 
-    // The server restarts while a call is under way. The gateway answers 521, and the call is retried.
+    // The server restarts during a call. The gateway answers 521, and the call is retried.
     let chain = across_a_restart(right).await?;
     println!("retry above the session layer: answered for {chain}");
     ensure!(chain == "near");
@@ -77,7 +77,7 @@ async fn main() -> Result<()> {
     let calls = spans.take();
     ensure!(calls == 3, "a span for each call: {calls}");
 
-    // The server asks for fewer calls when the session is created: no session for a second.
+    // The server asks for fewer calls when the session is created. So there is no session for a second.
     let failed = without_a_session(right).await?;
     println!("with_reqwest::retry: {failed:?}");
     ensure!(failed.is_none());
@@ -100,7 +100,8 @@ async fn across_a_restart(stack: Stack) -> Result<String> {
         .fault(Fault::new(What::Cloudflare(521)).on(Target::Calls));
     let chain = agent.generate().await?;
 
-    // The wrong order is not silent: the answer gives the restart away, and an event reports that it may be wrong.
+    // The wrong order is not silent: the retry's answer reveals the restart, and an event reports that the answer may
+    // be wrong.
     ensure!(agent.generate().await? == "near");
     support::check_calls(&agent.sipher, &mut events, &["near"]).await?;
     agent.stop().await?;
@@ -173,7 +174,7 @@ impl Agent {
     }
 }
 
-/// Counts the spans of `reqwest-tracing`. A program of yours would export them.
+/// Counts the spans of `reqwest-tracing`. A program of your own would export them.
 #[derive(Clone, Default)]
 struct Spans(Arc<AtomicUsize>);
 

@@ -22,7 +22,7 @@ use sipher_session::{
 };
 use tokio::net::TcpListener;
 
-/// The tool holds the client. Which chain it is for, the session says: the model cannot choose another.
+/// The tool holds the client. The session decides on the chain, so the model cannot choose another one.
 struct StealthAddress {
     http: ClientWithMiddleware,
     url: String,
@@ -51,7 +51,7 @@ impl Tool for StealthAddress {
         Ok(answer.error_for_status()?.json().await?)
     }
 
-    /// Says whether another try helps.
+    /// Says whether another try can help.
     fn classify_error(&self, error: &Self::Error) -> ToolFailure {
         let failure = ToolFailure::network(error.to_string());
         match sipher_session::Error::find(error) {
@@ -80,7 +80,7 @@ async fn main() -> Result<()> {
         .with(SessionLayer::new(sessions.clone()))
         .build();
 
-    // The same client for the model. The layer leaves alone what is not for Sipher.
+    // The model is called through the same client. The layer passes requests on unchanged if they are not for Sipher.
     let model = Model::start().await?;
     let agent = openai::CompletionsClient::builder()
         .api_key("the model's key")
@@ -117,7 +117,7 @@ async fn main() -> Result<()> {
     support::check_end(&sipher, &report)
 }
 
-/// In the place of a model: it calls the tool, and then tells the chain that the tool's answer names.
+/// Replaces a model: it calls the tool, and then says which chain the tool's answer names.
 struct Model {
     url: String,
     requests: Requests,

@@ -1,4 +1,5 @@
-//! Agents that stop by a `CancellationToken` and a `TaskTracker`. Their sessions are deleted after the last of them has stopped.
+//! Agents that stop by a `CancellationToken` and a `TaskTracker`. Their sessions are deleted after the last of them has
+//! stopped.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use sipher_session::{
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// One agent with an API key of its own. It ends its present piece of work before it stops.
+/// One agent with an API key of its own. It completes its current piece of work before it stops.
 async fn agent(
     http: ClientWithMiddleware,
     api_key: String,
@@ -45,7 +46,8 @@ async fn generate(http: &ClientWithMiddleware, api_key: &str) -> Result<Value, E
     Ok(request.send().await?.error_for_status()?.json().await?)
 }
 
-/// First the agents, then their sessions. Together that takes less than a platform allows between SIGTERM and SIGKILL.
+/// Stops the agents first, and then deletes their sessions. Together that takes less time than a platform allows
+/// between SIGTERM and SIGKILL.
 async fn shut_down(
     stop: &CancellationToken,
     agents: &TaskTracker,
@@ -66,7 +68,7 @@ async fn shut_down(
     Ok(report)
 }
 
-// Time is paused: hours take no time. The server is in this process too, as the last middleware.
+// Time is paused, so hours take no real time. The server is in this process too, as the last middleware.
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<()> {
     let sipher = FakeSipher::new();
@@ -76,7 +78,8 @@ async fn main() -> Result<()> {
         .defaults(SessionDefaults::new().chain(Chain::Near))
         .build()?;
     let mut events = sessions.events();
-    // A restart that no call meets costs a wrong answer. A checked layer withholds it, and the call is retried.
+    // A restart between two calls costs one wrong answer. A checked layer withholds the answer, and the call is
+    // retried.
     let policy = ExponentialBackoff::builder().build_with_max_retries(3);
     let http = ClientBuilder::new(reqwest::Client::new())
         .with(with_reqwest::retry(policy))
@@ -92,7 +95,7 @@ async fn main() -> Result<()> {
         })
         .collect();
 
-    // Three hours with sessions of one hour each: they are renewed. Then a restart that no call meets.
+    // Three hours with sessions of one hour each, which are renewed. Then the server restarts between two calls.
     sleep(Duration::from_secs(3 * 3600 + 10)).await;
     sipher.assert_every_call_had_a_session();
     ensure!(sipher.live_sessions() == 3);
@@ -104,7 +107,7 @@ async fn main() -> Result<()> {
         "new sessions after the restart"
     );
 
-    // SIGTERM would do this, here in the middle of a call of each agent.
+    // In production, SIGTERM starts this. Here each agent is in the middle of a call.
     sleep(Duration::from_secs(19)).await;
     let calls = support::calls(&sipher).len();
     let report = shut_down(&stop, &agents, &sessions).await?;

@@ -1,4 +1,4 @@
-//! What the programs check at the end. A program of your own needs none of this.
+//! The checks that the programs make at the end. A program of your own needs none of this.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long a server runs before a program restarts it.
 ///
-/// A restart in the second in which a rate-limit window began looks like no restart, until the window ends a minute later.
+/// If the server restarts within the second in which a rate-limit window began, both windows end in the same second.
+/// The restart then cannot be seen until the window ends a minute later.
 pub const UPTIME: Duration = Duration::from_secs(2);
 
 /// Kills the server and starts it again: all sessions are gone, and every open connection is closed.
@@ -28,14 +29,15 @@ pub async fn restart(sipher: &FakeSipher, server: &mut Served) -> Result<()> {
     Ok(())
 }
 
-/// Returns the calls that a session is for: no session calls, and no health calls.
+/// Returns the calls that need a session: all but session calls and health calls.
 pub fn calls(sipher: &FakeSipher) -> Vec<Exchange> {
     let mut calls = sipher.log();
     calls.retain(|call| call.operation == Operation::Other && call.path != "/v1/health");
     calls
 }
 
-/// Tells whether the last call on each of these chains had a session that is still alive. After a restart that takes a few calls.
+/// Returns whether the last call on each of these chains had a session that is still alive. After a restart it takes a
+/// few calls until that is so.
 pub fn have_sessions(sipher: &FakeSipher, chains: &[&str]) -> bool {
     let calls = calls(sipher);
     chains.iter().all(|chain| {
@@ -47,10 +49,10 @@ pub fn have_sessions(sipher: &FakeSipher, chains: &[&str]) -> bool {
     })
 }
 
-/// Checks that every answer is for its session's chain, and that this is one of `chains`.
+/// Checks that every answer is for its session's chain, and that the chain is one of `chains`.
 ///
-/// With inline defaults, a call may do without a session, because its body names the chain. Any other exception has to be in `events`:
-/// after a restart that no call met, they report how many calls may be wrong.
+/// With inline defaults, a call may have no session, because its body names the chain. Any other exception has to be in
+/// `events`: if the server restarts between two calls, they report how many calls may be wrong.
 ///
 /// # Errors
 ///
@@ -69,7 +71,7 @@ pub async fn check_calls(sipher: &FakeSipher, events: &mut Events, chains: &[&st
         }
     }
     ensure!(with_session > 0, "no call had a session");
-    // The report follows the call, because the server is asked first.
+    // The event comes after the call, because the server is asked first.
     let deadline = Instant::now() + Duration::from_secs(5);
     while wrong > 0 {
         match timeout_at(deadline, events.recv()).await {
@@ -87,7 +89,7 @@ pub async fn check_calls(sipher: &FakeSipher, events: &mut Events, chains: &[&st
 ///
 /// # Errors
 ///
-/// If it has.
+/// If a session is left.
 pub fn check_end(sipher: &FakeSipher, report: &ShutdownReport) -> Result<()> {
     ensure!(report.is_clean(), "{report}");
     ensure!(sipher.live_sessions() == 0, "left: {sipher:?}");

@@ -25,7 +25,7 @@ use tower_http_07::{set_header::SetRequestHeaderLayer, trace::TraceLayer};
 
 const URL: &str = "https://sipher-api.sip-protocol.org/v1/stealth/generate";
 
-/// Retries what may succeed later, and waits as long as the error says.
+/// Retries failures that may succeed later, and waits as long as the error says.
 #[derive(Clone)]
 struct Retries(u32);
 
@@ -54,7 +54,7 @@ impl<B> Policy<Request<Full<Bytes>>, Response<B>, BoxError> for Retries {
     }
 }
 
-// Time is paused: waits take no time.
+// Time is paused, so waits take no real time.
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<()> {
     whole_stack().await?;
@@ -62,7 +62,7 @@ async fn main() -> Result<()> {
     redirected().await
 }
 
-/// Everything at once, from the outside to the inside.
+/// Combines all layers, from the outside to the inside.
 async fn whole_stack() -> Result<()> {
     let sipher = FakeSipher::new(); // in production: the client of hyper-util
     let sessions = manager(&sipher)?;
@@ -95,7 +95,8 @@ async fn whole_stack() -> Result<()> {
     ensure!(sipher.count(Operation::Create) == 1);
     sipher.assert_every_call_had_a_session();
 
-    // A restart that a call meets, and one that no call meets. The bodies name the chain until there is a new session.
+    // The server restarts twice: a call fails because of the first restart, and none because of the second. The bodies
+    // name the chain until there is a new session.
     sipher.restart();
     sipher.fault(Fault::new(What::Cloudflare(521)).on(Target::Calls));
     ensure!(call(http.clone()).await? == 200);
@@ -112,7 +113,7 @@ async fn whole_stack() -> Result<()> {
     stop(&sipher, &sessions, &mut events).await
 }
 
-/// `Balance` is no `Clone`, so it stands in a `Buffer`. That is below the layer: keep the queue short.
+/// `Balance` is not `Clone`, so it is in a `Buffer`. The `Buffer` is below the session layer: keep its queue short.
 async fn balanced() -> Result<()> {
     let sipher = FakeSipher::new();
     let sessions = manager(&sipher)?;
@@ -134,7 +135,7 @@ async fn balanced() -> Result<()> {
     stop(&sipher, &sessions, &mut events).await
 }
 
-/// `FollowRedirect` above the layer, and below it.
+/// Uses `FollowRedirect` above the session layer, and then below it.
 async fn redirected() -> Result<()> {
     for above in [true, false] {
         let sipher = FakeSipher::new();

@@ -1,4 +1,4 @@
-//! Payments by `x402-reqwest` above the session layer: what is paid for has a session too.
+//! Payments by `x402-reqwest` above the session layer: the request that is paid for has a session too.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -25,7 +25,7 @@ use x402_types::{
     util::Base64Bytes,
 };
 
-/// Payments are outside: the paid try passes the session layer as the first one did.
+/// The payment layer is outside of the session layer, so the paid try passes the session layer too.
 fn client(sessions: &SessionManager, sent: Sent, wallet: Wallet) -> Result<ClientWithMiddleware> {
     let client = reqwest::Client::builder()
         .redirect(sessions.redirect_policy())
@@ -54,7 +54,7 @@ async fn main() -> Result<()> {
     let url = format!("{}/v1/stealth/generate", server.base_url());
     sessions.session().await?;
 
-    // 402, a signature, and the same request again: with the same session, and paid.
+    // The server answers 402, the wallet signs, and the same request is sent again: paid, and with the same session.
     sipher.fault(Fault::new(payment_required()).on(Target::Calls));
     ensure!(generate(&http, &url).await? == "near");
     ensure!(sent.take() == ["unpaid, with a session", "paid, with a session"]);
@@ -63,7 +63,8 @@ async fn main() -> Result<()> {
 
     tokio::time::sleep(support::UPTIME).await;
 
-    // The server restarts while the wallet signs, and forgets the session. What is paid for is still on the right chain.
+    // The server restarts while the wallet signs, and forgets the session. The paid answer is still for the right
+    // chain.
     sipher.fault(Fault::new(payment_required()).on(Target::Calls));
     wallet.restart_while_signing(&sipher);
     ensure!(generate(&http, &url).await? == "near");
@@ -107,7 +108,7 @@ fn payment_required() -> What {
     }
 }
 
-/// A wallet that signs with nothing. In production, the one of `x402-chain-eip155` with a signer of alloy.
+/// A wallet that does not really sign. In production, use the one of `x402-chain-eip155` with a signer of alloy.
 #[derive(Clone, Default)]
 struct Wallet(Arc<Mutex<Option<FakeSipher>>>);
 
@@ -160,7 +161,7 @@ impl PaymentCandidateSigner for Wallet {
     }
 }
 
-/// Notes what is sent. A program of yours does not need it.
+/// Notes what is sent. A program of your own does not need it.
 #[derive(Clone, Default)]
 struct Sent(Arc<Mutex<Vec<String>>>);
 

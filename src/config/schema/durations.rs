@@ -1,7 +1,7 @@
 //! Durations as patterns of text.
 //!
-//! A pattern cannot add. So the limits hold for a duration in one unit and whole numbers (`90s`); of any other (`1m 30s`, `0.5m`) only the
-//! form is checked.
+//! A pattern cannot add numbers. So the schema checks the limits only of a duration with one unit and a whole number
+//! (`90s`). Of any other duration (`1m 30s`, `0.5m`) it checks only the form.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{by_default, optional};
 
-/// What humantime calls each unit, and how many milliseconds it has. Finer ones have no limits here.
+/// What humantime calls each unit, and how many milliseconds the unit has. The schema has no limits for finer units.
 const UNITS: [(&str, u64); 8] = [
     ("millis|msec|ms", 1),
     ("seconds|second|secs|sec|s", 1_000),
@@ -42,7 +42,7 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> Schema {
     with(Some(outside(least, Some(most))))
 }
 
-/// Adds the default.
+/// Adds the default duration to a schema.
 pub(super) fn lasting(default: Duration, schema: Schema) -> Schema {
     by_default(format_duration(default).to_string(), schema)
 }
@@ -57,7 +57,7 @@ fn with(refused: Option<String>) -> Schema {
     optional("string", rules)
 }
 
-/// Matches what is out of the range, in any unit.
+/// Returns a pattern that matches every duration outside of the range, in each unit.
 fn outside(least: Duration, most: Option<Duration>) -> String {
     let units = UNITS.map(|(names, millis)| {
         let mut wrong = below(millis_of(least).div_ceil(millis));
@@ -90,7 +90,8 @@ fn above(limit: u64) -> Vec<String> {
     patterns
 }
 
-/// Patterns for the same digits up to one of these, another one there, and any after it.
+/// Returns a pattern for each digit that is in `varied`: the same digits before it, another digit in its place, and any
+/// digits after it.
 fn at_each_digit(
     limit: u64,
     varied: RangeInclusive<char>,

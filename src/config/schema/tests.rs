@@ -1,6 +1,6 @@
-//! The schema against what is really read and built.
+//! Compares the schema with what reading and building accept.
 
-// Builds managers for https, and has cases for all settings.
+// Needs both features: the module builds managers for https, and tests all settings.
 #[cfg(all(feature = "rustls", feature = "store"))]
 mod verdicts;
 
@@ -28,7 +28,7 @@ fn settings(schema: &Value) -> Vec<(String, &Value)> {
     below("", "/properties").chain(tables).collect()
 }
 
-/// The names that an error of serde lists.
+/// Returns the names that serde's error lists as valid.
 fn expected(config: Value) -> BTreeSet<String> {
     let error = serde_json::from_value::<SessionConfig>(config)
         .unwrap_err()
@@ -138,7 +138,7 @@ fn the_guide_names_each_setting_with_its_default() {
     assert!(compared > 15, "{compared}");
 }
 
-/// `WRITE_SCHEMA=1` writes it.
+/// With `WRITE_SCHEMA=1`, the test writes the file instead of comparing it.
 #[cfg(feature = "store")]
 #[test]
 fn it_is_the_one_in_the_documents() {

@@ -116,7 +116,7 @@ fn is_object(body: &[u8]) -> bool {
     scan::keys(body, |_| {}).is_some()
 }
 
-/// Returns what `serde_json` says to the same question. It skips values by the same grammar.
+/// Returns whether `serde_json` reads the body as one JSON object. It skips values by the same grammar.
 fn is_object_to_serde(body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     body.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(body).is_ok()

@@ -8,7 +8,7 @@ use redis::Value;
 use super::error::Trouble;
 use crate::store::{Claim, Found, Kept, Left, Record};
 
-/// The longest time that a script gets, so that sums in it stay exact.
+/// The longest duration that is passed to a script. Lua computes with floats: sums of such numbers stay exact.
 const LONGEST: u64 = 10 * 365 * 86_400_000;
 
 /// Returns whole milliseconds, rounded up.
@@ -17,7 +17,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(millis).map_or(LONGEST, |millis| millis.min(LONGEST))
 }
 
-/// Returns whole milliseconds, rounded up, and at least one: this time may not be over at once.
+/// Returns whole milliseconds, rounded up, and at least one: for a time that must not end at once.
 pub(super) fn positive_millis(duration: Duration) -> u64 {
     millis(duration).max(1)
 }

@@ -30,7 +30,7 @@ pub(super) async fn hear(
     let Ok(Ok(connection)) = timeout(within, subscribing).await else {
         return false;
     };
-    // Earlier changes may have been missed, and later ones are not.
+    // Changes before the subscription may have been missed. From now on, none is.
     announcer.announce(None);
     let (sink, messages) = connection.split();
     tokio::select! {

@@ -206,7 +206,7 @@ fn teller(
 ) -> impl Fn(PushInfo) + Send + Sync {
     move |push| match push.kind {
         PushKind::Message => announcer.announce(slot_in(&push.data)),
-        // Earlier changes may have been missed, and later ones are not.
+        // Changes before the subscription may have been missed. From now on, none is.
         PushKind::Subscribe => announcer.announce(None),
         PushKind::Disconnection if !mends_itself => lost.tell(),
         _ => {}

@@ -32,18 +32,18 @@
 //!
 //! # When a server forgets
 //!
-//! The last member of a session deletes it. So the server must never call a member the last one while another may live.
-//! It does so only if the set of members is whole: the set was begun by a publication, and no member of it was
-//! forgotten.
+//! The last member that leaves a session deletes it. A server that has forgotten a member must not call another one the
+//! last. So a member is the last one only if the set of members is *whole*: a publication began the set, and the server
+//! has forgotten no member since.
 //!
 //! A whole set has a mark that is made of the server's `run_id` and `master_replid`. One of them changes whenever
 //! writes may have been lost: after a restart from an old snapshot or log, and when a replica takes over. A set without
 //! the mark of the present server never becomes whole again, and its session is left to expire.
 //!
-//! Each record has the same mark. If it is not the present server's, the session may have been deleted since. Then a
-//! process checks the session with Sipher before it adopts it, until one of the members that use the session has kept
-//! it again. If a server reports neither `run_id` nor `master_replid`, no mark is ever trusted, and its sessions are
-//! left to expire.
+//! Each record has the same mark. If it is not the present server's, the session may have been deleted since. A process
+//! then checks the session with Sipher before it adopts it, until a member that uses the session has renewed its lease.
+//! If a server reports neither `run_id` nor `master_replid`, no mark is ever trusted, and its sessions are left to
+//! expire.
 //!
 //! One case cannot be detected: a master that is cut off goes on while a replica has taken over. It may gain members
 //! that the replica does not know, and call one of its own members the last. One session may then be deleted while
@@ -63,18 +63,17 @@
 //! # Generations
 //!
 //! Generations are compared as decimal numbers of up to 20 digits, exact in all 64 bits. Each is at least the server's
-//! time in milliseconds, so that it is higher than those granted before everything was forgotten. A generation that was
-//! only claimed is remembered with the claim, and until that time is above it. One that was published or revoked is
-//! remembered for 48 h. At 2⁶⁴ − 1 the number does not grow any more, and is granted again and again. That happens only
-//! if a caller asks for a generation after it.
+//! time in milliseconds. So a new one is higher than the old ones, even if the server has forgotten the old ones. A
+//! generation that was only claimed is remembered with the claim, and until the time is above it. One that was
+//! published or revoked is remembered for 48 h. A caller that asks for a generation after 2⁶⁴ − 1 gets this one again.
 //!
 //! # Connections
 //!
 //! All clones share one connection. It uses version 3 of the protocol, which delivers changes on the same connection.
-//! The first call makes the connection. After it is lost, the next call makes another one. So does the task that
-//! listens, after 0.1 s up to 10 s. A call that only then finds it lost fails, and the next one works. Every call ends
-//! within the timeout, and none is retried. A server that refuses `HELLO` does not know version 3: add
-//! `?protocol=resp2` to the URL. Changes then come on a second connection.
+//! The first call connects. If the connection is lost, the call that finds it lost fails. The next call connects again,
+//! or the task that listens for changes does so after 0.1 s up to 10 s. Every call ends within the timeout, and none is
+//! retried. A server that refuses `HELLO` does not know version 3: add `?protocol=resp2` to the URL. Changes then come
+//! on a second connection.
 //!
 //! * A cluster: any of its nodes is enough to find the others.
 //! * Sentinels: they are asked for the master with every connection that is made. A master that became a replica again

@@ -30,7 +30,7 @@ struct Checker<'a> {
     asked: HashMap<u64, Asked>,
     /// The process behind each create in flight, by the number of the call.
     creating: BTreeMap<u64, (Who, String)>,
-    /// When the last create of each slot was sent, once all trouble is over.
+    /// When the last create of each slot was sent. Recorded once all trouble is over.
     created: HashMap<String, Duration>,
     calls: HashMap<usize, Vec<Duration>>,
     call_of: HashMap<u64, (Who, Operation)>,
@@ -45,7 +45,7 @@ struct Checker<'a> {
     /// The first and last line of the trace at which each request was below the layer.
     way: HashMap<u64, (usize, usize)>,
     is_well: bool,
-    /// No request is sent any more.
+    /// Whether no request is sent any more.
     is_over: bool,
     others: Vec<(Who, usize)>,
     remaining: usize,
@@ -121,7 +121,7 @@ impl Checker<'_> {
                 key,
                 about,
             } => {
-                // The free question counts against no budget.
+                // A health call counts against no budget.
                 if about != "health" {
                     self.calls.entry(who.life).or_default().push(line.at);
                 }
@@ -178,7 +178,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I1, I6, I11: judges the session of a request that leaves the layer.
+    /// I1, I6, I11: judges the session of a request at the moment at which the request leaves the layer.
     fn departs(&mut self, who: Who, n: u64, id: Option<&str>, is_live: bool, at: Duration) {
         let Some(id) = id else {
             return self.fails(format!("I6: request {n} of {who} went without a session"));
@@ -222,12 +222,13 @@ impl Checker<'_> {
         self.asked.insert(n, asked);
     }
 
-    /// I2 and I8, for the whole fleet.
+    /// I2 and I8 for the whole fleet: creates of one slot do not overlap, and do not come too often.
     fn create(&mut self, who: Who, call: u64, slot: String, at: Duration) {
         if self.is_well {
             let other = self.creating.values().find(|(_, other)| *other == slot);
-            // A process that takes a session for younger than it is finds out from the server, and takes it for lost. Then the claim
-            // of another process, which renews the session, is void.
+            // Example: a process believes that a session is younger than it is. The server says that the session is
+            // gone, so the process reports it lost. That voids the claim of another process, which is renewing the
+            // session.
             if let Some((other, _)) = other
                 && !self.may_misjudge_age(at)
             {
@@ -247,7 +248,8 @@ impl Checker<'_> {
         self.creating.insert(call, (who, slot));
     }
 
-    /// I1, as the server judged the session at its look-up. Also checks the defaults that the server applied.
+    /// I1, judged by what the server found when it looked the session up. Also checks the defaults that the server
+    /// applied.
     fn server(&mut self, run: &Run) {
         let mut orphans: HashMap<Who, u64> = HashMap::new();
         for exchange in &run.log {
@@ -297,7 +299,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I8, for each process.
+    /// I8 for each process: its calls stay within its budget.
     fn budgets(&mut self, run: &Run) {
         for (life, calls) in &self.calls {
             for (first, start) in calls.iter().enumerate() {
@@ -313,12 +315,13 @@ impl Checker<'_> {
         }
     }
 
-    /// A publication comes from the process that was last granted the claim, and each one has a higher number.
+    /// I2: a publication comes from the process that was last granted the claim, and each one has a higher number.
     fn grants(&mut self, run: &Run) {
         let (mut granted, mut accepted) = (HashMap::new(), HashMap::new());
         for said in &run.grants {
             match *said {
-                // After a flush, only the store's clock makes numbers rise, for processes that have seen no higher number.
+                // After a flush, the store takes numbers from its clock alone. If that clock was set back, they may be
+                // lower than before.
                 Said::Flushed if self.script().has(is_store_back) => accepted.clear(),
                 Said::Flushed => {}
                 Said::Granted(slot, member, generation) => {
@@ -327,7 +330,7 @@ impl Checker<'_> {
                 Said::Accepted(slot, member, generation) => {
                     let before = accepted.insert(slot, generation);
                     let has_claim = granted.get(&slot) == Some(&(member, generation));
-                    // A process that got no answer asks again.
+                    // A process that got no answer publishes the same record again.
                     let is_told_again = before == Some(generation);
                     if !is_told_again && (!has_claim || before > Some(generation)) {
                         let text = format!("I2: {slot}: {generation} after {before:?}");
@@ -355,7 +358,7 @@ impl Checker<'_> {
         self.followed(last);
     }
 
-    /// I3 and I10.
+    /// I3 and I10: at the end, no session and no task is left over.
     fn end(&mut self, live: usize, tasks: usize) {
         if tasks > 0 {
             self.fails(format!("I10: {tasks} tasks at the end"));

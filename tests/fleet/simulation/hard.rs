@@ -1,4 +1,4 @@
-//! Hard lives of fleets: one in four has more kinds of trouble. A second generator draws them, so the rest of the
+//! Hard lives of fleets: one life in four has more kinds of trouble. A second generator draws them, so the rest of the
 //! script, and every other life, stays the same.
 
 use std::time::Duration;

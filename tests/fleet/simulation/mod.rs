@@ -1,6 +1,7 @@
-//! Whole lives of a fleet, each drawn from one number. Processes start, end and are killed. Connections to the store
-//! are cut, slow or lose answers. The store forgets, the server is in trouble, and clocks differ. A checker knows what
-//! must hold in all of this.
+//! Whole lives of a fleet. A life is one simulated run, drawn from one number, its seed. Processes start, end and are
+//! killed. Connections to the store are cut, slow or lose answers. The store forgets, the server is in trouble, and
+//! clocks differ. A checker judges whether the crate has kept its promises in all of this.
+//! `tests/simulation/checker/mod.rs` lists the promises, `I1` to `I13`.
 //!
 //! ```text
 //! cargo test --test fleet                     as many as are quick, and all else

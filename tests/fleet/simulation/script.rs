@@ -26,7 +26,7 @@ pub(crate) struct Script {
     pub(crate) store_ahead: i64,
     pub(crate) until: Duration,
     pub(crate) plan: Vec<(Duration, Deed)>,
-    /// The wall clocks differ by more than a renewal can make up for.
+    /// Whether the wall clocks differ by more than a renewal can make up for.
     pub(crate) is_skewed: bool,
     pub(crate) end: End,
 }

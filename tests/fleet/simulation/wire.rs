@@ -1,4 +1,5 @@
-//! One process's end of the network. It passes everything on to the server, and records what the process sends and receives.
+//! One process's end of the network. It passes everything on to the server, and records what the process sends and
+//! receives.
 
 use std::{
     future::Future,
@@ -94,7 +95,8 @@ impl Wire {
         };
         Box::pin(async move {
             let (caller, gone) = oneshot::channel::<()>();
-            // A request that was sent goes on after its caller dropped it, for as long as the manager has been told to expect.
+            // If the caller drops its future, the request goes on for `linger`. The manager expects requests to go on
+            // for that long.
             let under_way = tokio::spawn(async move {
                 let _ended = ended;
                 let answer = async {

@@ -72,7 +72,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns the creates in flight. What the server says also applies to the session of an unanswered create.
+    /// Returns the creates in flight. An answer about the server's process also says something about their sessions.
     pub(super) fn creates_under_way(&mut self) -> impl Iterator<Item = &mut Flying> {
         let flying = self.flying.values_mut();
         flying.filter(|flying| flying.sent.operation == Operation::Create)
@@ -138,7 +138,7 @@ impl Checker<'_> {
                     was_asked_for: false,
                     found: (at.monotonic, at.monotonic),
                 };
-                // From here on, this session is used, if any.
+                // From here on, requests of this partition use this session or none.
                 self.last.retain(|(of, _)| *of != known.partition);
                 self.tries
                     .retain(|tries| tries.partition != known.partition);

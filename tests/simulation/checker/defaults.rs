@@ -1,4 +1,5 @@
-//! I12: requests that the server answered under its own defaults, because no call met the restart that lost their session.
+//! I12: judges requests that the server answered under its own defaults. A restart between two calls has lost their
+//! session.
 
 use std::{collections::HashMap, ops::Range, time::Duration};
 
@@ -28,7 +29,8 @@ struct Wrong {
     /// When the request was called. The index is a line of the trace.
     index: usize,
     at: Reading,
-    /// When the manager examined the head of the answer: the line of the trace, and the time on the clock that is never set.
+    /// When the manager examined the head of the answer: the line of the trace, and the time on the clock that is never
+    /// set.
     seen: Option<(usize, Duration)>,
     /// The line at which any head arrived, also one that the manager does not examine.
     head: Option<usize>,
@@ -103,9 +105,9 @@ impl Checker<'_> {
         })
     }
 
-    /// What no client can know from windows and health. There may be several processes, of which only one answered
-    /// health in the session's life. A cache may have kept an answer without saying so. And if an answer arrived and a
-    /// request was sent at the same moment, their order is unknown.
+    /// Whether no client could have known of the loss from rate-limit windows and health. Examples: only one of several
+    /// processes answered health in the session's life; a cache kept an answer without saying so; an answer arrived at
+    /// the moment at which a request was sent, so their order is unknown.
     fn cannot_be_known(&self, one: &Wrong) -> bool {
         let made = self.known.get(&one.id).map_or(0, |known| known.landed_line);
         let until = one.seen.map_or(one.index, |(line, _)| line);
@@ -194,7 +196,7 @@ impl Checker<'_> {
     /// Whether a question was due between a head and the start of a request, and was not asked.
     fn is_overdue(&self, (line, seen): (usize, Duration), is_news: bool, one: &Wrong) -> bool {
         let asked = &self.questions.asked;
-        // After a false alarm, a sign waits for its question.
+        // Soon after a false alarm, the question about a new sign comes later.
         let before = self.questions.settled_before(line);
         let due = before.map_or(seen, |at| seen.max(at + LONGEST_PAUSE));
         let asks_itself = |asked: &super::known::Asked| {
@@ -231,8 +233,8 @@ impl Checker<'_> {
                     head.is_some_and(|head| self.is_window_unseen(head))
                 };
                 let seemed_proven = wrong.iter().any(seems_to_prove);
-                // Its caller gave up and got no answer, and the session was looked up later. Until then its body was on
-                // its way, or the server was restarted.
+                // The caller gave up, so no head arrived, and the server looked the session up later. Until then the
+                // body was on its way, or the server was restarted.
                 let is_later = self.met_a_restart(one.n) || self.has_slow_body(one.n);
                 let is_told = !(seemed_proven || one.head.is_none() && is_later);
                 one.index < index && fingerprint == Some(session) && is_told

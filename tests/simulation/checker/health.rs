@@ -1,4 +1,5 @@
-//! The free question: when it is asked, what it settles, and that no session is asked for if this question suffices.
+//! Judges the health calls, which are free: when they are made, what their answers settle, and that no session call
+//! asks what a health call can answer. In this checker, a *question* is a health call.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,20 +19,20 @@ use crate::{
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After this many failed questions in a row, health alone counts as unreachable, if other calls are answered.
 const AWAY_ALONE: usize = 3;
-/// Two answers of one process never differ by more about when the process began.
+/// Two health answers of one process differ by at most this much in its start time.
 pub(super) const SAME_BOOT: Duration = Duration::from_secs(2);
 /// A difference that latency cannot explain: the server's clock was set, or the client's own clock missed a sleep.
 pub(super) const CLOCK_STEP: Duration = Duration::from_secs(5);
 /// The manager asks for a session that was not used for this long, because the server keeps the recently used ones.
 pub(super) const LONG_IDLE: Duration = Duration::from_secs(60);
 
-/// A question in flight.
+/// A health call in flight.
 struct Question {
     signs: Signs,
     at: Reading,
 }
 
-/// The outcome of a question.
+/// The answer to a health call.
 pub(super) struct Said {
     /// The line of the trace.
     pub(super) index: usize,
@@ -52,16 +53,17 @@ pub(super) struct Questions {
     found: Vec<Duration>,
     /// When a question was last answered, in whatever way.
     answered: Option<Duration>,
-    /// The answer to a question lacked the required data.
+    /// Whether the answer to a question lacked the required data.
     pub(super) is_silent: bool,
     /// How many questions in a row did not reach the server, and when the first of them was asked.
     away: usize,
     away_since: Option<Reading>,
-    /// The server has answered another call in the meantime.
+    /// Whether the server has answered another call in the meantime.
     answers_others: bool,
-    /// The last question got no usable answer.
+    /// Whether the last question got no usable answer.
     pub(super) was_last_silent: bool,
-    /// An answer showed another time than the server's clock had shown before. A cache had kept the answer, and did not say so.
+    /// Whether an answer showed an earlier time than the server's clock had shown before. A cache had kept the answer,
+    /// and did not say so.
     is_clock_off: bool,
     /// Sessions that were asked for and found: lines of the trace, and times on the clock that is never set.
     settled: Vec<(usize, Duration)>,
@@ -79,7 +81,8 @@ impl Questions {
         self.answers_others && self.away >= AWAY_ALONE
     }
 
-    /// Whether a sign may hold no request: a question is in flight, or the last sign may have been a false alarm a moment ago.
+    /// Whether a sign may be damped, so that no request waits because of it. Either a question is in flight, or the
+    /// last sign may have been a false alarm a moment ago.
     pub(super) fn may_damp(&self, now: Reading) -> bool {
         let is_recent = |at| now.monotonic.saturating_sub(at) <= LONGEST_PAUSE;
         !self.flying.is_empty() || self.answered.is_some_and(is_recent)
@@ -122,7 +125,8 @@ impl Questions {
 impl Checker<'_> {
     pub(super) fn asks(&mut self, wire: u64, index: usize, at: Reading) {
         let mut signs = self.signs;
-        // The decision to ask may be older than the last sign. That sign then holds requests until the next question is answered.
+        // The decision to ask may be older than the last sign. That sign then holds requests until the next question is
+        // answered.
         if let Some(before) = self.breaks.of_many(at) {
             signs.possible = before;
         }
@@ -130,7 +134,7 @@ impl Checker<'_> {
         self.questions.asked.push((index, at.monotonic));
     }
 
-    /// The server answers. A usable answer settles all signs from before the question.
+    /// The server answers a question. A usable answer settles all signs from before the question.
     pub(super) fn says(
         &mut self,
         wire: u64,
@@ -254,7 +258,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I8: the free question has a bound as well. While connections break or nobody answers, pauses start at 200 ms and
+    /// I8: health calls have a bound as well. While connections break or nobody answers, pauses start at 200 ms and
     /// double to 10 s (seven in all). They start again after a restart was found, or after ten quiet minutes. Other
     /// questions are 10 s apart, and questions about signs 20 s.
     pub(super) fn pace(&mut self) {
@@ -276,7 +280,7 @@ impl Checker<'_> {
         }
     }
 
-    /// I8: if the free question was answered, and only one process was seen, no session is asked for.
+    /// I8: if health has answered, and only one process was seen, no session call asks for a session.
     pub(super) fn get(&mut self, sent: &Sent, at: Reading) {
         let clocks = |weather: &Weather| {
             use Weather::{ServerBack, ServerForward, Suspend, WallBack, WallForward};

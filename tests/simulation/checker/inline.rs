@@ -1,4 +1,5 @@
-//! I12 with inline defaults: what was put into bodies, what went out without a session, and the defaults of the answers.
+//! I12 with inline defaults: judges what was put into bodies, what went out without a session, and the defaults of the
+//! answers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -125,7 +126,8 @@ impl Checker<'_> {
         }
     }
 
-    /// I7: a request that needs no session does not wait for one. Returns whether the request needs no further judgement.
+    /// I7: a request that needs no session does not wait for one. Returns whether the request needs no further
+    /// judgement.
     pub(super) fn waits_inline(&mut self, n: u64) -> bool {
         let Some(carries) = self.inline.carries.get(&n).copied() else {
             return false;

@@ -44,7 +44,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Whether the session may have been idle for so long that the manager asks for it. Uses in quick succession are noted once.
+    /// Whether the session may have been idle for so long that the manager asks for it. Uses in quick succession are
+    /// noted once.
     pub(super) fn is_idle(&self, now: Reading) -> bool {
         let long = (self.life / 4).max(LONG_IDLE);
         self.idle.max(now.since(self.used)) + NOTED >= long
@@ -58,7 +59,8 @@ impl Known {
         is_near || (restart + second >= asked && restart <= found + second)
     }
 
-    /// The wall clock is set back, and forgets a sleep. By the server's clock, the session expires early from here on.
+    /// The wall clock is set back, and does not show an earlier sleep any more. By the server's clock, the session then
+    /// expires earlier than the client thinks.
     pub(super) fn forgets_sleep(&mut self, now: Reading) {
         self.over |= self.left(now).is_zero();
         self.doubted |= self.seems_asleep(now);
@@ -189,14 +191,14 @@ pub(super) struct Asked {
 pub(super) struct Flying {
     pub(super) sent: Sent,
     pub(super) at: Reading,
-    /// This call may be a retry. When the first try was sent.
+    /// When the first try was sent. This call may be a later try.
     pub(super) begun: Reading,
     /// The deadline had passed at some time, by the host's clock, even if that clock was set back later.
     pub(super) overdue: bool,
     pub(super) signs: Signs,
     /// The partition's session has been invalidated since then, so another create may begin.
     pub(super) fenced: bool,
-    /// The session that this create brings must not be used either.
+    /// Whether the session that this create brings must not be used either.
     pub(super) barred: bool,
     /// The line at which the server's clock was first stepped forward during the create.
     pub(super) jumped: Option<usize>,

@@ -1,6 +1,21 @@
-//! Judges a run by the messages that the client sent and received, and by the server's log. An exception to a promise
-//! is as narrow as the trace allows. If the trace is not enough, the exception covers a kind of trouble for the whole
-//! run. Each exception says so.
+//! Judges a run by the messages that the client sent and received, and by the server's log. The promises:
+//!
+//! - I1: no request carries the id of a dead session, or of another key or other defaults.
+//! - I2: one create at a time for each partition (API key and defaults).
+//! - I3: each session is used, deleted or reported.
+//! - I4: session id and API key go to Sipher's origin only.
+//! - I5: no text shows a secret.
+//! - I6: without a session, a request is not sent.
+//! - I7: while a session is good, no request waits for another.
+//! - I8: the calls stay within a published bound.
+//! - I9: after any failure, a later request may try again.
+//! - I10: at rest there is no task.
+//! - I11: after a change has returned, no request carries an older session.
+//! - I12: no request is answered under other defaults, as far as a client can know.
+//! - I13: requests that look like Sipher's but go elsewhere are counted.
+//!
+//! An exception to a promise is as narrow as the trace allows. If the trace is not enough, the exception covers a kind
+//! of trouble for the whole run. Each exception says so.
 
 mod calls;
 mod defaults;
@@ -47,7 +62,8 @@ pub(crate) struct Checker<'a> {
     last_calls: Vec<(Partition, Reading)>,
     tries: Vec<Tries>,
     shutdown: bool,
-    /// The shutdown takes the sessions in a task of its own, after the tasks that were already due at that moment.
+    /// When the shutdown began. It takes the sessions in a task of its own, after the tasks that were already due at
+    /// that moment.
     shutdown_at: Duration,
     calm: HashSet<u64>,
     creates: usize,
@@ -185,7 +201,8 @@ impl Checker<'_> {
                     return;
                 }
                 self.breaks.add(at.monotonic, self.signs.possible);
-                // The caller gave up, and the server may still be working on the request. Or the answer broke off half-way.
+                // The caller gave up, and the server may still be working on the request. Or the answer broke off
+                // half-way.
                 self.flying.remove(wire);
                 self.signs.possible += 1;
                 self.sign_at = Some(at.monotonic);

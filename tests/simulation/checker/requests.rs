@@ -76,10 +76,10 @@ impl Checker<'_> {
         }
         let asked = &self.asked[&n];
         let [wants] = &asked.wants[..] else { return };
-        // If `max_sessions` is small, the session may have been evicted.
+        // Requests may wait if the last proof is old. Or if `max_sessions` is small: the session may have been evicted.
         let is_stale = self.questions.may_be_stale(asked.at);
-        // With several processes the question stays open, and requests wait for a session that is asked for. A sign
-        // that was damped is dealt with later.
+        // With several processes, a health answer does not settle the question, and requests wait until the session was
+        // asked for. A sign that was damped is dealt with later.
         let is_recent = |sign| asked.at.monotonic.saturating_sub(sign) <= 2 * LONGEST_PAUSE;
         let is_open = self.script.replicas > 1 || self.sign_at.is_some_and(is_recent);
         if self.shutdown
@@ -119,7 +119,8 @@ impl Checker<'_> {
         })
     }
 
-    /// If health says nothing, the manager asks for a session before it creates another. That may take longer than requests wait.
+    /// If health says nothing, the manager asks for a session before it creates another. That may take longer than
+    /// requests wait.
     fn may_lack_calls(&self) -> bool {
         let Settings {
             per_minute,
@@ -135,7 +136,7 @@ impl Checker<'_> {
         !self.questions.gets.is_empty() && burst <= spent && interval > patience
     }
 
-    /// The same for requests that go without a session if they get none.
+    /// Whether a request may go out without a session, because the manager was still asking for its session.
     fn may_go_without(&self, asked: &Asked) -> bool {
         let was_asked_for = |line: &usize| *line > asked.index;
         self.settings.send_without

@@ -94,7 +94,7 @@ impl Checker<'_> {
         self.settings.replays && last.is_some_and(|last| last.id.as_deref() != Some(id))
     }
 
-    /// If the server could not be asked, a live session may have been taken for lost.
+    /// Whether the session was reported as lost. It may still be alive: the server could not be asked.
     fn is_told_lost(&self, id: &str) -> bool {
         let fingerprint = SessionId::parse(id).map(|id| id.fingerprint());
         let mut lost = self.lost.iter();

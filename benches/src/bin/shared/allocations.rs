@@ -1,4 +1,5 @@
-//! Counts the heap allocations of calls. This is not in the library, because a program that links the counter gets its allocator.
+//! Counts the heap allocations of calls. This is not in the library: each program that links the counter also gets its
+//! allocator.
 
 use allocation_counter::measure;
 use sipher_session_benches::{

@@ -2,7 +2,7 @@
 
 use super::{super::Mark, Day, INK, Incident, LEFT, text};
 
-/// What a pro key may do in a day.
+/// How many session operations a pro key may make in a day.
 const QUOTA: &str = "2,000";
 
 /// Writes a line for each mark, and the day's totals below them.
@@ -61,7 +61,7 @@ fn answers(count: usize) -> String {
     format!("{count} answer{}", if count == 1 { "" } else { "s" })
 }
 
-/// The time of day of so many seconds since midnight.
+/// Returns the time of day, from the seconds since midnight.
 fn clock(seconds: f64) -> String {
     let seconds = seconds as u64;
     let (hour, minute) = (seconds / 3_600, seconds / 60 % 60);

@@ -1,4 +1,4 @@
-//! With the crate `config`. It ends with 0 if all is as it should be.
+//! Reads the configuration with the crate `config`. Exits with 0 if all checks pass.
 
 #![forbid(unsafe_code)]
 

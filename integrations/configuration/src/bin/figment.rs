@@ -1,4 +1,4 @@
-//! With figment. It ends with 0 if all is as it should be.
+//! Reads the configuration with figment. Exits with 0 if all checks pass.
 
 #![forbid(unsafe_code)]
 

@@ -221,7 +221,7 @@ fn every_setting_has_cases_and_files_have_their_own() {
     both_say(false, &viewing("0xab", "/k"));
 }
 
-/// The environment may have the other one of the two.
+/// The schema sees one file. The second of two settings may be in the environment instead.
 #[test]
 fn what_two_settings_say_together_is_left_to_the_builder() {
     for config in [
@@ -242,7 +242,7 @@ fn a_default_that_the_schema_names_is_the_one_that_the_builder_has() {
     let defaults = super::settings(&schema).into_iter();
     let defaults =
         defaults.filter_map(|(path, setting)| Some((path, setting.get("default")?.clone())));
-    // A base URL that is set has no other name, not even the default one.
+    // A `base_url` that is set removes the default alias, even if it is set to the default URL.
     let tables = defaults.filter(|(path, default)| !default.is_object() && path != "base_url");
     let built = |config: Value| {
         let config: SessionConfig = serde_json::from_value(config).unwrap();

@@ -11,7 +11,8 @@ use super::{Checker, Deed, Group, Who, excuses::MOMENTS, value};
 
 /// The fields that scripts set.
 const FIELDS: [&str; 2] = ["chain", "privacyLevel"];
-/// Stamps are in milliseconds. A change is at least one above the stamps that its process knew.
+/// Changes are ordered by stamps in milliseconds. A change's stamp is at least one above all stamps that its process
+/// knew.
 const ROUNDING: Duration = Duration::from_millis(20);
 const EVER: Duration = Duration::MAX;
 
@@ -245,7 +246,8 @@ impl Changes {
             })
     }
 
-    /// Whether a process must know of a change before this request. A process without a session looks only then.
+    /// Whether a process must know of a change before this request. A process without a session looks for changes only
+    /// when a request comes.
     fn must_know(
         &self,
         who: Who,
@@ -284,7 +286,7 @@ impl Checker<'_> {
         is_well: bool,
     ) -> bool {
         let (changes, group) = (&self.changes, self.group(who));
-        // A process follows a change only once there is a successor.
+        // A process follows a change only once there is a session with the new defaults.
         let script = self.script();
         let hinders = |deed: &Deed| {
             matches!(

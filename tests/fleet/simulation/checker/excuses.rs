@@ -12,8 +12,9 @@ pub(super) fn is_store_back(deed: &Deed) -> bool {
 }
 
 impl Checker<'_> {
-    /// Whether a new process may take a session for younger than it is. This needs a store clock that was set back in
-    /// the session's life, and a wall clock, the only other witness, that differs from that of the process which created the session.
+    /// Whether a new process may believe that a session is younger than it is. That needs two things: the store's clock
+    /// was set back during the session's life, and the process's wall clock differs from that of the process which
+    /// created the session.
     pub(super) fn may_misjudge_age(&self, at: Duration) -> bool {
         let script = self.script();
         let is_turned = |deed: &Deed| matches!(deed, Deed::SetBack(..) | Deed::SetForward(..));
@@ -58,9 +59,9 @@ impl Checker<'_> {
         who != by && (is_soon || is_unheard)
     }
 
-    /// Whether a request may wait longer than its `max_wait` although all is well. Where wall clocks differ too much, one
-    /// process cannot use the session that another one created, and creates its own. A third one then waits for both
-    /// creates, for health (1 s) and for a check.
+    /// Whether a request may wait longer than its `max_wait` although all is well. Where wall clocks differ too much,
+    /// one process cannot use the session that another one created, and creates its own. A third one then waits for
+    /// both creates, for health (1 s) and for a check.
     pub(super) fn may_wait_in_vain(&self, who: Who) -> bool {
         let script = self.script();
         let most = script.latency * 3 + Duration::from_millis(1_200);
