@@ -39,4 +39,5 @@ mod shards;
 mod simulation;
 mod store_down;
 mod strangers;
+mod superseded;
 mod untold;

@@ -81,6 +81,8 @@ impl Inner {
                     return Ok(());
                 }
             }
+            // The lease has ended, as far as requests are concerned.
+            Kept::Newer(_) if !session.in_flight.is_retired() => return Ok(()),
             Kept::Revoked => {
                 core.retire_this(RetireReason::Revoked, session);
             }
