@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = reqwest::Client::builder()
         .redirect(sessions.redirect_policy())
+        .retry(reqwest::retry::never()) // a retry below the layer carries the id of the first try
         .timeout(Duration::from_secs(10))
         .build()?;
     let address_on = |chain| {

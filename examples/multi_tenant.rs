@@ -28,6 +28,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut events = sessions.events();
     let client = reqwest::Client::builder()
         .redirect(sessions.redirect_policy())
+        .retry(reqwest::retry::never()) // a retry below the layer carries the id of the first try
+        .no_proxy() // the server is on this machine
         .build()?;
     let http = ClientBuilder::new(client)
         .with(SessionLayer::new(sessions.clone()))

@@ -44,7 +44,10 @@ async fn main() -> Result {
     // The client follows redirects below the layer. This policy stops at redirects that leave Sipher, because they
     // would take session id and API key along.
     let policy = sessions.redirect_policy();
-    let client = reqwest::Client::builder().redirect(policy).build()?;
+    let client = reqwest::Client::builder()
+        .redirect(policy)
+        .retry(reqwest::retry::never()) // a retry below the layer carries the id of the first try
+        .build()?;
     let plain = ClientWithMiddleware::from(client.clone());
     let http = ClientBuilder::new(client)
         .with(SessionLayer::new(sessions.clone()))

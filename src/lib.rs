@@ -3,14 +3,16 @@
 //! A Sipher session stores defaults on the server, above all the chain. A request names its session in `X-Session-Id`,
 //! and may leave the defaults out. The server does not refuse the id of a session that has ended. It answers 200 and
 //! uses its own defaults. An agent that asked for NEAR gets stealth keys for Solana, on another curve, and no status or
-//! header says so. This crate prevents such requests.
+//! header says so. This crate prevents such requests as far as a client can, and reports those that it could not
+//! prevent.
 //!
 //! The [`guide`] explains everything from start to end. [`SessionDefaults`] says what each default does today.
 //!
 //! # What you get
 //!
-//! * **No dead id.** The layer never puts an id on a request if the session has ended or is about to end. It stops
-//!   using a session 5–60 s before the session expires.
+//! * **No dead id.** The layer puts no id on a request if it knows that the session has ended or is about to end. It
+//!   stops using a session 5–60 s before the session expires. What it cannot know is below: a restart of the server
+//!   between two calls.
 //! * **Fail closed.** Without a live session a request is not sent. It fails with a typed [`Error`].
 //! * **One create.** The first request that needs a session creates the session, with one call. All other requests wait
 //!   for that call.

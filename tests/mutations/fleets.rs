@@ -4,6 +4,22 @@ use crate::list::{By::Scenario, Mutation};
 
 pub(crate) const OF_FLEETS: &[Mutation] = &[
     Mutation {
+        name: "a_lease_is_extended_while_the_newer_session_cannot_be_trusted",
+        invariant: "I1",
+        by: Scenario("the_older_session_is_used_until_its_lease_ends_and_no_longer"),
+        file: "src/driver/fleet/look.rs",
+        old: "if replaced == Err(Unfit::Unproven) {",
+        new: "if replaced == Err(Unfit::Unproven) && sent.wall.is_zero() {",
+    },
+    Mutation {
+        name: "a_lease_is_extended_once_requests_may_not_use_it",
+        invariant: "I1",
+        by: Scenario("the_older_session_is_used_until_its_lease_ends_and_no_longer"),
+        file: "src/driver/fleet/look.rs",
+        old: "Kept::Newer(_) if !session.in_flight.is_retired() => return Ok(()),",
+        new: "Kept::Newer(_) if session.in_flight.is_retired() => return Ok(()),",
+    },
+    Mutation {
         name: "who_leaves_first_deletes_what_the_others_use",
         invariant: "I1",
         by: Scenario("the_last_one_out_deletes_the_session_and_nobody_else"),
