@@ -1,26 +1,4 @@
 //! Events about sessions.
-//!
-#![cfg_attr(feature = "testing", doc = "```")]
-#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() -> Result<(), sipher_session::Error> {
-//! use sipher_session::{Event, SessionManager, api::Transport, testing::{FakeSipher, Tier}};
-//!
-//! let sipher = FakeSipher::new();
-//! let sessions = SessionManager::builder()
-//!     .api_key(sipher.api_key(Tier::Pro))
-//!     .transport(Transport::new(sipher))
-//!     .build()?;
-//! let mut events = sessions.events();
-//! let session = sessions.session().await?;
-//! match events.recv().await {
-//!     Some(Event::Created { session: created, .. }) => {
-//!         assert_eq!(created.generation, session.generation());
-//!     }
-//!     other => panic!("{other:?}"),
-//! }
-//! # Ok(()) }
-//! ```
 
 use std::{sync::Arc, time::Duration};
 
