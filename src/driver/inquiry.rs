@@ -308,8 +308,9 @@ impl Core {
         self.inquiry.evidence().vouches_for(made)
     }
 
-    /// Returns whether an answer that proves a process of the server also proves the process that has this session.
-    /// Several processes may share the server's address.
+    /// Returns whether this session certainly belongs to the server process that answers now. If so, an answer that
+    /// proves this process also proves the session's process. It is not certain if several processes share the server's
+    /// address, or if the server may have restarted just after the create.
     pub(crate) fn is_process_of(&self, session: &LiveSession) -> bool {
         let made = session.made(self.now());
         self.inquiry.evidence().is_process_of(&made)

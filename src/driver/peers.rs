@@ -43,8 +43,8 @@ pub(crate) fn of_same_server(core: &Core) -> Vec<Arc<Core>> {
     managers
 }
 
-/// Proves that a session is live in some manager. If that manager uses the session itself, it does not delete it while
-/// this exists.
+/// Proves that a session is live in a manager of this process. If the manager created the session, it does not delete
+/// it before this is dropped. `None`: the user created or fetched the session, and the manager never deletes it.
 #[derive(Debug)]
 pub(crate) struct Voucher(pub(crate) Option<Hold>);
 
@@ -53,6 +53,7 @@ enum View {
     Live(Voucher),
     /// The manager knows the session, and knows that it has ended.
     Dead,
+    /// The manager does not know the id, or its note of the id does not count.
     Stranger,
 }
 
@@ -79,8 +80,9 @@ pub(crate) fn vouch(
 }
 
 impl Core {
-    /// Returns what this manager knows of an id. `partition` is where the session is likely to be. Notes of sessions
-    /// that the user created or fetched count only if their number is above `since`: older notes are outdated.
+    /// Returns what this manager knows of an id. If the manager has no note of the id, it looks in `partition`. A note
+    /// of a session that the user created or fetched counts only if its number is above `since`. Older notes are
+    /// outdated, because the server may have lost these sessions since then.
     fn view(self: &Arc<Self>, id: IdHash, key: KeyId, partition: PartitionId, since: u64) -> View {
         let (partition, is_known) = match self.known_ids.get(id) {
             Some(Known::ByHand {

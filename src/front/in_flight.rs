@@ -271,8 +271,8 @@ impl Token {
         is_looked_at.then_some(false)
     }
 
-    /// Updates the session after an answer. Returns whether the answer proves that the process which has the session is
-    /// still running.
+    /// Updates the session after an answer. Returns whether the answer proves that the server process with this session
+    /// still runs.
     fn learn(&self, proves: Option<bool>) -> bool {
         let (Some(sent), Some(true)) = (self.sent, proves) else {
             return false;

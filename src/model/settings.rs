@@ -101,8 +101,8 @@ pub enum OnStoreDown {
     /// with, and follows its group once the store is back.
     #[default]
     OwnSession,
-    /// The process creates none, and requests fail with [`ErrorKind::Store`](crate::ErrorKind::Store). Choose this if a
-    /// session with older defaults, such as another chain, is worse than none.
+    /// The process creates no session, and requests fail with [`ErrorKind::Store`](crate::ErrorKind::Store). Choose
+    /// this if a session with outdated defaults, such as an old chain, is worse than no session.
     Fail,
 }
 

@@ -16,7 +16,8 @@ use crate::{
 
 /// Keeps the sessions of several managers of one process.
 ///
-/// Clones share everything. The store removes only expired entries, and is not meant for many slots.
+/// Clones share everything. The store never removes the entry of an API key and its defaults, only the expired sessions
+/// in it. So do not use it for many API keys or defaults.
 ///
 /// ```
 /// use sipher_session::{SessionManager, store::MemoryStore};

@@ -69,14 +69,14 @@ use crate::{api::Chain, clock::testing::TestClock};
 /// sipher.assert_no_dead_id();
 /// sipher.assert_every_call_had_a_session();
 ///
-/// // The server loses one session. Your code may find out, and says so.
+/// // The server loses one session. If your code notices, it calls `invalidate`.
 /// let session = sessions.session().await?;
 /// sipher.evict(session.id().as_str());
 /// sessions.invalidate(session.generation());
 /// call().await?;
 /// assert_eq!(chain().as_deref(), Some("near"));
 ///
-/// // A restart that no call meets: the first answer after it gives it away, and an event says what came too late.
+/// // The server restarts, and no call fails. The first answer shows it. `Event::Lost` counts that call.
 /// let mut events = sessions.events();
 /// sleep(Duration::from_secs(60)).await;
 /// sipher.restart();
@@ -85,7 +85,7 @@ use crate::{api::Chain, clock::testing::TestClock};
 /// assert_eq!(chain().as_deref(), Some("near"));
 /// assert!(std::iter::from_fn(|| events.try_recv()).any(|event| matches!(event, Event::Lost { .. })));
 ///
-/// // An outage: what needs no session call goes on, and the rest fails with an error that says how long to wait.
+/// // Nobody can reach the server. A request that needs a new session fails, and the error says how long to wait.
 /// sleep(Duration::from_secs(2 * 3_600)).await;
 /// sipher.fault(Fault::new(What::Refuse).on(Target::Any).always());
 /// let error = call().await.unwrap_err();
@@ -94,7 +94,7 @@ use crate::{api::Chain, clock::testing::TestClock};
 /// sleep(Duration::from_secs(60)).await;
 /// call().await?;
 ///
-/// // The day's session calls of a key are used up.
+/// // The key has used up its session calls of the day.
 /// sipher.burn(&key, 2_000);
 /// sessions.invalidate(sessions.session().await?.generation());
 /// let error = call().await.unwrap_err();

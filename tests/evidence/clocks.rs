@@ -99,8 +99,8 @@ async fn a_restart_is_seen_on_a_clock_that_was_set_back_in_the_life_of_the_sessi
     assert_eq!((wrong(&setup), setup.creates()), (0, 3));
 }
 
-/// The server's clocks do not show whether a restart happened. So the session is used on, without a proof that it is
-/// alive. When the session turns out to be lost, the count includes all requests since the last proof.
+/// The server's clocks do not show whether a restart happened. So requests still use the session, and nothing proves
+/// that it is alive. When it turns out to be lost, `Event::Lost` counts all requests since the last proof.
 #[tokio::test(start_paused = true)]
 async fn requests_that_went_on_in_doubt_are_counted_when_their_session_is_found_to_be_lost() {
     let setup = Setup::new();

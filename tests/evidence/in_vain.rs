@@ -1,5 +1,5 @@
-//! Health says nothing, and asking for a session instead does not help either. Live sessions are used on, their answers
-//! are marked as doubtful, and few calls are made.
+//! Health says nothing, and asking for a session instead does not help either. Requests still use the live sessions.
+//! Their answers are marked as doubtful, and the manager makes few calls.
 
 use http::Method;
 use sipher_session::{

@@ -261,8 +261,8 @@ async fn what_is_remembered_counts_where_requests_are_counted() {
     assert_eq!(lost, Some(105), "all that were given it");
 }
 
-/// The server behind a proxy that removes the rate-limit headers. Otherwise the two managers would examine different
-/// answers.
+/// The server behind a proxy that removes the rate-limit window and the date from answers. A layer that remembers
+/// examines fewer answers. With these headers, the two managers could find a restart at different requests.
 fn silent(
     setup: &Setup,
 ) -> impl tower::Service<Call, Response = Response<FakeBody>, Error = BoxError, Future: Send + 'static>

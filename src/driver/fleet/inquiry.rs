@@ -47,8 +47,8 @@ enum Turn {
 }
 
 impl Fleet {
-    /// Asks with `ask`, unless another process has asked since the sign. Without the store, each process asks for
-    /// itself.
+    /// Calls health with `ask`, unless another process has called it since the sign. If the store cannot be reached,
+    /// each process makes the call.
     pub(crate) async fn ask_once(&self, core: &Core, ask: impl Future<Output = Word>) -> Heard {
         let turn = self.within(None, async |inner| {
             timeout(PATIENCE, inner.turn(core)).await.ok().flatten()
@@ -164,7 +164,7 @@ pub(super) fn generation(found: &Found) -> u64 {
     found.record.as_ref().map_or(0, |record| record.generation)
 }
 
-/// Returns the answer in a record, if it was asked for at `since` or later.
+/// Returns the answer in a record, if health was called at `since` or later.
 fn read(seal: &Seal, found: &Found, since: Duration) -> Option<Word> {
     let record = found.record.as_ref()?;
     let plain = seal.open(record.generation, &record.sealed)?;
@@ -172,8 +172,8 @@ fn read(seal: &Seal, found: &Found, since: Duration) -> Option<Word> {
     (asked >= since).then_some(word)
 }
 
-/// Returns the bytes of a record: when the question was asked by the store's clock, and the answer. `None` if the
-/// server was not reached.
+/// Returns the bytes of a record: the time at which health was called, on the store's clock, and the answer. Returns
+/// `None` if the call did not reach the server.
 fn written(word: Word, asked: Duration) -> Option<Vec<u8>> {
     let health = match word {
         Word::Says(health) => Some(health),

@@ -24,7 +24,7 @@ pub(super) struct Sealed {
     pub(super) life: Duration,
     /// When the session was created by its creator's wall clock, or a moment before that.
     pub(super) born_wall: Duration,
-    /// When the session was created by the store's clock, or a moment before that.
+    /// The time of the session's create on the store's clock, or a moment before it.
     pub(super) born_store: Duration,
     /// When the session was created by the server's clock.
     pub(super) made_at: Duration,

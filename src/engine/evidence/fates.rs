@@ -10,8 +10,9 @@ use crate::{api::Health, model::evidence::Made};
 
 #[derive(Debug, Default)]
 pub(super) struct Fates {
-    /// The live sessions that are gone, by when they were created: by the monotonic clock here, and by the server's
-    /// clock. A request that needs such a session replaces it. Until then, each answer finds it gone again.
+    /// The sessions that the server has lost and that no request has replaced yet. Each later answer of health finds
+    /// them lost again, so they must not count as a new restart. A session is named by the time of its create: on this
+    /// host's monotonic clock, and on the server's clock.
     gone: BTreeSet<(Duration, Duration)>,
     has_newly_gone: bool,
     has_alive: bool,

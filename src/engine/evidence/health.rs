@@ -106,8 +106,8 @@ impl Step {
 }
 
 impl Boots {
-    /// Notes an answer to a question that was asked at `asked` and answered at `now`. Returns whether the process was
-    /// seen before.
+    /// Notes an answer of `GET /v1/health`. The call was sent at `asked`, and its answer arrived at `now`. Returns
+    /// whether an earlier answer already came from the same server process.
     pub(super) fn note(&mut self, health: &Health, asked: Reading, now: Reading) -> bool {
         self.note_clock(health.timestamp, now.since(asked), now);
         self.seen

@@ -88,7 +88,7 @@ pub(crate) struct Evidence {
     /// Sessions created before this monotonic time were given up, because rate-limit windows showed another process and
     /// nobody could be asked.
     replaced_before: Option<Duration>,
-    /// The start of the present process's proofs: every answer since then that proved a process proved the same one.
+    /// Since when all proofs were of the server process that answers now.
     since: Option<Reading>,
     /// Answers in a new rate-limit window that began before a known window had ended, so another process may have
     /// written them. When the last such request was sent, and when the last such answer was received, in monotonic
@@ -325,8 +325,8 @@ impl Evidence {
         }
     }
 
-    /// Returns whether one process alone has answered since `born`. If so, an answer that proves this process also
-    /// proves the process of a session created at `born`.
+    /// Returns whether only one server process has answered since `born`. If so, a session created at `born` belongs to
+    /// that process, unless the process began just after the create.
     pub(crate) fn is_one_process_since(&self, born: Reading) -> bool {
         let reaches_back = |since: Reading| since.monotonic <= born.monotonic;
         let is_known = !self.boots.is_empty() || self.since.is_some_and(reaches_back);

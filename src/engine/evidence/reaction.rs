@@ -78,8 +78,8 @@ impl Evidence {
         self.proven.map(left).unwrap_or_default()
     }
 
-    /// Returns whether a sign holds no requests: the last one was a false alarm a moment ago, or a question about it is
-    /// under way.
+    /// Returns whether requests do not wait because of a new sign. This is so for a while after a false alarm, and
+    /// while a question about an earlier sign is in flight.
     fn is_damped(&self, now: Reading) -> bool {
         self.asking >= Some(Cause::Sign) || !self.damped_for(now).is_zero()
     }
@@ -90,7 +90,7 @@ impl Evidence {
         self.false_alarm.map(left).unwrap_or_default()
     }
 
-    /// Returns how long until the next question may be asked for which requests wait.
+    /// Returns how long until requests may wait for a question again.
     pub(crate) fn may_ask_in(&self, now: Reading) -> Duration {
         self.breaks.due_in(now)
     }

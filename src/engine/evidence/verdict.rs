@@ -289,8 +289,7 @@ impl Evidence {
         }
     }
 
-    /// Returns whether an answer that proves the server's present process also proves the process that has this
-    /// session.
+    /// Returns whether this session certainly belongs to the server process that answers now.
     pub(crate) fn is_process_of(&self, made: &Made) -> bool {
         let is_one = self.is_one_process_since(made.born);
         // One process is known to have answered since, but the session may have been created just before that process

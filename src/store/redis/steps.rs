@@ -135,8 +135,8 @@ impl SessionStore for RedisStore {
         self.step(call, |answer| answer::done(&answer))
     }
 
-    /// Subscribes in the background: now, or outside of a runtime with the next call. The subscription ends with the
-    /// last listener.
+    /// Starts a background task that subscribes to Redis. Without a tokio runtime, the next call to the store starts
+    /// the task. The task ends when the last listener is dropped.
     fn changes(&self) -> Changes {
         let changes = self.0.announcer.subscribe();
         self.listen();

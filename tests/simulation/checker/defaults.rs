@@ -29,8 +29,7 @@ struct Wrong {
     /// When the request was called. The index is a line of the trace.
     index: usize,
     at: Reading,
-    /// When the manager examined the head of the answer: the line of the trace, and the time on the clock that is never
-    /// set.
+    /// When the manager examined the head of the answer: the line of the trace, and the monotonic time.
     seen: Option<(usize, Duration)>,
     /// The line at which any head arrived, also one that the manager does not examine.
     head: Option<usize>,

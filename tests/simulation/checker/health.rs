@@ -36,7 +36,7 @@ struct Question {
 pub(super) struct Said {
     /// The line of the trace.
     pub(super) index: usize,
-    /// The time on the clock that is never set.
+    /// The monotonic time.
     pub(super) at: Duration,
     pub(super) health: Health,
 }
@@ -45,7 +45,7 @@ pub(super) struct Said {
 #[allow(clippy::struct_excessive_bools)] // each is a separate fact
 pub(super) struct Questions {
     flying: HashMap<u64, Question>,
-    /// When questions were asked: lines of the trace, and times on the clock that is never set.
+    /// When questions were asked: lines of the trace, and monotonic times.
     pub(super) asked: Vec<(usize, Duration)>,
     pub(super) said: Vec<Said>,
     pub(super) boots: Vec<Duration>,
@@ -65,7 +65,7 @@ pub(super) struct Questions {
     /// Whether an answer showed an earlier time than the server's clock had shown before. A cache had kept the answer,
     /// and did not say so.
     is_clock_off: bool,
-    /// Sessions that were asked for and found: lines of the trace, and times on the clock that is never set.
+    /// Sessions that were asked for and found: lines of the trace, and monotonic times.
     settled: Vec<(usize, Duration)>,
     /// Lines at which a session was asked for.
     pub(super) gets: Vec<usize>,

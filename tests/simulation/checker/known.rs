@@ -32,14 +32,14 @@ pub(super) struct Known {
     pub(super) jumped: Option<usize>,
     /// When the session was created, by the server's clock, since 1970.
     pub(super) made: Duration,
-    /// When its create was answered, on the clock that is never set.
+    /// When its create was answered, in monotonic time.
     pub(super) landed: Duration,
     pub(super) landed_line: usize,
     pub(super) used: Reading,
     /// The longest time without a use since the session was last asked for.
     pub(super) idle: Duration,
     pub(super) was_asked_for: bool,
-    /// When the last successful call for the session was sent and answered, on the clock that is never set.
+    /// When the last successful call for the session was sent and answered, in monotonic time.
     pub(super) found: (Duration, Duration),
 }
 
@@ -210,7 +210,7 @@ pub(super) struct Flying {
 pub(super) struct Head {
     /// The line of the trace.
     pub(super) index: usize,
-    /// The time on the clock that is never set.
+    /// The monotonic time.
     pub(super) at: Duration,
     /// The time since the previous head.
     pub(super) pause: Duration,

@@ -57,8 +57,8 @@ impl Checker<'_> {
         }
     }
 
-    /// An unknown window that appears before the last one has ended may count as a sign. It counts at once, or when
-    /// signs are no longer damped.
+    /// The server begins a new rate-limit window though the last one has not ended. This may count as a sign of a
+    /// restart: at once, or as soon as signs are no longer damped.
     pub(super) fn saw_window(&mut self, (left, reset): (u32, u32), at: Reading) {
         let ends = at.monotonic + Duration::from_secs(reset.into());
         let is_strange = |(before, last): (u32, Duration)| {

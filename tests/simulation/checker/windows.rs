@@ -18,7 +18,7 @@ pub(super) struct Stamped {
     index: usize,
     /// From this line on, the manager may have examined the head. For a session call, that is once the body has arrived.
     seen: usize,
-    /// When the request was sent, and when the head arrived, on the clock that is never set.
+    /// When the request was sent, and when the head arrived, in monotonic time.
     sent: Duration,
     at: Duration,
     /// How many calls are left in the window.

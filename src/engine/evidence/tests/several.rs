@@ -6,7 +6,7 @@ use super::*;
 const BOOTS: [u64; 2] = [50_000, 60_000];
 
 /// Processes answer at the times of `answers`, and a session is created at `born`. Then the last process answers once
-/// more. Returns the fate of the session, and whether an answer that proves a process proves the session's process.
+/// more. Returns the fate of the session, and whether it certainly belongs to the server process that answers now.
 fn judged(answers: &[(u64, usize)], born: u64) -> (Fate, bool) {
     let mut evidence = begun();
     let last = answers.last().map_or(0, |(_, which)| *which);
