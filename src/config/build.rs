@@ -7,7 +7,18 @@ use crate::{
     front::{builder::SessionManagerBuilder, manager::SessionManager},
 };
 
-/// Reads the file of the viewing key, if there is one.
+/// Reads strictly what users write, such as the defaults of a tenant. Unlike [`SessionDefaults`], a [`DefaultsConfig`]
+/// refuses names and values that this version does not know. Its names are those of the settings, such as
+/// `privacy_level`. The conversion also reads the file of the viewing key, if there is one.
+///
+/// ```
+/// use sipher_session::{Chain, SessionDefaults, config::DefaultsConfig};
+///
+/// let config: DefaultsConfig = serde_json::from_str(r#"{ "chain": "near" }"#)?;
+/// assert_eq!(SessionDefaults::try_from(config)?.chain, Some(Chain::Near));
+/// assert!(serde_json::from_str::<DefaultsConfig>(r#"{ "chian": "near" }"#).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 impl TryFrom<DefaultsConfig> for SessionDefaults {
     type Error = Error;
 

@@ -11,18 +11,6 @@ use crate::{
 };
 
 /// The defaults in a [`SessionConfig`](crate::SessionConfig). None of them is set by default: then the server's own apply.
-///
-/// On its own, it reads what users write, such as the defaults of a tenant. Unlike
-/// [`SessionDefaults`](crate::SessionDefaults), it refuses names and values that this version does not know.
-///
-/// ```
-/// use sipher_session::{Chain, SessionDefaults, config::DefaultsConfig};
-///
-/// let config: DefaultsConfig = serde_json::from_str(r#"{ "chain": "near" }"#)?;
-/// assert_eq!(SessionDefaults::try_from(config)?.chain, Some(Chain::Near));
-/// assert!(serde_json::from_str::<DefaultsConfig>(r#"{ "chian": "near" }"#).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(
     feature = "schema",

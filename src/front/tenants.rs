@@ -10,7 +10,11 @@ use crate::{
     driver::{core::Core, stage::Stage, whose::Whose},
     error::Error,
     hot::session::{LiveSession, Session},
-    model::partition::{HashedDefaults, KeyId, Partition},
+    model::{
+        budget::Purpose,
+        inlining::InlineDefaults,
+        partition::{HashedDefaults, KeyId, Partition},
+    },
     secret::ApiKey,
 };
 
@@ -29,6 +33,12 @@ pub struct Health {
     /// [`next_attempt_in`](Error::next_attempt_in) says when the next try is due. Always `None` if no key is
     /// configured.
     pub held_back: Option<Error>,
+    /// Whether nobody can connect to the server, and no session of any key may be put on requests. `false` for a moment
+    /// every 10 s, when the next request has to try whether the server is back.
+    pub is_cut_off: bool,
+    /// Whether a request with its defaults in its body is sent without a session, by
+    /// [`InlineDefaults`](crate::InlineDefaults).
+    pub needs_no_session: bool,
     /// How many sessions, of all keys, may be put on requests now.
     pub live_sessions: u64,
     /// How many sessions wait to be deleted on the server.
@@ -40,13 +50,15 @@ impl Health {
     /// `true` for a manager that has not been used yet.
     ///
     /// Use it for a readiness probe. In an outage it returns `true` for a moment every 10 s, when the next request has
-    /// to try whether the server is back. Without a configured key it returns `false` only after a shutdown: then look
-    /// at [`server_down_for`](Self::server_down_for) instead.
+    /// to try whether the server is back. This also holds without a configured key, and if only layers set the
+    /// defaults. With inline defaults, it returns `false` only in an outage and after a shutdown. A manager
+    /// [`without_sessions`](crate::SessionManagerBuilder::without_sessions) makes no call, so it knows of no outage.
     ///
     /// Do not restart a process because this returns `false`. A restart does not end an outage of the server, and each
     /// new process costs session calls.
     pub fn is_ready(&self) -> bool {
-        !self.is_shut_down && (self.has_session || self.held_back.is_none())
+        let may_send = self.held_back.is_none() || self.needs_no_session;
+        !self.is_shut_down && (self.has_session || may_send && !self.is_cut_off)
     }
 }
 
@@ -106,6 +118,8 @@ impl SessionManager {
                 .and_then(|wanted| core.peek(wanted))
                 .is_some_and(|session| core.is_good(&session, now)),
             held_back: partition.and_then(|wanted| core.held_back(&wanted, now)),
+            is_cut_off: core.is_cut_off(now),
+            needs_no_session: core.settings.inline.defaults != InlineDefaults::Off,
             live_sessions: stats.live_sessions,
             pending_deletes: stats.pending_deletes,
         }
@@ -117,6 +131,13 @@ impl Core {
     fn peek(&self, wanted: &Partition) -> Option<Arc<LiveSession>> {
         let mut sessions = self.sessions().into_iter();
         sessions.find(|session| session.partition.id == wanted.id)
+    }
+
+    /// An outage that only session calls see ends with the next answer to a request.
+    fn is_cut_off(&self, now: Reading) -> bool {
+        let reach = || self.gate().check_reach(Purpose::Create, None, now);
+        let mut sessions = self.sessions().into_iter();
+        self.outage.is_on() && reach().is_err() && !sessions.any(|it| self.is_good(&it, now))
     }
 
     fn held_back(&self, wanted: &Partition, now: Reading) -> Option<Error> {

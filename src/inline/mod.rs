@@ -81,8 +81,9 @@
 //!
 //! The same happens while it is not certain that the server still has the session. Example: no answer has proven it for
 //! [`verify_after`](crate::SessionManagerBuilder::verify_after), 60 s by default. Then the next request goes out
-//! without the session, and the server is asked meanwhile. So an agent that seldom calls sends many of its requests
-//! without a session id. Their bodies name all defaults.
+//! without the session, and the server is asked meanwhile. So an agent whose calls are further apart than that
+//! sends all of them without a session id. Their bodies name all defaults. Such an agent needs no sessions: see the
+//! next paragraph but one.
 //!
 //! Any other request waits, and [`OnNoSession`](crate::OnNoSession) decides if no session comes. This includes a
 //! `POST` without a `Content-Type`, or without a body. A client below may add what is missing, such as the

@@ -33,7 +33,7 @@ pub struct ShutdownReport {
 
 impl ShutdownReport {
     /// Returns whether the server certainly holds no session of this manager any more, apart from those in
-    /// `left_to_others`.
+    /// `left_to_others`. A session that has just expired may stay there for as long as its create took.
     pub fn is_clean(&self) -> bool {
         self.left_to_expire == 0 && self.failed == 0 && self.possible_orphans == 0
     }

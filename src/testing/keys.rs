@@ -10,7 +10,7 @@ use super::answer::Answer;
 pub enum Tier {
     /// May call the API, but may have no sessions.
     Free,
-    /// 2,000 session operations a day, and 10,000 operations in all.
+    /// 2,000 session operations a day, 2,000 stealth operations, and 10,000 operations in all.
     Pro,
     /// 20,000 session operations a day.
     Enterprise,

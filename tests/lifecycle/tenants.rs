@@ -1,7 +1,7 @@
 //! Calls for programs that serve many tenants.
 
 use sipher_session::{
-    ApiKey, Chain, ErrorKind, SessionDefaults,
+    ApiKey, Chain, ErrorKind, InlineDefaults, SessionDefaults,
     testing::{Fault, Target, Tier, What},
 };
 use tower::ServiceExt;
@@ -260,4 +260,43 @@ fn own_defaults(number: u32) -> SessionDefaults {
     let mut defaults = SessionDefaults::new();
     defaults.default_viewing_key = Some(format!("0x{number:08x}").as_str().into());
     defaults
+}
+
+/// Layers may set the defaults, or requests bring the keys. Then the manager's own key and defaults say nothing.
+#[tokio::test(start_paused = true)]
+async fn a_probe_tells_of_an_outage_that_the_managers_own_defaults_did_not_meet() {
+    let setup = Setup::new();
+    let manager = setup.manager();
+    let near = SessionDefaults::new().chain(Chain::Near);
+    let tenant = setup.sipher.api_key(Tier::Pro);
+    manager.ready(tenant.as_str(), near.clone()).await.unwrap();
+    setup.sipher.fault(Fault::new(What::Refuse).always());
+    assert!(manager.health().is_ready(), "no call has met it");
+    manager.invalidate(1);
+    let failed = manager.ready(tenant.as_str(), near.clone()).await;
+    failed.unwrap_err();
+    let health = manager.health();
+    assert!(health.is_cut_off && !health.is_ready());
+
+    // The next request has to try, or a probe would keep all requests away for ever.
+    pass(10.0).await;
+    assert!(manager.health().is_ready());
+    setup.sipher.clear_faults();
+    manager.ready(tenant.as_str(), near).await.unwrap();
+    assert!(manager.health().is_ready() && !manager.health().is_cut_off);
+}
+
+/// The server refuses sessions, and requests go out with the defaults in their bodies.
+#[tokio::test(start_paused = true)]
+async fn a_probe_counts_no_hold_where_requests_need_no_session() {
+    for (inline, is_ready) in [(InlineDefaults::Off, false), (InlineDefaults::Always, true)] {
+        let setup = Setup::new();
+        let manager = setup.builder().inline_defaults(inline).build().unwrap();
+        let quota = Fault::new(What::Error(429, "DAILY_QUOTA_EXCEEDED"));
+        setup.sipher.fault(quota.on(Target::Create).always());
+        manager.session().await.unwrap_err();
+        let health = manager.health();
+        assert!(health.held_back.is_some());
+        assert_eq!(health.is_ready(), is_ready, "{inline:?}");
+    }
 }
