@@ -11,9 +11,12 @@ mod activity;
 mod admin;
 mod answer;
 mod body;
+mod config;
 mod connection;
 mod credentials;
 mod error;
+mod fields;
+mod flags;
 mod forwarded;
 mod gateway;
 mod hop;
@@ -21,7 +24,9 @@ mod limits;
 mod proof;
 mod proxy;
 mod stall;
+mod start;
 mod status;
+mod stop;
 mod story;
 mod stream;
 mod target;
@@ -29,9 +34,13 @@ mod token;
 mod upstream;
 
 pub use self::{
+    config::Config,
     error::GatewayError,
+    fields::{AdminPort, GatewayConfig, LogFormat},
+    flags::Flags,
     gateway::{Gateway, GatewayBuilder, Served, Stop},
     limits::Limits,
+    stop::Signals,
     token::Token,
     upstream::Upstream,
 };
