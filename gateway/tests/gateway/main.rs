@@ -1,0 +1,12 @@
+//! The gateway over real sockets, in front of a fake Sipher.
+
+mod admin;
+mod failures;
+mod grants;
+mod headers;
+mod program;
+mod sessions;
+mod slow;
+mod smuggling;
+mod streaming;
+mod support;
