@@ -162,8 +162,11 @@ impl Refusal {
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // The rest of the body would be read as the next request, or for nothing.
-        if matches!(self, Self::TooLong(_) | Self::SlowBody | Self::BrokenBody) {
+        // The rest of the body would be read for nothing, or what follows may not be a request.
+        if matches!(
+            self,
+            Self::TooLong(_) | Self::SlowBody | Self::BrokenBody | Self::Target(_) | Self::Host
+        ) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         answer

@@ -61,6 +61,7 @@ pub(crate) fn manager(base_url: &str) -> SessionManagerBuilder {
         .defaults(SessionDefaults::new().chain(Chain::Near))
         .inline_defaults(InlineDefaults::Off)
         .foreign_ids(sipher_session::ForeignIds::Replace)
+        .create_timeout(Duration::from_secs(3)) // shorter than the default, so that failures are seen soon
         .transport(Upstream::new(&Limits::default()).unwrap().transport())
 }
 
