@@ -41,7 +41,7 @@ const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; scr
 pub(crate) struct Admin {
     sessions: SessionManager,
     pub(crate) addr: SocketAddr,
-    pub(crate) admin_addr: Option<SocketAddr>,
+    pub(crate) own_addr: Option<SocketAddr>,
     metrics: Option<Metrics>,
     started_at_ms: u64,
     is_draining: AtomicBool,
@@ -54,14 +54,14 @@ impl Admin {
     pub(crate) fn new(
         sessions: SessionManager,
         addr: SocketAddr,
-        admin_addr: Option<SocketAddr>,
+        own_addr: Option<SocketAddr>,
         metrics: Option<Metrics>,
     ) -> Self {
         let events = Mutex::new(Some(sessions.events()));
         Self {
             sessions,
             addr,
-            admin_addr,
+            own_addr,
             metrics,
             started_at_ms: now_ms(),
             is_draining: AtomicBool::new(false),
@@ -72,10 +72,11 @@ impl Admin {
 
     /// Limits for the few that look at this port.
     pub(crate) fn limits() -> Limits {
-        let mut limits = Limits::default();
-        limits.max_connections = 64;
-        limits.drain_timeout = Duration::from_secs(1);
-        limits
+        Limits {
+            max_connections: 64,
+            drain_timeout: Duration::from_secs(1),
+            ..Limits::default()
+        }
     }
 
     /// Follows the events of the manager, as long as there are any.
@@ -158,7 +159,7 @@ impl Admin {
     /// Refuses other host names on a loopback port: a web page whose name was made to point here could read the status.
     fn is_for_here(&self, request: &Request<Incoming>) -> bool {
         if !self
-            .admin_addr
+            .own_addr
             .is_some_and(|address| address.ip().is_loopback())
         {
             return true;

@@ -8,12 +8,12 @@ use crate::fields::{AdminPort, GatewayConfig, LogFormat};
 
 /// A local reverse proxy for the Sipher REST API: every call gets its session and its defaults.
 ///
-/// Settings come from flags, from variables (SIPHER_… and SIPHER_GATEWAY_…) and from the file. The first of them wins.
+/// Settings come from flags, from variables (`SIPHER_…` and `SIPHER_GATEWAY_…`) and from the file. The first of them wins.
 #[derive(Debug, Parser)]
 #[command(version, name = "sipher-session-gateway")]
 #[non_exhaustive]
 pub struct Flags {
-    /// The configuration file, in TOML. Also SIPHER_GATEWAY_CONFIG
+    /// The configuration file, in TOML. Also `SIPHER_GATEWAY_CONFIG`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where callers connect [default: 127.0.0.1:8901]

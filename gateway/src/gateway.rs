@@ -76,7 +76,7 @@ impl Gateway {
 
     /// Returns the address of the admin port, if there is one.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
-        self.page.admin_addr
+        self.page.own_addr
     }
 
     /// Returns the base URL to set in a client of Sipher, such as `http://127.0.0.1:8901`.

@@ -1,4 +1,5 @@
 //! The gateway over real sockets, in front of a fake Sipher.
+#![allow(clippy::unwrap_used)] // the helpers of tests are tests too
 
 mod admin;
 mod failures;

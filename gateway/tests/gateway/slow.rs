@@ -138,7 +138,7 @@ async fn a_head_too_long_is_answered_431() {
     )
     .await;
     let long = format!("x-long: {}\r\n", "a".repeat(9000));
-    let many = (0..11).map(|n| format!("x-{n}: 1\r\n")).collect::<String>();
+    let many = "x-one: 1\r\n".repeat(11);
     for headers in [long, many] {
         let request =
             format!("GET /v1/health HTTP/1.1\r\nhost: a\r\n{headers}connection: close\r\n\r\n");
