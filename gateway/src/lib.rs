@@ -44,3 +44,7 @@ pub use self::{
     token::Token,
     upstream::Upstream,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
