@@ -11,6 +11,7 @@ mod activity;
 mod admin;
 mod answer;
 mod body;
+mod builder;
 mod config;
 mod connection;
 mod credentials;
@@ -34,11 +35,12 @@ mod token;
 mod upstream;
 
 pub use self::{
+    builder::GatewayBuilder,
     config::Config,
     error::GatewayError,
     fields::{AdminPort, GatewayConfig, LogFormat},
     flags::Flags,
-    gateway::{Gateway, GatewayBuilder, Served, Stop},
+    gateway::{Gateway, Served, Stop},
     limits::Limits,
     stop::Signals,
     token::Token,
