@@ -135,9 +135,10 @@ impl Core {
 
     /// An outage that only session calls see ends with the next answer to a request.
     fn is_cut_off(&self, now: Reading) -> bool {
-        let reach = || self.gate().check_reach(Purpose::Create, None, now);
+        let may_call = || self.gate().check_reach(Purpose::Create, None, now).is_ok();
+        let may_try = || may_call() && self.inquiry.is_due(now);
         let mut sessions = self.sessions().into_iter();
-        self.outage.is_on() && reach().is_err() && !sessions.any(|it| self.is_good(&it, now))
+        self.outage.is_on() && !may_try() && !sessions.any(|it| self.is_good(&it, now))
     }
 
     fn held_back(&self, wanted: &Partition, now: Reading) -> Option<Error> {

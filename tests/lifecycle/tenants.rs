@@ -262,27 +262,36 @@ fn own_defaults(number: u32) -> SessionDefaults {
     defaults
 }
 
-/// Layers may set the defaults, or requests bring the keys. Then the manager's own key and defaults say nothing.
+/// A layer sets the defaults, so the manager's own key and defaults say nothing.
 #[tokio::test(start_paused = true)]
 async fn a_probe_tells_of_an_outage_that_the_managers_own_defaults_did_not_meet() {
     let setup = Setup::new();
-    let manager = setup.manager();
-    let near = SessionDefaults::new().chain(Chain::Near);
-    let tenant = setup.sipher.api_key(Tier::Pro);
-    manager.ready(tenant.as_str(), near.clone()).await.unwrap();
+    let none = SessionDefaults::new();
+    let manager = setup.builder().defaults(none).build().unwrap();
+    let call = async || {
+        let mut request = generate();
+        let near = SessionDefaults::new().chain(Chain::Near);
+        request.extensions_mut().insert(near);
+        setup.service(&manager).oneshot(request).await
+    };
+    call().await.unwrap();
     setup.sipher.fault(Fault::new(What::Refuse).always());
     assert!(manager.health().is_ready(), "no call has met it");
-    manager.invalidate(1);
-    let failed = manager.ready(tenant.as_str(), near.clone()).await;
-    failed.unwrap_err();
-    let health = manager.health();
-    assert!(health.is_cut_off && !health.is_ready());
+    let mut ready = 0;
+    for _ in 0..60 {
+        call().await.unwrap_err();
+        pass(1.0).await;
+        let health = manager.health();
+        assert!(health.held_back.is_none(), "a create has not failed");
+        ready += u32::from(health.is_ready());
+    }
+    assert!((1..=20).contains(&ready), "{ready} of 60");
 
-    // The next request has to try, or a probe would keep all requests away for ever.
+    // Once no request comes, the probe must let the next one try.
     pass(10.0).await;
     assert!(manager.health().is_ready());
     setup.sipher.clear_faults();
-    manager.ready(tenant.as_str(), near).await.unwrap();
+    call().await.unwrap();
     assert!(manager.health().is_ready() && !manager.health().is_cut_off);
 }
 
