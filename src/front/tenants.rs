@@ -20,6 +20,7 @@ use crate::{
 
 /// The state of a manager at one moment. See [`SessionManager::health`].
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // facts that do not depend on each other
 #[non_exhaustive]
 pub struct Health {
     /// Whether the manager is shutting down or has been shut down.

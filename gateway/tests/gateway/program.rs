@@ -45,7 +45,7 @@ async fn check_says_everything_that_is_wrong_at_once() {
         ("SIPHER_CHIAN", "near"),
         ("SIPHER_MAX_WAIT", "long"),
         ("SIPHER_GATEWAY_MAX_CONNECTIONS", "few"),
-        ("SIPHER_GATEWAY_MAX_CONECTIONS", "5"),
+        ("SIPHER_GATEWAY_MAX_CONNECTS", "5"),
         ("SIPHER_GATEWAY_TOKEN", "short"),
         ("SIPHER_GATEWAY_PORT_8901_TCP", "tcp://10.0.0.1:8901"),
     ];
@@ -63,7 +63,7 @@ async fn check_says_everything_that_is_wrong_at_once() {
         "SIPHER_CHIAN: ",
         "SIPHER_MAX_WAIT",
         "SIPHER_GATEWAY_MAX_CONNECTIONS: ",
-        "SIPHER_GATEWAY_MAX_CONECTIONS: ",
+        "SIPHER_GATEWAY_MAX_CONNECTS: ",
         "gateway.token_file: the token has 5 characters",
     ] {
         assert!(errors.contains(expected), "{expected} is not in\n{errors}");
