@@ -205,16 +205,16 @@ impl SessionDefaults {
                 "defaults.other: has `{name}`; expected it in the field of its own"
             )));
         }
-        if let Some((key, known)) = self.misspelt() {
-            let key = scrub::text(key, &[]);
-            return Err(Error::config(format!(
-                "defaults.other: has `{key}`, which the server would ignore; expected `{known}`"
-            )));
-        }
         let length = serde_json::to_vec(self).map_or(usize::MAX, |json| json.len());
         if length > MAX_LENGTH {
             return Err(Error::config(format!(
                 "defaults: are {length} bytes long as JSON; expected at most {MAX_LENGTH}"
+            )));
+        }
+        if let Some((key, known)) = self.misspelt() {
+            let key = scrub::text(key, &[]);
+            return Err(Error::config(format!(
+                "defaults.other: has `{key}`, which the server would ignore; expected `{known}`"
             )));
         }
         Ok(())
@@ -222,7 +222,7 @@ impl SessionDefaults {
 }
 
 /// Returns whether two names differ by their style only, such as `privacy_level` and `privacyLevel`, or by one letter,
-/// or by two neighbours that changed places.
+/// or by two neighbours that changed places. One letter more at the end is no typo: a newer server may know `chains`.
 fn is_typo(name: &str, known: &str) -> bool {
     let letters = |name: &str| -> Vec<char> {
         let letters = name.chars().filter(|char| char.is_alphanumeric());
@@ -235,6 +235,7 @@ fn is_typo(name: &str, known: &str) -> bool {
     let pairs = name.iter().rev().zip(known.iter().rev());
     let end = pairs.take_while(common).count();
     match (&name[..name.len() - end], &known[..known.len() - end]) {
+        ([_], []) if end == 0 => false,
         ([] | [_], [] | [_]) => true,
         ([a, b], [c, d]) => (a, b) == (d, c),
         _ => false,
@@ -291,7 +292,7 @@ mod tests {
             ("chian", "chain"),
             ("chan", "chain"),
             ("Chain", "chain"),
-            ("chains", "chain"),
+            ("cchain", "chain"),
             ("chaim", "chain"),
             ("privacy_level", "privacyLevel"),
             ("RPC-Provider", "rpcProvider"),
@@ -306,7 +307,16 @@ mod tests {
 
     #[test]
     fn a_key_that_is_like_no_known_one_may_be_of_a_newer_server() {
-        for key in ["colour", "chainId", "main", "backendUrl", "level", "", "__"] {
+        for key in [
+            "colour",
+            "chains",
+            "chainId",
+            "main",
+            "backendUrl",
+            "level",
+            "",
+            "__",
+        ] {
             let defaults = SessionDefaults::new().other(key, "near");
             assert!(defaults.validate().is_ok(), "{key}");
         }

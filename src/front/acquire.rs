@@ -305,6 +305,9 @@ impl Core {
         };
         match may_begin {
             Ok(()) => {
+                if suspect.is_none() {
+                    session.set_superseded(false);
+                }
                 let suspect = suspect.cloned();
                 let (_, create) = self.begin(&mut gate, &runtime, partition, suspect, now);
                 drop(gate);

@@ -62,6 +62,8 @@ pub(crate) struct LiveSession {
     delete_sent: AtomicBool,
     /// Whether an answer to a request with this session was for another chain.
     mismatched: AtomicBool,
+    /// Whether the fleet has a newer session that has to be asked for first.
+    superseded: AtomicBool,
     /// The session's place in the fleet, if other processes use it too.
     shared: OnceLock<Box<dyn Shared>>,
 }
@@ -116,6 +118,7 @@ impl LiveSession {
             leaked: AtomicBool::new(false),
             delete_sent: AtomicBool::new(false),
             mismatched: AtomicBool::new(false),
+            superseded: AtomicBool::new(false),
             shared: OnceLock::new(),
         }
     }
@@ -152,6 +155,7 @@ impl LiveSession {
         match self.life.phase(now) {
             // The fleet's store refused to publish this session, so no further process adopts it. The next request
             // looks for another session in the background, and no request waits for that.
+            Phase::Fresh if self.superseded.load(Ordering::Relaxed) => Phase::Aging,
             Phase::Fresh if self.shared().is_some_and(Shared::was_refused) => Phase::Aging,
             phase => phase,
         }
@@ -285,6 +289,11 @@ impl LiveSession {
         is_idle || self.was_out_of_sight(now)
     }
 
+    /// Notes whether a renewal is due because the fleet has a newer session that has to be asked for.
+    pub(crate) fn set_superseded(&self, is_so: bool) {
+        self.superseded.store(is_so, Ordering::Relaxed);
+    }
+
     /// Records that the server does not know the session any more.
     pub(crate) fn set_lost(&self) {
         self.lost.store(true, Ordering::Release);
@@ -308,7 +317,7 @@ impl LiveSession {
         !self.mismatched.swap(true, Ordering::Relaxed)
     }
 
-    /// Records that an answer came after the session's end. Returns whether it is the first one.
+    /// Records an answer after the session's end. Returns whether it is the first one.
     pub(crate) fn set_late(&self) -> bool {
         !self.late.swap(true, Ordering::Relaxed)
     }
@@ -327,8 +336,7 @@ impl LiveSession {
         self.uses.load(Ordering::Relaxed)
     }
 
-    /// Returns how many requests got the session and have ended. Requests in flight do not count: another process of
-    /// the server may still answer them.
+    /// Returns how many requests got the session and have ended. Another process may still answer those in flight.
     pub(crate) fn uses_over(&self) -> u64 {
         self.uses().saturating_sub(self.in_flight.count() as u64)
     }
@@ -384,8 +392,7 @@ impl fmt::Debug for LiveSession {
     }
 }
 
-/// Notes that the session was known at `now`, unless a later time is noted already. Keeps the larger number of uses:
-/// two checks that began at once may have counted different numbers.
+/// Notes that the session was known at `now`. Of two checks that began at once, the larger number of uses counts.
 fn advance(known: &mut (Moment, u64), now: Reading, uses: u64) {
     if Reading::from(known.0).monotonic <= now.monotonic {
         *known = (now.into(), uses.max(known.1));

@@ -31,9 +31,9 @@ pub struct Exchange {
     pub replica: usize,
     /// The address from which the server saw the request come.
     pub caller: IpAddr,
-    pub(super) public: bool,
     /// Whether the request reached the server. A fault may have kept it away, such as a refused connection.
-    pub(super) reached: bool,
+    pub reached: bool,
+    pub(super) public: bool,
     pub(super) number: u64,
 }
 
@@ -51,6 +51,7 @@ impl fmt::Debug for Exchange {
             .field("chain", &self.chain)
             .field("replica", &self.replica)
             .field("caller", &self.caller)
+            .field("reached", &self.reached)
             .finish_non_exhaustive()
     }
 }

@@ -4,20 +4,20 @@ use crate::list::{By::Scenario, Mutation};
 
 pub(crate) const OF_FLEETS: &[Mutation] = &[
     Mutation {
-        name: "a_lease_is_extended_while_the_newer_session_cannot_be_trusted",
+        name: "a_newer_session_that_cannot_be_trusted_is_passed_over",
         invariant: "I1",
-        by: Scenario("the_older_session_is_used_until_its_lease_ends_and_no_longer"),
+        by: Scenario("a_renewal_asks_about_the_newer_session_while_requests_go_on"),
         file: "src/driver/fleet/look.rs",
-        old: "if replaced == Err(Unfit::Unproven) {",
-        new: "if replaced == Err(Unfit::Unproven) && sent.wall.is_zero() {",
+        old: "session.set_superseded(true);",
+        new: "session.set_superseded(life.is_zero());",
     },
     Mutation {
-        name: "a_lease_is_extended_once_requests_may_not_use_it",
-        invariant: "I1",
-        by: Scenario("the_older_session_is_used_until_its_lease_ends_and_no_longer"),
-        file: "src/driver/fleet/look.rs",
-        old: "Kept::Newer(_) if !session.in_flight.is_retired() => return Ok(()),",
-        new: "Kept::Newer(_) if session.in_flight.is_retired() => return Ok(()),",
+        name: "early_renewals_have_no_limit",
+        invariant: "I8",
+        by: Scenario("processes_that_cannot_ask_do_not_replace_each_others_sessions_for_ever"),
+        file: "src/driver/fleet/superseded.rs",
+        old: "            return false;\n",
+        new: "            return life > Duration::MAX / 2;\n",
     },
     Mutation {
         name: "who_leaves_first_deletes_what_the_others_use",

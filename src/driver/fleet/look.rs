@@ -71,24 +71,25 @@ impl Inner {
         };
         let kept = self.say_used(core, session, place, sent).await?;
         drop(telling);
+        place.kept(sent);
         match kept {
             Kept::Newer(found) if session.is_usable(core.now()) => {
                 let after = self.replaced_by_what_is_after(place);
                 let replaced = self.replace(core, session, (found, sent), after).await;
-                // The older session may have been revoked, and the store may have lost that. So its lease is not
-                // extended. When the lease ends, a create asks the server about the newer session.
-                if replaced == Err(Unfit::Unproven) {
-                    return Ok(());
+                // The older session may have been revoked, and the store may have lost that. So a renewal looks into
+                // the newer one, while requests go on.
+                let life = session.life.total();
+                if replaced == Err(Unfit::Unproven)
+                    && self.superseded.may_renew(place.slot, life, sent.monotonic)
+                {
+                    session.set_superseded(true);
                 }
             }
-            // The lease has ended, as far as requests are concerned.
-            Kept::Newer(_) if !session.in_flight.is_retired() => return Ok(()),
             Kept::Revoked => {
                 core.retire_this(RetireReason::Revoked, session);
             }
             Kept::Current | Kept::Newer(_) | Kept::Gone => {}
         }
-        place.kept(sent);
         Ok(())
     }
 

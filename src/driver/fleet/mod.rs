@@ -16,6 +16,7 @@
 //! | `record`, `seal`, `cipher` | what the members store about a session; its encrypted form; the encryption |
 //! | `share`, `claim`, `publication` | which process creates a session; the claim for that; publishing the session |
 //! | `releases` | unused claims that are to be released |
+//! | `superseded` | early renewals, where the fleet has a newer session |
 //! | `seen`, `ids` | the newest generation seen in each slot; which record an id belongs to |
 //! | `adopt` | adopting a session that another process created |
 //! | `member` | using a session that other processes use, too; ending that use |
@@ -51,6 +52,7 @@ mod seal;
 mod seen;
 mod share;
 mod stand_in;
+mod superseded;
 mod watchdog;
 
 use std::{
@@ -79,6 +81,7 @@ use self::{
     releases::Releases,
     revocations::Revocations,
     seen::AllSeen,
+    superseded::Superseded,
     watchdog::Watchdog,
 };
 use super::core::Core;
@@ -112,6 +115,7 @@ struct Inner {
     sharing: Sharing,
     store: Guarded,
     seen: AllSeen,
+    superseded: Superseded,
     ids: Ids,
     /// The shared sessions, until this process leaves them.
     joined: Lock<HashMap<Slot, Vec<Weak<LiveSession>>>>,
@@ -137,6 +141,7 @@ impl Fleet {
                 store: Guarded(sharing.store.clone()),
                 sharing,
                 seen: AllSeen::new(clock.clone()),
+                superseded: Superseded::default(),
                 ids: Ids::new(clock),
                 joined: Lock::default(),
                 following: OnceLock::new(),

@@ -301,6 +301,9 @@ impl Evidence {
     /// the sessions. The check of a session finds it alive, so the sign was a false alarm.
     pub(crate) fn goes_on(&mut self, now: Reading) {
         if let Some(cause) = self.unclear.take() {
+            if cause == Cause::Sign {
+                self.breaks.reset(); // from here on, a false alarm damps the next sign
+            }
             self.was_for_nothing(cause, now);
         }
     }
