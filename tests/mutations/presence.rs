@@ -44,8 +44,8 @@ pub(crate) const OF_PRESENCE: &[Mutation] = &[
             name: "trouble_that_goes_on_is_asked_about_ever_more_seldom_whatever_health_leaves_open",
         },
         file: "src/engine/evidence/mod.rs",
-        old: "let is_undamped = question.cause == Cause::Sign && !goes_on;",
-        new: "let is_undamped = question.cause == Cause::Sign && !goes_on && is_first;",
+        old: "let is_undamped = question.cause == Cause::Sign && was_unclear && !goes_on;",
+        new: "let is_undamped = question.cause == Cause::Sign && is_first && !goes_on;",
     },
     Mutation {
         name: "what_a_new_process_had_answered_is_forgotten",

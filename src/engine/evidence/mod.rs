@@ -264,6 +264,7 @@ impl Evidence {
         self.proves(question.asked);
         self.fates = self.fates.next(sessions, &health, &self.boots);
         let (goes_on, are_clear) = (self.fates.go_on(), self.fates.are_clear());
+        let was_unclear = self.unclear.is_some();
         self.unclear = (!goes_on).then_some(question.cause);
         let is_another = is_new || self.fates.tell_of_another();
         if is_another {
@@ -272,7 +273,7 @@ impl Evidence {
         } else {
             // Back off even if sessions still have to be checked. Nothing damps the next sign then. So connections that
             // go on breaking, or a server that answers each call with 410, would cause five questions a second.
-            let is_undamped = question.cause == Cause::Sign && !goes_on;
+            let is_undamped = question.cause == Cause::Sign && was_unclear && !goes_on;
             if question.cause == Cause::Broken || is_undamped {
                 self.breaks.for_nothing();
             }
