@@ -26,16 +26,13 @@ use crate::{
 /// Renders the metrics in Prometheus' text format.
 pub(crate) type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 
-/// How long an outage counts against readiness. The manager learns of its end only by a request, so a gateway that gets
-/// none until it is ready would never be ready again.
-const OUTAGE: Duration = Duration::from_secs(30);
-
 const PAGE: &str = include_str!("../page/status.html");
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// The page loads nothing from elsewhere, and nobody may show it inside of another page.
-const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; script-src 'unsafe-inline'; \
+                      style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What the admin port shows.
 pub(crate) struct Admin {
@@ -183,17 +180,17 @@ impl Admin {
             return Some("the gateway is stopping".to_owned());
         }
         let health = self.sessions.health();
+        if health.is_ready() {
+            return None;
+        }
         if health.is_shut_down {
             return Some("the session manager is shut down".to_owned());
         }
-        if let Some(down) = health.server_down_for.filter(|down| *down < OUTAGE) {
-            return Some(format!(
-                "Sipher cannot be reached since {} s",
-                down.as_secs()
-            ));
+        if let Some(down) = health.server_down_for.filter(|_| health.is_cut_off) {
+            let down = down.as_secs();
+            return Some(format!("Sipher cannot be reached since {down} s"));
         }
-        let held_back = health.held_back.as_ref().map(ToString::to_string);
-        held_back.filter(|_| !health.is_ready())
+        health.held_back.map(|error| error.to_string())
     }
 
     fn status(&self) -> String {

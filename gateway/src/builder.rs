@@ -69,7 +69,7 @@ impl GatewayBuilder {
         self
     }
 
-    /// Adds the manager's API key to requests that bear none. Needs a [`token`](Self::token), because whoever reaches the
+    /// Adds the manager's API key to requests without one. Needs a [`token`](Self::token), because every caller of the
     /// port could spend that key. Defaults to `false`: such requests are refused with 401.
     #[must_use]
     pub fn add_api_key(mut self) -> Self {
@@ -118,7 +118,8 @@ impl GatewayBuilder {
                 && !self.allow_remote
             {
                 let problem = format!(
-                    "is `{address}`, which other machines may reach; expected a loopback address such as `127.0.0.1:{}`, or gateway.allow_remote = true",
+                    "is `{address}`, which other machines may reach; expected a loopback address such as \
+                     `127.0.0.1:{}`, or gateway.allow_remote = true",
                     address.port()
                 );
                 problems.push(GatewayError::new(setting, problem));
@@ -132,7 +133,8 @@ impl GatewayBuilder {
             problems.push(GatewayError::new("gateway.admin", problem));
         }
         if self.add_api_key && self.token.is_none() {
-            let problem = "is `true` without a token; expected gateway.token_file or SIPHER_GATEWAY_TOKEN, because whoever reaches the port could spend the key";
+            let problem = "is `true` without a token; expected gateway.token_file or SIPHER_GATEWAY_TOKEN, \
+                           because every caller could use the key";
             problems.push(GatewayError::new("gateway.add_api_key", problem));
         }
         problems

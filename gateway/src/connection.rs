@@ -27,7 +27,7 @@ use crate::{
 
 /// How long a connection that fell silent may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How many connections above the limit are told so at the same time. Further ones are closed without a word.
+/// How many connections above the limit get an answer at the same time. Further ones are closed without one.
 const TURNED_AWAY: usize = 64;
 /// How long to wait if the process has no file descriptor left for another connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 //! gets its session and its defaults.
 //!
 //! All decisions about sessions are those of [`sipher_session`]'s layers. The gateway adds none. It grants nobody
-//! anything: it sends requests to one server only, and unless it is told to, it adds no API key.
+//! anything: it sends requests to one server only, and it adds no API key unless a setting says so.
 //!
 //! Run it as the program `sipher-session-gateway`, or inside of a process: see [`Gateway`].
 #![forbid(unsafe_code)]

@@ -49,7 +49,8 @@ pub(crate) const KNOWN: [&str; 5] = [
 /// A name that this version does not know goes into [`other`](Self::other), because a newer server may know it. If the
 /// server does not, it drops the name: the create then fails with
 /// [`ErrorKind::WrongAnswer`](crate::ErrorKind::WrongAnswer). Without sessions nobody would notice, unless the name is
-/// nearly a known one, such as `chian`: that is an error. So read what users write into a [`DefaultsConfig`](crate::config::DefaultsConfig), which refuses unknown names and values, and convert it.
+/// nearly a known one, such as `chian`: that is an error. So read what users write into a
+/// [`DefaultsConfig`](crate::config::DefaultsConfig), which refuses unknown names and values, and convert it.
 ///
 /// ```
 /// use sipher_session::{Chain, PrivacyLevel, SessionDefaults};

@@ -12,7 +12,7 @@ async fn status_json(site: &Site) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
-/// Events are told after the call, so the status follows.
+/// Events arrive after the call, so the status follows.
 async fn once(site: &Site, holds: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..1000 {
         let status = status_json(site).await;
@@ -78,7 +78,7 @@ async fn ready_follows_the_manager_and_healthy_does_not() {
 }
 
 #[tokio::test]
-async fn an_outage_is_shown_for_a_while_only() {
+async fn an_outage_is_shown() {
     let mut site = site().await;
     site.server.close().await.unwrap();
     assert_eq!(status(&site.generate("").await), 503);

@@ -15,7 +15,7 @@ async fn ask(addr: std::net::SocketAddr, method: &str, path: &str, headers: &str
     raw(addr, request).await
 }
 
-/// The manager has a key. Nobody was told to lend it.
+/// The manager has a key. No setting lends it to callers.
 #[tokio::test]
 async fn the_managers_key_is_lent_to_nobody() {
     let sipher = FakeSipher::new();

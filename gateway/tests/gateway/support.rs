@@ -80,7 +80,7 @@ pub(crate) fn run(builder: GatewayBuilder) -> Running {
     }
 }
 
-/// A server that reads one request to the end of its head, keeps what it read, and answers what it is told to.
+/// A server that reads one request to the end of its head, keeps what it read, and sends the given answer.
 pub(crate) struct Recorder {
     pub(crate) base_url: String,
     pub(crate) heads: tokio::sync::mpsc::UnboundedReceiver<String>,
