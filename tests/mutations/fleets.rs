@@ -1,6 +1,9 @@
 //! Faults in the sessions that a fleet shares.
 
-use crate::list::{By::Scenario, Mutation};
+use crate::list::{
+    By::{Scenario, Test},
+    Mutation,
+};
 
 pub(crate) const OF_FLEETS: &[Mutation] = &[
     Mutation {
@@ -14,7 +17,10 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
     Mutation {
         name: "early_renewals_have_no_limit",
         invariant: "I8",
-        by: Scenario("processes_that_cannot_ask_do_not_replace_each_others_sessions_for_ever"),
+        by: Test {
+            target: "lib",
+            name: "a_session_is_renewed_early_once_in_its_life_and_others_on_their_own",
+        },
         file: "src/driver/fleet/superseded.rs",
         old: "            return false;\n",
         new: "            return life > Duration::MAX / 2;\n",
