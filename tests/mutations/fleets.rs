@@ -23,7 +23,7 @@ pub(crate) const OF_FLEETS: &[Mutation] = &[
         },
         file: "src/driver/fleet/superseded.rs",
         old: "            return false;\n",
-        new: "            return life > Duration::MAX / 2;\n",
+        new: "            return !life.is_zero();\n",
     },
     Mutation {
         name: "who_leaves_first_deletes_what_the_others_use",
